@@ -1,0 +1,44 @@
+# Set-up is part of every target: a clean machine needs Python >= 3.11, make and a C compiler, nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+OUT    ?= runs/demo
+export UV_NO_PROGRESS = 1
+
+.PHONY: demo test check docs format clean
+.DELETE_ON_ERROR:
+
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radiolucent needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "uv>=0.5"
+
+# One stamp a set of extras; uv resolves against the tested versions in constraints.txt.
+$(VENV)/.%: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.all
+	$(BIN)/radiolucent demo --out $(OUT)
+
+test: $(VENV)/.all,test,check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.all,test,check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+docs: $(VENV)/.all,docs
+	$(BIN)/mkdocs build --strict
+
+format: $(VENV)/.all,test,check
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""radiolucent makes an X-ray classifier transparent."""
