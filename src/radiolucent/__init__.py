@@ -1,1 +1,86 @@
-"""radiolucent makes an X-ray classifier transparent."""
+"""radiolucent makes an X-ray classifier transparent.
+
+It trains the classifier, explains its decisions, and compares the explanations with what doctors marked:
+
+    import radiolucent as rl
+
+    clf = rl.load("runs/kermany")
+    film = rl.read("film.dcm")
+    explanation = rl.explain(clf, film, rl.GradCAM(), target="PNEUMONIA")
+
+The names below are loaded when first used, so that `import radiolucent` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from radiolucent.audits import agreement as agreement
+    from radiolucent.data import check as check
+    from radiolucent.data import load_dataset as load_dataset
+    from radiolucent.data import read_annotations as read_annotations
+    from radiolucent.data import split_dataset as split_dataset
+    from radiolucent.errors import RadiolucentError as RadiolucentError
+    from radiolucent.explainers import CAM as CAM
+    from radiolucent.explainers import LIME as LIME
+    from radiolucent.explainers import Explainer as Explainer
+    from radiolucent.explainers import GradCAM as GradCAM
+    from radiolucent.explainers import explain as explain
+    from radiolucent.images import Preprocess as Preprocess
+    from radiolucent.images import from_array as from_array
+    from radiolucent.images import read as read
+    from radiolucent.metrics import evaluate as evaluate
+    from radiolucent.models import Classifier as Classifier
+    from radiolucent.models import build as build
+    from radiolucent.models import load as load
+    from radiolucent.models import predict as predict
+    from radiolucent.models import save as save
+    from radiolucent.reports import write_report as write_report
+    from radiolucent.study import StudyConfig as StudyConfig
+    from radiolucent.study import demo as demo
+    from radiolucent.study import run_study as run_study
+    from radiolucent.training import TrainConfig as TrainConfig
+    from radiolucent.training import fit as fit
+
+__version__ = "0.1.0"
+
+_ROOM_OF = {
+    "agreement": "audits",
+    "check": "data",
+    "load_dataset": "data",
+    "read_annotations": "data",
+    "split_dataset": "data",
+    "RadiolucentError": "errors",
+    "CAM": "explainers",
+    "LIME": "explainers",
+    "Explainer": "explainers",
+    "GradCAM": "explainers",
+    "explain": "explainers",
+    "Preprocess": "images",
+    "from_array": "images",
+    "read": "images",
+    "evaluate": "metrics",
+    "Classifier": "models",
+    "build": "models",
+    "load": "models",
+    "predict": "models",
+    "save": "models",
+    "write_report": "reports",
+    "StudyConfig": "study",
+    "demo": "study",
+    "run_study": "study",
+    "TrainConfig": "training",
+    "fit": "training",
+}
+
+__all__ = list(_ROOM_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'radiolucent' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"radiolucent.{_ROOM_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -31,7 +31,9 @@ __all__ = [
 Verdict = Literal["pass", "fail", "inconclusive", "not applicable"]
 Head = Literal["softmax", "sigmoid", "multilabel"]
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+def _empty() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class Radiograph:
     spacing: tuple[float, float] | None = None
     source: str = "array"
     transforms: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = _EMPTY
+    metadata: Mapping[str, Any] = field(default_factory=_empty)
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)
@@ -207,7 +209,7 @@ class Predictions:
     head: Head = "softmax"
     temperature: float = 1.0
     threshold: float = 0.5
-    groups: Mapping[str, tuple[str, ...]] = _EMPTY
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
 
     def __post_init__(self) -> None:
         count = len(self.image_ids)
@@ -279,8 +281,8 @@ class Explanation:
     seed: int
     model_hash: str
     geometry: Geometry
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    trust: Mapping[str, Any] = _EMPTY
+    details: Mapping[str, Any] = field(default_factory=_empty)
+    trust: Mapping[str, Any] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True)
@@ -339,7 +341,7 @@ class Finding:
     summary: str
     estimate: Estimate | None = None
     threshold: float | None = None
-    evidence: Mapping[str, Any] = _EMPTY
+    evidence: Mapping[str, Any] = field(default_factory=_empty)
     source: str = "ours"
     advice: str = ""
 

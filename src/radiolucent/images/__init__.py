@@ -1,0 +1,17 @@
+"""Pixels in and out: reading by content, DICOM, preprocessing with its exact inverse geometry, regions to masks."""
+
+from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_source, mask_to_model, viewed_area
+from radiolucent.images.raster import from_array
+from radiolucent.images.read import read
+from radiolucent.images.regions import region_mask
+
+__all__ = [
+    "Preprocess",
+    "coverage_to_model",
+    "from_array",
+    "map_to_source",
+    "mask_to_model",
+    "read",
+    "region_mask",
+    "viewed_area",
+]
