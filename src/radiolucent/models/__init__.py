@@ -1,0 +1,26 @@
+"""Networks: building, weights, freezing, checkpoints, prediction."""
+
+from radiolucent.models.build import PRESETS, build
+from radiolucent.models.checkpoint import load, save
+from radiolucent.models.classifier import Classifier
+from radiolucent.models.freeze import FrozenPrefix, freeze, frozen_prefix, keras_layers, set_train_mode
+from radiolucent.models.predict import Case, predict
+from radiolucent.models.small_cnn import SmallCNN
+from radiolucent.models.weights import WeightsReport
+
+__all__ = [
+    "PRESETS",
+    "Case",
+    "Classifier",
+    "FrozenPrefix",
+    "SmallCNN",
+    "WeightsReport",
+    "build",
+    "freeze",
+    "frozen_prefix",
+    "keras_layers",
+    "load",
+    "predict",
+    "save",
+    "set_train_mode",
+]

@@ -1,0 +1,128 @@
+"""A network and everything without which its output means nothing."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from radiolucent.errors import ConfigError
+from radiolucent.images import Preprocess
+from radiolucent.types import Head
+
+__all__ = ["Classifier"]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Network, class names, preprocessing, decision threshold and temperature: never separable.
+
+    Attributes:
+        network: maps inputs (N, C, S, S) to logits (N, K), or (N, 1) for a "sigmoid" head.
+        class_names: K names; two for a single-logit head.
+        preprocess: from a film to an input.
+        positive: index of the class that sensitivity and the threshold speak of.
+        head: "softmax", "sigmoid" (one logit for the positive class) or "multilabel".
+        threshold: calibrated probability of the positive class at or above which it is called.
+        temperature: logits are divided by it before probabilities are taken.
+        architecture: how `build` makes the network again.
+        provenance: training data, recipe, versions; JSON-ready.
+    """
+
+    network: nn.Module
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+    positive: int = 1
+    head: Head = "softmax"
+    threshold: float = 0.5
+    temperature: float = 1.0
+    architecture: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) < 2 or not 0 <= self.positive < len(self.class_names):
+            raise ConfigError(
+                f"classes {self.class_names} with positive index {self.positive}; expected two or more classes and an "
+                "index among them."
+            )
+        if not 0 <= self.threshold <= 1 or not self.temperature > 0:
+            raise ConfigError(f"threshold {self.threshold}, temperature {self.temperature}; expected [0, 1] and > 0.")
+
+    def with_(self, **changes: Any) -> "Classifier":
+        """A copy with some fields changed; the network is shared."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's parameters are."""
+        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
+
+    @property
+    def outputs(self) -> int:
+        """Number of logits: 1 for a "sigmoid" head, else one a class."""
+        return 1 if self.head == "sigmoid" else len(self.class_names)
+
+    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
+        modes = [(m, m.training) for m in self.network.modules() if m.training]
+        self.network.eval()
+        try:
+            with torch.inference_mode():
+                out = self.network(inputs.to(self.device, memory_format=torch.channels_last))
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return (out[0] if isinstance(out, tuple) else out).float().cpu()
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Calibrated probabilities (N, number of classes) from logits (N, K)."""
+        scaled = logits.double() / self.temperature
+        if self.head == "softmax":
+            return scaled.softmax(1)
+        ones = scaled.sigmoid()
+        if self.head == "multilabel":
+            return ones
+        pair = [1 - ones[:, 0], ones[:, 0]]
+        return torch.stack(pair if self.positive == 1 else pair[::-1], dim=1)
+
+    def index_of(self, target: str | int) -> int:
+        """The index of a class given by name or index.
+
+        Raises:
+            ConfigError: no such class; the message lists them.
+        """
+        if isinstance(target, str) and target in self.class_names:
+            return self.class_names.index(target)
+        if isinstance(target, int) and 0 <= target < len(self.class_names):
+            return target
+        raise ConfigError(f"target {target!r}; expected one of {', '.join(self.class_names)} (or its index).")
+
+    def meta(self) -> dict[str, Any]:
+        """Everything but the weights, JSON-ready."""
+        return {
+            "architecture": dict(self.architecture),
+            "class_names": list(self.class_names),
+            "preprocess": self.preprocess.to_dict(),
+            "positive": self.positive,
+            "head": self.head,
+            "threshold": self.threshold,
+            "temperature": self.temperature,
+            "provenance": dict(self.provenance),
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over weights and meaning (not provenance), as of the first time it is asked for."""
+        digest = hashlib.sha256()
+        meta = self.meta()
+        meta.pop("provenance")
+        digest.update(json.dumps(meta, sort_keys=True).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()

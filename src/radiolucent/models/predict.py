@@ -1,0 +1,101 @@
+"""Logits for many films, in bounded memory."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radiolucent.errors import DataError, ImageError
+from radiolucent.images import read
+from radiolucent.models.classifier import Classifier
+from radiolucent.types import Predictions
+
+__all__ = ["Case", "predict"]
+
+
+class Case(Protocol):
+    """What prediction needs to know of a film."""
+
+    @property
+    def path(self) -> Path | None: ...
+    @property
+    def image_id(self) -> str: ...
+    @property
+    def patient_id(self) -> str | None: ...
+    @property
+    def label(self) -> int | None: ...
+
+
+def predict(
+    classifier: Classifier,
+    cases: Sequence[Case],
+    *,
+    pixels: NDArray[np.uint8] | None = None,
+    batch_size: int = 64,
+    left_out: list[tuple[Path, str]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """Run the classifier over films.
+
+    Args:
+        cases: anything with path, image_id, patient_id and label, e.g. `radiolucent.data.Record`.
+        pixels: uint8 (N, S, S) resized films in the order of `cases` (a pixel cache); read from the paths unless given.
+        left_out: unreadable files are appended here as (path, reason) and skipped; without it they raise.
+        progress: called with (done, total).
+
+    Raises:
+        ImageError: a file is unreadable and `left_out` was not given. DataError: no film is left.
+    """
+    kept: list[Case] = []
+    logits: list[torch.Tensor] = []
+    size = classifier.preprocess.size
+    if pixels is not None and pixels.shape != (len(cases), size, size):
+        raise DataError(
+            f"pixels {pixels.shape} for {len(cases)} films; the model takes ({len(cases)}, {size}, {size})."
+        )
+    for start in range(0, len(cases), batch_size):
+        group = cases[start : start + batch_size]
+        if pixels is None:
+            group, batch = _read(classifier, group, left_out)
+        else:
+            batch = torch.from_numpy(np.array(pixels[start : start + batch_size]))
+        if len(group):
+            logits.append(classifier.logits(classifier.preprocess.normalise(batch)))
+            kept += group
+        if progress:
+            progress(min(start + batch_size, len(cases)), len(cases))
+    if not kept:
+        raise DataError(f"none of {len(cases)} files could be used; check the folder.")
+    return Predictions(
+        tuple(case.image_id for case in kept),
+        tuple(case.patient_id or case.image_id for case in kept),
+        torch.cat(logits).numpy(),
+        np.array([-1 if case.label is None else case.label for case in kept], np.int64),
+        classifier.class_names,
+        classifier.positive,
+        classifier.head,
+        classifier.temperature,
+        classifier.threshold,
+    )
+
+
+def _read(
+    classifier: Classifier, cases: Sequence[Case], left_out: list[tuple[Path, str]] | None
+) -> tuple[Sequence[Case], torch.Tensor]:
+    kept: list[Case] = []
+    films: list[NDArray[Any]] = []
+    for case in cases:
+        if case.path is None:
+            raise DataError(f"{case.image_id}: has no path and no pixels were given.")
+        try:
+            films.append(classifier.preprocess.quantise(read(case.path, image_id=case.image_id)))
+            kept.append(case)
+        except ImageError as error:
+            if left_out is None:
+                raise
+            left_out.append((case.path, str(error).removeprefix(f"{case.path}: ")))
+    size = classifier.preprocess.size
+    return kept, torch.from_numpy(np.stack(films) if films else np.zeros((0, size, size), np.uint8))

@@ -1,0 +1,114 @@
+"""Weights from the hub or from a file, with every tensor accounted for."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from radiolucent.errors import WeightsError
+
+__all__ = ["WeightsReport", "load_weights", "needs_hub"]
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """Which tensors came from the weights.
+
+    Attributes:
+        source: file, hub name or "random".
+        loaded: names taken over.
+        missing: names the weights lack; initialised afresh.
+        unexpected: names the network lacks; ignored.
+        mismatched: names of another shape ("name (got …, expected …)"); initialised afresh.
+    """
+
+    source: str
+    loaded: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"weights: {self.source}; {len(self.loaded)} tensors loaded"]
+        for name, items in (
+            ("missing, initialised afresh", self.missing),
+            ("other shape, initialised afresh", self.mismatched),
+            ("unexpected, ignored", self.unexpected),
+        ):
+            if items:
+                lines.append(f"  {name}: {', '.join(items)}")
+        return "\n".join(lines)
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file; check --weights, or use --no-pretrained.")
+    try:
+        if path.suffix == ".safetensors" or path.open("rb").read(9)[8:] == b"{":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise many kinds
+        raise WeightsError(
+            f"{path}: not readable as safetensors or a plain PyTorch state dict ({error}); nothing is unpickled beyond "
+            "tensors. Save the state dict with safetensors."
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
+        raise WeightsError(f"{path}: holds no state dict of tensors; save model.state_dict().")
+    return found
+
+
+def load_weights(network: nn.Module, path: Path) -> WeightsReport:
+    """Load what fits of a weight file into `network`; report what is missing, unexpected or of another shape.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or nothing in it fits.
+    """
+    found = {name.removeprefix("module."): tensor for name, tensor in _read(path).items()}
+    own = network.state_dict()
+    fits = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
+    if not fits:
+        raise WeightsError(
+            f"{path}: none of its {len(found)} tensors fits the network (e.g. {next(iter(found), 'none')}; the network "
+            f"has e.g. {next(iter(own))}); name the model these weights belong to."
+        )
+    network.load_state_dict(fits, strict=False)
+    mismatched = [
+        f"{n} (got {tuple(t.shape)}, expected {tuple(own[n].shape)})"
+        for n, t in found.items()
+        if n in own and n not in fits
+    ]
+    missing = [n for n in own if n not in found and not n.endswith("num_batches_tracked")]
+    return WeightsReport(
+        str(path.name),
+        tuple(fits),
+        tuple(missing),
+        tuple(n for n in found if n not in own),
+        tuple(mismatched),
+    )
+
+
+@contextlib.contextmanager
+def needs_hub(name: str) -> Generator[None]:
+    """Turn whatever a failed download raises into an error that says what to do, without minutes of retries."""
+    quiet = logging.getLogger("huggingface_hub")
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    except Exception as error:
+        raise WeightsError(
+            f"ImageNet weights of {name!r} could not be had from the hub ({type(error).__name__}). Without network, "
+            "give a file with --weights FILE (partial files are fine), or train from scratch with --no-pretrained."
+        ) from error
+    finally:
+        quiet.setLevel(level)
