@@ -36,10 +36,10 @@ def _is_fused(module: nn.Module) -> bool:
 def keras_layers(network: nn.Module) -> list[tuple[str, nn.Module | None]]:
     """The network's layers as Keras counts them: input, zero padding, convolution, batch norm, activation, pooling, ….
 
-    Keras' MobileNet v1 has 87 up to its pooling, and the project this one succeeds had 92 with its own head: the input; a
+    Keras' MobileNet v1 has 87 up to its pooling, 92 with the head of the project this one succeeds: the input; a
     convolution, a batch norm and an activation each for the stem and for the depthwise and the pointwise part of 13
     blocks; and an explicit padding before each of the five strided convolutions. Counted here: one for the input, one
-    for the padding of each strided stem or depthwise convolution, one for each leaf that computes, and two for a batch
+    for the padding of each strided stem or depthwise convolution, one for each leaf that computes, two for a batch
     norm with its activation inside. The 34th is then the activation behind the fifth block's depthwise convolution.
 
     Returns (name, module) in the order of definition, which for these networks is that of execution; module is None for
@@ -161,17 +161,8 @@ def _flatten(module: nn.Module) -> list[nn.Module]:
     """A sequence's members, and a depthwise-separable block without a shortcut as its four steps."""
     if isinstance(module, nn.Sequential):
         return [part for child in module for part in _flatten(child)]
-    names = [n for n, _ in module.named_children()]
-    if names[:4] == ["conv_dw", "bn1", "conv_pw", "bn2"] or names == [
-        "conv_dw",
-        "bn1",
-        "se",
-        "conv_pw",
-        "bn2",
-        "drop_path",
-    ]:
-        if not getattr(module, "has_skip", True):
-            return [part for _, part in module.named_children()]
+    if type(module).__name__ == "DepthwiseSeparableConv" and not getattr(module, "has_skip", True):
+        return [part for _, part in module.named_children()]
     return [module]
 
 

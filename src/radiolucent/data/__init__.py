@@ -1,0 +1,28 @@
+"""Data sets: manifests, folders, downloads, splits, checks, the pixel cache, augmentation, annotations, phantoms."""
+
+from radiolucent.data.annotations import read_annotations, write_coco, write_csv
+from radiolucent.data.augment import Augment
+from radiolucent.data.cache import PixelCache, build_cache
+from radiolucent.data.checks import check
+from radiolucent.data.folder import load_dataset
+from radiolucent.data.loader import Loader
+from radiolucent.data.manifest import write_manifest
+from radiolucent.data.records import Dataset, LeftOut, Record
+from radiolucent.data.split import split_dataset
+
+__all__ = [
+    "Augment",
+    "Dataset",
+    "LeftOut",
+    "Loader",
+    "PixelCache",
+    "Record",
+    "build_cache",
+    "check",
+    "load_dataset",
+    "read_annotations",
+    "split_dataset",
+    "write_coco",
+    "write_csv",
+    "write_manifest",
+]

@@ -1,0 +1,256 @@
+"""What may be wrong with a data set before any network sees it; each answer a `Finding`."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.data.confounders import confounders
+from radiolucent.data.records import Dataset
+from radiolucent.data.split import MIN_VAL
+from radiolucent.data.survey import THUMB, Film, survey
+from radiolucent.metrics import wilson
+from radiolucent.types import Estimate, Finding
+
+__all__ = ["check"]
+
+SHOWN = 20  # examples listed in a finding's evidence
+NEAR = 0.97  # correlation of high-passed 64 × 64 thumbnails
+
+
+def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+    """Look for what makes results on a data set untrustworthy.
+
+    Unreadable files; exact and near duplicates, within and across splits and labels; patients across splits; size,
+    colour mode, aspect ratio, format and exposure as predictors of the label; prevalence shift between splits; a
+    validation split too small to choose anything on.
+
+    Args:
+        progress: called with (done, total) while films are read.
+    """
+    films = survey(dataset.records, progress=progress)
+    good = [f for f in films if not f.error]
+    return [
+        _unreadable(dataset, films),
+        _exact(good, dataset),
+        _near(good, dataset),
+        _patients(dataset),
+        *confounders(good, dataset.class_names),
+        _prevalence(dataset),
+        _validation(dataset),
+    ]
+
+
+def _where(film: Film, dataset: Dataset) -> str:
+    label = dataset.class_names[film.record.label] if film.record.label is not None else "unlabelled"
+    return f"{film.record.image_id} [{film.record.split or 'no split'}, {label}]"
+
+
+def _unreadable(dataset: Dataset, films: Sequence[Film]) -> Finding:
+    bad = [(f.record.image_id, f.error) for f in films if f.error]
+    aside = [(str(item.path), item.reason) for item in dataset.left_out]
+    estimate = wilson(len(bad), len(films))
+    return Finding(
+        "files.unreadable",
+        "Can every file be read as a radiograph?",
+        "fail" if bad else "pass",
+        f"{len(bad)} of {len(films)} films cannot be read"
+        + (f"; {len(aside)} other files were set aside by name or place" if aside else "")
+        + ".",
+        estimate,
+        0.0,
+        {
+            "unreadable": [{"file": f, "reason": r} for f, r in bad],
+            "set_aside": [{"file": f, "reason": r} for f, r in aside],
+        },
+        advice="copy these files again or remove them; everything else goes on without them" if bad else "",
+    )
+
+
+def _pairs(groups: Iterable[Sequence[Film]]) -> dict[str, int]:
+    """How many groups cross splits, and how many cross labels."""
+    crossing = {"across_splits": 0, "across_labels": 0}
+    for group in groups:
+        crossing["across_splits"] += len({f.record.split for f in group}) > 1
+        crossing["across_labels"] += len({f.record.label for f in group}) > 1
+    return crossing
+
+
+def _exact(films: Sequence[Film], dataset: Dataset) -> Finding:
+    by_hash: dict[str, list[Film]] = defaultdict(list)
+    for film in films:
+        by_hash[film.sha256].append(film)
+    groups = [g for g in by_hash.values() if len(g) > 1]
+    crossing = _pairs(groups)
+    return _duplicates(
+        "duplicates.exact",
+        "Are there byte-identical films, and do any cross splits or labels?",
+        groups,
+        crossing,
+        dataset,
+    )
+
+
+def _duplicates(
+    test: str, question: str, groups: Sequence[Sequence[Film]], crossing: dict[str, int], dataset: Dataset
+) -> Finding:
+    files = sum(len(g) for g in groups)
+    bad = crossing["across_splits"] + crossing["across_labels"] > 0
+    kind = "byte-identical" if test.endswith("exact") else "nearly identical"
+    worst = sorted(
+        groups, key=lambda g: (-len({f.record.split for f in g}), -len({f.record.label for f in g}), -len(g))
+    )
+    return Finding(
+        test,
+        question,
+        "fail" if bad else "pass",
+        f"{len(groups)} groups of {kind} films ({files} files); {crossing['across_splits']} cross splits, "
+        f"{crossing['across_labels']} cross labels.",
+        Estimate(float(len(groups)), None, None, 0.95, len(dataset), "count"),
+        0.0,
+        {"groups": [[_where(f, dataset) for f in g] for g in worst[:SHOWN]], **crossing},
+        advice="keep each group in one split with one label; the patient-grouped split does so for exact copies"
+        if groups
+        else "",
+    )
+
+
+def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
+    """Films whose high-passed thumbnails correlate above `NEAR` but whose bytes differ."""
+    question = "Are there nearly identical films (resaved, resized, retouched), and do any cross splits or labels?"
+    unique = list({f.sha256: f for f in films}.values())
+    if len(unique) < 2:
+        return Finding("duplicates.near", question, "not applicable", "fewer than two distinct films.")
+    thumbs = np.stack([f.thumb.ravel() for f in unique])
+    pairs = _close_pairs(thumbs / np.sqrt(THUMB * THUMB), NEAR)
+    parent = list(range(len(unique)))
+
+    def find(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for i, j in pairs:
+        parent[find(i)] = find(j)
+    grouped: dict[int, list[Film]] = defaultdict(list)
+    for i in {i for pair in pairs for i in pair}:
+        grouped[find(i)].append(unique[i])
+    groups = list(grouped.values())
+    return _duplicates("duplicates.near", question, groups, _pairs(groups), dataset)
+
+
+def _close_pairs(rows: NDArray[np.float32], least: float, chunk: int = 1024) -> list[tuple[int, int]]:
+    """Pairs (i < j) of unit rows whose dot product is at least `least`."""
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(rows), chunk):
+        close = np.argwhere(rows[start : start + chunk] @ rows.T >= least)
+        found += [(int(i) + start, int(j)) for i, j in close if i + start < j]
+    return found
+
+
+def _patients(dataset: Dataset) -> Finding:
+    """Patients in several splits; and the trap of the Kermany numbers, shown so that nobody falls into it."""
+    question = "Does any patient have films in more than one split?"
+    known = [r for r in dataset.records if r.patient_id and r.split]
+    if not known or len(dataset.splits) < 2:
+        return Finding(
+            "patients.straddle",
+            question,
+            "not applicable",
+            "no patient identifiers."
+            if len(dataset.splits) > 1
+            else f"one split only ({', '.join(dataset.splits) or 'none'}).",
+            advice="a split by patient is cut before training"
+            if len(dataset.splits) < 2
+            else "give a manifest with patient_id",
+        )
+    where: dict[str, set[str]] = defaultdict(set)
+    naive: dict[str, set[str]] = defaultdict(set)
+    for r in known:
+        where[str(r.patient_id)].add(str(r.split))
+        naive[str(r.patient_id).split(":")[-1]].add(str(r.split))
+    torn = sorted(p for p, s in where.items() if len(s) > 1)
+    alarm = sorted(p for p, s in naive.items() if len(s) > 1 and p not in where)
+    summary = f"{len(torn)} of {len(where)} patients have films in more than one split."
+    if alarm:
+        summary += (
+            f" {len(alarm)} numbers such as {alarm[0]} occur in several official splits, but they are counted afresh in "
+            "each and for each etiology: not the same children."
+        )
+    return Finding(
+        "patients.straddle",
+        question,
+        "fail" if torn else "pass",
+        summary,
+        wilson(len(torn), len(where)),
+        0.0,
+        {"patients": torn[:SHOWN], "false_alarms_of_a_naive_key": alarm[:SHOWN], "naive_count": len(alarm)},
+        "numbering of the Kermany collection" if alarm else "ours",
+        "remove the split column, so that films are dealt by patient" if torn else "",
+    )
+
+
+def _prevalence(dataset: Dataset) -> Finding:
+    """The share of the last class in each split, and the largest difference between two."""
+    question = "Is the disease equally common in every split?"
+    labelled = [r for r in dataset.records if r.label is not None and r.split]
+    splits = sorted({str(r.split) for r in labelled})
+    if len(splits) < 2 or len(dataset.class_names) < 2:
+        return Finding("prevalence.shift", question, "not applicable", "fewer than two splits or classes.")
+    last = len(dataset.class_names) - 1
+    count = Counter((str(r.split), r.label == last) for r in labelled)
+    rates = {s: wilson(count[s, True], count[s, True] + count[s, False]) for s in splits}
+    reference = rates["train"] if "train" in rates else rates[splits[0]]
+    shifted = [s for s in splits if not _overlap(rates[s], reference)]
+    words = ", ".join(f"{s} {(rates[s].value or 0):.1%} of {rates[s].n}" for s in splits)
+    return Finding(
+        "prevalence.shift",
+        question,
+        "fail" if shifted else "pass",
+        f"{dataset.class_names[last]}: {words}.",
+        reference,
+        None,
+        {s: r.as_dict() for s, r in rates.items()},
+        advice="predictive values and calibration learnt on train do not carry over; see them at other prevalences"
+        if shifted
+        else "",
+    )
+
+
+def _overlap(a: Estimate, b: Estimate) -> bool:
+    ends = (a.low, a.high, b.low, b.high)
+    if any(e is None for e in ends):
+        return True
+    low_a, high_a, low_b, high_b = (float(e) for e in ends if e is not None)
+    return low_a <= high_b and low_b <= high_a
+
+
+def _validation(dataset: Dataset) -> Finding:
+    """Whether the validation split can carry a choice."""
+    question = "Is the validation split large enough to choose an epoch and a threshold on?"
+    films = [r for r in dataset.records if r.split == "val" and r.label is not None]
+    if not films:
+        return Finding(
+            "split.validation_size",
+            question,
+            "not applicable",
+            "no validation split.",
+            advice="one is cut by patient before training",
+        )
+    rarest = min(Counter(r.label for r in films).values())
+    width = wilson(round(0.9 * rarest), rarest)
+    half = ((width.high or 0) - (width.low or 0)) / 2
+    small = len(films) < MIN_VAL
+    evidence: dict[str, Any] = {"films": len(films), "rarest_class": rarest, "half_width_at_90_percent": half}
+    return Finding(
+        "split.validation_size",
+        question,
+        "fail" if small else "pass",
+        f"{len(films)} validation films, {rarest} of the rarest class: a recall of 90 % there would be known to ± {half:.0%}.",
+        Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
+        float(MIN_VAL),
+        evidence,
+        advice="a patient-grouped validation split is cut from train instead" if small else "",
+    )

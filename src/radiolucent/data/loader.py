@@ -1,0 +1,141 @@
+"""Batches from the pixel cache, prepared one ahead by a thread."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from radiolucent.data.augment import Augment
+from radiolucent.data.cache import PixelCache
+from radiolucent.errors import ConfigError
+
+__all__ = ["Loader"]
+
+
+class Loader:
+    """Batches (inputs float32 (B, C, S, S), labels int64 (B,)), iterable any number of times.
+
+    A film's place in the order and its augmentation depend on (seed, epoch, film) alone: not on batch size, threads or
+    ranks, so that a resumed or distributed run sees the same films.
+
+    Args:
+        cache: films. indices: which of them.
+        shuffle: a new order each epoch (`set_epoch`). augment: None for the films as they are.
+        balance: draw classes equally often (with replacement for the rarer).
+        rank, world_size: this process's share of each epoch.
+        drop_last: leave out a last, smaller batch.
+        prefetch: prepare the next batches in a thread.
+    """
+
+    def __init__(
+        self,
+        cache: PixelCache,
+        indices: Sequence[int] | None = None,
+        *,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        augment: Augment | None = None,
+        balance: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+        prefetch: bool = True,
+    ) -> None:
+        self.cache, self.augment, self.seed = cache, augment, seed
+        self.indices = np.arange(len(cache)) if indices is None else np.asarray(indices, np.intp)
+        if not len(self.indices) or batch_size < 1:
+            raise ConfigError(f"{len(self.indices)} films in batches of {batch_size}; expected at least one of each.")
+        self.labels = np.array([-1 if r.label is None else r.label for r in cache.records], np.int64)
+        self.batch_size, self.shuffle, self.balance = batch_size, shuffle, balance
+        self.rank, self.world_size, self.drop_last, self.prefetch = rank, world_size, drop_last, prefetch
+        self.epoch = 0
+
+    @property
+    def augments(self) -> bool:
+        """Whether the same film differs from epoch to epoch (then a frozen prefix cannot be cached)."""
+        return self.augment is not None
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Films of each class."""
+        return np.bincount(self.labels[self.indices]).tolist()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and augmentation the next iteration gives."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        each = -(-len(self.indices) // self.world_size)
+        return each // self.batch_size if self.drop_last else -(-each // self.batch_size)
+
+    def order(self) -> np.ndarray:
+        """This rank's cache positions in this epoch's order; padded so that all ranks have equally many."""
+        rng = np.random.default_rng([self.seed, self.epoch, 0xB0])
+        order = rng.permutation(self.indices) if self.shuffle else self.indices
+        if self.balance:
+            classes = [order[self.labels[order] == c] for c in np.unique(self.labels[order])]
+            drawn = [rng.choice(c, -(-len(order) // len(classes)), replace=len(c) < len(order) // 2) for c in classes]
+            order = rng.permutation(np.concatenate(drawn))[: len(order)]
+        each = -(-len(order) // self.world_size)
+        return np.resize(order, each * self.world_size)[self.rank :: self.world_size]
+
+    def batch(self, positions: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of given cache positions."""
+        grey = torch.from_numpy(np.asarray(self.cache.pixels[positions]))
+        if self.augment is not None:
+            seeds = [np.random.default_rng([self.seed, self.epoch, int(p)]) for p in positions]
+            draws = torch.from_numpy(np.stack([rng.random(16, np.float32) for rng in seeds]))
+            grey = self._augmented(grey, draws, positions)
+        inputs = self.cache.preprocess.normalise(grey).contiguous(memory_format=torch.channels_last)
+        return inputs, torch.from_numpy(self.labels[positions])
+
+    def _augmented(self, grey: torch.Tensor, draws: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
+        """All but noise in one go; noise film by film, from each film's own generator."""
+        assert self.augment is not None
+        quiet = Augment(**{**self.augment.to_dict(), "noise": 0.0})
+        out = quiet.apply(grey, draws)
+        if self.augment.noise:
+            generator = torch.Generator()
+            for i, p in enumerate(positions):
+                generator.manual_seed((self.seed * 1_000_003 + self.epoch) * 1_000_003 + int(p))
+                amount = float(draws[i, 10]) * self.augment.noise
+                out[i] += torch.randn(out.shape[1:], generator=generator) * amount
+            out.clamp_(0, 1)
+        return out
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order = self.order()
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        batches = [order[s : s + self.batch_size] for s in starts]
+        if not self.prefetch:
+            yield from (self.batch(b) for b in batches)
+            return
+        ready: queue.Queue[tuple[torch.Tensor, torch.Tensor] | BaseException | None] = queue.Queue(2)
+        stop = threading.Event()
+
+        def work() -> None:
+            try:
+                for positions in batches:
+                    if stop.is_set():
+                        return
+                    ready.put(self.batch(positions))
+                ready.put(None)
+            except BaseException as error:
+                ready.put(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            while thread.is_alive():  # let it past a full queue
+                while not ready.empty():
+                    ready.get_nowait()
+                thread.join(0.05)

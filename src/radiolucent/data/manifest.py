@@ -1,0 +1,89 @@
+"""Manifests: one row a film, as CSV or Parquet."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from radiolucent.data.records import SPLITS, Dataset, Record
+from radiolucent.errors import DataError
+from radiolucent.files import atomic_path, write_text
+
+__all__ = ["read_manifest", "write_manifest"]
+
+_COLUMNS = ("path", "label", "patient_id", "split", "site", "etiology", "sha256")
+
+
+def read_manifest(path: Path) -> Dataset:
+    """Read a manifest with the column `path` (relative to the manifest) and, where known, label (a class name),
+    patient_id, split (train, val, test), site, etiology; further columns are kept.
+
+    Raises:
+        DataError: unreadable, no `path` column, an empty or repeated path, an unknown split: with the row's number.
+    """
+    rows = _rows(path)
+    if not rows or "path" not in rows[0]:
+        have = ", ".join(rows[0]) if rows else "no rows"
+        raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
+    names = tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
+    seen: dict[str, int] = {}
+    records: list[Record] = []
+    for number, row in enumerate(rows, start=2):
+        where = str(row.get("path") or "")
+        split = row.get("split") or None
+        if not where:
+            raise DataError(f"{path}, line {number}: the path is empty.")
+        if where in seen:
+            raise DataError(f"{path}, line {number}: {where} stands in line {seen[where]} already; keep one.")
+        if split not in (None, *SPLITS):
+            raise DataError(f"{path}, line {number}: split {split!r}; expected train, val, test or nothing.")
+        seen[where] = number
+        file = Path(where) if Path(where).is_absolute() else path.parent / where
+        label = names.index(str(row["label"])) if row.get("label") else None
+        extra = {k: str(v) for k, v in row.items() if k not in _COLUMNS and v not in (None, "")}
+        optional = {k: (str(row[k]) if row.get(k) else None) for k in ("patient_id", "site", "etiology", "sha256")}
+        records.append(Record(file, where, label, split=split, extra=extra, **optional))
+    return Dataset(tuple(records), names, path.parent, source=f"manifest {path.name}")
+
+
+def _rows(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pq.read_table(path).to_pylist()
+        if path.suffix.lower() != ".csv":
+            raise DataError(f"{path}: expected a folder, or a manifest ending in .csv or .parquet.")
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        raise DataError(f"{path}: not readable as a manifest ({error}).") from error
+
+
+def write_manifest(dataset: Dataset, path: str | Path) -> Path:
+    """Write a data set as CSV or Parquet by the suffix, atomically; paths below the file's folder become relative."""
+    file = Path(path)
+    rows = [_row(record, dataset.class_names, file.parent) for record in dataset.records]
+    extras = sorted({key for record in dataset.records for key in record.extra})
+    if file.suffix.lower() == ".parquet":
+        table = pa.table({c: pa.array([row.get(c) or None for row in rows], pa.string()) for c in (*_COLUMNS, *extras)})
+        with atomic_path(file) as temporary:
+            pq.write_table(table, temporary)
+    else:
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, [*_COLUMNS, *extras], lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(file, stream.getvalue())
+    return file
+
+
+def _row(record: Record, class_names: tuple[str, ...], folder: Path) -> dict[str, str]:
+    path, base = record.path.resolve(), folder.resolve()
+    values = {
+        "path": path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path),
+        "label": "" if record.label is None else class_names[record.label],
+    }
+    return values | {c: getattr(record, c) or "" for c in _COLUMNS[2:]} | dict(record.extra)

@@ -1,0 +1,138 @@
+"""Splits by patient: seeded, stratified by class, with byte-identical films kept together."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from radiolucent.data.records import Dataset, Record
+from radiolucent.errors import DataError
+from radiolucent.files import sha256_file
+
+__all__ = ["MIN_VAL", "groups_of", "split_dataset"]
+
+MIN_VAL = 100  # images; below, the interval of a validation recall is wider than ± 8 points
+
+
+def groups_of(records: Sequence[Record], hashes: Sequence[str] | None = None) -> list[int]:
+    """A group number for each record: same patient or same bytes, joined transitively."""
+    parent = list(range(len(records)))
+
+    def find(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[tuple[str, str], int] = {}
+    for i, record in enumerate(records):
+        keys = [("patient", record.patient_id or record.image_id)]
+        if hashes is not None:
+            keys.append(("bytes", hashes[i]))
+        for key in keys:
+            parent[find(i)] = find(first.setdefault(key, i))
+    return [find(i) for i in range(len(records))]
+
+
+def split_dataset(
+    dataset: Dataset, *, val: float = 0.1, test: float = 0.1, seed: int = 0, keep_test: bool = True
+) -> Dataset:
+    """Give every labelled film a split such that no patient and no byte-identical file straddles two.
+
+    An official test split is kept. A validation split that is missing or has fewer than 100 films is dissolved into
+    train, and a new one cut from it; so is a missing test split. Unlabelled films get no split.
+
+    Args:
+        val, test: fractions of the films to cut from train where needed.
+
+    Raises:
+        DataError: fewer than two classes, or too few patients of one to go round.
+    """
+    labelled = [r for r in dataset.records if r.label is not None]
+    if len({r.label for r in labelled}) < 2:
+        raise DataError(
+            f"{dataset.source}: training needs films of two classes; found "
+            f"{', '.join(dataset.class_names) or 'no class folders and no label column'}."
+        )
+    official = Counter(r.split for r in labelled)
+    notes: list[str] = []
+    fresh: dict[str, float] = {}
+    keep = {"test"} if keep_test and official["test"] else set[str]()
+    if not keep:
+        fresh["test"] = test
+        notes.append(f"no official test split: {test:.0%} of the films cut off by patient (seed {seed}).")
+    if official["val"] >= MIN_VAL:
+        keep.add("val")
+    else:
+        fresh["val"] = val
+        why = (
+            f"the official validation split has {official['val']} films, too few"
+            if official["val"]
+            else "no validation"
+        )
+        notes.append(f"{why}: {val:.0%} of the remaining films cut off by patient (seed {seed}).")
+    pool = [r for r in labelled if r.split not in keep]
+    hashes = [r.sha256 or sha256_file(r.path) if r.path.is_file() else f"missing:{r.path}" for r in labelled]
+    by_id = dict(zip((r.image_id for r in labelled), hashes, strict=True))
+    chosen = _deal(pool, [by_id[r.image_id] for r in pool], fresh, seed)
+    kept_hashes = {by_id[r.image_id]: r.split for r in labelled if r.split in keep}
+    records: list[Record] = []
+    for record in dataset.records:
+        split = record.split if record.split in keep else chosen.get(record.image_id)
+        digest = by_id.get(record.image_id)
+        if record.label is not None and record.split not in keep and digest in kept_hashes:
+            notes.append(
+                f"{record.image_id}: byte-identical with a kept {kept_hashes[digest]} film; left out of {split}."
+            )
+            split = None
+        split = None if record.label is None else split
+        records.append(dataclasses.replace(record, split=split, sha256=record.sha256 or digest))
+    result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
+    _verify(result)
+    return result
+
+
+def _deal(pool: list[Record], hashes: list[str], fractions: dict[str, float], seed: int) -> dict[str, str]:
+    """Deal whole groups into splits so that each class's films come near its fraction in every split."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, group in enumerate(groups_of(pool, hashes)):
+        members[group].append(i)
+    rng = np.random.default_rng(seed)
+    order = [list(members)[i] for i in rng.permutation(len(members))]
+    total = Counter(r.label for r in pool)
+    want = {(s, label): f * n for s, f in fractions.items() for label, n in total.items()}
+    have: Counter[tuple[str, int | None]] = Counter()
+    chosen: dict[str, str] = {}
+    for group in order:
+        tally = Counter(pool[i].label for i in members[group])
+        room = {
+            s: min(want[s, label] - have[s, label] - count / 2 for label, count in tally.items()) for s in fractions
+        }
+        best = max(room, key=lambda s: room[s]) if room else "train"
+        split = best if room and room[best] > 0 else "train"
+        for label, count in tally.items():
+            have[split, label] += count
+        for i in members[group]:
+            chosen[pool[i].image_id] = split
+    for split in ("train", *fractions):
+        for label in total:
+            if have[split, label] == 0:
+                raise DataError(
+                    f"too few patients: no film of class {label} for the {split} split ({total[label]} in "
+                    f"{len(order)} groups); add films, or change the fractions."
+                )
+    return chosen
+
+
+def _verify(dataset: Dataset) -> None:
+    where: dict[str, set[str]] = defaultdict(set)
+    for r in dataset.records:
+        if r.split and r.patient_id:
+            where[r.patient_id].add(r.split)
+    torn = [p for p, splits in where.items() if len(splits) > 1]
+    if torn:
+        raise DataError(
+            f"{len(torn)} patients straddle the official splits (e.g. {torn[0]}: {', '.join(sorted(where[torn[0]]))}); "
+            "remove the split column to have the films dealt by patient."
+        )
