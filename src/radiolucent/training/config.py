@@ -1,0 +1,151 @@
+"""How to train, as data."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from radiolucent.errors import ConfigError
+
+__all__ = ["TrainConfig"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything about training that changes its result. The recipes in `radiolucent.training` fill it in.
+
+    Attributes:
+        epochs: passes over the training images, at least 1.
+        batch_size: images a step in each process; whoever makes the loader reads it here.
+        optimizer: "adamw", "adam" (`weight_decay` is not used) or "sgd" (Nesterov momentum 0.9).
+        lr: learning rate at its highest.
+        lr_decay: Keras' time decay d: the rate at step t (over all epochs, from 0) is divided by 1 + d·t.
+        weight_decay: decoupled, on weights with two or more dimensions (no biases, no batch norms).
+        eps: Adam's ε.
+        head_lr: the last layer's learning rate as a multiple of the others'.
+        schedule: "constant", "cosine" (down to `final_lr` · lr) or "plateau" (Keras' ReduceLROnPlateau on the
+            validation loss).
+        warmup_epochs: linear rise from 0 before that, in epochs; fractions are fine.
+        final_lr: where the cosine ends, as a fraction of `lr`.
+        plateau_factor, plateau_patience, plateau_min_delta: multiply the rate by `factor` after `patience` epochs
+            without the validation loss falling by more than `min_delta` below its best.
+        label_smoothing: s: the target is 1 − s + s/K for the true class and s/K for the others.
+        class_weights: "none" or "balanced": w_c = N / (K · N_c).
+        ema: decay d of the exponential moving average of the weights, which is then what is validated and returned;
+            None: off. Warms up: min(d, (1 + t) / (10 + t)) at step t.
+        freeze: layers that do not learn (see `radiolucent.models.freeze`).
+        early_stop: stop after so many epochs without a lower validation loss; None: never.
+        precision: "32", "bf16" (mixed) or "auto": the faster, measured on this device.
+        grad_clip: largest L2 norm of the gradient; None: off.
+        l2: λ of λ·Σw² over convolution and dense weights, added to the loss (what Keras' regularisers do).
+        cache_prefix: "auto": the output of the frozen first layers is computed once and kept, where that gives the same
+            result; "never".
+        cache_gb: most space for that, on disk.
+        seed: seed of everything random here: dropout, and the order in loaders that draw from torch's generator.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = 1e-3
+    lr_decay: float = 0.0
+    weight_decay: float = 0.05
+    eps: float = 1e-8
+    head_lr: float = 1.0
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    warmup_epochs: float = 0.5
+    final_lr: float = 0.01
+    plateau_factor: float = 0.1
+    plateau_patience: int = 10
+    plateau_min_delta: float = 1e-4
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    ema: float | None = None
+    freeze: str = "0"
+    early_stop: int | None = None
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    grad_clip: float | None = None
+    l2: float = 0.0
+    cache_prefix: Literal["auto", "never"] = "auto"
+    cache_gb: float = 8.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        _check_numbers(self)
+
+    def with_(self, **changes: Any) -> "TrainConfig":
+        """A copy with some fields changed.
+
+        >>> TrainConfig().with_(epochs=3).epochs
+        3
+        """
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "TrainConfig":
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: an unknown field, or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(TrainConfig)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(
+                f"training configuration: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}."
+            )
+        return TrainConfig(**values)
+
+
+_Range = tuple[float, float, bool, bool]  # low, high, low included, high included
+_POSITIVE: _Range = (0, math.inf, False, False)
+_NOT_NEGATIVE: _Range = (0, math.inf, True, False)
+_COUNT: _Range = (1, math.inf, True, False)
+_RANGES: dict[str, _Range] = {
+    "epochs": _COUNT,
+    "batch_size": _COUNT,
+    "lr": _POSITIVE,
+    "lr_decay": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "eps": _POSITIVE,
+    "head_lr": _POSITIVE,
+    "warmup_epochs": _NOT_NEGATIVE,
+    "final_lr": (0, 1, True, True),
+    "plateau_factor": (0, 1, False, False),
+    "plateau_patience": _COUNT,
+    "plateau_min_delta": _NOT_NEGATIVE,
+    "label_smoothing": (0, 1, True, False),
+    "ema": (0, 1, True, False),
+    "early_stop": _COUNT,
+    "grad_clip": _POSITIVE,
+    "l2": _NOT_NEGATIVE,
+    "cache_gb": _NOT_NEGATIVE,
+    "seed": _NOT_NEGATIVE,
+}
+_WHOLE = {"epochs", "batch_size", "plateau_patience", "early_stop", "seed"}
+_OPTIONAL = {"ema", "early_stop", "grad_clip"}
+
+
+def _check_choices(config: TrainConfig) -> None:
+    for name, hint in get_type_hints(TrainConfig).items():
+        choices = get_args(hint)
+        value = getattr(config, name)
+        if choices and all(isinstance(c, str) for c in choices) and value not in choices:
+            raise ConfigError(f"{name} {value!r}; expected one of {', '.join(map(repr, choices))}.")
+
+
+def _check_numbers(config: TrainConfig) -> None:
+    for name, (low, high, low_in, high_in) in _RANGES.items():
+        value: Any = getattr(config, name)
+        if value is None and name in _OPTIONAL:
+            continue
+        number = isinstance(value, int if name in _WHOLE else int | float) and not isinstance(value, bool)
+        if not number or not (low <= value <= high and (low_in or value != low) and (high_in or value != high)):
+            span = f"{'[' if low_in else '('}{low}, {'∞' if high == math.inf else high}{']' if high_in else ')'}"
+            kind = "a whole number" if name in _WHOLE else "a number"
+            raise ConfigError(f"{name} {value!r}; expected {kind} in {span}{' or None' if name in _OPTIONAL else ''}.")

@@ -1,0 +1,77 @@
+"""What an epoch gave, and where it is written."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radiolucent.extras import require
+from radiolucent.files import write_text
+
+__all__ = ["EpochResult", "tensorboard", "write_history"]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch's figures: a row of `history.csv`.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean loss over the epoch's steps, with weights and smoothing, without penalties.
+        train_accuracy: fraction called right while learning.
+        val_loss: mean cross entropy in nats on validation, without weights or smoothing.
+        val_accuracy: fraction called right at the likelier class.
+        val_auroc: area under the ROC curve of the positive class; None where validation holds one class, or labels are
+            many.
+        lr: learning rate at the epoch's last step.
+        seconds: wall-clock time of the epoch, validation included.
+        images_per_second: training images, validation not included.
+        best: whether the validation loss is the lowest so far.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    val_auroc: float | None
+    lr: float
+    seconds: float
+    images_per_second: float
+    best: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return dataclasses.asdict(self)
+
+
+def write_history(path: Path, history: Sequence[EpochResult]) -> None:
+    """Write one row an epoch as CSV, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochResult)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(result.to_dict() for result in history)
+    write_text(path, text.getvalue())
+
+
+def tensorboard(folder: Path) -> Callable[[EpochResult], None]:
+    """A function for `fit(on_epoch=...)` that writes every figure for TensorBoard into `folder`.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    require("tensorboard", extra="tensorboard")
+    writer = require("torch.utils.tensorboard", extra="tensorboard").SummaryWriter(str(folder))
+
+    def write(result: EpochResult) -> None:
+        for name, value in result.to_dict().items():
+            if name not in ("epoch", "best") and value is not None:
+                writer.add_scalar(
+                    name.replace("_", "/", 1) if name[:3] in ("tra", "val") else name, value, result.epoch
+                )
+        writer.flush()
+
+    return write

@@ -1,0 +1,352 @@
+"""A training run: everything the loop holds between steps, how it begins and how it is saved."""
+
+import copy
+import dataclasses
+import math
+import platform
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.models import Classifier, FrozenPrefix, freeze, frozen_prefix, save, set_train_mode
+from radiolucent.training.config import TrainConfig
+from radiolucent.training.ema import MovingAverage
+from radiolucent.training.logs import EpochResult
+from radiolucent.training.objective import Objective
+from radiolucent.training.optimizer import make_optimizer
+from radiolucent.training.prefix import TrainFeatures, ValFeatures, reason_not
+from radiolucent.training.schedule import Plateau, learning_rate
+from radiolucent.training.state import Snapshot, StateFolder, optimizer_tensors, restore_optimizer
+from radiolucent.training.tally import Tally
+from radiolucent.training.team import Team
+
+__all__ = ["Run", "reproducible"]
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+
+
+class _Cut(nn.Module):
+    """The network, or the part of it behind its frozen prefix."""
+
+    def __init__(self, network: nn.Module, cut: FrozenPrefix | None) -> None:
+        super().__init__()
+        self.network, self.cut = network, cut
+
+    def forward(self, inputs: torch.Tensor, behind_prefix: bool = False) -> torch.Tensor:
+        """Logits (N, K) of images, or of features."""
+        out = self.cut.rest(inputs) if behind_prefix and self.cut is not None else self.network(inputs)
+        return out[0] if isinstance(out, tuple) else out
+
+
+class Run:
+    """The state of one training.
+
+    Attributes:
+        epoch, step: finished epochs, and finished steps of the one under way. steps: of an epoch.
+        history, best_epoch, best_loss, notes: so far; best_epoch from 1, 0: none yet.
+        network: the network that learns, on the device. learning: its parameters that do.
+        average: moving average of the weights, or None.
+    """
+
+    def __init__(
+        self, classifier: Classifier, train: Batches, val: Batches, config: TrainConfig, team: Team, folder: Path | None
+    ) -> None:
+        self.classifier, self.train, self.val, self.config, self.team, self.folder = (
+            classifier, train, val, config, team, folder,
+        )  # fmt: skip
+        self.network = classifier.network
+        self.cut = frozen_prefix(self.network) if config.freeze not in ("0", "none") else None
+        self._plain = _Cut(self.network, self.cut)
+        self._wrapped = team.wrap(self._plain)
+        self.learning = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(self.network, config)
+        self.average = None if config.ema is None else MovingAverage(self.network, config.ema)
+        self.objective: Objective
+        self.state = None if folder is None else StateFolder(folder / "state")
+        self.identity: dict[str, Any] = {}
+        self.precision: tuple[str, str] = ("32", "as asked")
+        self.epoch, self.step = 0, 0
+        self.steps = int(team.largest([len(cast(Any, train))])[0])
+        self.history: list[EpochResult] = []
+        self.best_epoch, self.best_loss = 0, math.inf
+        self.plateau = Plateau()
+        self.notes: list[str] = []
+        self.tally = Tally(team.device)
+        self._best: dict[str, torch.Tensor] = {}
+        self._train_features: TrainFeatures | None = None
+        self._val_features: ValFeatures | None = None
+
+    # --- steps ---
+
+    def rate(self) -> float:
+        """The learning rate of the step under way (after an epoch: of its last)."""
+        step = self.epoch * self.steps + min(self.step, self.steps - 1)
+        return learning_rate(self.config, step, self.steps, self.plateau.scale)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits for learning."""
+        return self._wrapped(inputs, self._train_features is not None)
+
+    def evaluate(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits for validation; no exchange with other processes, who may have more or fewer batches."""
+        with self.team.autocast():
+            return self._plain(inputs, self._val_features is not None)
+
+    def seed_step(self) -> None:
+        """Make all noise of a step a function of (seed, epoch, step, process) alone, so that nothing need be saved."""
+        words = np.random.SeedSequence([self.config.seed, self.epoch, self.step, self.team.rank]).generate_state(2)
+        torch.manual_seed((int(words[0]) << 32 | int(words[1])) >> 1)
+
+    def train_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+        """The epoch's batches from `step` on, on the device: inputs, labels, and 1, or 0 for a repeated one.
+
+        Where other processes have more batches, the last is repeated with weight 0 until they are through.
+        """
+        if hasattr(self.train, "set_epoch"):
+            cast(Any, self.train).set_epoch(self.epoch)
+        self._keep_train_features()
+        set_train_mode(self.network)
+        source = self._train_features.batches(self.step) if self._train_features else self._loaded()
+        last: tuple[torch.Tensor, torch.Tensor] | None = None
+        while self.step < self.steps:
+            self.seed_step()
+            batch = next(source, None)
+            if batch is None and self.team.size == 1:
+                return
+            mine = self.team.share(self.train, *batch) if batch is not None else None
+            counts = 1.0 if mine is not None and len(mine[1]) else 0.0
+            chosen = mine if counts else (last or batch)
+            if chosen is None or (mine is None and last is None):
+                raise DataError(f"process {self.team.rank} got no training batch; use fewer processes.")
+            last = chosen
+            yield *self._placed(*last), counts
+
+    def _loaded(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The loader's batches; those that a resumed epoch has had are drawn and dropped, so that noise is the same."""
+        resumed, self.step = self.step, 0
+        self.seed_step()
+        source = iter(self.train)
+        for self.step in range(resumed):
+            self.seed_step()
+            next(source, None)
+        self.step = resumed
+        self.seed_step()
+        yield from source
+
+    def val_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The validation batches on the device, behind the prefix where that is kept."""
+        if hasattr(self.val, "set_epoch"):
+            cast(Any, self.val).set_epoch(0)
+        self._keep_val_features()
+        for inputs, labels in self._val_features or self._val_shares():
+            yield self._placed(inputs, labels)
+
+    def _val_shares(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for batch in self.val:
+            inputs, labels = self.team.share(self.val, *batch)
+            if len(labels):
+                yield inputs, labels
+
+    def _placed(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
+        device = self.team.device
+        return inputs.to(device, memory_format=layout, non_blocking=True), labels.to(device, non_blocking=True)
+
+    # --- the frozen prefix ---
+
+    @torch.no_grad()
+    def _prefix(self, inputs: torch.Tensor) -> torch.Tensor:
+        assert self.cut is not None
+        with self.team.autocast():
+            return self.cut.prefix(self._placed(inputs, inputs)[0])
+
+    def _keep_train_features(self) -> None:
+        if self._train_features is not None or not self._asked("training"):
+            return
+        assert self.cut is not None
+        why = reason_not(self.train, self.team.size, self.config.epochs)
+        if why is None:
+            try:
+                self.network.eval()
+                self._train_features = TrainFeatures(cast(Any, self.train), self._prefix, self._scratch, self._limit)
+                self.note(f"training images pass the {self.cut.modules} frozen first steps once, not every epoch")
+                return
+            except MemoryError as error:
+                why = str(error)
+        self.note(f"training images pass the frozen first layers every epoch: {why}")
+
+    def _keep_val_features(self) -> None:
+        if self._val_features is not None or not self._asked("validation"):
+            return
+        if getattr(self.val, "augments", False):
+            self.note("validation images pass the frozen first layers every epoch: they are augmented")
+            return
+        try:
+            self._val_features = ValFeatures(self._val_shares(), self._prefix, self._scratch, self._limit)
+        except MemoryError as error:
+            self.note(f"validation images pass the frozen first layers every epoch: {error}")
+
+    def _asked(self, what: str) -> bool:
+        if self.config.freeze in ("0", "none") or self.config.cache_prefix == "never" or self.config.epochs == 1:
+            return False
+        if self.cut is None:
+            self.note("frozen layers are computed every epoch: in this network they are no separable first part")
+        return self.cut is not None and f"{what} images pass the frozen first layers every epoch" not in " ".join(
+            self.notes
+        )
+
+    @property
+    def _scratch(self) -> Path | None:
+        return None if self.folder is None else self.folder / "state"
+
+    @property
+    def _limit(self) -> float:
+        return self.config.cache_gb * 1e9
+
+    # --- between epochs ---
+
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """Inside the block the network has its averaged weights, where there are any."""
+        with self.average.worn() if self.average is not None else nullcontext():
+            yield
+
+    def agree_on_buffers(self) -> None:
+        """Give all processes the first one's batch-norm statistics."""
+        self.team.same(list(self.network.buffers()))
+
+    def check_finite(self, inputs: torch.Tensor | None) -> None:
+        """Raise if a loss of this epoch was not finite.
+
+        Raises:
+            DataError: the images are not. ConfigError: the training diverged.
+        """
+        if self.tally.finite():
+            return
+        where = f"epoch {self.epoch + 1}, step {self.step}"
+        if inputs is not None and not bool(torch.isfinite(inputs).all()):
+            raise DataError(f"{where}: images with values that are not finite; check the loader's normalisation.")
+        hints = [f"a lower lr (now {self.config.lr:g})"]
+        hints += ["grad_clip=1.0"] if self.config.grad_clip is None else []
+        hints += ["a longer warm-up"] if self.config.schedule == "cosine" else []
+        hints += ["precision='32'"] if self.precision[0] == "bf16" else []
+        raise ConfigError(f"{where}: the training loss is not finite, the training diverged; try {', '.join(hints)}.")
+
+    def keep_best(self, loss: float) -> None:
+        """Remember the network's weights, as they are now, as the best."""
+        self.best_epoch, self.best_loss = self.epoch + 1, loss
+        self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        if self.state is not None and self.folder is not None and self.team.leads:
+            self.state.save_best(self.best_epoch, self._best)
+            save(self.finished_classifier(), self.folder / "model.safetensors")
+
+    def next_epoch(self) -> None:
+        """Step on."""
+        self.epoch, self.step, self.tally = self.epoch + 1, 0, Tally(self.team.device)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validation loss has not fallen for `early_stop` epochs."""
+        patience = self.config.early_stop
+        return patience is not None and self.best_epoch > 0 and self.epoch - self.best_epoch >= patience
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    # --- saving ---
+
+    def save(self) -> None:
+        """Write the state; does nothing without a folder."""
+        if self.state is None:
+            return
+        totals = self.tally.totals(self.team)
+        if not self.team.leads:
+            return
+        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        tensors |= {f"optimizer.{n}": t for n, t in optimizer_tensors(self.optimizer, self.network).items()}
+        if self.average is not None:
+            tensors |= {f"ema.{n}": t for n, t in self.average.values.items()}
+        meta = {
+            "identity": self.identity,
+            "precision": list(self.precision),
+            "epoch": self.epoch,
+            "step": self.step,
+            "tally": totals,
+            "history": [result.to_dict() for result in self.history],
+            "best_epoch": self.best_epoch,
+            "best_loss": self.best_loss,
+            "plateau": dataclasses.asdict(self.plateau),
+            "ema_steps": self.average.steps if self.average is not None else 0,
+            "notes": self.notes,
+        }
+        self.state.save(Snapshot(meta, tensors))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a saved moment."""
+        assert self.state is not None
+        meta = snapshot.meta
+        self.network.load_state_dict(snapshot.part("network"))
+        restore_optimizer(self.optimizer, self.network, snapshot.part("optimizer"))
+        if self.average is not None:
+            self.average.restore(snapshot.part("ema"), int(meta["ema_steps"]))
+        self.epoch, self.step = int(meta["epoch"]), int(meta["step"])
+        if self.team.leads:
+            self.tally = Tally(self.team.device, meta["tally"])
+        self.history = [EpochResult(**row) for row in meta["history"]]
+        self.best_epoch, self.best_loss = int(meta["best_epoch"]), float(meta["best_loss"])
+        self.plateau = Plateau(**meta["plateau"])
+        self.notes = list(meta["notes"])
+        if self.best_epoch:
+            self._best = self.state.load_best(self.best_epoch)
+        self.note(f"resumed in epoch {self.epoch + 1} after step {self.step}")
+
+    # --- the end ---
+
+    def load_best(self) -> None:
+        """Give the network the best epoch's weights, and eval mode."""
+        if self.stopped_early:
+            self.note(f"stopped after epoch {self.epoch}: no lower validation loss since epoch {self.best_epoch}")
+        self.network.load_state_dict(self._best)
+        self.network.eval()
+
+    def finished_classifier(self) -> Classifier:
+        """The classifier around the network as it is, with how it was trained in its provenance."""
+        trained = {
+            "config": self.config.to_dict(),
+            "precision": self.precision[0],
+            "best_epoch": self.best_epoch,
+            "val_loss": self.best_loss,
+            "train_data": self.identity.get("train"),
+            "val_data": self.identity.get("val"),
+            "processes": self.team.size,
+            "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        }
+        return self.classifier.with_(provenance={**self.classifier.provenance, "training": trained})
+
+
+@contextmanager
+def reproducible() -> Generator[None]:
+    """Inside the block torch's generators may be seeded and cuDNN computes the same every time; both are put back."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    with torch.random.fork_rng(devices):
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+def copied(classifier: Classifier, spec: str) -> Classifier:
+    """The classifier with a copy of its network, its first layers frozen as asked, in channels-last layout."""
+    network = copy.deepcopy(classifier.network).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    freeze(network, spec)
+    return classifier.with_(network=network)

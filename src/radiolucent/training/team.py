@@ -1,0 +1,96 @@
+"""The processes that train together: one, or as many as `torchrun` started."""
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import Fabric
+from torch import nn
+
+__all__ = ["Team", "world"]
+
+
+def world() -> tuple[int, int]:
+    """(rank, number of processes) as `torchrun` set them; (0, 1) without it.
+
+    >>> world()
+    (0, 1)
+    """
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+class Team:
+    """Device, precision and the few exchanges that training needs, over Lightning Fabric.
+
+    Args:
+        precision: "32" or "bf16".
+    """
+
+    def __init__(self, precision: str = "32") -> None:
+        _, size = world()
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        self.fabric = Fabric(
+            devices=here,
+            num_nodes=max(1, size // here),
+            strategy="ddp" if size > 1 else "auto",
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+        )
+        if size > 1:
+            self.fabric.launch()
+        self.rank, self.size = self.fabric.global_rank, self.fabric.world_size
+        self.device = self.fabric.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    @property
+    def every(self) -> int:
+        """Steps between looks at results: each one on a CPU, fewer where looking waits for the accelerator."""
+        return 1 if self.device.type == "cpu" else 20
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network on the device, its gradients averaged over processes."""
+        return self.fabric.setup_module(network)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision's context."""
+        return self.fabric.autocast()
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum over processes; changes `values`."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def largest(self, values: Sequence[float]) -> list[float]:
+        """The largest of each value over processes."""
+        if self.size == 1:
+            return list(values)
+        shared = torch.tensor(list(values), dtype=torch.float64, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return shared.tolist()
+
+    def gather(self, value: torch.Tensor) -> torch.Tensor:
+        """All processes' rows, in the order of their ranks; on the CPU."""
+        if self.size == 1:
+            return value.cpu()
+        parts: list[Any] = [None] * self.size
+        dist.all_gather_object(parts, value.cpu())
+        return torch.cat(parts)
+
+    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Give every process the first one's values, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def share(self, loader: object, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """This process's rows of a batch: all, where the loader gives each process its own; else every size-th."""
+        if self.size > 1 and getattr(loader, "world_size", 1) == 1:
+            inputs, labels = inputs[self.rank :: self.size], labels[self.rank :: self.size]
+        return inputs, labels
