@@ -1,31 +1,39 @@
-"""Arrays in, Estimates out: discrimination, operating points, calibration, intervals, localisation."""
+"""Arrays in, Estimates out: discrimination, operating points, calibration, intervals, localisation.
 
-from radiolucent.metrics.calibration import brier, calibration_line, ece, fit_temperature
+Every figure carries its interval and its caveat. Where patients have several images, give their identifiers as
+`groups`: intervals then come from patients, not images. What is not defined (one class, no case, a score that is not a
+number) is an `Estimate` whose value is None and whose note says why; arrays that do not fit each other raise.
+"""
+
+from radiolucent.metrics.calibration import brier, ece, fit_temperature
 from radiolucent.metrics.curves import (
     DecisionCurve,
     Reliability,
     decision_curve,
+    npv_at_prevalence,
     ppv_at_prevalence,
     pr_curve_points,
     reliability,
     roc_curve_points,
 )
+from radiolucent.metrics.delong import delong_test
 from radiolucent.metrics.evaluation import Evaluation, evaluate
-from radiolucent.metrics.intervals import bootstrap_weights, cluster_bootstrap_mean, percentile_interval, wilson
+from radiolucent.metrics.intervals import wilson
 from radiolucent.metrics.localisation import (
     area_fraction,
     dice,
+    dice_at_area,
     energy_in_region,
     iou,
+    iou_at_area,
     map_auprc,
     pointing_game,
+    random_baseline,
     random_map,
 )
 from radiolucent.metrics.operating import (
-    Threshold,
     accuracy,
     balanced_accuracy,
-    choose_threshold,
     f1,
     mcc,
     npv,
@@ -33,9 +41,13 @@ from radiolucent.metrics.operating import (
     sensitivity,
     specificity,
 )
-from radiolucent.metrics.ranking import auroc, average_precision, delong_test
+from radiolucent.metrics.ranking import auroc, average_precision
+from radiolucent.metrics.recalibration import Calibration, calibration_line
+from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean
+from radiolucent.metrics.thresholds import Threshold, choose_threshold
 
 __all__ = [
+    "Calibration",
     "DecisionCurve",
     "Evaluation",
     "Reliability",
@@ -45,6 +57,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "balanced_accuracy",
+    "bootstrap",
     "bootstrap_weights",
     "brier",
     "calibration_line",
@@ -53,20 +66,23 @@ __all__ = [
     "decision_curve",
     "delong_test",
     "dice",
+    "dice_at_area",
     "ece",
     "energy_in_region",
     "evaluate",
     "f1",
     "fit_temperature",
     "iou",
+    "iou_at_area",
     "map_auprc",
     "mcc",
     "npv",
-    "percentile_interval",
+    "npv_at_prevalence",
     "pointing_game",
     "ppv",
     "ppv_at_prevalence",
     "pr_curve_points",
+    "random_baseline",
     "random_map",
     "reliability",
     "roc_curve_points",

@@ -1,19 +1,31 @@
-"""All figures of one set of predictions, from one pass of resampled patients."""
+"""All figures of one set of predictions, from one pass over resampled patients."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from radiolucent.errors import DataError
-from radiolucent.metrics.calibration import calibration_line, ece
-from radiolucent.metrics.intervals import Floats, bootstrap_weights, clusters_of, percentile_interval, undefined
-from radiolucent.metrics.operating import RATES, counts, degenerate_bound, proportion
-from radiolucent.metrics.ranking import Ranks, auroc
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.metrics.arrays import Floats, Mask, both_classes
+from radiolucent.metrics.calibration import brier, ece_interval, ece_member
+from radiolucent.metrics.intervals import undefined
+from radiolucent.metrics.multiclass import ClassFigures, confusion_matrix
+from radiolucent.metrics.operating import PROPORTIONS, RATES, cells, exact_ends, proportion, units, why_undefined
+from radiolucent.metrics.ranking import Ranks, auroc, perfect_auroc
+from radiolucent.metrics.recalibration import Recalibration, calibration_line
+from radiolucent.metrics.resample import bootstrap_method, bootstrap_weights, clusters_of, percentile_interval
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["Evaluation", "evaluate"]
+
+_BINS = 15
+
+
+def _no_classes() -> Mapping[str, Mapping[str, Estimate]]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -27,12 +39,15 @@ class Evaluation:
         threshold, temperature: used, not chosen, here.
         estimates: by name: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv,
             f1, mcc, brier, ece, calibration_slope, calibration_intercept; with more than two classes also
-            macro_auroc and class_accuracy.
-        delong: AUROC with DeLong's interval.
-        wilson: the proportions with Wilson's interval.
+            macro_auroc and, unless multi-label, class_accuracy (share of images whose most probable class is right).
+        delong: AUROC with DeLong's interval, clustered by patient.
+        wilson: the proportions with Wilson's interval, images taken as independent.
         confusion: tp, fp, fn, tn at the threshold.
-        class_names, matrix: confusion between all classes (rows truth, columns most probable class).
+        class_names, matrix: images by true class (row) and called class (column): at the threshold for two classes,
+            the most probable one for more; empty for a multi-label head.
+        classes: with more than two classes, by class name: one-vs-rest auroc and, unless multi-label, sensitivity, ppv.
         left_out: images without a label.
+        notes: caveats of the whole.
     """
 
     n: int
@@ -47,8 +62,9 @@ class Evaluation:
     confusion: Mapping[str, int]
     class_names: tuple[str, ...]
     matrix: tuple[tuple[int, ...], ...]
+    classes: Mapping[str, Mapping[str, Estimate]] = field(default_factory=_no_classes)
     left_out: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; estimates in the form of `summary.json`."""
@@ -60,7 +76,82 @@ class Evaluation:
             "confusion": dict(self.confusion),
             "class_names": list(self.class_names),
             "matrix": [list(row) for row in self.matrix],
+            "classes": {c: {name: e.as_dict() for name, e in found.items()} for c, found in self.classes.items()},
             "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """The labelled cases, by falling score: sorted once, so that no fold sorts again."""
+
+    truth: Mask
+    scores: Floats
+    called: Mask
+    chances: Floats
+    labels: NDArray[np.int64]
+    patients: list[str]
+    left_out: int
+
+    @staticmethod
+    def of(predictions: Predictions) -> "_Cases":
+        bad = np.flatnonzero(~np.isfinite(predictions.logits).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{predictions.image_ids[bad[0]]}: logits are not finite ({len(bad)} of {len(predictions)} images); "
+                "the network is damaged or its input is: train again."
+            )
+        labels = predictions.labels
+        if labels.max(initial=-1) >= (2 if labels.ndim == 2 else len(predictions.class_names)):
+            raise DataError(
+                f"label {labels.max()} with {len(predictions.class_names)} classes; expected a class index."
+            )
+        own = labels[:, predictions.positive] if labels.ndim == 2 else labels
+        known = np.flatnonzero(own >= 0)
+        if not len(known):
+            raise DataError("no image has a label; evaluation needs class folders or a label column.")
+        order = known[np.argsort(-predictions.scores[known], kind="stable")]
+        return _Cases(
+            predictions.truth[order],
+            predictions.scores[order],
+            predictions.called[order],
+            predictions.probabilities[order],
+            labels[order],
+            [predictions.patient_ids[i] for i in order],
+            len(labels) - len(known),
+        )
+
+
+class _Figures:
+    """Every figure of each fold, as name -> (folds,), from weights (folds, N).
+
+    What is linear in the weights comes from one matrix product; ranks from cumulative sums; the calibration line from
+    Newton's method.
+    """
+
+    def __init__(self, cases: _Cases, class_figures: ClassFigures | None) -> None:
+        n = len(cases.truth)
+        self.rank = Ranks(cases.truth, cases.scores)
+        self.line = Recalibration(cases.truth, cases.scores)
+        squared = (cases.scores - cases.truth) ** 2
+        bins = ece_member(cases.truth, cases.scores, _BINS)
+        self.linear = np.column_stack([cells(cases.truth, cases.called), np.ones(n), squared, bins])
+        self.class_figures = class_figures
+
+    def __call__(self, weights: Floats) -> dict[str, Floats]:
+        sums = weights @ self.linear
+        total = sums[:, 4]
+        area, precision = self.rank(weights)
+        line = self.line(weights)
+        return {
+            "auroc": area,
+            "average_precision": precision,
+            **{name: rate(*sums[:, :4].T) for name, rate in RATES.items()},
+            "brier": sums[:, 5] / total,
+            "ece": np.abs(sums[:, 6:]).sum(1) / total,
+            "calibration_slope": line[:, 1],
+            "calibration_intercept": line[:, 0],
+            **(self.class_figures(weights) if self.class_figures else {}),
         }
 
 
@@ -75,107 +166,120 @@ def evaluate(
     """Evaluate predictions against their labels; images without a label are left out and counted.
 
     Args:
-        interval: "patient-bootstrap" resamples patients with all their images (percentile, `folds` times); "analytic"
-            gives Wilson's and DeLong's where they exist and no interval elsewhere.
+        interval: "patient-bootstrap" resamples patients with all their images (percentile, `folds` times; all figures
+            from the same folds); "analytic" gives Wilson's for proportions, DeLong's for AUROC, Wald's for the
+            calibration line, the normal one for Brier, and no interval elsewhere.
 
     Raises:
-        DataError: no image has a label, or logits are not finite.
+        DataError: no image has a label, or logits are not finite (the message names an image).
+        ConfigError: an unknown interval.
     """
-    if predictions.labels.ndim == 2:
-        known = np.ones(len(predictions), bool)
-    else:
-        known = predictions.labels >= 0
-    if not known.any():
-        raise DataError("no image has a label; evaluation needs class folders or a label column.")
-    if not np.isfinite(predictions.logits).all():
-        raise DataError("logits are not finite; the network is damaged or its input is: train again.")
-    truth, scores, called = predictions.truth[known], predictions.scores[known], predictions.called[known]
-    patients = [p for p, k in zip(predictions.patient_ids, known, strict=True) if k]
-    count = clusters_of(patients, len(truth))[1]
-    proportions = {name: proportion(name, truth, called, level) for name in _PROPORTION_NAMES}
-    delong = auroc(truth, scores, level=level)
-    most_probable = predictions.probabilities[known].argmax(1)
-    labels = predictions.labels[known]
-    folds_used = folds if interval == "patient-bootstrap" else 0
-    statistics = _Statistics(truth, scores, called, labels, most_probable, predictions)
-    values = statistics(np.ones((1, len(truth))))
-    if folds_used:
-        parts = [statistics(w) for w in bootstrap_weights(patients, len(truth), folds=folds, seed=seed)]
-        samples = {name: np.concatenate([part[name] for part in parts]) for name in values}
-        method = f"patient bootstrap ({folds})"
-        estimates = {
-            name: percentile_interval(
-                float(value[0]),
-                samples[name],
-                level=level,
-                n=count,
-                method=method,
-                bound=degenerate_bound(name, truth, called, level) if value[0] == 1 else None,
-            )
-            for name, value in values.items()
-        }
-    else:
-        estimates = {
-            name: Estimate(float(v[0]), None, None, level, len(truth), "no interval")
-            if np.isfinite(v[0])
-            else undefined("not defined on this sample", level, len(truth), "no interval")
-            for name, v in values.items()
-        } | {**proportions, "auroc": delong}
+    if interval not in ("patient-bootstrap", "analytic"):
+        raise ConfigError(f"interval {interval!r}; expected 'patient-bootstrap' or 'analytic'.")
+    cases = _Cases.of(predictions)
+    index, patients = clusters_of(cases.patients, len(cases.truth))
     names = predictions.class_names
-    matrix = np.zeros((len(names), len(names)), int)
-    if labels.ndim == 1:
-        np.add.at(matrix, (labels, most_probable), 1)
-    tp, fp, fn, tn = (int(c[0]) for c in counts(truth, called, np.ones((1, len(truth)))))
+    class_figures = ClassFigures(cases.labels, cases.chances, names) if len(names) > 2 else None
+    wilson = {name: proportion(name, cases.truth, cases.called, level) for name in PROPORTIONS}
+    delong = auroc(cases.truth, cases.scores, groups=cases.patients, level=level)
+    figures = _Figures(cases, class_figures)
+    values = {name: float(value[0]) for name, value in figures(np.ones((1, len(cases.truth)))).items()}
+    if interval == "analytic":
+        found = _analytic(cases, values, level) | wilson | {"auroc": delong}
+    else:
+        found = _bootstrapped(cases, index, values, figures, level, folds, seed)
+    tp, fp, fn, tn = cells(cases.truth, cases.called).sum(0).astype(int).tolist()
     return Evaluation(
-        n=len(truth),
-        patients=count,
+        n=len(cases.truth),
+        patients=patients,
         positive=names[predictions.positive],
-        prevalence=float(truth.mean()),
+        prevalence=float(cases.truth.mean()),
         threshold=predictions.threshold,
         temperature=predictions.temperature,
-        estimates=estimates,
+        estimates={name: estimate for name, estimate in found.items() if "/" not in name},
         delong=delong,
-        wilson=proportions,
+        wilson=wilson,
         confusion={"tp": tp, "fp": fp, "fn": fn, "tn": tn},
         class_names=names,
-        matrix=tuple(tuple(int(v) for v in row) for row in matrix),
-        left_out=int((~known).sum()),
+        matrix=_matrix(cases, predictions),
+        classes=class_figures.by_class(found) if class_figures else {},
+        left_out=cases.left_out,
+        notes=_notes(cases, patients, interval),
     )
 
 
-_PROPORTION_NAMES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+def _matrix(cases: _Cases, predictions: Predictions) -> tuple[tuple[int, ...], ...]:
+    if cases.labels.ndim == 2:
+        return ()
+    called = cases.chances.argmax(1)
+    if len(predictions.class_names) == 2:
+        called = np.where(cases.called, predictions.positive, 1 - predictions.positive)
+    return confusion_matrix(cases.labels, called, len(predictions.class_names))
 
 
-class _Statistics:
-    """Every figure for each fold of weights (folds, N)."""
+def _notes(cases: _Cases, patients: int, interval: str) -> tuple[str, ...]:
+    notes: list[str] = []
+    several = patients < len(cases.truth)
+    if several and interval == "analytic":
+        notes.append("patients have several images, which these intervals take as independent: they are too narrow")
+    if several:
+        notes.append("Wilson's intervals take images as independent; prefer the patient bootstrap")
+    if cases.left_out:
+        notes.append(f"{cases.left_out} images without a label left out")
+    return tuple(notes)
 
-    def __init__(
-        self, truth: Any, scores: Any, called: Any, labels: Any, most_probable: Any, predictions: Predictions
-    ) -> None:
-        self.truth, self.scores, self.called = truth, scores, called
-        self.ranks = Ranks(truth, scores)
-        self.squared = (scores - truth) ** 2
-        self.right = (labels == most_probable).astype(float) if labels.ndim == 1 else None
-        self.others: list[Ranks] = []
-        if labels.ndim == 1 and len(predictions.class_names) > 2:
-            kept = predictions.labels >= 0
-            chances = predictions.probabilities[kept]
-            self.others = [Ranks(labels == c, chances[:, c]) for c in range(chances.shape[1])]
 
-    def __call__(self, weights: Floats) -> dict[str, Floats]:
-        cells = counts(self.truth, self.called, weights)
-        slope, intercept = calibration_line(self.truth, self.scores, weights=None if len(weights) == 1 else weights)
-        total = weights.sum(1)
-        found = {
-            "auroc": self.ranks.auroc(weights),
-            "average_precision": self.ranks.average_precision(weights),
-            **{name: rate(*cells) for name, rate in RATES.items()},
-            "brier": weights @ self.squared / total,
-            "ece": ece(self.truth, self.scores, weights=weights),
-            "calibration_slope": slope,
-            "calibration_intercept": intercept,
-        }
-        if self.others and self.right is not None:
-            found["macro_auroc"] = np.mean([ranks.auroc(weights) for ranks in self.others], axis=0)
-            found["class_accuracy"] = weights @ self.right / total
-        return found
+def _reason(name: str, cases: _Cases, line: Recalibration | None) -> str:
+    """Why a figure has no value on this sample."""
+    if name.startswith("calibration"):
+        return line.problem if line else ""
+    if name in RATES:
+        return why_undefined(name, cases.truth)
+    return both_classes(cases.truth, cases.scores) or "a class without cases"
+
+
+def _analytic(cases: _Cases, values: Mapping[str, float], level: float) -> dict[str, Estimate]:
+    n = len(cases.truth)
+    line = calibration_line(cases.truth, cases.scores, level=level)
+    known = {
+        "brier": brier(cases.truth, cases.scores, interval="normal", level=level),
+        "calibration_slope": line.slope,
+        "calibration_intercept": line.intercept,
+    }
+    none = "no closed form: use the patient bootstrap"
+    return {
+        name: Estimate(value, None, None, level, n, "no interval", none)
+        if np.isfinite(value)
+        else undefined(_reason(name, cases, None), level, n, "no interval")
+        for name, value in values.items()
+    } | known
+
+
+def _bootstrapped(
+    cases: _Cases,
+    index: NDArray[np.intp],
+    values: Mapping[str, float],
+    figures: Callable[[Floats], dict[str, Floats]],
+    level: float,
+    folds: int,
+    seed: int,
+) -> dict[str, Estimate]:
+    n = len(cases.truth)
+    parts = [figures(weights) for weights in bootstrap_weights(cases.patients, n, folds=folds, seed=seed)]
+    samples = {name: np.concatenate([part[name] for part in parts]) for name in values}
+    method = bootstrap_method(cases.patients, folds)
+    line = Recalibration(cases.truth, cases.scores)
+    found: dict[str, Estimate] = {}
+    for name, value in values.items():
+        exact = exact_ends(name, cases.truth, cases.called, index, level) if name in RATES else None
+        if name == "auroc" and value in (0.0, 1.0):
+            low = perfect_auroc(cases.truth, cases.patients, level)
+            exact = (low, 1.0) if value else (0.0, 1 - low)
+        count = units(name, cases.truth, cases.called, index)
+        if name == "ece":
+            found[name] = ece_interval(value, samples[name], cases.scores, _BINS, level=level, n=count, method=method)
+            continue
+        found[name] = percentile_interval(value, samples[name], level=level, n=count, method=method, exact=exact)
+        if found[name].value is None:
+            found[name] = replace(found[name], note=_reason(name, cases, line))
+    return found

@@ -1,41 +1,49 @@
-"""Figures at one threshold, and how to choose it."""
+"""Figures at one threshold: what was called against what is true."""
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics.intervals import (
-    Floats,
-    bootstrap_weights,
-    clusters_of,
-    exact_low,
-    percentile_interval,
-    undefined,
-    wilson,
-)
+from radiolucent.metrics.arrays import Floats, Mask, boolean
+from radiolucent.metrics.intervals import exact_low, undefined, wilson
+from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
 
 __all__ = [
+    "PROPORTIONS",
     "RATES",
-    "Threshold",
+    "Options",
     "accuracy",
     "balanced_accuracy",
-    "choose_threshold",
+    "cells",
+    "exact_ends",
     "f1",
     "mcc",
     "npv",
     "ppv",
+    "proportion",
     "sensitivity",
     "specificity",
+    "units",
+    "why_undefined",
 ]
 
-Mask = NDArray[np.bool_]
-Rate = Callable[[Floats, Floats, Floats, Floats], Floats]
+
+class Options(TypedDict, total=False):
+    """What every figure takes.
+
+    interval: "wilson" (proportions only; cases taken as independent) or "bootstrap" (over `groups` where given).
+    groups: N patient identifiers. level: coverage. folds, seed: of the bootstrap.
+    """
+
+    interval: Literal["wilson", "bootstrap"]
+    groups: Groups
+    level: float
+    folds: int
+    seed: int
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
@@ -48,8 +56,8 @@ def _mcc(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
     return np.where(below > 0, (tp * tn - fp * fn) / np.maximum(below, 1e-300), 0.0)
 
 
-# From weighted counts (folds,) to the figure (folds,); not-a-number where it is not defined.
-RATES: dict[str, Rate] = {
+# From weighted counts (folds,) of tp, fp, fn, tn to the figure (folds,); not-a-number where it is not defined.
+RATES: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
     "accuracy": lambda tp, fp, fn, tn: _ratio(tp + tn, tp + fp + fn + tn),
     "balanced_accuracy": lambda tp, fp, fn, tn: (_ratio(tp, tp + fn) + _ratio(tn, tn + fp)) / 2,
     "sensitivity": lambda tp, fp, fn, tn: _ratio(tp, tp + fn),
@@ -59,170 +67,137 @@ RATES: dict[str, Rate] = {
     "f1": lambda tp, fp, fn, tn: _ratio(2 * tp, 2 * tp + fp + fn),
     "mcc": _mcc,
 }
-# Which cases the proportion is over, as (truth, called) -> (successes, trials).
-_PROPORTIONS: dict[
-    str, Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[NDArray[np.bool_], NDArray[np.bool_]]]
-] = {
+# The proportions among them, as (truth, called) -> (successes, trials).
+PROPORTIONS: dict[str, Callable[[Mask, Mask], tuple[Mask, Mask]]] = {
     "accuracy": lambda t, c: (t == c, np.ones_like(t)),
     "sensitivity": lambda t, c: (c, t),
     "specificity": lambda t, c: (~c, ~t),
     "ppv": lambda t, c: (t, c),
     "npv": lambda t, c: (~t, ~c),
 }
+_EMPTY = {
+    "sensitivity": "no positive case",
+    "specificity": "no negative case",
+    "ppv": "no case called positive",
+    "npv": "no case called negative",
+    "balanced_accuracy": "one class only",
+    "f1": "no positive case, and none called",
+}
 
 
-def proportion(name: str, truth: NDArray[np.bool_], called: NDArray[np.bool_], level: float) -> Estimate:
+def why_undefined(name: str, truth: Mask) -> str:
+    """Why a figure has no value on this sample."""
+    return _EMPTY.get(name, "not defined on this sample") if len(truth) else "no cases"
+
+
+def cells(truth: Mask, called: Mask) -> Floats:
+    """Membership (N, 4) in true positives, false positives, false negatives, true negatives: weights @ it counts."""
+    return np.stack([truth & called, ~truth & called, truth & ~called, ~truth & ~called], axis=1).astype(np.float64)
+
+
+def proportion(name: str, truth: Mask, called: Mask, level: float) -> Estimate:
     """One of the proportions with Wilson's interval."""
-    success, trials = _PROPORTIONS[name](truth, called)
-    return wilson(int((success & trials).sum()), int(trials.sum()), level)
+    success, trials = PROPORTIONS[name](truth, called)
+    found = wilson(int((success & trials).sum()), int(trials.sum()), level)
+    return found if found.value is not None else undefined(why_undefined(name, truth), level, 0, "wilson")
 
 
-def counts(
-    truth: NDArray[np.bool_], called: NDArray[np.bool_], weights: Floats
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Weighted true positives, false positives, false negatives, true negatives, each (folds,)."""
-    cells = np.stack([truth & called, ~truth & called, truth & ~called, ~truth & ~called], axis=1).astype(np.float64)
-    tp, fp, fn, tn = (weights @ cells).T
-    return tp, fp, fn, tn
+def units(name: str, truth: Mask, called: Mask, index: NDArray[np.intp]) -> int:
+    """Clusters the figure rests on: for sensitivity those with a positive case, and so on."""
+    trials = PROPORTIONS[name](truth, called)[1] if name in PROPORTIONS else np.ones_like(truth)
+    return len(np.unique(index[trials]))
 
 
-def degenerate_bound(name: str, truth: NDArray[np.bool_], called: NDArray[np.bool_], level: float) -> float | None:
-    """Exact lower bound for a perfect proportion, None for other figures."""
-    if name in _PROPORTIONS:
-        _, trials = _PROPORTIONS[name](truth, called)
-        return exact_low(int(trials.sum()), level)
-    return exact_low(int(min(truth.sum(), (~truth).sum())), level)
+def exact_ends(
+    name: str, truth: Mask, called: Mask, index: NDArray[np.intp], level: float
+) -> tuple[float, float] | None:
+    """Interval of a figure no bootstrap fold can vary: exact binomial, in clusters (`index` (N,)); None elsewhere.
+
+    For a proportion of 0 or 1, Clopper & Pearson's. For balanced accuracy, F1 and MCC of 1, the figure at the exact
+    lower bounds of sensitivity and specificity, each at half the error (Bonferroni), at the prevalence seen.
+    """
+    if name in PROPORTIONS:
+        success, trials = PROPORTIONS[name](truth, called)
+        low = exact_low(units(name, truth, called, index), level)
+        if success[trials].all():
+            return low, 1.0
+        return None if success[trials].any() else (0.0, 1 - low)
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if (truth != called).any() or not positives or not negatives:
+        return None
+    half = (1 + level) / 2
+    sens, spec = (exact_low(len(np.unique(index[kept])), half) for kept in (truth, ~truth))
+    tp, fp, fn, tn = positives * sens, negatives * (1 - spec), positives * (1 - sens), negatives * spec
+    return float(RATES[name](*(np.array([count]) for count in (tp, fp, fn, tn)))[0]), 1.0
 
 
-def _rate(
-    name: str,
-    truth: NDArray[Any],
-    called: NDArray[Any],
-    interval: Literal["wilson", "bootstrap"],
-    groups: Sequence[Any] | None,
-    level: float,
-    folds: int,
-    seed: int,
-) -> Estimate:
-    t, c = np.asarray(truth, bool), np.asarray(called, bool)
-    if t.shape != c.shape or t.ndim != 1:
+def _figure(name: str, truth: NDArray[Any], called: NDArray[Any], options: Options) -> Estimate:
+    t, c = boolean(truth), boolean(called, "called")
+    if t.shape != c.shape:
         raise ConfigError(f"truth {t.shape} and called {c.shape}; expected the same (N,).")
-    if interval == "wilson" and name in _PROPORTIONS:
+    groups, level, folds = options.get("groups"), options.get("level", 0.95), options.get("folds", 10_000)
+    interval = options.get("interval", "wilson" if name in PROPORTIONS else "bootstrap")
+    if interval == "wilson":
+        if name not in PROPORTIONS:
+            raise ConfigError(f"{name} is no proportion, so it has no Wilson interval; use interval='bootstrap'.")
         return proportion(name, t, c, level)
-    method = f"{'patient ' if groups is not None else ''}bootstrap ({folds})"
+    if interval != "bootstrap":
+        raise ConfigError(f"interval {interval!r}; expected 'wilson' or 'bootstrap'.")
     if not len(t):
-        return undefined("no cases", level, 0, method)
-    value = float(RATES[name](*counts(t, c, np.ones((1, len(t)))))[0])
-    samples = [RATES[name](*counts(t, c, w)) for w in bootstrap_weights(groups, len(t), folds=folds, seed=seed)]
-    bound = degenerate_bound(name, t, c, level) if value == 1 else None
-    return percentile_interval(
-        value, np.concatenate(samples), level=level, n=clusters_of(groups, len(t))[1], method=method, bound=bound
+        return undefined("no cases", level, 0, bootstrap_method(groups, folds))
+    index, _ = clusters_of(groups, len(t))
+    member = cells(t, c)
+    found = bootstrap(
+        lambda w: RATES[name](*(w @ member).T),
+        len(t) if groups is None else groups,
+        level=level,
+        folds=folds,
+        seed=options.get("seed", 0),
+        n=units(name, t, c, index),
+        exact=exact_ends(name, t, c, index, level),
     )
+    return found if found.value is not None else undefined(why_undefined(name, t), level, found.n, found.method)
 
 
-def _named(name: str, text: str, default: Literal["wilson", "bootstrap"]) -> Callable[..., Estimate]:
-    def figure(
-        truth: NDArray[Any],
-        called: NDArray[Any],
-        *,
-        interval: Literal["wilson", "bootstrap"] = default,
-        groups: Sequence[Any] | None = None,
-        level: float = 0.95,
-        folds: int = 10_000,
-        seed: int = 0,
-    ) -> Estimate:
-        return _rate(name, truth, called, interval, groups, level, folds, seed)
+def accuracy(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """(TP + TN) / N, of truth and called, each bool (N,); options as in `Options`."""
+    return _figure("accuracy", truth, called, options)
 
-    figure.__name__ = figure.__qualname__ = name
-    figure.__doc__ = f"""{text}
 
-    Args:
-        truth, called: bool (N,).
-        interval: "wilson" (proportions only; cases taken as independent) or "bootstrap" (over `groups` where given).
+def sensitivity(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """Sensitivity (recall) TP / (TP + FN), of truth and called, each bool (N,); options as in `Options`.
+
+    >>> print(sensitivity(np.array([1, 1, 1, 1, 0]), np.array([1, 1, 1, 0, 0])))
+    0.750 (95% CI 0.301–0.954, n = 4)
     """
-    return figure
+    return _figure("sensitivity", truth, called, options)
 
 
-accuracy = _named("accuracy", "(TP + TN) / N.", "wilson")
-sensitivity = _named("sensitivity", "Sensitivity (recall): TP / (TP + FN).", "wilson")
-specificity = _named("specificity", "Specificity: TN / (TN + FP).", "wilson")
-ppv = _named("ppv", "Positive predictive value (precision): TP / (TP + FP).", "wilson")
-npv = _named("npv", "Negative predictive value: TN / (TN + FN).", "wilson")
-f1 = _named("f1", "F1 = 2 TP / (2 TP + FP + FN).", "bootstrap")
-balanced_accuracy = _named("balanced_accuracy", "Mean of sensitivity and specificity.", "bootstrap")
-mcc = _named("mcc", "Matthews correlation coefficient; 0 where a margin is empty (as scikit-learn).", "bootstrap")
+def specificity(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """Specificity TN / (TN + FP), of truth and called, each bool (N,); options as in `Options`."""
+    return _figure("specificity", truth, called, options)
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A threshold, the rule that chose it, and what it gave on the cases it was chosen on (optimistic there)."""
-
-    value: float
-    rule: str
-    sensitivity: Estimate
-    specificity: Estimate
-    n: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "value": self.value,
-            "rule": self.rule,
-            "n": self.n,
-            "sensitivity": self.sensitivity.as_dict(),
-            "specificity": self.specificity.as_dict(),
-        }
+def ppv(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """Positive predictive value (precision) TP / (TP + FP), of truth and called, each bool (N,)."""
+    return _figure("ppv", truth, called, options)
 
 
-def choose_threshold(truth: NDArray[Any], scores: NDArray[Any], rule: str = "youden") -> Threshold:
-    """Choose a threshold by a named rule, on validation cases.
-
-    Rules: "youden" maximises sensitivity + specificity (Youden 1950); "sensitivity>=0.97" the highest threshold that
-    reaches it; "specificity>=0.95" the lowest; "cost:fn=5,fp=1" minimises the total cost. The threshold lies half-way
-    between the last score called positive and the next, so that it does not sit on a case.
-
-    Raises:
-        ConfigError: an unknown rule, or one class only.
-
-    >>> choose_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.6, 0.9])).value
-    0.4
-    """
-    positive, values = np.asarray(truth, bool), np.asarray(scores, np.float64)
-    if not positive.any() or positive.all():
-        raise ConfigError("a threshold needs validation cases of both classes; give a larger validation split.")
-    distinct = np.unique(values)[::-1]
-    called = np.searchsorted(np.sort(values[positive]), distinct, side="left")
-    tp = positive.sum() - called
-    fp = (~positive).sum() - np.searchsorted(np.sort(values[~positive]), distinct, side="left")
-    sens, spec = tp / positive.sum(), 1 - fp / (~positive).sum()
-    best = _pick(rule, sens, spec, positive.sum() - tp, fp)
-    below = distinct[best + 1] if best + 1 < len(distinct) else 0.0
-    value = float((distinct[best] + below) / 2)
-    calls = values >= value
-    return Threshold(
-        value,
-        rule,
-        proportion("sensitivity", positive, calls, 0.95),
-        proportion("specificity", positive, calls, 0.95),
-        len(values),
-    )
+def npv(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """Negative predictive value TN / (TN + FN), of truth and called, each bool (N,)."""
+    return _figure("npv", truth, called, options)
 
 
-def _pick(rule: str, sens: Floats, spec: Floats, fn: NDArray[Any], fp: NDArray[Any]) -> int:
-    """Index into the thresholds, which run from the highest to the lowest."""
-    if rule == "youden":
-        best = np.flatnonzero(sens + spec >= (sens + spec).max() - 1e-12)
-        return int(best[len(best) // 2])
-    aim = re.fullmatch(r"(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)", rule.replace(" ", ""))
-    if aim:
-        target = float(aim[2])
-        if aim[1] == "sensitivity":
-            return int(np.flatnonzero(sens >= target - 1e-12)[0])
-        met = np.flatnonzero(spec >= target - 1e-12)
-        return int(met[-1]) if len(met) else 0
-    cost = re.fullmatch(r"cost:fn=([\d.]+),fp=([\d.]+)", rule.replace(" ", ""))
-    if cost:
-        return int(np.argmin(float(cost[1]) * fn + float(cost[2]) * fp))
-    raise ConfigError(
-        f"threshold rule {rule!r}; expected youden, sensitivity>=X, specificity>=X (0 to 1) or cost:fn=A,fp=B."
-    )
+def f1(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """F1 = 2 TP / (2 TP + FP + FN), of truth and called, each bool (N,); bootstrap interval."""
+    return _figure("f1", truth, called, options)
+
+
+def balanced_accuracy(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """Mean of sensitivity and specificity, of truth and called, each bool (N,); bootstrap interval."""
+    return _figure("balanced_accuracy", truth, called, options)
+
+
+def mcc(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
+    """Matthews' correlation of truth and called, each bool (N,); 0 where a margin is empty (as scikit-learn)."""
+    return _figure("mcc", truth, called, options)

@@ -1,0 +1,67 @@
+"""What the room accepts: truth as 0/1, scores as finite numbers, probabilities in [0, 1]."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.errors import ConfigError
+
+__all__ = ["Floats", "Mask", "boolean", "both_classes", "paired", "probabilities"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def boolean(values: NDArray[Any], name: str = "truth") -> Mask:
+    """A bool (N,) array from bools or 0/1 numbers.
+
+    Raises:
+        ConfigError: another shape, or values other than 0 and 1 (an unknown label of -1, say).
+
+    >>> boolean(np.array([0, 1]))
+    array([False,  True])
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ConfigError(f"{name} has shape {array.shape}; expected (N,).")
+    if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
+        other = np.unique(array[~np.isin(array, (0, 1))])[:3].tolist()
+        raise ConfigError(f"{name} holds {other}; expected 0 or 1: leave out cases without a label first.")
+    return array.astype(bool)
+
+
+def paired(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Mask, Floats]:
+    """Truth as bool (N,) and scores as float64 (N,); scores may still be not-a-number (see `both_classes`).
+
+    Raises:
+        ConfigError: lengths differ, or truth is not 0/1.
+    """
+    positive, values = boolean(truth), np.asarray(scores, np.float64)
+    if positive.shape != values.shape:
+        raise ConfigError(f"truth {positive.shape} and scores {values.shape}; expected the same (N,).")
+    return positive, values
+
+
+def probabilities(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Mask, Floats]:
+    """As `paired`, with scores in [0, 1].
+
+    Raises:
+        ConfigError: a score outside [0, 1].
+    """
+    positive, values = paired(truth, scores)
+    outside = (values < 0) | (values > 1)
+    if outside.any():
+        raise ConfigError(f"score {values[outside][0]:g}; expected probabilities in [0, 1], not logits.")
+    return positive, values
+
+
+def both_classes(positive: Mask, values: Floats) -> str:
+    """Why nothing can be computed ("" if it can): no cases, scores not-a-number, or one class only."""
+    if not len(positive):
+        return "no cases"
+    if np.isnan(values).any():
+        return f"{int(np.isnan(values).sum())} of {len(values)} scores are not a number"
+    if not positive.any() or positive.all():
+        return f"{int(positive.sum())} positive and {int((~positive).sum())} negative cases; both are needed"
+    return ""
