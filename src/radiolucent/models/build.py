@@ -12,6 +12,7 @@ from torch import nn
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.weights import WeightsReport, load_weights, needs_hub
 from radiolucent.types import Head
@@ -46,6 +47,7 @@ def make_network(architecture: Mapping[str, Any]) -> nn.Module:
     Raises:
         ModelError: timm has no such network.
     """
+    keep_freed_memory()
     arguments = dict(architecture.get("arguments", {}))
     if architecture["name"] == "small_cnn":
         arguments["widths"] = tuple(arguments.get("widths", (16, 32, 64, 96)))

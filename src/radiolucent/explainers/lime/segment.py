@@ -1,0 +1,61 @@
+"""Superpixels, and what a hidden one shows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage import segmentation as ski
+
+from radiolucent.errors import ExplainError
+
+__all__ = ["fill_for", "segment"]
+
+Grey = NDArray[np.float32]
+Segmentation = str | Callable[[Grey], NDArray[Any]]
+
+
+def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | None = None) -> NDArray[np.int32]:
+    """Superpixels of a grey image (H, W) in [0, 1]: labels 0 … d − 1, each present.
+
+    Args:
+        how: "quickshift" (Vedaldi 2008; lime's default, with its parameters), "slic" (Achanta 2012), "felzenszwalb"
+            (Felzenszwalb 2004), or a function from the image to labels.
+        seed: quickshift breaks ties with it.
+        options: override the algorithm's parameters.
+
+    Labels that start at 1, as slic's do, or have gaps are renumbered: every piece is hidden some time.
+    """
+    extra = options or {}
+    if callable(how):
+        labels = np.asarray(how(grey))
+    elif how == "quickshift":
+        colour = np.repeat(grey[..., None], 3, axis=2).astype(np.float64)
+        labels = ski.quickshift(colour, **({"kernel_size": 4, "max_dist": 200, "ratio": 0.2, "rng": seed} | extra))
+    elif how == "slic":
+        labels = ski.slic(
+            grey, **({"n_segments": 60, "compactness": 0.1, "channel_axis": None, "start_label": 0} | extra)
+        )
+    elif how == "felzenszwalb":
+        labels = ski.felzenszwalb(grey, **({"scale": 100, "sigma": 0.8, "min_size": 200, "channel_axis": None} | extra))
+    else:
+        raise ExplainError(f"segmentation {how!r}; expected quickshift, slic, felzenszwalb or a function.")
+    if labels.shape != grey.shape:
+        raise ExplainError(f"segmentation gave shape {labels.shape}; expected {grey.shape}.")
+    _, numbered = np.unique(labels, return_inverse=True)
+    return numbered.reshape(grey.shape).astype(np.int32)
+
+
+def fill_for(grey: Grey, segments: NDArray[np.int32], hide_color: float | str | None) -> Grey:
+    """What stands in hidden places (H, W): None: each piece's mean; a number: that grey; "blur"; "grey" (0.5)."""
+    if hide_color is None:
+        means = ndimage.mean(grey, segments, np.arange(segments.max() + 1))
+        return np.asarray(means, np.float32)[segments]
+    if hide_color == "blur":
+        return np.asarray(ndimage.gaussian_filter(grey, grey.shape[0] / 20), np.float32)
+    if hide_color == "grey":
+        return np.full_like(grey, 0.5)
+    if isinstance(hide_color, int | float) and 0 <= hide_color <= 1:
+        return np.full_like(grey, hide_color)
+    raise ExplainError(f"hide_color {hide_color!r}; expected None (mean), a grey in [0, 1], 'blur' or 'grey'.")
