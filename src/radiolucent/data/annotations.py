@@ -27,8 +27,8 @@ def read_annotations(path: str | Path, *, dataset: Dataset | None = None) -> lis
     """Read readings, one `Annotation` for each reader and image.
 
     COCO JSON: boxes, polygons and run-length masks; `reader` and `statement` of an annotation are kept; readings
-    without finding are listed under "readings" (`write_coco`). CSV: `image,x,y,width,height[,label,reader,statement]`, top left
-    corner and size in source pixels; empty numbers mean the image was read and nothing found.
+    without finding are listed under "readings" (`write_coco`). CSV: `image,x,y,width,height[,label,reader,statement]`,
+    top left corner and size in source pixels; empty numbers mean the image was read and nothing found.
 
     Args:
         dataset: match images to its `image_id`, by the whole path or, where that is unique, the file name.
@@ -127,7 +127,7 @@ def _regions(file: Path, item: dict[str, Any], shape: tuple[int, int] | None) ->
             height, width = segmentation["size"]
             if shape and (height, width) != shape:
                 raise AnnotationError(f"{where}: mask of {height} × {width}, image of {shape[0]} × {shape[1]}.")
-            coded = segmentation
+            coded: Any = segmentation
             if isinstance(coded["counts"], list):
                 coded = rle.frPyObjects(coded, height, width)
             return [Region.mask(rle.decode(coded))]
@@ -183,7 +183,7 @@ def write_coco(annotations: Sequence[Annotation], path: str | Path, *, categorie
             if region.kind == "polygon" and region.points is not None:
                 item["segmentation"] = [region.points.ravel().tolist()]
             if region.pixels is not None:
-                coded = rle.encode(np.asfortranarray(region.pixels.astype(np.uint8)))
+                coded: Any = rle.encode(np.asfortranarray(region.pixels.astype(np.uint8)))
                 item["segmentation"] = {"size": list(coded["size"]), "counts": coded["counts"].decode()}
             item["area"] = item["bbox"][2] * item["bbox"][3]
             items.append(item)

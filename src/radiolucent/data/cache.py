@@ -83,7 +83,9 @@ def build_cache(
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]
             films: list[tuple[str, NDArray[np.uint8], tuple[int, int]]] = []
-            for (key, record), result in zip(chunk, pool.map(lambda i: _decode(i[1], preprocess), chunk), strict=True):
+            for (key, record), result in zip(
+                chunk, pool.map(_decode, [r for _, r in chunk], [preprocess] * len(chunk)), strict=True
+            ):
                 if isinstance(result, str):
                     failed[key] = result.removeprefix(f"{record.path}: ")
                 else:
@@ -94,7 +96,7 @@ def build_cache(
                 progress(done, len(records))
     good = [(r, h) for r, h in zip(records, hashes, strict=True) if h is not None and h in store.rows]
     left_out += [
-        LeftOut(r.path, failed[h]) for r, h in zip(records, hashes, strict=True) if h in failed and h is not None
+        LeftOut(r.path, failed[h]) for r, h in zip(records, hashes, strict=True) if h is not None and h in failed
     ]
     if not good:
         first = f" (e.g. {left_out[0].path}: {left_out[0].reason})" if left_out else ""

@@ -79,7 +79,7 @@ def _one(
         return Finding(name, question, "pass", f"{words} is the same for all {len(films)} films.", source=source)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
-    scores = cross_val_predict(model, x, truth, groups=groups, cv=folds, method="predict_proba")[:, 1]
+    scores = np.asarray(cross_val_predict(model, x, truth, groups=groups, cv=folds, method="predict_proba"))[:, 1]
     estimate = auroc(truth, scores)
     available = estimate.low is not None and (estimate.low > 0.5)
     return Finding(

@@ -85,7 +85,7 @@ def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None]:
 
 def _record(root: Path, path: Path, split: str | None, label: str | None, class_names: tuple[str, ...]) -> Record:
     patient, etiology = parse_name(path.stem, split or "all")
-    index = class_names.index(label) if label in class_names and label is not None else None
+    index = class_names.index(label) if label is not None and label in class_names else None
     return Record(path, path.relative_to(root).as_posix(), index, patient, split, etiology=etiology)
 
 

@@ -1,5 +1,6 @@
 """Batches from the pixel cache, prepared one ahead by a thread."""
 
+import dataclasses
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -95,7 +96,7 @@ class Loader:
     def _augmented(self, grey: torch.Tensor, draws: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
         """All but noise in one go; noise film by film, from each film's own generator."""
         assert self.augment is not None
-        quiet = Augment(**{**self.augment.to_dict(), "noise": 0.0})
+        quiet = dataclasses.replace(self.augment, noise=0.0)
         out = quiet.apply(grey, draws)
         if self.augment.noise:
             generator = torch.Generator()
