@@ -9,7 +9,7 @@ from scipy import optimize, special
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, probabilities
 from radiolucent.metrics.intervals import normal_interval, undefined
-from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, bootstrap_weights, clusters_of
+from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of, over_folds
 from radiolucent.types import Estimate, Head
 
 __all__ = ["bins_of", "brier", "ece", "ece_expected", "ece_interval", "ece_member", "fit_temperature"]
@@ -164,6 +164,6 @@ def ece(
         return undefined("scores are not a number" if len(values) else "no cases", level, n, method)
     member = ece_member(positive, values, bins, adaptive=adaptive)
     value = float(np.abs(member.sum(0)).sum() / len(values))
-    folded = bootstrap_weights(groups, len(values), folds=folds, seed=seed)
-    samples = np.concatenate([np.abs(w @ member).sum(1) / w.sum(1) for w in folded])
+    folded = over_folds(lambda w: np.abs(w @ member).sum(1) / w.sum(1), groups, len(values), folds=folds, seed=seed)
+    samples = np.concatenate(folded)
     return ece_interval(value, samples, values, bins, level=level, n=n, method=method, adaptive=adaptive, seed=seed)

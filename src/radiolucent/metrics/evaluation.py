@@ -16,7 +16,7 @@ from radiolucent.metrics.multiclass import ClassFigures, confusion_matrix
 from radiolucent.metrics.operating import PROPORTIONS, RATES, cells, exact_ends, proportion, units, why_undefined
 from radiolucent.metrics.ranking import Ranks, auroc, perfect_auroc
 from radiolucent.metrics.recalibration import Recalibration, calibration_line
-from radiolucent.metrics.resample import bootstrap_method, bootstrap_weights, clusters_of, percentile_interval
+from radiolucent.metrics.resample import bootstrap_method, clusters_of, over_folds, percentile_interval
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["Evaluation", "evaluate"]
@@ -265,7 +265,7 @@ def _bootstrapped(
     seed: int,
 ) -> dict[str, Estimate]:
     n = len(cases.truth)
-    parts = [figures(weights) for weights in bootstrap_weights(cases.patients, n, folds=folds, seed=seed)]
+    parts = over_folds(figures, cases.patients, n, folds=folds, seed=seed)
     samples = {name: np.concatenate([part[name] for part in parts]) for name in values}
     method = bootstrap_method(cases.patients, folds)
     line = Recalibration(cases.truth, cases.scores)

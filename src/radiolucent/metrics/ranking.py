@@ -40,13 +40,14 @@ class Ranks:
         true, every = np.cumsum(true_here, axis=1), np.cumsum(ranked, axis=1)
         if self._ends is not None:
             true, every = true[:, self._ends], every[:, self._ends]
-            true_here = np.diff(true, axis=1, prepend=0)
-            false_here = np.diff(every, axis=1, prepend=0) - true_here
-        else:
-            false_here = ranked - true_here
-        positives, negatives = true[:, -1], every[:, -1] - true[:, -1]
-        pairs = np.einsum("fu,fu->f", false_here, true) - np.einsum("fu,fu->f", false_here, true_here) / 2
-        gained = np.einsum("fu,fu->f", true_here, true / np.maximum(every, 1e-300))
+            true_here, ranked = np.diff(true, axis=1, prepend=0), np.diff(every, axis=1, prepend=0)
+        positives, negatives = true[:, -1].copy(), every[:, -1] - true[:, -1]
+        # Σ FP(s) TP(≥s) less half the tied pairs Σ FP(s) TP(s); FP(s) is all cases at s but the true ones.
+        pairs = np.einsum("fu,fu->f", ranked, true) - np.einsum("fu,fu->f", true_here, true)
+        if self._ends is not None:
+            pairs -= np.einsum("fu,fu->f", ranked - true_here, true_here) / 2
+        np.maximum(every, 1e-300, out=every)
+        gained = np.einsum("fu,fu->f", true_here, np.divide(true, every, out=true))
         with np.errstate(invalid="ignore", divide="ignore"):
             return pairs / (positives * negatives), gained / positives
 
