@@ -12,7 +12,7 @@ from radiolucent.metrics.intervals import normal_interval, undefined
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of, over_folds
 from radiolucent.types import Estimate, Head
 
-__all__ = ["bins_of", "brier", "ece", "ece_expected", "ece_interval", "ece_member", "fit_temperature"]
+__all__ = ["bins_of", "brier", "ece", "ece_if_calibrated", "ece_interval", "ece_member", "fit_temperature"]
 
 _LOW, _HIGH = 0.05, 20.0
 
@@ -113,28 +113,38 @@ def ece_member(truth: Mask, scores: Floats, bins: int, *, adaptive: bool = False
     return np.eye(bins)[bins_of(scores, bins, adaptive=adaptive)] * (truth - scores)[:, None]
 
 
-def ece_expected(scores: Floats, bins: int, *, adaptive: bool = False, seed: int = 0, draws: int = 200) -> float:
-    """Mean ECE if the probabilities were right: outcomes drawn from them (Bröcker & Smith 2007). It is not 0."""
+def ece_if_calibrated(scores: Floats, bins: int, *, adaptive: bool = False, seed: int = 0, draws: int = 400) -> Floats:
+    """ECE (draws,) if the probabilities were right: outcomes drawn from them (Bröcker & Smith 2007). It is not 0."""
     rng = np.random.default_rng(seed)
     member = np.eye(bins)[bins_of(scores, bins, adaptive=adaptive)]
     found = [np.abs(((rng.random(len(scores)) < scores) - scores) @ member).sum() for _ in range(draws)]
-    return float(np.mean(found) / len(scores))
+    return np.array(found) / len(scores)
 
 
-def ece_interval(value: float, samples: Floats, scores: Floats, bins: int, *, level: float, n: int, method: str,
-                 adaptive: bool = False, seed: int = 0) -> Estimate:  # fmt: skip
-    """Interval of an ECE from bootstrap samples (folds,).
+def ece_interval(
+    value: float,
+    samples: Floats,
+    calibrated: Floats,
+    *,
+    level: float,
+    n: int,
+    method: str,
+) -> Estimate:
+    """Interval of an ECE from bootstrap `samples` (folds,) and the ECEs of `ece_if_calibrated`.
 
     Resampling adds to the ECE the same upward bias that sampling does, so a percentile interval misses on the high side
     (it may hold neither the truth nor the estimate). The samples are reflected about the estimate instead (the "basic"
-    bootstrap, Davison & Hinkley 1997, eq. 5.6), cut at 0, and the upper end is at least the estimate.
+    bootstrap, Davison & Hinkley 1997, eq. 5.6), the upper end being at least the estimate; and the lower end is 0 where
+    the estimate is one that calibrated probabilities may show.
     """
-    note = f"calibrated probabilities would show {ece_expected(scores, bins, adaptive=adaptive, seed=seed):.3f} here"
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
-    ends = (max(0.0, float(2 * value - high)), max(value, float(2 * value - low)))
+    high = (1 + level) / 2
+    often = np.quantile(calibrated, high)
+    note = f"calibrated probabilities would show {calibrated.mean():.3f} here, at times {often:.3f}"
     if np.ptp(samples) <= 1e-12:
         return Estimate(value, None, None, level, n, method, "every fold agrees: no interval")
-    return Estimate(value, ends[0], min(1.0, ends[1]), level, n, f"{method}, reflected", note)
+    below, above = (float(2 * value - end) for end in np.quantile(samples, [high, 1 - high]))
+    below = 0.0 if value <= often else max(0.0, below)
+    return Estimate(value, below, min(1.0, max(value, above)), level, n, f"{method}, reflected", note)
 
 
 def ece(
@@ -166,4 +176,5 @@ def ece(
     value = float(np.abs(member.sum(0)).sum() / len(values))
     folded = over_folds(lambda w: np.abs(w @ member).sum(1) / w.sum(1), groups, len(values), folds=folds, seed=seed)
     samples = np.concatenate(folded)
-    return ece_interval(value, samples, values, bins, level=level, n=n, method=method, adaptive=adaptive, seed=seed)
+    calibrated = ece_if_calibrated(values, bins, adaptive=adaptive, seed=seed)
+    return ece_interval(value, samples, calibrated, level=level, n=n, method=method)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask, both_classes
-from radiolucent.metrics.calibration import brier, ece_interval, ece_member
+from radiolucent.metrics.calibration import brier, ece_if_calibrated, ece_interval, ece_member
 from radiolucent.metrics.intervals import undefined
 from radiolucent.metrics.multiclass import ClassFigures, confusion_matrix
 from radiolucent.metrics.operating import PROPORTIONS, RATES, cells, exact_ends, proportion, units, why_undefined
@@ -277,7 +277,8 @@ def _bootstrapped(
             exact = (low, 1.0) if value else (0.0, 1 - low)
         count = units(name, cases.truth, cases.called, index)
         if name == "ece":
-            found[name] = ece_interval(value, samples[name], cases.scores, _BINS, level=level, n=count, method=method)
+            calibrated = ece_if_calibrated(cases.scores, _BINS, seed=seed)
+            found[name] = ece_interval(value, samples[name], calibrated, level=level, n=count, method=method)
             continue
         found[name] = percentile_interval(value, samples[name], level=level, n=count, method=method, exact=exact)
         if found[name].value is None:

@@ -40,8 +40,10 @@ def clusters_of(groups: Groups, n: int) -> tuple[NDArray[np.intp], int]:
         raise ConfigError(f"{len(groups)} groups for {n} cases; expected one a case.")
     if not n:
         return np.arange(0), 0
-    names = [f"\0{i}" if group is None else str(group) for i, group in enumerate(groups)]
-    _, index = np.unique(np.array(names), return_inverse=True)
+    names = np.asarray(groups)
+    if names.dtype.kind not in "iuU":
+        names = np.array([f"\0{i}" if group is None else str(group) for i, group in enumerate(groups)])
+    _, index = np.unique(names, return_inverse=True)
     return index.astype(np.intp), int(index.max()) + 1
 
 

@@ -1,0 +1,213 @@
+"""Temperature, Brier, ECE, calibration line: against scikit-learn, torch and closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss
+
+from radiolucent.errors import ConfigError
+from radiolucent.metrics import bootstrap_weights, brier, calibration_line, ece, fit_temperature
+from radiolucent.metrics.calibration import bins_of, ece_if_calibrated
+from radiolucent.metrics.recalibration import Recalibration, logit
+
+
+def sample(n: int = 300, *, sharp: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Truth, and probabilities whose logits are `sharp` times the right ones."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=n) * 2
+    return rng.random(n) < special.expit(z), special.expit(sharp * z)
+
+
+# Temperature
+
+
+def softmax_case(n: int, classes: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, classes)) * 2
+    labels = np.array([rng.choice(classes, p=p) for p in special.softmax(z, axis=1)])
+    return z * temperature, labels
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_softmax_temperature_is_recovered_and_minimises_torchs_loss(classes: int, temperature: float) -> None:
+    logits, labels = softmax_case(3000, classes, temperature)
+    found = fit_temperature(logits, labels)
+    assert found == pytest.approx(temperature, rel=0.08)
+
+    def loss(t: float) -> float:
+        return float(torch.nn.functional.cross_entropy(torch.tensor(logits / t), torch.tensor(labels)))
+
+    assert loss(found) < min(loss(found * 1.01), loss(found / 1.01))
+
+
+def test_binary_temperature_is_the_inverse_slope_of_logistic_regression_without_intercept() -> None:
+    logits, labels = softmax_case(500, 2, 2.0)
+    margin = logits[:, 1] - logits[:, 0]
+    slope = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(margin[:, None], labels).coef_[0, 0]
+    assert fit_temperature(logits, labels) == pytest.approx(1 / slope, rel=1e-4)
+    # The same for one logit of class 1, one of class 0, and two labels an image.
+    assert fit_temperature(margin[:, None], labels, "sigmoid") == pytest.approx(1 / slope, rel=1e-4)
+    assert fit_temperature(-margin[:, None], labels, "sigmoid", positive=0) == pytest.approx(1 / slope, rel=1e-4)
+    double = np.stack([labels, 1 - labels], axis=1)
+    assert fit_temperature(np.stack([margin, -margin], axis=1), double, "multilabel") == pytest.approx(
+        1 / slope, rel=1e-4
+    )
+
+
+def test_unknown_labels_take_no_part() -> None:
+    logits, labels = softmax_case(200, 3, 2.0)
+    more = np.concatenate([logits, 50 * np.ones((20, 3))])
+    assert fit_temperature(more, np.append(labels, [-1] * 20)) == fit_temperature(logits, labels)
+    margin = logits[:, :1]
+    assert fit_temperature(more[:, :1], np.append(labels, [-1] * 20), "sigmoid") == fit_temperature(
+        margin, labels, "sigmoid"
+    )
+
+
+def test_separated_validation_leaves_the_logits_alone() -> None:
+    assert fit_temperature(np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([1, 0])) == 1.0
+    assert fit_temperature(np.array([[1.0], [-2.0]]), np.array([1, 0]), "sigmoid") == 1.0
+    assert fit_temperature(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 0])) == pytest.approx(20, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "head", "message"),
+    [
+        (np.zeros((0, 2)), np.zeros(0, int), "softmax", "no labelled case"),
+        (np.zeros((2, 2)), np.array([-1, -1]), "softmax", "no labelled case"),
+        (np.array([[np.nan, 0]]), np.array([1]), "softmax", "not finite"),
+        (np.zeros((2, 2)), np.array([0, 1]), "sigmoid", "expected"),
+        (np.zeros((2, 2)), np.array([0]), "softmax", "expected"),
+    ],
+)
+def test_temperature_needs_labelled_finite_logits(
+    logits: np.ndarray, labels: np.ndarray, head: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fit_temperature(logits, labels, head)  # type: ignore[arg-type]
+
+
+# Brier and ECE
+
+
+def test_brier_equals_scikit_learn_and_its_intervals_agree() -> None:
+    truth, scores = sample(500)
+    boot, normal = brier(truth, scores, folds=2000), brier(truth, scores, interval="normal")
+    assert (boot.value, normal.value) == pytest.approx((brier_score_loss(truth, scores),) * 2)
+    assert boot.low == pytest.approx(normal.low, abs=0.003) and boot.high == pytest.approx(normal.high, abs=0.003)
+
+
+def slow_ece(truth: np.ndarray, scores: np.ndarray, bins: int) -> float:
+    """Bin by bin, as it is written."""
+    total = 0.0
+    for b in range(bins):
+        own = (scores >= b / bins) & ((scores < (b + 1) / bins) | (b == bins - 1))
+        if own.any():
+            total += own.mean() * abs(truth[own].mean() - scores[own].mean())
+    return total
+
+
+@given(st.integers(0, 1000), st.integers(1, 20))
+@settings(max_examples=30)
+def test_ece_is_what_its_definition_says(seed: int, bins: int) -> None:
+    truth, scores = sample(60, seed=seed)
+    assert ece(truth, scores, bins=bins, folds=5).value == pytest.approx(slow_ece(truth, scores, bins), abs=1e-12)
+
+
+def test_adaptive_bins_hold_equal_counts_and_keep_equal_scores_together() -> None:
+    scores = np.random.default_rng(0).random(100) ** 4
+    assert (np.bincount(bins_of(scores, 10, adaptive=True)) == 10).all()
+    tied = bins_of(np.array([0.1] * 7 + [0.9]), 4, adaptive=True)
+    assert len(set(tied[:7].tolist())) == 1 and tied[7] != tied[0]
+    truth, probability = sample(200)
+    assert ece(truth, probability, bins=1, adaptive=True, folds=5).value == pytest.approx(
+        abs(truth.mean() - probability.mean())
+    )
+
+
+def test_ece_says_what_calibrated_probabilities_would_show_and_its_interval_holds_the_estimate() -> None:
+    truth, scores = sample(300)
+    found = ece(truth, scores, folds=400)
+    assert "calibrated probabilities would show 0.0" in found.note and "reflected" in found.method
+    assert (found.low or 0) <= (found.value or 0) <= (found.high or 0)
+    expected = ece_if_calibrated(scores, 15).mean()
+    rng = np.random.default_rng(9)
+    simulated = [slow_ece(rng.random(300) < scores, scores, 15) for _ in range(400)]
+    assert expected == pytest.approx(np.mean(simulated), rel=0.05)
+
+
+@pytest.mark.parametrize("figure", [brier, ece])
+def test_scores_that_are_no_probabilities_are_refused_and_nothing_is_not_applicable(figure: object) -> None:
+    with pytest.raises(ConfigError, match=r"score 1\.5; expected probabilities"):
+        figure(np.array([0, 1]), np.array([0.5, 1.5]))  # type: ignore[operator]
+    assert figure(np.array([]), np.array([])).note == "no cases"  # type: ignore[operator]
+    assert figure(np.array([0, 1]), np.array([0.5, np.nan])).value is None  # type: ignore[operator]
+
+
+# Slope and intercept
+
+
+def oracle(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
+    """Slope and intercept by scikit-learn's unpenalised logistic regression."""
+    x = np.log(scores / (1 - scores))[:, None]
+    model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(x, truth, sample_weight=weights)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+@pytest.mark.parametrize("sharp", [0.3, 1.0, 2.5])
+def test_the_line_equals_scikit_learn(sharp: float) -> None:
+    truth, scores = sample(sharp=sharp)
+    found = calibration_line(truth, scores)
+    assert (found.slope.value, found.intercept.value) == pytest.approx(oracle(truth, scores), abs=1e-5)
+    assert found.slope.value == pytest.approx(1 / sharp, rel=0.35)
+
+
+def test_every_fold_equals_scikit_learn() -> None:
+    truth, scores = sample(150, sharp=1.5)
+    folds = np.concatenate(list(bootstrap_weights(np.arange(150) // 2, 150, folds=25, seed=0)))
+    lines = Recalibration(truth, scores)(folds)
+    expected = np.array([oracle(truth, scores, fold)[::-1] for fold in folds])
+    assert np.abs(lines - expected).max() < 2e-5
+
+
+def test_walds_interval_equals_the_inverse_information_and_agrees_with_the_bootstrap() -> None:
+    truth, scores = sample(800)
+    wald, boot = calibration_line(truth, scores), calibration_line(truth, scores, interval="bootstrap", folds=2000)
+    slope, intercept = oracle(truth, scores)
+    x = np.stack([np.ones(800), logit(scores)], axis=1)
+    p = special.expit(x @ [intercept, slope])
+    deviation = np.sqrt(np.diag(np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x)))
+    assert (wald.slope.high or 0) - slope == pytest.approx(1.959964 * deviation[1], abs=1e-4)
+    assert (wald.intercept.high or 0) - intercept == pytest.approx(1.959964 * deviation[0], abs=1e-4)
+    for one, other in ((wald.slope, boot.slope), (wald.intercept, boot.intercept)):
+        assert one.low == pytest.approx(other.low, abs=0.04) and one.high == pytest.approx(other.high, abs=0.06)
+
+
+def test_recalibrated_scores_have_slope_1_and_intercept_0() -> None:
+    truth, scores = sample(sharp=2.0)
+    line = calibration_line(truth, scores)
+    again = special.expit((line.intercept.value or 0) + (line.slope.value or 0) * logit(scores))
+    found = calibration_line(truth, again)
+    assert (found.slope.value, found.intercept.value) == pytest.approx((1, 0), abs=1e-6)
+
+
+def test_saturated_probabilities_are_taken_and_separated_classes_have_no_slope() -> None:
+    truth, scores = np.array([0, 1, 0, 1, 1, 0]), np.array([0.0, 1.0, 1.0, 0.0, 0.9, 0.2])
+    assert np.isfinite(calibration_line(truth, scores).slope.value or np.nan)
+    for interval in ("wald", "bootstrap"):
+        apart = calibration_line(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.2, 0.9]), interval=interval)  # type: ignore[arg-type]
+        assert apart.slope.value is None and "separation" in apart.slope.note
+        assert calibration_line(np.array([1, 1]), np.array([0.1, 0.2]), interval=interval).slope.value is None  # type: ignore[arg-type]
+    constant = calibration_line(np.array([0, 1, 1]), np.array([0.4, 0.4, 0.4]))
+    assert constant.slope.value is None
+
+
+def test_separated_folds_are_dropped_and_counted() -> None:
+    truth, scores = np.array([0, 0, 0, 1, 0, 1, 1, 1]), np.linspace(0.1, 0.9, 8)
+    found = calibration_line(truth, scores, interval="bootstrap", folds=500)
+    assert found.slope.value is not None and "folds dropped" in found.slope.note

@@ -1,0 +1,88 @@
+"""Curves against scikit-learn and their definitions."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
+
+from radiolucent import metrics
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.metrics import (
+    decision_curve,
+    npv_at_prevalence,
+    ppv_at_prevalence,
+    pr_curve_points,
+    reliability,
+    roc_curve_points,
+    wilson,
+)
+
+
+@pytest.fixture
+def case() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    truth = rng.random(200) < 0.3
+    return truth, np.clip(np.round(0.35 * truth + rng.random(200) * 0.6, 2), 0, 1)
+
+
+def test_the_area_below_the_roc_points_is_the_auroc(case: tuple[np.ndarray, np.ndarray]) -> None:
+    fpr, tpr, thresholds = roc_curve_points(*case)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(metrics.auroc(*case).value)
+    assert (np.diff(fpr) >= 0).all() and (np.diff(thresholds) < 0).all()
+    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
+
+
+def test_the_steps_below_the_pr_points_are_the_average_precision(case: tuple[np.ndarray, np.ndarray]) -> None:
+    recall, precision, thresholds = pr_curve_points(*case)
+    assert (np.diff(recall) * precision[1:]).sum() == pytest.approx(sk.average_precision_score(*case))
+    assert len(recall) == len(precision) == len(thresholds)
+    called = case[1] >= thresholds[7]
+    assert precision[7] == pytest.approx(sk.precision_score(case[0], called))
+    assert recall[7] == pytest.approx(sk.recall_score(case[0], called))
+
+
+def test_reliability_equals_scikit_learn_and_carries_wilsons_intervals(case: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, scores = case
+    found = reliability(truth, scores)
+    inner = scores + 1e-9 * (scores < 1)  # scikit-learn closes its bins on the other side
+    rates, means = calibration_curve(truth, inner, n_bins=10)
+    assert [rate.value for rate in found.rates] == pytest.approx(rates.tolist())
+    assert found.means == pytest.approx(means.tolist(), abs=1e-6)
+    assert sum(found.counts) == 200
+    assert found.rates[0] == wilson(round((found.rates[0].value or 0) * found.counts[0]), found.counts[0])
+    assert reliability(truth, scores, 5, adaptive=True).counts == pytest.approx([40] * 5, abs=6)
+
+
+def test_net_benefit_is_what_its_definition_says(case: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, scores = case
+    found = decision_curve(truth, scores, [0.0, 0.2, 0.35, 0.5])
+    for t, benefit, everyone in zip(found.thresholds, found.model, found.treat_all, strict=True):
+        called = scores >= t
+        odds = t / (1 - t)
+        assert benefit == pytest.approx((called & truth).mean() - (called & ~truth).mean() * odds)
+        assert everyone == pytest.approx(truth.mean() - (~truth).mean() * odds)
+    assert found.model[0] == found.treat_all[0] == truth.mean()
+    assert (found.treat_none == 0).all() and len(decision_curve(truth, scores).thresholds) == 99
+
+
+def test_predictive_values_at_the_sample_prevalence_are_the_samples(case: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, scores = case
+    called = scores >= 0.5
+    sens, spec = metrics.sensitivity(truth, called).value or 0, metrics.specificity(truth, called).value or 0
+    assert ppv_at_prevalence(sens, spec, truth.mean()) == pytest.approx(metrics.ppv(truth, called).value)
+    assert npv_at_prevalence(sens, spec, truth.mean()) == pytest.approx(metrics.npv(truth, called).value)
+    assert ppv_at_prevalence(sens, spec, 0.01) < ppv_at_prevalence(sens, spec, 0.1)  # type: ignore[operator]
+    assert ppv_at_prevalence(0.9, 0.9, 0.0) == 0.0 and ppv_at_prevalence(0.9, 1.0, 0.0) is None
+
+
+def test_curves_need_both_classes_and_numbers() -> None:
+    for curve in (roc_curve_points, pr_curve_points):
+        with pytest.raises(DataError, match="2 positive and 0 negative"):
+            curve(np.array([1, 1]), np.array([0.1, 0.2]))
+    for curve in (roc_curve_points, reliability, decision_curve):
+        with pytest.raises(DataError, match="number"):
+            curve(np.array([0, 1]), np.array([0.1, np.nan]))
+    with pytest.raises(ConfigError, match="below 1"):
+        decision_curve(np.array([0, 1]), np.array([0.1, 0.2]), [1.0])
+    with pytest.raises(ConfigError, match="prevalence 2"):
+        ppv_at_prevalence(0.9, 0.9, 2)
