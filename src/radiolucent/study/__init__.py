@@ -1,0 +1,22 @@
+"""The main job, top to bottom: read, check, split, train, evaluate, explain, compare with the doctors, report."""
+
+from radiolucent.study.appraise import Appraisal, appraise
+from radiolucent.study.config import RECIPES, StudyConfig
+from radiolucent.study.demo import demo
+from radiolucent.study.prepare import Prepared, prepare
+from radiolucent.study.run import resume_report, run_study
+from radiolucent.study.train import Trained, train
+
+__all__ = [
+    "RECIPES",
+    "Appraisal",
+    "Prepared",
+    "StudyConfig",
+    "Trained",
+    "appraise",
+    "demo",
+    "prepare",
+    "resume_report",
+    "run_study",
+    "train",
+]

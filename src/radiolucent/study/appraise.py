@@ -1,0 +1,291 @@
+"""What a finished classifier is worth: evaluated, explained, compared with the doctors, told as a report."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radiolucent import figures
+from radiolucent.audits import Agreement, agreement
+from radiolucent.data import Dataset, read_annotations
+from radiolucent.explainers import LIME, Explainer, GradCAM, explain, save_explanation
+from radiolucent.files import write_bytes, write_text
+from radiolucent.images import read
+from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
+from radiolucent.models import Classifier
+from radiolucent.reports import CaseStory, Picture, Story, write_report
+from radiolucent.study.choose import choose_cases, worst
+from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.prepare import Prepared
+from radiolucent.study.train import Trained, data_hash, predict_split, versions
+from radiolucent.types import Annotation, Explanation, Predictions
+
+__all__ = ["Appraisal", "appraise", "make_case", "write_predictions"]
+
+PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """The test evaluation, the agreement with doctors, and where the report lies."""
+
+    test: Evaluation
+    validation: Evaluation
+    agreement: tuple[Agreement, ...]
+    report: Path
+
+
+def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Progress = quiet) -> Appraisal:
+    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report."""
+    clf = trained.classifier
+    p = predict_split(clf, prepared, "test", say)
+    write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
+    test = evaluate(p, folds=config.folds, seed=config.seed)
+    validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
+    readings = read_annotations(config.annotations, dataset=prepared.dataset) if config.annotations else []
+    compared = _compare(config, prepared, clf, p, readings, say)
+    cases = _cases(config, prepared, clf, p, readings, say)
+    pictures = _pictures(config, prepared, trained, p, test, compared)
+    for name, picture in pictures.items():
+        write_bytes(config.out / "figures" / f"{name}.png", picture.png)
+    story = _story(config, prepared, trained, test, validation, compared, cases, pictures)
+    report = write_report(story, config.out)
+    return Appraisal(test, validation, compared, report)
+
+
+def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
+    """One row a film: ids, label, logits, calibrated probabilities, call."""
+    names = parts[0][1].class_names
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
+    writer.writerow(["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"])
+    for split, p in parts:
+        chances = p.probabilities
+        for i in range(len(p)):
+            label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
+            row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
+            writer.writerow([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
+    write_text(file, stream.getvalue())
+
+
+def _film(dataset: Dataset, image_id: str) -> Any:
+    record = next(r for r in dataset.records if r.image_id == image_id)
+    return read(record.path, image_id=record.image_id, patient_id=record.patient_id)
+
+
+def _compare(
+    config: StudyConfig,
+    prepared: Prepared,
+    clf: Classifier,
+    p: Predictions,
+    readings: Sequence[Annotation],
+    say: Progress,
+) -> tuple[Agreement, ...]:
+    """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding."""
+    read_ids = {a.image_id for a in readings}
+    ids = [i for i in p.image_ids if i in read_ids]
+    if not ids:
+        return ()
+    patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+    target = clf.class_names[clf.positive]
+    marked = {a.image_id for a in readings if a.finding}
+    pool = [i for i in ids if i in marked]
+    few = [pool[k] for k in np.random.default_rng(config.seed).permutation(len(pool))[: config.compare_films]]
+    plans: list[tuple[Explainer, list[str]]] = [(GradCAM(), ids), (LIME(num_samples=config.lime_samples), few)]
+    found: list[Agreement] = []
+    for method, chosen in plans:
+        maps: list[Explanation] = []
+        for start in range(0, len(chosen), 16):
+            films = [_film(prepared.dataset, i) for i in chosen[start : start + 16]]
+            maps += explain(clf, films, method, target=target, seed=config.seed)
+            say(f"comparing {method.name} with doctors", min(start + 16, len(chosen)), len(chosen))
+        if maps:
+            found.append(agreement(maps, readings, patients=patients, folds=config.folds, seed=config.seed))
+    return tuple(found)
+
+
+def make_case(
+    clf: Classifier,
+    film: Any,
+    logits: Any,
+    truth: str | None,
+    readings: Sequence[Annotation],
+    explanations: Sequence[Explanation],
+) -> figures.Case:
+    """A film with its call at the threshold and the calibrated probability of the called class."""
+    chances = clf.probabilities(logits)[0]
+    if len(clf.class_names) == 2:
+        called = clf.positive if float(chances[clf.positive]) >= clf.threshold else 1 - clf.positive
+    else:
+        called = int(chances.argmax())
+    name = clf.class_names[called]
+    return figures.Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations))
+
+
+def _cases(
+    config: StudyConfig,
+    prepared: Prepared,
+    clf: Classifier,
+    p: Predictions,
+    readings: Sequence[Annotation],
+    say: Progress,
+) -> list[tuple[figures.Case, str]]:
+    """Panels of chosen films under Grad-CAM and LIME, explaining the class that was called; maps are written."""
+    import torch
+
+    chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
+    found: list[tuple[figures.Case, str]] = []
+    for done, i in enumerate(chosen, start=1):
+        film = _film(prepared.dataset, p.image_ids[i])
+        truth = clf.class_names[int(p.labels[i])]
+        said = [a for a in readings if a.image_id == p.image_ids[i]]
+        logits = torch.from_numpy(p.logits[i : i + 1])
+        bare = make_case(clf, film, logits, truth, said, ())
+        methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
+        maps = [explain(clf, film, m, target=bare.called, seed=config.seed) for m in methods]
+        for m in maps:
+            stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]
+            save_explanation(m, config.out / "explanations" / f"{stem}.{m.method}.npz")
+        found.append((dataclasses.replace(bare, explanations=tuple(maps)), p.image_ids[i]))
+        say("explaining cases", done, len(chosen))
+    return found
+
+
+def _pictures(
+    config: StudyConfig,
+    prepared: Prepared,
+    trained: Trained,
+    p: Predictions,
+    test: Evaluation,
+    compared: Sequence[Agreement],
+) -> dict[str, Picture]:
+    made: dict[str, Picture] = {}
+
+    def add(name: str, figure: Any, alt: str, caption: str = "") -> None:
+        made[name] = Picture(figures.to_png(figure), alt, caption)
+
+    rng = np.random.default_rng(config.seed)
+    rows: list[tuple[str, list[Any]]] = []
+    for label, name in enumerate(prepared.dataset.class_names):
+        ids = [r.image_id for r in prepared.dataset.split("train").records if r.label == label]
+        rows.append((name, [_film(prepared.dataset, ids[k]) for k in rng.permutation(len(ids))[:6]]))
+    add("sheet", figures.contact_sheet(rows), "six training films of each class", "Training films drawn at random.")
+    add(
+        "learning",
+        figures.learning_curves(trained.fitted.history, trained.fitted.best_epoch),
+        "loss, accuracy and learning rate by epoch",
+        "Training loss includes label smoothing and class weights where the recipe has them; validation loss does not.",
+    )
+    auc = test.estimates["auroc"]
+    add("roc", figures.roc_plot(p, test), f"ROC curve with area {auc}")
+    add("pr", figures.pr_plot(p, test), "precision against recall")
+    add("reliability", figures.reliability_plot(p, test), "observed share against probability")
+    add("decision", figures.decision_plot(p), "net benefit against threshold probability")
+    add("confusion", figures.confusion_plot(test), f"confusion matrix {test.matrix}")
+    add("histogram", figures.score_histogram(p), "histogram of probabilities of both classes")
+    if compared:
+        add("agreement", figures.agreement_plot(compared), "hit rate, energy and IoU of each method and baseline")
+    missed, alarms = worst(p, 6)
+    if missed or alarms:
+        import torch
+
+        wrong = [
+            make_case(
+                trained.classifier,
+                _film(prepared.dataset, p.image_ids[i]),
+                torch.from_numpy(p.logits[i : i + 1]),
+                p.class_names[int(p.labels[i])],
+                (),
+                (),
+            )
+            for i in missed + alarms
+        ]
+        caption = "The most confident mistakes: missed films first, then false alarms."
+        add("failures", figures.gallery(wrong, "Failure gallery"), "films called wrongly", caption)
+    return made
+
+
+def _elsewhere(test: Evaluation) -> tuple[tuple[float, float, float], ...]:
+    """(prevalence, PPV, NPV) with the test's sensitivity and specificity."""
+    sens, spec = test.estimates["sensitivity"].value or 0.0, test.estimates["specificity"].value or 0.0
+    return tuple((q, ppv_at_prevalence(sens, spec, q), npv_at_prevalence(sens, spec, q)) for q in PREVALENCES)
+
+
+def _story(
+    config: StudyConfig,
+    prepared: Prepared,
+    trained: Trained,
+    test: Evaluation,
+    validation: Evaluation,
+    compared: tuple[Agreement, ...],
+    cases: Sequence[tuple[figures.Case, str]],
+    pictures: dict[str, Picture],
+) -> Story:
+    clf, recipe = trained.classifier, config.train_config()
+    stories: list[CaseStory] = []
+    for case, name in cases:
+        heading = f"{name}: {figures.sure(case.probability, case.called)}"
+        verdict = "right" if case.right else f"wrong, it is {case.truth}"
+        picture = Picture(
+            figures.to_png(figures.case_panel(case)), f"{heading}, {verdict}; X-ray, doctor, Grad-CAM and LIME"
+        )
+        stories.append(CaseStory(f"{heading} ({verdict})", picture, case.right))
+    pre = clf.preprocess
+    keep = (
+        "optimizer",
+        "lr",
+        "schedule",
+        "batch_size",
+        "label_smoothing",
+        "class_weights",
+        "ema",
+        "freeze",
+        "precision",
+    )
+    augment = config.augment()
+    return Story(
+        title=config.title,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=config.command or "radiolucent study",
+        class_names=clf.class_names,
+        positive=clf.class_names[clf.positive],
+        data=(
+            ("source", prepared.dataset.source),
+            ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
+            ("split", " ".join(prepared.dataset.notes) or "as given"),
+            ("input", f"{pre.size} × {pre.size} pixels, {pre.fit}, {pre.channels} channel(s)"),
+            ("age, sex", "not available"),
+        ),
+        counts=prepared.dataset.counts(),
+        patients=prepared.dataset.patients(),
+        findings=prepared.findings,
+        left_out=tuple(prepared.left_out),
+        training=(
+            ("network", f"{config.model}, {sum(q.numel() for q in clf.network.parameters()):,} parameters"),
+            ("start", str(trained.weights)),
+            ("recipe", f"{config.recipe}: " + ", ".join(f"{k} {getattr(recipe, k)}" for k in keep)),
+            ("augmentation", "none" if augment is None else json.dumps(augment.to_dict())),
+            ("epochs", f"{len(trained.fitted.history)}, kept: {trained.fitted.best_epoch} (lowest validation loss)"),
+        ),
+        notes=trained.fitted.notes,
+        threshold=trained.threshold.as_dict(),
+        validation=validation,
+        test=test,
+        prevalences=_elsewhere(test),
+        pictures=pictures,
+        cases=tuple(stories),
+        agreement=compared,
+        versions=versions(),
+        hashes={"model": clf.hash, "data (content, labels, split)": data_hash(prepared)},
+        seed=config.seed,
+        model=f"{config.model}, recipe {config.recipe}",
+        extra={"config": config.to_dict(), "history": [h.to_dict() for h in trained.fitted.history]},
+    )

@@ -1,0 +1,123 @@
+"""What decides a study."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radiolucent.data import Augment
+from radiolucent.errors import ConfigError
+from radiolucent.training import TrainConfig, classic, strong
+
+__all__ = ["RECIPES", "Progress", "Recipe", "StudyConfig", "quiet"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the optimisation, and the augmentation that goes with it."""
+
+    train: Callable[..., TrainConfig]
+    augment: Augment | None
+
+
+RECIPES: dict[str, Recipe] = {"strong": Recipe(strong, Augment()), "classic": Recipe(classic, None)}
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Everything that decides a study; kept in the run folder as `study.json`.
+
+    Attributes:
+        data: folder or manifest (see `radiolucent.data.load_dataset`).
+        out: run folder.
+        model: preset or timm name. head: "softmax", or "sigmoid" for a single logit.
+        recipe: "strong" or "classic". epochs, batch_size, freeze, lr: override the recipe's. flip: also mirror films.
+        pretrained: start from ImageNet weights: from the hub, or from the file `weights`.
+        classes: 2, or 3 for normal / bacterial / viral from the Kermany names.
+        size, fit: model-input side in pixels and how films are made square ("squash", "pad", "crop").
+        annotations: doctors' readings (COCO JSON or CSV), or None.
+        val, test: fractions cut off by patient where a split is missing or too small.
+        threshold_rule: how the threshold is chosen on validation.
+        cases: films shown as cases in the report. lime_samples: perturbed images a LIME explanation.
+        compare_films: most annotated test films compared with LIME (Grad-CAM takes all).
+        folds: bootstrap folds. seed: of everything random. tensorboard: also log for TensorBoard.
+        cache: folder of the pixel cache; None: `$RADIOLUCENT_CACHE`, else `~/.cache/radiolucent`.
+        title: heading of the report. command: as typed, for the report.
+    """
+
+    data: Path
+    out: Path
+    model: str = "mobilenetv1"
+    head: str = "softmax"
+    recipe: str = "strong"
+    epochs: int | None = None
+    batch_size: int | None = None
+    freeze: str | None = None
+    lr: float | None = None
+    flip: bool = False
+    pretrained: bool = True
+    weights: Path | None = None
+    classes: int = 2
+    size: int | None = None
+    fit: str = "squash"
+    annotations: Path | None = None
+    val: float = 0.1
+    test: float = 0.1
+    threshold_rule: str = "youden"
+    cases: int = 10
+    lime_samples: int = 600
+    compare_films: int = 24
+    folds: int = 10_000
+    seed: int = 0
+    tensorboard: bool = False
+    cache: Path | None = None
+    title: str = "Chest X-ray study"
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            raise ConfigError(f"recipe {self.recipe!r}; expected one of {', '.join(RECIPES)}.")
+        if self.classes not in (2, 3):
+            raise ConfigError(
+                f"classes {self.classes}; expected 2 (normal, pneumonia) or 3 (normal, bacterial, viral)."
+            )
+        if self.cases < 0 or self.lime_samples < 10 or self.folds < 100:
+            raise ConfigError(f"cases {self.cases}, lime_samples {self.lime_samples}, folds {self.folds}: too few.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "StudyConfig":
+        """The inverse of `to_dict`."""
+        paths = {"data", "out", "weights", "annotations", "cache"}
+        given: dict[str, Any] = {k: Path(v) if k in paths and v is not None else v for k, v in values.items()}
+        return StudyConfig(**given)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where decoded pixels are kept."""
+        home = os.environ.get("RADIOLUCENT_CACHE")
+        return self.cache or (Path(home) if home else Path.home() / ".cache" / "radiolucent")
+
+    def train_config(self) -> TrainConfig:
+        """The recipe with this study's changes."""
+        changes = {
+            k: getattr(self, k) for k in ("epochs", "batch_size", "freeze", "lr") if getattr(self, k) is not None
+        }
+        return RECIPES[self.recipe].train(model=self.model, seed=self.seed, **changes)
+
+    def augment(self) -> Augment | None:
+        """The recipe's augmentation with this study's changes."""
+        base = RECIPES[self.recipe].augment
+        return dataclasses.replace(base, flip=self.flip) if base else None

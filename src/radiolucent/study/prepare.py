@@ -1,0 +1,75 @@
+"""From a folder to films a network can take: checked, split, decoded once."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from radiolucent.data import Dataset, PixelCache, build_cache, check, load_dataset, split_dataset, write_manifest
+from radiolucent.files import write_json
+from radiolucent.images import Preprocess
+from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.types import Estimate, Finding
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set ready for a network.
+
+    Attributes:
+        dataset: with its splits. findings: of the data checks. cache: its readable films, in the dataset's order.
+    """
+
+    dataset: Dataset
+    findings: tuple[Finding, ...]
+    cache: PixelCache
+
+    def rows(self, split: str) -> list[int]:
+        """Positions in the cache of one split's films."""
+        return [i for i, record in enumerate(self.cache.records) if record.split == split]
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """(path, reason) of every file that could not be used."""
+        found = {str(item.path): item.reason for item in (*self.dataset.left_out, *self.cache.left_out)}
+        return list(found.items())
+
+    @property
+    def damaged(self) -> list[tuple[str, str]]:
+        """(path, reason) of films that could not be read."""
+        return [(str(item.path), item.reason) for item in self.cache.left_out]
+
+
+def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet) -> Prepared:
+    """Load, decode, check and split a data set; writes `split.csv` and `findings.json` into the run folder."""
+    dataset = load_dataset(config.data, classes=config.classes)
+    cache = build_cache(
+        dataset.records, preprocess, config.cache_folder, progress=lambda d, t: say("decoding films", d, t)
+    )
+    findings = _findings(dataset, config.out / "findings.json", say)
+    readable = Dataset(
+        cache.records, dataset.class_names, dataset.root, dataset.left_out, dataset.source, dataset.notes
+    )
+    split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
+    write_manifest(split, config.out / "split.csv")
+    placed = PixelCache(cache.pixels, split.records, cache.shapes, preprocess, cache.left_out)
+    return Prepared(split, findings, placed)
+
+
+def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...]:
+    """The data checks, from the run folder where the same files were checked before."""
+    stamp = [[r.image_id, r.path.stat().st_size if r.path.exists() else -1] for r in dataset.records]
+    if file.is_file():
+        kept = json.loads(file.read_text())
+        if kept["films"] == stamp:
+            return tuple(_finding(f) for f in kept["findings"])
+    found = check(dataset, progress=lambda d, t: say("checking the data", d, t))
+    write_json(file, {"films": stamp, "findings": [f.as_dict() for f in found]})
+    return tuple(found)
+
+
+def _finding(values: dict[str, object]) -> Finding:
+    estimate = values.pop("estimate")
+    made = Estimate(**estimate) if isinstance(estimate, dict) else None  # pyright: ignore[reportArgumentType]
+    return Finding(**values, estimate=made)  # pyright: ignore[reportArgumentType]

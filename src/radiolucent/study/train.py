@@ -1,0 +1,125 @@
+"""From films to a calibrated classifier with a threshold."""
+
+import dataclasses
+import hashlib
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from radiolucent.data import Loader
+from radiolucent.errors import DataError
+from radiolucent.files import write_json
+from radiolucent.metrics import Threshold, choose_threshold, fit_temperature
+from radiolucent.models import Classifier, WeightsReport, predict, save
+from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.prepare import Prepared
+from radiolucent.training import EpochResult, Fitted, fit, tensorboard, world
+from radiolucent.types import Predictions
+
+__all__ = ["Trained", "predict_split", "train", "versions"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished classifier and how it came about.
+
+    Attributes:
+        classifier: best epoch's weights, with temperature and threshold. fitted: its training.
+        threshold: as chosen on validation. validation: the predictions it was chosen on. weights: what it started from.
+    """
+
+    classifier: Classifier
+    fitted: Fitted
+    threshold: Threshold
+    validation: Predictions
+    weights: WeightsReport
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide a result."""
+    names = ("radiolucent", "torch", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow")
+    return {"python": platform.python_version()} | {n: version(n) for n in names}
+
+
+def data_hash(prepared: Prepared) -> str:
+    """SHA-256 over every film's content, label and split."""
+    digest = hashlib.sha256()
+    for r in prepared.dataset.records:
+        digest.update(f"{r.image_id}\t{r.sha256}\t{r.label}\t{r.split}\n".encode())
+    return digest.hexdigest()
+
+
+def predict_split(classifier: Classifier, prepared: Prepared, split: str, say: Progress = quiet) -> Predictions:
+    """Predictions for one split's films, from the cache."""
+    rows = prepared.rows(split)
+    if not rows:
+        raise DataError(f"the {split} split has no readable film.")
+    records = [prepared.cache.records[i] for i in rows]
+    pixels = prepared.cache.pixels[rows]
+    found = predict(classifier, records, pixels=pixels, progress=lambda d, t: say(f"predicting {split}", d, t))
+    groups = {"site": tuple(r.site or "" for r in records), "etiology": tuple(r.etiology or "" for r in records)}
+    return dataclasses.replace(found, groups={k: v for k, v in groups.items() if any(v)})
+
+
+def train(
+    config: StudyConfig,
+    start: Classifier,
+    weights: WeightsReport,
+    prepared: Prepared,
+    say: Progress = quiet,
+    on_epoch: Callable[[EpochResult], None] | None = None,
+) -> Trained:
+    """Train on the training patients; fix epoch, temperature and threshold on the validation patients; save.
+
+    Interrupted or killed and called again, it goes on where it stopped.
+    """
+    recipe, (rank, size) = config.train_config(), world()
+    common: dict[str, Any] = {"batch_size": recipe.batch_size, "seed": config.seed}
+    learn = Loader(
+        prepared.cache,
+        prepared.rows("train"),
+        shuffle=True,
+        augment=config.augment(),
+        rank=rank,
+        world_size=size,
+        **common,
+    )
+    check = Loader(prepared.cache, prepared.rows("val"), **common)
+    listeners = [on_epoch] if on_epoch else []
+    if config.tensorboard and rank == 0:
+        listeners.append(tensorboard(config.out / "tensorboard"))
+
+    def tell(result: EpochResult) -> None:
+        for listen in listeners:
+            listen(result)
+
+    fitted = fit(
+        start,
+        learn,
+        check,
+        recipe,
+        out=config.out,
+        on_epoch=tell,
+        progress=lambda d, t: say("training", d, t),
+    )
+    raw = predict_split(fitted.classifier, prepared, "val", say)
+    temperature = fit_temperature(raw.logits, raw.labels, raw.head, positive=raw.positive)
+    warm = dataclasses.replace(raw, temperature=temperature)
+    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule)
+    provenance = {
+        "data": data_hash(prepared),
+        "recipe": recipe.to_dict(),
+        "weights": weights.source,
+        "best_epoch": fitted.best_epoch,
+        "threshold_rule": config.threshold_rule,
+        "versions": versions(),
+        "use": "research only, not for diagnosis",
+    }
+    classifier = fitted.classifier.with_(temperature=temperature, threshold=threshold.value, provenance=provenance)
+    if rank == 0:
+        save(classifier, config.out / "model.safetensors")
+        write_json(config.out / "threshold.json", threshold.as_dict())
+    validation = dataclasses.replace(warm, threshold=threshold.value)
+    return Trained(classifier, fitted, threshold, validation, weights)
