@@ -108,10 +108,9 @@ def main() -> None:
         slow, busy = seconds(lambda line=line: [one_fold(truth, scores, w, line=line) for w in drawn], 1)
         what = f"scikit-learn loop{' and calibration slope' if line else ''} (from {given.loop_folds} folds)"
         print(f"| {what} | {figures} | {slow * scale:.1f} | {busy * scale:.1f} | {slow * scale / wall:.0f} |")
+    gap = check(pred, given.loop_folds)
     print(f"\nmemory above the start: {memory:.0f} MiB")
-    print(
-        f"largest difference between the two's interval ends on {given.loop_folds} folds: {check(pred, given.loop_folds):.1e}"
-    )
+    print(f"largest difference of interval ends between the two on {given.loop_folds} folds: {gap:.1e}")
 
 
 if __name__ == "__main__":

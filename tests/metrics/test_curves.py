@@ -34,8 +34,8 @@ def test_the_area_below_the_roc_points_is_the_auroc(case: tuple[np.ndarray, np.n
 
 def test_the_steps_below_the_pr_points_are_the_average_precision(case: tuple[np.ndarray, np.ndarray]) -> None:
     recall, precision, thresholds = pr_curve_points(*case)
-    assert (np.diff(recall) * precision[1:]).sum() == pytest.approx(sk.average_precision_score(*case))
-    assert len(recall) == len(precision) == len(thresholds)
+    assert -(np.diff(recall) * precision[:-1]).sum() == pytest.approx(sk.average_precision_score(*case))
+    assert len(recall) == len(precision) == len(thresholds) + 1
     called = case[1] >= thresholds[7]
     assert precision[7] == pytest.approx(sk.precision_score(case[0], called))
     assert recall[7] == pytest.approx(sk.recall_score(case[0], called))
@@ -71,8 +71,8 @@ def test_predictive_values_at_the_sample_prevalence_are_the_samples(case: tuple[
     sens, spec = metrics.sensitivity(truth, called).value or 0, metrics.specificity(truth, called).value or 0
     assert ppv_at_prevalence(sens, spec, truth.mean()) == pytest.approx(metrics.ppv(truth, called).value)
     assert npv_at_prevalence(sens, spec, truth.mean()) == pytest.approx(metrics.npv(truth, called).value)
-    assert ppv_at_prevalence(sens, spec, 0.01) < ppv_at_prevalence(sens, spec, 0.1)  # type: ignore[operator]
-    assert ppv_at_prevalence(0.9, 0.9, 0.0) == 0.0 and ppv_at_prevalence(0.9, 1.0, 0.0) is None
+    assert ppv_at_prevalence(sens, spec, 0.01) < ppv_at_prevalence(sens, spec, 0.1)
+    assert ppv_at_prevalence(0.9, 0.9, 0.0) == 0.0 and np.isnan(ppv_at_prevalence(0.9, 1.0, 0.0))
 
 
 def test_curves_need_both_classes_and_numbers() -> None:

@@ -48,16 +48,18 @@ def roc_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats,
 
 
 def pr_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Recall, precision and threshold along the precision–recall curve, from recall 0, precision 1.
+    """Recall, precision and threshold along the precision–recall curve, recall falling (scikit-learn's order).
+
+    The last point, recall 0 and precision 1, has no threshold: there is one fewer. Draw it in steps ("steps-post").
 
     Raises:
         DataError: one class only, or scores that are not a number.
 
     >>> [points.tolist() for points in pr_curve_points(np.array([0, 1]), np.array([0.2, 0.8]))]
-    [[0.0, 1.0, 1.0], [1.0, 1.0, 0.5], [inf, 0.8, 0.2]]
+    [[1.0, 1.0, 0.0], [0.5, 1.0, 1.0], [0.2, 0.8]]
     """
     precision, recall, thresholds = sk.precision_recall_curve(*_curve(truth, scores))
-    return np.asarray(recall)[::-1], np.asarray(precision)[::-1], np.append(np.inf, thresholds[::-1])
+    return np.asarray(recall), np.asarray(precision), np.asarray(thresholds)
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,20 @@ def _shares(**given: float) -> None:
             raise ConfigError(f"{name} {value}; expected a share between 0 and 1.")
 
 
-def ppv_at_prevalence(sensitivity: float, specificity: float, prevalence: float) -> float | None:
-    """Positive predictive value at another prevalence π: s π / (s π + (1 − c)(1 − π)); None where nothing is called.
+def ppv_at_prevalence(sensitivity: float, specificity: float, prevalence: float) -> float:
+    """Positive predictive value at another prevalence π: s π / (s π + (1 − c)(1 − π)).
+
+    Not-a-number where no case would be called positive.
 
     >>> round(ppv_at_prevalence(0.9, 0.9, 0.1), 3)
     0.5
     """
     _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
     true, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-    return true / (true + false) if true + false > 0 else None
+    return true / (true + false) if true + false > 0 else float("nan")
 
 
-def npv_at_prevalence(sensitivity: float, specificity: float, prevalence: float) -> float | None:
+def npv_at_prevalence(sensitivity: float, specificity: float, prevalence: float) -> float:
     """Negative predictive value at another prevalence π: c (1 − π) / (c (1 − π) + (1 − s) π).
 
     >>> round(npv_at_prevalence(0.9, 0.9, 0.1), 3)
