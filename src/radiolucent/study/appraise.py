@@ -216,7 +216,8 @@ def _pictures(
 def _elsewhere(test: Evaluation) -> tuple[tuple[float, float, float], ...]:
     """(prevalence, PPV, NPV) with the test's sensitivity and specificity."""
     sens, spec = test.estimates["sensitivity"].value or 0.0, test.estimates["specificity"].value or 0.0
-    return tuple((q, ppv_at_prevalence(sens, spec, q), npv_at_prevalence(sens, spec, q)) for q in PREVALENCES)
+    rows = [(q, ppv_at_prevalence(sens, spec, q), npv_at_prevalence(sens, spec, q)) for q in PREVALENCES]
+    return tuple((q, ppv, npv) for q, ppv, npv in rows if ppv is not None and npv is not None)
 
 
 def _story(

@@ -144,7 +144,7 @@ def _check_numbers(config: TrainConfig) -> None:
         value: Any = getattr(config, name)
         if value is None and name in _OPTIONAL:
             continue
-        number = isinstance(value, int if name in _WHOLE else int | float) and not isinstance(value, bool)
+        number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
         if not number or not (low <= value <= high and (low_in or value != low) and (high_in or value != high)):
             span = f"{'[' if low_in else '('}{low}, {'∞' if high == math.inf else high}{']' if high_in else ')'}"
             kind = "a whole number" if name in _WHOLE else "a number"

@@ -47,10 +47,10 @@ def strong(*, model: str = "mobilenetv1", **changes: Any) -> TrainConfig:
     ('adamw', 0.1)
     """
     recipe = TrainConfig(
-        epochs=10,
+        epochs=20 if model == "small_cnn" else 6,
         batch_size=32,
         optimizer="adamw",
-        lr=2e-3 if model == "small_cnn" else 1e-3,
+        lr=2e-3 if model == "small_cnn" else 5e-4,
         weight_decay=0.05,
         schedule="cosine",
         warmup_epochs=0.5,

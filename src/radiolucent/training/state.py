@@ -1,8 +1,8 @@
 """What a training run needs to go on after it was killed, in files that appear whole or not at all.
 
 `last.safetensors` holds network, moving average and optimizer, and in its header (JSON) the place in the run, the
-history and what the run is: configuration, data, starting weights. `best-<epoch>.safetensors` holds the best weights; it is
-written before the state that speaks of it. Nothing in them is executed on loading.
+history and what the run is: configuration, data, starting weights. `best-<epoch>.safetensors` holds the best weights; it
+is written before the state that speaks of it. Nothing in them is executed on loading.
 """
 
 import hashlib
@@ -177,6 +177,6 @@ def refuse_other(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]
     changed: Sequence[str] = differences(there, here)
     if changed:
         raise ConfigError(
-            f"{folder}: holds the state of another training ({'; '.join(changed)}). Give another output folder, go back "
-            "to those settings, or start again with resume=False."
+            f"{folder}: holds the state of another training ({'; '.join(changed)}). Give another output folder, go "
+            "back to those settings, or start again with resume=False."
         )

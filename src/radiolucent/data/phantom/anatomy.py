@@ -5,11 +5,11 @@ right lung is therefore at negative x, and the heart lies mostly at positive x.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
 
 __all__ = ["Anatomy", "Thorax", "smooth_noise", "thorax"]
 
@@ -68,9 +68,8 @@ class Thorax:
 
 def smooth_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator) -> Plane:
     """Standard-normal noise on a coarse grid, interpolated smoothly to `shape`."""
-    coarse = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
-    zoomed = ndimage.zoom(coarse, (shape[0] / cells, shape[1] / cells), order=3, mode="nearest", grid_mode=True)
-    return zoomed[: shape[0], : shape[1]].astype(np.float32)
+    coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
+    return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
 def _step(distance: Plane, softness: float) -> Plane:
@@ -154,40 +153,50 @@ def _clavicles(x: Plane, y: Plane, a: Anatomy) -> Plane:
     return tube * _step(wide - 0.05, 0.012) * _step(0.68 - wide, 0.02)
 
 
+class _Planes(NamedTuple):
+    """Coordinates, and the range of each column's x and each row's y."""
+
+    x: Plane
+    y: Plane
+    low_x: Plane
+    high_x: Plane
+    low_y: Plane
+    high_y: Plane
+
+
 def _vessels(x: Plane, y: Plane, hila: tuple[tuple[float, float], ...], seed: int) -> Plane:
     """Branching pulmonary vessels: polylines that thin out away from the hilum."""
     rng = np.random.default_rng(seed)
     total = np.zeros_like(x)
-    size = x.shape[0]
-    scale = size / float(np.abs(x[0, -1] - x[0, 0]) + 1e-9)
+    planes = _Planes(x, y, x.min(0), x.max(0), y.min(1), y.max(1))
     for side, (hx, hy) in zip((-1, 1), hila, strict=True):
         for angle in np.linspace(-1.25, 1.35, 7) + rng.uniform(-0.12, 0.12, 7):
             px, py, heading, width = hx, hy, angle, 0.015
             for _ in range(7):
                 length = rng.uniform(0.05, 0.08)
                 qx, qy = px + side * np.cos(heading) * length, py + np.sin(heading) * length
-                _line(total, x, y, (px, py), (qx, qy), width, scale)
+                _line(total, planes, (px, py), (qx, qy), width)
                 if rng.random() < 0.6:
                     turn = heading + rng.choice([-1, 1]) * rng.uniform(0.4, 0.8)
                     bx, by = qx + side * np.cos(turn) * length, qy + np.sin(turn) * length
-                    _line(total, x, y, (qx, qy), (bx, by), width * 0.7, scale)
+                    _line(total, planes, (qx, qy), (bx, by), width * 0.7)
                 px, py, heading, width = qx, qy, heading + rng.uniform(-0.25, 0.25), width * 0.83
     return np.minimum(total, 1.6)
 
 
-def _line(
-    total: Plane, x: Plane, y: Plane, start: tuple[float, float], end: tuple[float, float], width: float, scale: float
-) -> None:
+def _line(total: Plane, planes: _Planes, start: tuple[float, float], end: tuple[float, float], width: float) -> None:
     """Add a soft line segment to `total`, touching only the pixels near it."""
-    margin = 3 * width
-    rows = np.flatnonzero((y.max(1) >= min(start[1], end[1]) - margin) & (y.min(1) <= max(start[1], end[1]) + margin))
+    reach = 3 * width
+    rows = np.flatnonzero(
+        (planes.high_y >= min(start[1], end[1]) - reach) & (planes.low_y <= max(start[1], end[1]) + reach)
+    )
     columns = np.flatnonzero(
-        (x.max(0) >= min(start[0], end[0]) - margin) & (x.min(0) <= max(start[0], end[0]) + margin)
+        (planes.high_x >= min(start[0], end[0]) - reach) & (planes.low_x <= max(start[0], end[0]) + reach)
     )
     if not len(rows) or not len(columns):
         return
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    u, v = x[part] - start[0], y[part] - start[1]
+    u, v = planes.x[part] - start[0], planes.y[part] - start[1]
     dx, dy = end[0] - start[0], end[1] - start[1]
     t = np.clip((u * dx + v * dy) / (dx * dx + dy * dy + 1e-12), 0, 1)
     distance = np.hypot(u - t * dx, v - t * dy)
