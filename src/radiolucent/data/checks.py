@@ -176,8 +176,8 @@ def _patients(dataset: Dataset) -> Finding:
     summary = f"{len(torn)} of {len(where)} patients have films in more than one split."
     if alarm:
         summary += (
-            f" {len(alarm)} numbers such as {alarm[0]} occur in several official splits, but they are counted afresh in "
-            "each and for each etiology: not the same children."
+            f" {len(alarm)} numbers such as {alarm[0]} occur in several official splits, but they are counted afresh "
+            "in each and for each etiology: not the same children."
         )
     return Finding(
         "patients.straddle",
@@ -248,7 +248,7 @@ def _validation(dataset: Dataset) -> Finding:
         "split.validation_size",
         question,
         "fail" if small else "pass",
-        f"{len(films)} validation films, {rarest} of the rarest class: a recall of 90 % there would be known to ± {half:.0%}.",
+        f"{len(films)} validation films, {rarest} of the rarest class: a recall of 90 % would be known to ± {half:.0%}.",
         Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
         float(MIN_VAL),
         evidence,

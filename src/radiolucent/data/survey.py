@@ -27,8 +27,8 @@ class Film:
 
     Attributes:
         record: the film. error: why it cannot be read, or "".
-        sha256: of its bytes. size: bytes. width, height: stored pixels. mode, format: as stored. tables: hash of its JPEG
-            quantisation tables.
+        sha256: of its bytes. size: bytes. width, height: stored pixels. mode, format: as stored. tables: hash of its
+            JPEG quantisation tables.
         grey: mean grey level. border: mean grey level of the outer 5 %.
         thumb: float32 (64, 64), high-passed and standardised; for telling near duplicates.
     """

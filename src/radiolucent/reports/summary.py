@@ -16,8 +16,8 @@ def summary(story: Story) -> dict[str, Any]:
     `data.patients`, `data.left_out`; `findings[]`; `threshold`; `performance.<figure>` on the test patients and
     `validation.<figure>` on the validation patients (`auroc`, `average_precision`, `accuracy`, `balanced_accuracy`,
     `sensitivity`, `specificity`, `ppv`, `npv`, `f1`, `mcc`, `brier`, `ece`, `calibration_slope`,
-    `calibration_intercept`, and `confusion`, `n`, `patients`, …); `agreement.<method>.<figure>` (`hit_rate`, `area`, …);
-    `versions`, `hashes`.
+    `calibration_intercept`, and `confusion`, `n`, `patients`, …); `agreement.<method>.<figure>` (`hit_rate`, `area`,
+    …); `versions`, `hashes`.
     """
     return {
         "schema": SCHEMA,

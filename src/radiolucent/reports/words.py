@@ -47,7 +47,8 @@ def headline(story: Story) -> list[str]:
         f"{found.patients} patients that played no part in training or in any choice: {ill} with {story.positive}, "
         f"{healthy} without.",
         f"Of the films with {story.positive} it finds {percent(e['sensitivity'])}; of the others it clears "
-        f"{percent(e['specificity'])}. It misses {found.confusion['fn']} and raises {found.confusion['fp']} false alarms.",
+        f"{percent(e['specificity'])}. "
+        f"It misses {found.confusion['fn']} and raises {found.confusion['fp']} false alarms.",
         f"A random film with {story.positive} scores above a random other one with probability {percent(e['auroc'])} "
         "(AUROC).",
     ]
@@ -68,8 +69,9 @@ def _against_doctors(a: Agreement) -> str:
         f" Another doctor's marking does so in {percent(ceiling)}." if ceiling and ceiling.value is not None else ""
     )
     return (
-        f"On films where doctors marked something, {name}'s strongest point lies inside their marking in {percent(hit)} "
-        f"(n = {hit.n} patients), where the marking covers {percent(area)} of the film; {verdict}{percent(gap)}.{doctors}"
+        f"On films where doctors marked something, {name}'s strongest point lies inside their marking in "
+        f"{percent(hit)} (n = {hit.n} patients), where the marking covers {percent(area)} of the film; "
+        f"{verdict}{percent(gap)}.{doctors}"
     )
 
 

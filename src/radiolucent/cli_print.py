@@ -1,0 +1,103 @@
+"""What the commands share: arguments, progress, tables, JSON, and files left out."""
+
+import json
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from radiolucent.types import Finding
+
+__all__ = [
+    "CHECK_FAILED",
+    "LEFT_OUT",
+    "Annotations",
+    "AsJson",
+    "Data",
+    "Out",
+    "Run",
+    "Seed",
+    "end_with_left_out",
+    "print_findings",
+    "print_json",
+    "progress_bar",
+    "say",
+    "stages",
+]
+
+LEFT_OUT, CHECK_FAILED = 3, 4
+
+say = Console(stderr=True)  # progress and messages; standard output is for results
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Run = Annotated[Path, typer.Argument(help="A run folder or a model.safetensors file.", exists=True)]
+Data = Annotated[
+    Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
+]
+Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings: COCO JSON, or CSV of boxes.")]
+
+
+@contextmanager
+def progress_bar() -> Generator[Callable[[str, int, int], None]]:
+    """A function (stage, done, total) that draws one bar a stage on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=say, transient=not say.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on standard output, without not-a-number."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
+    """List the files that were left out, and end with status 3 if there are any."""
+    items = list(left_out)
+    if not items:
+        return
+    say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
+    for path, reason in items:
+        say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+    raise typer.Exit(LEFT_OUT)
+
+
+def print_findings(findings: "Iterable[Finding]") -> None:
+    """Print findings as a table, the failed ones first."""
+    colour = {"fail": "red", "inconclusive": "yellow", "pass": "green", "not applicable": "dim"}
+    order = list(colour)
+    table = Table(show_lines=False)
+    for heading in ("verdict", "test", "what was found"):
+        table.add_column(heading, overflow="fold")
+    for finding in sorted(findings, key=lambda f: order.index(f.verdict)):
+        style = colour[finding.verdict]
+        advice = f"\n→ {finding.advice}" if finding.advice and finding.verdict != "pass" else ""
+        table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, escape(finding.summary + advice))
+    Console().print(table)
+
+
+def stages(update: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+    """A progress function for one stage."""
+    return lambda done, total: update(name, done, total)

@@ -1,0 +1,29 @@
+"""Labels of another folder in a classifier's own order."""
+
+import dataclasses
+
+from radiolucent.data.records import Dataset, Record
+from radiolucent.errors import DataError
+
+__all__ = ["relabel"]
+
+
+def relabel(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
+    """The data set with labels that index `class_names`, matched by name without regard to case.
+
+    Raises:
+        DataError: a class of the data set is none of the classifier's.
+    """
+    upper = [n.upper() for n in class_names]
+    unknown = [n for n in dataset.class_names if n.upper() not in upper]
+    if unknown:
+        raise DataError(
+            f"{dataset.source}: classes {', '.join(unknown)} are none of the model's ({', '.join(class_names)}); "
+            "rename the folders, or use a manifest with a label column."
+        )
+    place = [upper.index(n.upper()) for n in dataset.class_names]
+
+    def move(record: Record) -> Record:
+        return record if record.label is None else dataclasses.replace(record, label=place[record.label])
+
+    return dataclasses.replace(dataset, records=tuple(move(r) for r in dataset.records), class_names=class_names)
