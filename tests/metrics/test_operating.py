@@ -169,8 +169,8 @@ def test_a_threshold_never_sits_on_a_case_nor_leaves_the_unit_interval(truth: np
         assert 0 < value <= 1 and value not in scores
 
 
-def test_neighbouring_floats_are_still_told_apart() -> None:
-    low = 0.3
+@pytest.mark.parametrize("low", [0.3, np.nextafter(0.3, 1)])  # the middle of two neighbours rounds to the even one
+def test_neighbouring_floats_are_still_told_apart(low: float) -> None:
     high = np.nextafter(low, 1)
     found = choose_threshold(np.array([0, 1]), np.array([low, high]))
     assert low < found.value <= high
