@@ -139,13 +139,20 @@ def _check_choices(config: TrainConfig) -> None:
             raise ConfigError(f"{name} {value!r}; expected one of {', '.join(map(repr, choices))}.")
 
 
+def _inside(value: Any, within: _Range) -> bool:
+    low, high, low_in, high_in = within
+    return low <= value <= high and (low_in or value != low) and (high_in or value != high)
+
+
 def _check_numbers(config: TrainConfig) -> None:
-    for name, (low, high, low_in, high_in) in _RANGES.items():
+    for name, within in _RANGES.items():
         value: Any = getattr(config, name)
-        if value is None and name in _OPTIONAL:
+        whole, optional = name in _WHOLE, name in _OPTIONAL
+        if value is None and optional:
             continue
-        number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
-        if not number or not (low <= value <= high and (low_in or value != low) and (high_in or value != high)):
+        number = isinstance(value, int) or (isinstance(value, float) and not whole)
+        if isinstance(value, bool) or not number or not _inside(value, within):
+            low, high, low_in, high_in = within
             span = f"{'[' if low_in else '('}{low}, {'∞' if high == math.inf else high}{']' if high_in else ')'}"
-            kind = "a whole number" if name in _WHOLE else "a number"
-            raise ConfigError(f"{name} {value!r}; expected {kind} in {span}{' or None' if name in _OPTIONAL else ''}.")
+            kind = "a whole number" if whole else "a number"
+            raise ConfigError(f"{name} {value!r}; expected {kind} in {span}{' or None' if optional else ''}.")

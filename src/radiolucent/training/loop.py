@@ -10,6 +10,7 @@ import torch
 from radiolucent.models import Classifier
 from radiolucent.training.begin import prepare
 from radiolucent.training.config import TrainConfig
+from radiolucent.training.fast import kept_memory, quickened
 from radiolucent.training.logs import EpochResult, write_history
 from radiolucent.training.run import Run, reproducible
 from radiolucent.training.signals import Interruption
@@ -72,16 +73,17 @@ def fit(
         DataError: empty loaders, images that are not finite.
     """
     folder = Path(out) if out is not None else None
-    with reproducible(), Interruption(active=folder is not None) as interruption:
+    with reproducible(), kept_memory(), Interruption(active=folder is not None) as interruption:
         run = prepare(classifier, train, val, config, folder, resume)
-        while run.epoch < config.epochs and not run.stopped_early:
-            started = time.perf_counter()
-            speed = train_epoch(run, interruption, progress)
-            result = close_epoch(run, started, speed)
-            if on_epoch is not None and run.team.leads:
-                on_epoch(result)
-            if run.team.largest([interruption.wanted])[0]:
-                interruption.carry_out(run.epoch, run.steps)
+        with quickened(run.network, active=run.on_plain_cpu):
+            while run.epoch < config.epochs and not run.stopped_early:
+                started = time.perf_counter()
+                speed = train_epoch(run, interruption, progress)
+                result = close_epoch(run, started, speed)
+                if on_epoch is not None and run.team.leads:
+                    on_epoch(result)
+                if run.team.largest([interruption.wanted])[0]:
+                    interruption.carry_out(run.epoch, run.steps)
         run.load_best()
     return Fitted(run.finished_classifier(), tuple(run.history), run.best_epoch, tuple(run.notes))
 

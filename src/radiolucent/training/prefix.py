@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 
-__all__ = ["AddressableLoader", "Features", "TrainFeatures", "ValFeatures", "reason_not"]
+from radiolucent.training.config import TrainConfig
+
+__all__ = ["AddressableLoader", "Features", "FrozenFeatures", "TrainFeatures", "ValFeatures"]
 
 IN_MEMORY = 256 * 2**20
 """Bytes up to which features stay in memory; beyond, in a memory-mapped scratch file."""
@@ -91,6 +93,7 @@ def _scratch(size: int, dtype: torch.dtype, needed: int, folder: Path | None) ->
 
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+_Kept = TypeVar("_Kept")
 
 
 class TrainFeatures:
@@ -154,14 +157,61 @@ class ValFeatures:
             yield features.get(torch.arange(len(labels))), labels
 
 
-def reason_not(loader: Any, processes: int, epochs: int) -> str | None:
+def _reason_not(loader: Any, processes: int) -> str | None:
     """Why the training set's features cannot be kept by example; None where they can."""
     if getattr(loader, "augments", True):
-        return "training images are augmented anew every epoch"
+        return "they are augmented anew each time"
     if processes > 1:
-        return "each process sees other images every epoch"
-    if epochs < 2:
-        return "there is one epoch only"
+        return "each process sees others each time"
     if not isinstance(loader, AddressableLoader):
-        return "the loader cannot say which images it gives (it needs order(), batch(), indices, batch_size)"
+        return "the loader cannot say which ones it gives (it needs order(), batch(), indices and batch_size)"
     return None
+
+
+class FrozenFeatures:
+    """What comes out of the frozen first layers, kept wherever that changes no result.
+
+    Attributes:
+        train, val: the features, once kept; None where they are not.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        processes: int,
+        prefix: Callable[[torch.Tensor], torch.Tensor],
+        folder: Path | None,
+        note: Callable[[str], None],
+    ) -> None:
+        self._prefix, self._folder, self._note, self._processes = prefix, folder, note, processes
+        self._limit = config.cache_gb * 1e9
+        off = config.cache_prefix == "never" or config.epochs == 1
+        self._undecided = set[str]() if off else {"training", "validation"}
+        self.train: TrainFeatures | None = None
+        self.val: ValFeatures | None = None
+
+    def keep_train(self, loader: Any) -> TrainFeatures | None:
+        """The training set's features, computed at the first call; None, with a note why, where they are not kept."""
+        if "training" in self._undecided:
+            why = _reason_not(loader, self._processes)
+            self.train = self._kept("training", why, lambda *room: TrainFeatures(loader, *room))
+        return self.train
+
+    def keep_val(self, loader: Any, batches: Callable[[], Batches]) -> ValFeatures | None:
+        """The validation set's features, computed at the first call; None, with a note why, where they are not kept."""
+        if "validation" in self._undecided:
+            why = "they are augmented" if getattr(loader, "augments", False) else None
+            self.val = self._kept("validation", why, lambda *room: ValFeatures(batches(), *room))
+        return self.val
+
+    def _kept(self, what: str, why: str | None, make: Callable[..., _Kept]) -> _Kept | None:
+        self._undecided.discard(what)
+        if why is None:
+            try:
+                kept = make(self._prefix, self._folder, self._limit)
+                self._note(f"{what} images pass the frozen first layers once, not every epoch")
+                return kept
+            except MemoryError as error:
+                why = str(error)
+        self._note(f"{what} images pass the frozen first layers every epoch: {why}")
+        return None

@@ -20,7 +20,7 @@ from radiolucent.training.ema import MovingAverage
 from radiolucent.training.logs import EpochResult
 from radiolucent.training.objective import Objective
 from radiolucent.training.optimizer import make_optimizer
-from radiolucent.training.prefix import TrainFeatures, ValFeatures, reason_not
+from radiolucent.training.prefix import FrozenFeatures
 from radiolucent.training.schedule import Plateau, learning_rate
 from radiolucent.training.state import Snapshot, StateFolder, optimizer_tensors, restore_optimizer
 from radiolucent.training.tally import Tally
@@ -61,7 +61,7 @@ class Run:
             classifier, train, val, config, team, folder,
         )  # fmt: skip
         self.network = classifier.network
-        self.cut = frozen_prefix(self.network) if config.freeze not in ("0", "none") else None
+        self.cut = frozen_prefix(self.network)
         self._plain = _Cut(self.network, self.cut)
         self._wrapped = team.wrap(self._plain)
         self.learning = [p for p in self.network.parameters() if p.requires_grad]
@@ -79,8 +79,8 @@ class Run:
         self.notes: list[str] = []
         self.tally = Tally(team.device)
         self._best: dict[str, torch.Tensor] = {}
-        self._train_features: TrainFeatures | None = None
-        self._val_features: ValFeatures | None = None
+        self.features = FrozenFeatures(config, team.size, self._prefix, folder and folder / "state", self.note)
+        self.frozen = any(not p.requires_grad for p in self.network.parameters())
 
     # --- steps ---
 
@@ -89,14 +89,19 @@ class Run:
         step = self.epoch * self.steps + min(self.step, self.steps - 1)
         return learning_rate(self.config, step, self.steps, self.plateau.scale)
 
+    @property
+    def on_plain_cpu(self) -> bool:
+        """Whether all is computed in 32 bits on a CPU."""
+        return self.team.device.type == "cpu" and self.precision[0] == "32"
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits for learning."""
-        return self._wrapped(inputs, self._train_features is not None)
+        return self._wrapped(inputs, self.features.train is not None)
 
     def evaluate(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits for validation; no exchange with other processes, who may have more or fewer batches."""
         with self.team.autocast():
-            return self._plain(inputs, self._val_features is not None)
+            return self._plain(inputs, self.features.val is not None)
 
     def seed_step(self) -> None:
         """Make all noise of a step a function of (seed, epoch, step, process) alone, so that nothing need be saved."""
@@ -110,9 +115,10 @@ class Run:
         """
         if hasattr(self.train, "set_epoch"):
             cast(Any, self.train).set_epoch(self.epoch)
-        self._keep_train_features()
+        self.network.eval()
+        kept = self.features.keep_train(self.train) if self._separable() else None
         set_train_mode(self.network)
-        source = self._train_features.batches(self.step) if self._train_features else self._loaded()
+        source = kept.batches(self.step) if kept is not None else self._loaded()
         last: tuple[torch.Tensor, torch.Tensor] | None = None
         while self.step < self.steps:
             self.seed_step()
@@ -143,9 +149,15 @@ class Run:
         """The validation batches on the device, behind the prefix where that is kept."""
         if hasattr(self.val, "set_epoch"):
             cast(Any, self.val).set_epoch(0)
-        self._keep_val_features()
-        for inputs, labels in self._val_features or self._val_shares():
+        kept = self.features.keep_val(self.val, self._val_shares) if self._separable() else None
+        for inputs, labels in kept if kept is not None else self._val_shares():
             yield self._placed(inputs, labels)
+
+    def _separable(self) -> bool:
+        """Whether the frozen layers are a first part of the network."""
+        if self.cut is None and self.frozen and self.config.cache_prefix == "auto":
+            self.note("frozen layers are computed every epoch: in this network they are no separable first part")
+        return self.cut is not None
 
     def _val_shares(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in self.val:
@@ -158,56 +170,12 @@ class Run:
         device = self.team.device
         return inputs.to(device, memory_format=layout, non_blocking=True), labels.to(device, non_blocking=True)
 
-    # --- the frozen prefix ---
-
     @torch.no_grad()
     def _prefix(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Features behind the frozen first layers, on the device."""
         assert self.cut is not None
         with self.team.autocast():
             return self.cut.prefix(self._placed(inputs, inputs)[0])
-
-    def _keep_train_features(self) -> None:
-        if self._train_features is not None or not self._asked("training"):
-            return
-        assert self.cut is not None
-        why = reason_not(self.train, self.team.size, self.config.epochs)
-        if why is None:
-            try:
-                self.network.eval()
-                self._train_features = TrainFeatures(cast(Any, self.train), self._prefix, self._scratch, self._limit)
-                self.note(f"training images pass the {self.cut.modules} frozen first steps once, not every epoch")
-                return
-            except MemoryError as error:
-                why = str(error)
-        self.note(f"training images pass the frozen first layers every epoch: {why}")
-
-    def _keep_val_features(self) -> None:
-        if self._val_features is not None or not self._asked("validation"):
-            return
-        if getattr(self.val, "augments", False):
-            self.note("validation images pass the frozen first layers every epoch: they are augmented")
-            return
-        try:
-            self._val_features = ValFeatures(self._val_shares(), self._prefix, self._scratch, self._limit)
-        except MemoryError as error:
-            self.note(f"validation images pass the frozen first layers every epoch: {error}")
-
-    def _asked(self, what: str) -> bool:
-        if self.config.freeze in ("0", "none") or self.config.cache_prefix == "never" or self.config.epochs == 1:
-            return False
-        if self.cut is None:
-            self.note("frozen layers are computed every epoch: in this network they are no separable first part")
-        return self.cut is not None and f"{what} images pass the frozen first layers every epoch" not in " ".join(
-            self.notes
-        )
-
-    @property
-    def _scratch(self) -> Path | None:
-        return None if self.folder is None else self.folder / "state"
-
-    @property
-    def _limit(self) -> float:
-        return self.config.cache_gb * 1e9
 
     # --- between epochs ---
 

@@ -1,8 +1,8 @@
 """What a training run needs to go on after it was killed, in files that appear whole or not at all.
 
 `last.safetensors` holds network, moving average and optimizer, and in its header (JSON) the place in the run, the
-history and what the run is: configuration, data, starting weights. `best-<epoch>.safetensors` holds the best weights; it
-is written before the state that speaks of it. Nothing in them is executed on loading.
+history and what the run is: configuration, data, starting weights. `best-<epoch>.safetensors` holds the best
+weights; it is written before the state that speaks of it. Nothing in them is executed on loading.
 """
 
 import hashlib
