@@ -50,8 +50,8 @@ def prepare(
         run.restore(snapshot)
     elif state is not None and run.team.leads:
         state.clear()
-    if folder is not None and run.team.leads and not (folder / "config.json").exists():
-        write_json(folder / "config.json", {"training": config.to_dict()})
+    if folder is not None and run.team.leads:
+        write_json(folder / "config.json", config.to_dict())
     return run
 
 

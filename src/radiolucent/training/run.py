@@ -274,7 +274,8 @@ class Run:
         self.notes = list(meta["notes"])
         if self.best_epoch:
             self._best = self.state.load_best(self.best_epoch)
-        self.note(f"resumed in epoch {self.epoch + 1} after step {self.step}")
+        over = self.epoch == self.config.epochs or self.stopped_early
+        self.note("was finished already" if over else f"resumed in epoch {self.epoch + 1} after step {self.step}")
 
     # --- the end ---
 

@@ -1,0 +1,149 @@
+"""Going on after an interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from radiolucent.errors import CheckpointError, ConfigError
+from radiolucent.training import TrainConfig, fit, loop
+from radiolucent.training.state import StateFolder
+
+from .toys import NoisyLoader, ToyLoader, classifier
+
+CONFIG = TrainConfig(epochs=3, batch_size=8, lr=0.01, ema=0.9, precision="32")
+
+
+def loaders() -> tuple[ToyLoader, ToyLoader]:
+    return NoisyLoader(28), ToyLoader(12, seed=1, shuffle=False)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.mark.parametrize(
+    ("recipe", "seconds", "seed"), [("strong", 0, 1), ("strong", 1e9, 2), ("classic", 0, 3)], ids=str
+)
+def test_killed_at_random_moments_ends_with_the_same_bits(
+    tmp_path: Path, recipe: str, seconds: float, seed: int
+) -> None:
+    script = Path(__file__).with_name("killable.py")
+    command = [sys.executable, str(script), str(tmp_path), recipe, str(seconds), str(seed)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 1
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
+    whole, broken = (StateFolder(tmp_path / name / "state").load() for name in ("whole", "broken"))
+    assert whole is not None and broken is not None
+    assert_same(dict(whole.tensors), dict(broken.tensors))
+    for mine, theirs in zip(whole.meta["history"], broken.meta["history"], strict=True):
+        timings = {"seconds", "images_per_second"}
+        assert {k: v for k, v in mine.items() if k not in timings} == {
+            k: v for k, v in theirs.items() if k not in timings
+        }
+    assert not list((tmp_path / "broken" / "state").glob("*features*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
+def test_a_signal_saves_between_two_steps(tmp_path: Path, number: signal.Signals) -> None:
+    whole = fit(classifier(), *loaders(), CONFIG)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 6:  # second step of the second epoch
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit if number == signal.SIGTERM else KeyboardInterrupt):
+        fit(classifier(), *loaders(), CONFIG, out=tmp_path, progress=interrupt)
+    assert signal.getsignal(signal.SIGTERM) is before
+    state = StateFolder(tmp_path / "state").load()
+    assert state is not None and (state.meta["epoch"], state.meta["step"]) == (1, 2)
+    resumed = fit(classifier(), *loaders(), CONFIG, out=tmp_path)
+    assert_same(whole.classifier.network.state_dict(), resumed.classifier.network.state_dict())
+    assert "resumed in epoch 2 after step 2" in resumed.notes
+
+
+def test_an_error_in_a_callback_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
+    whole = fit(classifier(), *loaders(), CONFIG)
+
+    def fail(result: object) -> None:
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fit(classifier(), *loaders(), CONFIG, out=tmp_path, on_epoch=fail)
+    resumed = fit(classifier(), *loaders(), CONFIG, out=tmp_path)
+    assert_same(whole.classifier.network.state_dict(), resumed.classifier.network.state_dict())
+
+
+def test_finished_is_finished(tmp_path: Path) -> None:
+    first = fit(classifier(), *loaders(), CONFIG, out=tmp_path)
+    seen: list[object] = []
+    again = fit(classifier(), *loaders(), CONFIG, out=tmp_path, on_epoch=seen.append)
+    assert not seen and again.history == first.history and again.best_epoch == first.best_epoch
+    assert "was finished already" in again.notes
+    assert_same(first.classifier.network.state_dict(), again.classifier.network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"config": CONFIG.with_(lr=0.02)}, r"config\.lr: 0\.01 there, 0\.02 here"),
+        ({"config": CONFIG.with_(epochs=4)}, r"config\.epochs: 3 there, 4 here"),
+        ({"train": NoisyLoader(36)}, "train: 4 batches.*there, 5 batches.*here"),
+        ({"train": NoisyLoader(28, seed=5)}, "train: "),
+        ({"val": ToyLoader(12, seed=2, shuffle=False)}, "val: "),
+        ({"classifier": classifier(seed=1)}, "starting weights: "),
+    ],
+    ids=["lr", "epochs", "more images", "other images", "other validation", "other weights"],
+)
+def test_another_training_is_refused_and_says_what_differs(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    train, val = loaders()
+    given = {"classifier": classifier(), "train": train, "val": val, "config": CONFIG}
+    fit(**given, out=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=words):
+        fit(**(given | change), out=tmp_path)  # type: ignore[arg-type]
+    again = fit(**(given | change), out=tmp_path, resume=False)  # type: ignore[arg-type]
+    assert len(again.history) == again.classifier.provenance["training"]["config"]["epochs"]
+
+
+def test_a_loader_may_name_its_data(tmp_path: Path) -> None:
+    train, val = loaders()
+    train.fingerprint = "films 1"  # type: ignore[attr-defined]
+    fit(classifier(), train, val, CONFIG, out=tmp_path)
+    train.fingerprint = "films 2"  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="train: films 1 there, films 2 here"):
+        fit(classifier(), train, val, CONFIG, out=tmp_path)
+
+
+def test_a_damaged_state_says_what_to_delete(tmp_path: Path) -> None:
+    fit(classifier(), *loaders(), CONFIG.with_(epochs=1), out=tmp_path)
+    file = tmp_path / "state" / "last.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: damaged .*delete"):
+        fit(classifier(), *loaders(), CONFIG.with_(epochs=1), out=tmp_path)
+
+
+def test_only_the_best_weights_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    fitted = fit(classifier(), *loaders(), CONFIG, out=tmp_path)
+    names = sorted(file.name for file in (tmp_path / "state").iterdir())
+    assert names == [f"best-{fitted.best_epoch:04d}.safetensors", "last.safetensors"]
+    best = load_file(tmp_path / "state" / names[0])
+    assert_same(best, fitted.classifier.network.state_dict())
+    assert_same(best, weights(tmp_path))
