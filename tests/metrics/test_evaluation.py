@@ -9,6 +9,7 @@ from sklearn import metrics as sk
 from radiolucent import metrics
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics import Evaluation, evaluate
+from radiolucent.metrics.multiclass import ClassFigures
 from radiolucent.types import Predictions
 
 FIGURES = {
@@ -151,6 +152,18 @@ def test_several_labels_an_image_with_some_unknown() -> None:
     assert found.classes["VIRAL"]["auroc"].value == pytest.approx(sk.roc_auc_score(labels[kept, 2], logits[kept, 2]))
 
 
+def test_figures_of_classes_follow_the_weights_where_labels_are_unknown() -> None:
+    rng = np.random.default_rng(1)
+    labels, chances, weights = rng.integers(-1, 2, (40, 3)), rng.random((40, 3)), rng.integers(0, 4, 40).astype(float)
+    found = ClassFigures(labels, chances, ("a", "b", "c"))(weights[None])
+    areas = []
+    for c, name in enumerate("abc"):
+        known = labels[:, c] >= 0
+        areas.append(sk.roc_auc_score(labels[known, c], chances[known, c], sample_weight=weights[known]))
+        assert found[f"auroc/{name}"][0] == pytest.approx(areas[-1])
+    assert found["macro_auroc"][0] == pytest.approx(np.mean(areas))
+
+
 def test_images_without_a_label_are_left_out_and_counted() -> None:
     pred = predictions()
     labels = pred.labels.copy()
@@ -179,7 +192,9 @@ def test_perfect_predictions_do_not_claim_certainty() -> None:
         assert "exact" in estimate.note, name
     assert found.estimates["average_precision"].low is None
     assert "separation" in found.estimates["calibration_slope"].note
-    assert found.delong.low == pytest.approx(0.025 ** (1 / 30))
+    assert found.delong.low == found.estimates["auroc"].low == pytest.approx(0.025 ** (1 / 30))
+    paired = evaluate(predictions(60, labels=labels, logits=logits, per_patient=6), folds=100)  # 10 patients, 5 pairs
+    assert paired.delong.low == paired.estimates["auroc"].low == pytest.approx(0.025 ** (1 / 5))
 
 
 def test_analytic_intervals_and_their_caveat() -> None:

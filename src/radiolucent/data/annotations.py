@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import math
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -130,7 +131,9 @@ def _regions(file: Path, item: dict[str, Any], shape: tuple[int, int] | None) ->
             coded: Any = segmentation
             if isinstance(coded["counts"], list):
                 coded = rle.frPyObjects(coded, height, width)
-            return [Region.mask(rle.decode(coded))]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, on NumPy 2
+                return [Region.mask(rle.decode(coded))]
         box = [float(v) for v in item["bbox"]]
         if len(box) != 4 or not all(math.isfinite(v) for v in box):
             raise AnnotationError(f"{where}: bbox {box}; expected x, y, width, height.")

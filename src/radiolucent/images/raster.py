@@ -44,7 +44,11 @@ def read_raster(content: bytes, file: Path, kind: str) -> Radiograph:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"{file}: starts like {kind} but cannot be decoded; copy or download it again.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{file}: declares more than {MAX_PIXELS:,} pixels; it is no radiograph, or damaged."
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"{file}: damaged or truncated {kind} ({error}); copy or download it again.") from error
     return Radiograph(np.clip(pixels, 0, 1), transforms=tuple(steps), metadata=metadata)
 

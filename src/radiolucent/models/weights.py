@@ -46,11 +46,16 @@ class WeightsReport:
         return "\n".join(lines)
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(9)
+
+
 def _read(path: Path) -> Mapping[str, torch.Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file; check --weights, or use --no-pretrained.")
     try:
-        if path.suffix == ".safetensors" or path.open("rb").read(9)[8:] == b"{":
+        if path.suffix == ".safetensors" or _head(path)[8:] == b"{":
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise many kinds

@@ -64,7 +64,7 @@ def draw(
     if pneumonia:
         kind = KINDS[int(rng.choice(len(KINDS), p=[0.38, 0.16, 0.24, 0.22]))]
         etiology = "virus" if kind == "interstitial" or (kind == "patchy" and rng.random() < 0.5) else "bacteria"
-        strength = float(rng.uniform(subtle, 0.75))
+        strength = float(rng.uniform(subtle, 0.95))
         found = opacity(kind, x, y, chest, strength, etiology, rng)
         total, mask, words = total + found.added, found.mask, found.words
     film = _expose(total, site, rng)

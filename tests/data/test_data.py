@@ -1,0 +1,297 @@
+"""Folders, manifests, splits, cache, loader, annotations."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from radiolucent.data import (
+    Augment,
+    Dataset,
+    Loader,
+    Record,
+    build_cache,
+    check,
+    load_dataset,
+    read_annotations,
+    split_dataset,
+    write_coco,
+    write_csv,
+    write_manifest,
+)
+from radiolucent.data.kermany import parse_name
+from radiolucent.data.relabel import relabel
+from radiolucent.errors import AnnotationError, DataError
+from radiolucent.images import Preprocess
+from radiolucent.types import Annotation, Region
+
+
+def film(path: Path, seed: int, size: tuple[int, int] = (40, 50)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[0] // 4, size[1] // 4), np.uint8)
+    Image.fromarray(pixels).resize(size[::-1]).save(path)
+    return path
+
+
+@pytest.fixture
+def kermany(tmp_path: Path) -> Path:
+    """A folder laid out and named as the Kermany collection, with its traps."""
+    root = tmp_path / "chest_xray"
+    for i in range(30):
+        film(root / "train" / "NORMAL" / f"IM-{i:04d}-0001.png", i)
+        film(root / "train" / "PNEUMONIA" / f"person{i}_bacteria_{i}.png", 100 + i, (30, 50))
+        film(root / "train" / "PNEUMONIA" / f"person{i}_virus_{i}.png", 200 + i, (30, 50))
+    for i in range(8):
+        film(root / "test" / "NORMAL" / f"IM-{i:04d}-0001.png", 300 + i)
+        film(root / "test" / "PNEUMONIA" / f"person{i}_virus_{i}.png", 400 + i, (30, 50))
+    film(root / "val" / "NORMAL" / "NORMAL2-IM-1440-0001.png", 500)
+    film(root / "val" / "PNEUMONIA" / "person1950_bacteria_1.png", 501, (30, 50))
+    return root
+
+
+def test_the_layout_is_found_and_nothing_is_dropped_silently(kermany: Path) -> None:
+    (kermany / ".DS_Store").write_text("x")
+    (kermany / "train" / "NORMAL" / "notes.txt").write_text("x")
+    dataset = load_dataset(kermany)
+    assert dataset.class_names == ("NORMAL", "PNEUMONIA")
+    assert dataset.counts()["train"] == {"NORMAL": 30, "PNEUMONIA": 60}
+    assert {item.path.name for item in dataset.left_out} == {".DS_Store", "notes.txt"}
+
+
+def test_three_classes_come_from_the_names(kermany: Path) -> None:
+    dataset = load_dataset(kermany, classes=3)
+    assert dataset.class_names == ("NORMAL", "BACTERIAL", "VIRAL")
+    assert dataset.counts()["train"] == {"NORMAL": 30, "BACTERIAL": 30, "VIRAL": 30}
+
+
+def test_the_patient_key_avoids_the_numbering_trap() -> None:
+    assert parse_name("person7_virus_1", "train")[0] == parse_name("person7_bacteria_9", "train")[0]
+    assert parse_name("person7_virus_1", "train")[0] != parse_name("person7_virus_1", "test")[0]
+    assert parse_name("person7_virus_1", "train")[0] == parse_name("person7_virus_1", "val")[0]
+    assert parse_name("scan12", "train") == (None, None)
+
+
+def test_split_keeps_the_official_test_and_replaces_a_tiny_validation(kermany: Path) -> None:
+    before = load_dataset(kermany)
+    after = split_dataset(before, val=0.2, seed=1)
+    official = {r.image_id for r in before.records if r.split == "test"}
+    assert {r.image_id for r in after.records if r.split == "test"} == official
+    assert sum(after.counts()["val"].values()) > 10 and "too few" in " ".join(after.notes)
+    assert split_dataset(before, val=0.2, seed=1) == after
+    assert split_dataset(before, val=0.2, seed=2) != after
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(20, 60), st.integers(1, 4))
+def test_no_patient_straddles_and_classes_are_balanced(seed: int, patients: int, films: int) -> None:
+    records = tuple(
+        Record(Path(f"/none/{p}_{k}"), f"{p}_{k}", p % 2, f"patient{p}") for p in range(patients) for k in range(films)
+    )
+    dataset = split_dataset(Dataset(records, ("A", "B")), val=0.2, test=0.2, seed=seed)
+    where: dict[str, set[str]] = {}
+    for r in dataset.records:
+        where.setdefault(str(r.patient_id), set()).add(str(r.split))
+    assert all(len(splits) == 1 for splits in where.values())
+    for split in ("val", "test"):
+        counts = dataset.counts()[split]
+        assert abs(counts["A"] - counts["B"]) <= films
+
+
+def test_identical_bytes_stay_together(tmp_path: Path) -> None:
+    for i in range(20):
+        film(tmp_path / "A" / f"{i}.png", i)
+        film(tmp_path / "B" / f"{i}.png", 100 + i)
+    for i in range(8):
+        shutil.copy(tmp_path / "A" / "0.png", tmp_path / "A" / f"copy{i}.png")
+    dataset = split_dataset(load_dataset(tmp_path), val=0.3, test=0.3)
+    same = {r.split for r in dataset.records if r.path.name.startswith("copy") or r.image_id == "A/0.png"}
+    assert len(same) == 1
+
+
+def test_manifests_round_trip(kermany: Path, tmp_path: Path) -> None:
+    dataset = split_dataset(load_dataset(kermany))
+    for name in ("m.csv", "m.parquet"):
+        again = load_dataset(write_manifest(dataset, tmp_path / name))
+        assert [(r.label, r.split, r.patient_id) for r in again.records] == [
+            (r.label, r.split, r.patient_id) for r in dataset.records
+        ]
+
+
+def test_manifest_errors_name_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    for text, words in (
+        ("file,label\na.png,X\n", "column 'path'"),
+        ("path,label\na.png,X\na.png,X\n", "line 3"),
+        ("path,split\na.png,holdout\n", "holdout"),
+        ("path,label\n,X\n", "line 2"),
+    ):
+        file.write_text(text)
+        with pytest.raises(DataError, match=words):
+            load_dataset(file)
+    with pytest.raises(DataError, match="no such folder"):
+        load_dataset(tmp_path / "nowhere")
+
+
+def test_the_cache_decodes_once_and_lists_bad_files(
+    kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = kermany / "train" / "NORMAL" / "IM-0003-0001.png"
+    bad.write_bytes(bad.read_bytes()[:60])
+    dataset = load_dataset(kermany)
+    pre = Preprocess(size=32)
+    cache = build_cache(dataset.records, pre, tmp_path / "cache")
+    assert [item.path for item in cache.left_out] == [bad] and len(cache) == len(dataset) - 1
+    moved = dataset.records[0].path.rename(kermany / "train" / "NORMAL" / "renamed.png")
+    monkeypatch.setattr("radiolucent.data.cache._decode", lambda *a: pytest.fail("decoded again"))
+    again = load_dataset(kermany)
+    kept = [r for r in again.records if r.path != bad]
+    cache = build_cache(kept, pre, tmp_path / "cache")
+    index = next(i for i, r in enumerate(cache.records) if r.path == moved)
+    monkeypatch.undo()
+    from radiolucent.images import read
+
+    np.testing.assert_array_equal(cache.pixels[index], pre.quantise(read(moved)))
+
+
+def test_batches_do_not_depend_on_batch_size_rank_or_threads(kermany: Path, tmp_path: Path) -> None:
+    cache = build_cache(load_dataset(kermany).records, Preprocess(size=32), tmp_path / "cache")
+
+    def films(**options: object) -> torch.Tensor:
+        loader = Loader(cache, shuffle=True, augment=Augment(erase=0.2), seed=3, **options)  # type: ignore[arg-type]
+        loader.set_epoch(2)
+        return torch.cat([x for x, _ in loader])
+
+    whole = films(batch_size=16)
+    torch.testing.assert_close(films(batch_size=7, prefetch=False), whole)
+    halves = [films(batch_size=5, rank=r, world_size=2) for r in (0, 1)]
+    torch.testing.assert_close(torch.stack(halves, 1).flatten(0, 1)[: len(whole)], whole)
+    other = Loader(cache, shuffle=True, augment=Augment(), seed=3, batch_size=16)
+    other.set_epoch(3)
+    assert not torch.equal(torch.cat([x for x, _ in other]), whole)
+
+
+def test_augmentation_off_is_the_film_and_flip_mirrors() -> None:
+    films = torch.rand(4, 32, 32)
+    still = Augment(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    torch.testing.assert_close(still.apply(films, torch.rand(4, 16)), films, atol=1e-5, rtol=0)
+    draws = torch.full((4, 16), 0.2)
+    mirrored = Augment(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, flip=True).apply(films, draws)
+    torch.testing.assert_close(mirrored, films.flip(2), atol=1e-5, rtol=0)
+    assert Augment().flip is False
+
+
+def verdicts(dataset: Dataset) -> dict[str, str]:
+    return {f.test: f.verdict for f in check(dataset)}
+
+
+def test_checks_see_the_traps_and_only_them(kermany: Path) -> None:
+    found = {f.test: f for f in check(load_dataset(kermany))}
+    assert found["patients.straddle"].verdict == "pass"
+    assert found["patients.straddle"].evidence["naive_count"] > 0  # the false alarm, explained
+    assert found["shortcut.size"].verdict == found["shortcut.aspect"].verdict == "fail"
+    assert found["shortcut.mode"].verdict == "pass"
+    assert found["split.validation_size"].verdict == "fail"
+    assert found["duplicates.exact"].verdict == found["files.unreadable"].verdict == "pass"
+
+
+def test_each_check_flips_with_its_cause(kermany: Path) -> None:
+    source = kermany / "train" / "NORMAL" / "IM-0001-0001.png"
+    shutil.copy(source, kermany / "test" / "NORMAL" / "IM-0900-0001.png")
+    assert verdicts(load_dataset(kermany))["duplicates.exact"] == "fail"
+    (kermany / "test" / "NORMAL" / "IM-0900-0001.png").unlink()
+    Image.open(source).save(kermany / "test" / "PNEUMONIA" / "person99_virus_1.bmp")
+    assert verdicts(load_dataset(kermany))["duplicates.near"] == "fail"
+    (kermany / "test" / "PNEUMONIA" / "person99_virus_1.bmp").write_bytes(b"no image")
+    assert verdicts(load_dataset(kermany))["files.unreadable"] == "fail"
+
+
+def test_annotations_round_trip(tmp_path: Path) -> None:
+    said = [
+        Annotation("a.png", (Region.box(1, 2, 3, 4), Region.box(9, 9, 2, 2)), "PNEUMONIA", "A", "right lower zone"),
+        Annotation("a.png", (), "NORMAL", "B", "clear", False),
+        Annotation("b.png", (Region.polygon([(0, 0), (5, 0), (0, 5)]),), "PNEUMONIA", "A", image_shape=(20, 30)),
+    ]
+    write_csv(said, tmp_path / "a.csv")
+    back = read_annotations(tmp_path / "a.csv")
+    assert [(a.image_id, a.reader, a.finding, len(a.regions)) for a in back] == [
+        ("a.png", "A", True, 2),
+        ("a.png", "B", False, 0),
+        ("b.png", "A", True, 1),
+    ]
+    np.testing.assert_allclose(back[0].regions[0].points, [[1, 2], [4, 6]])
+    blot = np.zeros((20, 30), bool)
+    blot[3:7, 4:9] = True
+    write_coco(
+        [*said, Annotation("c.png", (Region.mask(blot),), "PNEUMONIA", image_shape=(20, 30))], tmp_path / "a.json"
+    )
+    again = {(a.image_id, a.reader): a for a in read_annotations(tmp_path / "a.json")}
+    assert again["a.png", "B"].finding is False and again["a.png", "A"].statement == "right lower zone"
+    np.testing.assert_array_equal(again["c.png", "reader"].regions[0].pixels, blot)
+    np.testing.assert_allclose(again["b.png", "A"].regions[0].points, said[2].regions[0].points)
+
+
+def test_annotation_errors_name_file_and_line(tmp_path: Path, kermany: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("image,x,y,width,height\na.png,1,2,-3,4\n")
+    with pytest.raises(AnnotationError, match=r"a\.csv, line 2"):
+        read_annotations(file)
+    file.write_text("image,x,y,width,height\nIM-0001-0001.png,1,2,3,4\n")
+    with pytest.raises(AnnotationError, match="2 films"):
+        read_annotations(file, dataset=load_dataset(kermany))
+
+
+def test_another_folder_is_relabelled_by_name(kermany: Path) -> None:
+    dataset = relabel(load_dataset(kermany), ("pneumonia", "normal"))
+    assert all((r.label == 1) == ("NORMAL" in r.image_id.split("/")) for r in dataset.records)
+    with pytest.raises(DataError, match="none of the model's"):
+        relabel(load_dataset(kermany), ("CAT", "DOG"))
+
+
+def test_kaggle_download_takes_the_outer_copy(kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from radiolucent.data import kaggle
+
+    answer = tmp_path / "answer"
+    shutil.copytree(kermany, answer / "chest_xray")
+    shutil.copytree(kermany, answer / "chest_xray" / "chest_xray")
+    (answer / "chest_xray" / "__MACOSX" / "train").mkdir(parents=True)
+    monkeypatch.setattr("kagglehub.dataset_download", lambda handle: str(answer))
+    assert kaggle.download().root == answer / "chest_xray"
+    monkeypatch.setattr("kagglehub.dataset_download", lambda handle: 1 / 0)
+    with pytest.raises(DataError, match="download failed"):
+        kaggle.download()
+
+
+def test_medmnist_download_becomes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import medmnist
+
+    from radiolucent.data.medmnist import download
+
+    rng = np.random.default_rng(0)
+    parts = {
+        f"{s}_{k}": v
+        for s in ("train", "val", "test")
+        for k, v in (
+            ("images", rng.integers(0, 255, (4, 28, 28), np.uint8)),
+            ("labels", np.array([[0], [1], [0], [1]])),
+        )
+    }
+    np.savez(tmp_path / "pneumoniamnist.npz", **parts)  # the layout of the library's own file
+    monkeypatch.setattr(medmnist.PneumoniaMNIST, "download", lambda self: None)
+    dataset = download(tmp_path, size=28)
+    assert dataset.counts()["test"] == {"NORMAL": 2, "PNEUMONIA": 2}
+    assert len(load_dataset(tmp_path)) == 12
+
+
+@pytest.mark.realdata
+def test_the_real_collection_is_grouped(realdata: Path) -> None:
+    dataset = load_dataset(realdata / "chest_xray")
+    assert dataset.counts() == {"train": {"NORMAL": 1341, "PNEUMONIA": 3875}}
+    split = split_dataset(dataset)
+    assert split.patients()["train"] + split.patients()["val"] + split.patients()["test"] == 2846
+    shares = {s: c["PNEUMONIA"] / sum(c.values()) for s, c in split.counts().items()}
+    assert max(shares.values()) - min(shares.values()) < 0.01

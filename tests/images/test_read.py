@@ -1,0 +1,203 @@
+"""Reading by content, every format and every way to fail."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+from radiolucent.errors import ImageError
+from radiolucent.images import from_array, read
+
+RAMP = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_grey_formats_are_exact_whatever_the_name(tmp_path: Path, kind: str) -> None:
+    film = read(save(tmp_path / "film.xyz", Image.fromarray(RAMP), format=kind))
+    np.testing.assert_allclose(film.pixels, RAMP / 255, atol=1e-7)
+    assert film.metadata["format"] == kind and film.pixels.dtype == np.float32
+
+
+def test_jpeg_is_close_and_its_tables_are_noted(tmp_path: Path) -> None:
+    film = read(save(tmp_path / "a.jpg", Image.fromarray(RAMP), quality=95))
+    assert np.abs(film.pixels - RAMP / 255).max() < 0.03
+    other = read(save(tmp_path / "b.jpg", Image.fromarray(RAMP), quality=40))
+    assert film.metadata["jpeg_tables"] != other.metadata["jpeg_tables"]
+
+
+def test_sixteen_bit_png_keeps_its_depth(tmp_path: Path) -> None:
+    deep = (RAMP.astype(np.uint16) * 257) - np.uint16(3) * (RAMP > 5)
+    film = read(save(tmp_path / "deep.png", Image.fromarray(deep)))
+    np.testing.assert_allclose(film.pixels, deep / 65535, atol=1e-6)
+    assert film.metadata["bits"] == 16
+
+
+def test_one_bit_palette_alpha_and_colour_become_grey(tmp_path: Path) -> None:
+    bit = read(save(tmp_path / "bit.png", Image.fromarray(RAMP > 99)))
+    assert set(np.unique(bit.pixels)) == {0.0, 1.0}
+    rgb = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], axis=2)
+    grey = rgb.astype(float) @ [0.299, 0.587, 0.114] / 255
+    colour = read(save(tmp_path / "rgb.png", Image.fromarray(rgb)))
+    np.testing.assert_allclose(colour.pixels, grey, atol=0.003)
+    assert colour.metadata["mode"] == "RGB" and "luminance" in colour.transforms[-1]
+    palette = read(save(tmp_path / "p.png", Image.fromarray(RAMP).convert("P")))
+    np.testing.assert_allclose(palette.pixels, RAMP / 255, atol=0.003)
+    clear = np.dstack([rgb, np.zeros_like(RAMP)])
+    assert read(save(tmp_path / "a.png", Image.fromarray(clear))).pixels.max() == 0
+    cmyk = read(save(tmp_path / "c.jpg", Image.fromarray(rgb).convert("CMYK"), quality=95))
+    assert cmyk.metadata["mode"] == "CMYK" and np.abs(cmyk.pixels - grey).mean() < 0.1
+
+
+def test_exif_orientation_is_applied_and_recorded(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # turn a quarter clockwise
+    film = read(save(tmp_path / "t.png", Image.fromarray(RAMP), exif=exif))
+    np.testing.assert_allclose(film.pixels, np.rot90(RAMP, -1) / 255, atol=1e-7)
+    assert film.transforms == ("EXIF orientation 6 applied",)
+
+
+def truncated_png() -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(stream, "PNG")
+    return stream.getvalue()[:-900]
+
+
+def bomb() -> bytes:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunk = b"IHDR" + header
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"hello, I am a text", "not an image"),
+        (b"%PDF-1.7", "PDF"),
+        (b"GIF89a", "GIF"),
+        (truncated_png(), "truncated"),
+        (b"\xff\xd8\xff\xe0 rest is missing", "JPEG"),
+        (bomb(), "PNG"),
+    ],
+)
+def test_bad_files_are_named_with_the_reason(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "bad.jpeg"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=words) as error:
+        read(path)
+    assert str(path) in str(error.value)
+
+
+def test_missing_files_and_folders_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no such file"):
+        read(tmp_path / "nothing.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        read(tmp_path)
+
+
+def test_arrays_are_scaled_by_their_type() -> None:
+    assert from_array(np.full((2, 2), 65535, np.uint16)).pixels.max() == 1
+    with pytest.raises(ImageError, match=r"ranges over"):
+        from_array(np.full((2, 2), 255.0))
+    with pytest.raises(ImageError, match="shape"):
+        from_array(np.zeros((2, 2, 7), np.uint8))
+    with pytest.raises(ImageError, match="type"):
+        from_array(np.zeros((2, 2), np.int64))
+
+
+def dicom(path: Path, pixels: np.ndarray, *, syntax: UID = ExplicitVRLittleEndian, **tags: object) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1")
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = syntax
+    made = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    made.PatientID, made.Modality, made.PixelSpacing = "child-7", "CR", [0.2, 0.1]
+    made.Rows, made.Columns, made.SamplesPerPixel = *pixels.shape, 1
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
+    made.PhotometricInterpretation = "MONOCHROME2"
+    made.PixelData = pixels.astype(np.uint16).tobytes()
+    for name, value in tags.items():
+        setattr(made, name, value)
+    made.save_as(path, enforce_file_format=True)
+    return made
+
+
+DEEP = np.linspace(0, 4095, 48 * 64).reshape(48, 64).astype(np.uint16)
+
+
+def test_dicom_carries_patient_spacing_and_steps(tmp_path: Path) -> None:
+    dicom(tmp_path / "film", DEEP)
+    film = read(tmp_path / "film")
+    np.testing.assert_allclose(film.pixels, DEEP / 4095, atol=1e-6)
+    assert (film.patient_id, film.spacing, film.metadata["format"]) == ("child-7", (0.2, 0.1), "DICOM")
+    assert film.transforms
+
+
+def test_monochrome1_is_inverted_and_the_window_applied(tmp_path: Path) -> None:
+    dicom(tmp_path / "inverse.dcm", DEEP, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(read(tmp_path / "inverse.dcm").pixels, 1 - DEEP / 4095, atol=1e-6)
+    dicom(tmp_path / "window.dcm", DEEP, WindowCenter=2048, WindowWidth=1024)
+    shown = read(tmp_path / "window.dcm").pixels
+    expected = np.clip((DEEP - (2048 - 0.5)) / (1024 - 1) + 0.5, 0, 1)  # PS3.3 C.11.2.1.2
+    np.testing.assert_allclose(shown, expected, atol=2e-3)
+    dicom(tmp_path / "rescale.dcm", DEEP, RescaleSlope=2, RescaleIntercept=-100)
+    np.testing.assert_allclose(read(tmp_path / "rescale.dcm").pixels, DEEP / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        "1.2.840.10008.1.2",  # implicit little endian
+        "1.2.840.10008.1.2.1.99",  # deflated
+        "1.2.840.10008.1.2.5",  # RLE
+        "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
+        "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
+    ],
+)
+def test_lossless_transfer_syntaxes_give_the_same_pixels(tmp_path: Path, syntax: str) -> None:
+    path = tmp_path / "coded.dcm"
+    made = dicom(path, DEEP)
+    uid = UID(syntax)
+    try:
+        if uid.is_compressed and not uid.is_deflated:
+            made.compress(uid)
+        else:
+            made.file_meta.TransferSyntaxUID = uid
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        pytest.skip(f"no encoder for {uid.name} here: {error}")
+    made.save_as(path, enforce_file_format=True)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == uid
+    np.testing.assert_allclose(read(path).pixels, DEEP / 4095, atol=1e-6)
+
+
+def test_dicom_without_an_image_or_cut_short_is_named(tmp_path: Path) -> None:
+    made = dicom(tmp_path / "cut.dcm", DEEP)
+    del made.PixelData
+    made.save_as(tmp_path / "none.dcm", enforce_file_format=True)
+    with pytest.raises(ImageError, match="without pixel data"):
+        read(tmp_path / "none.dcm")
+    content = (tmp_path / "cut.dcm").read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(content[:-2000])
+    with pytest.raises(ImageError, match=r"cut\.dcm"):
+        read(tmp_path / "cut.dcm")
+
+
+@pytest.mark.realdata
+def test_real_films_are_read(realdata: Path) -> None:
+    files = sorted((realdata / "chest_xray" / "train" / "PNEUMONIA").iterdir())[::400]
+    for file in files:
+        film = read(file)
+        assert film.shape == (224, 224) and film.pixels.std() > 0.05
