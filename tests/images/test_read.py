@@ -9,11 +9,11 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID
 
 from radiolucent.errors import ImageError
 from radiolucent.images import from_array, read
+from tests_support import write_dicom
 
 RAMP = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
 
@@ -117,29 +117,11 @@ def test_arrays_are_scaled_by_their_type() -> None:
         from_array(np.zeros((2, 2), np.int64))
 
 
-def dicom(path: Path, pixels: np.ndarray, *, syntax: UID = ExplicitVRLittleEndian, **tags: object) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1")
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = syntax
-    made = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    made.PatientID, made.Modality, made.PixelSpacing = "child-7", "CR", [0.2, 0.1]
-    made.Rows, made.Columns, made.SamplesPerPixel = *pixels.shape, 1
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
-    made.PhotometricInterpretation = "MONOCHROME2"
-    made.PixelData = pixels.astype(np.uint16).tobytes()
-    for name, value in tags.items():
-        setattr(made, name, value)
-    made.save_as(path, enforce_file_format=True)
-    return made
-
-
 DEEP = np.linspace(0, 4095, 48 * 64).reshape(48, 64).astype(np.uint16)
 
 
 def test_dicom_carries_patient_spacing_and_steps(tmp_path: Path) -> None:
-    dicom(tmp_path / "film", DEEP)
+    write_dicom(tmp_path / "film", DEEP)
     film = read(tmp_path / "film")
     np.testing.assert_allclose(film.pixels, DEEP / 4095, atol=1e-6)
     assert (film.patient_id, film.spacing, film.metadata["format"]) == ("child-7", (0.2, 0.1), "DICOM")
@@ -147,13 +129,13 @@ def test_dicom_carries_patient_spacing_and_steps(tmp_path: Path) -> None:
 
 
 def test_monochrome1_is_inverted_and_the_window_applied(tmp_path: Path) -> None:
-    dicom(tmp_path / "inverse.dcm", DEEP, PhotometricInterpretation="MONOCHROME1")
+    write_dicom(tmp_path / "inverse.dcm", DEEP, PhotometricInterpretation="MONOCHROME1")
     np.testing.assert_allclose(read(tmp_path / "inverse.dcm").pixels, 1 - DEEP / 4095, atol=1e-6)
-    dicom(tmp_path / "window.dcm", DEEP, WindowCenter=2048, WindowWidth=1024)
+    write_dicom(tmp_path / "window.dcm", DEEP, WindowCenter=2048, WindowWidth=1024)
     shown = read(tmp_path / "window.dcm").pixels
     expected = np.clip((DEEP - (2048 - 0.5)) / (1024 - 1) + 0.5, 0, 1)  # PS3.3 C.11.2.1.2
     np.testing.assert_allclose(shown, expected, atol=2e-3)
-    dicom(tmp_path / "rescale.dcm", DEEP, RescaleSlope=2, RescaleIntercept=-100)
+    write_dicom(tmp_path / "rescale.dcm", DEEP, RescaleSlope=2, RescaleIntercept=-100)
     np.testing.assert_allclose(read(tmp_path / "rescale.dcm").pixels, DEEP / 4095, atol=1e-6)
 
 
@@ -169,7 +151,7 @@ def test_monochrome1_is_inverted_and_the_window_applied(tmp_path: Path) -> None:
 )
 def test_lossless_transfer_syntaxes_give_the_same_pixels(tmp_path: Path, syntax: str) -> None:
     path = tmp_path / "coded.dcm"
-    made = dicom(path, DEEP)
+    made = write_dicom(path, DEEP)
     uid = UID(syntax)
     try:
         if uid.is_compressed and not uid.is_deflated:
@@ -184,7 +166,7 @@ def test_lossless_transfer_syntaxes_give_the_same_pixels(tmp_path: Path, syntax:
 
 
 def test_dicom_without_an_image_or_cut_short_is_named(tmp_path: Path) -> None:
-    made = dicom(tmp_path / "cut.dcm", DEEP)
+    made = write_dicom(tmp_path / "cut.dcm", DEEP)
     del made.PixelData
     made.save_as(tmp_path / "none.dcm", enforce_file_format=True)
     with pytest.raises(ImageError, match="without pixel data"):

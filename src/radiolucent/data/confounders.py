@@ -92,8 +92,7 @@ def _one(
         0.5,
         {"folds": FOLDS, "films": len(films), "classifier": "gradient-boosted trees, grouped by patient"},
         source,
-        "treat size and mode alike for all films (one preprocessing does), and ask for evidence that the network looks at "
-        "the lungs"
+        "treat size and mode alike for all films (one preprocessing does), and test whether the network uses it"
         if available
         else "",
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from radiolucent import figures
 from radiolucent.audits import Agreement, agreement
-from radiolucent.data import Dataset, read_annotations
+from radiolucent.data import Dataset, load_dataset, read_annotations
 from radiolucent.explainers import LIME, Explainer, GradCAM, explain, save_explanation
 from radiolucent.files import write_bytes, write_text
 from radiolucent.images import read
@@ -49,7 +49,7 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_annotations(config.annotations, dataset=prepared.dataset) if config.annotations else []
+    readings = _readings(config)
     compared = _compare(config, prepared, clf, p, readings, say)
     cases = _cases(config, prepared, clf, p, readings, say)
     pictures = _pictures(config, prepared, trained, p, test, compared)
@@ -58,6 +58,13 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     story = _story(config, prepared, trained, test, validation, compared, cases, pictures)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report)
+
+
+def _readings(config: StudyConfig) -> list[Annotation]:
+    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged."""
+    if config.annotations is None:
+        return []
+    return read_annotations(config.annotations, dataset=load_dataset(config.data, classes=config.classes))
 
 
 def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:

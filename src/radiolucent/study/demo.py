@@ -18,7 +18,7 @@ def demo(
     say: Progress = quiet,
     on_epoch: Callable[[EpochResult], None] | None = None,
     *,
-    patients: int = 900,
+    patients: int = 560,
     epochs: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
@@ -29,14 +29,16 @@ def demo(
         out: run folder; the phantoms lie in its `phantom/`. patients: children drawn. epochs: of training.
     """
     folder = Path(out)
-    drawing = PhantomConfig(patients=patients, size=192, seed=seed)
+    drawing = PhantomConfig(patients=patients, size=160, subtle=0.4, seed=seed)
     generate(folder / "phantom", drawing, progress=lambda d, t: say("drawing phantoms", d, t))
     config = StudyConfig(
         data=folder / "phantom",
         out=folder,
         model="small_cnn",
         pretrained=False,
-        epochs=epochs or 14,
+        epochs=epochs or 12,
+        batch_size=16,
+        size=128,
         annotations=folder / "phantom" / "annotations.json",
         lime_samples=400,
         seed=seed,

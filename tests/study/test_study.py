@@ -1,0 +1,166 @@
+"""The whole job through the command line, as a user would type it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from radiolucent.cli import app
+from radiolucent.data.phantom import PhantomConfig, generate
+
+RUN = CliRunner()
+
+
+def call(*words: object) -> tuple[int, str]:
+    result = RUN.invoke(app, [str(w) for w in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small phantom, and a study of it with two damaged films inside."""
+    root = tmp_path_factory.mktemp("study")
+    generate(root / "phantom", PhantomConfig(patients=60, films=2, size=96, seed=3), workers=1)
+    victims = sorted((root / "phantom" / "train" / "NORMAL").glob("*.png"))[:2]
+    victims[0].write_bytes(b"")
+    victims[1].write_bytes(victims[1].read_bytes()[:200])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RADIOLUCENT_CACHE", str(root / "cache"))
+        status, out = call(
+            "study", root / "phantom", "--out", root / "run", "--model", "small_cnn", "--no-pretrained", "--epochs", 2,
+            "--size", 64, "--annotations", root / "phantom" / "annotations.json", "--cases", 4, "--lime-samples", 60,
+            "--title", "A <b>study</b>", "--json",
+        )  # fmt: skip
+    assert status == 3  # done, but two films were left out
+    (root / "answer.json").write_text(out)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIOLUCENT_CACHE", str(home / "cache"))
+
+
+@pytest.mark.slow
+def test_the_run_folder_is_complete(home: Path) -> None:
+    run = home / "run"
+    for name in ("model.safetensors", "config.json", "split.csv", "history.csv", "predictions.csv", "report.html",
+                 "summary.json", "study.json", "figures/roc.png", "figures/learning.png"):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    maps = sorted(p.name for p in (run / "explanations").glob("*.npz"))
+    assert maps and len([m for m in maps if m.endswith(".lime.npz")]) * 2 == len(maps)
+
+
+@pytest.mark.slow
+def test_summary_has_stable_keys_and_finite_figures(home: Path) -> None:
+    summary = json.loads((home / "run" / "summary.json").read_text())
+    assert json.loads((home / "answer.json").read_text()) == summary
+    for key in ("auroc", "sensitivity", "specificity", "brier", "calibration_slope"):
+        assert set(summary["performance"][key]) >= {"value", "low", "high", "level", "n", "method"}
+    assert summary["agreement"]["gradcam"]["hit_rate"]["n"] > 0
+    assert summary["agreement"]["gradcam"]["not_applicable"]["no finding marked"] > 0
+    assert {f["test"] for f in summary["findings"]} >= {"files.unreadable", "duplicates.exact", "patients.straddle"}
+    assert len(summary["data"]["left_out"]) >= 2 and summary["hashes"]["model"]
+    assert "NaN" not in (home / "run" / "summary.json").read_text()
+
+
+@pytest.mark.slow
+def test_the_report_is_one_file_that_asks_nobody(home: Path) -> None:
+    page = (home / "run" / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page) and "url(" not in page and "<script" not in page
+    assert "A &lt;b&gt;study&lt;/b&gt;" in page and "<b>study</b>" not in page
+    assert page.index('id="summary"') < page.index('id="data"') < page.index('id="performance"')
+    assert page.count("<img") == page.count('alt="') and "Research use only" in page
+    assert "is empty (0 bytes)" in page
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_and_another_is_refused(home: Path) -> None:
+    before = (home / "run" / "model.safetensors").read_bytes()
+    common = ["--model", "small_cnn", "--no-pretrained", "--size", 64, "--cases", 0, "--lime-samples", 60]
+    status, _ = call("study", home / "phantom", "--out", home / "run", "--epochs", 2, *common)
+    assert status == 3 and (home / "run" / "model.safetensors").read_bytes() == before
+    from radiolucent.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="epochs was 2, is 3"):
+        call("study", home / "phantom", "--out", home / "run", "--epochs", 3, *common)
+
+
+@pytest.mark.slow
+def test_evaluate_compare_and_report_again(home: Path) -> None:
+    status, out = call("evaluate", home / "run", home / "phantom" / "test", "--out", home / "seen", "--json")
+    found = json.loads(out)
+    assert status == 0 and found["auroc"]["value"] is not None and (home / "seen" / "predictions.csv").is_file()
+    status, out = call(
+        "compare", home / "run", home / "phantom", "--annotations", home / "phantom" / "readings.csv", "--json"
+    )
+    assert json.loads(out)["hit_minus_area"]["low"] is not None and status in (0, 3)
+    status, _ = call("report", home / "run", "--cases", 1, "--title", "Again")
+    assert status == 3 and "Again" in (home / "run" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_explain_and_predict_any_image_and_list_the_bad(home: Path, tmp_path: Path) -> None:
+    import pydicom  # noqa: F401
+
+    from tests_support import write_dicom
+
+    rng = np.random.default_rng(0)
+    deep = (rng.random((120, 100)) * 4095).astype(np.uint16)
+    write_dicom(tmp_path / "film.dcm", deep)
+    Image.fromarray((deep * 16).astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(rng.integers(0, 255, (60, 50, 3), np.uint8)).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    shutil.copy(tmp_path / "deep.png", tmp_path / "misnamed.jpg")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "deep.png").read_bytes()[:300])
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "notes.txt").write_text("x")
+    status, out = call("explain", home / "run", tmp_path, "--samples", 40, "--out", tmp_path / "out", "--json")
+    found = json.loads(out)
+    assert status == 3
+    assert {Path(r["image"]).name for r in found["explanations"]} == {
+        "film.dcm",
+        "deep.png",
+        "cmyk.jpg",
+        "misnamed.jpg",
+    }
+    reasons = {Path(r["file"]).name: r["reason"] for r in found["left_out"]}
+    assert set(reasons) == {"empty.png", "cut.png", "text.png", "notes.txt"} and "empty" in reasons["empty.png"]
+    assert all(Path(r["panel"]).stat().st_size > 10_000 for r in found["explanations"])
+    status, out = call("predict", home / "run", tmp_path / "film.dcm")
+    assert status == 0 and "% sure:" in out
+
+
+@pytest.mark.slow
+def test_data_commands(home: Path, tmp_path: Path) -> None:
+    status, out = call("data", "check", home / "phantom", "--json")
+    assert status == 4 and json.loads(out)["findings"][0]["verdict"] == "fail"  # the two damaged films
+    status, _ = call("data", "phantom", "--out", tmp_path / "p", "--patients", 8, "--size", 64)
+    assert status == 0 and (tmp_path / "p" / "manifest.csv").is_file()
+    assert call("data", "split", tmp_path / "p", "--out", tmp_path / "s.csv", "--val", "0.3", "--test", "0.3")[0] == 0
+
+
+def test_the_command_line_explains_itself() -> None:
+    status, out = call("--help")
+    assert status == 0
+    for name in ("demo", "study", "train", "evaluate", "predict", "explain", "compare", "report", "data"):
+        assert name in out
+
+
+def test_import_is_light() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, radiolucent; print([m for m in ('torch', 'matplotlib', 'pydicom', 'sklearn') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
