@@ -1,5 +1,5 @@
-"""Explanations held against what doctors marked."""
+"""Explanations put to the test: held against what doctors marked, and against what a map gets without looking."""
 
-from radiolucent.audits.agreement import Agreement, CaseAgreement, agreement, consensus
+from radiolucent.audits.agreement import FIGURES, Agreement, CaseAgreement, agreement, agreements, consensus
 
-__all__ = ["Agreement", "CaseAgreement", "agreement", "consensus"]
+__all__ = ["FIGURES", "Agreement", "CaseAgreement", "agreement", "agreements", "consensus"]

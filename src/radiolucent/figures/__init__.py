@@ -1,19 +1,24 @@
-"""Results in, matplotlib Figures out. The only room that normalises a map for display."""
+"""Results in, matplotlib Figures out. The only room that normalises a map for display.
+
+Figures are `matplotlib.figure.Figure` objects outside pyplot's state: nothing needs closing, nothing pops up. Texts are
+drawn as they are given, whatever they hold.
+"""
 
 from radiolucent.figures.agreement import agreement_plot
-from radiolucent.figures.cases import Case, case_panel, gallery, method_strip, sure
+from radiolucent.figures.cases import Case, case_panel, gallery, method_strip, overlay_plot, sure
 from radiolucent.figures.curves import (
     confusion_plot,
     decision_plot,
-    learning_curves,
     pr_plot,
     reliability_plot,
     roc_plot,
     score_histogram,
 )
 from radiolucent.figures.dataset import contact_sheet
+from radiolucent.figures.display import display_map, overlay
 from radiolucent.figures.lime import lime_plot
 from radiolucent.figures.style import to_png, to_svg
+from radiolucent.figures.training import learning_curves
 
 __all__ = [
     "Case",
@@ -22,10 +27,13 @@ __all__ = [
     "confusion_plot",
     "contact_sheet",
     "decision_plot",
+    "display_map",
     "gallery",
     "learning_curves",
     "lime_plot",
     "method_strip",
+    "overlay",
+    "overlay_plot",
     "pr_plot",
     "reliability_plot",
     "roc_plot",

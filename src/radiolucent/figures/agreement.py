@@ -2,46 +2,61 @@
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from radiolucent.audits import Agreement
-from radiolucent.figures.style import BLUE, GREEN, GREY, ORANGE, figure, tidy
+from radiolucent.figures.cases import NAMES
+from radiolucent.figures.style import BLUE, GREEN, GREY, INK, ORANGE, figure, plain, styled, tidy
 from radiolucent.types import Estimate
 
 __all__ = ["agreement_plot"]
 
+# Title, and which figure each row shows: the method, nothing seen, chance, another doctor.
 _PANELS = (
-    ("Hit rate", "hit_rate", "area", "random_hit_rate", "reader_hit_rate"),
-    ("Energy in the region", "energy_in_region", "area", "random_energy", None),
-    ("IoU at the region's area", "iou_at_area", None, "random_iou_at_area", "reader_iou"),
+    ("Strongest point in the marking", ("hit_rate", "area", "random_hit_rate", "reader_hit_rate")),
+    ("Share of the map in the marking", ("energy_in_region", "area", "random_energy", "")),
+    ("Overlap with the marking (IoU)", ("iou_at_area", "", "random_iou_at_area", "reader_iou")),
+)
+_ROWS = (
+    ("", BLUE, "o"),
+    ("a map that saw nothing (area)", GREY, "s"),
+    ("random maps", ORANGE, "D"),
+    ("another doctor", GREEN, "^"),
 )
 
 
+@styled
 def agreement_plot(found: Sequence[Agreement]) -> Figure:
-    """Each method's figures with intervals, and what they have to beat."""
-    made, axes = figure(10, 1.3 + 0.42 * (len(found) + 3), 1, len(_PANELS), sharey=False)
-    for ax, (title, own, area, chance, readers) in zip(axes[0], _PANELS, strict=True):
-        rows: list[tuple[str, Estimate, str]] = [
-            (a.method, a.estimates[own], BLUE) for a in found if own in a.estimates
-        ]
-        first = found[0].estimates
-        for name, key, colour in (
-            ("a map that says nothing (area)", area, GREY),
-            ("chance", chance, ORANGE),
-            ("another doctor", readers, GREEN),
-        ):
-            if key and key in first:
-                rows.append((name, first[key], colour))
-        for y, (_, e, colour) in enumerate(rows):
-            if e.value is None or e.low is None or e.high is None:
-                continue
-            ax.plot([e.low, e.high], [y, y], color=colour, lw=2)
-            ax.plot([e.value], [y], "o", color=colour)
-            ax.annotate(
-                f"{e.value:.2f}", (e.value, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7
-            )
-        ax.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-        ax.set_ylim(len(rows) - 0.4, -0.7)
-        ax.set_xlim(0, 1)
+    """Each method with what it has to beat and the ceiling, on the same films, with 95 % intervals."""
+    step = len(_ROWS) + 0.6
+    made, axes = figure(11, 0.9 + 0.27 * step * max(len(found), 1), 1, len(_PANELS), sharey=True, sharex=True)
+    for ax, (title, keys) in zip(axes[0], _PANELS, strict=True):
+        for block, a in enumerate(found):
+            for row, (key, (_, colour, mark)) in enumerate(zip(keys, _ROWS, strict=True)):
+                _row(ax, block * step + row, a.estimates[key] if key else None, colour, mark)
         tidy(ax, title)
+        ax.set(xlim=(0, 1.34), xticks=[0, 0.25, 0.5, 0.75, 1])
+        ax.grid(visible=False, axis="y")
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    labels: list[tuple[float, str]] = []
+    for block, a in enumerate(found):
+        heads = [f"{NAMES.get(a.method, a.method)} ({a.reader}, {a.films} films)", *(name for name, _, _ in _ROWS[1:])]
+        labels += [(block * step + row, plain(name)) for row, name in enumerate(heads)]
+    axes[0, 0].set_yticks([y for y, _ in labels], [name for _, name in labels])
+    for i, text in enumerate(axes[0, 0].get_yticklabels()):
+        text.set_fontweight("bold" if i % len(_ROWS) == 0 else "normal")
+    axes[0, 0].set_ylim(step * max(len(found), 1) - 0.9, -0.7)
     return made
+
+
+def _row(ax: Axes, y: float, e: Estimate | None, colour: str, mark: str) -> None:
+    if e is None or e.value is None:
+        ax.text(1.04, y, "–", color=GREY, va="center", fontsize=8)
+        return
+    if e.low is not None and e.high is not None:
+        ax.plot([e.low, e.high], [y, y], color=colour, lw=2.2, solid_capstyle="butt", alpha=0.55)
+    ax.plot([e.value], [y], mark, color=colour, ms=6 if mark != "D" else 5)
+    ends = "" if e.low is None or e.high is None else f" ({e.low:.2f}–{e.high:.2f})"
+    ax.text(1.04, y, f"{e.value:.2f}{ends}", color=INK, va="center", fontsize=7.5)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,13 +13,16 @@ from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
 from radiolucent.explainers import lime_view
-from radiolucent.figures.style import GREEN, GREY, RED, blank, figure, overlay
+from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
+from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
 from radiolucent.images import map_to_source
 from radiolucent.types import Annotation, Explanation, Radiograph
 
-__all__ = ["Case", "case_panel", "gallery", "method_strip", "sure"]
+__all__ = ["Case", "case_panel", "draw_film", "draw_lime", "gallery", "method_strip", "outline", "overlay_plot", "sure"]
 
-READER_COLOURS = ("#22d3ee", "#f0abfc", "#facc15", "#a3e635", "#fb923c")
+NAMES = {"gradcam": "Grad-CAM", "cam": "CAM", "lime": "LIME"}
+RECTIFIED = ("gradcam", "cam")  # defined by their positive part; other maps show both signs
+SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,103 +59,221 @@ def sure(probability: float, name: str) -> str:
     return f"over 99.9 % sure: {name}" if probability > 0.9994 else f"{probability * 100:.1f} % sure: {name}"
 
 
-def _film(ax: Axes, pixels: NDArray[Any], title: str) -> None:
+def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "") -> None:
+    """A film (H, W) or picture (H, W, 3) in [0, 1] on axes without a frame."""
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
-    ax.set_title(title, fontsize=9, fontweight="normal")
+    if title:
+        ax.set_title(plain(title), fontsize=9.5, fontweight="normal", pad=5)
     blank(ax)
 
 
-def outline(ax: Axes, annotations: Sequence[Annotation]) -> None:
-    """Draw readers' regions as outlines (a fill would tint the finding), one colour a reader."""
-    readers = list(dict.fromkeys(a.reader for a in annotations))
+def _colours(annotations: Sequence[Annotation]) -> dict[str, str]:
+    names = list(dict.fromkeys(a.reader for a in annotations))
+    return {name: READERS[i % len(READERS)] for i, name in enumerate(names)}
+
+
+def outline(ax: Axes, annotations: Sequence[Annotation], *, width: float = 1.5) -> None:
+    """Draw readers' regions as outlines (a fill would tint the finding), one colour a reader, on a dark casing."""
+    colours = _colours(annotations)
+    casing: list[effects.AbstractPathEffect] = [effects.withStroke(linewidth=width + 1.4, foreground="#111827")]
     for a in annotations:
-        colour = READER_COLOURS[readers.index(a.reader) % len(READER_COLOURS)]
+        colour: Any = {"ec": colours[a.reader], "lw": width, "fill": False, "path_effects": casing}
         for region in a.regions:
             if region.kind == "box" and region.points is not None:
                 (x0, y0), (x1, y1) = region.points - 0.5
-                ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=colour, lw=1.4))
+                ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **colour))
             elif region.kind == "polygon" and region.points is not None:
-                ax.add_patch(Polygon(region.points - 0.5, closed=True, fill=False, ec=colour, lw=1.4))
-            elif region.pixels is not None:
-                ax.contour(region.pixels.astype(float), [0.5], colors=[colour], linewidths=1.2)
+                ax.add_patch(Polygon(region.points - 0.5, closed=True, **colour))
+            elif region.pixels is not None and region.pixels.any():
+                edge = ax.contour(region.pixels.astype(float), [0.5], colors=[colours[a.reader]], linewidths=width)
+                edge.set_path_effects(casing)
 
 
-def _words(annotations: Sequence[Annotation]) -> str:
-    if not annotations:
-        return "no reading"
-    lines = [f"{a.reader}: {a.statement or a.label or ('finding' if a.finding else 'no finding')}" for a in annotations]
-    return "\n".join(textwrap.fill(line, 38) for line in lines)
+def _cut(text: str, width: int, lines: int) -> list[str]:
+    found = textwrap.wrap(plain(" ".join(text.split())), width) or [""]
+    return found if len(found) <= lines else [*found[: lines - 1], found[lines - 1][: width - 1].rstrip() + "…"]
 
 
+def _said(annotations: Sequence[Annotation]) -> list[tuple[str, str]]:
+    """(reader, their words) in order; a reading without words gives its label, or whether anything was found."""
+    found: dict[str, list[str]] = {}
+    for a in annotations:
+        words = a.statement or a.label or ("finding marked" if a.finding else "no finding")
+        if words not in found.setdefault(a.reader, []):
+            found[a.reader].append(words)
+    return [(reader, "; ".join(words)) for reader, words in found.items()]
+
+
+def _write_readings(ax: Axes, annotations: Sequence[Annotation]) -> None:
+    """Each reader's words beside a swatch of their colour; below the doctor's picture."""
+    said, colours = _said(annotations), _colours(annotations)
+    inches = ax.get_position().height * float(ax.figure.get_size_inches()[1])  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType]
+    step, y = 0.145 / inches, 0.98
+    if not said:
+        ax.text(0, y, "not read by a doctor", transform=ax.transAxes, va="top", fontsize=8, color=GREY)
+    for reader, words in said[:5]:
+        ax.plot([0, 0.05], [y - step / 2] * 2, color=colours[reader], lw=3, solid_capstyle="butt")
+        for line in _cut(f"{reader}: {words}", 42, 3 if len(said) < 3 else 2):
+            ax.text(0.075, y, line, transform=ax.transAxes, va="top", fontsize=8)
+            y -= step
+        y -= step * 0.25
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    blank(ax)
+
+
+@styled
 def case_panel(case: Case) -> Figure:
-    """X-ray, doctor's marking and words, and one picture a method, under the calibrated call."""
-    columns = 2 + len(case.explanations)
-    height, width = case.film.shape
-    made, axes = figure(3.1 * columns, 3.1 * min(height / width, 1.4) + 1.15, 1, columns)
-    verdict = {None: "", True: " (right)", False: f" (wrong: {case.truth})"}[case.right]
-    colour = {None: GREY, True: GREEN, False: RED}[case.right]
-    made.suptitle(sure(case.probability, case.called) + verdict, color=colour, fontweight="bold", x=0.01, ha="left")
-    _film(axes[0, 0], case.film.pixels, f"X-ray{f' — truth: {case.truth}' if case.truth else ''}")
-    _film(axes[0, 1], case.film.pixels, "Doctor")
-    outline(axes[0, 1], case.annotations)
-    axes[0, 1].set_xlabel(_words(case.annotations), fontsize=7.5)
-    for ax, explanation in zip(axes[0, 2:], case.explanations, strict=True):
-        _explained(ax, case, explanation)
+    """X-ray, doctor's marking and words, and one picture a method, under the calibrated call.
+
+    Colours are scaled to each map: they say where, not how much.
+    """
+    columns, top = 2 + len(case.explanations), 0.92
+    tall, below = _height(case.film), max(0.5, 0.1 + 0.32 * min(len(_said(case.annotations)), 5))
+    made = _sheet(columns, top + tall + below)
+    _headline(made, case)
+    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(columns)]
+    draw_film(pictures[0], case.film.pixels, "X-ray")
+    draw_film(pictures[1], case.film.pixels, "Doctor's marking" if case.annotations else "Doctor")
+    outline(pictures[1], case.annotations)
+    _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), case.annotations)
+    for i, explanation in enumerate(case.explanations, start=2):
+        key = place(made, MARGIN + i * (SIDE + GAP), top + tall + 0.08, SIDE, 0.1)
+        _explained(pictures[i], key, case.film, explanation, case.annotations)
     return made
 
 
-def _explained(ax: Axes, case: Case, e: Explanation) -> None:
-    if e.method == "lime":
-        _lime(ax, case, e)
+def _height(film: Radiograph) -> float:
+    return SIDE * min(max(film.shape[0] / film.shape[1], 0.5), 1.35)
+
+
+def _sheet(columns: int, height: float) -> Figure:
+    return Figure(figsize=(2 * MARGIN + columns * SIDE + (columns - 1) * GAP, height + MARGIN), facecolor="white")
+
+
+def _headline(made: Figure, case: Case) -> None:
+    across, down = (float(size) for size in made.get_size_inches())
+    verdict, colour = {
+        None: ("label unknown", GREY),
+        True: ("✓ right", GREEN),
+        False: (f"✗ wrong: the label is {case.truth}", RED),
+    }[case.right]
+    at: Any = {"va": "baseline", "ha": "left"}
+    made.text(
+        MARGIN / across, 1 - 0.33 / down, plain(sure(case.probability, case.called)), fontsize=15, weight="bold", **at
+    )
+    facts = f"{plain(verdict)}   "
+    made.text(MARGIN / across, 1 - 0.57 / down, facts, fontsize=9.5, weight="bold", color=colour, **at)
+    line = plain(f"calibrated probability {min(case.probability, 0.9999):.4f} · {case.film.image_id}")
+    made.text(
+        1 - MARGIN / across,
+        1 - 0.57 / down,
+        _cut(line, 34 * round(across / SIDE) - len(facts), 1)[0],
+        fontsize=8,
+        color=GREY,
+        va="baseline",
+        ha="right",
+    )
+
+
+def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
+    title = f"{NAMES.get(e.method, e.method)}: what speaks for {e.target_name}"
+    if "segments" in e.details:
+        draw_lime(ax, film, e)
+        _lime_key(key, e)
     else:
-        picture = overlay(case.film.pixels, map_to_source(e.map, e.geometry))
-        _film(ax, picture, f"{_NAMES.get(e.method, e.method)} for {e.target_name}")
-        ax.set_xlabel("warm: speaks for the class\n(strongest = darkest red)", fontsize=7.5)
-    outline(ax, case.annotations)
+        signed = e.method not in RECTIFIED
+        draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=signed))
+        colour_bar(key, e.target_name, signed=signed)
+    ax.set_title(plain(title), fontsize=9.5, fontweight="normal", pad=5)
+    outline(ax, annotations, width=0.9)
 
 
-_NAMES = {"gradcam": "Grad-CAM", "cam": "CAM", "lime": "LIME"}
+def _lime_key(ax: Axes, e: Explanation) -> None:
+    r2 = float(e.details["r2"])
+    fit = f"R² {r2:.2f}" + (": weak fit, read with care" if r2 < 0.5 else "")
+    for x, colour, text in ((0, FOR, "+ for"), (0.19, AGAINST, "− against")):
+        ax.add_patch(Rectangle((x, 0), 0.05, 1, fc=colour, ec="none"))
+        ax.text(x + 0.062, 0.5, text, va="center", fontsize=7.5)
+    ax.text(1, 0.5, fit, va="center", ha="right", fontsize=7.5, color=RED if r2 < 0.5 else INK)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    blank(ax)
 
 
-def _lime(ax: Axes, case: Case, e: Explanation) -> None:
-    """Superpixels that speak for the class in green, against it in red; outlines sharpen the edges."""
-    empty = np.zeros(e.map.shape, np.float32)
-    view = lime_view(e, empty, positive_only=False, num_features=8)
-    rows, columns = np.indices(case.film.shape)
-    points = e.geometry.to_model(np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], 1)).astype(int)
-    seen = ((points >= 0) & (points < np.array(e.map.shape[::-1]))).all(1)
-    signs = np.zeros(len(points), np.int8)
-    signs[seen] = view.mask[points[seen, 1], points[seen, 0]]
-    mask = signs.reshape(case.film.shape)
-    picture = np.repeat(case.film.pixels[..., None], 3, axis=2)
-    for sign, tint in ((1, (0.0, 0.75, 0.35)), (-1, (0.9, 0.15, 0.1))):
-        picture = np.where((mask == sign)[..., None], picture * 0.68 + 0.32 * np.array(tint), picture)
-    _film(ax, picture, f"LIME for {e.target_name}")
-    for sign, colour in ((1, "#22c55e"), (-1, "#ef4444")):
-        if (mask == sign).any() and not (mask == sign).all():
-            ax.contour((mask == sign).astype(float), [0.5], colors=[colour], linewidths=0.9)
-    ax.set_xlabel(f"green: for, red: against (R² {e.details['r2']:.2f})", fontsize=7.5)
+def draw_lime(ax: Axes, film: Radiograph, e: Explanation, *, pieces: int = 8) -> None:
+    """Superpixels that speak for the class in green with a "+", against it in red, dashed, with a "−"."""
+    view = lime_view(e, np.zeros(e.map.shape, np.float32), positive_only=False, num_features=pieces)
+    signs = _to_film(view.mask, film, e)
+    draw_film(ax, tint(film.pixels, signs))
+    for sign, colour, line in ((1, "#00b87f", "solid"), (-1, "#e34600", "dashed")):
+        if (signs == sign).any() and not (signs == sign).all():
+            ax.contour((signs == sign).astype(float), [0.5], colors=[colour], linewidths=1.0, linestyles=line)
+    casing = [effects.withStroke(linewidth=2, foreground="#111827")]
+    labels = np.asarray(e.details["segments"])
+    for piece, weight in zip(view.chosen, view.weights, strict=True):
+        rows, columns = np.nonzero(labels == piece)
+        x, y = e.geometry.to_source(np.array([[columns.mean() + 0.5, rows.mean() + 0.5]]))[0] - 0.5
+        if 0 <= x < film.shape[1] and 0 <= y < film.shape[0]:
+            ax.text(x, y, "+" if weight > 0 else "−", color="white", ha="center", va="center", path_effects=casing)
 
 
-def method_strip(film: Radiograph, explanations: Sequence[Explanation]) -> Figure:
-    """One film under several methods."""
-    made, axes = figure(3.1 * (len(explanations) + 1), 3.6, 1, len(explanations) + 1)
-    _film(axes[0, 0], film.pixels, "X-ray")
-    case = Case(film, "", 0.0)
-    for ax, e in zip(axes[0, 1:], explanations, strict=True):
-        _explained(ax, case, e)
+def _to_film(mask: NDArray[np.int8], film: Radiograph, e: Explanation) -> NDArray[np.int8]:
+    """Signs (h, w) of the model's frame at the film's pixel centres, (H, W); 0 outside the model's view."""
+    rows, columns = (np.arange(size) + 0.5 for size in film.shape)
+    diagonal = np.zeros((max(film.shape), 2))
+    diagonal[: len(columns), 0], diagonal[: len(rows), 1] = columns, rows
+    points = np.floor(e.geometry.to_model(diagonal)).astype(int)
+    x, y = points[: len(columns), 0], points[: len(rows), 1]
+    seen = ((y >= 0) & (y < mask.shape[0]))[:, None] & ((x >= 0) & (x < mask.shape[1]))[None]
+    found = mask[np.clip(y, 0, mask.shape[0] - 1)[:, None], np.clip(x, 0, mask.shape[1] - 1)[None]]
+    return np.where(seen, found, 0).astype(np.int8)
+
+
+@styled
+def method_strip(
+    film: Radiograph, explanations: Sequence[Explanation], annotations: Sequence[Annotation] = ()
+) -> Figure:
+    """One film under several methods, with the doctors' outlines."""
+    columns, tall = 1 + len(explanations), _height(film)
+    made = _sheet(columns, 0.36 + tall + 0.4)
+    places = [place(made, MARGIN + i * (SIDE + GAP), 0.36, SIDE, tall) for i in range(columns)]
+    draw_film(places[0], film.pixels, "X-ray")
+    outline(places[0], annotations)
+    for i, e in enumerate(explanations, start=1):
+        key = place(made, MARGIN + i * (SIDE + GAP), 0.36 + tall + 0.08, SIDE, 0.1)
+        _explained(places[i], key, film, e, annotations)
     return made
 
 
+def overlay_plot(film: Radiograph, explanation: Explanation, annotations: Sequence[Annotation] = ()) -> Figure:
+    """One map on its film, with the doctors' outlines, beside the bare film."""
+    return method_strip(film, [explanation], annotations)
+
+
+@styled
 def gallery(cases: Sequence[Case], title: str) -> Figure:
-    """Films in a grid, each under its call and truth."""
-    columns = min(len(cases), 6)
-    rows = -(-len(cases) // max(columns, 1))
-    made, axes = figure(2.1 * columns, 2.5 * rows + 0.3, rows, columns)
-    made.suptitle(title, fontweight="bold", x=0.01, ha="left")
-    for ax in axes.ravel():
-        blank(ax)
-    for ax, case in zip(axes.ravel(), cases, strict=False):
-        _film(ax, case.film.pixels, sure(case.probability, case.called).replace(" sure: ", " sure:\n"))
-        ax.set_xlabel(f"truth: {case.truth or 'unknown'}", fontsize=7.5, color=RED if case.right is False else GREY)
+    """Films in a grid, each under its call and over its label; wrong calls in red."""
+    columns, side = max(1, min(len(cases), 6)), 2.0
+    tall = side * max([min(max(c.film.shape[0] / c.film.shape[1], 0.5), 1.35) for c in cases], default=1.0)
+    rows, step = max(1, -(-len(cases) // columns)), tall + 0.78
+    made = Figure(figsize=(2 * MARGIN + columns * (side + GAP), 0.4 + rows * step), facecolor="white")
+    made.text(
+        MARGIN / float(made.get_figwidth()), 1 - 0.08 / (0.4 + rows * step), plain(title), weight="bold", va="top"
+    )
+    for i, case in enumerate(cases):
+        ax = place(made, MARGIN + i % columns * (side + GAP), 0.76 + i // columns * step, side, tall)
+        draw_film(ax, case.film.pixels)
+        head = sure(case.probability, case.called).replace(" sure: ", " sure:\n")
+        ax.set_title(plain(head), fontsize=8, fontweight="normal", pad=3)
+        colour = RED if case.right is False else GREY
+        ax.text(
+            0,
+            -0.02,
+            f"label: {_cut(case.truth or 'unknown', 24, 1)[0]}",
+            transform=ax.transAxes,
+            va="top",
+            fontsize=8,
+            color=colour,
+        )
     return made

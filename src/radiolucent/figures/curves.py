@@ -1,174 +1,231 @@
-"""Learning curves and the curves of evaluation."""
+"""The curves of evaluation."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent import metrics
-from radiolucent.figures.style import BLUE, GREEN, GREY, ORANGE, RED, figure, tidy
+from radiolucent.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, figure, plain, styled, tidy
 from radiolucent.metrics import Evaluation
 from radiolucent.types import Predictions
 
-__all__ = [
-    "confusion_plot",
-    "decision_plot",
-    "learning_curves",
-    "pr_plot",
-    "reliability_plot",
-    "roc_plot",
-    "score_histogram",
-]
+__all__ = ["confusion_plot", "decision_plot", "pr_plot", "reliability_plot", "roc_plot", "score_histogram"]
 
-
-class Epoch(Protocol):
-    """What a learning curve shows of an epoch."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def train_loss(self) -> float: ...
-    @property
-    def val_loss(self) -> float: ...
-    @property
-    def train_accuracy(self) -> float: ...
-    @property
-    def val_accuracy(self) -> float: ...
-    @property
-    def lr(self) -> float: ...
-
-
-def learning_curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
-    """Loss, accuracy and learning rate by epoch, with the epoch that was kept."""
-    made, axes = figure(10, 2.9, 1, 3)
-    epochs = [h.epoch for h in history]
-    for ax, name, words in ((axes[0, 0], "loss", "Loss"), (axes[0, 1], "accuracy", "Accuracy")):
-        ax.plot(epochs, [getattr(h, f"train_{name}") for h in history], "o-", color=BLUE, ms=3, label="training")
-        ax.plot(epochs, [getattr(h, f"val_{name}") for h in history], "s-", color=ORANGE, ms=3, label="validation")
-        tidy(ax, words, "epoch")
-    axes[0, 2].plot(epochs, [h.lr for h in history], "o-", color=GREY, ms=3)
-    axes[0, 2].ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    tidy(axes[0, 2], "Learning rate at the epoch's end", "epoch")
-    for ax in axes[0]:
-        ax.axvline(best_epoch, color=GREEN, lw=1, ls="--", label=f"kept: epoch {best_epoch}")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].legend()
-    return made
+SIZE = (4.6, 4.2)
 
 
 def _known(p: Predictions) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    kept = np.ones(len(p), bool) if p.labels.ndim == 2 else p.labels >= 0
-    return p.truth[kept], p.scores[kept]
+    own = p.labels[:, p.positive] if p.labels.ndim == 2 else p.labels
+    return p.truth[own >= 0], p.scores[own >= 0]
 
 
+def _empty(title: str, truth: NDArray[np.bool_]) -> Figure | None:
+    """A figure that says so where there is nothing to draw: films of one class only."""
+    if truth.any() and not truth.all():
+        return None
+    made, axes = figure(*SIZE)
+    tidy(axes[0, 0], title)
+    why = "not applicable: no labelled film" if not len(truth) else "not applicable: films of one class only"
+    axes[0, 0].text(0.5, 0.5, why, transform=axes[0, 0].transAxes, ha="center", color=GREY)
+    axes[0, 0].set_axis_off()
+    return made
+
+
+def _band(rate: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's interval of each sensitivity along the curve."""
+    ends = [metrics.wilson(round(float(r) * n), n) for r in rate]
+    return np.array([e.low for e in ends], float), np.array([e.high for e in ends], float)
+
+
+@styled
 def roc_plot(p: Predictions, evaluation: Evaluation) -> Figure:
-    """ROC curve with a band (Wilson's interval of sensitivity at each point) and the chosen threshold."""
+    """ROC curve with a band (Wilson's 95 % interval of sensitivity at each point) and the chosen threshold; where the
+    curve hugs its corner, that corner enlarged."""
     truth, scores = _known(p)
+    empty = _empty("ROC curve", truth)
+    if empty:
+        return empty
     fpr, tpr, _ = metrics.roc_curve_points(truth, scores)
-    made, axes = figure(4.2, 4.0)
+    made, axes = figure(*SIZE)
     ax = axes[0, 0]
-    n, z = max(int(truth.sum()), 1), float(stats.norm.ppf(0.975))
-    centre = (tpr + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(tpr * (1 - tpr) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    ax.fill_between(fpr, centre - half, centre + half, color=BLUE, alpha=0.15, lw=0)
-    ax.plot(fpr, tpr, color=BLUE, lw=1.8, label=f"AUC {evaluation.estimates['auroc']}")
-    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+    area = evaluation.estimates["auroc"]
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=":", label="a coin")
+    _roc(ax, fpr, tpr, int(truth.sum()), evaluation)
+    ax.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
+    if (area.value or 0) > 0.94:
+        corner = ax.inset_axes((0.36, 0.2, 0.6, 0.56))
+        _roc(corner, fpr, tpr, int(truth.sum()), evaluation)
+        corner.set(xlim=(-0.004, 0.2), ylim=(0.8, 1.004))
+        corner.tick_params(length=2, labelsize=7)
+        corner.set_title("the corner, enlarged", fontsize=7.5, fontweight="normal", pad=3)
+        ax.indicate_inset_zoom(corner, edgecolor="#9ca3af")
+    ax.legend(*ax.get_legend_handles_labels(), loc="lower right")
+    tidy(ax, f"ROC curve, area {area}", "1 − specificity (false alarms)", "sensitivity (found)")
+    ax.title.set_fontsize(9)
+    return made
+
+
+def _roc(ax: Axes, fpr: NDArray[Any], tpr: NDArray[Any], n: int, evaluation: Evaluation) -> None:
+    low, high = _band(tpr, n)
+    ax.fill_between(fpr, low, high, color=BLUE, alpha=0.16, lw=0)
+    ax.plot(fpr, tpr, color=BLUE, lw=1.8)
     sens, spec = evaluation.estimates["sensitivity"].value, evaluation.estimates["specificity"].value
     if sens is not None and spec is not None:
-        ax.plot([1 - spec], [sens], "o", color=RED, label=f"threshold {evaluation.threshold:.2f}")
-    ax.set_xlim(-0.01, 1)
-    ax.set_ylim(0, 1.01)
-    ax.legend(loc="lower right")
-    tidy(ax, "ROC", "1 − specificity", "sensitivity")
-    return made
+        label = f"threshold {evaluation.threshold:.2f}"
+        ax.plot([1 - spec], [sens], "o", color=RED, ms=6, mec="white", label=label, zorder=5)
 
 
+@styled
 def pr_plot(p: Predictions, evaluation: Evaluation) -> Figure:
-    """Precision–recall curve, with the prevalence a coin would reach."""
+    """Precision–recall curve, the chosen threshold, and the prevalence, which a coin would reach."""
     truth, scores = _known(p)
+    empty = _empty("Precision–recall curve", truth)
+    if empty:
+        return empty
     recall, precision, _ = metrics.pr_curve_points(truth, scores)
-    made, axes = figure(4.2, 4.0)
+    made, axes = figure(*SIZE)
     ax = axes[0, 0]
-    label = f"AP {evaluation.estimates['average_precision']}"
-    ax.plot(recall, precision, color=BLUE, lw=1.8, drawstyle="steps-post", label=label)
-    ax.axhline(evaluation.prevalence, color=GREY, lw=0.8, ls=":", label=f"prevalence {evaluation.prevalence:.2f}")
-    ax.set_xlim(0, 1.01)
-    ax.set_ylim(0, 1.02)
+    ax.plot(recall, precision, color=BLUE, lw=1.8, drawstyle="steps-post")
+    ax.axhline(
+        evaluation.prevalence, color=GREY, lw=0.9, ls=":", label=f"a coin: prevalence {evaluation.prevalence:.2f}"
+    )
+    sens, ppv = evaluation.estimates["sensitivity"].value, evaluation.estimates["ppv"].value
+    if sens is not None and ppv is not None:
+        label = f"threshold {evaluation.threshold:.2f}"
+        ax.plot([sens], [ppv], "o", color=RED, ms=6, mec="white", label=label, zorder=5)
+    ax.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.025))
     ax.legend(loc="lower left")
-    tidy(ax, "Precision–recall", "sensitivity (recall)", "PPV (precision)")
+    title = f"Precision–recall, area {evaluation.estimates['average_precision']}"
+    tidy(ax, title, "sensitivity = recall (found)", "PPV = precision (calls that are right)")
+    ax.title.set_fontsize(9)
     return made
 
 
+@styled
 def reliability_plot(p: Predictions, evaluation: Evaluation) -> Figure:
-    """Observed rate against calibrated probability, with Wilson's intervals and the number of films in each bin."""
+    """Observed share against calibrated probability, with Wilson's intervals and the number of films in each bin."""
     truth, scores = _known(p)
-    r = metrics.reliability(truth, scores)
-    made, axes = figure(4.2, 4.0)
+    made, axes = figure(*SIZE)
     ax = axes[0, 0]
-    rates = np.array([e.value for e in r.rates], float)
-    low, high = np.array([e.low for e in r.rates], float), np.array([e.high for e in r.rates], float)
-    spread = np.clip(np.stack([rates - low, high - rates]), 0, None)
-    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    ax.errorbar(list(r.means), rates, yerr=spread, fmt="o", color=BLUE, ms=4, lw=1, capsize=2)
-    for x, y, n in zip(r.means, rates, r.counts, strict=True):
-        ax.annotate(str(n), (x, y), xytext=(5, -10), textcoords="offset points", fontsize=7, color=GREY)
-    ax.set_xlim(-0.03, 1.03)
-    ax.set_ylim(-0.03, 1.03)
-    tidy(ax, "Calibration (films in each bin)", f"probability of {evaluation.positive}", "observed share")
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=":", label="a perfect forecast")
+    if len(truth):
+        found = metrics.reliability(truth, scores)
+        rates = np.array([e.value for e in found.rates], float)
+        ends = np.array([(e.low, e.high) for e in found.rates], float).T
+        spread = np.clip(np.stack([rates - ends[0], ends[1] - rates]), 0, None)
+        means = list(found.means)
+        ax.errorbar(
+            means, rates, yerr=spread, fmt="o", color=BLUE, ms=5, lw=1.2, capsize=2, label="films, 95 % interval"
+        )
+        for x, y, n in zip(means, rates, found.counts, strict=True):
+            away = (7, -3) if x < 0.85 else (-7, -3)
+            side = "left" if x < 0.85 else "right"
+            ax.annotate(str(n), (x, y), xytext=away, textcoords="offset points", fontsize=7, color=GREY, ha=side)
+    ax.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
+    ax.legend(loc="upper left")
+    tidy(
+        ax,
+        "Calibration (number: films in the bin)",
+        f"probability given of {evaluation.positive}",
+        "share that have it",
+    )
+    ax.title.set_fontsize(9)
     return made
 
 
+@styled
 def decision_plot(p: Predictions) -> Figure:
-    """Net benefit of acting by the model, on all, and on none."""
+    """Net benefit of acting by the model, on all, and on none (Vickers 2006)."""
     truth, scores = _known(p)
+    empty = _empty("Decision curve", truth)
+    if empty:
+        return empty
     curve = metrics.decision_curve(truth, scores)
-    made, axes = figure(4.2, 4.0)
+    made, axes = figure(*SIZE)
     ax = axes[0, 0]
+    ax.axhline(0, color=GREY, lw=1.2, label="act on none")
+    ax.plot(curve.thresholds, curve.treat_all, color=ORANGE, lw=1.4, ls="--", label="act on all")
     ax.plot(curve.thresholds, curve.model, color=BLUE, lw=1.8, label="act by the model")
-    ax.plot(curve.thresholds, curve.treat_all, color=ORANGE, lw=1.2, label="act on all")
-    ax.axhline(0, color=GREY, lw=0.8, label="act on none")
-    ax.set_ylim(-0.05, max(0.1, float(truth.mean()) * 1.08))
-    ax.set_xlim(0, 1)
-    ax.legend()
-    tidy(ax, "Decision curve", "threshold probability", "net benefit")
+    top = float(truth.mean())
+    ax.set(xlim=(0, 1), ylim=(-0.12 * top, 1.08 * top))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(loc="lower left")
+    tidy(ax, "Decision curve", "act from this probability on", "net benefit (true calls per film)")
+    ax.title.set_fontsize(9)
     return made
 
 
+@styled
 def confusion_plot(evaluation: Evaluation) -> Figure:
-    """Films by true and called class."""
-    names, matrix = evaluation.class_names, np.array(evaluation.matrix, float)
-    made, axes = figure(4.2, 4.0)
+    """Films by true and called class, with the share of each true class."""
+    names = [plain(name) for name in evaluation.class_names]
+    made, axes = figure(*SIZE)
     ax = axes[0, 0]
+    tidy(ax, "Confusion matrix", "called", "label")
+    ax.title.set_fontsize(9)
+    ax.grid(visible=False)
+    if not evaluation.matrix:
+        ax.text(0.5, 0.5, "not applicable: several labels a film", ha="center", color=GREY)
+        ax.set_axis_off()
+        return made
+    matrix = np.array(evaluation.matrix, float)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1.15)
+    words = _cell_words(evaluation)
     for i in range(len(names)):
         for j in range(len(names)):
-            colour = "white" if share[i, j] > 0.5 else "#111827"
-            text = f"{int(matrix[i, j])}\n{share[i, j]:.1%}"
-            ax.text(j, i, text, ha="center", va="center", color=colour)
+            colour = "white" if share[i, j] > 0.55 else INK
+            ax.text(
+                j, i - 0.06, f"{int(matrix[i, j])}", ha="center", va="center", color=colour, fontsize=15, weight="bold"
+            )
+            text = f"{share[i, j]:.1%} of {names[i]}" if len(names) < 3 else f"{share[i, j]:.1%}"
+            ax.text(
+                j,
+                i + 0.2,
+                f"{words.get((i, j), '')}\n{text}".strip(),
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=7.5,
+            )
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names, rotation=90, va="center")
-    ax.grid(visible=False)
-    tidy(ax, "Confusion matrix", "called", "truth")
+    ax.tick_params(length=0)
     return made
 
 
+def _cell_words(evaluation: Evaluation) -> dict[tuple[int, int], str]:
+    if len(evaluation.class_names) != 2:
+        return {}
+    ill = evaluation.class_names.index(evaluation.positive)
+    well = 1 - ill
+    return {(ill, ill): "found", (ill, well): "missed", (well, ill): "false alarms", (well, well): "cleared"}
+
+
+@styled
 def score_histogram(p: Predictions) -> Figure:
-    """Calibrated probabilities of both groups, with the threshold."""
+    """Calibrated probabilities given to films with (above) and without the positive class, and the threshold.
+
+    Mistakes are red. Counts grow linearly up to 10 and logarithmically beyond, so that single films stay visible.
+    """
     truth, scores = _known(p)
-    made, axes = figure(4.2, 4.0)
-    ax = axes[0, 0]
-    bins = [float(b) for b in np.linspace(0, 1, 26)]
     positive = p.class_names[p.positive]
     others = " / ".join(n for i, n in enumerate(p.class_names) if i != p.positive)
-    ax.hist(scores[~truth], bins=bins, color=BLUE, alpha=0.65, label=others)
-    ax.hist(scores[truth], bins=bins, color=ORANGE, alpha=0.65, label=positive)
-    ax.axvline(p.threshold, color=RED, lw=1.2, ls="--", label=f"threshold {p.threshold:.2f}")
-    ax.set_yscale("symlog", linthresh=10)
-    ax.legend(loc="upper center")
-    tidy(ax, "Probabilities given", f"probability of {positive}", "films")
+    made, axes = figure(*SIZE, 2, 1, sharex=True, sharey=True)
+    bins = [float(b) for b in np.linspace(0, 1, 26)]
+    for ax, ill, name in ((axes[0, 0], True, positive), (axes[1, 0], False, others)):
+        own = scores[truth == ill]
+        right = (own >= p.threshold) == ill
+        ax.hist([own[right], own[~right]], bins=bins, stacked=True, color=[BLUE if ill else GREEN, RED])
+        ax.axvline(p.threshold, color=INK, lw=1, ls="--")
+        ax.set_yscale("symlog", linthresh=10)
+        ax.yaxis.set_major_formatter(ScalarFormatter())
+        ax.yaxis.set_minor_locator(NullLocator())
+        tidy(ax, f"labelled {name}: {len(own)} films, {int((~right).sum())} called wrongly (red)", "", "films")
+        ax.title.set_fontsize(9)
+    axes[1, 0].set_xlabel(plain(f"probability given of {positive} (dashed: threshold {p.threshold:.2f})"))
     return made

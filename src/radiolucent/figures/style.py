@@ -1,10 +1,11 @@
-"""One calm look for all figures; and how a raw map becomes colour."""
+"""One calm look for all figures, whatever text they are given."""
 
 import io
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -13,49 +14,78 @@ __all__ = [
     "BLUE",
     "GREEN",
     "GREY",
+    "INK",
+    "MARGIN",
     "ORANGE",
+    "PALE",
+    "READERS",
     "RED",
+    "STYLE",
     "blank",
-    "display_map",
     "figure",
-    "overlay",
+    "place",
+    "plain",
+    "styled",
     "tidy",
     "to_png",
     "to_svg",
 ]
 
-# Okabe & Ito's colours, told apart by colour-blind readers.
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6b7280"
+# Okabe & Ito's colours, told apart by colour-blind readers; ink and greys for everything that is not data.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+INK, GREY, PALE = "#1f2937", "#6b7280", "#e5e7eb"
+MARGIN = 0.12  # inches around pictures
+READERS = ("#56B4E9", "#F0E442", "#CC79A7", "#E69F00", "#009E73")  # outlines on a film, one a reader
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # texts come from files: a "$" is a dollar
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#9ca3af",
+    "axes.linewidth": 0.8,
     "axes.grid": True,
-    "grid.color": "#e5e7eb",
+    "axes.axisbelow": True,
+    "grid.color": "#eef0f3",
+    "xtick.color": "#9ca3af",
+    "ytick.color": "#9ca3af",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
     "legend.frameon": False,
     "legend.fontsize": 8,
     "svg.hashsalt": "radiolucent",
 }
+styled = mpl.rc_context(STYLE)  # decorates what draws: text and ticks take the style when they are made
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, NDArray[Any]]:
-    """A figure of the given size in inches with a grid of axes (rows, columns), in the project's style."""
-    with mpl.rc_context(STYLE):
-        made = Figure(figsize=(width, height), layout="constrained")
-        axes = made.subplots(rows, columns, squeeze=False, **options)
-    return made, axes
+    """A figure of the given size in inches with a grid of axes (rows, columns), laid out to fit its labels."""
+    made = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return made, made.subplots(rows, columns, squeeze=False, **options)
+
+
+def place(made: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the figure's top left corner."""
+    across, down = (float(size) for size in made.get_size_inches())
+    return made.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
 def tidy(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """Title and labels."""
-    axes.set_title(title, loc="left")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set_title(plain(title))
+    axes.set_xlabel(plain(x))
+    axes.set_ylabel(plain(y))
+    axes.tick_params(length=3, labelsize=8)
 
 
 def blank(axes: Axes) -> None:
@@ -67,33 +97,33 @@ def blank(axes: Axes) -> None:
         spine.set_visible(False)
 
 
-def display_map(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The positive part of a raw map in [0, 1], 1 at its 99.5th percentile; all 0 where nothing is positive."""
-    positive = np.clip(values, 0, None)
-    top = float(np.percentile(positive, 99.5)) or float(positive.max())
-    return np.clip(positive / top, 0, 1).astype(np.float32) if top > 0 else np.zeros(values.shape, np.float32)
+@cache
+def _drawable() -> frozenset[int]:
+    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans"))
+    return frozenset(font_manager.get_font(path).get_charmap())
 
 
-def overlay(
-    grey: NDArray[np.floating[Any]], values: NDArray[np.floating[Any]], strength: float = 0.55
-) -> NDArray[np.float32]:
-    """The film (H, W) with a raw map laid over it in colour: clear where the map says nothing, yellow to dark red."""
-    heat = display_map(values)
-    colour = mpl.colormaps["YlOrRd"](0.15 + 0.85 * heat)[..., :3]
-    alpha = (strength * np.clip(heat * 1.6, 0, 1))[..., None]
-    return (grey[..., None] * (1 - alpha) + colour * alpha).astype(np.float32)
+def plain(text: str) -> str:
+    """Text as the font can draw it: other signs become "□", control characters a space; line breaks stay.
+
+    >>> plain("Trübung \\U0001fac1\\x07, 2 cm")
+    'Trübung □ , 2 cm'
+    """
+    kept = _drawable()
+    return "".join(c if c == "\n" or (c.isprintable() and ord(c) in kept) else " □"[c.isprintable()] for c in text)
 
 
-def to_png(made: Figure, dpi: int = 110) -> bytes:
-    """The figure as PNG."""
+def to_png(made: Figure, dpi: int = 130) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes."""
     stream = io.BytesIO()
-    made.savefig(stream, format="png", dpi=dpi, facecolor="white", metadata={"Software": "radiolucent"})
+    with mpl.rc_context(STYLE):
+        made.savefig(stream, format="png", dpi=dpi, facecolor="white", metadata={"Software": "radiolucent"})
     return stream.getvalue()
 
 
 def to_svg(made: Figure) -> bytes:
-    """The figure as SVG, the same bytes each time."""
+    """The figure as SVG; the same figure gives the same bytes."""
     stream = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "radiolucent"}):
-        made.savefig(stream, format="svg", facecolor="white", metadata={"Date": None})
+    with mpl.rc_context(STYLE):
+        made.savefig(stream, format="svg", facecolor="white", metadata={"Date": None, "Creator": "radiolucent"})
     return stream.getvalue()
