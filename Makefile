@@ -34,7 +34,7 @@ check: $(VENV)/.all,test,check
 	$(BIN)/pyright
 
 docs: $(VENV)/.all,docs
-	$(BIN)/mkdocs build --strict
+	$(BIN)/mkdocs build
 
 format: $(VENV)/.all,test,check
 	$(BIN)/ruff check --fix .
