@@ -120,10 +120,8 @@ class TestContract:
 
     def test_the_blob_is_found(self, name) -> None:
         e = explain(wrap(Blob()), blob_film(), FAST[name], target="PNEUMONIA")
-        row, column = np.unravel_index(e.map.argmax(), e.map.shape)
-        segments = e.details.get("segments")
-        near = segments is not None and segments[row, column] == segments[40, 20]
-        assert near or np.hypot(row - 40, column - 20) < 12
+        rows, columns = np.nonzero(e.map == e.map.max())  # a whole superpixel, for LIME
+        assert np.hypot(rows.mean() - 40, columns.mean() - 20) < 10
 
     def test_it_survives_the_disk(self, name, network, films, tmp_path: Path) -> None:
         e = explain(network, films[0], FAST[name])
