@@ -3,8 +3,8 @@
     python benchmarks/explain.py [IMAGE_FOLDER] [--weights FILE] [--reference 20000]
 
 Grad-CAM: each contender is timed in turn, round after round; the table gives medians as multiples of one forward pass
-of the same batch in the same round. LIME: on the same superpixels and score, the Pearson correlation of the coefficients
-with those of a reference with many samples (lime's own estimator), against time. Networks without given weights are
+of the same batch in the same round. LIME: on the same superpixels and score, the Pearson correlation of the
+coefficients with those of a reference with many samples (lime's own estimator), against time. Networks without given weights are
 random: times do not depend on that, fidelity does.
 """
 
@@ -28,7 +28,7 @@ from radiolucent.explainers.lime.segment import segment
 from radiolucent.models import Classifier
 
 
-def films(folder: Path | None, count: int) -> list[rl.Radiograph]:  # type: ignore[name-defined]
+def films(folder: Path | None, count: int) -> list[rl.Radiograph]:
     """Real films from a folder, or phantoms."""
     if folder:
         return [rl.read(p) for p in sorted(folder.rglob("*.jp*g"))[:count]]
@@ -81,7 +81,7 @@ def gradcam_table(clf: Classifier, inputs: torch.Tensor, rounds: int) -> Table:
     return table
 
 
-def lime_table(clf: Classifier, film: rl.Radiograph, reference: int) -> Table:  # type: ignore[name-defined]
+def lime_table(clf: Classifier, film: rl.Radiograph, reference: int) -> Table:
     """Fidelity to a large reference against time, for lime's defaults and ours."""
     from lime.lime_image import LimeImageExplainer
 

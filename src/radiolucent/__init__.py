@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from radiolucent.study import run_study as run_study
     from radiolucent.training import TrainConfig as TrainConfig
     from radiolucent.training import fit as fit
+    from radiolucent.types import Annotation as Annotation
+    from radiolucent.types import Radiograph as Radiograph
+    from radiolucent.types import Region as Region
 
 __version__ = "0.1.0"
 
@@ -71,6 +74,9 @@ _ROOM_OF = {
     "run_study": "study",
     "TrainConfig": "training",
     "fit": "training",
+    "Annotation": "types",
+    "Radiograph": "types",
+    "Region": "types",
 }
 
 __all__ = list(_ROOM_OF)  # pyright: ignore[reportUnsupportedDunderAll]

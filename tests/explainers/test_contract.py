@@ -31,7 +31,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models import Classifier, build, freeze
 from radiolucent.types import Radiograph
 
-FAST = {"gradcam": GradCAM(), "cam": CAM(), "lime": LIME(num_samples=200, segmentation="slic")}
+FAST = {"gradcam": GradCAM(), "cam": CAM(), "lime": LIME(num_samples=200, segmentation="slic", hide_color=0.0)}
 assert set(FAST) == set(METHODS)
 
 
