@@ -4,8 +4,8 @@
 
 Grad-CAM: each contender is timed in turn, round after round; the table gives medians as multiples of one forward pass
 of the same batch in the same round. LIME: on the same superpixels and score, the Pearson correlation of the
-coefficients with those of a reference with many samples (lime's own estimator), against time. Networks without given weights are
-random: times do not depend on that, fidelity does.
+coefficients with those of a reference with many samples (lime's own estimator), against time. Networks without given
+weights are random: times do not depend on that, fidelity does.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Train in children of this process that are killed at random moments, until one of them gets to the end.
 
-Usage: killable.py FOLDER RECIPE SAVE_SECONDS SEED. Writes FOLDER/whole (never killed) and FOLDER/broken; prints the number
-of kills.
+Usage: killable.py FOLDER. Writes FOLDER/SCENARIO/whole (never killed) and FOLDER/SCENARIO/broken; prints the kills.
 """
 
+import json
 import os
 import random
 import signal
@@ -12,15 +12,21 @@ import threading
 from pathlib import Path
 
 import torch
-from toys import NoisyLoader, ToyLoader, classifier
 
 from radiolucent.training import classic, fit, loop, strong
 
-EPOCHS, COUNT = 4, 44  # 6 steps an epoch
+EPOCHS, COUNT = 3, 36  # 5 steps an epoch
+SCENARIOS = {  # recipe, seconds between states within an epoch
+    "strong, a state every step": ("strong", 0.0),
+    "strong, a state every epoch": ("strong", 1e9),
+    "classic, frozen features kept": ("classic", 0.0),
+}
 
 
 def train(out: Path, recipe: str, kill_after: int | None) -> None:
     """Train; be killed a few milliseconds after so many steps of this process."""
+    from toys import NoisyLoader, ToyLoader, classifier  # beside this script
+
     config = strong(epochs=EPOCHS, batch_size=8, early_stop=None) if recipe == "strong" else classic(epochs=EPOCHS)
     config = config.with_(freeze="stage:1" if recipe == "classic" else "0", batch_size=8)
     loader = (NoisyLoader if recipe == "strong" else ToyLoader)(COUNT)
@@ -56,15 +62,16 @@ def in_child(out: Path, recipe: str, kill_after: int | None) -> bool:
 
 def main() -> None:
     """See the module."""
-    folder, recipe, seconds, seed = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-    random.seed(seed)
+    random.seed(1)
     torch.set_num_threads(1)
-    loop.SAVE_SECONDS = seconds
-    assert in_child(folder / "whole", recipe, None)
-    kills, least = 0, (1 if seconds == 0 else 7)
-    while not in_child(folder / "broken", recipe, least + random.randrange(6)):
-        kills += 1
-    print(kills)
+    kills = dict.fromkeys(SCENARIOS, 0)
+    for name, (recipe, loop.SAVE_SECONDS) in SCENARIOS.items():
+        folder = Path(sys.argv[1]) / name
+        assert in_child(folder / "whole", recipe, None)
+        least = 1 if loop.SAVE_SECONDS == 0 else 6
+        while not in_child(folder / "broken", recipe, least + random.randrange(5)):
+            kills[name] += 1
+    print(json.dumps(kills))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Going on after an interruption."""
 
+import json
 import os
 import signal
 import subprocess
@@ -33,29 +34,34 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
         assert torch.equal(tensor, other[name]), name
 
 
-@pytest.mark.parametrize(
-    ("recipe", "seconds", "seed"), [("strong", 0, 1), ("strong", 1e9, 2), ("classic", 0, 3)], ids=str
-)
-def test_killed_at_random_moments_ends_with_the_same_bits(
-    tmp_path: Path, recipe: str, seconds: float, seed: int
-) -> None:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
+    """Folder of trainings that were killed again and again, and how often."""
+    folder = tmp_path_factory.mktemp("killed")
     script = Path(__file__).with_name("killable.py")
-    command = [sys.executable, str(script), str(tmp_path), recipe, str(seconds), str(seed)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 1
-    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
-    whole, broken = (StateFolder(tmp_path / name / "state").load() for name in ("whole", "broken"))
+    return folder, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "scenario", ["strong, a state every step", "strong, a state every epoch", "classic, frozen features kept"]
+)
+def test_killed_at_random_moments_ends_with_the_same_bits(killed: tuple[Path, dict[str, int]], scenario: str) -> None:
+    folder, kills = killed[0] / scenario, killed[1]
+    assert kills[scenario] >= 2
+    assert_same(weights(folder / "whole"), weights(folder / "broken"))
+    whole, broken = (StateFolder(folder / name / "state").load() for name in ("whole", "broken"))
     assert whole is not None and broken is not None
     assert_same(dict(whole.tensors), dict(broken.tensors))
     for mine, theirs in zip(whole.meta["history"], broken.meta["history"], strict=True):
-        timings = {"seconds", "images_per_second"}
-        assert {k: v for k, v in mine.items() if k not in timings} == {
-            k: v for k, v in theirs.items() if k not in timings
-        }
-    assert not list((tmp_path / "broken" / "state").glob("*features*"))
+        for timing in ("seconds", "images_per_second"):
+            del mine[timing], theirs[timing]
+        assert mine == theirs
+    assert not list((folder / "broken" / "state").glob("*features*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])

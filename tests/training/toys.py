@@ -20,7 +20,7 @@ def images(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise with a brighter spot in class 1; every third image is of class 1."""
     noise = torch.randn(count, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
     labels = (torch.arange(count) % 3 == 0).long()
-    noise[labels == 1, :, 8:16, 8:16] += 1.0
+    noise[labels == 1, :, 8:16, 8:16] += 1.5
     return noise, labels
 
 

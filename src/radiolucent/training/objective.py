@@ -54,8 +54,8 @@ class Objective:
         """Weighted loss (N,) of each example, in nats; divide the sum by the sum of `example_weights`."""
         logits = logits.float()
         if self.head == "softmax":
-            weight = None if self.weights is None else logits.new_tensor(self.weights)
-            return F.cross_entropy(logits, labels, weight, reduction="none", label_smoothing=self.smoothing)
+            losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.smoothing)
+            return losses * self.example_weights(labels)
         if self.head == "multilabel":
             return self._binary(logits, labels.float()).mean(1)
         return self._binary(logits[:, 0], (labels == self.positive).float()) * self.example_weights(labels)

@@ -79,6 +79,7 @@ class Features:
 
 def _scratch(size: int, dtype: torch.dtype, needed: int, folder: Path | None) -> torch.Tensor:
     place = folder or Path(tempfile.gettempdir())
+    place.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(place).free
     if needed > free / 2:
         raise MemoryError(f"they need {needed / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free")
