@@ -25,7 +25,7 @@ test: $(VENV)/.all,test,check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.all,test,check
 	$(BIN)/ruff check .
