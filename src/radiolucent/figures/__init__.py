@@ -5,7 +5,7 @@ drawn as they are given, whatever they hold.
 """
 
 from radiolucent.figures.agreement import agreement_plot
-from radiolucent.figures.cases import Case, case_panel, gallery, method_strip, overlay_plot, sure
+from radiolucent.figures.cases import Case, case_panel, gallery, method_name, method_strip, overlay_plot, sure
 from radiolucent.figures.curves import (
     confusion_plot,
     decision_plot,
@@ -31,6 +31,7 @@ __all__ = [
     "gallery",
     "learning_curves",
     "lime_plot",
+    "method_name",
     "method_strip",
     "overlay",
     "overlay_plot",

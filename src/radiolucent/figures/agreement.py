@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from radiolucent.audits import Agreement
-from radiolucent.figures.cases import NAMES
+from radiolucent.figures.cases import method_name
 from radiolucent.figures.style import BLUE, GREEN, GREY, INK, ORANGE, figure, plain, styled, tidy
 from radiolucent.types import Estimate
 
@@ -36,13 +36,14 @@ def agreement_plot(found: Sequence[Agreement]) -> Figure:
             for row, (key, (_, colour, mark)) in enumerate(zip(keys, _ROWS, strict=True)):
                 _row(ax, block * step + row, a.estimates[key] if key else None, colour, mark)
         tidy(ax, title)
-        ax.set(xlim=(0, 1.34), xticks=[0, 0.25, 0.5, 0.75, 1])
+        ax.set(xlim=(-0.02, 1.42), xticks=[0, 0.5, 1])
+        ax.spines["bottom"].set_bounds(0, 1)
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
     labels: list[tuple[float, str]] = []
     for block, a in enumerate(found):
-        heads = [f"{NAMES.get(a.method, a.method)} ({a.reader}, {a.films} films)", *(name for name, _, _ in _ROWS[1:])]
+        heads = [f"{method_name(a.method)} ({a.reader}, {a.films} films)", *(name for name, _, _ in _ROWS[1:])]
         labels += [(block * step + row, plain(name)) for row, name in enumerate(heads)]
     axes[0, 0].set_yticks([y for y, _ in labels], [name for _, name in labels])
     for i, text in enumerate(axes[0, 0].get_yticklabels()):
@@ -53,10 +54,10 @@ def agreement_plot(found: Sequence[Agreement]) -> Figure:
 
 def _row(ax: Axes, y: float, e: Estimate | None, colour: str, mark: str) -> None:
     if e is None or e.value is None:
-        ax.text(1.04, y, "–", color=GREY, va="center", fontsize=8)
+        ax.text(1.07, y, "–", color=GREY, va="center", fontsize=8)
         return
     if e.low is not None and e.high is not None:
         ax.plot([e.low, e.high], [y, y], color=colour, lw=2.2, solid_capstyle="butt", alpha=0.55)
     ax.plot([e.value], [y], mark, color=colour, ms=6 if mark != "D" else 5)
     ends = "" if e.low is None or e.high is None else f" ({e.low:.2f}–{e.high:.2f})"
-    ax.text(1.04, y, f"{e.value:.2f}{ends}", color=INK, va="center", fontsize=7.5)
+    ax.text(1.07, y, f"{e.value:.2f}{ends}", color=INK, va="center", fontsize=7.5)

@@ -18,11 +18,31 @@ from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, bl
 from radiolucent.images import map_to_source
 from radiolucent.types import Annotation, Explanation, Radiograph
 
-__all__ = ["Case", "case_panel", "draw_film", "draw_lime", "gallery", "method_strip", "outline", "overlay_plot", "sure"]
+__all__ = [
+    "Case",
+    "case_panel",
+    "draw_film",
+    "draw_lime",
+    "gallery",
+    "method_name",
+    "method_strip",
+    "outline",
+    "overlay_plot",
+    "sure",
+]
 
 NAMES = {"gradcam": "Grad-CAM", "cam": "CAM", "lime": "LIME"}
 RECTIFIED = ("gradcam", "cam")  # defined by their positive part; other maps show both signs
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
+
+
+def method_name(method: str) -> str:
+    """A method's name as people write it.
+
+    >>> method_name("gradcam"), method_name("mine")
+    ('Grad-CAM', 'mine')
+    """
+    return NAMES.get(method, method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +79,11 @@ def sure(probability: float, name: str) -> str:
     return f"over 99.9 % sure: {name}" if probability > 0.9994 else f"{probability * 100:.1f} % sure: {name}"
 
 
-def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "") -> None:
+def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "", *, size: float = 11) -> None:
     """A film (H, W) or picture (H, W, 3) in [0, 1] on axes without a frame."""
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
     if title:
-        ax.set_title(plain(title), fontsize=9.5, fontweight="normal", pad=5)
+        ax.set_title(plain(title), fontsize=size, fontweight="normal", pad=5)
     blank(ax)
 
 
@@ -104,21 +124,31 @@ def _said(annotations: Sequence[Annotation]) -> list[tuple[str, str]]:
     return [(reader, "; ".join(words)) for reader, words in found.items()]
 
 
-def _write_readings(ax: Axes, annotations: Sequence[Annotation]) -> None:
-    """Each reader's words beside a swatch of their colour; below the doctor's picture."""
+_DOCTOR = {
+    (False, False): "Doctor: not read",
+    (True, False): "Doctor: nothing marked",
+    (True, True): "Doctor's marking",
+}
+LINE = 0.165  # inches from one line of a doctor's words to the next
+
+
+def _lines(annotations: Sequence[Annotation]) -> list[tuple[str, list[str]]]:
+    """(colour, lines) of each reader's words as they are written below the doctor's picture."""
     said, colours = _said(annotations), _colours(annotations)
-    inches = ax.get_position().height * float(ax.figure.get_size_inches()[1])  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType]
-    step, y = 0.145 / inches, 0.98
-    if not said:
-        ax.text(0, y, "not read by a doctor", transform=ax.transAxes, va="top", fontsize=8, color=GREY)
-    for reader, words in said[:5]:
-        ax.plot([0, 0.05], [y - step / 2] * 2, color=colours[reader], lw=3, solid_capstyle="butt")
-        for line in _cut(f"{reader}: {words}", 42, 3 if len(said) < 3 else 2):
-            ax.text(0.075, y, line, transform=ax.transAxes, va="top", fontsize=8)
-            y -= step
-        y -= step * 0.25
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1)
+    kept = [(colours[reader], _cut(f"{reader}: {words}", 39, 3 if len(said) < 3 else 2)) for reader, words in said[:5]]
+    more = [(GREY, [f"and {len(said) - 5} more readers"])] if len(said) > 5 else []
+    return kept + more or [("none", ["not read by a doctor"])]
+
+
+def _write_readings(ax: Axes, readings: Sequence[tuple[str, Sequence[str]]], inches: float) -> None:
+    y = 0.0
+    for colour, lines in readings:
+        ax.plot([0, 0.05], [y + LINE * 0.42] * 2, color=colour, lw=3, solid_capstyle="butt")
+        for line in lines:
+            ax.text(0.07, y, line, va="top", fontsize=9, color=GREY if colour == "none" else INK)
+            y += LINE
+        y += LINE * 0.2
+    ax.set(xlim=(0, 1), ylim=(inches, 0))
     blank(ax)
 
 
@@ -128,15 +158,16 @@ def case_panel(case: Case) -> Figure:
 
     Colours are scaled to each map: they say where, not how much.
     """
-    columns, top = 2 + len(case.explanations), 0.92
-    tall, below = _height(case.film), max(0.5, 0.1 + 0.32 * min(len(_said(case.annotations)), 5))
+    columns, top = 2 + len(case.explanations), 0.98
+    tall, readings = _height(case.film), _lines(case.annotations)
+    below = max(0.42, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
     made = _sheet(columns, top + tall + below)
     _headline(made, case)
     pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(columns)]
     draw_film(pictures[0], case.film.pixels, "X-ray")
-    draw_film(pictures[1], case.film.pixels, "Doctor's marking" if case.annotations else "Doctor")
+    draw_film(pictures[1], case.film.pixels, _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)])
     outline(pictures[1], case.annotations)
-    _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), case.annotations)
+    _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
     for i, explanation in enumerate(case.explanations, start=2):
         key = place(made, MARGIN + i * (SIDE + GAP), top + tall + 0.08, SIDE, 0.1)
         _explained(pictures[i], key, case.film, explanation, case.annotations)
@@ -160,15 +191,20 @@ def _headline(made: Figure, case: Case) -> None:
     }[case.right]
     at: Any = {"va": "baseline", "ha": "left"}
     made.text(
-        MARGIN / across, 1 - 0.33 / down, plain(sure(case.probability, case.called)), fontsize=15, weight="bold", **at
+        MARGIN / across,
+        1 - 0.34 / down,
+        _cut(sure(case.probability, case.called), 25 * round(across / SIDE), 1)[0],
+        fontsize=17,
+        weight="bold",
+        **at,
     )
     facts = f"{plain(verdict)}   "
-    made.text(MARGIN / across, 1 - 0.57 / down, facts, fontsize=9.5, weight="bold", color=colour, **at)
+    made.text(MARGIN / across, 1 - 0.6 / down, facts, fontsize=11, weight="bold", color=colour, **at)
     line = plain(f"calibrated probability {min(case.probability, 0.9999):.4f} · {case.film.image_id}")
     made.text(
         1 - MARGIN / across,
-        1 - 0.57 / down,
-        _cut(line, 34 * round(across / SIDE) - len(facts), 1)[0],
+        1 - 0.6 / down,
+        _cut(line, max(12, 36 * round(across / SIDE) - 2 * len(facts)), 1)[0],
         fontsize=8,
         color=GREY,
         va="baseline",
@@ -177,25 +213,25 @@ def _headline(made: Figure, case: Case) -> None:
 
 
 def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
-    title = f"{NAMES.get(e.method, e.method)}: what speaks for {e.target_name}"
+    title = _cut(f"{method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
     if "segments" in e.details:
         draw_lime(ax, film, e)
         _lime_key(key, e)
     else:
         signed = e.method not in RECTIFIED
         draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=signed))
-        colour_bar(key, e.target_name, signed=signed)
-    ax.set_title(plain(title), fontsize=9.5, fontweight="normal", pad=5)
+        colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=signed)
+    ax.set_title(title, fontsize=11, fontweight="normal", pad=5)
     outline(ax, annotations, width=0.9)
 
 
 def _lime_key(ax: Axes, e: Explanation) -> None:
     r2 = float(e.details["r2"])
-    fit = f"R² {r2:.2f}" + (": weak fit, read with care" if r2 < 0.5 else "")
-    for x, colour, text in ((0, FOR, "+ for"), (0.19, AGAINST, "− against")):
+    fit = f"R² {r2:.2f}" + (", weak: take care" if r2 < 0.5 else "")
+    for x, colour, text in ((0, FOR, "+ for"), (0.2, AGAINST, "− against")):
         ax.add_patch(Rectangle((x, 0), 0.05, 1, fc=colour, ec="none"))
-        ax.text(x + 0.062, 0.5, text, va="center", fontsize=7.5)
-    ax.text(1, 0.5, fit, va="center", ha="right", fontsize=7.5, color=RED if r2 < 0.5 else INK)
+        ax.text(x + 0.062, 0.5, text, va="center", fontsize=9)
+    ax.text(1, 0.5, fit, va="center", ha="right", fontsize=9, color=RED if r2 < 0.5 else INK)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     blank(ax)
@@ -213,9 +249,19 @@ def draw_lime(ax: Axes, film: Radiograph, e: Explanation, *, pieces: int = 8) ->
     labels = np.asarray(e.details["segments"])
     for piece, weight in zip(view.chosen, view.weights, strict=True):
         rows, columns = np.nonzero(labels == piece)
-        x, y = e.geometry.to_source(np.array([[columns.mean() + 0.5, rows.mean() + 0.5]]))[0] - 0.5
+        middle = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))
+        x, y = e.geometry.to_source(np.array([[columns[middle] + 0.5, rows[middle] + 0.5]]))[0] - 0.5
         if 0 <= x < film.shape[1] and 0 <= y < film.shape[0]:
-            ax.text(x, y, "+" if weight > 0 else "−", color="white", ha="center", va="center", path_effects=casing)
+            ax.text(
+                x,
+                y,
+                "+" if weight > 0 else "−",
+                color="white",
+                fontsize=11,
+                ha="center",
+                va="center",
+                path_effects=casing,
+            )
 
 
 def _to_film(mask: NDArray[np.int8], film: Radiograph, e: Explanation) -> NDArray[np.int8]:
@@ -257,12 +303,12 @@ def gallery(cases: Sequence[Case], title: str) -> Figure:
     columns, side = max(1, min(len(cases), 6)), 2.0
     tall = side * max([min(max(c.film.shape[0] / c.film.shape[1], 0.5), 1.35) for c in cases], default=1.0)
     rows, step = max(1, -(-len(cases) // columns)), tall + 0.78
-    made = Figure(figsize=(2 * MARGIN + columns * (side + GAP), 0.4 + rows * step), facecolor="white")
+    made = Figure(figsize=(2 * MARGIN + columns * (side + GAP), 0.3 + rows * step), facecolor="white")
     made.text(
-        MARGIN / float(made.get_figwidth()), 1 - 0.08 / (0.4 + rows * step), plain(title), weight="bold", va="top"
+        MARGIN / float(made.get_figwidth()), 1 - 0.08 / (0.3 + rows * step), plain(title), weight="bold", va="top"
     )
     for i, case in enumerate(cases):
-        ax = place(made, MARGIN + i % columns * (side + GAP), 0.76 + i // columns * step, side, tall)
+        ax = place(made, MARGIN + i % columns * (side + GAP), 0.66 + i // columns * step, side, tall)
         draw_film(ax, case.film.pixels)
         head = sure(case.probability, case.called).replace(" sure: ", " sure:\n")
         ax.set_title(plain(head), fontsize=8, fontweight="normal", pad=3)

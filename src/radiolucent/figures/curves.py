@@ -53,26 +53,25 @@ def roc_plot(p: Predictions, evaluation: Evaluation) -> Figure:
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     area = evaluation.estimates["auroc"]
+    _roc(ax, fpr, tpr, int(truth.sum()), evaluation, f"area {area}")
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=":", label="a coin")
-    _roc(ax, fpr, tpr, int(truth.sum()), evaluation)
     ax.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
     if (area.value or 0) > 0.94:
-        corner = ax.inset_axes((0.36, 0.2, 0.6, 0.56))
-        _roc(corner, fpr, tpr, int(truth.sum()), evaluation)
+        corner = ax.inset_axes((0.36, 0.3, 0.6, 0.5))
+        _roc(corner, fpr, tpr, int(truth.sum()), evaluation, "")
         corner.set(xlim=(-0.004, 0.2), ylim=(0.8, 1.004))
         corner.tick_params(length=2, labelsize=7)
         corner.set_title("the corner, enlarged", fontsize=7.5, fontweight="normal", pad=3)
         ax.indicate_inset_zoom(corner, edgecolor="#9ca3af")
-    ax.legend(*ax.get_legend_handles_labels(), loc="lower right")
-    tidy(ax, f"ROC curve, area {area}", "1 − specificity (false alarms)", "sensitivity (found)")
-    ax.title.set_fontsize(9)
+    ax.legend(loc="lower right")
+    tidy(ax, "ROC curve", "1 − specificity (false alarms)", "sensitivity (found)")
     return made
 
 
-def _roc(ax: Axes, fpr: NDArray[Any], tpr: NDArray[Any], n: int, evaluation: Evaluation) -> None:
+def _roc(ax: Axes, fpr: NDArray[Any], tpr: NDArray[Any], n: int, evaluation: Evaluation, label: str) -> None:
     low, high = _band(tpr, n)
     ax.fill_between(fpr, low, high, color=BLUE, alpha=0.16, lw=0)
-    ax.plot(fpr, tpr, color=BLUE, lw=1.8)
+    ax.plot(fpr, tpr, color=BLUE, lw=1.8, label=label)
     sens, spec = evaluation.estimates["sensitivity"].value, evaluation.estimates["specificity"].value
     if sens is not None and spec is not None:
         label = f"threshold {evaluation.threshold:.2f}"
@@ -89,7 +88,8 @@ def pr_plot(p: Predictions, evaluation: Evaluation) -> Figure:
     recall, precision, _ = metrics.pr_curve_points(truth, scores)
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
-    ax.plot(recall, precision, color=BLUE, lw=1.8, drawstyle="steps-post")
+    label = f"area {evaluation.estimates['average_precision']}"
+    ax.plot(recall, precision, color=BLUE, lw=1.8, drawstyle="steps-post", label=label)
     ax.axhline(
         evaluation.prevalence, color=GREY, lw=0.9, ls=":", label=f"a coin: prevalence {evaluation.prevalence:.2f}"
     )
@@ -99,18 +99,16 @@ def pr_plot(p: Predictions, evaluation: Evaluation) -> Figure:
         ax.plot([sens], [ppv], "o", color=RED, ms=6, mec="white", label=label, zorder=5)
     ax.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.025))
     ax.legend(loc="lower left")
-    title = f"Precision–recall, area {evaluation.estimates['average_precision']}"
-    tidy(ax, title, "sensitivity = recall (found)", "PPV = precision (calls that are right)")
-    ax.title.set_fontsize(9)
+    tidy(ax, "Precision–recall curve", "sensitivity = recall (found)", "PPV = precision (calls that are right)")
     return made
 
 
 @styled
 def reliability_plot(p: Predictions, evaluation: Evaluation) -> Figure:
-    """Observed share against calibrated probability, with Wilson's intervals and the number of films in each bin."""
+    """Observed share against calibrated probability, with Wilson's intervals; below, the films in each bin."""
     truth, scores = _known(p)
-    made, axes = figure(*SIZE)
-    ax = axes[0, 0]
+    made, axes = figure(*SIZE, 2, 1, sharex=True, height_ratios=(5, 1))
+    ax, below = axes[0, 0], axes[1, 0]
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=":", label="a perfect forecast")
     if len(truth):
         found = metrics.reliability(truth, scores)
@@ -118,22 +116,16 @@ def reliability_plot(p: Predictions, evaluation: Evaluation) -> Figure:
         ends = np.array([(e.low, e.high) for e in found.rates], float).T
         spread = np.clip(np.stack([rates - ends[0], ends[1] - rates]), 0, None)
         means = list(found.means)
-        ax.errorbar(
-            means, rates, yerr=spread, fmt="o", color=BLUE, ms=5, lw=1.2, capsize=2, label="films, 95 % interval"
-        )
-        for x, y, n in zip(means, rates, found.counts, strict=True):
-            away = (7, -3) if x < 0.85 else (-7, -3)
-            side = "left" if x < 0.85 else "right"
-            ax.annotate(str(n), (x, y), xytext=away, textcoords="offset points", fontsize=7, color=GREY, ha=side)
-    ax.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
+        ax.errorbar(means, rates, yerr=spread, fmt="o", color=BLUE, ms=5, lw=1.2, capsize=2, label="films, 95 % CI")
+        bars = below.bar(means, found.counts, width=0.05, color=BLUE, alpha=0.5)
+        below.bar_label(bars, fontsize=6.5, color=INK, padding=1)
+        below.set_ylim(0, 1.35 * max(found.counts))
+    ax.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
     ax.legend(loc="upper left")
-    tidy(
-        ax,
-        "Calibration (number: films in the bin)",
-        f"probability given of {evaluation.positive}",
-        "share that have it",
-    )
-    ax.title.set_fontsize(9)
+    tidy(ax, "Calibration", "", f"share that have {evaluation.positive}")
+    tidy(below, "", f"probability given of {evaluation.positive}", "films")
+    below.set_yticks([])
+    below.grid(visible=False)
     return made
 
 
@@ -155,7 +147,6 @@ def decision_plot(p: Predictions) -> Figure:
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc="lower left")
     tidy(ax, "Decision curve", "act from this probability on", "net benefit (true calls per film)")
-    ax.title.set_fontsize(9)
     return made
 
 
@@ -166,7 +157,6 @@ def confusion_plot(evaluation: Evaluation) -> Figure:
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     tidy(ax, "Confusion matrix", "called", "label")
-    ax.title.set_fontsize(9)
     ax.grid(visible=False)
     if not evaluation.matrix:
         ax.text(0.5, 0.5, "not applicable: several labels a film", ha="center", color=GREY)
@@ -225,7 +215,6 @@ def score_histogram(p: Predictions) -> Figure:
         ax.set_yscale("symlog", linthresh=10)
         ax.yaxis.set_major_formatter(ScalarFormatter())
         ax.yaxis.set_minor_locator(NullLocator())
-        tidy(ax, f"labelled {name}: {len(own)} films, {int((~right).sum())} called wrongly (red)", "", "films")
-        ax.title.set_fontsize(9)
-    axes[1, 0].set_xlabel(plain(f"probability given of {positive} (dashed: threshold {p.threshold:.2f})"))
+        tidy(ax, f"{name}: {len(own)} films, {int((~right).sum())} wrong (red)", "", "films")
+        axes[1, 0].set_xlabel(plain(f"probability given of {positive} (dashed: threshold {p.threshold:.2f})"))
     return made

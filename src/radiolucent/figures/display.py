@@ -68,4 +68,4 @@ def colour_bar(axes: Axes, target: str, *, signed: bool) -> None:
     blank(axes)
     ends = ("against", f"for {target}") if signed else ("nothing", f"strongest for {target}")
     for x, text, side in zip((0, 1), ends, ("left", "right"), strict=True):
-        axes.text(x, -0.35, plain(text), transform=axes.transAxes, ha=side, va="top", fontsize=7.5)
+        axes.text(x, -0.35, plain(text), transform=axes.transAxes, ha=side, va="top", fontsize=9)

@@ -19,7 +19,7 @@ def lime_plot(film: Radiograph, explanation: Explanation, preprocess: Preprocess
     made, axes = figure(10.4, 3.7, 1, 3, width_ratios=(1, 1, 0.9))
     grey, name = preprocess.resize(film), explanation.target_name
     alone = lime_view(explanation, grey, positive_only=True, hide_rest=True, num_features=num_features)
-    draw_film(axes[0, 0], alone.image, f"the {len(alone.chosen)} pieces that speak most for {name}")
+    draw_film(axes[0, 0], alone.image, f"the {len(alone.chosen)} pieces strongest for {name}", size=9.5)
     draw_lime(axes[0, 1], film, explanation)
     axes[0, 1].set_title(plain(f"for (+, green) and against (−, red) {name}"), fontsize=9.5, fontweight="normal", pad=5)
     strongest = lime_view(explanation, grey, positive_only=False, num_features=12)

@@ -1,50 +1,82 @@
 """Rendering: one HTML file without anything from outside, and `summary.json` beside it."""
 
 import base64
+import json
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from radiolucent.figures import method_name
 from radiolucent.files import write_json, write_text
+from radiolucent.reports import words
 from radiolucent.reports.story import Picture, Story
 from radiolucent.reports.summary import summary
-from radiolucent.reports.words import figure_rows, headline, warnings
-from radiolucent.types import Estimate
 
 __all__ = ["write_report"]
 
+# Which section shows a picture; the rest stand under "Further figures".
+PLACED = {
+    "data": ("sheet",),
+    "training": ("learning",),
+    "performance": ("roc", "confusion", "histogram", "reliability", "pr", "decision"),
+    "cases": ("failures", "confident"),
+    "doctors": ("agreement", "methods", "lime"),
+}
+
 
 def _uri(picture: Picture) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.png).decode()
+    return f"data:{picture.media_type};base64,{base64.b64encode(picture.image).decode()}"
 
 
-def _interval(e: Estimate | None) -> str:
-    if e is None or e.value is None:
-        return "not applicable" + (f": {e.note}" if e is not None and e.note else "")
-    if e.low is None or e.high is None:
-        return f"{e.value:.3f}"
-    return f"{e.value:.3f} ({e.low:.3f} – {e.high:.3f})"
+def _evidence(evidence: Any, limit: int = 1500) -> str:
+    text = json.dumps(dict(evidence), indent=1, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else text[:limit] + "\n… (whole in summary.json)"
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("radiolucent.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "uri": _uri,
+        "interval": words.interval,
+        "share": words.share,
+        "method": method_name,
+        "evidence": _evidence,
+    }
+    return made
 
 
 def write_report(story: Story, folder: str | Path, *, name: str = "report.html") -> Path:
     """Write `report.html` and `summary.json` into `folder`, each whole or not at all; return the HTML's path.
 
     The HTML holds its styles and pictures itself: it can be mailed, archived and printed, and asks no server for
-    anything.
+    anything (its content security policy forbids it). Whatever texts it is given, they are shown, never run.
     """
-    environment = Environment(
-        loader=PackageLoader("radiolucent.reports"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    order = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
+    placed = {picture for names in PLACED.values() for picture in names}
+    page = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            story=story,
+            headline=words.headline(story),
+            warnings=words.warnings(story),
+            tallies=words.tallies(story),
+            figures=words.figure_rows(story),
+            agreement_rows=words.agreement_rows,
+            verdict_on=words.verdict_on,
+            findings=sorted(story.findings, key=lambda f: order[f.verdict]),
+            placed=PLACED,
+            further=[picture for key, picture in story.pictures.items() if key not in placed],
+        )
     )
-    environment.filters["uri"] = _uri
-    environment.filters["interval"] = _interval
     out = Path(folder)
-    page = environment.get_template("report.html.jinja").render(
-        story=story, headline=headline(story), warnings=warnings(story), figures=figure_rows(story)
-    )
     write_text(out / name, page)
     write_json(out / "summary.json", summary(story))
     return out / name

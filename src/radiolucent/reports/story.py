@@ -5,28 +5,60 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from radiolucent.audits import Agreement
+from radiolucent.errors import ConfigError
 from radiolucent.metrics import Evaluation
 from radiolucent.types import Finding
 
 __all__ = ["CaseStory", "Picture", "Story"]
 
+_KINDS = {b"\x89PNG": ("image/png", ".png"), b"<?xml": ("image/svg+xml", ".svg"), b"<svg": ("image/svg+xml", ".svg")}
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as PNG, with what it shows for those who cannot see it, and a caption."""
+    """A figure as PNG or SVG, with what it shows for those who cannot see it, and a caption."""
 
-    png: bytes
+    image: bytes
     alt: str
     caption: str = ""
+
+    def __post_init__(self) -> None:
+        if not any(self.image.startswith(start) for start in _KINDS):
+            raise ConfigError(f"picture begins with {self.image[:8]!r}; expected PNG or SVG (figures.to_png, to_svg).")
+
+    @property
+    def media_type(self) -> str:
+        """As in a data URI."""
+        return next(kind for start, (kind, _) in _KINDS.items() if self.image.startswith(start))
+
+    @property
+    def suffix(self) -> str:
+        """Of a file that holds it: ".png" or ".svg"."""
+        return next(suffix for start, (_, suffix) in _KINDS.items() if self.image.startswith(start))
+
+    @property
+    def png(self) -> bytes:
+        """The image, where it is a PNG."""
+        if self.suffix != ".png":
+            raise ConfigError("this picture is an SVG; use `image` and `suffix`.")
+        return self.image
 
 
 @dataclass(frozen=True)
 class CaseStory:
-    """One film in the report: its panel, and a line on why it is shown."""
+    """One film in the report.
+
+    Attributes:
+        heading: which film, and how it was called.
+        picture: its panel.
+        right: whether the call was right; None where unknown.
+        words: what doctors said of it, a line a reader.
+    """
 
     heading: str
     picture: Picture
     right: bool | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,10 +74,15 @@ class Story:
         threshold: as chosen on validation (`Threshold.as_dict()`).
         validation, test: evaluations; the first is what choices were made on.
         prevalences: rows (prevalence, PPV, NPV) at other prevalences.
-        pictures: figures by name: sheet, learning, roc, pr, reliability, decision, confusion, histogram, agreement.
+        pictures: figures by name, placed by it: sheet (data), learning (training), roc, pr, reliability, decision,
+            confusion, histogram (performance), failures, confident (cases), agreement, methods, lime (doctors); any
+            other stands under "Further figures".
         cases: films right and wrong.
-        agreement: explanations against doctors, one a method; empty without annotations.
+        agreement: explanations against doctors: one a method against the consensus, which leads, and any number
+            against single readers; empty without readings.
         versions, hashes: by name. seed: of the study.
+        model: the network in a few words.
+        extra: further top-level entries of `summary.json`, JSON-ready.
     """
 
     title: str
@@ -72,3 +109,12 @@ class Story:
     seed: int
     model: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def leading(self) -> tuple[Agreement, ...]:
+        """One agreement a method: against the consensus where there is one, else the first given."""
+        found: dict[str, Agreement] = {}
+        for a in self.agreement:
+            if a.method not in found or (a.reader == "consensus" and found[a.method].reader != "consensus"):
+                found[a.method] = a
+        return tuple(found.values())

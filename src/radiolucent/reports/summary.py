@@ -4,22 +4,32 @@ from typing import Any
 
 from radiolucent.reports.story import Story
 
-__all__ = ["summary"]
+__all__ = ["SCHEMA", "summary"]
 
 SCHEMA = 1
 
 
 def summary(story: Story) -> dict[str, Any]:
-    """The report's figures for programs.
+    """The report's figures for programs; each figure is `{value, low, high, level, n, method}` (and `note`, if any).
 
-    Keys: `schema`, `title`, `created`, `command`, `seed`, `model`, `class_names`, `positive`; `data.counts`,
-    `data.patients`, `data.left_out`; `findings[]`; `threshold`; `performance.<figure>` on the test patients and
-    `validation.<figure>` on the validation patients (`auroc`, `average_precision`, `accuracy`, `balanced_accuracy`,
-    `sensitivity`, `specificity`, `ppv`, `npv`, `f1`, `mcc`, `brier`, `ece`, `calibration_slope`,
-    `calibration_intercept`, and `confusion`, `n`, `patients`, …); `agreement.<method>.<figure>` (`hit_rate`, `area`,
-    …); `versions`, `hashes`.
-    """
+    | key | what |
+    |---|---|
+    | `schema`, `title`, `created`, `command`, `seed`, `model`, `class_names`, `positive` | of the study |
+    | `data.counts.<split>.<class>`, `data.patients.<split>`, `data.left_out[]` | films, patients, `{file, reason}` |
+    | `findings[]` | checks of the data: test, question, verdict, summary, estimate, threshold, evidence, … |
+    | `threshold` | value, rule, n, and the sensitivity and specificity it had on validation |
+    | `performance.<figure>` | on the test patients: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, ece, calibration_slope, calibration_intercept |
+    | `performance.n`, `.patients`, `.prevalence`, `.confusion`, `.matrix`, `.auroc_delong`, `.wilson.<figure>` | the rest of the evaluation |
+    | `validation.…` | the same on the patients choices were made on |
+    | `agreement.<method>.<figure>` | against the readers' consensus: hit_rate, area, hit_minus_area, … (`audits.FIGURES`) |
+    | `agreement.<method>.films`, `.clear_of_area`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
+    | `agreement.<method>.readers.<reader>.<figure>` | against the union or a single reader |
+    | `versions.<package>`, `hashes.<what>` | software, SHA-256 |
+
+    Further entries (`config`, `history`, …) come from the study.
+    """  # noqa: E501
     return {
+        **dict(story.extra),
         "schema": SCHEMA,
         "title": story.title,
         "created": story.created,
@@ -37,8 +47,15 @@ def summary(story: Story) -> dict[str, Any]:
         "threshold": dict(story.threshold),
         "performance": story.test.as_dict(),
         "validation": story.validation.as_dict(),
-        "agreement": {a.method: a.as_dict() for a in story.agreement},
+        "agreement": _agreement(story),
         "versions": dict(story.versions),
         "hashes": dict(story.hashes),
-        **dict(story.extra),
     }
+
+
+def _agreement(story: Story) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for leading in story.leading:
+        others = [a for a in story.agreement if a.method == leading.method and a.reader != leading.reader]
+        found[leading.method] = {**leading.as_dict(), "readers": {a.reader: a.as_dict() for a in others}}
+    return found

@@ -1,77 +1,176 @@
-"""The summary in plain words, from the figures."""
+"""The report's sentences and rows, from its figures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from radiolucent.audits import Agreement
+from radiolucent.audits import FIGURES, Agreement
+from radiolucent.figures import method_name
 from radiolucent.reports.story import Story
 from radiolucent.types import Estimate
 
-__all__ = ["figure_rows", "headline", "warnings"]
+__all__ = [
+    "Tally",
+    "agreement_rows",
+    "figure_rows",
+    "headline",
+    "interval",
+    "percent",
+    "share",
+    "tallies",
+    "verdict_on",
+    "warnings",
+    "whole",
+]
 
 NAMES = {
-    "auroc": ("AUROC", "how often a random ill patient's film scores above a random healthy one's"),
-    "average_precision": ("Average precision", "precision averaged over all recalls, at this prevalence"),
-    "sensitivity": ("Sensitivity (recall)", "share of the ill who are called"),
-    "specificity": ("Specificity", "share of the healthy who are cleared"),
-    "ppv": ("PPV (precision)", "share of the called who are ill, at this prevalence"),
-    "npv": ("NPV", "share of the cleared who are healthy, at this prevalence"),
+    "auroc": ("AUROC", "how often a random film with it scores above a random one without; 0.5 is a coin, 1 perfect"),
+    "sensitivity": ("Sensitivity (recall)", "share of films with it that are called"),
+    "specificity": ("Specificity", "share of films without it that are cleared"),
+    "ppv": ("PPV (precision)", "share of calls that are right, at this prevalence"),
+    "npv": ("NPV", "share of clearances that are right, at this prevalence"),
     "accuracy": ("Accuracy", "share of films called right"),
     "balanced_accuracy": ("Balanced accuracy", "mean of sensitivity and specificity"),
+    "average_precision": ("Average precision", "PPV averaged over all sensitivities, at this prevalence"),
     "f1": ("F1", "harmonic mean of PPV and sensitivity"),
-    "mcc": ("MCC", "correlation of call and truth, −1 to 1"),
+    "mcc": ("MCC", "correlation of call and label, −1 to 1"),
     "macro_auroc": ("Macro AUROC", "mean one-against-rest AUROC of all classes"),
     "class_accuracy": ("Accuracy over all classes", "share of films whose most probable class is right"),
     "brier": ("Brier score", "mean squared error of the probabilities; 0 is best"),
     "ece": ("ECE", "mean gap between probability and observed share; 0 is best"),
-    "calibration_slope": ("Calibration slope", "1 is calibrated; below 1: too extreme"),
+    "calibration_slope": ("Calibration slope", "1 is calibrated; below 1: probabilities too extreme"),
     "calibration_intercept": ("Calibration intercept", "0 is calibrated; below 0: probabilities too high"),
 }
 
 
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def interval(e: Estimate | None) -> str:
+    """An estimate as a number with its interval, for a table.
+
+    >>> interval(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
+    '0.500 (0.400 to 0.600)'
+    """
+    if e is None or e.value is None:
+        return "not applicable" + (f": {e.note}" if e is not None and e.note else "")
+    ends = "" if e.low is None or e.high is None else f" ({e.low:.3f} to {e.high:.3f})"
+    return _minus(f"{e.value:.3f}{ends}")
+
+
 def percent(e: Estimate) -> str:
-    """An estimate as percent with its interval."""
+    """An estimate as percent with its interval, for a sentence.
+
+    >>> percent(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
+    '50.0 % (95 % CI 40.0 to 60.0 %)'
+    """
     if e.value is None:
         return "not defined"
-    if e.low is None or e.high is None:
-        return f"{e.value:.1%}"
-    return f"{e.value:.1%} (95 % CI {e.low:.1%} to {e.high:.1%})"
+    ends = (
+        ""
+        if e.low is None or e.high is None
+        else f" ({100 * e.level:.3g} % CI {100 * e.low:.1f} to {100 * e.high:.1f} %)"
+    )
+    return _minus(f"{100 * e.value:.1f} %{ends}")
+
+
+def share(value: float) -> str:
+    """A share as percent, neither 0 nor 100 % unless it is.
+
+    >>> share(0.333), share(0.9998), share(1.0)
+    ('33.3 %', '> 99.9 %', '100.0 %')
+    """
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{100 * value:.1f} %" if value >= 0.0005 or value == 0 else "< 0.1 %"
+
+
+def whole(e: Estimate, unit: str = "%") -> str:
+    """An estimate in whole percent with its interval, short.
+
+    >>> whole(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
+    '50 % [40 to 60]'
+    """
+    ends = "" if e.low is None or e.high is None else f" [{100 * e.low:.0f} to {100 * e.high:.0f}]"
+    return _minus(f"{100 * (e.value or 0):.0f} {unit}{ends}")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """So many of a hundred: `good` of them right, between `low` and `high` by the interval."""
+
+    of: str
+    good: int
+    right: str
+    wrong: str
+    low: int | None
+    high: int | None
+
+
+def _of_hundred(value: float) -> int:
+    """Whole films of a hundred; all or none only where it is exactly so.
+
+    >>> _of_hundred(0.998), _of_hundred(1.0), _of_hundred(0.003)
+    (99, 100, 1)
+    """
+    return round(100 * value) if value in (0.0, 1.0) else min(max(round(100 * value), 1), 99)
+
+
+def tallies(story: Story) -> list[Tally]:
+    """Sensitivity and specificity as natural frequencies, where they are defined."""
+    pairs = (
+        ("sensitivity", f"with {story.positive}", "found", "missed"),
+        ("specificity", f"without {story.positive}", "cleared", "false alarms"),
+    )
+    found: list[Tally] = []
+    for key, of, right, wrong in pairs:
+        e = story.test.estimates[key]
+        if e.value is not None:
+            ends = [None if end is None else round(100 * end) for end in (e.low, e.high)]
+            found.append(Tally(of, _of_hundred(e.value), right, wrong, ends[0], ends[1]))
+    return found
 
 
 def headline(story: Story) -> list[str]:
     """What a doctor should take away, in sentences."""
     e, found = story.test.estimates, story.test
-    ill, healthy = found.confusion["tp"] + found.confusion["fn"], found.confusion["tn"] + found.confusion["fp"]
+    c = found.confusion
+    ill, well = c["tp"] + c["fn"], c["tn"] + c["fp"]
     others = " or ".join(n for n in story.class_names if n != story.positive)
+    patients = f"{found.patients:,} patients" if found.patients != 1 else "1 patient"
     lines = [
-        f"The network tells {story.positive} from {others} on chest X-rays. It was tested on {found.n} films of "
-        f"{found.patients} patients that played no part in training or in any choice: {ill} with {story.positive}, "
-        f"{healthy} without.",
-        f"Of the films with {story.positive} it finds {percent(e['sensitivity'])}; of the others it clears "
-        f"{percent(e['specificity'])}. "
-        f"It misses {found.confusion['fn']} and raises {found.confusion['fp']} false alarms.",
-        f"A random film with {story.positive} scores above a random other one with probability {percent(e['auroc'])} "
-        "(AUROC).",
+        f"The network tells {story.positive} from {others} on chest X-rays. It was tested on {found.n:,} films of "
+        f"{patients} that played no part in training or in any choice: {ill:,} labelled {story.positive}, {well:,} not."
     ]
-    return lines + [_against_doctors(a) for a in story.agreement[:1]]
+    if e["sensitivity"].value is not None:
+        lines.append(
+            f"Of the {ill:,} films labelled {story.positive} it finds {c['tp']:,} and misses {c['fn']:,}: sensitivity "
+            f"{percent(e['sensitivity'])}."
+        )
+    if e["specificity"].value is not None:
+        lines.append(
+            f"Of the {well:,} others it clears {c['tn']:,} and raises {c['fp']:,} false alarms: specificity "
+            f"{percent(e['specificity'])}."
+        )
+    return lines + [verdict_on(a) for a in story.leading]
 
 
-def _against_doctors(a: Agreement) -> str:
-    hit, area, gap = a.estimates["hit_rate"], a.estimates["area"], a.estimates["hit_minus_area"]
-    clear = gap.low is not None and gap.low > 0
-    name = {"gradcam": "Grad-CAM", "lime": "LIME", "cam": "CAM"}.get(a.method, a.method)
-    verdict = (
-        "more often than a map that says nothing: the difference is "
-        if clear
-        else "not shown to be more often than a map that says nothing: the difference is "
+def verdict_on(a: Agreement) -> str:
+    """Whether a method's maps point where doctors marked, in two or three sentences."""
+    hit, area, gap, ceiling = (a.estimates[k] for k in ("hit_rate", "area", "hit_minus_area", "reader_hit_rate"))
+    name = method_name(a.method)
+    if hit.value is None:
+        reasons = ", ".join(f"{n} × {reason}" for reason, n in a.not_applicable.items())
+        return f"{name} could not be compared with the doctors: no film applies ({reasons})."
+    whose = {"consensus": "what doctors marked", "union": "what any doctor marked"}.get(
+        a.reader, f"{a.reader}'s marking"
     )
-    ceiling = a.estimates.get("reader_hit_rate")
-    doctors = (
-        f" Another doctor's marking does so in {percent(ceiling)}." if ceiling and ceiling.value is not None else ""
-    )
+    clear = {True: ", a clear difference", False: "; the difference is not clear of zero", None: ""}[a.clear_of_area]
+    ends = "" if gap.low is None else f" ({whole(gap, 'points')})"
+    doctors = f" Another doctor's own marking gets {whole(ceiling)}." if ceiling.value is not None else ""
     return (
-        f"On films where doctors marked something, {name}'s strongest point lies inside their marking in "
-        f"{percent(hit)} (n = {hit.n} patients), where the marking covers {percent(area)} of the film; "
-        f"{verdict}{percent(gap)}.{doctors}"
+        f"{name}'s strongest point lies in {whose} on {whole(hit)} of {a.films} films. A map that saw nothing gets "
+        f"{100 * (area.value or 0):.0f} %, the marked share of the film{clear}{ends}.{doctors}"
     )
 
 
@@ -80,12 +179,22 @@ def warnings(story: Story) -> list[str]:
     found: list[str] = []
     for finding in story.findings:
         if finding.verdict == "fail":
-            found.append(f"{finding.test}: {finding.summary}" + (f" → {finding.advice}" if finding.advice else ""))
+            advice = f" What to do: {finding.advice}" if finding.advice else ""
+            found.append(f"{finding.summary}{advice} ({finding.test})")
+    for a in story.leading:
+        if a.clear_of_area is False:
+            found.append(
+                f"{method_name(a.method)} was not shown to point at doctors' markings more often than a map that saw "
+                "nothing. Its pictures are no evidence of where the finding is."
+            )
     slope = story.test.estimates.get("calibration_slope")
     if slope and slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high:
-        found.append(f"The probabilities are not fully calibrated on the test patients (slope {slope}).")
+        way = "too extreme" if slope.high < 1 else "too cautious"
+        found.append(f"On the test patients the probabilities are {way}: calibration slope {interval(slope)}, not 1.")
     if story.test.patients < 100:
         found.append(f"Only {story.test.patients} test patients: the intervals are wide.")
+    if story.left_out:
+        found.append(f"{len(story.left_out)} files could not be used and were left out; they are listed under Data.")
     if not story.agreement:
         found.append("No doctor's markings were given: where the network looks was not compared with anything.")
     return found
@@ -95,3 +204,8 @@ def figure_rows(story: Story) -> Sequence[tuple[str, str, Estimate, Estimate | N
     """(name, meaning, test estimate, validation estimate) in reading order."""
     test, val = story.test.estimates, story.validation.estimates
     return [(title, meaning, test[key], val.get(key)) for key, (title, meaning) in NAMES.items() if key in test]
+
+
+def agreement_rows(a: Agreement) -> Sequence[tuple[str, str, Estimate]]:
+    """(key, meaning, estimate) of what applies, in reading order."""
+    return [(key, meaning, a.estimates[key]) for key, meaning in FIGURES.items() if a.estimates[key].value is not None]
