@@ -129,6 +129,7 @@ def test_checkpoints_round_trip(tmp_path: Path, head) -> None:
     total = back.probabilities(back.logits(x)).sum(1)
     assert head == "multilabel" or torch.allclose(total, torch.ones(3, dtype=torch.float64))
     assert file.read_bytes()[8:9] == b"{"  # safetensors, not pickle
+    assert all(save(clf, tmp_path / f"{i}.safetensors").read_bytes() == file.read_bytes() for i in range(8))
 
 
 def test_damaged_checkpoints_are_named(tmp_path: Path) -> None:
@@ -143,12 +144,19 @@ def test_damaged_checkpoints_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, file)
     with pytest.raises(CheckpointError, match="plain weights"):
         load(file)
-    save_file({"a": torch.zeros(1)}, file, metadata={"radiolucent": "99", "classifier": "{}"})
-    with pytest.raises(CheckpointError, match="format 99"):
-        load(file)
-    meta = {"radiolucent": "1", "classifier": json.dumps(clf.meta())}
-    save_file({"a": torch.zeros(1)}, file, metadata=meta)
-    with pytest.raises(CheckpointError, match="do not fit"):
+    for header, words in (
+        ("{", "damaged header"),
+        ('{"format": 99}', "format 99"),
+        (json.dumps({"format": 1, "classifier": clf.meta()}), "do not fit"),
+    ):
+        save_file({"a": torch.zeros(1)}, file, metadata={"radiolucent": header})
+        with pytest.raises(CheckpointError, match=words):
+            load(file)
+    save(clf, file)
+    altered = bytearray(file.read_bytes())
+    altered[-1] ^= 1
+    file.write_bytes(altered)
+    with pytest.raises(CheckpointError, match="checksum"):
         load(file)
     assert load_file(file)
 

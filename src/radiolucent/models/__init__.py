@@ -3,8 +3,9 @@
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import load, save
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.freeze import FrozenPrefix, freeze, frozen_prefix, keras_layers, set_train_mode
+from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.predict import Case, predict
+from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.weights import WeightsReport
 
@@ -23,4 +24,5 @@ __all__ = [
     "predict",
     "save",
     "set_train_mode",
+    "why_no_prefix",
 ]

@@ -1,7 +1,8 @@
 """Networks by name: any of timm's, four presets, and the small CNN."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.small_cnn import SmallCNN
-from radiolucent.models.weights import WeightsReport, load_weights, needs_hub
+from radiolucent.models.weights import WeightsReport, load_weights, needs_hub, settle_missing
 from radiolucent.types import Head
 
 __all__ = ["PRESETS", "build", "make_network"]
@@ -22,40 +23,64 @@ __all__ = ["PRESETS", "build", "make_network"]
 
 @dataclass(frozen=True)
 class Preset:
-    """A network's timm name, input and extra arguments."""
+    """A network's timm name, input and extra arguments.
+
+    `hub` are the arguments for weights from the hub, where those were made with others.
+    """
 
     timm: str
     size: int
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    hub: Mapping[str, Any] | None = None
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+READS_FILES = {"cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "num_classes"}
 PRESETS: dict[str, Preset] = {
-    # Keras pads asymmetrically and its batch norms use 1e-3; so do the weights made from it.
-    "mobilenetv1": Preset("mobilenetv1_100", 224, arguments={"pad_type": "same", "bn_eps": 1e-3}),
+    # Keras pads asymmetrically and its batch norms use 1e-3; so do the weights made from it, but not the hub's.
+    "mobilenetv1": Preset("mobilenetv1_100", 224, arguments={"pad_type": "same", "bn_eps": 1e-3}, hub={}),
     "inception_v3": Preset("inception_v3", 299, arguments={"aux_logits": False}),
     "densenet121": Preset("densenet121", 224, *IMAGENET),
     "small_cnn": Preset("", 160, (0.5,), (0.25,)),
 }
 
 
-def make_network(architecture: Mapping[str, Any]) -> nn.Module:
-    """The network, with random weights, that an `architecture` mapping describes.
+def make_network(architecture: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
+    """The network that an `architecture` mapping describes, with random weights unless `pretrained`.
 
     Raises:
-        ModelError: timm has no such network.
+        ModelError: no such network, or arguments that it does not take; also any that would read another file, so that
+            the mapping may come from a checkpoint.
     """
     keep_freed_memory()
-    arguments = dict(architecture.get("arguments", {}))
-    if architecture["name"] == "small_cnn":
-        arguments["widths"] = tuple(arguments.get("widths", (16, 32, 64, 96)))
-        return SmallCNN(architecture["outputs"], **arguments)
-    return timm.create_model(architecture["timm"], num_classes=architecture["outputs"], **arguments)
+    name, arguments = str(architecture["name"]), dict(architecture.get("arguments", {}))
+    if name == "small_cnn":
+        build_it: Callable[..., nn.Module] = SmallCNN
+        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    else:
+        if not timm.is_model(architecture["timm"]) or READS_FILES & arguments.keys():
+            raise ModelError(
+                f"model {name!r} ({architecture['timm']}) with arguments {arguments}; expected a name from "
+                f"timm.list_models() and none of {', '.join(sorted(READS_FILES))}."
+            )
+        build_it = partial(timm.create_model, architecture["timm"], pretrained=pretrained)
+        arguments["num_classes"] = architecture["outputs"]
+    try:
+        return build_it(architecture["outputs"], **arguments) if name == "small_cnn" else build_it(**arguments)
+    except (TypeError, ValueError, AssertionError, AttributeError) as error:
+        raise ModelError(f"model {name!r} does not take these arguments: {arguments} ({error}).") from error
 
 
-def _preset(name: str, arguments: Mapping[str, Any]) -> Preset:
+def _sized(config: Any, size: int | None) -> dict[str, Any]:
+    """The argument that tells a network of one input size (vision transformers) of another."""
+    if size is None or config is None or not config.fixed_input_size or size == config.input_size[-1]:
+        return {}
+    return {"img_size": size}
+
+
+def _preset(name: str, arguments: Mapping[str, Any], chosen_size: int | None) -> Preset:
     if name in PRESETS:
         return PRESETS[name]
     if not timm.is_model(name):
@@ -67,7 +92,9 @@ def _preset(name: str, arguments: Mapping[str, Any]) -> Preset:
     config = timm.get_pretrained_cfg(name)
     size = config.input_size[-1] if config else 224
     mean, std = (config.mean, config.std) if config else IMAGENET
-    return Preset(name, size, tuple(mean), tuple(std), arguments)
+    if arguments.get("in_chans") == 1:
+        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
+    return Preset(name, size, tuple(mean), tuple(std), _sized(config, chosen_size))
 
 
 def build(
@@ -102,11 +129,14 @@ def build(
     Raises:
         ModelError: no such network. WeightsError: weights cannot be had, read or fitted.
     """
-    preset = _preset(name, arguments)
+    preset = _preset(name, arguments, size)
     names = tuple(class_names)
     if head == "sigmoid" and len(names) != 2:
         raise ConfigError(f"a single logit tells two classes apart; got {len(names)}: {', '.join(names)}.")
-    extra = {**preset.arguments, **arguments} | ({} if dropout is None else {_dropout_name(name): dropout})
+    from_hub = pretrained and weights is None and preset.hub is not None
+    extra = {**(preset.hub if from_hub and preset.hub is not None else preset.arguments), **arguments} | (
+        {} if dropout is None else {_dropout_name(name): dropout}
+    )
     outputs = 1 if head == "sigmoid" else len(names)
     architecture = {"name": name, "timm": preset.timm, "outputs": outputs, "arguments": extra}
     with torch.random.fork_rng(devices=[]):
@@ -130,27 +160,13 @@ def _with_weights(
 ) -> tuple[nn.Module, WeightsReport]:
     if weights is not None:
         network = make_network(architecture)
-        report = load_weights(network, weights)
-        settle_missing(network, report)
-        return network, report
+        return network, settle_missing(network, load_weights(network, weights))
     if not pretrained or architecture["name"] == "small_cnn":
         network = make_network(architecture)
         return network, WeightsReport("random", missing=tuple(n for n, _ in network.named_parameters()))
     with needs_hub(architecture["timm"]):
-        arguments = dict(architecture["arguments"])
-        network = timm.create_model(
-            architecture["timm"], pretrained=True, num_classes=architecture["outputs"], **arguments
-        )
-    head = tuple(n for n, _ in cast(Any, network).get_classifier().named_parameters(prefix="classifier"))
-    return network, WeightsReport(f"hub: {architecture['timm']}", tuple(network.state_dict()), missing=head)
-
-
-def settle_missing(network: nn.Module, report: WeightsReport) -> None:
-    """Reset the batch norm that follows a freshly initialised convolution: its statistics are another weight's."""
-    fresh = {n.rsplit(".", 1)[0] for n in (*report.missing, *(m.split(" ")[0] for m in report.mismatched))}
-    modules = list(network.named_modules())
-    for index, (name, module) in enumerate(modules):
-        if name in fresh and isinstance(module, nn.Conv2d):
-            after = next((m for _, m in modules[index + 1 :] if isinstance(m, nn.modules.batchnorm._BatchNorm)), None)  # pyright: ignore[reportPrivateUsage]
-            if after is not None:
-                after.reset_running_stats()
+        network = make_network(architecture, pretrained=True)
+    head = set(cast(Any, network).get_classifier().parameters())
+    missing = tuple(n for n, p in network.named_parameters() if p in head)
+    loaded = tuple(n for n in network.state_dict() if n not in missing)
+    return network, WeightsReport(f"hub: {architecture['timm']}", loaded, missing=missing)

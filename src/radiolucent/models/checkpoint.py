@@ -1,11 +1,14 @@
 """One file a model: weights as safetensors, everything else as JSON in its header. Loading executes no code."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from radiolucent.errors import CheckpointError
 from radiolucent.files import atomic_path
@@ -15,7 +18,8 @@ from radiolucent.models.classifier import Classifier
 
 __all__ = ["load", "save"]
 
-FORMAT = "1"
+FORMAT = 1
+KEY = "radiolucent"
 NAME = "model.safetensors"
 
 
@@ -23,10 +27,14 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     """Write a classifier to `path` (a file, or a folder that gets `model.safetensors`), atomically; give the file."""
     file = Path(path)
     file = file / NAME if file.is_dir() or file.suffix == "" else file
-    tensors = {n: t.detach().cpu().contiguous() for n, t in classifier.network.state_dict().items()}
-    header = {"radiolucent": FORMAT, "classifier": json.dumps(classifier.meta(), ensure_ascii=False)}
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in classifier.network.state_dict().items()}
+    header = {"format": FORMAT, "classifier": classifier.meta(), "sha256": classifier.digest()}
+    try:
+        text = json.dumps(header, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: architecture and provenance must be plain JSON values ({error}).") from error
     with atomic_path(file) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        save_file(tensors, temporary, metadata={KEY: text})  # one entry: safetensors writes several in any order
     return file
 
 
@@ -34,7 +42,8 @@ def load(path: str | Path) -> Classifier:
     """Read a classifier from a checkpoint file or a run folder.
 
     Raises:
-        CheckpointError: missing, damaged, not of this project, or of a newer format.
+        CheckpointError: missing, damaged (weights and header are held against their checksum), not of this project, or
+            of a newer format.
     """
     file = Path(path)
     file = file / NAME if file.is_dir() else file
@@ -42,20 +51,24 @@ def load(path: str | Path) -> Classifier:
         raise CheckpointError(f"{file}: no checkpoint there; give a run folder or a model.safetensors file.")
     try:
         with safe_open(file, framework="pt") as stream:
-            header = stream.metadata() or {}
+            text = (stream.metadata() or {}).get(KEY)
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file}: damaged or no safetensors file ({error}); copy or train it again.") from error
-    version = header.get("radiolucent")
-    if version is None:
+    if text is None:
         raise CheckpointError(
             f"{file}: plain weights without class names and preprocessing; train with --weights {file.name} instead."
         )
+    try:
+        header = json.loads(text)
+        version = header["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
     if version != FORMAT:
         raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
     try:
-        meta = json.loads(header["classifier"])
-        network = make_network(meta["architecture"])
+        meta = header["classifier"]
+        network = _skeleton(meta["architecture"])
         network.load_state_dict(tensors, strict=True)
         classifier = Classifier(
             network.to(memory_format=torch.channels_last).eval(),  # pyright: ignore[reportCallIssue]
@@ -68,6 +81,17 @@ def load(path: str | Path) -> Classifier:
             meta["architecture"],
             meta["provenance"],
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a damaged header may say anything
         raise CheckpointError(f"{file}: header and weights do not fit together ({error}); train it again.") from error
+    if header.get("sha256") != classifier.hash:
+        raise CheckpointError(
+            f"{file}: weights or header are not what was saved (their checksum differs); copy the file again, or train "
+            "the model again. To change threshold or temperature: load, classifier.with_(threshold=…), save."
+        )
     return classifier
+
+
+def _skeleton(architecture: Mapping[str, Any]) -> nn.Module:
+    """The network without initial weights drawn from the caller's random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        return make_network(architecture)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,6 +50,13 @@ class Classifier:
             raise ConfigError(
                 f"classes {self.class_names} with positive index {self.positive}; expected two or more classes and an "
                 "index among them."
+            )
+        if self.head not in ("softmax", "sigmoid", "multilabel") or (
+            self.head == "sigmoid" and len(self.class_names) != 2
+        ):
+            raise ConfigError(
+                f"head {self.head!r} for {len(self.class_names)} classes; expected 'softmax', 'multilabel' or "
+                "'sigmoid' (two classes)."
             )
         if not 0 <= self.threshold <= 1 or not self.temperature > 0:
             raise ConfigError(f"threshold {self.threshold}, temperature {self.temperature}; expected [0, 1] and > 0.")
@@ -98,8 +106,8 @@ class Classifier:
         """
         if isinstance(target, str) and target in self.class_names:
             return self.class_names.index(target)
-        if isinstance(target, int) and 0 <= target < len(self.class_names):
-            return target
+        if not isinstance(target, str) and 0 <= operator.index(target) < len(self.class_names):
+            return operator.index(target)
         raise ConfigError(f"target {target!r}; expected one of {', '.join(self.class_names)} (or its index).")
 
     def meta(self) -> dict[str, Any]:
@@ -118,11 +126,15 @@ class Classifier:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over weights and meaning (not provenance), as of the first time it is asked for."""
+        return self.digest()
+
+    def digest(self) -> str:
+        """The hash as of now."""
         digest = hashlib.sha256()
         meta = self.meta()
         meta.pop("provenance")
         digest.update(json.dumps(meta, sort_keys=True).encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()

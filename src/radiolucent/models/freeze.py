@@ -1,36 +1,30 @@
-"""Which layers learn: freezing by fraction, by Keras' layer count, or by stage; and the frozen prefix as a function."""
+"""Which layers learn: freezing by fraction, by Keras' layer count, or by stage."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-import torch
 from torch import nn
 
 from radiolucent.errors import ConfigError
 
-__all__ = ["FrozenPrefix", "freeze", "frozen_prefix", "keras_layers", "set_train_mode"]
+__all__ = ["freeze", "is_frozen", "keras_layers", "set_train_mode"]
 
 BatchNorm = nn.modules.batchnorm._BatchNorm  # pyright: ignore[reportPrivateUsage]
-
-
-@dataclass(frozen=True, eq=False)
-class FrozenPrefix:
-    """A network cut in two: `rest(prefix(x))` equals the network, and nothing in `prefix` learns.
-
-    Attributes:
-        prefix, rest: the two parts as functions of tensors. modules: number of top-level steps in the prefix.
-    """
-
-    prefix: Callable[[torch.Tensor], torch.Tensor]
-    rest: Callable[[torch.Tensor], torch.Tensor]
-    modules: int
 
 
 def _is_fused(module: nn.Module) -> bool:
     """timm's batch norm with its activation inside."""
     return isinstance(module, BatchNorm) and hasattr(module, "act")
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Whether `freeze` froze this module, all of it."""
+    return bool(getattr(module, "_frozen", False))
+
+
+def _computes(module: nn.Module) -> bool:
+    """Whether a module without children does anything."""
+    return not isinstance(module, nn.Identity | nn.Sequential | nn.ModuleList | nn.ModuleDict)
 
 
 def keras_layers(network: nn.Module) -> list[tuple[str, nn.Module | None]]:
@@ -53,7 +47,7 @@ def keras_layers(network: nn.Module) -> list[tuple[str, nn.Module | None]]:
         if _is_fused(module):
             layers += [(name, module), (f"{name}.act", module)]
             inside = (*inside, f"{name}.")
-        elif not list(module.children()) and not isinstance(module, nn.Identity):
+        elif not list(module.children()) and _computes(module):
             strided = isinstance(module, nn.Conv2d) and max(module.stride) > 1
             depthwise = strided and (cast(nn.Conv2d, module).groups > 1 or len(layers) == 1)
             if depthwise:
@@ -67,8 +61,11 @@ def freeze(network: nn.Module, spec: str | float | int = "0") -> tuple[str, ...]
 
     Args:
         spec: "0" or "none": nothing. "0.37": that fraction of the layers, in Keras' count. "34 layers" (or an int):
-            that many. "stage:2": the stem and the first two stages (`blocks`, `layer1…`, `stages`). "all": all but
-            the head.
+            that many. "stage:2": the stem and the first two stages (`blocks`, `stages`, `layer1…`, `denseblock1…`).
+            "all": all but the head.
+
+    A module all of whose layers are frozen is frozen with the parameters of its own (layer scale, ...). Those of the
+    network itself (class token, position embedding) stand at its input and are frozen with the first layer.
 
     Returns the names of the frozen parameters.
 
@@ -78,14 +75,23 @@ def freeze(network: nn.Module, spec: str | float | int = "0") -> tuple[str, ...]
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     for module in network.modules():
-        module._frozen = False  # type: ignore[assignment]  # pyright: ignore[reportPrivateUsage, reportArgumentType]
-    frozen = _chosen(network, str(spec).strip())
-    for module in frozen:
-        for part in module.modules():
-            part._frozen = True  # type: ignore[assignment]  # pyright: ignore[reportPrivateUsage, reportArgumentType]
-        for parameter in module.parameters():
-            parameter.requires_grad_(False)
+        _mark(module, False)
+    chosen = _chosen(network, str(spec).strip())
+    for part in {part: None for module in chosen for part in module.modules()}:
+        _mark(part, True)
+    for module in reversed(list(network.modules())):  # inner modules before those that hold them
+        children = [c for c in module.children() if list(c.children()) or _computes(c)]
+        if children and module is not network and all(map(is_frozen, children)):
+            _mark(module, True)
+    for module in network.modules():
+        if is_frozen(module) or (module is network and chosen):
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)
     return tuple(n for n, p in network.named_parameters() if not p.requires_grad)
+
+
+def _mark(module: nn.Module, frozen: bool) -> None:
+    module._frozen = frozen  # type: ignore[assignment]  # pyright: ignore[reportPrivateUsage, reportArgumentType]
 
 
 def _chosen(network: nn.Module, spec: str) -> list[nn.Module]:
@@ -115,6 +121,9 @@ def _stages(network: nn.Module, count: int) -> list[nn.Module]:
     if container:
         stages = list(children[container].children())
         before = [children[n] for n in order[: order.index(container)]]
+        names = [n for n, _ in children[container].named_children()]
+        if "denseblock1" in names:  # DenseNet keeps the stem among its features; a transition belongs to its block
+            return before + stages[: _dense_stage(names, count)]
     else:
         names = [n for n in order if re.fullmatch(r"layer\d+", n)]
         if not names:
@@ -128,86 +137,17 @@ def _stages(network: nn.Module, count: int) -> list[nn.Module]:
     return before + stages[:count]
 
 
+def _dense_stage(names: list[str], count: int) -> int:
+    """How many of DenseNet's features come before its (count + 1)-th block."""
+    starts = [i for i, name in enumerate(names) if name.startswith("denseblock")]
+    if count > len(starts):
+        raise ConfigError(f"freeze 'stage:{count}': this network has {len(starts)} stages.")
+    return (*starts, len(names))[count]
+
+
 def set_train_mode(network: nn.Module) -> None:
     """Training mode, but frozen layers in eval, so that frozen batch norms keep their running statistics."""
     network.train()
     for module in network.modules():
-        if getattr(module, "_frozen", False):
+        if is_frozen(module):
             module.training = False
-
-
-def _steps(network: nn.Module) -> list[Callable[[torch.Tensor], torch.Tensor]] | None:
-    """The network as a sequence of functions, where its structure is known; None elsewhere."""
-    parts: list[Any] = []
-    if hasattr(network, "stem") and hasattr(network, "blocks") and hasattr(network, "global_pool"):
-        names = ["stem", "blocks", "global_pool", "head"]
-    elif all(hasattr(network, n) for n in ("conv_stem", "bn1", "blocks", "forward_head")) and not hasattr(
-        network, "conv1x1"
-    ):
-        names = ["conv_stem", "bn1", "blocks"]
-    else:
-        return None
-    for name in names:
-        module = getattr(network, name)
-        parts += _flatten(module)
-    if "conv_stem" in names:
-        if isinstance(getattr(network, "conv_head", None), nn.Module) and not hasattr(network, "norm_head"):
-            parts += [network.conv_head, network.bn2] if hasattr(network, "bn2") else []
-        parts.append(network.forward_head)
-    return parts
-
-
-def _flatten(module: nn.Module) -> list[nn.Module]:
-    """A sequence's members, and a depthwise-separable block without a shortcut as its four steps."""
-    if isinstance(module, nn.Sequential):
-        return [part for child in module for part in _flatten(child)]
-    if type(module).__name__ == "DepthwiseSeparableConv" and not getattr(module, "has_skip", True):
-        return [part for _, part in module.named_children()]
-    return [module]
-
-
-def frozen_prefix(network: nn.Module) -> FrozenPrefix | None:
-    """Cut the network behind its frozen layers, where they come first and the structure is a plain sequence.
-
-    The cut is verified on a random input: None where the two parts together do not give the network's own output.
-    """
-    steps = _steps(network)
-    if steps is None:
-        return None
-    count = 0
-    for step in steps:
-        own = list(step.modules()) if isinstance(step, nn.Module) else []
-        learns = not isinstance(step, nn.Module) or any(p.requires_grad for m in own for p in m.parameters(False))
-        random = any(isinstance(m, nn.Dropout) and not getattr(m, "_frozen", False) for m in own)
-        if learns or random or not all(getattr(m, "_frozen", False) or not list(m.parameters(False)) for m in own):
-            break
-        count += 1
-    if not any(True for s in steps[:count] if isinstance(s, nn.Module) for _ in s.parameters()):
-        return None
-    first, second = steps[:count], steps[count:]
-
-    def prefix(x: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            for step in first:
-                x = step(x)
-        return x
-
-    def rest(x: torch.Tensor) -> torch.Tensor:
-        for step in second:
-            x = step(x)
-        return x
-
-    return FrozenPrefix(prefix, rest, count) if _equal(network, prefix, rest) else None
-
-
-def _equal(network: nn.Module, prefix: Callable[..., torch.Tensor], rest: Callable[..., torch.Tensor]) -> bool:
-    channels = next(p.shape[1] for p in network.parameters() if p.ndim == 4)
-    modes = [(m, m.training) for m in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            x = torch.linspace(-1, 1, channels * 64 * 64).view(1, channels, 64, 64)
-            return bool(torch.equal(network(x), rest(prefix(x))))
-    finally:
-        for module, mode in modes:
-            module.training = mode

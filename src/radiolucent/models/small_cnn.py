@@ -72,6 +72,10 @@ class SmallCNN(nn.Module):
         """Logits (N, outputs) of inputs (N, channels, H, W)."""
         return self.head(self.global_pool(self.blocks(self.stem(x))))
 
+    def get_classifier(self) -> nn.Module:
+        """The dense layers, by timm's name for what "freeze all but the head" leaves free."""
+        return self.head
+
     def l2_penalty(self) -> torch.Tensor:
         """l2 · Σ ‖W‖² over the dense layers, as Keras' `kernel_regularizer=l2(...)`."""
         dense = [m.weight.square().sum() for m in self.head.modules() if isinstance(m, nn.Linear)]

@@ -1,19 +1,26 @@
 """Weights from the hub or from a file, with every tensor accounted for."""
 
 import contextlib
+import dataclasses
 import io
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 from torch import nn
 
 from radiolucent.errors import WeightsError
 
-__all__ = ["WeightsReport", "load_weights", "needs_hub"]
+__all__ = ["WeightsReport", "load_weights", "needs_hub", "settle_missing"]
+
+BatchNorm = nn.modules.batchnorm._BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class WeightsReport:
         missing: names the weights lack; initialised afresh.
         unexpected: names the network lacks; ignored.
         mismatched: names of another shape ("name (got …, expected …)"); initialised afresh.
+        reset: batch norms whose running statistics were reset, because the layer before them is one of those.
     """
 
     source: str
@@ -33,12 +41,14 @@ class WeightsReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"weights: {self.source}; {len(self.loaded)} tensors loaded"]
         for name, items in (
             ("missing, initialised afresh", self.missing),
             ("other shape, initialised afresh", self.mismatched),
+            ("running statistics reset", self.reset),
             ("unexpected, ignored", self.unexpected),
         ):
             if items:
@@ -101,12 +111,51 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
     )
 
 
+def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:
+    """Reset the batch norm behind a freshly initialised convolution: its statistics are another weight's.
+
+    A fresh convolution of variance-keeping scale gives values of about mean 0 and variance 1, which is what the reset
+    statistics say; scale and shift are kept, so that what follows sees the distribution it was trained on.
+    """
+    fresh = {n.rsplit(".", 1)[0] for n in (*report.missing, *(m.split(" ")[0] for m in report.mismatched))}
+    modules = list(network.named_modules())
+    reset: list[str] = []
+    for index, (name, module) in enumerate(modules):
+        if name in fresh and isinstance(module, nn.Conv2d):
+            after = next(((n, m) for n, m in modules[index + 1 :] if isinstance(m, BatchNorm)), None)
+            if after is not None and after[1].num_features == module.out_channels:
+                after[1].reset_running_stats()
+                reset.append(after[0])
+    return dataclasses.replace(report, reset=tuple(reset))
+
+
+def _reachable(seconds: float = 5.0) -> bool:
+    """Whether the hub answers at all; one question instead of the client's minute of retries."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=seconds):
+            return True
+    except urllib.error.HTTPError:  # an answer
+        return True
+    except (OSError, ValueError):
+        return False
+
+
 @contextlib.contextmanager
 def needs_hub(name: str) -> Generator[None]:
-    """Turn whatever a failed download raises into an error that says what to do, without minutes of retries."""
+    """Turn whatever a failed download raises into an error that says what to do, without minutes of retries.
+
+    Where the hub cannot be reached, weights that were downloaded before are still found.
+
+    Raises:
+        WeightsError: there are none, or they cannot be had.
+    """
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        raise WeightsError(f"there are no ImageNet weights of {name!r}; use --weights FILE or --no-pretrained.")
     quiet = logging.getLogger("huggingface_hub")
-    level = quiet.level
+    level, offline = quiet.level, constants.HF_HUB_OFFLINE
     quiet.setLevel(logging.CRITICAL)
+    constants.HF_HUB_OFFLINE = offline or not _reachable()
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             yield
@@ -117,3 +166,4 @@ def needs_hub(name: str) -> Generator[None]:
         ) from error
     finally:
         quiet.setLevel(level)
+        constants.HF_HUB_OFFLINE = offline

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.models import Classifier, FrozenPrefix, freeze, frozen_prefix, save, set_train_mode
+from radiolucent.models import Classifier, FrozenPrefix, freeze, frozen_prefix, save, set_train_mode, why_no_prefix
 from radiolucent.training.config import TrainConfig
 from radiolucent.training.ema import MovingAverage
 from radiolucent.training.logs import EpochResult
@@ -156,7 +156,7 @@ class Run:
     def _separable(self) -> bool:
         """Whether the frozen layers are a first part of the network."""
         if self.cut is None and self.frozen and self.config.cache_prefix == "auto":
-            self.note("frozen layers are computed every epoch: in this network they are no separable first part")
+            self.note(f"frozen layers are computed every epoch: {why_no_prefix(self.network)}")
         return self.cut is not None
 
     def _val_shares(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
