@@ -5,10 +5,12 @@ import struct
 import zlib
 from pathlib import Path
 
+import gdcm
 import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from radiolucent.errors import ImageError
@@ -163,6 +165,73 @@ def test_lossless_transfer_syntaxes_give_the_same_pixels(tmp_path: Path, syntax:
     made.save_as(path, enforce_file_format=True)
     assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == uid
     np.testing.assert_allclose(read(path).pixels, DEEP / 4095, atol=1e-6)
+
+
+def test_jpeg_baseline_dicom(tmp_path: Path) -> None:
+    """8-bit lossy, as most archives of old films hold."""
+    flat = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(flat).save(stream, "JPEG", quality=95)
+    path = tmp_path / "jpeg.dcm"
+    made = write_dicom(path, flat)
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7
+    made.PixelData = encapsulate([stream.getvalue()])
+    made["PixelData"].VR = "OB"
+    made.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.50")
+    made.save_as(path, enforce_file_format=True)
+    film = read(path)
+    np.testing.assert_allclose(film.pixels, flat / 255, atol=3 / 255)
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLosslessProcess14_1", "JPEGLosslessProcess14"])
+def test_jpeg_lossless_dicom(tmp_path: Path, syntax: str) -> None:
+    """What most radiography machines send; written here by another library."""
+    write_dicom(tmp_path / "plain.dcm", DEEP)
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(tmp_path / "plain.dcm"))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "coded.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    assert pydicom.dcmread(tmp_path / "coded.dcm").file_meta.TransferSyntaxUID.is_compressed
+    np.testing.assert_allclose(read(tmp_path / "coded.dcm").pixels, DEEP / 4095, atol=1e-6)
+
+
+def test_several_frames_are_not_guessed_at(tmp_path: Path) -> None:
+    path = tmp_path / "frames.dcm"
+    made = write_dicom(path, DEEP)
+    made.NumberOfFrames = 3
+    made.PixelData = np.stack([DEEP, DEEP // 2, DEEP // 3]).tobytes()
+    made.save_as(path, enforce_file_format=True)
+    with pytest.raises(ImageError, match=r"frames\.dcm: DICOM with 3 frames; export the one"):
+        read(path)
+
+
+def test_colour_dicom_is_made_grey(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    path = tmp_path / "rgb.dcm"
+    made = write_dicom(path, rgb[..., 0])
+    made.SamplesPerPixel, made.PlanarConfiguration, made.PhotometricInterpretation = 3, 0, "RGB"
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7
+    made.PixelData = rgb.tobytes()
+    made.save_as(path, enforce_file_format=True)
+    np.testing.assert_allclose(read(path).pixels, rgb @ [0.299, 0.587, 0.114] / 255, atol=1e-4)
+
+
+def test_float_tiff_is_scaled_and_says_so(tmp_path: Path) -> None:
+    dose = np.linspace(-3, 12, 40 * 50).reshape(40, 50).astype(np.float32)
+    film = read(save(tmp_path / "dose.tiff", Image.fromarray(dose)))
+    np.testing.assert_allclose(film.pixels, (dose + 3) / 15, atol=1e-6)
+    assert "float range [-3, 12] scaled to [0, 1]" in film.transforms
+    dose[3, 3] = np.nan
+    with pytest.raises(ImageError, match="not-a-number"):
+        read(save(tmp_path / "nan.tiff", Image.fromarray(dose)))
 
 
 def test_dicom_without_an_image_or_cut_short_is_named(tmp_path: Path) -> None:

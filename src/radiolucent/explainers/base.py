@@ -129,11 +129,25 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
 
 @overload
 def explain(
-    classifier: Classifier, images: Radiograph, method: Explainer | None = ..., **options: Any
+    classifier: Classifier,
+    images: Radiograph,
+    method: Explainer | None = ...,
+    *,
+    target: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
 ) -> Explanation: ...
 @overload
 def explain(
-    classifier: Classifier, images: Sequence[Radiograph], method: Explainer | None = ..., **options: Any
+    classifier: Classifier,
+    images: Sequence[Radiograph],
+    method: Explainer | None = ...,
+    *,
+    target: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
 ) -> list[Explanation]: ...
 def explain(
     classifier: Classifier,

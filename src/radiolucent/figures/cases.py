@@ -71,11 +71,17 @@ class Case:
 def sure(probability: float, name: str) -> str:
     """How sure the network is, in words; never "100 %".
 
+    Below one half the class was called because the threshold, chosen on validation, is not one half.
+
     >>> sure(0.9948, "NORMAL")
     '99.5 % sure: NORMAL'
     >>> sure(1.0, "PNEUMONIA")
     'over 99.9 % sure: PNEUMONIA'
+    >>> sure(0.306, "PNEUMONIA")
+    'called PNEUMONIA by threshold, at 30.6 %'
     """
+    if probability < 0.5:
+        return f"called {name} by threshold, at {probability * 100:.1f} %"
     return f"over 99.9 % sure: {name}" if probability > 0.9994 else f"{probability * 100:.1f} % sure: {name}"
 
 
@@ -310,7 +316,7 @@ def gallery(cases: Sequence[Case], title: str) -> Figure:
     for i, case in enumerate(cases):
         ax = place(made, MARGIN + i % columns * (side + GAP), 0.66 + i // columns * step, side, tall)
         draw_film(ax, case.film.pixels)
-        head = sure(case.probability, case.called).replace(" sure: ", " sure:\n")
+        head = sure(case.probability, case.called).replace(" sure: ", " sure:\n").replace(" by ", "\nby ")
         ax.set_title(plain(head), fontsize=8, fontweight="normal", pad=3)
         colour = RED if case.right is False else GREY
         ax.text(

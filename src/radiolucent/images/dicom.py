@@ -63,12 +63,13 @@ def read_dicom(content: bytes, file: Path) -> Radiograph:
 
 
 def _grey(dataset: Any, steps: list[str]) -> NDArray[np.float32]:
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+    from pydicom.uid import ImplicitVRLittleEndian
 
-    if "transfer_syntax" and not hasattr(dataset, "file_meta"):
+    if not hasattr(dataset, "file_meta"):
         raise ImageError("no file meta information")
     if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
         steps.append("transfer syntax missing, implicit little endian assumed")
     array = dataset.pixel_array
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
@@ -76,13 +77,11 @@ def _grey(dataset: Any, steps: list[str]) -> NDArray[np.float32]:
         if photometric.startswith("YBR") and dataset.file_meta.TransferSyntaxUID.is_compressed is False:
             array = convert_color_space(array, photometric, "RGB")
         steps.append(f"{photometric} to grey by luminance")
-        return np.clip(luminance(array.astype(np.float32) / (2 ** int(dataset.BitsStored) - 1)), 0, 1)
+        return np.clip(luminance(array.astype(np.float32) / np.float32(2 ** int(dataset.BitsStored) - 1)), 0, 1)
     if photometric == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
-
         rgb = apply_color_lut(array, dataset)
         steps.append("palette looked up, to grey by luminance")
-        return luminance(rgb.astype(np.float32) / np.iinfo(rgb.dtype).max)
+        return luminance(rgb.astype(np.float32) / np.float32(np.iinfo(rgb.dtype).max))
     values = np.asarray(apply_modality_lut(array, dataset), np.float64)
     if "ModalityLUTSequence" in dataset:
         steps.append("modality LUT applied")

@@ -93,7 +93,8 @@ class Preprocess:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Preprocess":
         """The inverse of `to_dict`."""
-        return Preprocess(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        known: dict[str, Any] = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}
+        return Preprocess(**known)
 
 
 def _resample(pixels: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
@@ -151,7 +152,7 @@ def coverage_to_model(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np
     """Fraction of each model pixel's area that a source mask (H, W) covers, float32 (h, w) in [0, 1]; exact."""
     rows = _overlap(geometry.model_shape[0], geometry.source_shape[0], geometry.scale[0], geometry.shift[0])
     columns = _overlap(geometry.model_shape[1], geometry.source_shape[1], geometry.scale[1], geometry.shift[1])
-    return np.clip(rows @ mask.astype(np.float32) @ columns.T, 0, 1)
+    return np.clip(rows @ mask.astype(np.float32) @ columns.T, 0, 1, dtype=np.float32)
 
 
 def _overlap(model: int, source: int, scale: float, shift: float) -> NDArray[np.float32]:

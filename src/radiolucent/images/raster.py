@@ -71,7 +71,7 @@ def _grey(image: Image.Image, steps: list[str]) -> NDArray[np.float32]:
         steps.append("first frame taken")
     if mode in ("I;16", "I;16B", "I;16L", "I"):
         steps.append("16 bit scaled by 65535")
-        return np.asarray(image, np.float32) / 65535
+        return np.asarray(image, np.float32) / np.float32(65535)
     if mode == "F":
         return _scale_float(np.asarray(image, np.float32), steps)
     if mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
@@ -83,7 +83,7 @@ def _grey(image: Image.Image, steps: list[str]) -> NDArray[np.float32]:
         steps.append("palette looked up")
     if image.mode not in ("1", "L"):
         steps.append(f"{mode} to grey by luminance")
-    return np.asarray(image.convert("L"), np.float32) / 255
+    return np.asarray(image.convert("L"), np.float32) / np.float32(255)
 
 
 def _scale_float(values: NDArray[np.float32], steps: list[str]) -> NDArray[np.float32]:
@@ -93,7 +93,7 @@ def _scale_float(values: NDArray[np.float32], steps: list[str]) -> NDArray[np.fl
     if 0 <= low and high <= 1:
         return values
     steps.append(f"float range [{low:g}, {high:g}] scaled to [0, 1]")
-    return (values - low) / max(high - low, 1e-12)
+    return (values - np.float32(low)) / np.float32(max(high - low, 1e-12))
 
 
 def from_array(
@@ -117,7 +117,7 @@ def from_array(
     scale = {"bool": 1, "uint8": 255, "uint16": 65535}.get(array.dtype.name)
     if scale is None and array.dtype.kind != "f":
         raise ImageError(f"array of type {array.dtype}; expected bool, uint8, uint16 or float in [0, 1].")
-    pixels = array.astype(np.float32) / (scale or 1)
+    pixels = array.astype(np.float32) / np.float32(scale or 1)
     steps = [f"{array.dtype} scaled by {scale}"] if scale and scale > 1 else []
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
         pixels = luminance(pixels)

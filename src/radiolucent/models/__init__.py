@@ -3,6 +3,7 @@
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import load, save
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.engine import Engine, EngineKind, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.predict import Case, predict
 from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
@@ -13,10 +14,13 @@ __all__ = [
     "PRESETS",
     "Case",
     "Classifier",
+    "Engine",
+    "EngineKind",
     "FrozenPrefix",
     "SmallCNN",
     "WeightsReport",
     "build",
+    "engine",
     "freeze",
     "frozen_prefix",
     "keras_layers",

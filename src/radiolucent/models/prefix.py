@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from radiolucent.models.freeze import is_frozen, set_train_mode
 
@@ -115,7 +116,7 @@ class _Trace(TorchFunctionMode):
         if func == _VERSION:  # our own question
             return func(*args)
         stack = tuple(call.module for call in self.inside)
-        for value in torch.utils._pytree.tree_leaves((args, kwargs)):  # pyright: ignore[reportPrivateUsage]
+        for value in tree_leaves((args, kwargs)):
             if (key := _key(value)) is not None:
                 self.users.setdefault(key, []).append(stack)
                 self.alive.append(value)

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -224,7 +225,7 @@ def _elsewhere(test: Evaluation) -> tuple[tuple[float, float, float], ...]:
     """(prevalence, PPV, NPV) with the test's sensitivity and specificity."""
     sens, spec = test.estimates["sensitivity"].value or 0.0, test.estimates["specificity"].value or 0.0
     rows = [(q, ppv_at_prevalence(sens, spec, q), npv_at_prevalence(sens, spec, q)) for q in PREVALENCES]
-    return tuple((q, ppv, npv) for q, ppv, npv in rows if ppv is not None and npv is not None)
+    return tuple((q, ppv, npv) for q, ppv, npv in rows if not math.isnan(ppv + npv))
 
 
 def _story(

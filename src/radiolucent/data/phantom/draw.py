@@ -125,8 +125,8 @@ def _mark(
     inset = rng.uniform(0.03, 0.08) * size
     left = inset if text == "R" else size - inset - 0.62 * height
     ink = stamp((size, size), text, left, rng.uniform(0.05, 0.24) * size, height)
-    bright = rng.uniform(0.85, 1.0)
-    return film * (1 - ink) + bright * ink, ink > 0.5
+    bright = np.float32(rng.uniform(0.85, 1.0))
+    return (film * (1 - ink) + bright * ink).astype(np.float32), ink > 0.5
 
 
 def _label_text(film: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -135,5 +135,5 @@ def _label_text(film: NDArray[np.float32], rng: np.random.Generator) -> tuple[ND
     text = ("AP" if rng.random() < 0.7 else "PA") + "".join(rng.choice(list("012347"), 3))
     height = 0.028 * size
     ink = stamp((size, size), text, rng.uniform(0.04, 0.70) * size, 0.955 * size, height, 0.2)
-    bright = rng.uniform(0.6, 0.9)
-    return film * (1 - ink) + bright * ink, ink > 0.5
+    bright = np.float32(rng.uniform(0.6, 0.9))
+    return (film * (1 - ink) + bright * ink).astype(np.float32), ink > 0.5

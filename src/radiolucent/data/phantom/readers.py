@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def readings(
 def _mark(mask: NDArray[np.bool_], reader: ReaderModel, rng: np.random.Generator) -> tuple[Region, ...]:
     """A region around each larger part of the opacity; small parts near each other are taken together."""
     grown = ndimage.binary_dilation(mask, iterations=max(2, mask.shape[0] // 40))
-    labels, count = ndimage.label(grown)
+    labels, count = cast(tuple[NDArray[np.int32], int], ndimage.label(grown))
     regions: list[Region] = []
     for part in range(1, count + 1):
         inside = (labels == part) & mask

@@ -13,7 +13,7 @@ from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.lime.design import Sampling, design
 from radiolucent.explainers.lime.fit import Surrogate, closeness, fit_ridge
 from radiolucent.explainers.lime.segment import fill_for, segment
-from radiolucent.models import Classifier
+from radiolucent.models import Classifier, EngineKind, engine
 
 __all__ = ["LIME"]
 
@@ -37,6 +37,7 @@ class LIME(Explainer):
         tolerance: stop early when the median standard error falls below this share of the largest |coefficient|;
             None: use all samples.
         batch_size: perturbed images a forward pass.
+        engine: what computes them: "torch", "openvino", or "auto" (see `radiolucent.models.engine`).
     """
 
     num_samples: int = 1000
@@ -51,6 +52,7 @@ class LIME(Explainer):
     sampling: Sampling = "paired"
     tolerance: float | None = None
     batch_size: int = 32
+    engine: EngineKind = "auto"
 
     def __post_init__(self) -> None:
         if self.num_samples < 10 or self.kernel_width <= 0 or self.batch_size < 1 or self.alpha < 0:
@@ -81,7 +83,8 @@ class LIME(Explainer):
         segments = segment(grey, self.segmentation, seed, self.segmentation_options)
         fill = classifier.preprocess.normalise(torch.from_numpy(fill_for(grey, segments, self.hide_color))[None])
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
-        masks, logits = self._respond(classifier, image, fill, segments, masks, goal)
+        run = engine(classifier, image, len(masks), self.engine)
+        masks, logits = self._respond(run.logits, image, fill, segments, masks, goal)
         weights = closeness(masks, self.distance_metric, self.kernel_width)
         surrogates = self._surrogates(masks, logits, weights, goal)
         target = int(goal.targets[0])
@@ -94,6 +97,7 @@ class LIME(Explainer):
             "r2": own.r2,
             "local_prediction": own.prediction,
             "samples": len(masks),
+            "engine": run.name,
             "labels": list(surrogates),
             "coefficients_by_label": np.stack([s.coefficients for s in surrogates.values()]),
             "r2_by_label": [s.r2 for s in surrogates.values()],
@@ -102,7 +106,7 @@ class LIME(Explainer):
 
     def _respond(
         self,
-        classifier: Classifier,
+        forward: Callable[[torch.Tensor], torch.Tensor],
         image: torch.Tensor,
         fill: torch.Tensor,
         segments: NDArray[np.int32],
@@ -112,13 +116,13 @@ class LIME(Explainer):
         """Logits of every perturbed image, stopping where the coefficients are known well enough."""
         shown = torch.from_numpy(masks.astype(np.float32))
         place = torch.from_numpy(segments.ravel().astype(np.int64))
-        difference = image - fill
+        difference = (image - fill).contiguous()
         found: list[torch.Tensor] = []
         check_at = 8 * self.batch_size
         for start in range(0, len(masks), self.batch_size):
             pixels = shown[start : start + self.batch_size].index_select(1, place)
             batch = torch.addcmul(fill, difference, pixels.view(-1, 1, *segments.shape))
-            found.append(classifier.logits(batch.contiguous(memory_format=torch.channels_last)))
+            found.append(forward(batch))
             done = min(start + self.batch_size, len(masks))
             if self.tolerance is not None and done >= check_at and done < len(masks):
                 check_at = done * 2

@@ -32,7 +32,8 @@ def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | 
         labels = np.asarray(how(grey))
     elif how == "quickshift":
         colour = np.repeat(grey[..., None], 3, axis=2).astype(np.float64)
-        labels = ski.quickshift(colour, **({"kernel_size": 4, "max_dist": 200, "ratio": 0.2, "rng": seed} | extra))
+        chosen: dict[str, Any] = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2, "rng": seed}
+        labels = ski.quickshift(colour, **(chosen | extra))
     elif how == "slic":
         labels = ski.slic(
             grey, **({"n_segments": 60, "compactness": 0.1, "channel_axis": None, "start_label": 0} | extra)

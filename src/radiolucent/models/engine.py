@@ -1,0 +1,120 @@
+"""Fast forward passes for methods that ask a network hundreds of times: torch, or OpenVINO on a CPU."""
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from radiolucent.errors import ConfigError, ModelError
+from radiolucent.extras import require
+from radiolucent.models.classifier import Classifier
+
+__all__ = ["TOLERANCE", "Engine", "EngineKind", "engine"]
+
+EngineKind = Literal["auto", "torch", "openvino"]
+
+TOLERANCE = 1e-3
+"""Largest |difference| of a logit from torch's, as a share of the logits' largest magnitude (at least 1)."""
+
+WORTH_CONVERTING = 300
+"""Images to come below which making an OpenVINO network takes longer than it saves."""
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A network's forward pass.
+
+    Attributes:
+        name: "torch" or "openvino". logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
+        why: why it was chosen.
+    """
+
+    name: str
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    why: str = ""
+
+
+def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: EngineKind = "auto") -> Engine:
+    """The forward pass to use for many images.
+
+    OpenVINO computes in float32 here as well, with batch norms folded and layers fused. It is made once for a network
+    and its weights, and held against torch on `example`; where its logits differ by more than `TOLERANCE`, "auto"
+    takes torch and "openvino" raises.
+
+    Args:
+        example: inputs (N, C, S, S), as will come. images: how many will come.
+        kind: "auto": OpenVINO where it is installed, the network is on the CPU, and `images` make up for converting it.
+
+    Raises:
+        ConfigError: no such kind. MissingExtraError: OpenVINO is asked for and not installed. ModelError: it is asked
+            for and cannot run this network as torch does.
+    """
+    if kind not in ("auto", "torch", "openvino"):
+        raise ConfigError(f"engine {kind!r}; expected auto, torch or openvino.")
+    plain = Engine("torch", classifier.logits)
+    if kind == "torch":
+        return plain
+    if kind == "auto":
+        if classifier.device.type != "cpu" or importlib.util.find_spec("openvino") is None:
+            return plain
+        if _kept(classifier, example) is None and images < WORTH_CONVERTING:
+            return plain
+    try:
+        return _kept(classifier, example) or _keep(classifier, example, _convert(classifier, example))
+    except ModelError as error:
+        if kind == "openvino":
+            raise
+        return Engine("torch", classifier.logits, str(error))
+
+
+def _key(classifier: Classifier, example: torch.Tensor) -> tuple[Any, ...]:
+    """Changes with any weight: training on makes a converted network another's."""
+    state = classifier.network.state_dict(keep_vars=True).values()
+    return (tuple(example.shape[1:]), *((t.data_ptr(), t._version) for t in state))
+
+
+def _kept(classifier: Classifier, example: torch.Tensor) -> Engine | None:
+    key, found = classifier.network.__dict__.get("_radiolucent_engine", (None, None))
+    return cast(Engine, found) if key == _key(classifier, example) else None
+
+
+def _keep(classifier: Classifier, example: torch.Tensor, found: Engine) -> Engine:
+    classifier.network.__dict__["_radiolucent_engine"] = (_key(classifier, example), found)
+    return found
+
+
+def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
+    # The front end directly, not openvino.convert_model: that one sends usage statistics over the network.
+    ov: Any = require("openvino", extra="openvino")
+    front: Any = require("openvino.frontend", extra="openvino")
+    traced: Any = require("openvino.frontend.pytorch.ts_decoder", extra="openvino")
+    network = classifier.network
+    modes = [(m, m.training) for m in network.modules()]
+    network.eval()
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            decoder = traced.TorchScriptPythonDecoder(network, example_input=example.contiguous())
+        pytorch = front.FrontEndManager().load_by_framework("pytorch")
+        model = pytorch.convert(pytorch.load(decoder))
+        model.reshape([-1, *example.shape[1:]])
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        compiled = ov.Core().compile_model(model, "CPU", settings)
+    except Exception as error:  # conversion fails in many ways
+        raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+    def logits(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.array(compiled(inputs.contiguous().numpy())[0]))
+
+    expected, found = classifier.logits(example), logits(example)
+    apart = float((expected - found).abs().max() / max(1.0, float(expected.abs().max())))
+    if not apart <= TOLERANCE:
+        raise ModelError(f"OpenVINO's logits differ from torch's by {apart:.1e} of their size; expected ≤ {TOLERANCE}.")
+    return Engine("openvino", logits, f"logits within {apart:.0e} of torch's")
