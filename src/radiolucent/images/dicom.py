@@ -46,8 +46,6 @@ def read_dicom(content: bytes, file: Path) -> Radiograph:
         steps: list[str] = []
         try:
             pixels = _grey(dataset, steps)
-        except ImageError:
-            raise
         except Exception as error:  # each decoder raises its own kinds
             raise ImageError(
                 f"{file}: pixel data cannot be decoded ({error}); it may be truncated, or install the decoders with "
@@ -66,8 +64,6 @@ def _grey(dataset: Any, steps: list[str]) -> NDArray[np.float32]:
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
     from pydicom.uid import ImplicitVRLittleEndian
 
-    if not hasattr(dataset, "file_meta"):
-        raise ImageError("no file meta information")
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
         steps.append("transfer syntax missing, implicit little endian assumed")
