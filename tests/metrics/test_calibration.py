@@ -10,7 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics import bootstrap_weights, brier, calibration_line, ece, fit_temperature
+from radiolucent.metrics import (
+    bootstrap_weights,
+    brier,
+    calibration_line,
+    ece,
+    fit_temperature,
+    fit_temperature_and_bias,
+)
 from radiolucent.metrics.calibration import bins_of, ece_if_calibrated
 from radiolucent.metrics.recalibration import Recalibration, logit
 
@@ -73,6 +80,46 @@ def test_separated_validation_leaves_the_logits_alone() -> None:
     assert fit_temperature(np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([1, 0])) == 1.0
     assert fit_temperature(np.array([[1.0], [-2.0]]), np.array([1, 0]), "sigmoid") == 1.0
     assert fit_temperature(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 0])) == pytest.approx(20, rel=1e-3)
+
+
+def test_temperature_and_bias_are_platts_line() -> None:
+    """Between two classes: the inverse slope and the offset of logistic regression with an intercept."""
+    logits, labels = softmax_case(800, 2, 2.0)
+    margin = logits[:, 1] - logits[:, 0] + 1.5
+    line = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(margin[:, None], labels)
+    slope, intercept = line.coef_[0, 0], line.intercept_[0]
+    t, b = fit_temperature_and_bias(np.stack([0 * margin, margin], axis=1), labels)
+    assert t == pytest.approx(1 / slope, rel=1e-4) and b.sum() == pytest.approx(0, abs=1e-12)
+    assert (b[1] - b[0]) / t == pytest.approx(intercept, rel=1e-3)
+    for sign, positive in ((1, 1), (-1, 0)):
+        one, offset = fit_temperature_and_bias(sign * margin[:, None], labels, "sigmoid", positive=positive)
+        assert one == pytest.approx(1 / slope, rel=1e-4)
+        assert sign * offset[0] / one == pytest.approx(intercept, rel=1e-3)
+
+
+def test_temperature_and_bias_minimise_the_loss_over_three_classes() -> None:
+    logits, labels = softmax_case(2000, 3, 0.5)
+    logits += np.array([1.0, 0.0, -2.0])
+    t, b = fit_temperature_and_bias(logits, labels)
+
+    def loss(t: float, b: np.ndarray) -> float:
+        scaled = torch.tensor((logits + b) / t)
+        return float(torch.nn.functional.cross_entropy(scaled, torch.tensor(labels)))
+
+    best = loss(t, b)
+    assert best < loss(fit_temperature(logits, labels), np.zeros(3)) - 0.01
+    for change in np.eye(3) * 0.02:
+        assert best < min(loss(t, b + change), loss(t, b - change), loss(t * 1.02, b), loss(t / 1.02, b))
+
+
+def test_no_bias_where_none_is_best() -> None:
+    told_apart = np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 4.0]]), np.array([0, 0, 1, 1])
+    t, b = fit_temperature_and_bias(*told_apart)
+    assert not b.any() and t == fit_temperature(*told_apart)
+    one_class = np.array([[0.0, 1.0], [0.0, -2.0]]), np.array([1, 1])
+    assert not fit_temperature_and_bias(*one_class)[1].any()
+    many = np.array([[3.0, 1.0], [0.0, -2.0]]), np.array([[1, 0], [0, 1]])
+    assert not fit_temperature_and_bias(*many, "multilabel")[1].any()
 
 
 @pytest.mark.parametrize(

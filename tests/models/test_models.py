@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,18 @@ from torch import nn
 
 from radiolucent.data import Record
 from radiolucent.errors import CheckpointError, ConfigError, ImageError, ModelError, WeightsError
-from radiolucent.models import build, freeze, frozen_prefix, keras_layers, load, predict, save, set_train_mode
+from radiolucent.models import (
+    Classifier,
+    build,
+    freeze,
+    frozen_prefix,
+    keras_layers,
+    load,
+    predict,
+    save,
+    set_train_mode,
+    shift_logits,
+)
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +202,44 @@ def test_the_small_cnn_has_what_it_promises() -> None:
     dense = [m for m in network.modules() if isinstance(m, nn.Linear)]
     expected = 1e-3 * sum((m.weight**2).sum().item() for m in dense)
     assert network.l2_penalty().item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_memory_is_kept_only_where_nobody_else_tunes_malloc(monkeypatch: pytest.MonkeyPatch) -> None:
+    from radiolucent.models.memory import keep_freed_memory
+
+    plain = keep_freed_memory.__wrapped__
+    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("asked the C library"))
+    for name, value in (("MALLOC_ARENA_MAX", "1"), ("RADIOLUCENT_MALLOC", "0")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert plain() is False
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("small_cnn", {"size": 64}), ("mobilenetv1", {"size": 64}), ("densenet121", {"size": 64})]
+)
+def test_logits_are_shifted_exactly(name: str, options: dict[str, Any]) -> None:
+    clf, _ = build(name, pretrained=False, seed=1, **options)
+    images = torch.randn(3, clf.preprocess.channels, 64, 64)
+    before, by = clf.logits(images), torch.tensor([0.7, -1.3])
+    assert shift_logits(clf, by)
+    torch.testing.assert_close(clf.logits(images), before + by, atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_without_a_last_bias_is_left_alone() -> None:
+    class Hidden(torch.nn.Module):
+        """Its dense layer does not give the logits."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = torch.nn.Linear(16 * 16, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dense(x.flatten(1)).relu()
+
+    pre = build("small_cnn", size=16)[0].preprocess
+    clf = Classifier(Hidden(), ("A", "B"), pre)
+    state = {k: v.clone() for k, v in clf.network.state_dict().items()}
+    assert not shift_logits(clf, torch.tensor([5.0, -5.0]))
+    assert all(torch.equal(v, state[k]) for k, v in clf.network.state_dict().items())
+    assert not shift_logits(Classifier(torch.nn.Flatten(), ("A", "B"), pre), torch.zeros(2))

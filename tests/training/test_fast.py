@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from radiolucent.models import freeze, set_train_mode
-from radiolucent.training.fast import kept_memory, quickened
+from radiolucent.training.fast import quickened
 
 
 def network(name: str = "mobilenetv1_100", **arguments: object) -> nn.Module:
@@ -66,13 +66,6 @@ def test_evaluation_is_untouched_bit_for_bit() -> None:
 
 def test_put_back_after_an_error() -> None:
     model = network()
-    with pytest.raises(ValueError, match="stop"), kept_memory(), quickened(model):
+    with pytest.raises(ValueError, match="stop"), quickened(model):
         raise ValueError("stop")
     assert not any("forward" in vars(module) for module in model.modules())
-
-
-def test_memory_is_kept_only_where_nobody_else_tunes_malloc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
-    with kept_memory():
-        assert torch.zeros(1000, 1000).sum() == 0

@@ -5,6 +5,7 @@ Every figure carries its interval and its caveat. Where patients have several im
 number) is an `Estimate` whose value is None and whose note says why; arrays that do not fit each other raise.
 """
 
+from radiolucent.metrics.bias import fit_temperature_and_bias
 from radiolucent.metrics.calibration import brier, ece, fit_temperature
 from radiolucent.metrics.curves import (
     DecisionCurve,
@@ -72,6 +73,7 @@ __all__ = [
     "evaluate",
     "f1",
     "fit_temperature",
+    "fit_temperature_and_bias",
     "iou",
     "iou_at_area",
     "map_auprc",

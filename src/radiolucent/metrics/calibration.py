@@ -12,9 +12,19 @@ from radiolucent.metrics.intervals import normal_interval, undefined
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of, over_folds
 from radiolucent.types import Estimate, Head
 
-__all__ = ["bins_of", "brier", "ece", "ece_if_calibrated", "ece_interval", "ece_member", "fit_temperature"]
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "bins_of",
+    "brier",
+    "ece",
+    "ece_if_calibrated",
+    "ece_interval",
+    "ece_member",
+    "fit_temperature",
+]
 
-_LOW, _HIGH = 0.05, 20.0
+LOWEST, HIGHEST = 0.05, 20.0
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], head: Head = "softmax", *, positive: int = 1) -> float:
@@ -56,7 +66,7 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], head: Head = "so
 
     if margins.max(axis=1).max() <= 0 and (margins == 0).sum(axis=1).max() == 1:
         return 1.0
-    ends = (float(np.log(_LOW)), float(np.log(_HIGH)))
+    ends = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
     found: Any = optimize.minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-8})
     return float(np.exp(found.x))
 

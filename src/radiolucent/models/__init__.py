@@ -5,8 +5,10 @@ from radiolucent.models.checkpoint import load, save
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.engine import Engine, EngineKind, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
+from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.predict import Case, predict
 from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
+from radiolucent.models.shift import shift_logits
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.weights import WeightsReport
 
@@ -23,10 +25,12 @@ __all__ = [
     "engine",
     "freeze",
     "frozen_prefix",
+    "keep_freed_memory",
     "keras_layers",
     "load",
     "predict",
     "save",
     "set_train_mode",
+    "shift_logits",
     "why_no_prefix",
 ]

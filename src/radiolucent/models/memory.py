@@ -16,9 +16,11 @@ def keep_freed_memory() -> bool:
 
     Feature maps of a batch are tens of megabytes. By default each is mapped and unmapped anew, and the kernel clears
     every page again: about a third of a training step. Done once, when the first network is built or loaded; off with
-    the environment variable RADIOLUCENT_MALLOC=0. Returns whether it was done.
+    the environment variable RADIOLUCENT_MALLOC=0, and where the environment tunes malloc itself (MALLOC_…). Returns
+    whether it was done.
     """
-    if not sys.platform.startswith("linux") or os.environ.get("RADIOLUCENT_MALLOC") == "0":
+    unwanted = os.environ.get("RADIOLUCENT_MALLOC") == "0" or any(n.startswith("MALLOC_") for n in os.environ)
+    if unwanted or not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

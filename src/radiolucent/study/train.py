@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 from radiolucent.data import Loader
 from radiolucent.errors import DataError
 from radiolucent.files import write_json
-from radiolucent.metrics import Threshold, choose_threshold, fit_temperature
-from radiolucent.models import Classifier, WeightsReport, predict, save
+from radiolucent.metrics import Threshold, choose_threshold, fit_temperature, fit_temperature_and_bias
+from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.prepare import Prepared
 from radiolucent.training import EpochResult, Fitted, fit, tensorboard, world
@@ -105,8 +107,7 @@ def train(
         progress=lambda d, t: say("training", d, t),
     )
     raw = predict_split(fitted.classifier, prepared, "val", say)
-    temperature = fit_temperature(raw.logits, raw.labels, raw.head, positive=raw.positive)
-    warm = dataclasses.replace(raw, temperature=temperature)
+    warm, bias = _calibrated(fitted.classifier, raw)
     threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule)
     provenance = {
         "data": data_hash(prepared),
@@ -114,12 +115,26 @@ def train(
         "weights": weights.source,
         "best_epoch": fitted.best_epoch,
         "threshold_rule": config.threshold_rule,
+        "calibration_bias": bias,
         "versions": versions(),
         "use": "research only, not for diagnosis",
     }
-    classifier = fitted.classifier.with_(temperature=temperature, threshold=threshold.value, provenance=provenance)
+    classifier = fitted.classifier.with_(temperature=warm.temperature, threshold=threshold.value, provenance=provenance)
     if rank == 0:
         save(classifier, config.out / "model.safetensors")
         write_json(config.out / "threshold.json", threshold.as_dict())
     validation = dataclasses.replace(warm, threshold=threshold.value)
     return Trained(classifier, fitted, threshold, validation, weights)
+
+
+def _calibrated(classifier: Classifier, raw: Predictions) -> tuple[Predictions, list[float]]:
+    """Validation predictions with a temperature and a bias fitted on them; the bias goes into the network.
+
+    Where the network has no place for a bias, a temperature alone.
+    """
+    temperature, bias = fit_temperature_and_bias(raw.logits, raw.labels, raw.head, positive=raw.positive)
+    if bias.any() and shift_logits(classifier, torch.from_numpy(bias).float()):
+        logits = raw.logits + bias.astype(raw.logits.dtype)
+        return dataclasses.replace(raw, logits=logits, temperature=temperature), bias.tolist()
+    temperature = fit_temperature(raw.logits, raw.labels, raw.head, positive=raw.positive)
+    return dataclasses.replace(raw, temperature=temperature), [0.0] * len(bias)

@@ -1,13 +1,10 @@
 """The same training arithmetic with less waiting for memory, on CPUs.
 
 Of a plain training step of MobileNet v1 (224 px, batch 32, 2 cores) about a third goes into batch norms and
-activations, which only move memory, and a quarter into the operating system, which hands out fresh pages for every
-activation.
+activations, which only move memory. (What the operating system takes for fresh pages is saved by
+`radiolucent.models.keep_freed_memory`.)
 """
 
-import ctypes
-import os
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import MethodType
@@ -19,31 +16,9 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["kept_memory", "quickened"]
+__all__ = ["quickened"]
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # as in malloc.h
-_TRIM_DEFAULT, _MMAP_DEFAULT, _NEVER = 128 * 1024, 65536, 2**31 - 1
 _aten: Any = torch.ops.aten
-
-
-@contextmanager
-def kept_memory() -> Generator[None]:
-    """Inside the block freed memory stays with the process, so that the next step need not ask for it page by page.
-
-    glibc only, and not where the environment tunes malloc itself; elsewhere nothing happens. It is given back after.
-    """
-    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "gnu_get_libc_version") or any(n.startswith("MALLOC_") for n in os.environ):
-        yield
-        return
-    libc.mallopt(_M_MMAP_MAX, 0)
-    libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
-    try:
-        yield
-    finally:
-        libc.mallopt(_M_MMAP_MAX, _MMAP_DEFAULT)
-        libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_DEFAULT)
-        libc.malloc_trim(0)
 
 
 class _NormClamp(torch.autograd.Function):

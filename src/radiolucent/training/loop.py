@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from radiolucent.models import Classifier
+from radiolucent.models import Classifier, keep_freed_memory
 from radiolucent.training.begin import prepare
 from radiolucent.training.config import TrainConfig
-from radiolucent.training.fast import kept_memory, quickened
+from radiolucent.training.fast import quickened
 from radiolucent.training.logs import EpochResult, write_history
 from radiolucent.training.run import Run, reproducible
 from radiolucent.training.signals import Interruption
@@ -73,7 +73,8 @@ def fit(
         DataError: empty loaders, images that are not finite.
     """
     folder = Path(out) if out is not None else None
-    with reproducible(), kept_memory(), Interruption(active=folder is not None) as interruption:
+    keep_freed_memory()
+    with reproducible(), Interruption(active=folder is not None) as interruption:
         run = prepare(classifier, train, val, config, folder, resume)
         with quickened(run.network, active=run.on_plain_cpu):
             while run.epoch < config.epochs and not run.stopped_early:
