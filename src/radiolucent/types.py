@@ -260,7 +260,8 @@ class Explanation:
         image_id: the image explained.
         target: class index explained; `target_name` its name.
         score: value of the quantity explained, for the unperturbed image.
-        score_kind: "logit", "probability" or "margin" (target minus the strongest other logit).
+        score_kind: "logit", "probability", "margin" (target minus the strongest other logit) or "contrast" (target
+            minus one other class's logit).
         method: the method's name, e.g. "gradcam".
         parameters: the method's parameters.
         seed: seed of its random generator.
@@ -268,6 +269,7 @@ class Explanation:
         geometry: back to source pixels.
         details: further results of the method (LIME: segments, coefficients, standard errors, R², ...).
         trust: the trust stamp, by name of the test; empty where none was made.
+        contrast: name of the class the target is held against, for the score kind "contrast"; else None.
     """
 
     map: NDArray[np.float32]
@@ -275,7 +277,7 @@ class Explanation:
     target: int
     target_name: str
     score: float
-    score_kind: Literal["logit", "probability", "margin"]
+    score_kind: Literal["logit", "probability", "margin", "contrast"]
     method: str
     parameters: Mapping[str, Any]
     seed: int
@@ -283,6 +285,7 @@ class Explanation:
     geometry: Geometry
     details: Mapping[str, Any] = field(default_factory=_empty)
     trust: Mapping[str, Any] = field(default_factory=_empty)
+    contrast: str | None = None
 
 
 @dataclass(frozen=True)

@@ -224,13 +224,12 @@ def test_head_only_and_closed_form_agree_for_every_score() -> None:
     clf, _ = build("small_cnn", size=64, hidden=0, seed=3)
     film = rl.from_array(np.random.default_rng(1).random((64, 64)).astype(np.float32))
     x = clf.preprocess(film)[None]
-    from radiolucent.explainers.hooks import cut_at
+    from radiolucent.explainers.forward import Pass
 
     for kind in ("logit", "probability", "margin"):
         goal = Goal(torch.tensor([1]), kind, clf)
-        cut = cut_at(clf.network, clf.network.blocks, x)
-        with torch.enable_grad():
-            alpha = torch.autograd.grad(goal.of(cut.logits).sum(), cut.features)[0].mean((2, 3))
+        cut = Pass(clf, x).cut("blocks")
+        alpha = cut.gradient(goal.of(cut.logits)).mean((2, 3))
         slow = torch.einsum("nk,nkhw->nhw", alpha, cut.features.detach())[0].numpy()
         fast = explain(clf, film, GradCAM(), target=1, score=kind).details["feature_map"]
         np.testing.assert_allclose(fast, slow, rtol=1e-4, atol=1e-9)

@@ -2,65 +2,23 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, overload
+from typing import Any, cast, overload
 
 import torch
 
 from radiolucent.errors import ConfigError, ExplainError
+from radiolucent.explainers.forward import Pass
+from radiolucent.explainers.goal import Goal, ScoreKind, checked_kind
+from radiolucent.explainers.guard import untouched
 from radiolucent.models import Classifier
 from radiolucent.types import Explanation, Radiograph
 
-__all__ = ["Attribution", "Explainer", "Goal", "explain", "untouched"]
+__all__ = ["Attribution", "Explainer", "Goal", "ScoreKind", "explain", "untouched"]
 
-ScoreKind = Literal["logit", "probability", "margin"]
-
-
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """The number explained for each image: a class's logit, its probability, or its margin over the best other class.
-
-    Attributes:
-        targets: int64 (N,) class indices.
-        kind: "logit", "probability" (calibrated) or "margin".
-        classifier: for head and temperature.
-    """
-
-    targets: torch.Tensor
-    kind: ScoreKind
-    classifier: Classifier
-
-    def of(self, logits: torch.Tensor) -> torch.Tensor:
-        """Scores (N,) of logits (N, K); differentiable.
-
-        A single logit z speaks for the positive class: the other class's logit is −z, and a margin is ±z as well.
-        """
-        rows = torch.arange(len(logits))
-        clf = self.classifier
-        if clf.head == "sigmoid":
-            sign = torch.where(self.targets == clf.positive, 1.0, -1.0).to(logits)
-            signed = sign * logits[:, 0]
-            return (signed / clf.temperature).sigmoid() if self.kind == "probability" else signed
-        chosen = logits[rows, self.targets]
-        if self.kind == "logit":
-            return chosen
-        if self.kind == "probability":
-            scaled = logits / clf.temperature
-            return (scaled.softmax(1) if clf.head == "softmax" else scaled.sigmoid())[rows, self.targets]
-        others = logits.scatter(1, self.targets[:, None], float("-inf"))
-        return chosen - others.amax(1)
-
-    def gradient(self, logits: torch.Tensor) -> torch.Tensor:
-        """∂score/∂logits (N, K)."""
-        with torch.enable_grad():
-            leaf = logits.detach().clone().requires_grad_()
-            return torch.autograd.grad(self.of(leaf).sum(), leaf)[0]
-
-    def rows(self, index: slice) -> "Goal":
-        """The goal of some of the images."""
-        return dataclasses.replace(self, targets=self.targets[index])
+Target = str | int | None
+Targets = list[str] | list[int] | tuple[str | int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +45,10 @@ class Explainer(ABC):
         """Raw signed maps (N, H, W) of inputs (N, C, H, W), positive where the image speaks for the goal.
 
         Args:
-            goal: what is explained; `goal.of(logits)` is the score.
-            generator: the only source of randomness; seeded anew for every image batch of one.
+            goal: what is explained; `goal.of(logits)` is the score, `goal.over(classifier, inputs)` the forward pass
+                that all methods share.
+            generator: the only source of randomness; seeded anew for every method and batch. What is drawn must not
+                depend on the number of images.
         """
 
     @property
@@ -101,30 +61,10 @@ class Explainer(ABC):
         """Whether images are handed over singly (methods that perturb one image many times)."""
         return False
 
-
-@contextmanager
-def untouched(network: torch.nn.Module) -> Generator[None]:
-    """Eval mode inside; afterwards mode, gradients, requires_grad, hooks and global random state as before."""
-    modules = list(network.modules())
-    modes = [m.training for m in modules]
-    hook_names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    hooks = [{name: dict(getattr(m, name)) for name in hook_names} for m in modules]
-    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
-    state = torch.random.get_rng_state()
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode, before in zip(modules, modes, hooks, strict=True):
-            module.training = mode
-            for name, kept in before.items():
-                now = getattr(module, name)
-                for key in [k for k in now if k not in kept]:
-                    del now[key]
-        for parameter, requires, grad in parameters:
-            parameter.requires_grad_(requires)
-            parameter.grad = grad
-        torch.random.set_rng_state(state)
+    @property
+    def cuts(self) -> tuple[str | None, ...]:
+        """The layers `attribute` will ask the shared pass for (see `Pass.wanted`): then logits cost no pass more."""
+        return ()
 
 
 @overload
@@ -133,7 +73,8 @@ def explain(
     images: Radiograph,
     method: Explainer | None = ...,
     *,
-    target: str | int | None = ...,
+    target: Target = ...,
+    contrast: str | int | None = ...,
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
@@ -144,96 +85,213 @@ def explain(
     images: Sequence[Radiograph],
     method: Explainer | None = ...,
     *,
-    target: str | int | None = ...,
+    target: Target = ...,
+    contrast: str | int | None = ...,
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
 ) -> list[Explanation]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Radiograph,
+    method: Sequence[Explainer],
+    *,
+    target: Target | Targets = ...,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Radiograph,
+    method: Explainer | None = ...,
+    *,
+    target: Targets,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Sequence[Radiograph],
+    method: Sequence[Explainer],
+    *,
+    target: Target | Targets = ...,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[list[Explanation]]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Sequence[Radiograph],
+    method: Explainer | None = ...,
+    *,
+    target: Targets,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[list[Explanation]]: ...
 def explain(
     classifier: Classifier,
     images: Radiograph | Sequence[Radiograph],
-    method: Explainer | None = None,
+    method: Explainer | Sequence[Explainer] | None = None,
     *,
-    target: str | int | None = None,
+    target: Target | Targets = None,
+    contrast: str | int | None = None,
     score: ScoreKind = "logit",
     seed: int = 0,
     batch_size: int = 16,
-) -> Explanation | list[Explanation]:
-    """Explain a classifier's decision on one film, or on each of several.
+) -> Explanation | list[Explanation] | list[list[Explanation]]:
+    """Explain a classifier's decision on one film, or on each of several, by one method or several.
 
     The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
-    does not depend on what else is in the batch.
+    does not depend on what else is in the batch. Methods and targets share one forward pass a batch.
 
     Args:
-        method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own. Grad-CAM unless given.
-        target: class name or index; None explains the class each film is given.
+        method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own; or several. Grad-CAM unless
+            given.
+        target: class name or index; None explains the class each film is given; a list gives one explanation a class.
+        contrast: explain why `target` rather than this class: the difference of their logits.
         score: explain the "logit" (default), the "probability" or the "margin". The probability of a saturated
             classifier hardly moves, and its explanation says little.
         seed: of the method's randomness; the same seed gives the same map.
         batch_size: films a batch.
 
-    Returns one `Explanation`, or a list in the order of `images`. Maps are in the model's frame;
+    Returns one `Explanation` for one film, or a list in the order of `images`. With several methods or targets each
+    film has a list: the first method's targets, then the second's. Maps are in the model's frame;
     `radiolucent.images.map_to_source` brings them to source pixels.
 
     Raises:
         ConfigError: an unknown target or score. ExplainError: the method does not apply, or gave something unusable.
     """
     films = [images] if isinstance(images, Radiograph) else list(images)
-    chosen = method if method is not None else _default()
-    if score not in ("logit", "probability", "margin"):
-        raise ConfigError(f"score {score!r}; expected logit, probability or margin.")
-    step = 1 if chosen.one_by_one else batch_size
-    found: list[Explanation] = []
+    single = (method is None or isinstance(method, Explainer)) and not isinstance(target, list | tuple)
+    methods = _methods(method)
+    asked = _Asked(
+        [classifier.index_of(t) for t in target]
+        if isinstance(target, list | tuple)
+        else [None if target is None else classifier.index_of(target)],
+        checked_kind(score, contrast),
+        None if contrast is None else classifier.index_of(contrast),
+        seed,
+    )
+    asked.check(classifier)
+    step = 1 if all(m.one_by_one for m in methods) else batch_size
+    found: list[list[Explanation]] = []
     with untouched(classifier.network):
         for start in range(0, len(films), step):
-            found += _batch(classifier, films[start : start + step], chosen, target, score, seed)
+            found += _batch(classifier, films[start : start + step], methods, asked)
+    if single:
+        flat = [e for each in found for e in each]
+        return flat[0] if isinstance(images, Radiograph) else flat
     return found[0] if isinstance(images, Radiograph) else found
 
 
-def _default() -> Explainer:
-    from radiolucent.explainers.gradcam import GradCAM
+@dataclass(frozen=True)
+class _Asked:
+    """What `explain` was asked for: class indices (None: the called one), the kind of score, and the seed."""
 
-    return GradCAM()
+    targets: Sequence[int | None]
+    kind: ScoreKind
+    against: int | None
+    seed: int
+
+    def check(self, classifier: Classifier) -> None:
+        if not self.targets:
+            raise ConfigError("an empty list of targets; expected at least one class.")
+        if self.against is not None and (None in self.targets or self.against in self.targets):
+            name = classifier.class_names[self.against]
+            raise ConfigError(f"contrast {name!r} needs a target, and another class than itself; give target=.")
+
+    def goals(self, classifier: Classifier, shared: Pass) -> list[Goal]:
+        count = len(shared.inputs)
+        against = None if self.against is None else torch.full((count,), self.against)
+
+        def chosen(target: int | None) -> torch.Tensor:
+            if target is None:
+                return classifier.probabilities(shared.logits).argmax(1)
+            return torch.full((count,), target)
+
+        return [Goal(chosen(target), self.kind, classifier, against) for target in self.targets]
+
+
+def _methods(method: Explainer | Sequence[Explainer] | None) -> Sequence[Explainer]:
+    if method is None:
+        from radiolucent.explainers.gradcam import GradCAM
+
+        return [GradCAM()]
+    if isinstance(method, Explainer):
+        return [method]
+    if not method:
+        raise ConfigError("an empty list of methods; expected at least one, e.g. GradCAM().")
+    return method
 
 
 def _batch(
-    classifier: Classifier,
-    films: Sequence[Radiograph],
-    method: Explainer,
-    target: str | int | None,
-    score: ScoreKind,
-    seed: int,
-) -> list[Explanation]:
+    classifier: Classifier, films: Sequence[Radiograph], methods: Sequence[Explainer], asked: _Asked
+) -> list[list[Explanation]]:
     inputs = torch.stack([classifier.preprocess(film) for film in films]).to(classifier.device)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
-    logits = classifier.logits(inputs)
-    if target is None:
-        targets = classifier.probabilities(logits).argmax(1)
-    else:
-        targets = torch.full((len(films),), classifier.index_of(target))
-    goal = Goal(targets, score, classifier)
-    result = method.attribute(classifier, inputs, goal, torch.Generator().manual_seed(seed))
-    given = result if isinstance(result, Attribution) else Attribution(result)
-    maps = _checked(given.maps, inputs, method)
-    scores = goal.of(logits)
-    details = given.details or [{} for _ in films]
-    return [
-        Explanation(
-            map=maps[i].numpy(),
-            image_id=film.image_id,
-            target=int(targets[i]),
-            target_name=classifier.class_names[int(targets[i])],
-            score=float(scores[i]),
-            score_kind=score,
-            method=method.name,
-            parameters=_parameters(method),
-            seed=seed,
-            model_hash=classifier.hash,
-            geometry=classifier.preprocess.geometry(film.shape),
-            details=details[i],
-        )
-        for i, film in enumerate(films)
-    ]
+    shared = Pass(classifier, inputs, tuple(dict.fromkeys(layer for m in methods for layer in m.cuts)))
+    goals = asked.goals(classifier, shared)
+    found: list[list[Explanation]] = [[] for _ in films]
+    for method in methods:
+        for goal in goals:
+            given = _attribute(method, shared, goal, asked.seed)
+            maps, scores = _checked(given.maps, inputs, method), goal.of(shared.logits)
+            for i, film in enumerate(films):
+                detail = given.details[i] if given.details else {}
+                found[i].append(_wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed))
+    return found
+
+
+def _attribute(method: Explainer, shared: Pass, goal: Goal, seed: int) -> Attribution:
+    def ask(over: Pass, wanted: Goal) -> Attribution:
+        wanted = dataclasses.replace(wanted, forward=over)
+        result = method.attribute(over.classifier, over.inputs, wanted, torch.Generator().manual_seed(seed))
+        return result if isinstance(result, Attribution) else Attribution(result)
+
+    if not method.one_by_one or len(shared.inputs) == 1:
+        return ask(shared, goal)
+    each = [ask(shared.row(i), goal.rows(slice(i, i + 1))) for i in range(len(shared.inputs))]
+    return Attribution(torch.cat([a.maps for a in each]), [d for a in each for d in (a.details or [{}])])
+
+
+def _wrapped(
+    classifier: Classifier,
+    film: Radiograph,
+    method: Explainer,
+    goal: Goal,
+    row: int,
+    values: torch.Tensor,
+    score: torch.Tensor,
+    details: Mapping[str, Any],
+    seed: int,
+) -> Explanation:
+    target = int(goal.targets[row])
+    return Explanation(
+        map=values.numpy(),
+        image_id=film.image_id,
+        target=target,
+        target_name=classifier.class_names[target],
+        score=float(score),
+        score_kind=goal.kind,
+        method=method.name,
+        parameters=_parameters(method),
+        seed=seed,
+        model_hash=classifier.hash,
+        geometry=classifier.preprocess.geometry(film.shape),
+        details=details,
+        contrast=None if goal.against is None else classifier.class_names[int(goal.against[row])],
+    )
 
 
 def _checked(maps: torch.Tensor, inputs: torch.Tensor, method: Explainer) -> torch.Tensor:

@@ -71,6 +71,11 @@ class Classifier:
         return next((p.device for p in self.network.parameters()), torch.device("cpu"))
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in: its first floating-point parameter's type."""
+        return next((p.dtype for p in self.network.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
     def outputs(self) -> int:
         """Number of logits: 1 for a "sigmoid" head, else one a class."""
         return 1 if self.head == "sigmoid" else len(self.class_names)
@@ -81,7 +86,7 @@ class Classifier:
         self.network.eval()
         try:
             with torch.inference_mode():
-                out = self.network(inputs.to(self.device, memory_format=torch.channels_last))
+                out = self.network(inputs.to(self.device, self.dtype, memory_format=torch.channels_last))
         finally:
             for module, mode in modes:
                 module.training = mode

@@ -142,6 +142,8 @@ class LIME(Explainer):
     ) -> dict[int, Surrogate]:
         """Linear models of the target first, then of the most probable classes, from the same samples."""
         order = goal.classifier.probabilities(logits[:1])[0].argsort(descending=True).tolist()
+        if goal.against is not None:
+            order.remove(int(goal.against[0]))  # against itself it is nothing
         target = int(goal.targets[0])
         classes = list(dict.fromkeys([target, *order]))[: max(1, self.top_labels)]
         return {
@@ -158,5 +160,4 @@ class LIME(Explainer):
 
 
 def _scores(goal: Goal, target: int, logits: torch.Tensor) -> NDArray[np.float64]:
-    one = Goal(torch.full((len(logits),), target), goal.kind, goal.classifier)
-    return one.of(logits).double().numpy()
+    return goal.repeated(len(logits), target).of(logits).double().numpy()

@@ -1,0 +1,121 @@
+"""One forward pass over a batch, shared by every method and target that looks at it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from radiolucent.errors import ExplainError
+from radiolucent.explainers.hooks import forward_cut
+from radiolucent.explainers.layers import Layer, find_layer
+from radiolucent.models import Classifier
+
+__all__ = ["INPUT", "Cut", "Pass"]
+
+INPUT = "input"
+"""In place of a layer's name: the network's input itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A forward pass cut at a layer.
+
+    Attributes:
+        layer: the layer's name and layout. value: its output, which the logits can be differentiated by.
+        logits: float32 (N, C) on the CPU, with their graph behind the layer.
+    """
+
+    layer: Layer
+    value: torch.Tensor
+    logits: torch.Tensor
+
+    @property
+    def features(self) -> torch.Tensor:
+        """Feature maps float32 (N, K, h, w); for the input the image itself."""
+        return self.layer.maps(self.value.detach())
+
+    def gradient(self, scores: torch.Tensor) -> torch.Tensor:
+        """∂Σ scores/∂features, float32 (N, K, h, w); zero where the scores do not depend on them.
+
+        Args:
+            scores: (N,), each made from its own image's `logits`.
+
+        Raises:
+            ExplainError: no gradient comes back from the logits at all.
+        """
+        if not scores.requires_grad:
+            raise ExplainError(
+                f"the score cannot be differentiated by {self.layer.name}: no gradient passes through this network (a "
+                "function, or one that detaches); use a perturbation method: LIME()."
+            )
+        found = torch.autograd.grad(
+            scores.sum(), self.value, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return self.layer.maps(found[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """The forward pass over one batch, run when first needed and kept.
+
+    Attributes:
+        classifier: whose network. inputs: float32 (N, C, H, W).
+        wanted: layers that methods will ask for (dotted names, None for the default one, `INPUT`): the first run keeps
+            all of them, so that logits, features and gradients of several methods come from one pass.
+    """
+
+    classifier: Classifier
+    inputs: torch.Tensor
+    wanted: Sequence[str | None] = ()
+    _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
+    _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """Logits float32 (N, C), without a graph: from a cut where one was or will be made, else from a plain pass."""
+        if not self._logits:
+            if self.wanted:
+                self._run(())
+            else:
+                self._logits.append(self.classifier.logits(self.inputs))
+        return self._logits[0]
+
+    def cut(self, layer: str | None = None) -> Cut:
+        """The pass cut at a layer: by dotted name, None for the last one with feature maps, or `INPUT`.
+
+        Raises:
+            ExplainError: no such layer, or none with feature maps.
+        """
+        found = self._resolve(layer)
+        if found.name not in self._cuts:
+            self._run((layer,))
+        return self._cuts[found.name]
+
+    def row(self, index: int) -> "Pass":
+        """The pass of one image, which knows its logits."""
+        one = slice(index, index + 1)
+        return Pass(self.classifier, self.inputs[one], (), {}, [self.logits[one]])
+
+    def _resolve(self, layer: str | None) -> Layer:
+        if layer == INPUT:
+            return Layer(INPUT)
+        return find_layer(self.classifier.network, self._placed()[:1], layer)
+
+    def _placed(self) -> torch.Tensor:
+        return self.inputs.to(self.classifier.device, self.classifier.dtype)
+
+    def _run(self, layers: Sequence[str | None]) -> None:
+        asked = {found.name: found for found in map(self._resolve, dict.fromkeys((*self.wanted, *layers)))}
+        missing = {name: found for name, found in asked.items() if name not in self._cuts}
+        x = self.inputs.to(self.classifier.device)
+        if INPUT in missing:
+            x = x.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            given = x.to(self.classifier.dtype)
+            given = given.clone() if given is x and INPUT in missing else given  # the network may write in place
+            out, kept = forward_cut(self.classifier.network, given, [n for n in missing if n != INPUT])
+            logits = out.float().cpu()
+        values = kept | ({INPUT: x} if INPUT in missing else {})
+        self._cuts.update({n: Cut(missing[n], values[n], logits) for n in missing})
+        if not self._logits:
+            self._logits.append(logits.detach())

@@ -1,0 +1,85 @@
+"""What all methods share that weigh a layer's feature maps."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.forward import Cut
+from radiolucent.models import Classifier
+
+__all__ = ["Weighing", "pooled_linear", "slopes", "upsample", "weighed"]
+
+
+@dataclass(frozen=True)
+class Weighing(Explainer):
+    """A map made at one layer and upsampled bilinearly; subclasses say only how the feature maps become one.
+
+    Attributes:
+        layer: dotted name of the target layer; None: the last one with feature maps (in a vision transformer with a
+            class token the last block's `norm1`).
+    """
+
+    layer: str | None = None
+
+    @property
+    def cuts(self) -> tuple[str | None, ...]:
+        return (self.layer,)
+
+    @abstractmethod
+    def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
+        """Coarse signed maps (N, h, w) from the features (N, K, h, w) and the score's gradient."""
+
+    def attribute(
+        self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
+    ) -> Attribution:
+        cut = goal.over(classifier, inputs).cut(self.layer)
+        coarse = self.weigh(cut, goal)
+        details = [{"feature_map": m.cpu().numpy(), "layer": cut.layer.name} for m in coarse]
+        return Attribution(upsample(coarse, inputs.shape[2:]), details)
+
+
+def pooled_linear(network: nn.Module, cut: Cut) -> nn.Linear | None:
+    """The dense layer, if the network is nothing but global average pooling and that layer behind the features.
+
+    Not guessed from names: the layer's output on the pooled features must be the network's logits, to 1e-4 of their
+    size (in half precision to its own rounding).
+    """
+    found = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    layer, features = (found[-1] if found else None), cut.features
+    if layer is None or layer.in_features != features.shape[1] or layer.out_features != cut.logits.shape[1]:
+        return None
+    with torch.no_grad():
+        logits = cut.logits.detach()
+        again = layer(features.mean((2, 3)).to(layer.weight.dtype)).float().cpu()
+        tolerance = max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps)
+        return layer if float((again - logits).abs().max()) <= tolerance * (float(logits.abs().max()) + 1e-6) else None
+
+
+def slopes(cut: Cut, goal: Goal) -> torch.Tensor:
+    """∂score/∂features: (N, K, h, w), or (N, K, 1, 1) where it is the same at every place.
+
+    Behind global average pooling and one dense layer it is (∂score/∂z · W)_k/(hw), and no backward pass is needed;
+    elsewhere only the layers behind the target layer are differentiated.
+    """
+    dense = pooled_linear(goal.classifier.network, cut)
+    if dense is None:
+        return cut.gradient(goal.of(cut.logits))
+    places = cut.features[0, 0].numel()
+    weight = dense.weight.detach().float()
+    return (goal.gradient(cut.logits).to(weight.device) @ weight / places)[:, :, None, None]
+
+
+def weighed(weights: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    """Σ_k w_k A_k (N, h, w) for weights (N, K, 1, 1) or (N, K, h, w)."""
+    if weights.shape[2:] == (1, 1):
+        return torch.einsum("nk,nkhw->nhw", weights[:, :, 0, 0], features)
+    return (weights * features).sum(1)
+
+
+def upsample(maps: torch.Tensor, size: torch.Size | tuple[int, ...]) -> torch.Tensor:
+    """Maps (N, h, w) to (N, H, W), bilinearly, pixel centres aligned (`align_corners=False`)."""
+    return F.interpolate(maps[:, None], size=list(size), mode="bilinear", align_corners=False)[:, 0]

@@ -1,0 +1,119 @@
+"""One forward pass a batch, whatever is asked of it; contrasts; many targets; what is put back."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import radiolucent as rl
+from radiolucent.errors import ConfigError
+from radiolucent.explainers import CAM, LIME, GradCAM, explain
+from radiolucent.explainers.base import Explainer, untouched
+from radiolucent.models import build
+from radiolucent.types import Radiograph
+
+
+@pytest.fixture(scope="module")
+def films() -> list[Radiograph]:
+    rng = np.random.default_rng(0)
+    return [rl.from_array(rng.random((70, 80)).astype(np.float32), image_id=str(i)) for i in range(3)]
+
+
+@pytest.fixture
+def counted():
+    """A classifier, and the batch sizes of the forward passes its network has made."""
+    clf = build("small_cnn", size=64, hidden=0, seed=1)[0]
+    explain(clf, rl.from_array(np.zeros((64, 64), np.float32)))  # finding the layer costs a pass, once
+    sizes: list[int] = []
+    clf.network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    return clf, sizes
+
+
+def test_methods_and_targets_share_one_forward(counted, films) -> None:
+    clf, sizes = counted
+    explain(clf, films, GradCAM())
+    assert sizes == [3]
+    sizes.clear()
+    many = explain(clf, films, [GradCAM(), CAM(), GradCAM(layer="blocks.2")], target=["NORMAL", "PNEUMONIA"])
+    assert sizes == [3]
+    assert [[(e.method, e.target) for e in each] for each in many] == [
+        [("gradcam", 0), ("gradcam", 1), ("cam", 0), ("cam", 1), ("gradcam", 0), ("gradcam", 1)]
+    ] * 3
+    for film, each in zip(films, many, strict=True):
+        for e, method, target in (
+            (each[1], GradCAM(), 1),
+            (each[2], CAM(), 0),
+            (each[5], GradCAM(layer="blocks.2"), 1),
+        ):
+            alone = explain(clf, film, method, target=target)
+            np.testing.assert_allclose(alone.map, e.map, rtol=1e-4, atol=1e-6 * np.abs(e.map).max())
+            assert alone.score == pytest.approx(e.score, abs=1e-5)
+
+
+def test_perturbation_and_layer_methods_together(counted, films) -> None:
+    clf, sizes = counted
+    lime = LIME(num_samples=32, segmentation="slic", engine="torch")
+    together = explain(clf, films[:2], [GradCAM(), lime], target=1, seed=3)
+    assert sizes == [2, 32, 32]  # one for the batch, then LIME's variants of each film
+    for film, each in zip(films, together, strict=False):
+        np.testing.assert_allclose(explain(clf, film, lime, target=1, seed=3).map, each[1].map, atol=1e-5)
+    single = explain(clf, films[0], [GradCAM(), lime], target=1, seed=3)
+    assert [e.method for e in single] == ["gradcam", "lime"]
+
+
+def test_a_contrast_is_the_difference_of_two_classes(films) -> None:
+    clf = build("small_cnn", size=64, hidden=0, class_names=("A", "B", "C"), seed=1)[0]
+    one, other, apart = (
+        explain(clf, films[0], GradCAM(), target=t, contrast=c) for t, c in (("C", None), ("A", None), ("C", "A"))
+    )
+    np.testing.assert_allclose(apart.map, one.map - other.map, atol=1e-6 * np.abs(one.map).max())
+    assert apart.score == pytest.approx(one.score - other.score, abs=1e-5)
+    assert (apart.score_kind, apart.contrast, apart.target_name) == ("contrast", "A", "C")
+    lime = explain(clf, films[0], LIME(64, segmentation="slic"), target="C", contrast="A")
+    assert lime.details["labels"][0] == 2 and 0 not in lime.details["labels"]
+    single = build("small_cnn", head="sigmoid", size=64)[0]
+    odds = explain(single, films[0], target="PNEUMONIA", contrast="NORMAL")
+    assert odds.score == pytest.approx(explain(single, films[0], target="PNEUMONIA").score)
+    for bad in (
+        {"contrast": "A"},
+        {"target": "A", "contrast": "A"},
+        {"target": "A", "contrast": "B", "score": "margin"},
+        {"target": "A", "score": "contrast"},
+        {"target": []},
+        {"method": []},
+    ):
+        with pytest.raises(ConfigError):
+            explain(clf, films[0], **bad)
+
+
+def test_the_called_class_beside_a_named_one(films) -> None:
+    clf = build("small_cnn", size=64, seed=1)[0]
+    called = [e.target for e in explain(clf, films)]
+    logits = clf.logits(torch.stack([clf.preprocess(f) for f in films]))
+    assert called == logits.argmax(1).tolist()
+
+
+def test_all_random_state_is_put_back() -> None:
+    network = torch.nn.Linear(1, 1)
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    with pytest.raises(RuntimeError, match="broken"), untouched(network):
+        random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002
+        raise RuntimeError("broken")
+    assert random.getstate() == before[0]
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_a_third_party_method_shares_the_pass_without_registering(counted, films) -> None:
+    import dataclasses
+
+    @dataclasses.dataclass(frozen=True)
+    class Mean(Explainer):
+        def attribute(self, classifier, inputs, goal, generator):
+            features = goal.over(classifier, inputs).cut().features.mean((1, 2, 3))
+            return features[:, None, None].expand(-1, *inputs.shape[2:])
+
+    clf, sizes = counted
+    explain(clf, films, [GradCAM(), Mean()], target=1)
+    assert sizes == [3]
