@@ -16,11 +16,21 @@ from radiolucent.types import Radiograph
 # Settings that are quick. A new method's parameters go here if its defaults are slow; else nothing has to be done.
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "lime": {"num_samples": 200, "segmentation": "slic", "hide_color": 0.0},
-    "integratedgradients": {"steps": 12},
+    "integratedgradients": {"steps": 6},
     "smoothgrad": {"samples": 8},
-    "gradientshap": {"samples": 16},
+    "gradientshap": {"samples": 8},
 }
 FAST: dict[str, Explainer] = {name: method(**QUICK.get(name, {})) for name, method in METHODS.items()}
+# The same, as short as it gets, for the table of large networks, where only shape, type and finiteness are looked at.
+SHORT: Mapping[str, Mapping[str, Any]] = {
+    "lime": {"num_samples": 10},
+    "integratedgradients": {"steps": 2},
+    "smoothgrad": {"samples": 2},
+    "gradientshap": {"samples": 4},
+}
+SHORTEST: dict[str, Explainer] = {
+    name: method(**{**QUICK.get(name, {}), **SHORT.get(name, {})}) for name, method in METHODS.items()
+}
 
 # Methods whose map does not depend on the target, so that a network that says nothing still has one.
 BLIND = {"eigencam"}

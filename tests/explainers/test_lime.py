@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from explainer_cases import Blob, blob_film, wrap
 from lime.lime_base import LimeBase
 
+from explainer_cases import Blob, blob_film, wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import LIME, explain, lime_view
 from radiolucent.explainers.lime.design import design

@@ -69,12 +69,13 @@ class _Record(Rules):
         self.notes = notes
 
     def activate(self, at: Activation) -> torch.Tensor:
-        self.notes.append(_Note(at.z.clone(), at.value))
+        self.notes.append(_Note(at.z.clone(), at.value.clone()))  # what follows may write in place
         return at.value
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        self.notes.append(_Note(args[0].clone(), call()))
-        return self.notes[-1].value
+        out = call()
+        self.notes.append(_Note(args[0].clone(), out.clone()))
+        return out
 
 
 class _Rescale(Rules):
@@ -113,20 +114,20 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor, z0: torch.Tensor, value0: torch.Tensor, again: Any) -> torch.Tensor:
-        value = again(z)
-        ctx.save_for_backward(z, z0.expand_as(z), value, value0)
+        ctx.save_for_backward(z.clone(), z0.expand_as(z), value0)  # what follows or came before may write in place
         ctx.again = again
-        return value
+        return again(z)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        z, z0, value, value0 = ctx.saved_tensors
+        z, z0, value0 = ctx.saved_tensors
 
         def back(x: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
             with torch.enable_grad():
                 leaf = x.detach().requires_grad_()
                 return torch.autograd.grad(ctx.again(leaf), leaf, given)[0]
 
+        value = ctx.again(z)
         top = torch.maximum(value, value0)
         shares = back(z, grads[0] * (top - value0)) + back(z0, grads[0] * (value - top))
         change = z - z0

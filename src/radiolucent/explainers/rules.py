@@ -21,11 +21,11 @@ from radiolucent.errors import ExplainError
 __all__ = ["Activation", "Rules", "passing"]
 
 LINEAR = frozenset(
-    "add sub neg sum mean cat concat concatenate stack flatten view reshape unflatten permute transpose movedim "
-    "squeeze unsqueeze expand contiguous clone to type type_as float double half bfloat16 cpu cuda getitem chunk split unbind "
-    "narrow select index_select pad roll flip dropout dropout2d avg_pool2d adaptive_avg_pool2d interpolate alias "
-    "conv1d conv2d conv3d conv_transpose2d linear batch_norm repeat requires_grad get avg_pool1d identity "
-    "pixel_shuffle pixel_unshuffle unfold tile swapaxes ravel tensor_split split_with_sizes radd iadd isub rsub".split()
+    "add iadd radd sub isub rsub neg sum mean cat concat concatenate stack flatten view reshape unflatten permute "
+    "transpose movedim swapaxes ravel squeeze unsqueeze expand repeat contiguous clone to type type_as float double "
+    "half bfloat16 cpu cuda requires_grad get getitem chunk split split_with_sizes tensor_split unbind narrow select "
+    "index_select unfold tile pad roll flip dropout dropout2d avg_pool1d avg_pool2d adaptive_avg_pool2d interpolate "
+    "alias identity pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose2d linear batch_norm copy".split()
 )
 """Functions (by name, without underscores at the ends) that are affine: their derivative is their rule."""
 
