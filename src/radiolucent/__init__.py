@@ -23,8 +23,22 @@ if TYPE_CHECKING:
     from radiolucent.errors import RadiolucentError as RadiolucentError
     from radiolucent.explainers import CAM as CAM
     from radiolucent.explainers import LIME as LIME
+    from radiolucent.explainers import LRP as LRP
+    from radiolucent.explainers import DeepLift as DeepLift
+    from radiolucent.explainers import EigenCAM as EigenCAM
     from radiolucent.explainers import Explainer as Explainer
     from radiolucent.explainers import GradCAM as GradCAM
+    from radiolucent.explainers import GradCAMPlusPlus as GradCAMPlusPlus
+    from radiolucent.explainers import GradientSHAP as GradientSHAP
+    from radiolucent.explainers import GuidedBackprop as GuidedBackprop
+    from radiolucent.explainers import GuidedGradCAM as GuidedGradCAM
+    from radiolucent.explainers import HiResCAM as HiResCAM
+    from radiolucent.explainers import InputTimesGradient as InputTimesGradient
+    from radiolucent.explainers import IntegratedGradients as IntegratedGradients
+    from radiolucent.explainers import LayerCAM as LayerCAM
+    from radiolucent.explainers import Saliency as Saliency
+    from radiolucent.explainers import SmoothGrad as SmoothGrad
+    from radiolucent.explainers import XGradCAM as XGradCAM
     from radiolucent.explainers import explain as explain
     from radiolucent.images import Preprocess as Preprocess
     from radiolucent.images import from_array as from_array
@@ -58,6 +72,20 @@ _ROOM_OF = {
     "LIME": "explainers",
     "Explainer": "explainers",
     "GradCAM": "explainers",
+    "GradCAMPlusPlus": "explainers",
+    "HiResCAM": "explainers",
+    "LayerCAM": "explainers",
+    "XGradCAM": "explainers",
+    "EigenCAM": "explainers",
+    "Saliency": "explainers",
+    "InputTimesGradient": "explainers",
+    "SmoothGrad": "explainers",
+    "IntegratedGradients": "explainers",
+    "GradientSHAP": "explainers",
+    "DeepLift": "explainers",
+    "GuidedBackprop": "explainers",
+    "GuidedGradCAM": "explainers",
+    "LRP": "explainers",
     "explain": "explainers",
     "Preprocess": "images",
     "from_array": "images",

@@ -304,5 +304,5 @@ def _checked(maps: torch.Tensor, inputs: torch.Tensor, method: Explainer) -> tor
 
 
 def _parameters(method: Explainer) -> dict[str, Any]:
-    values = {f.name: getattr(method, f.name) for f in dataclasses.fields(cast(Any, method))}
+    values = {f.name: getattr(method, f.name) for f in dataclasses.fields(cast(Any, method)) if f.repr}
     return {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in values.items()}

@@ -10,10 +10,16 @@ from radiolucent.explainers.hooks import forward_cut
 from radiolucent.explainers.layers import Layer, find_layer
 from radiolucent.models import Classifier
 
-__all__ = ["INPUT", "Cut", "Pass"]
+__all__ = ["INPUT", "Cut", "Pass", "run"]
 
 INPUT = "input"
 """In place of a layer's name: the network's input itself."""
+
+
+def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
+    """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), with whatever graph and rules are in force."""
+    out = classifier.network(inputs.to(classifier.device, classifier.dtype))
+    return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +92,7 @@ class Pass:
         Raises:
             ExplainError: no such layer, or none with feature maps.
         """
-        found = self._resolve(layer)
+        found = self.resolve(layer)
         if found.name not in self._cuts:
             self._run((layer,))
         return self._cuts[found.name]
@@ -96,7 +102,8 @@ class Pass:
         one = slice(index, index + 1)
         return Pass(self.classifier, self.inputs[one], (), {}, [self.logits[one]])
 
-    def _resolve(self, layer: str | None) -> Layer:
+    def resolve(self, layer: str | None) -> Layer:
+        """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
         return find_layer(self.classifier.network, self._placed()[:1], layer)
@@ -105,7 +112,7 @@ class Pass:
         return self.inputs.to(self.classifier.device, self.classifier.dtype)
 
     def _run(self, layers: Sequence[str | None]) -> None:
-        asked = {found.name: found for found in map(self._resolve, dict.fromkeys((*self.wanted, *layers)))}
+        asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
         x = self.inputs.to(self.classifier.device)
         if INPUT in missing:

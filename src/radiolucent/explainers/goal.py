@@ -73,6 +73,11 @@ class Goal:
         against = None if self.against is None else self.against[index]
         return dataclasses.replace(self, targets=self.targets[index], against=against, forward=None)
 
+    def tiled(self, times: int) -> "Goal":
+        """The goal of `times` copies of the batch, one after the other."""
+        against = None if self.against is None else self.against.repeat(times)
+        return dataclasses.replace(self, targets=self.targets.repeat(times), against=against, forward=None)
+
     def repeated(self, count: int, target: int | None = None) -> "Goal":
         """The goal of the first image for `count` variants of it; of another class if `target` is given."""
         chosen = int(self.targets[0]) if target is None else target

@@ -1,0 +1,135 @@
+"""DeepLift, with the Rescale rule."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
+from radiolucent.explainers.forward import INPUT, Pass, run
+from radiolucent.explainers.joining import summed
+from radiolucent.explainers.rules import Activation, Rules, passing
+from radiolucent.models import Classifier
+
+__all__ = ["DeepLift"]
+
+
+@dataclass(frozen=True)
+class DeepLift(Explainer):
+    """What each pixel's difference from a reference adds to the score's difference. Source: Shrikumar 2017
+    (arXiv 1704.02685), Rescale rule, eq. 3 and section 3.5.1.
+
+    Each activation hands back its slope between reference and film, Δσ/Δz, instead of its derivative; max pooling as
+    captum: the rise to the film's largest value, the fall to the reference's. The map adds up to score(film) −
+    score(reference), up to rounding; the details report the error.
+
+    Attributes:
+        baseline: the reference (see `radiolucent.explainers.baselines`).
+    """
+
+    baseline: Baseline = "black"
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline)
+
+    def attribute(
+        self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
+    ) -> Attribution:
+        start = reference(self.baseline, classifier, inputs)
+        if isinstance(self.baseline, float | int) or self.baseline in ("black", "grey", "white", "zero"):
+            start = start[:1]  # the same for every film
+        notes: list[_Note] = []
+        with torch.no_grad(), _Record(notes):
+            before = run(classifier, start)
+        with _Rescale(notes):
+            cut = Pass(classifier, inputs).cut(INPUT)
+        logits, before = cut.logits.detach(), before.expand(len(inputs), -1)
+        change = logits - before
+        slope = goal.gradient(logits)
+        # The score itself is the last function on the way, with a slope of its own.
+        linear, actual = (slope * change).sum(1), goal.of(logits) - goal.of(before)
+        factor = torch.where(linear.abs() > 1e-7 * change.abs().amax(1), actual / linear, 1)
+        maps = summed((inputs - start) * cut.gradient((factor[:, None] * slope * cut.logits).sum(1)))
+        return Attribution(maps, completeness(maps, goal, logits, before))
+
+
+@dataclass(frozen=True, eq=False)
+class _Note:
+    """What went into a function, and what came out, for the reference."""
+
+    z: torch.Tensor
+    value: torch.Tensor
+
+
+class _Record(Rules):
+    def __init__(self, notes: list[_Note]) -> None:
+        super().__init__("DeepLift")
+        self.notes = notes
+
+    def activate(self, at: Activation) -> torch.Tensor:
+        self.notes.append(_Note(at.z.clone(), at.value.clone()))  # what follows may write in place
+        return at.value
+
+    def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        out = call()
+        self.notes.append(_Note(args[0].clone(), out.clone()))
+        return out
+
+
+class _Rescale(Rules):
+    def __init__(self, notes: list[_Note]) -> None:
+        super().__init__("DeepLift")
+        self.notes = iter(notes)
+
+    def activate(self, at: Activation) -> torch.Tensor:
+        note = next(self.notes)
+        change = at.z.detach() - note.z
+        near = change.abs() < NEAR
+        slope = (at.value - note.value) / torch.where(near, 1, change)
+        if near.any():  # where film and reference agree the slope between them is the derivative
+            slope = torch.where(near, at.derivative(), slope)
+        return passing(at.z, at.value, slope)
+
+    def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        note = next(self.notes)
+
+        def again(x: torch.Tensor) -> torch.Tensor:
+            out = function(x, *args[1:], **kwargs)
+            return out if isinstance(out, torch.Tensor) else out[0]
+
+        return cast(torch.Tensor, _Pool.apply(args[0], note.z, note.value, again))
+
+
+NEAR = 1e-7
+
+
+class _Pool(torch.autograd.Function):
+    """Max pooling whose output's difference goes to two places.
+
+    With o and o0 the largest values of film and reference: max(o, o0) − o0 to where o is, o − max(o, o0) to where
+    o0 is.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor, z0: torch.Tensor, value0: torch.Tensor, again: Any) -> torch.Tensor:
+        ctx.save_for_backward(z.clone(), z0.expand_as(z), value0)  # what follows or came before may write in place
+        ctx.again = again
+        return again(z)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        z, z0, value0 = ctx.saved_tensors
+
+        def back(x: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                leaf = x.detach().requires_grad_()
+                return torch.autograd.grad(ctx.again(leaf), leaf, given)[0]
+
+        value = ctx.again(z)
+        top = torch.maximum(value, value0)
+        shares = back(z, grads[0] * (top - value0)) + back(z0, grads[0] * (value - top))
+        change = z - z0
+        near = change.abs() < NEAR
+        return torch.where(near, back(z, grads[0]), shares / torch.where(near, 1, change)), None, None, None

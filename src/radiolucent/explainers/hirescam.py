@@ -1,0 +1,23 @@
+"""HiResCAM."""
+
+from dataclasses import dataclass
+
+import torch
+
+from radiolucent.explainers.base import Goal
+from radiolucent.explainers.forward import Cut
+from radiolucent.explainers.weighing import Weighing, slopes, weighed
+
+__all__ = ["HiResCAM"]
+
+
+@dataclass(frozen=True)
+class HiResCAM(Weighing):
+    """Features times gradient at each place, not averaged. Source: Draelos & Carin 2020 (arXiv 2011.08891), eq. 4.
+
+    map = Σ_k ∂score/∂A_k ⊙ A_k: what the places add to the score, to first order; exactly where only linear layers
+    follow. Behind global average pooling and one dense layer it is Grad-CAM, and CAM divided by hw.
+    """
+
+    def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
+        return weighed(slopes(cut, goal), cut.features)

@@ -1,0 +1,43 @@
+"""Input × gradient."""
+
+from dataclasses import dataclass
+
+import torch
+
+from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
+from radiolucent.explainers.forward import INPUT, Pass
+from radiolucent.explainers.joining import summed
+from radiolucent.models import Classifier
+
+__all__ = ["InputTimesGradient"]
+
+
+@dataclass(frozen=True)
+class InputTimesGradient(Explainer):
+    """The first-order share of each pixel. Source: Shrikumar 2016 (arXiv 1605.01713).
+
+    map = Σ_c (x_c − x0_c) ∂score/∂x_c. In the paper and in other packages x0 = 0 in the network's normalised units,
+    which is `baseline="zero"`: a mid grey for most networks. Exact for a linear score.
+
+    Attributes:
+        baseline: what "nothing there" looks like (see `radiolucent.explainers.baselines`).
+    """
+
+    baseline: Baseline = "zero"
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline)
+
+    @property
+    def cuts(self) -> tuple[str | None, ...]:
+        return (INPUT,)
+
+    def attribute(
+        self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
+    ) -> Attribution:
+        shared = goal.over(classifier, inputs)
+        start = reference(self.baseline, classifier, inputs)
+        cut = shared.cut(INPUT)
+        maps = summed((inputs - start) * cut.gradient(goal.of(cut.logits)))
+        return Attribution(maps, completeness(maps, goal, shared.logits, Pass(classifier, start).logits))

@@ -1,0 +1,23 @@
+"""LayerCAM."""
+
+from dataclasses import dataclass
+
+import torch
+
+from radiolucent.explainers.base import Goal
+from radiolucent.explainers.forward import Cut
+from radiolucent.explainers.weighing import Weighing, slopes, weighed
+
+__all__ = ["LayerCAM"]
+
+
+@dataclass(frozen=True)
+class LayerCAM(Weighing):
+    """Features times the positive part of the gradient at each place. Source: Jiang 2021 (TIP 30), eq. 5–7.
+
+    map = Σ_k max(∂score/∂A_k, 0) ⊙ A_k. Meant for earlier, finer layers as well (`layer=`), where Grad-CAM's mean over
+    places says little. After a ReLU the map has no negative part: it never says what speaks against the score.
+    """
+
+    def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
+        return weighed(slopes(cut, goal).clamp(min=0), cut.features)

@@ -1,0 +1,171 @@
+"""Other rules for the way back through a network, without touching the network.
+
+Methods such as ε-LRP, DeepLift and guided backpropagation are a backward pass in which some functions pass something
+else than their derivative on. Here the functions themselves are intercepted (`TorchFunctionMode`), not modules: batch
+norms, in-place activations, activations used twice, functional calls, concatenations and skip connections are all
+seen, and nothing has to be put back.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from radiolucent.errors import ExplainError
+
+__all__ = ["Activation", "Rules", "passing"]
+
+LINEAR = frozenset(
+    "add iadd radd sub isub rsub neg sum mean cat concat concatenate stack flatten view reshape unflatten permute "
+    "transpose movedim swapaxes ravel squeeze unsqueeze expand repeat contiguous clone to type type_as float double "
+    "half bfloat16 cpu cuda requires_grad get getitem chunk split split_with_sizes tensor_split unbind narrow select "
+    "index_select unfold tile pad roll flip dropout dropout2d avg_pool1d avg_pool2d adaptive_avg_pool2d interpolate "
+    "alias identity pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose2d linear batch_norm copy".split()
+)
+"""Functions (by name, without underscores at the ends) that are affine: their derivative is their rule."""
+
+WINNER = frozenset("max_pool2d adaptive_max_pool2d amax max max_pool1d adaptive_max_pool1d maximum".split())
+"""Functions that pass the largest value on, and their derivative everything to its place."""
+
+_PRODUCTS = frozenset("mul imul rmul multiply matmul rmatmul".split())
+_QUOTIENTS = frozenset("div idiv truediv itruediv divide true_divide".split())
+_POINTWISE: dict[str, Callable[..., torch.Tensor]] = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardtanh": F.hardtanh,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": F.selu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+    "hardswish": F.hardswish,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "hardsigmoid": F.hardsigmoid,
+    "softplus": F.softplus,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """One call of a function that works on each number alone.
+
+    Attributes:
+        name: "relu", "gelu", ... z: what goes in, on the graph. value: what comes out, off the graph.
+        function: z to value.
+    """
+
+    name: str
+    z: torch.Tensor
+    value: torch.Tensor
+    function: Callable[[torch.Tensor], torch.Tensor]
+
+    def derivative(self) -> torch.Tensor:
+        """σ'(z)."""
+        with torch.enable_grad():
+            leaf = self.z.detach().clone().requires_grad_()
+            return torch.autograd.grad(self.function(leaf).sum(), leaf)[0]
+
+
+class _Passing(torch.autograd.Function):
+    """The value as given; backward the gradient times a factor."""
+
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(factor)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (factor,) = ctx.saved_tensors
+        return grads[0] * factor, None, None
+
+
+def passing(z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """`value`, whose gradient by z is said to be `factor`."""
+    return cast(torch.Tensor, _Passing.apply(z, value, factor))
+
+
+class Rules(TorchFunctionMode, ABC):
+    """Inside `with`, activations and pooling follow this object's rules; whatever has no rule raises.
+
+    Attributes:
+        method: its name, for messages. seen: activations that were met, by name.
+    """
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+        self.seen: list[str] = []
+
+    @abstractmethod
+    def activate(self, at: Activation) -> torch.Tensor:
+        """What an activation gives: its value, with the rule as its gradient by z."""
+
+    def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What max pooling gives; unless overridden all goes to the largest value's place."""
+        return call()
+
+    def affine(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What an affine function gives; unless overridden itself."""
+        return call()
+
+    def other(self, name: str) -> None:
+        """Called where a function has no rule; unless overridden that is an error.
+
+        Raises:
+            ExplainError: always.
+        """
+        raise ExplainError(
+            f"{self.method} has no rule for {name!r}, which this network uses: it is meant for networks of "
+            "convolutions, batch norms, activations, pooling, sums and concatenations. Use IntegratedGradients()."
+        )
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = str(getattr(func, "__name__", func)).strip("_")
+        call = partial(func, *args, **kwargs)
+        if name in _POINTWISE:
+            return self._activation(func, name, args, kwargs)
+        if name in WINNER:
+            return self.pool(call, func, args, kwargs)
+        if name in LINEAR:
+            return self.affine(call, func, args, kwargs)
+        out = call()
+        if _on_graph(out) and not _scales(name, args):
+            self.other(name)
+        return out
+
+    def _activation(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        z = args[0] if args else kwargs["input"]
+        self.seen.append(name)
+        # In place or not, the rule needs what went in.
+        plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
+        rest = tuple(a for a in args[1:] if not isinstance(a, bool))
+        before = z.detach().clone()
+
+        def function(x: torch.Tensor) -> torch.Tensor:
+            return _POINTWISE[name](x, *rest, **plain)
+
+        out = self.activate(Activation(name, z, function(before), function))
+        in_place = kwargs.get("inplace") or str(getattr(func, "__name__", "")).endswith("_") or True in args[1:]
+        return z.copy_(out) if in_place and not (z.is_leaf and z.requires_grad) else out
+
+
+def _scales(name: str, args: Any) -> bool:
+    """Whether a product or quotient is by something that does not depend on the input."""
+    if name in _PRODUCTS:
+        return not (_on_graph(args[0]) and _on_graph(args[1]))
+    return name in _QUOTIENTS and not _on_graph(args[1])
+
+
+def _on_graph(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.requires_grad
+    return isinstance(value, tuple | list) and any(_on_graph(each) for each in cast(tuple[Any, ...], value))
