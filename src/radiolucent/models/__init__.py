@@ -3,7 +3,7 @@
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import load, save
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.engine import Engine, EngineKind, engine
+from radiolucent.models.engine import Engine, EngineKind, bytes_per_image, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.predict import Case, predict
@@ -22,6 +22,7 @@ __all__ = [
     "SmallCNN",
     "WeightsReport",
     "build",
+    "bytes_per_image",
     "engine",
     "freeze",
     "frozen_prefix",
