@@ -12,10 +12,13 @@ from torch import fx
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
 from radiolucent.models import Classifier
 
-__all__ = ["Incremental", "Patch", "gather", "incremental"]
+__all__ = ["Incremental", "Patch", "gather", "gather_image", "incremental", "worth_tracing"]
 
 WHOLE = 0.7
 """Share of a layer's map beyond which computing all of it is quicker than gathering what is needed."""
+
+WORTH_TRACING = 100
+"""Passes below which tracing a network takes longer than it saves."""
 
 ELEMENTWISE = {
     getattr(aten, name).default
@@ -64,13 +67,12 @@ class Incremental:
 
     Attributes:
         batch: patches a pass; fewer are filled up.
-        share: share of the multiplications of whole passes that windows of the planned size need.
+        maps: of the unchanged image, behind every operation that is local.
     """
 
     graph: fx.GraphModule
     batch: int
     maps: dict[fx.Node, torch.Tensor]
-    share: float = 1.0
 
     def logits(self, patches: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, K) of the image with patches (n, C, h, w) put at rows y and columns x (n,), n ≤ `batch`."""
@@ -165,32 +167,34 @@ class Incremental:
         return Patch(_apply(node, region, state), *box[:2])
 
 
-def incremental(classifier: Classifier, image: torch.Tensor, batch: int, kept: dict[Any, Any]) -> "Incremental | str":
+def worth_tracing(classifier: Classifier, passes: int) -> bool:
+    """Whether so many passes make up for tracing the network, or it is traced already."""
+    return passes >= WORTH_TRACING or "_radiolucent_graph" in classifier.network.__dict__
+
+
+def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> "Incremental | str":
     """Make incremental passes around one image (1, C, H, W), or say why that does not work for this network.
 
-    Args:
-        kept: where the traced operations are remembered, for the next image of the same network and weights.
+    The traced operations are remembered on the network, for its next image.
     """
-    key = (tuple(image.shape[1:]), batch, *((t.data_ptr(), t._version) for t in _state(classifier)))
+    state = classifier.network.state_dict(keep_vars=True).values()
+    key = (tuple(image.shape[1:]), batch, *((t.data_ptr(), t._version) for t in state))
+    memory = classifier.network.__dict__
     try:
-        if kept.get("key") != key:
+        if memory.get("_radiolucent_graph", (None,))[0] != key:
             example = image.expand(batch, -1, -1, -1).contiguous()
-            kept.update(key=key, graph=fold_batch_norms(operations(classifier.network, example)))
-        graph: fx.GraphModule = kept["graph"]
+            memory["_radiolucent_graph"] = key, fold_batch_norms(operations(classifier.network, example))
+        graph: fx.GraphModule = memory["_radiolucent_graph"][1]
         with torch.inference_mode():
             made = Incremental(graph, batch, _maps(graph, image))
-            alike = made.logits(image, torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long))
-        expected = classifier.logits(image)
+        zero = torch.zeros(1, dtype=torch.long)
+        alike, expected = made.logits(image.flip(-1), zero, zero), classifier.logits(image.flip(-1))
     except Exception as error:  # a network may refuse in any way
         return f"it cannot be traced ({type(error).__name__}: {str(error)[:120]})"
     if len(made.maps) < 2:
         return "it does not begin with local operations"
     apart = float((alike - expected).abs().max() / max(1.0, float(expected.abs().max())))
     return made if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
-
-
-def _state(classifier: Classifier) -> Sequence[torch.Tensor]:
-    return list(classifier.network.state_dict(keep_vars=True).values())
 
 
 def _maps(graph: fx.GraphModule, image: torch.Tensor) -> dict[fx.Node, torch.Tensor]:
@@ -336,6 +340,14 @@ def gather(whole: torch.Tensor, patch: Patch, box: Place, beyond: float = 0.0) -
     table = torch.cat([_pixels(whole), outer, _pixels(patch.values)])
     taken = table.index_select(0, index.flatten().to(table.device))
     return taken.view(len(y), rows, columns, channels).permute(0, 3, 1, 2)
+
+
+def gather_image(whole: torch.Tensor, y: torch.Tensor, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Boxes (n, C, h, w) of a map (1, C, H, W) at rows y and columns x (n,)."""
+    index = (y[:, None] + torch.arange(size[0]))[:, :, None] * whole.shape[3]
+    index = index + (x[:, None] + torch.arange(size[1]))[:, None]
+    taken = _pixels(whole).index_select(0, index.flatten().to(whole.device))
+    return taken.view(len(y), *size, whole.shape[1]).permute(0, 3, 1, 2)
 
 
 def _pixels(maps: torch.Tensor) -> torch.Tensor:

@@ -108,11 +108,14 @@ class Perturbation(Explainer):
     def asker(self, classifier: Classifier, image: torch.Tensor, count: int) -> Asker:
         """The forward pass for `count` altered copies of an image."""
         chosen = engine(classifier, image, count, self.engine)
-        batch = self.batch_size
-        if batch is None:
-            fits = int(self.max_memory_mb * 2**20 // bytes_per_image(classifier, image))
-            batch = min(max(fits, 1), LARGEST_BATCH)
-        return Asker(chosen.logits, chosen.name, batch)
+        return Asker(chosen.logits, chosen.name, self.batch_of(classifier, image))
+
+    def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
+        """Altered copies a pass."""
+        if self.batch_size is not None:
+            return self.batch_size
+        fits = int(self.max_memory_mb * 2**20 // bytes_per_image(classifier, image))
+        return min(max(fits, 1), LARGEST_BATCH)
 
 
 def grey_of(classifier: Classifier, image: torch.Tensor) -> NDArray[np.float32]:
