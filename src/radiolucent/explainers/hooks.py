@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["forward_cut", "frozen", "outputs_of"]
+__all__ = ["forward_cut", "forward_from", "frozen", "outputs_of"]
 
 
 def outputs_of(network: nn.Module, image: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
@@ -69,3 +69,17 @@ def forward_cut(
         for handle in handles:
             handle.remove()
     return (out[0] if isinstance(out, tuple) else out), kept
+
+
+def forward_from(network: nn.Module, name: str, inputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The network's output where the named layer gives `value` instead of what it computes, at each of its calls."""
+
+    def instead(_: nn.Module, __: Any, ___: torch.Tensor) -> torch.Tensor:
+        return value.clone()  # what follows may write in place
+
+    handle = network.get_submodule(name).register_forward_hook(instead)
+    try:
+        out = network(inputs)
+    finally:
+        handle.remove()
+    return out[0] if isinstance(out, tuple) else out

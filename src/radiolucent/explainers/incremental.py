@@ -3,12 +3,14 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import fx
 
+from radiolucent.explainers.forward import run
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
 from radiolucent.models import Classifier
 
@@ -180,10 +182,12 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> "Inc
     state = classifier.network.state_dict(keep_vars=True).values()
     key = (tuple(image.shape[1:]), batch, *((t.data_ptr(), t._version) for t in state))
     memory = classifier.network.__dict__
+    if classifier.dtype != torch.float32:
+        return "it does not compute in float32"
     try:
         if memory.get("_radiolucent_graph", (None,))[0] != key:
             example = image.expand(batch, -1, -1, -1).contiguous()
-            memory["_radiolucent_graph"] = key, fold_batch_norms(operations(classifier.network, example))
+            memory["_radiolucent_graph"] = key, fold_batch_norms(operations(partial(run, classifier), example))
         graph: fx.GraphModule = memory["_radiolucent_graph"][1]
         with torch.inference_mode():
             made = Incremental(graph, batch, _maps(graph, image))

@@ -69,7 +69,7 @@ class Occlusion(Perturbation):
                 for p in run.parts(count)
             ]
         )
-        drops = float(goal.of(classifier.logits(image))[0]) - scores_of(goal, logits)
+        drops = float(goal.of(goal.over(classifier, image).logits)[0]) - scores_of(goal, logits)
         details: dict[str, Any] = {
             "drops": drops.reshape(windows.grid),
             "rows": np.unique(windows.top.numpy()),

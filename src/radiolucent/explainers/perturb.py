@@ -99,10 +99,12 @@ class Perturbation(Explainer):
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
-        found = [
-            self.one(classifier, inputs[i : i + 1], goal.rows(slice(i, i + 1)), int(generator.initial_seed()))
-            for i in range(len(inputs))
-        ]
+        seed = int(generator.initial_seed())
+        if len(inputs) == 1:  # with the shared pass
+            found = [self.one(classifier, inputs, goal, seed)]
+        else:
+            one = [slice(i, i + 1) for i in range(len(inputs))]
+            found = [self.one(classifier, inputs[i], goal.rows(i), seed) for i in one]
         return Attribution(torch.stack([m for m, _ in found]), [d for _, d in found])
 
     def asker(self, classifier: Classifier, image: torch.Tensor, count: int) -> Asker:

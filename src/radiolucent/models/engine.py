@@ -148,13 +148,7 @@ def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:
     memory = classifier.network.__dict__.setdefault("_radiolucent_bytes", {})
     shape = tuple(example.shape[1:])
     if shape not in memory:
-        modes = [(m, m.training) for m in classifier.network.modules()]
-        classifier.network.eval()
-        try:
-            with torch.no_grad(), _Largest() as largest:
-                classifier.network(example[:1])
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        with _Largest() as largest:
+            classifier.logits(example[:1])
         memory[shape] = 2 * largest.size + 3 * example[:1].numel() * example.element_size()
     return int(memory[shape])
