@@ -23,8 +23,15 @@ if TYPE_CHECKING:
     from radiolucent.errors import RadiolucentError as RadiolucentError
     from radiolucent.explainers import CAM as CAM
     from radiolucent.explainers import LIME as LIME
+    from radiolucent.explainers import RISE as RISE
+    from radiolucent.explainers import AblationCAM as AblationCAM
     from radiolucent.explainers import Explainer as Explainer
     from radiolucent.explainers import GradCAM as GradCAM
+    from radiolucent.explainers import KernelSHAP as KernelSHAP
+    from radiolucent.explainers import Occlusion as Occlusion
+    from radiolucent.explainers import ReciproCAM as ReciproCAM
+    from radiolucent.explainers import ScoreCAM as ScoreCAM
+    from radiolucent.explainers import Sobol as Sobol
     from radiolucent.explainers import explain as explain
     from radiolucent.images import Preprocess as Preprocess
     from radiolucent.images import from_array as from_array
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
     from radiolucent.models import load as load
     from radiolucent.models import predict as predict
     from radiolucent.models import save as save
+    from radiolucent.models import wrap as wrap
+    from radiolucent.models import wrap_function as wrap_function
     from radiolucent.reports import write_report as write_report
     from radiolucent.study import StudyConfig as StudyConfig
     from radiolucent.study import demo as demo
@@ -58,6 +67,13 @@ _ROOM_OF = {
     "LIME": "explainers",
     "Explainer": "explainers",
     "GradCAM": "explainers",
+    "AblationCAM": "explainers",
+    "KernelSHAP": "explainers",
+    "Occlusion": "explainers",
+    "RISE": "explainers",
+    "ReciproCAM": "explainers",
+    "ScoreCAM": "explainers",
+    "Sobol": "explainers",
     "explain": "explainers",
     "Preprocess": "images",
     "from_array": "images",
@@ -68,6 +84,8 @@ _ROOM_OF = {
     "load": "models",
     "predict": "models",
     "save": "models",
+    "wrap": "models",
+    "wrap_function": "models",
     "write_report": "reports",
     "StudyConfig": "study",
     "demo": "study",

@@ -12,16 +12,16 @@ __all__ = ["fold_batch_norms", "operations"]
 aten: Any = torch.ops.aten
 
 
-def operations(function: Callable[[torch.Tensor], torch.Tensor], example: torch.Tensor) -> fx.GraphModule:
-    """The operations of a function of one tensor, without those its result does not need.
+def operations(function: Callable[..., torch.Tensor], *examples: torch.Tensor) -> fx.GraphModule:
+    """The operations of a function of tensors, without those its result does not need.
 
-    Nothing is computed but shapes. The result takes inputs of the shape of `example`, its first dimension included. It
+    Nothing is computed but shapes. The result takes inputs of the shapes of `examples`, their first dimension included. It
     shares the function's weights; in-place operations have become plain ones. Whatever the function does besides
     tensor operations (drawing numbers, leaving torch) is frozen or fails: compare before use.
     """
     with torch.no_grad():
         plain = torch.func.functionalize(function, remove="mutations")
-        traced = make_fx(plain, tracing_mode="fake", _allow_non_fake_inputs=True)(example)
+        traced = make_fx(plain, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     kept: set[fx.Node] = set()
     left = [n for n in traced.graph.nodes if n.op in ("output", "placeholder")]
     while left:

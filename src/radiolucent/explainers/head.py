@@ -1,6 +1,7 @@
 """The network behind a layer as a function of its own."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ Head = Callable[[torch.Tensor], torch.Tensor]
 def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: int) -> tuple[Head, str]:
     """What the network computes behind a cut from other values of its layer, and how ("head" or "whole passes").
 
-    The layers before the cut are traced away (see `radiolucent.explainers.graph`). Where that fails, or does not give
+    The layers before the cut are traced away (see `radiolucent.explainers.graph`), but for shortcuts past it. Where that fails, or does not give
     the cut's own logits, whole passes are made in which the layer's output is replaced. Remembered on the network.
     """
     network, name = classifier.network, cut.layer.name
@@ -28,28 +29,26 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
     key = (name, tuple(image.shape[1:]), batch, *((t.data_ptr(), t._version) for t in state))
     inputs = image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype)
 
-    def whole(values: torch.Tensor) -> torch.Tensor:
-        return forward_from(network, name, inputs[: len(values)], values)
-
+    whole = partial(forward_from, network, name)
     if network.__dict__.get("_radiolucent_head", (None,))[0] != key:
-        network.__dict__["_radiolucent_head"] = key, _traced(whole, value, cut.logits, batch)
+        network.__dict__["_radiolucent_head"] = key, _traced(whole, inputs, value, cut.logits)
     traced = network.__dict__["_radiolucent_head"][1]
-    run: Callable[[torch.Tensor], torch.Tensor] = traced or whole
+    run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = traced or whole
 
     def head(values: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             full = torch.cat([values, values[-1:].expand(batch - len(values), *values.shape[1:])])
-            return run(full)[: len(values)].float().cpu()
+            return run(inputs, full)[: len(values)].float().cpu()
 
     return head, "head" if traced else "whole passes"
 
 
-def _traced(whole: Head, value: torch.Tensor, logits: torch.Tensor, batch: int) -> Any:
-    several = value.expand(batch, *value.shape[1:]).contiguous()
+def _traced(whole: Callable[..., torch.Tensor], inputs: torch.Tensor, value: torch.Tensor, logits: torch.Tensor) -> Any:
+    several = value.expand(len(inputs), *value.shape[1:]).contiguous()
     try:
-        made = operations(whole, several)
+        made = operations(whole, inputs, several)
         with torch.inference_mode():
-            again = made(several)[:1].float().cpu()
+            again = made(inputs, several)[:1].float().cpu()
     except Exception:  # tracing fails in many ways
         return None
     expected = logits.detach()

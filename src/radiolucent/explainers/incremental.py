@@ -163,7 +163,9 @@ class Incremental:
             region = patch.values
         else:
             y, x, height, width = box
-            needed = tuple((n - 1) * s + r for n, s, r in zip((height, width), window.stride, window.reach, strict=True))
+            needed = tuple(
+                (n - 1) * s + r for n, s, r in zip((height, width), window.stride, window.reach, strict=True)
+            )
             corner = (y * window.stride[0] - window.pad[0], x * window.stride[1] - window.pad[1])
             region = gather(self.maps[source], patch, (*corner, *needed), window.beyond)
         return Patch(_apply(node, region, state), *box[:2])
@@ -298,7 +300,9 @@ def _behind(window: Window, box: Place, size: tuple[int, int]) -> Place:
     for axis in (0, 1):
         start, length = box[axis], int(box[2 + axis])
         reach, stride, pad = window.reach[axis], window.stride[axis], window.pad[axis]
-        low = (-((reach - 1 - pad - start) // stride)).clamp(0, size[axis] - 1)  # ceil((start + pad − reach + 1)/stride)
+        low = (-((reach - 1 - pad - start) // stride)).clamp(
+            0, size[axis] - 1
+        )  # ceil((start + pad − reach + 1)/stride)
         high = ((start + length - 1 + pad) // stride + 1).clamp(1, size[axis])
         most = max(int((high - low).max()), 1)
         first.append(torch.minimum(low, torch.tensor(size[axis] - most)))

@@ -51,7 +51,9 @@ class ScoreCAM(Perturbation):
         def compose(part: slice) -> torch.Tensor:
             masks = F.interpolate(chosen[part], size=image.shape[2:], mode="bilinear", align_corners=False)
             least, most = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
-            return image * ((masks - least) / (most - least).clamp_min(torch.finfo(torch.float32).tiny)).to(image.device)
+            return image * ((masks - least) / (most - least).clamp_min(torch.finfo(torch.float32).tiny)).to(
+                image.device
+            )
 
         scores = torch.from_numpy(scores_of(goal, run.ask(len(chosen), compose))[same.ravel()])
         weights = scores.softmax(0).float().to(features.device)

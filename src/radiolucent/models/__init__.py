@@ -11,9 +11,11 @@ from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
 from radiolucent.models.shift import shift_logits
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.weights import WeightsReport
+from radiolucent.models.wrap import BlackBox, wrap, wrap_function
 
 __all__ = [
     "PRESETS",
+    "BlackBox",
     "Case",
     "Classifier",
     "Engine",
@@ -34,4 +36,6 @@ __all__ = [
     "set_train_mode",
     "shift_logits",
     "why_no_prefix",
+    "wrap",
+    "wrap_function",
 ]

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.wrap import BlackBox
 
 __all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "engine"]
 
@@ -31,7 +32,7 @@ class Engine:
     """A network's forward pass.
 
     Attributes:
-        name: "torch" or "openvino". logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
+        name: "torch", "openvino", or "function" for a wrapped function. logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
         why: why it was chosen.
     """
 
@@ -57,6 +58,8 @@ def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: Eng
     """
     if kind not in ("auto", "torch", "openvino"):
         raise ConfigError(f"engine {kind!r}; expected auto, torch or openvino.")
+    if isinstance(classifier.network, BlackBox):
+        return Engine("function", classifier.logits, "a function runs as it is")
     plain = Engine("torch", classifier.logits)
     if kind == "torch":
         return plain
