@@ -46,11 +46,11 @@ def coalitions(pieces: int, samples: int, how: ShapSampling, rng: np.random.Gene
     """About `samples` coalitions in complementary pairs (Covert & Lee 2021), or all where there are no more.
 
     "leverage": a pair is drawn with a probability in proportion to its leverage score 1/C(d, s), without replacement:
-    equally many of each size, all of a size where that is fewer (Musco & Witter 2024, theorem 1.1, algorithm 2; the number
-    of each size is rounded at random rather than drawn, which only lessens the variance). A pair's weight is the kernel
-    over the probability of drawing it.
-    "kernel": size s with probability in proportion to 1/(s(d − s)), then any coalition of it, with replacement, all with
-    the same weight.
+    equally many of each size, all of a size where that is fewer (Musco & Witter 2024; the number of each size is
+    rounded at random rather than drawn, which only lessens the variance). A pair's weight is the kernel over the
+    probability of drawing it.
+    "kernel": size s with probability in proportion to 1/(s(d − s)), then any coalition of it, with replacement, all
+    with the same weight.
     """
     sizes = np.arange(1, pieces // 2 + 1)
     there = [comb(pieces, int(s)) // (2 if 2 * s == pieces else 1) for s in sizes]

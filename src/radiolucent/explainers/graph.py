@@ -15,8 +15,8 @@ aten: Any = torch.ops.aten
 def operations(function: Callable[..., torch.Tensor], *examples: torch.Tensor) -> fx.GraphModule:
     """The operations of a function of tensors, without those its result does not need.
 
-    Nothing is computed but shapes. The result takes inputs of the shapes of `examples`, their first dimension included. It
-    shares the function's weights; in-place operations have become plain ones. Whatever the function does besides
+    Nothing is computed but shapes. The result takes inputs of the shapes of `examples`, their first dimension included.
+    It shares the function's weights; in-place operations have become plain ones. Whatever the function does besides
     tensor operations (drawing numbers, leaving torch) is frozen or fails: compare before use.
     """
     with torch.no_grad():
@@ -37,7 +37,7 @@ def operations(function: Callable[..., torch.Tensor], *examples: torch.Tensor) -
 
 
 def fold_batch_norms(network: fx.GraphModule) -> fx.GraphModule:
-    """The same operations with each batch norm behind a convolution made part of its weights: one pass over the maps less.
+    """The same operations with each batch norm behind a convolution made part of its weights.
 
     W' = W γ/√(σ² + ε), b' = (b − μ) γ/√(σ² + ε) + β. The network's own weights stay as they are.
     """

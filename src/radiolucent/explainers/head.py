@@ -20,8 +20,9 @@ Head = Callable[[torch.Tensor], torch.Tensor]
 def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: int) -> tuple[Head, str]:
     """What the network computes behind a cut from other values of its layer, and how ("head" or "whole passes").
 
-    The layers before the cut are traced away (see `radiolucent.explainers.graph`), but for shortcuts past it. Where that fails, or does not give
-    the cut's own logits, whole passes are made in which the layer's output is replaced. Remembered on the network.
+    The layers before the cut are traced away (see `radiolucent.explainers.graph`), but for shortcuts past it. Where
+    that fails, or does not give the cut's own logits, whole passes are made in which the layer's output is replaced.
+    Remembered on the network.
     """
     network, name = classifier.network, cut.layer.name
     value = cut.value.detach()

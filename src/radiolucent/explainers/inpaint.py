@@ -16,10 +16,10 @@ Grey = NDArray[np.float32]
 def inpaint(grey: Grey, top: int, left: int, bottom: int, right: int) -> Grey:
     """The window [top, bottom) × [left, right) of a grey image (H, W) filled harmonically, float32 (h, w).
 
-    Each pixel becomes the mean of its neighbours (Δu = 0), given the pixels around the window; at the image's edges, where
-    there is nothing around, with no flow across the edge. It invents no texture and no structure, stays within the rim's
-    range, and takes one sparse solve with a factorisation kept for a window's shape. A window without any rim gets the
-    image's mean. Source: Chan & Shen 2002, section 2 (harmonic inpainting).
+    Each pixel becomes the mean of its neighbours (Δu = 0), given the pixels around the window; at the image's edges,
+    where there is nothing around, with no flow across the edge. It invents neither texture nor structure, stays within
+    the rim's range, and takes one sparse solve with a factorisation kept for a window's shape. A window without any rim
+    gets the image's mean. Source: Chan & Shen 2002 (harmonic inpainting).
     """
     height, width = grey.shape
     sides = (top > 0, left > 0, bottom < height, right < width)
@@ -52,4 +52,4 @@ def _second_difference(count: int, before: bool, after: bool) -> Any:
     centre[0] -= not before
     centre[-1] -= not after
     off = np.full(count - 1, -1.0)
-    return diags_array([off, centre, off], offsets=[-1, 0, 1])
+    return diags_array([off, centre, off], offsets=(-1, 0, 1))

@@ -80,8 +80,8 @@ class KernelSHAP(Perturbation):
 def shapley_fit(drawn: Coalitions, scores: Floats, whole: float, empty: float) -> tuple[Floats, Floats]:
     """Shapley values (d,) and their standard errors from the scores (2p,) of coalitions, summing to whole − empty.
 
-    The constraint is solved out: φ = (whole − empty)/d + Q u with the columns of Q (d, d − 1) orthonormal to the ones, and
-    u by least squares. Standard errors: sandwich over pairs within sizes, with the finite-population correction, so
+    The constraint is solved out: φ = (whole − empty)/d + Q u with the columns of Q (d, d − 1) orthonormal to the ones,
+    and u by least squares. Standard errors: sandwich over pairs within sizes, with the finite-population correction, so
     that they are 0 when all coalitions were asked; not-a-number when pairs are too few to tell.
     """
     pieces = drawn.masks.shape[1]

@@ -25,8 +25,8 @@ class Occlusion(Perturbation):
     """The drop of the score when a window hides a place. Source: Zeiler & Fergus 2014, section 2.1.
 
     map(λ) = mean over the windows W that cover λ of f(film) − f(film with W hidden): positive where hiding costs score.
-    Windows stand at 0, stride, 2 · stride, …, the last one reaching the right or bottom edge, where it is cut off: every
-    pixel is covered, and captum's `Occlusion` (0.9) gives the same map.
+    Windows stand at 0, stride, 2 · stride, …, the last one reaching the right or bottom edge, where it is cut off:
+    every pixel is covered, and captum's `Occlusion` (0.9) gives the same map.
 
     Only what a window can reach is computed where the network's geometry allows (`radiolucent.explainers.incremental`)
     and that is quicker; details say what was done and why.

@@ -20,8 +20,9 @@ __all__ = ["ReciproCAM"]
 class ReciproCAM(Perturbation):
     """The score from one place of the feature maps alone, place by place. Source: Byun & Lee 2022, eq. 1–3.
 
-    map(u, v) = y(A ∘ M_uv) − y(0), M_uv one at (u, v) and 0 elsewhere, or soft: the 3 × 3 kernel [1 2 1]ᵀ[1 2 1]/16 around
-    it. The paper scales the map to [0, 1] instead of subtracting y(0). Only the layers behind the feature maps are run.
+    map(u, v) = y(A ∘ M_uv) − y(0), M_uv one at (u, v) and 0 elsewhere, or soft: the 3 × 3 kernel [1 2 1]ᵀ[1 2 1]/16
+    around it. The paper scales the map to [0, 1] instead of subtracting y(0). Only the layers behind the feature maps
+    are run.
 
     Attributes:
         layer: dotted name of the target layer; None: the last one with feature maps.

@@ -48,8 +48,8 @@ class RISE(Perturbation):
         super().__post_init__()
         if self.num_masks < 2 * RUNS or self.cells < 2 or not 0 < self.shown < 1:
             raise ConfigError(
-                f"num_masks {self.num_masks}, cells {self.cells}, shown {self.shown}; expected at least {2 * RUNS} masks "
-                "and 2 cells, and a probability between 0 and 1."
+                f"num_masks {self.num_masks}, cells {self.cells}, shown {self.shown}; expected at least {2 * RUNS} "
+                "masks and 2 cells, and a probability between 0 and 1."
             )
         if self.paired and self.shown != 0.5:
             raise ConfigError(f"paired masks show half of the cells; got shown={self.shown}: set paired=False or 0.5.")
@@ -129,6 +129,6 @@ class SoftMasks:
 
 
 def _interpolation(cells: int, cell: int, side: int, shift: int) -> torch.Tensor:
-    """(side, cells): bilinear upsampling of cells to (cells + 1) · cell pixels, of which `side` are taken from `shift`."""
+    """(side, cells): bilinear upsampling to (cells + 1) · cell pixels, of which `side` are taken from `shift` on."""
     long = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear", align_corners=False)[0]
     return long[:, shift : shift + side].T

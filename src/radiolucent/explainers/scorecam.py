@@ -14,14 +14,17 @@ from radiolucent.models import Classifier
 
 __all__ = ["ScoreCAM"]
 
+TINY = torch.finfo(torch.float32).tiny
+
 
 @dataclass(frozen=True)
 class ScoreCAM(Perturbation):
     """Feature maps weighed by the score of the input masked by each. Source: Wang 2020, algorithm 1, without the ReLU.
 
-    H_k = (U(A_k) − min)/(max − min) of the upsampled map, α = softmax over k of f(X ∘ H_k), map = Σ_k α_k A_k. The score of
-    the paper's baseline, subtracted from every f, cancels in the softmax. One pass a channel, except that channels whose
-    masks are the same (dead ones; those active in a single place, the same for several) share one: exactly the same map.
+    H_k = (U(A_k) − min)/(max − min) of the upsampled map, α = softmax over k of f(X ∘ H_k), map = Σ_k α_k A_k. The
+    score of the paper's baseline, subtracted from every f, cancels in the softmax. One pass a channel, except that
+    channels whose masks are the same (dead ones; those active in the same single place) share one: exactly the same
+    map. A network that says nothing still has one: all channels then weigh the same.
 
     Attributes:
         layer: dotted name of the target layer; None: the last one with feature maps.
@@ -40,7 +43,7 @@ class ScoreCAM(Perturbation):
         features = cut.features[0]
         flat = features.flatten(1)
         low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
-        scaled = (flat - low) / (high - low).clamp_min(torch.finfo(torch.float32).tiny)
+        scaled = (flat - low) / (high - low).clamp_min(TINY)
         # equal to a millionth: what is left is rounding
         _, first, same = np.unique(
             np.rint(scaled.cpu().numpy() * 1e6).astype(np.int32), axis=0, return_index=True, return_inverse=True

@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 class Sobol(Perturbation):
     """Total-order Sobol index of each cell of a grid. Source: Fel 2021, section 3; estimator: Jansen 1999.
 
-    S_Tj = E_{M∖j} Var_j f(M) / Var f(M): the share of the variance of the score under random masks in which cell j takes
-    part, alone or with others. **Unsigned**: it says that a place matters, not whether it speaks for or against.
+    S_Tj = E_{M∖j} Var_j f(M) / Var f(M): the share of the variance of the score under random masks in which cell j
+    takes part, alone or with others. **Unsigned**: it says that a place matters, not whether it speaks for or against.
 
     Attributes:
         designs: N, a power of two; N · (d + 2) passes for d cells.
@@ -40,7 +40,8 @@ class Sobol(Perturbation):
         super().__post_init__()
         if self.designs < 4 or self.designs & (self.designs - 1) or self.cells < 2:
             raise ConfigError(
-                f"designs {self.designs}, cells {self.cells}; expected a power of two of at least 4, and at least 2 cells."
+                f"designs {self.designs}, cells {self.cells}; expected a power of two of at least 4, and at "
+                "least 2 cells."
             )
 
     def one(
@@ -82,8 +83,8 @@ def total_order(first: Floats, second: Floats, swapped: Floats) -> tuple[Floats,
     Args:
         first, second: scores (N,) of A and B. swapped: scores (d, N) of A with column j from B.
 
-    The errors take the N rows as independent, which errs on the safe side for a low-discrepancy sequence. All 0 where the
-    score does not vary.
+    The errors take the N rows as independent, which errs on the safe side for a low-discrepancy sequence. All 0 where
+    the score does not vary.
     """
     variance = float(np.concatenate([first, second]).var())
     scale = max(1.0, float(np.abs(first).max()))

@@ -31,7 +31,8 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     """
     if classifier.architecture.get("name") in ("wrapped", "function"):
         raise CheckpointError(
-            "another library's model cannot be built again from a checkpoint; save it with that library, and wrap it anew."
+            "another library's model cannot be built again from a checkpoint; save it with that library, and wrap it "
+            "anew."
         )
     file = Path(path)
     file = file / NAME if file.is_dir() or file.suffix == "" else file

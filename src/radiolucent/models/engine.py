@@ -32,7 +32,8 @@ class Engine:
     """A network's forward pass.
 
     Attributes:
-        name: "torch", "openvino", or "function" for a wrapped function. logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
+        name: "torch", "openvino", or "function" for a wrapped function.
+        logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
         why: why it was chosen.
     """
 

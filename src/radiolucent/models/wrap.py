@@ -16,6 +16,7 @@ from radiolucent.types import Head
 
 __all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
 
+Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
 Output = Literal["logits", "probabilities"]
 
@@ -28,8 +29,8 @@ class Wrapped(nn.Module):
 
     Args:
         module: takes (N, C, S, S), or (N, S, S, C) with layout "NHWC".
-        pick: its logits within what it gives: a name or index; None: a tensor itself, `.logits`, the entry "logits", the
-            first of a tuple, or a mapping's only entry.
+        pick: its logits within what it gives: a name or index; None: a tensor itself, `.logits`, the entry "logits",
+            the first of a tuple, or a mapping's only entry.
         output: "logits", or "probabilities", of which the logits are made (see `logits_from`).
         head: how many outputs mean what.
     """
@@ -45,7 +46,8 @@ class Wrapped(nn.Module):
     ) -> None:
         super().__init__()
         self.module = module
-        self.pick, self.output, self.layout, self.head = pick, output, layout, head
+        self.pick, self.output, self.layout = pick, output, layout
+        self.head: Head = head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of inputs (N, C, S, S)."""
@@ -128,7 +130,7 @@ def wrap(
             inputs in [0, 255], mean = 0.5 and std = 1/2048 for [−1024, 1024].
         positive: index of the class that sensitivity speaks of; the last unless given.
         head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
-        output: "probabilities" where the module ends in a softmax or sigmoid: logits are made of them by log or log-odds.
+        output: "probabilities" where the module ends in a softmax or sigmoid: logits are made of them (`logits_from`).
         layout: "NHWC" for Keras.
         pick: where its logits are, for a module that gives several things and does not call them `logits`.
 
@@ -145,7 +147,7 @@ def wrap(
 
 
 def wrap_function(
-    function: Callable[[NDArray[np.float32]], Any],
+    function: Function,
     class_names: Sequence[str],
     *,
     preprocess: Preprocess | None = None,
@@ -157,14 +159,15 @@ def wrap_function(
 ) -> Classifier:
     """A classifier around any function: an ONNX or Keras file, scikit-learn, a service elsewhere.
 
-    Only methods that perturb the image apply to it: LIME, KernelSHAP, RISE, Occlusion, Sobol. Having no weights, its `hash`
-    covers what it answers to two fixed images, rounded to 1e-5, as `architecture["probe"]` says; "unrepeatable" there
+    Only methods that perturb the image apply to it: LIME, KernelSHAP, RISE, Occlusion, Sobol. It has no weights: its
+    `hash` covers what it answers to two fixed images, rounded to 1e-5, in `architecture["probe"]`; "unrepeatable" there
     means that it answered them differently the second time.
 
     Args:
-        function: float32 (N, C, S, S), or (N, S, S, C) with layout "NHWC", to numbers (N, K), or (N,) with a "sigmoid" head.
-        output: "probabilities", of which logits are made by log or log-odds (clipped to [1e-6, 1 − 1e-6]), or "logits".
-        Others: see `wrap`. Inputs are grey levels in [0, 1], one channel, 224 pixels unless `preprocess` says otherwise.
+        function: float32 (N, C, S, S), or (N, S, S, C) with layout "NHWC", to numbers (N, K), or (N,) with a "sigmoid"
+            head. Inputs are grey levels in [0, 1], one channel, 224 pixels unless `preprocess` says otherwise.
+        output: "probabilities", of which logits are made (`logits_from`), or "logits".
+        Others: see `wrap`.
 
     Raises:
         ConfigError, ModelError: see `wrap`.
@@ -206,8 +209,8 @@ def _probe(classifier: Classifier) -> torch.Tensor:
         raise
     except Exception as error:  # another's code fails in any way
         raise ModelError(
-            f"it does not take inputs {tuple(inputs.shape)} ({type(error).__name__}: {str(error)[:200]}); set preprocess= "
-            "(size, channels) and layout=."
+            f"it does not take inputs {tuple(inputs.shape)} ({type(error).__name__}: {str(error)[:200]}); set "
+            "preprocess= (size, channels) and layout=."
         ) from error
     if logits.ndim != 2 or logits.shape[1] != classifier.outputs:
         raise ConfigError(
