@@ -3,14 +3,12 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import fx
 
-from radiolucent.explainers.forward import run
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
 from radiolucent.models import Classifier
 
@@ -186,10 +184,15 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> "Inc
     memory = classifier.network.__dict__
     if classifier.dtype != torch.float32:
         return "it does not compute in float32"
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        out = classifier.network(x)
+        return out[0] if isinstance(out, tuple) else out
+
     try:
         if memory.get("_radiolucent_graph", (None,))[0] != key:
             example = image.expand(batch, -1, -1, -1).contiguous()
-            memory["_radiolucent_graph"] = key, fold_batch_norms(operations(partial(run, classifier), example))
+            memory["_radiolucent_graph"] = key, fold_batch_norms(operations(plain, example))
         graph: fx.GraphModule = memory["_radiolucent_graph"][1]
         with torch.inference_mode():
             made = Incremental(graph, batch, _maps(graph, image))
