@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from radiolucent.explainers import CAM as CAM
     from radiolucent.explainers import LIME as LIME
     from radiolucent.explainers import LRP as LRP
+    from radiolucent.explainers import RISE as RISE
+    from radiolucent.explainers import AblationCAM as AblationCAM
     from radiolucent.explainers import DeepLift as DeepLift
     from radiolucent.explainers import EigenCAM as EigenCAM
     from radiolucent.explainers import Explainer as Explainer
@@ -35,9 +37,14 @@ if TYPE_CHECKING:
     from radiolucent.explainers import HiResCAM as HiResCAM
     from radiolucent.explainers import InputTimesGradient as InputTimesGradient
     from radiolucent.explainers import IntegratedGradients as IntegratedGradients
+    from radiolucent.explainers import KernelSHAP as KernelSHAP
     from radiolucent.explainers import LayerCAM as LayerCAM
+    from radiolucent.explainers import Occlusion as Occlusion
+    from radiolucent.explainers import ReciproCAM as ReciproCAM
     from radiolucent.explainers import Saliency as Saliency
+    from radiolucent.explainers import ScoreCAM as ScoreCAM
     from radiolucent.explainers import SmoothGrad as SmoothGrad
+    from radiolucent.explainers import Sobol as Sobol
     from radiolucent.explainers import XGradCAM as XGradCAM
     from radiolucent.explainers import explain as explain
     from radiolucent.images import Preprocess as Preprocess
@@ -49,6 +56,8 @@ if TYPE_CHECKING:
     from radiolucent.models import load as load
     from radiolucent.models import predict as predict
     from radiolucent.models import save as save
+    from radiolucent.models import wrap as wrap
+    from radiolucent.models import wrap_function as wrap_function
     from radiolucent.reports import write_report as write_report
     from radiolucent.study import StudyConfig as StudyConfig
     from radiolucent.study import demo as demo
@@ -86,6 +95,13 @@ _ROOM_OF = {
     "GuidedBackprop": "explainers",
     "GuidedGradCAM": "explainers",
     "LRP": "explainers",
+    "AblationCAM": "explainers",
+    "KernelSHAP": "explainers",
+    "Occlusion": "explainers",
+    "RISE": "explainers",
+    "ReciproCAM": "explainers",
+    "ScoreCAM": "explainers",
+    "Sobol": "explainers",
     "explain": "explainers",
     "Preprocess": "images",
     "from_array": "images",
@@ -96,6 +112,8 @@ _ROOM_OF = {
     "load": "models",
     "predict": "models",
     "save": "models",
+    "wrap": "models",
+    "wrap_function": "models",
     "write_report": "reports",
     "StudyConfig": "study",
     "demo": "study",

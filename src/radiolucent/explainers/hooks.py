@@ -7,13 +7,30 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["forward_cut", "frozen", "outputs_of"]
+from radiolucent.errors import ExplainError
+from radiolucent.models import BlackBox
+
+__all__ = ["differentiable", "forward_cut", "forward_from", "frozen", "outputs_of"]
+
+
+def differentiable(network: nn.Module) -> nn.Module:
+    """The network, if it is one.
+
+    Raises:
+        ExplainError: it is a function without layers and gradients.
+    """
+    if isinstance(network, BlackBox):
+        raise ExplainError(
+            "a wrapped function has neither layers nor gradients; use a method that only perturbs the image: LIME(), "
+            "KernelSHAP(), Occlusion(), RISE() or Sobol()."
+        )
+    return network
 
 
 def outputs_of(network: nn.Module, image: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
     """Name and output shape of every module that gives a tensor, in order of execution."""
     seen: list[tuple[str, tuple[int, ...]]] = []
-    names = {module: n for n, module in network.named_modules()}
+    names = {module: n for n, module in differentiable(network).named_modules()}
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor):
@@ -53,6 +70,7 @@ def forward_cut(
     Returns the network's output and the outputs kept; each of these can be differentiated by.
     """
     kept: dict[str, torch.Tensor] = {}
+    differentiable(network)
 
     def keeper(name: str) -> Any:
         def keep(_: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
@@ -69,3 +87,17 @@ def forward_cut(
         for handle in handles:
             handle.remove()
     return (out[0] if isinstance(out, tuple) else out), kept
+
+
+def forward_from(network: nn.Module, name: str, inputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The network's output where the named layer gives `value` instead of what it computes, at each of its calls."""
+
+    def instead(_: nn.Module, __: Any, ___: torch.Tensor) -> torch.Tensor:
+        return value.clone()  # what follows may write in place
+
+    handle = network.get_submodule(name).register_forward_hook(instead)
+    try:
+        out = network(inputs)
+    finally:
+        handle.remove()
+    return out[0] if isinstance(out, tuple) else out

@@ -3,7 +3,7 @@
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import load, save
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.engine import Engine, EngineKind, engine
+from radiolucent.models.engine import Engine, EngineKind, bytes_per_image, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.predict import Case, predict
@@ -11,9 +11,11 @@ from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
 from radiolucent.models.shift import shift_logits
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.weights import WeightsReport
+from radiolucent.models.wrap import BlackBox, wrap, wrap_function
 
 __all__ = [
     "PRESETS",
+    "BlackBox",
     "Case",
     "Classifier",
     "Engine",
@@ -22,6 +24,7 @@ __all__ = [
     "SmallCNN",
     "WeightsReport",
     "build",
+    "bytes_per_image",
     "engine",
     "freeze",
     "frozen_prefix",
@@ -33,4 +36,6 @@ __all__ = [
     "set_train_mode",
     "shift_logits",
     "why_no_prefix",
+    "wrap",
+    "wrap_function",
 ]

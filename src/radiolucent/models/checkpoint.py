@@ -24,7 +24,16 @@ NAME = "model.safetensors"
 
 
 def save(classifier: Classifier, path: str | Path) -> Path:
-    """Write a classifier to `path` (a file, or a folder that gets `model.safetensors`), atomically; give the file."""
+    """Write a classifier to `path` (a file, or a folder that gets `model.safetensors`), atomically; give the file.
+
+    Raises:
+        CheckpointError: a wrapped model, or values that are not plain.
+    """
+    if classifier.architecture.get("name") in ("wrapped", "function"):
+        raise CheckpointError(
+            "another library's model cannot be built again from a checkpoint; save it with that library, and wrap it "
+            "anew."
+        )
     file = Path(path)
     file = file / NAME if file.is_dir() or file.suffix == "" else file
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in classifier.network.state_dict().items()}

@@ -8,12 +8,15 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.wrap import BlackBox
 
-__all__ = ["TOLERANCE", "Engine", "EngineKind", "engine"]
+__all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "engine"]
 
 EngineKind = Literal["auto", "torch", "openvino"]
 
@@ -29,7 +32,8 @@ class Engine:
     """A network's forward pass.
 
     Attributes:
-        name: "torch" or "openvino". logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
+        name: "torch", "openvino", or "function" for a wrapped function.
+        logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, no gradients.
         why: why it was chosen.
     """
 
@@ -42,8 +46,8 @@ def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: Eng
     """The forward pass to use for many images.
 
     OpenVINO computes in float32 here as well, with batch norms folded and layers fused. It is made once for a network
-    and its weights, and held against torch on `example`; where its logits differ by more than `TOLERANCE`, "auto"
-    takes torch and "openvino" raises.
+    and its weights, and held against torch on an image made from `example`; where its logits differ by more than
+    `TOLERANCE`, "auto" takes torch and "openvino" raises.
 
     Args:
         example: inputs (N, C, S, S), as will come. images: how many will come.
@@ -55,6 +59,8 @@ def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: Eng
     """
     if kind not in ("auto", "torch", "openvino"):
         raise ConfigError(f"engine {kind!r}; expected auto, torch or openvino.")
+    if isinstance(classifier.network, BlackBox):
+        return Engine("function", classifier.logits, "a function runs as it is")
     plain = Engine("torch", classifier.logits)
     if kind == "torch":
         return plain
@@ -113,8 +119,40 @@ def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
     def logits(inputs: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.array(compiled(inputs.contiguous().numpy())[0]))
 
-    expected, found = classifier.logits(example), logits(example)
+    # Not the image it was traced with: a network that leaves torch on its way is traced into a constant.
+    other = example.flip(-1) * 0.7
+    expected, found = classifier.logits(other), logits(other)
     apart = float((expected - found).abs().max() / max(1.0, float(expected.abs().max())))
     if not apart <= TOLERANCE:
         raise ModelError(f"OpenVINO's logits differ from torch's by {apart:.1e} of their size; expected ≤ {TOLERANCE}.")
     return Engine("openvino", logits, f"logits within {apart:.0e} of torch's")
+
+
+class _Largest(TorchDispatchMode):
+    """Bytes of the largest step of a pass: what it reads and writes, weights included."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        held = {t.data_ptr(): t.numel() * t.element_size() for t in tree_leaves((args, out)) if _is_map(t)}
+        self.size = max(self.size, sum(held.values()))
+        return out
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)
+
+
+def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:
+    """About what one more image in a batch takes: twice the largest step of a pass, and the image thrice.
+
+    Twice, because shortcuts keep maps alive and convolutions need room of their own. Measured once for an input shape.
+    """
+    memory = classifier.network.__dict__.setdefault("_radiolucent_bytes", {})
+    shape = tuple(example.shape[1:])
+    if shape not in memory:
+        with _Largest() as largest:
+            classifier.logits(example[:1])
+        memory[shape] = 2 * largest.size + 3 * example[:1].numel() * example.element_size()
+    return int(memory[shape])

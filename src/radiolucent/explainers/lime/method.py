@@ -9,17 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
-from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.base import Goal
 from radiolucent.explainers.lime.design import Sampling, design
 from radiolucent.explainers.lime.fit import Surrogate, closeness, fit_ridge
-from radiolucent.explainers.lime.segment import fill_for, segment
-from radiolucent.models import Classifier, EngineKind, engine
+from radiolucent.explainers.perturb import Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.superpixels import segment
+from radiolucent.models import Classifier
 
 __all__ = ["LIME"]
 
 
 @dataclass(frozen=True)
-class LIME(Explainer):
+class LIME(Perturbation):
     """A weighted linear model of the score over superpixels shown and hidden. Source: Ribeiro 2016, eq. 1–2.
 
     The map holds each superpixel's coefficient: what showing it adds to the score. Options and defaults are those of
@@ -36,8 +37,6 @@ class LIME(Explainer):
         sampling: "paired", "balanced" or "random" (see `radiolucent.explainers.lime.design`).
         tolerance: stop early when the median standard error falls below this share of the largest |coefficient|;
             None: use all samples.
-        batch_size: perturbed images a forward pass.
-        engine: what computes them: "torch", "openvino", or "auto" (see `radiolucent.models.engine`).
     """
 
     num_samples: int = 1000
@@ -51,40 +50,27 @@ class LIME(Explainer):
     alpha: float = 1.0
     sampling: Sampling = "paired"
     tolerance: float | None = None
-    batch_size: int = 32
-    engine: EngineKind = "auto"
 
     def __post_init__(self) -> None:
-        if self.num_samples < 10 or self.kernel_width <= 0 or self.batch_size < 1 or self.alpha < 0:
+        super().__post_init__()
+        if self.num_samples < 10 or self.kernel_width <= 0 or self.alpha < 0:
             raise ConfigError(
-                f"num_samples {self.num_samples}, kernel_width {self.kernel_width}, alpha {self.alpha}, batch_size "
-                f"{self.batch_size}; expected at least 10 samples, a positive width and batch, alpha ≥ 0."
+                f"num_samples {self.num_samples}, kernel_width {self.kernel_width}, alpha {self.alpha}; expected at "
+                "least 10 samples, a positive width, alpha ≥ 0."
             )
         if self.sampling not in ("paired", "balanced", "random"):
             raise ConfigError(f"sampling {self.sampling!r}; expected paired, balanced or random.")
 
-    @property
-    def one_by_one(self) -> bool:
-        return True
-
-    def attribute(
-        self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
-    ) -> Attribution:
-        found = [
-            self._one(classifier, inputs[i : i + 1], goal.rows(slice(i, i + 1)), int(generator.initial_seed()))
-            for i in range(len(inputs))
-        ]
-        return Attribution(torch.stack([m for m, _ in found]), [d for _, d in found])
-
-    def _one(
+    def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        grey = classifier.preprocess.denormalise(image)[0].clamp(0, 1).cpu().numpy().astype(np.float32)
-        segments = segment(grey, self.segmentation, seed, self.segmentation_options)
-        fill = classifier.preprocess.normalise(torch.from_numpy(fill_for(grey, segments, self.hide_color))[None])
+        segments = segment(grey_of(classifier, image), self.segmentation, seed, self.segmentation_options)
+        fill = filled(classifier, image, self.hide_color, segments)
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
-        run = engine(classifier, image, len(masks), self.engine)
-        masks, logits = self._respond(run.logits, image, fill, segments, masks, goal)
+        run = self.asker(classifier, image, len(masks))
+        stop = None if self.tolerance is None else lambda logits: self._settled(masks, logits, goal)
+        logits = run.ask(len(masks), hide_pieces(image, fill, segments, masks), stop)
+        masks = masks[: len(logits)]
         weights = closeness(masks, self.distance_metric, self.kernel_width)
         surrogates = self._surrogates(masks, logits, weights, goal)
         target = int(goal.targets[0])
@@ -104,36 +90,10 @@ class LIME(Explainer):
         }
         return torch.from_numpy(own.coefficients.astype(np.float32)[segments]), details
 
-    def _respond(
-        self,
-        forward: Callable[[torch.Tensor], torch.Tensor],
-        image: torch.Tensor,
-        fill: torch.Tensor,
-        segments: NDArray[np.int32],
-        masks: NDArray[np.bool_],
-        goal: Goal,
-    ) -> tuple[NDArray[np.bool_], torch.Tensor]:
-        """Logits of every perturbed image, stopping where the coefficients are known well enough."""
-        shown = torch.from_numpy(masks.astype(np.float32))
-        place = torch.from_numpy(segments.ravel().astype(np.int64))
-        difference = (image - fill).contiguous()
-        found: list[torch.Tensor] = []
-        check_at = 8 * self.batch_size
-        for start in range(0, len(masks), self.batch_size):
-            pixels = shown[start : start + self.batch_size].index_select(1, place)
-            batch = torch.addcmul(fill, difference, pixels.view(-1, 1, *segments.shape))
-            found.append(forward(batch))
-            done = min(start + self.batch_size, len(masks))
-            if self.tolerance is not None and done >= check_at and done < len(masks):
-                check_at = done * 2
-                if self._settled(masks[:done], torch.cat(found), goal):
-                    return masks[:done], torch.cat(found)
-        return masks, torch.cat(found)
-
     def _settled(self, masks: NDArray[np.bool_], logits: torch.Tensor, goal: Goal) -> bool:
+        masks = masks[: len(logits)]
         weights = closeness(masks, self.distance_metric, self.kernel_width)
-        scores = _scores(goal, int(goal.targets[0]), logits)
-        fit = fit_ridge(masks, scores, weights, alpha=self.alpha, paired=self.sampling != "random")
+        fit = fit_ridge(masks, scores_of(goal, logits), weights, alpha=self.alpha, paired=self.sampling != "random")
         largest = float(np.abs(fit.coefficients).max())
         return largest == 0 or float(np.median(fit.errors)) <= (self.tolerance or 0) * largest
 
@@ -149,7 +109,7 @@ class LIME(Explainer):
         return {
             c: fit_ridge(
                 masks,
-                _scores(goal, c, logits),
+                scores_of(goal, logits, c),
                 weights,
                 alpha=self.alpha,
                 num_features=self.num_features,
@@ -157,7 +117,3 @@ class LIME(Explainer):
             )
             for c in classes
         }
-
-
-def _scores(goal: Goal, target: int, logits: torch.Tensor) -> NDArray[np.float64]:
-    return goal.repeated(len(logits), target).of(logits).double().numpy()

@@ -1,0 +1,69 @@
+"""ReciproCAM: what the network says when it is left one place of its feature maps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from radiolucent.explainers.base import Goal
+from radiolucent.explainers.forward import Cut
+from radiolucent.explainers.head import head_behind
+from radiolucent.explainers.perturb import Perturbation
+from radiolucent.explainers.weighing import upsample
+from radiolucent.models import Classifier
+
+__all__ = ["ReciproCAM"]
+
+
+@dataclass(frozen=True)
+class ReciproCAM(Perturbation):
+    """The score from one place of the feature maps alone, place by place. Source: Byun & Lee 2022, eq. 1–3.
+
+    map(u, v) = y(A ∘ M_uv) − y(0), M_uv one at (u, v) and 0 elsewhere, or soft: the 3 × 3 kernel [1 2 1]ᵀ[1 2 1]/16
+    around it. The paper scales the map to [0, 1] instead of subtracting y(0). Only the layers behind the feature maps
+    are run.
+
+    Attributes:
+        layer: dotted name of the target layer; None: the last one with feature maps.
+        soft: the 3 × 3 kernel (the paper's default) instead of single places.
+    """
+
+    layer: str | None = None
+    soft: bool = True
+
+    @property
+    def cuts(self) -> tuple[str | None, ...]:
+        return (self.layer,)
+
+    def one(
+        self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        cut = goal.over(classifier, image).cut(self.layer)
+        height, width = cut.features.shape[2:]
+        masks = torch.eye(height * width).view(-1, 1, height, width)
+        if self.soft:
+            kernel = torch.tensor([1.0, 2.0, 1.0]) / 4
+            masks = F.conv2d(masks, kernel.outer(kernel)[None, None], padding=1)
+        logits, how = self._masked(classifier, image, cut, torch.cat([masks, torch.zeros(1, 1, height, width)])[:, 0])
+        scores = goal.repeated(len(logits)).of(logits)
+        coarse = (scores[:-1] - scores[-1]).view(1, height, width)
+        details = {"feature_map": coarse[0].numpy(), "layer": cut.layer.name, "passes": how}
+        return upsample(coarse, image.shape[2:])[0], details
+
+    def _masked(
+        self, classifier: Classifier, image: torch.Tensor, cut: Cut, masks: torch.Tensor
+    ) -> tuple[torch.Tensor, str]:
+        """Logits (n, C) of the feature maps under masks (n, h, w)."""
+        batch, value = self.batch_of(classifier, image), cut.value.detach()
+        head, how = head_behind(classifier, image, cut, batch)
+        found: list[torch.Tensor] = []
+        for part in masks.to(value).split(batch):
+            if cut.layer.kind == "tokens":  # class and register tokens stay
+                places = part.flatten(1)
+                others = places.new_ones(len(part), value.shape[1] - places.shape[1])
+                shaped = torch.cat([others, places], dim=1)[:, :, None]
+            else:
+                shaped = part[:, None] if cut.layer.kind == "maps" else part[..., None]
+            found.append(head(value * shaped))
+        return torch.cat(found), how

@@ -1,0 +1,72 @@
+"""Score-CAM: feature maps weighed by the score of the film seen through each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from radiolucent.explainers.base import Goal
+from radiolucent.explainers.perturb import Perturbation, scores_of
+from radiolucent.explainers.weighing import upsample, weighed
+from radiolucent.models import Classifier
+
+__all__ = ["ScoreCAM"]
+
+TINY = torch.finfo(torch.float32).tiny
+
+
+@dataclass(frozen=True)
+class ScoreCAM(Perturbation):
+    """Feature maps weighed by the score of the input masked by each. Source: Wang 2020, algorithm 1, without the ReLU.
+
+    H_k = (U(A_k) − min)/(max − min) of the upsampled map, α = softmax over k of f(X ∘ H_k), map = Σ_k α_k A_k. The
+    score of the paper's baseline, subtracted from every f, cancels in the softmax. One pass a channel, except that
+    channels whose masks are the same (dead ones; those active in the same single place) share one: exactly the same
+    map. A network that says nothing still has one: all channels then weigh the same.
+
+    Attributes:
+        layer: dotted name of the target layer; None: the last one with feature maps.
+    """
+
+    layer: str | None = None
+
+    @property
+    def cuts(self) -> tuple[str | None, ...]:
+        return (self.layer,)
+
+    def one(
+        self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        cut = goal.over(classifier, image).cut(self.layer)
+        features = cut.features[0]
+        flat = features.flatten(1)
+        low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+        scaled = (flat - low) / (high - low).clamp_min(TINY)
+        # equal to a millionth: what is left is rounding
+        _, first, same = np.unique(
+            np.rint(scaled.cpu().numpy() * 1e6).astype(np.int32), axis=0, return_index=True, return_inverse=True
+        )
+        chosen = scaled[torch.from_numpy(first).to(scaled.device)].view(-1, 1, *features.shape[1:])
+        run = self.asker(classifier, image, len(chosen))
+
+        def compose(part: slice) -> torch.Tensor:
+            masks = F.interpolate(chosen[part], size=image.shape[2:], mode="bilinear", align_corners=False)
+            least, most = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+            return image * ((masks - least) / (most - least).clamp_min(torch.finfo(torch.float32).tiny)).to(
+                image.device
+            )
+
+        scores = torch.from_numpy(scores_of(goal, run.ask(len(chosen), compose))[same.ravel()])
+        weights = scores.softmax(0).float().to(features.device)
+        coarse = weighed(weights[None, :, None, None], features[None])
+        details: dict[str, Any] = {
+            "feature_map": coarse[0].cpu().numpy(),
+            "layer": cut.layer.name,
+            "scores": scores.numpy(),
+            "samples": len(chosen),
+            "channels": len(features),
+            "engine": run.name,
+        }
+        return upsample(coarse, image.shape[2:])[0], details

@@ -1,0 +1,237 @@
+"""Anyone's model as a classifier: a torch module, or any function from arrays to numbers."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from radiolucent.errors import ConfigError, ModelError
+from radiolucent.images import Preprocess
+from radiolucent.models.classifier import Classifier
+from radiolucent.types import Head
+
+__all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
+
+Function = Callable[[NDArray[np.float32]], Any]
+Layout = Literal["NCHW", "NHWC"]
+Output = Literal["logits", "probabilities"]
+
+SMALLEST = 1e-6
+"""Probabilities are clipped to [1e-6, 1 − 1e-6] before logits are taken: a logit of at most 13.8."""
+
+
+class Wrapped(nn.Module):
+    """Another library's module, giving plain logits (N, K).
+
+    Args:
+        module: takes (N, C, S, S), or (N, S, S, C) with layout "NHWC".
+        pick: its logits within what it gives: a name or index; None: a tensor itself, `.logits`, the entry "logits",
+            the first of a tuple, or a mapping's only entry.
+        output: "logits", or "probabilities", of which the logits are made (see `logits_from`).
+        head: how many outputs mean what.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        pick: str | int | None = None,
+        output: Output = "logits",
+        layout: Layout = "NCHW",
+        head: Head = "softmax",
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.pick, self.output, self.layout = pick, output, layout
+        self.head: Head = head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K) of inputs (N, C, S, S)."""
+        out = self._picked(self.module(x.permute(0, 2, 3, 1) if self.layout == "NHWC" else x))
+        out = out[:, None] if out.ndim == 1 else out.flatten(1)
+        return logits_from(out, self.head) if self.output == "probabilities" else out
+
+    def _picked(self, out: Any) -> torch.Tensor:
+        if self.pick is not None:
+            found = getattr(out, self.pick, None) if isinstance(self.pick, str) else None
+            out = out[self.pick] if found is None else found
+        elif not isinstance(out, torch.Tensor):
+            out = _likely(out)
+        if not isinstance(out, torch.Tensor) or out.ndim < 1:
+            raise ModelError(f"the module gives {_described(out)}; expected a tensor (N, K): say which with pick=.")
+        return out
+
+
+class BlackBox(nn.Module):
+    """A function from arrays to numbers, in the place of a network: it has no weights, layers or gradients."""
+
+    def __init__(
+        self, function: Callable[[NDArray[np.float32]], Any], output: Output, layout: Layout, head: Head
+    ) -> None:
+        super().__init__()
+        self.function, self.output, self.layout, self.head = function, output, layout, head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K) of inputs (N, C, S, S)."""
+        array = x.detach().cpu().float().permute(0, 2, 3, 1) if self.layout == "NHWC" else x.detach().cpu().float()
+        given = np.asarray(self.function(np.ascontiguousarray(array.numpy())))
+        if given.ndim not in (1, 2) or len(given) != len(x) or given.dtype.kind not in "fiub":
+            raise ModelError(
+                f"the function gave {_described(given)} for {len(x)} images; expected numbers ({len(x)}, K)."
+            )
+        out = torch.from_numpy(given.astype(np.float32).reshape(len(x), -1))
+        if not torch.isfinite(out).all():
+            raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
+        return logits_from(out, self.head) if self.output == "probabilities" else out
+
+
+def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:
+    """Logits whose softmax or sigmoid are these probabilities (N, K), clipped to [1e-6, 1 − 1e-6].
+
+    "softmax": log p, of which other logits differ by a number the same for all classes: it cancels in probabilities,
+    margins and contrasts, but an explanation of a single logit is one of log p. Others: log p/(1 − p).
+
+    Raises:
+        ModelError: values outside [0, 1], or a softmax whose rows do not sum to 1.
+    """
+    low, high = float(probabilities.min()), float(probabilities.max())
+    if not (-1e-4 <= low and high <= 1 + 1e-4):
+        raise ModelError(f'outputs range over [{low:.3g}, {high:.3g}], no probabilities; use output="logits".')
+    if head == "softmax" and float((probabilities.sum(1) - 1).abs().max()) > 1e-2:
+        raise ModelError('probabilities of a film do not sum to 1; use head="multilabel", or output="logits".')
+    p = probabilities.clamp(SMALLEST, 1 - SMALLEST)
+    return p.log() if head == "softmax" else torch.logit(p)
+
+
+def wrap(
+    module: nn.Module,
+    class_names: Sequence[str],
+    *,
+    preprocess: Preprocess | None = None,
+    positive: int | None = None,
+    head: Head = "softmax",
+    threshold: float = 0.5,
+    output: Output = "logits",
+    layout: Layout = "NCHW",
+    pick: str | int | None = None,
+) -> Classifier:
+    """A classifier around any torch module: MONAI, torchxrayvision, Hugging Face, Keras 3 on torch, your own.
+
+    The module is shared, not copied, and put into eval mode only while it is asked. One film is passed through to see
+    that all fits.
+
+    Args:
+        class_names: one a logit; two for a "sigmoid" head.
+        preprocess: how films become inputs; its mean and std express any range, e.g. std = 1/255 and mean = 0 for
+            inputs in [0, 255], mean = 0.5 and std = 1/2048 for [−1024, 1024].
+        positive: index of the class that sensitivity speaks of; the last unless given.
+        head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
+        output: "probabilities" where the module ends in a softmax or sigmoid: logits are made of them (`logits_from`).
+        layout: "NHWC" for Keras.
+        pick: where its logits are, for a module that gives several things and does not call them `logits`.
+
+    Raises:
+        ConfigError: classes, head and positive index do not fit together. ModelError: the module does not take such
+            inputs, or gives something else than (N, K).
+    """
+    network = Wrapped(module, pick=pick, output=output, layout=layout, head=head)
+    network.train(module.training)
+    kind = f"{type(module).__module__}.{type(module).__qualname__}"
+    made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "wrapped", "module": kind})
+    _probe(made)
+    return made
+
+
+def wrap_function(
+    function: Function,
+    class_names: Sequence[str],
+    *,
+    preprocess: Preprocess | None = None,
+    positive: int | None = None,
+    head: Head = "softmax",
+    threshold: float = 0.5,
+    output: Output = "probabilities",
+    layout: Layout = "NCHW",
+) -> Classifier:
+    """A classifier around any function: an ONNX or Keras file, scikit-learn, a service elsewhere.
+
+    Only methods that perturb the image apply to it: LIME, KernelSHAP, RISE, Occlusion, Sobol. It has no weights: its
+    `hash` covers what it answers to two fixed images, rounded to 1e-5, in `architecture["probe"]`; "unrepeatable" there
+    means that it answered them differently the second time.
+
+    Args:
+        function: float32 (N, C, S, S), or (N, S, S, C) with layout "NHWC", to numbers (N, K), or (N,) with a "sigmoid"
+            head. Inputs are grey levels in [0, 1], one channel, 224 pixels unless `preprocess` says otherwise.
+        output: "probabilities", of which logits are made (`logits_from`), or "logits".
+        Others: see `wrap`.
+
+    Raises:
+        ConfigError, ModelError: see `wrap`.
+    """
+    network = BlackBox(function, output, layout, head).eval()
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "function", "function": name})
+    first, second = _probe(made), _probe(made)
+    rounded = np.round(first.numpy().astype(np.float64), 5) + 0.0
+    probe = (
+        hashlib.sha256(rounded.tobytes()).hexdigest() if torch.allclose(first, second, atol=1e-4) else "unrepeatable"
+    )
+    return made.with_(architecture={**made.architecture, "probe": probe})
+
+
+def _made(
+    network: nn.Module,
+    class_names: Sequence[str],
+    preprocess: Preprocess | None,
+    positive: int | None,
+    head: Head,
+    threshold: float,
+    architecture: Mapping[str, Any],
+) -> Classifier:
+    names = tuple(class_names)
+    chosen = preprocess or Preprocess(224, "squash", 1, (0.0,), (1.0,))
+    index = len(names) - 1 if positive is None else positive
+    return Classifier(network, names, chosen, index, head, threshold, architecture=architecture)
+
+
+def _probe(classifier: Classifier) -> torch.Tensor:
+    """Logits of two fixed images, grey ramps across and down."""
+    side = classifier.preprocess.size
+    ramp = torch.linspace(0, 1, side).expand(side, side)
+    inputs = classifier.preprocess.normalise(torch.stack([ramp, ramp.T]))
+    try:
+        logits = classifier.logits(inputs)
+    except (ModelError, ConfigError):
+        raise
+    except Exception as error:  # another's code fails in any way
+        raise ModelError(
+            f"it does not take inputs {tuple(inputs.shape)} ({type(error).__name__}: {str(error)[:200]}); set "
+            "preprocess= (size, channels) and layout=."
+        ) from error
+    if logits.ndim != 2 or logits.shape[1] != classifier.outputs:
+        raise ConfigError(
+            f"it gives {tuple(logits.shape)} for 2 films; expected (2, {classifier.outputs}) for the classes "
+            f"{', '.join(classifier.class_names)} and head {classifier.head!r}."
+        )
+    return logits
+
+
+def _likely(out: Any) -> Any:
+    """The logits within another library's output, where there is no doubt."""
+    if hasattr(out, "logits"):
+        return out.logits
+    if isinstance(out, Mapping):
+        entries = cast(Mapping[str, Any], out)
+        return entries["logits"] if "logits" in entries else next(iter(entries.values())) if len(entries) == 1 else out
+    return cast(Any, out)[0] if isinstance(out, tuple | list) else out
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a mapping of {', '.join(map(str, cast(Mapping[Any, Any], value)))}"
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")

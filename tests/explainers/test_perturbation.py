@@ -1,0 +1,95 @@
+"""How images are altered and asked: batches, memory, engines, early stops."""
+
+import resource
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from explainer_cases import FAST, Blob, blob_film, noise_films, wrap
+from radiolucent.errors import ConfigError
+from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, Sobol, explain
+from radiolucent.explainers.perturb import Asker
+from radiolucent.models import build, bytes_per_image
+
+ASKING = {
+    "lime": LIME(100, segmentation="slic"),
+    "kernelshap": KernelSHAP(100),
+    "occlusion": Occlusion(24, 12),
+    "rise": RISE(64),
+    "sobol": Sobol(4, 4),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_neither_batch_nor_engine_changes_the_map(name: str) -> None:
+    clf, film = build("small_cnn", size=64, seed=1)[0], noise_films(1)[0]
+    maps = [
+        explain(clf, film, type(ASKING[name])(**{**vars(ASKING[name]), **changes}), target=1, seed=3).map
+        for changes in ({"engine": "torch"}, {"engine": "torch", "batch_size": 7}, {"engine": "openvino"})
+    ]
+    size = np.abs(maps[0]).max()
+    np.testing.assert_allclose(maps[1], maps[0], atol=2e-5 * max(size, 0.1))
+    np.testing.assert_allclose(maps[2], maps[0], atol=1e-3 * max(size, 0.1))
+    other = explain(clf, film, ASKING[name], target=1, seed=4).map
+    assert name == "occlusion" or not np.array_equal(other, maps[0])
+
+
+def test_an_early_stop_is_asked_at_the_same_samples_whatever_the_batch() -> None:
+    for batch in (7, 100, 256):
+        asked: list[int] = []
+
+        def stop(logits: torch.Tensor, asked: list[int] = asked) -> bool:
+            asked.append(len(logits))
+            return len(logits) >= 512
+
+        run = Asker(lambda x: x.mean((1, 2, 3))[:, None], "torch", batch)
+        found = run.ask(2000, lambda part: torch.arange(part.start, part.stop).view(-1, 1, 1, 1).float(), stop)
+        assert asked == [256, 512] and torch.equal(found[:, 0], torch.arange(512.0))
+    assert len(run.ask(300, lambda part: torch.zeros(part.stop - part.start, 1, 2, 2), lambda _: False)) == 300
+
+
+def test_the_batch_follows_the_memory() -> None:
+    clf, _ = build("small_cnn", size=64)
+    image = torch.zeros(1, 1, 64, 64)
+    one = bytes_per_image(clf, image)
+    assert one > 2 * 4 * 16 * 32 * 32 * 2  # the stem's maps, read and written
+    assert Occlusion(max_memory_mb=10.5 * one / 2**20).batch_of(clf, image) == 10
+    assert Occlusion(max_memory_mb=0.1 * one / 2**20).batch_of(clf, image) == 1
+    assert Occlusion(max_memory_mb=4096).batch_of(clf, image) == 32
+    assert Occlusion(batch_size=5).batch_of(clf, image) == 5
+    for bad in ({"batch_size": 0}, {"max_memory_mb": 0}):
+        with pytest.raises(ConfigError, match="positive"):
+            Occlusion(**bad)
+
+
+def test_peak_memory_stays_within_the_bound() -> None:
+    """In a process of its own: what the method adds to the peak, with a small bound and with a large one."""
+    script = """
+        import resource, sys, numpy as np, radiolucent as rl
+        from radiolucent.explainers import RISE
+        clf, _ = rl.build("small_cnn", size=320)
+        film = rl.from_array(np.random.default_rng(0).random((320, 320)).astype(np.float32))
+        rl.explain(clf, film, RISE(32, batch_size=1, engine="torch"), target=1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        rl.explain(clf, film, RISE(64, max_memory_mb=float(sys.argv[1]), engine="torch"), target=1)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    """
+
+    def grown(bound: float) -> float:
+        run = [sys.executable, "-c", textwrap.dedent(script), str(bound)]
+        return float(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+    small, large = grown(60), grown(1000)
+    assert small <= 60 < large
+
+
+def test_all_of_them_explain_each_film_of_a_list_as_alone() -> None:
+    clf, films = wrap(Blob()), [blob_film(), blob_film(20, 40)]
+    for name in ASKING:
+        both = explain(clf, films, FAST[name], target=1)
+        np.testing.assert_array_equal(explain(clf, films[1], FAST[name], target=1).map, both[1].map)
