@@ -86,7 +86,7 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "small_cnn": {"size": 64, "hidden": 0},
     "mobilenetv1": {"size": 64},
     "densenet121": {"size": 64},
-    "inception_v3": {"size": 96},
+    "inception_v3": {"size": 107},  # the smallest with 2 × 2 feature maps
     "vit": {"size": 64, "patch_size": 16, "embed_dim": 48, "depth": 3, "num_heads": 3},
 }
 

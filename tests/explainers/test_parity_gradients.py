@@ -109,14 +109,22 @@ def test_baselines_are_what_they_are_called(clf, film) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # captum warns of its hooks
-def test_deeplift_is_captums(clf, film) -> None:
-    x = clf.preprocess(film)[None].requires_grad_()
-    for baseline in ("black", "blur"):
-        start = reference(baseline, clf, x.detach())
-        theirs = captum.DeepLift(clf.network).attribute(x, start, target=1)[0].sum(0)
-        e = explain(clf, film, DeepLift(baseline=baseline), target=1)
-        close(e.map, theirs, 1e-3)
-        assert e.details["completeness_relative"] < 1e-3
+@pytest.mark.parametrize("pool", [False, True])
+def test_deeplift_is_captums(clf, film, pool) -> None:
+    """Where captum's adds up. On the small CNN it is 1.5 % off, and ours is not. Max pooling over a reference without
+    ties: where several places of a window are largest, either may get the share."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten()]
+    if pool:
+        layers = [nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Flatten()]
+    plain = wrap(nn.Sequential(*layers, nn.Linear(2116 if pool else 7744, 2)), 48)
+    x = plain.preprocess(film)[None].requires_grad_()
+    start = reference("blur", plain, x.detach())
+    theirs, delta = captum.DeepLift(plain.network).attribute(x, start, target=1, return_convergence_delta=True)
+    assert abs(float(delta)) < 1e-5
+    close(explain(plain, film, DeepLift(baseline="blur"), target=1).map, theirs[0].sum(0))
+    own = explain(clf, film, DeepLift(baseline="blur"), target=1)
+    assert own.details["completeness_relative"] < 1e-4
 
 
 class Tricky(nn.Module):
