@@ -1,5 +1,6 @@
 """Networks, films and quick settings that the tests of explanations share."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "integratedgradients": {"steps": 6},
     "smoothgrad": {"samples": 8},
     "gradientshap": {"samples": 8},
+    "kernelshap": {"num_samples": 200, "fill": 0.0},
+    "occlusion": {"window": 12, "stride": 6, "fill": 0.0},
+    "rise": {"num_masks": 300},
+    "sobol": {"designs": 8, "cells": 6},
 }
 FAST: dict[str, Explainer] = {name: method(**QUICK.get(name, {})) for name, method in METHODS.items()}
 # The same, as short as it gets, for the table of large networks, where only shape, type and finiteness are looked at.
@@ -27,6 +32,10 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "integratedgradients": {"steps": 2},
     "smoothgrad": {"samples": 2},
     "gradientshap": {"samples": 4},
+    "kernelshap": {"num_samples": 8, "segmentation_options": {"n_segments": 4}},
+    "occlusion": {"window": 48, "stride": 48, "passes": "whole"},
+    "rise": {"num_masks": 32},
+    "sobol": {"designs": 4, "cells": 2},
 }
 SHORTEST: dict[str, Explainer] = {
     name: method(**{**QUICK.get(name, {}), **SHORT.get(name, {})}) for name, method in METHODS.items()
@@ -89,6 +98,17 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "inception_v3": {"size": 107},  # the smallest with 2 × 2 feature maps
     "vit": {"size": 64, "patch_size": 16, "embed_dim": 48, "depth": 3, "num_heads": 3},
 }
+
+
+# Score-CAM costs a pass a feature map: on the large networks it looks at an early layer, which has few.
+EARLY = {"mobilenetv1": "conv_stem", "densenet121": "features.conv0", "inception_v3": "Conv2d_1a_3x3"}
+
+
+def shortest(method: str, network: str) -> Explainer:
+    """The shortest form of a method on one of `NETWORKS`."""
+    chosen = SHORTEST[method]
+    early = EARLY.get(network) if method == "scorecam" else None
+    return chosen if early is None else dataclasses.replace(chosen, layer=early)  # type: ignore[call-arg]
 
 
 def make(name: str, **changes: Any) -> Classifier:

@@ -13,12 +13,12 @@ from explainer_cases import (
     BLIND,
     FAST,
     NETWORKS,
-    SHORTEST,
     UNDEFINED,
     Blob,
     blob_film,
     make,
     noise_films,
+    shortest,
     wrap,
 )
 from radiolucent.errors import ConfigError, ExplainError
@@ -107,7 +107,7 @@ def test_every_method_on_every_network(name: str, dtype: torch.dtype, films: lis
     undefined = UNDEFINED.get(name, {})
     defined = [m for m in METHODS if m not in undefined]
     some = films[:2] if dtype == torch.float32 else films[:1]
-    for each in explain(clf, some, [SHORTEST[m] for m in defined], target="PNEUMONIA"):
+    for each in explain(clf, some, [shortest(m, name) for m in defined], target="PNEUMONIA"):
         assert [e.method for e in each] == defined
         for e in each:
             assert e.map.shape == (clf.preprocess.size,) * 2 and e.map.dtype == np.float32, e.method
@@ -116,7 +116,7 @@ def test_every_method_on_every_network(name: str, dtype: torch.dtype, films: lis
             assert e.map.any() or (e.method == "guidedgradcam" and (each[0].map <= 0).all()), e.method
     for method, hint in undefined.items():
         with pytest.raises(ExplainError, match=hint):
-            explain(clf, films[0], SHORTEST[method], target=1)
+            explain(clf, films[0], shortest(method, name), target=1)
     assert all(p.dtype == dtype and p.requires_grad for p in clf.network.parameters())
 
 
