@@ -70,8 +70,8 @@ class Plain(nn.Module):
 CASES = {
     "plain": lambda: wrap(Plain(), 70),
     "small_cnn": partial(build_it := (lambda name, size: make(name, size=size)), "small_cnn", 96),
-    "mobilenetv1": partial(build_it, "mobilenetv1", 128),
-    "densenet121": partial(build_it, "densenet121", 96),
+    "mobilenetv1": partial(build_it, "mobilenetv1", 96),
+    "densenet121": partial(build_it, "densenet121", 64),
 }
 
 
