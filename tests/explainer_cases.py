@@ -19,6 +19,10 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "integratedgradients": {"steps": 6},
     "smoothgrad": {"samples": 8},
     "gradientshap": {"samples": 8},
+    "kernelshap": {"num_samples": 200, "fill": 0.0},
+    "occlusion": {"window": 16, "stride": 8},
+    "rise": {"num_masks": 400},
+    "sobol": {"designs": 8, "cells": 4},
 }
 FAST: dict[str, Explainer] = {name: method(**QUICK.get(name, {})) for name, method in METHODS.items()}
 # The same, as short as it gets, for the table of large networks, where only shape, type and finiteness are looked at.
@@ -27,13 +31,18 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "integratedgradients": {"steps": 2},
     "smoothgrad": {"samples": 2},
     "gradientshap": {"samples": 4},
+    "kernelshap": {"num_samples": 10},
+    "occlusion": {"window": 48, "stride": 48},
+    "rise": {"num_masks": 32},
+    "sobol": {"designs": 4, "cells": 2},
+    "scorecam": {"channels": 4},
 }
 SHORTEST: dict[str, Explainer] = {
     name: method(**{**QUICK.get(name, {}), **SHORT.get(name, {})}) for name, method in METHODS.items()
 }
 
-# Methods whose map does not depend on the target, so that a network that says nothing still has one.
-BLIND = {"eigencam"}
+# Methods whose map does not depend on the target alone, so that a network that says nothing still has one.
+BLIND = {"eigencam", "scorecam"}
 # Where a method has no meaning, and what its message must point to.
 UNDEFINED: Mapping[str, Mapping[str, str]] = {
     "vit": {

@@ -137,6 +137,11 @@ def test_scorecam_is_the_plain_loop_and_shares_passes() -> None:
     np.testing.assert_allclose(e.details["scores"], torch.stack(scores).numpy(), atol=1e-4)
     np.testing.assert_allclose(e.details["feature_map"], coarse.numpy(), atol=1e-5 * float(coarse.abs().max()))
     assert e.details["samples"] < e.details["channels"] == 96  # dead channels share a pass
+    few = explain(clf, film, ScoreCAM(channels=5), target=1)
+    assert few.details["channels"] == 5 >= few.details["samples"]
+    best = maps[0].flatten(1).var(1).topk(5).indices
+    part = (torch.stack(scores)[best].softmax(0)[:, None, None] * maps[0][best]).sum(0)
+    np.testing.assert_allclose(few.details["feature_map"], part.numpy(), atol=1e-4 * float(part.abs().max()))
 
 
 @pytest.mark.parametrize(("name", "hidden"), [("small_cnn", 0), ("small_cnn", 8), ("vit", None)])
