@@ -36,6 +36,7 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "occlusion": {"window": 48, "stride": 48, "passes": "whole"},
     "rise": {"num_masks": 32},
     "sobol": {"designs": 4, "cells": 2},
+    "scorecam": {"channels": 4},
 }
 SHORTEST: dict[str, Explainer] = {
     name: method(**{**QUICK.get(name, {}), **SHORT.get(name, {})}) for name, method in METHODS.items()

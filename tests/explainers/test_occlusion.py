@@ -45,7 +45,7 @@ def test_every_pixel_is_covered_also_at_the_far_edges() -> None:
         assert cover.min() >= 1 and cover[-1, -1] >= 1
         np.testing.assert_allclose(windows.mean_over_cover(values), mean / cover, atol=1e-12)
     corner = explain(wrap(Blob(100.0)), blob_film(63, 63), Occlusion(12, 7, fill=0.0), target=1).map
-    assert np.unravel_index(corner.argmax(), corner.shape) == (63, 63)
+    assert corner[63, 63] == corner.max() > 2 * corner[50, 50]
 
 
 class Plain(nn.Module):
@@ -70,8 +70,8 @@ class Plain(nn.Module):
 CASES = {
     "plain": lambda: wrap(Plain(), 70),
     "small_cnn": partial(build_it := (lambda name, size: make(name, size=size)), "small_cnn", 96),
-    "mobilenetv1": partial(build_it, "mobilenetv1", 128),
-    "densenet121": partial(build_it, "densenet121", 96),
+    "mobilenetv1": partial(build_it, "mobilenetv1", 96),
+    "densenet121": partial(build_it, "densenet121", 64),
 }
 
 
@@ -87,7 +87,7 @@ def test_incremental_passes_are_whole_passes(name: str) -> None:
         most = torch.tensor([side - b for b in box])
         corners = (torch.rand(8, 2, generator=draw) * (most + 1)).long()
         corners[:4] = torch.stack([most * 0, most, most * torch.tensor([0, 1]), most * torch.tensor([1, 0])])
-        patches = torch.randn(8, channels, *box, generator=draw)
+        patches = 4 * torch.randn(8, channels, *box, generator=draw)
         copies = image.repeat(8, 1, 1, 1)
         for copy, patch, (y, x) in zip(copies, patches, corners.tolist(), strict=True):
             copy[:, y : y + box[0], x : x + box[1]] = patch

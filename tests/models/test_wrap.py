@@ -82,7 +82,7 @@ def test_logits_of_probabilities_and_their_limits() -> None:
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"\(2, 2\); expected \(2, 3\)"):
+    with pytest.raises(ConfigError, match=r"\(2, 2\) for 2 films; expected \(2, 3\)"):
         rl.wrap(Net(), ["A", "B", "C"], preprocess=SMALL)
     with pytest.raises(ModelError, match="mapping of a, b"):
         rl.wrap(Net(DRESSES["named"][0]), NAMES, preprocess=SMALL)
@@ -104,8 +104,12 @@ def brightness(x: np.ndarray) -> np.ndarray:
 
 GREY = rl.Preprocess(16, "squash", 1, (0.0,), (1.0,))
 WORKS = {
-    "lime": rl.LIME(60, segmentation="felzenszwalb", segmentation_options={"min_size": 9, "scale": 1, "sigma": 0.1}),
-    "kernelshap": rl.KernelSHAP(60, segmentation=lambda g: np.add.outer(np.arange(16) // 4 * 4, np.arange(16) // 4)),
+    "lime": rl.LIME(
+        60, hide_color=0.0, segmentation="felzenszwalb", segmentation_options={"min_size": 9, "scale": 1, "sigma": 0.1}
+    ),
+    "kernelshap": rl.KernelSHAP(
+        60, fill=0.0, segmentation=lambda g: np.add.outer(np.arange(16) // 4 * 4, np.arange(16) // 4)
+    ),
     "occlusion": rl.Occlusion(4, 4, fill=0.0),
     "rise": rl.RISE(400, cells=4),
     "sobol": rl.Sobol(16, 4),

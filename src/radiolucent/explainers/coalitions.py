@@ -64,7 +64,8 @@ def coalitions(pieces: int, samples: int, how: ShapSampling, rng: np.random.Gene
     else:
         counts = rng.multinomial(pairs, mass / mass.sum())
         drawn = pairs * mass / mass.sum()
-    masks = [_of_size(pieces, int(s), int(c), n, how, rng) for s, c, n in zip(sizes, counts, there, strict=True)]
+    draw = _unlike if how == "leverage" or pairs == sum(there) else _random
+    masks = [draw(pieces, int(s), int(c), rng) for s, c in zip(sizes, counts, strict=True)]
     shown = np.concatenate(masks)
     stratum = np.repeat(np.arange(len(sizes)), [len(m) for m in masks])
     share = np.array([c / n for c, n in zip(counts, there, strict=True)]) if how == "leverage" else np.zeros(len(sizes))
@@ -92,14 +93,9 @@ def _rounded(expected: NDArray[np.float64], rng: np.random.Generator) -> NDArray
     return np.diff(edges).astype(np.intp)
 
 
-def _of_size(
-    pieces: int, size: int, count: int, there: int, how: ShapSampling, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """`count` coalitions of a size (count, d), without replacement for "leverage"; one of each pair at d/2."""
-    if count == 0:
-        return np.zeros((0, pieces), bool)
-    if how == "kernel" and count < there:
-        return _random(pieces, size, count, rng)
+def _unlike(pieces: int, size: int, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """`count` different coalitions of a size (count, d); at d/2 one of each pair, the one with piece 0."""
+    there = comb(pieces, size) // (2 if 2 * size == pieces else 1)
     if there <= LISTABLE:
         rows = np.array(list(islice(combinations(range(pieces), size), there)))  # at d/2 the first half holds piece 0
         masks = np.zeros((count, pieces), bool)

@@ -23,13 +23,14 @@ def operations(function: Callable[..., torch.Tensor], *examples: torch.Tensor) -
         plain = torch.func.functionalize(function, remove="mutations")
         traced = make_fx(plain, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     kept: set[fx.Node] = set()
-    left = [n for n in traced.graph.nodes if n.op in ("output", "placeholder")]
+    nodes: list[fx.Node] = list(traced.graph.nodes)
+    left = [n for n in nodes if n.op in ("output", "placeholder")]
     while left:
         node = left.pop()
         if node not in kept:
             kept.add(node)
             left += node.all_input_nodes
-    for node in reversed(traced.graph.nodes):
+    for node in reversed(nodes):
         if node not in kept:
             traced.graph.erase_node(node)
     traced.recompile()
@@ -41,7 +42,8 @@ def fold_batch_norms(network: fx.GraphModule) -> fx.GraphModule:
 
     W' = W γ/√(σ² + ε), b' = (b − μ) γ/√(σ² + ε) + β. The network's own weights stay as they are.
     """
-    for node in list(network.graph.nodes):
+    nodes: list[Any] = list(network.graph.nodes)
+    for node in nodes:
         if node.target not in (aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default):
             continue
         conv = node.args[0]

@@ -1,7 +1,7 @@
 """Forward passes of one image with small patches changed, computing only what the patches reach."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
+from radiolucent.explainers.boxes import Box, Patch, Window, around, behind, gather
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
 from radiolucent.models import Classifier
 
-__all__ = ["Incremental", "Patch", "gather", "gather_image", "incremental", "worth_tracing"]
+__all__ = ["Incremental", "incremental", "worth_tracing"]
 
 WHOLE = 0.7
 """Share of a layer's map beyond which computing all of it is quicker than gathering what is needed."""
@@ -27,34 +28,6 @@ ELEMENTWISE = {
     ).split()
 } | {aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default}
 BINARY = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
-POOLS = {aten.max_pool2d_with_indices.default, aten.avg_pool2d.default}
-
-
-@dataclass(frozen=True, eq=False)
-class Patch:
-    """Changed parts of a map: values (n, C, h, w), and where their first rows and columns lie, int64 (n,)."""
-
-    values: torch.Tensor
-    y: torch.Tensor
-    x: torch.Tensor
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return int(self.values.shape[2]), int(self.values.shape[3])
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a layer's output depends on, along rows and columns: outputs o need inputs o·stride − pad … + reach − 1."""
-
-    reach: tuple[int, int]
-    stride: tuple[int, int]
-    pad: tuple[int, int]
-    beyond: float = 0.0  # what stands outside the map
-
-
-Place = tuple[torch.Tensor, torch.Tensor, int, int]
-"""y, x (n,), h and w of boxes of one size."""
 
 
 @dataclass(eq=False)
@@ -76,97 +49,76 @@ class Incremental:
 
     def logits(self, patches: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, K) of the image with patches (n, C, h, w) put at rows y and columns x (n,), n ≤ `batch`."""
-        count, spare = len(patches), self.batch - len(patches)
-        if spare:
-            again = torch.cat([torch.arange(count), torch.full((spare,), count - 1)])
-            patches, y, x = patches[again], y[again], x[again]
+        count = len(patches)
+        again = torch.arange(self.batch).clamp(max=count - 1)
+        patches = patches[again].contiguous(memory_format=torch.channels_last)
+        box = Box(y[again], x[again], int(patches.shape[2]), int(patches.shape[3]))
         state: dict[fx.Node, Any] = {}
         with torch.inference_mode():
             for node in self.graph.graph.nodes:
                 if node.op == "placeholder":
-                    state[node] = Patch(patches.contiguous(memory_format=torch.channels_last), y, x)
+                    state[node] = Patch(patches, box)
                 elif node.op == "get_attr":
                     state[node] = getattr(self.graph, node.target)
-                elif node.op == "output":
-                    out = state[node.args[0] if isinstance(node.args[0], fx.Node) else node.args[0][0]]
-                    return out[:count].float().cpu()
-                else:
+                elif node.op == "call_function":
                     state[node] = self._step(node, state)
-        raise AssertionError("a graph without an output")
+        return state[_result(self.graph)][:count].float().cpu()
 
     def plan(self, y: torch.Tensor, x: torch.Tensor, size: tuple[int, int]) -> float:
         """The share of a whole pass's multiplications that boxes of this size at these places need."""
-        place: dict[fx.Node, Place | None] = {}
+        boxes: dict[fx.Node, Box | None] = {}
         needed = whole = 0.0
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
-                place[node] = (y, x, *size)
-                continue
+                boxes[node] = Box(y, x, *size)
             if node.op != "call_function":
                 continue
-            place[node] = self._reached(node, place)
+            boxes[node] = box = self._reached(node, boxes)
             if node.target == aten.convolution.default:
                 shape, kernel = node.meta["val"].shape, node.args[1].meta["val"].shape
                 cost = float(shape[1:].numel() * kernel[1:].numel())
-                found = place[node]
                 whole += cost
-                needed += cost * (1.0 if found is None else found[2] * found[3] / (shape[2] * shape[3]))
+                needed += cost * (1.0 if box is None else box.height * box.width / (shape[2] * shape[3]))
         return needed / whole if whole else 1.0
 
-    def _reached(self, node: fx.Node, place: dict[fx.Node, Place | None]) -> Place | None:
+    def _reached(self, node: fx.Node, boxes: Mapping[fx.Node, Box | None]) -> Box | None:
         """The boxes of a node's output that changed, None where whole maps are computed."""
-        inputs = [n for n in node.all_input_nodes if n.op != "get_attr"]
-        if node not in self.maps or any(place.get(n) is None for n in inputs):
+        given = [boxes.get(n) for n in _inputs(node)]
+        changed = [b for b in given if b is not None]
+        if node not in self.maps or len(changed) < len(given):
             return None
-        boxes = [place[n] for n in inputs]
-        shape = _map_of(node).shape
+        size = (int(self.maps[node].shape[2]), int(self.maps[node].shape[3]))
         window = _window(node)
-        if window is not None:
-            assert boxes[0] is not None
-            box = _behind(window, boxes[0], (int(shape[2]), int(shape[3])))
-        else:
-            box = _around([b for b in boxes if b is not None], (int(shape[2]), int(shape[3])))
-        return None if box[2] * box[3] > WHOLE * shape[2] * shape[3] else box
+        box = around(changed, size) if window is None else behind(window, changed[0], size)
+        return None if box.height * box.width > WHOLE * size[0] * size[1] else box
 
     def _step(self, node: fx.Node, state: dict[fx.Node, Any]) -> Any:
-        inputs = [n for n in node.all_input_nodes if n.op != "get_attr"]
-        if any(isinstance(state[n], Patch) for n in inputs):
-            place = {n: (v.y, v.x, *v.size) for n in inputs if isinstance(v := state[n], Patch)}
-            box = self._reached(node, {n: place.get(n) for n in inputs})
+        patches: dict[fx.Node, Patch] = {n: state[n] for n in _inputs(node) if isinstance(state[n], Patch)}
+        if patches:
+            box = self._reached(node, {n: p.box for n, p in patches.items()})
             if box is not None:
-                return self._local(node, state, box)
-            for n in inputs:  # from here on whole maps
-                if isinstance(state[n], Patch):
-                    height, width = self.maps[n].shape[2:]
-                    zero = torch.zeros_like(state[n].y)
-                    state[n] = gather(self.maps[n], state[n], (zero, zero, int(height), int(width)))
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: state[n])
-        return _run(node, args, kwargs)
+                return Patch(self._local(node, state, box), box)
+            for n, patch in patches.items():  # from here on whole maps
+                zero = torch.zeros_like(patch.box.y)
+                height, width = self.maps[n].shape[2:]
+                state[n] = gather(self.maps[n], patch, Box(zero, zero, int(height), int(width)))
+        return _run(node, *_arguments(node, state))
 
-    def _local(self, node: fx.Node, state: dict[fx.Node, Any], box: Place) -> Patch:
+    def _local(self, node: fx.Node, state: Mapping[fx.Node, Any], box: Box) -> torch.Tensor:
+        """Values (n, C, h, w) of a node's output in boxes."""
         window = _window(node)
-        if window is None:  # each output depends on the inputs in its own place
+        around_it = box if window is None else window.needed(box)
 
-            def here(n: fx.Node) -> Any:
-                value = state[n]
-                if not isinstance(value, Patch) or _same_place((value.y, value.x, *value.size), box):
-                    return value.values if isinstance(value, Patch) else value
-                return gather(self.maps[n], value, box)
+        def there(n: fx.Node) -> Any:
+            value = state[n]
+            if not isinstance(value, Patch):
+                return value
+            if value.box.same(around_it):
+                return value.values
+            return gather(self.maps[n], value, around_it, 0.0 if window is None else window.beyond)
 
-            args, kwargs = fx.node.map_arg((node.args, node.kwargs), here)
-            return Patch(_run(node, args, kwargs), *box[:2])
-        source = node.all_input_nodes[0]
-        patch: Patch = state[source]
-        if window == Window((1, 1), (1, 1), (0, 0)):
-            region = patch.values
-        else:
-            y, x, height, width = box
-            needed = tuple(
-                (n - 1) * s + r for n, s, r in zip((height, width), window.stride, window.reach, strict=True)
-            )
-            corner = (y * window.stride[0] - window.pad[0], x * window.stride[1] - window.pad[1])
-            region = gather(self.maps[source], patch, (*corner, *needed), window.beyond)
-        return Patch(_apply(node, region, state), *box[:2])
+        values = {n: there(n) for n in node.all_input_nodes}
+        return _run(node, *_arguments(node, values)) if window is None else _apply(node, values)
 
 
 def worth_tracing(classifier: Classifier, passes: int) -> bool:
@@ -174,7 +126,7 @@ def worth_tracing(classifier: Classifier, passes: int) -> bool:
     return passes >= WORTH_TRACING or "_radiolucent_graph" in classifier.network.__dict__
 
 
-def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> "Incremental | str":
+def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> Incremental | str:
     """Make incremental passes around one image (1, C, H, W), or say why that does not work for this network.
 
     The traced operations are remembered on the network, for its next image.
@@ -206,48 +158,58 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> "Inc
     return made if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
 
 
+def _inputs(node: fx.Node) -> list[fx.Node]:
+    return [n for n in node.all_input_nodes if n.op != "get_attr"]
+
+
+def _result(graph: fx.GraphModule) -> fx.Node:
+    return next(n for n in graph.graph.nodes if n.op == "output").all_input_nodes[0]
+
+
+def _arguments(node: fx.Node, values: Mapping[fx.Node, Any]) -> tuple[Any, Any]:
+    found: Any = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
+    return found
+
+
 def _maps(graph: fx.GraphModule, image: torch.Tensor) -> dict[fx.Node, torch.Tensor]:
     """Maps (1, C, H, W) of the image behind every operation that is local, as are all before it."""
     maps: dict[fx.Node, torch.Tensor] = {}
+    weights = {n: getattr(graph, n.target) for n in graph.graph.nodes if n.op == "get_attr"}
     for node in graph.graph.nodes:
         if node.op == "placeholder":
             maps[node] = image
         elif node.op == "call_function" and _is_local(node, maps):
-            args, kwargs = fx.node.map_arg(
-                (node.args, node.kwargs), lambda n: maps[n] if n in maps else getattr(graph, n.target)
-            )
-            maps[node] = _run(node, args, kwargs).contiguous(memory_format=torch.channels_last)
+            found: torch.Tensor = _run(node, *_arguments(node, {**weights, **maps}))
+            maps[node] = found.contiguous(memory_format=torch.channels_last)
     return maps
 
 
-def _is_local(node: fx.Node, maps: dict[fx.Node, Any]) -> bool:
-    inputs = [n for n in node.all_input_nodes if n.op != "get_attr"]
-    if not inputs or any(n not in maps for n in inputs):
+def _is_local(node: fx.Node, maps: Mapping[fx.Node, Any]) -> bool:
+    inputs, shape = _inputs(node), getattr(_value(node), "shape", ())
+    if not inputs or any(n not in maps for n in inputs) or len(shape) != 4:
         return False
     if node.target is operator.getitem:
         return node.args[1] == 0
-    if _map_of(node) is None or _map_of(node).ndim != 4:
-        return False
-    if node.target in ELEMENTWISE:
-        return True
     if node.target in BINARY:
-        others = [n.meta["val"] for n in node.all_input_nodes if n.op == "get_attr"]
-        alike = all(_map_of(n).shape == _map_of(node).shape for n in inputs)
-        return alike and all(t.ndim == 0 or (t.ndim >= 3 and t.shape[-2:] == (1, 1)) for t in others)
+        others = [_value(n).shape for n in node.all_input_nodes if n.op == "get_attr"]
+        alike = all(_value(n).shape == shape for n in inputs)
+        return alike and all(len(s) == 0 or (len(s) >= 3 and s[-2:] == (1, 1)) for s in others)
     if node.target == aten.cat.default:
-        return len(node.args) > 1 and node.args[1] in (1, -3) and len(inputs) == len(node.args[0])  # type: ignore[arg-type]
-    return _window(node) is not None
+        parts: Any = node.args[0]
+        return len(node.args) > 1 and node.args[1] in (1, -3) and len(inputs) == len(parts)
+    return node.target in ELEMENTWISE or _window(node) is not None
 
 
-def _map_of(node: fx.Node) -> Any:
+def _value(node: fx.Node) -> Any:
     value = node.meta.get("val")
     return value[0] if isinstance(value, tuple | list) else value
 
 
 def _run(node: fx.Node, args: Any, kwargs: Any) -> Any:
-    if node.target is operator.getitem and isinstance(args[0], torch.Tensor):  # taken already
+    target: Any = node.target
+    if target is operator.getitem and isinstance(args[0], torch.Tensor):  # taken already
         return args[0]
-    out = node.target(*args, **kwargs)
+    out = target(*args, **kwargs)
     return out[0] if _is_pair(node) else out
 
 
@@ -259,107 +221,45 @@ def _is_pair(node: fx.Node) -> bool:
 
 
 def _two(value: Any, default: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    numbers = [value] if isinstance(value, int) else list(value)
+    numbers: list[Any] = [value] if isinstance(value, int) else list(value or [])
     return default if not numbers else (int(numbers[0]), int(numbers[-1]))
 
 
 def _window(node: fx.Node) -> Window | None:
     """How a convolution, pooling or padding looks at its input; None for anything else."""
-    args = [*node.args, *[None] * 8]
+    args: list[Any] = [*node.args, *[None] * 8]
+    kernel = (1, 1)
     if node.target == aten.convolution.default and not args[6]:
-        kernel, dilation = args[1].meta["val"].shape[2:], _two(args[5])
-        reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
-        return Window(reach, _two(args[3]), _two(args[4]))
+        kernel = _two(args[1].meta["val"].shape[2:])
+        return Window(_reach(kernel, _two(args[5])), _two(args[3]), _two(args[4]))
     if node.target == aten.max_pool2d_with_indices.default and _is_pair(node):
-        kernel, dilation = _two(args[1]), _two(args[4] or 1)
-        reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
-        return Window(reach, _two(args[2] or [], kernel), _two(args[3] or 0), float("-inf"))
+        kernel = _two(args[1])
+        reach = _reach(kernel, _two(args[4], (1, 1)))
+        return Window(reach, _two(args[2], kernel), _two(args[3]), float("-inf"))
     if node.target == aten.avg_pool2d.default:
-        kernel, pad = _two(args[1]), _two(args[3] or 0)
+        kernel, pad = _two(args[1]), _two(args[3])
         counts_alike = pad == (0, 0) or args[5] is None or bool(args[5])
         if not args[4] and counts_alike and args[6] is None:
-            return Window(kernel, _two(args[2] or [], kernel), pad)
+            return Window(kernel, _two(args[2], kernel), pad)
     if node.target == aten.constant_pad_nd.default and len(args[1]) == 4 and min(args[1]) >= 0:
-        return Window((1, 1), (1, 1), (args[1][2], args[1][0]), float(args[2] or 0.0))
+        return Window((1, 1), pad=(int(args[1][2]), int(args[1][0])), beyond=float(args[2] or 0.0))
     return None
 
 
-def _apply(node: fx.Node, region: torch.Tensor, state: dict[fx.Node, Any]) -> torch.Tensor:
+def _reach(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
+def _apply(node: fx.Node, values: Mapping[fx.Node, Any]) -> torch.Tensor:
     """A node's operation on regions that hold their own padding."""
-    args = [*node.args, *[None] * 8]
+    args: list[Any] = [*node.args, *[None] * 8]
+    region: torch.Tensor = values[args[0]]
     if node.target == aten.convolution.default:
-        bias = None if args[2] is None else state[args[2]]
-        return torch.conv2d(region, state[args[1]], bias, _two(args[3]), 0, _two(args[5]), args[8])
+        bias = None if args[2] is None else values[args[2]]
+        return torch.conv2d(region, values[args[1]], bias, _two(args[3]), 0, _two(args[5]), int(args[8]))
+    kernel = _two(args[1])
     if node.target == aten.max_pool2d_with_indices.default:
-        return F.max_pool2d(region, _two(args[1]), _two(args[2] or [], _two(args[1])), 0, _two(args[4] or 1))
+        return F.max_pool2d(region, kernel, _two(args[2], kernel), 0, _two(args[4], (1, 1)))
     if node.target == aten.avg_pool2d.default:
-        return F.avg_pool2d(region, _two(args[1]), _two(args[2] or [], _two(args[1])))
+        return F.avg_pool2d(region, kernel, _two(args[2], kernel))
     return region
-
-
-def _behind(window: Window, box: Place, size: tuple[int, int]) -> Place:
-    """Boxes of the output that hold all that the changed boxes reach, moved inside the map and of one size."""
-    first, extent = list[torch.Tensor](), list[int]()
-    for axis in (0, 1):
-        start, length = box[axis], int(box[2 + axis])
-        reach, stride, pad = window.reach[axis], window.stride[axis], window.pad[axis]
-        low = (-((reach - 1 - pad - start) // stride)).clamp(
-            0, size[axis] - 1
-        )  # ceil((start + pad − reach + 1)/stride)
-        high = ((start + length - 1 + pad) // stride + 1).clamp(1, size[axis])
-        most = max(int((high - low).max()), 1)
-        first.append(torch.minimum(low, torch.tensor(size[axis] - most)))
-        extent.append(most)
-    return first[0], first[1], extent[0], extent[1]
-
-
-def _around(boxes: Sequence[Place], size: tuple[int, int]) -> Place:
-    """Boxes of one size that hold several boxes each."""
-    if all(_same_place(b, boxes[0]) for b in boxes):
-        return boxes[0]
-    first, extent = list[torch.Tensor](), list[int]()
-    for axis in (0, 1):
-        low = torch.stack([b[axis] for b in boxes]).amin(0)
-        high = torch.stack([b[axis] + b[2 + axis] for b in boxes]).amax(0)
-        most = int((high - low).max())
-        first.append(torch.minimum(low, torch.tensor(size[axis] - most)))
-        extent.append(most)
-    return first[0], first[1], extent[0], extent[1]
-
-
-def _same_place(one: Place, other: Place) -> bool:
-    return one is other or (one[2:] == other[2:] and torch.equal(one[0], other[0]) and torch.equal(one[1], other[1]))
-
-
-def gather(whole: torch.Tensor, patch: Patch, box: Place, beyond: float = 0.0) -> torch.Tensor:
-    """Boxes (n, C, h, w) of a map (1, C, H, W) with each sample's patch pasted in, `beyond` outside the map.
-
-    All are rows of one table (the map's pixels, one for outside, the patches' pixels), taken by one index.
-    """
-    _, channels, height, width = whole.shape
-    y, x, rows, columns = box
-    high, wide = patch.size
-    ys, xs = y[:, None] + torch.arange(rows), x[:, None] + torch.arange(columns)
-    outside = ((ys < 0) | (ys >= height))[:, :, None] | ((xs < 0) | (xs >= width))[:, None]
-    index = ys[:, :, None] * width + xs[:, None]
-    index.masked_fill_(outside, height * width)
-    down, right = ys - patch.y[:, None], xs - patch.x[:, None]
-    inside = ((down >= 0) & (down < high))[:, :, None] & ((right >= 0) & (right < wide))[:, None]
-    start = height * width + 1 + torch.arange(len(y))[:, None, None] * (high * wide)
-    index = torch.where(inside, start + down[:, :, None] * wide + right[:, None], index)
-    outer = whole.new_full((1, channels), beyond)
-    table = torch.cat([_pixels(whole), outer, _pixels(patch.values)])
-    taken = table.index_select(0, index.flatten().to(table.device))
-    return taken.view(len(y), rows, columns, channels).permute(0, 3, 1, 2)
-
-
-def gather_image(whole: torch.Tensor, y: torch.Tensor, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Boxes (n, C, h, w) of a map (1, C, H, W) at rows y and columns x (n,)."""
-    index = (y[:, None] + torch.arange(size[0]))[:, :, None] * whole.shape[3]
-    index = index + (x[:, None] + torch.arange(size[1]))[:, None]
-    taken = _pixels(whole).index_select(0, index.flatten().to(whole.device))
-    return taken.view(len(y), *size, whole.shape[1]).permute(0, 3, 1, 2)
-
-
-def _pixels(maps: torch.Tensor) -> torch.Tensor:
-    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])

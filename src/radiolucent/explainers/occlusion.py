@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.incremental import Incremental, gather_image, incremental, worth_tracing
+from radiolucent.explainers.boxes import Box, gather_image
+from radiolucent.explainers.incremental import Incremental, incremental, worth_tracing
 from radiolucent.explainers.inpaint import inpaint
 from radiolucent.explainers.perturb import Asker, Fill, Perturbation, filled, grey_of, scores_of
 from radiolucent.models import Classifier
@@ -166,7 +167,7 @@ class Windows:
 
     def boxes(self, whole: torch.Tensor, part: slice) -> torch.Tensor:
         """Boxes (n, C, h, w) of a map (1, C, H, W)."""
-        return gather_image(whole, self.y[part], self.x[part], self.size)
+        return gather_image(whole, Box(self.y[part], self.x[part], *self.size))
 
     def paste(self, copies: torch.Tensor, boxes: torch.Tensor, part: slice) -> torch.Tensor:
         """Copies (n, C, H, W) with boxes written into them, in place."""

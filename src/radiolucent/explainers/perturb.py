@@ -107,16 +107,16 @@ class Perturbation(Explainer):
             found = [self.one(classifier, inputs[i], goal.rows(i), seed) for i in one]
         return Attribution(torch.stack([m for m, _ in found]), [d for _, d in found])
 
-    def asker(self, classifier: Classifier, image: torch.Tensor, count: int) -> Asker:
-        """The forward pass for `count` altered copies of an image."""
+    def asker(self, classifier: Classifier, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
+        """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
         chosen = engine(classifier, image, count, self.engine)
-        return Asker(chosen.logits, chosen.name, self.batch_of(classifier, image))
+        return Asker(chosen.logits, chosen.name, self.batch_of(classifier, image, reserved))
 
-    def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
+    def batch_of(self, classifier: Classifier, image: torch.Tensor, reserved: int = 0) -> int:
         """Altered copies a pass."""
         if self.batch_size is not None:
             return self.batch_size
-        fits = int(self.max_memory_mb * 2**20 // bytes_per_image(classifier, image))
+        fits = int((self.max_memory_mb * 2**20 - reserved) // bytes_per_image(classifier, image))
         return min(max(fits, 1), LARGEST_BATCH)
 
 

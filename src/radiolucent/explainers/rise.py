@@ -62,18 +62,21 @@ class RISE(Perturbation):
         size = (int(image.shape[2]), int(image.shape[3]))
         masks = SoftMasks.draw(self, size, np.random.default_rng(seed))
         fill = filled(classifier, image, self.fill)
-        run = self.asker(classifier, image, self.num_masks)
+        own = 2 * RUNS * size[0] * size[1] * 4
+        run = self.asker(classifier, image, self.num_masks, reserved=own)
         member = np.arange(self.num_masks) // (2 if self.paired else 1) % RUNS
         shares = np.eye(RUNS)[member]  # (N, RUNS): which run each mask belongs to
-        sums = torch.zeros(2 * RUNS, size[0] * size[1], dtype=torch.float64)  # Σ f M, then Σ M, of each run
-        totals = np.zeros(RUNS)
+        sums = torch.zeros(2 * RUNS, size[0] * size[1])  # Σ f M, then Σ M, of each run
+        totals, level = np.zeros(RUNS), 0.0  # scores are counted from the first, or single precision loses them
         for part in run.parts(self.num_masks):
             here = masks.of(part)
             scores = scores_of(goal, run.logits(blend(image, fill, here)))
-            weighed = np.concatenate([shares[part] * scores[:, None], shares[part]], axis=1).T
-            sums += torch.from_numpy(weighed.astype(np.float32)) @ here.flatten(1)
+            level = level if part.start else float(scores[0])
+            weighed = np.concatenate([shares[part] * (scores - level)[:, None], shares[part]], axis=1).T
+            sums.addmm_(torch.from_numpy(weighed.astype(np.float32)), here.flatten(1))
             totals += scores @ shares[part]
-        scored, shown = sums.view(2, RUNS, *size).numpy()
+        scored, shown = sums.view(2, RUNS, *size).double().numpy()
+        scored = scored + level * shown
         counts = shares.sum(0)
         whole = self._map(scored.sum(0), shown.sum(0), totals.sum(), counts.sum())
         apart = np.stack([self._map(*of) for of in zip(scored, shown, totals, counts, strict=True)])

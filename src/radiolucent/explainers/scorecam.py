@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.perturb import Perturbation, scores_of
 from radiolucent.explainers.weighing import upsample, weighed
@@ -28,9 +29,16 @@ class ScoreCAM(Perturbation):
 
     Attributes:
         layer: dotted name of the target layer; None: the last one with feature maps.
+        channels: only so many channels, those that vary most from place to place; None: all, as in the paper.
     """
 
     layer: str | None = None
+    channels: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels is not None and self.channels < 1:
+            raise ConfigError(f"channels {self.channels}; expected a positive number, or None for all.")
 
     @property
     def cuts(self) -> tuple[str | None, ...]:
@@ -41,6 +49,8 @@ class ScoreCAM(Perturbation):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         cut = goal.over(classifier, image).cut(self.layer)
         features = cut.features[0]
+        if self.channels is not None:
+            features = features[features.flatten(1).var(1).argsort(descending=True, stable=True)[: self.channels]]
         flat = features.flatten(1)
         low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
         scaled = (flat - low) / (high - low).clamp_min(TINY)
