@@ -16,13 +16,15 @@ from radiolucent.models.activations import activations
 
 __all__ = ["Ascent", "Wanted", "visualise"]
 
+CONTRAST = 1.0  # largest standard deviation before the sigmoid: about 0.2 in grey levels, that of chest films
+
 
 @dataclass(frozen=True)
 class Ascent:
     """How a film is made that a channel wants. Source: Olah, Mordvintsev, Schubert 2017 (Distill), "The enemy of
     feature visualization".
 
-    The film is grey and lies in [0, 1] (a sigmoid). What is moved are its Fourier coefficients, each divided by its
+    The film is grey, lies in [0, 1] (a sigmoid) and has no more contrast than chest films. What is moved are its Fourier coefficients, each divided by its
     frequency, so that all frequencies of natural images are equally easy to reach (decorrelation); the network sees it
     shifted, scaled and turned a little at every step, so that no pattern survives that only works at one place.
 
@@ -65,14 +67,16 @@ class Wanted:
 def _scale(size: int) -> torch.Tensor:
     """1/f of every coefficient of a real Fourier transform (S, S // 2 + 1); the lowest frequency stands for 0."""
     frequency = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None])
-    return size / frequency.clamp(min=1 / size) / size
+    return 1 / frequency.clamp(min=1 / size)
 
 
 def _film(spectrum: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Spectra (k, S, S // 2 + 1, 2) to films (k, S, S) in [0, 1]."""
     size = scale.shape[0]
     waves = torch.fft.irfft2(torch.view_as_complex(spectrum) * scale, s=(size, size), norm="ortho")
-    return torch.sigmoid(waves)
+    mean = waves.mean((1, 2), keepdim=True)
+    spread = waves.std((1, 2), keepdim=True)
+    return torch.sigmoid(torch.tanh(mean) + (waves - mean) * (CONTRAST / spread).clamp(max=1))
 
 
 def _moved(films: torch.Tensor, how: Ascent, draw: torch.Generator) -> torch.Tensor:

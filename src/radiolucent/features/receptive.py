@@ -19,7 +19,7 @@ class ReceptiveField:
     """What one unit sees, in pixels of the model's input.
 
     Attributes:
-        size: (height, width) of the field, cut at the film's edges.
+        size: (height, width) of the field; where it has no end, thrice the film.
         stride: (vertical, horizontal) step from one unit to the next.
         offset: (vertical, horizontal) of the field's top left corner from its unit's place i · stride.
     """
@@ -68,23 +68,40 @@ def receptive_fields(classifier: Classifier, layers: Sequence[FeatureLayer], *, 
         draws: random inputs whose fields are joined, for pooling that is no module and lets one pixel through.
     """
     made = _positive(classifier.network)
-    side, channels = classifier.preprocess.size, classifier.preprocess.channels
+    side = classifier.preprocess.size
+    try:
+        # Twice the side, so that a large field is not cut at the edges; a network of one size refuses.
+        return _measure(made, classifier, layers, 2 * side, draws)
+    except (RuntimeError, AssertionError, ValueError):
+        return _measure(made, classifier, layers, side, draws)
+
+
+def _measure(
+    made: nn.Module, classifier: Classifier, layers: Sequence[FeatureLayer], side: int, draws: int
+) -> list[ReceptiveField]:
     draw = torch.Generator().manual_seed(0)
     seen = [torch.zeros(side, side, dtype=torch.bool) for _ in layers]
+    units = [(0, 0) for _ in layers]
     for _ in range(draws):
-        x = (0.5 + torch.rand(1, channels, side, side, generator=draw)).to(classifier.device).requires_grad_()
-        values = activations(made, x, [layer.name for layer in layers], gradients=True)
-        for field, layer in zip(seen, layers, strict=True):
-            unit = values[layer.name][0, :, layer.height // 2, layer.width // 2].sum()
-            field |= torch.autograd.grad(unit, x, retain_graph=True)[0][0].abs().sum(0).cpu() > 0
-    return [_measured(field, layer, side) for field, layer in zip(seen, layers, strict=True)]
+        x = (0.5 + torch.rand(1, classifier.preprocess.channels, side, side, generator=draw)).to(classifier.device)
+        values = activations(made, x.requires_grad_(), [layer.name for layer in layers], gradients=True)
+        for i, layer in enumerate(layers):
+            maps = values[layer.name]
+            units[i] = (maps.shape[2] // 2, maps.shape[3] // 2)
+            unit = maps[0, :, units[i][0], units[i][1]].sum()
+            seen[i] |= torch.autograd.grad(unit, x, retain_graph=True)[0][0].abs().sum(0).cpu() > 0
+    real = classifier.preprocess.size
+    return [_measured(field, layer, unit, real) for field, layer, unit in zip(seen, layers, units, strict=True)]
 
 
-def _measured(seen: torch.Tensor, layer: FeatureLayer, side: int) -> ReceptiveField:
-    rows, columns = seen.any(1).nonzero()[:, 0], seen.any(0).nonzero()[:, 0]
-    if not len(rows):  # a unit that nothing reaches, as in a network that ignores its input
-        return ReceptiveField((side, side), (side / layer.height, side / layer.width), (0.0, 0.0))
-    (top, bottom), (left, right) = ((int(v[0]), int(v[-1]) + 1) for v in (rows, columns))
+def _measured(seen: torch.Tensor, layer: FeatureLayer, unit: tuple[int, int], side: int) -> ReceptiveField:
     stride = (side / layer.height, side / layer.width)
-    offset = (top - layer.height // 2 * stride[0], left - layer.width // 2 * stride[1])
-    return ReceptiveField((bottom - top, right - left), stride, offset)
+    size: list[int] = []
+    offset: list[float] = []
+    for axis, (place, step) in enumerate(zip(unit, stride, strict=True)):
+        reached = seen.any(1 - axis).nonzero()[:, 0]
+        first, last = (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, seen.shape[axis])
+        whole = first == 0 or last == seen.shape[axis]  # cut at an edge: at least the whole film
+        size.append(3 * side if whole else last - first)
+        offset.append(-1.5 * side if whole else first - place * step)
+    return ReceptiveField((size[0], size[1]), stride, (offset[0], offset[1]))

@@ -30,14 +30,24 @@ class _Enough(Exception):
 def feature_layers(network: nn.Module, inputs: torch.Tensor) -> list[FeatureLayer]:
     """Every layer that gives maps (N, K, h, w) with h·w > 1, in order of execution, for inputs (N, C, H, W).
 
+    A container that hands on its last layer's maps is not listed beside that layer.
+
     Raises:
         ModelError: there is none.
     """
     names = {module: name for name, module in network.named_modules()}
     found: dict[str, FeatureLayer] = {}
 
+    latest: list[Any] = [None]
+
     def note(module: nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+        repeated, latest[0] = output is latest[0] and any(True for _ in module.children()), output
+        if (
+            not repeated
+            and isinstance(output, torch.Tensor)
+            and output.ndim == 4
+            and output.shape[2] * output.shape[3] > 1
+        ):
             _, channels, height, width = output.shape
             found[names[module]] = FeatureLayer(names[module], type(module).__name__, channels, height, width)
 
