@@ -13,10 +13,15 @@ Floats = NDArray[np.float64]
 
 
 def pooled(values: NDArray[np.floating], cells: int) -> Floats:
-    """A map (H, W) as means over cells × cells equal parts, or as it is where it is smaller."""
+    """A map (H, W) as means over cells × cells equal parts, or as it is where it is smaller.
+
+    Rounded to 10⁻⁵ of the largest, so that ties stay ties whatever batch the map was made in.
+    """
     size = [min(cells, side) for side in values.shape]
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float64))[None, None]
-    return F.adaptive_avg_pool2d(tensor, size)[0, 0].numpy()
+    found = F.adaptive_avg_pool2d(tensor, size)[0, 0].numpy()
+    unit = 1e-5 * float(np.abs(found).max()) or 1.0
+    return np.round(found / unit) * unit
 
 
 def is_constant(values: NDArray[np.floating]) -> bool:

@@ -24,9 +24,10 @@ class Ascent:
     """How a film is made that a channel wants. Source: Olah, Mordvintsev, Schubert 2017 (Distill), "The enemy of
     feature visualization".
 
-    The film is grey, lies in [0, 1] (a sigmoid) and has no more contrast than chest films. What is moved are its Fourier coefficients, each divided by its
-    frequency, so that all frequencies of natural images are equally easy to reach (decorrelation); the network sees it
-    shifted, scaled and turned a little at every step, so that no pattern survives that only works at one place.
+    The film is grey, lies in [0, 1] (a sigmoid) and has no more contrast than chest films. What is moved are its
+    Fourier coefficients, each divided by its frequency, so that all frequencies of natural images are equally easy to
+    reach (decorrelation); the network sees it shifted, scaled and turned a little at every step, so that no pattern
+    survives that only works at one place.
 
     Attributes:
         steps: of Adam. rate: its learning rate.

@@ -59,7 +59,7 @@ def layer_strip_plot(film: Radiograph, strip: Sequence[ChannelMaps]) -> Figure:
         2,
         1 + len(strip),
         "From stem to head",
-        "above: mean of all channels; below: the most active channel. Bright (with signs: red) is active; each scaled alone.",
+        "above: mean of all channels; below: the most active one. Bright (with signs: red) is active.",
     )
     draw_film(_tile(made, top, 0, 0), film.pixels, "X-ray", size=7.5)
     for column, stage in enumerate(strip, start=1):

@@ -22,13 +22,14 @@ from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
 from radiolucent.models import Classifier
 from radiolucent.reports import CaseStory, Picture, Story, write_report
+from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
 from radiolucent.types import Annotation, Explanation, Predictions
 
-__all__ = ["Appraisal", "appraise", "make_case", "write_predictions"]
+__all__ = ["Appraisal", "appraise", "write_predictions"]
 
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
@@ -118,24 +119,6 @@ def _compare(
         if maps:
             found.append(agreement(maps, readings, patients=patients, folds=config.folds, seed=config.seed))
     return tuple(found)
-
-
-def make_case(
-    clf: Classifier,
-    film: Any,
-    logits: Any,
-    truth: str | None,
-    readings: Sequence[Annotation],
-    explanations: Sequence[Explanation],
-) -> figures.Case:
-    """A film with its call at the threshold and the calibrated probability of the called class."""
-    chances = clf.probabilities(logits)[0]
-    if len(clf.class_names) == 2:
-        called = clf.positive if float(chances[clf.positive]) >= clf.threshold else 1 - clf.positive
-    else:
-        called = int(chances.argmax())
-    name = clf.class_names[called]
-    return figures.Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations))
 
 
 def _cases(
