@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,24 +218,38 @@ def test_curves_are_the_plain_loop() -> None:
         curves(CLF, FILM, e, orders=5)
 
 
-def with_details(**details: float) -> Explanation:
-    return dataclasses.replace(explain(CLF, FILM, Gradient(), target=1), details=details)
+def with_details(method: str = "lime", **details: float) -> Explanation:
+    return dataclasses.replace(explain(CLF, FILM, Gradient(), target=1), method=method, details=details)
 
 
 @pytest.mark.parametrize(
     ("details", "verdict"),
     [
-        ({"completeness_error": 0.01}, "pass"),
-        ({"completeness_error": -0.1}, "inconclusive"),
-        ({"completeness_error": 0.5}, "fail"),
+        ({"method": "gradientshap", "completeness_relative": 0.01}, "pass"),
+        ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.49}, "pass"),
+        ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.0}, "fail"),
+        ({"method": "kernelshap", "score_of_fill": 0.0, "coefficients": np.zeros(3)}, "fail"),
+        ({"method": "deeplift", "completeness_relative": 0.1}, "inconclusive"),
+        ({"method": "integratedgradients", "completeness_relative": 0.5}, "fail"),
+        ({"method": "inputtimesgradient", "completeness_relative": 0.5}, "not applicable"),
         ({"r2": 0.8}, "pass"),
         ({"r2": 0.4}, "inconclusive"),
         ({"r2": 0.1}, "fail"),
         ({}, "not applicable"),
     ],
 )
-def test_completeness(details: dict[str, float], verdict: str) -> None:
+def test_completeness(details: dict[str, Any], verdict: str) -> None:
     assert completeness(with_details(**details)).verdict == verdict
+
+
+def test_a_contrast_is_stamped_as_a_contrast() -> None:
+    e = explain(CLF, FILM, Adds(), target="PNEUMONIA", contrast="NORMAL")
+    plain = stamped(Adds())  # the other class's logit is 0
+    again = stamp(CLF, FILM, e, Adds())
+    assert again.trust["verdict"] == "pass"
+    assert verdicts(again) == verdicts(plain)
+    back = stamp(CLF, FILM, explain(CLF, FILM, Adds(), target="NORMAL", contrast="PNEUMONIA"), Adds())
+    assert back.trust["verdict"] == "pass"  # the map of the opposite question, on the opposite scale
 
 
 def test_the_verdict_is_the_worst_part() -> None:

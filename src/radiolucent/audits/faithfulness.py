@@ -116,7 +116,8 @@ def _scores(
 ) -> NDArray[np.float64]:
     """Scores (n,) of the film with cells hidden by each of `masks` (n, cells)."""
     size = image.shape[-2:]
-    kind = "margin" if explanation.score_kind == "margin" else "logit"
+    kind = "logit" if explanation.score_kind == "probability" else explanation.score_kind
+    other = None if explanation.contrast is None else classifier.index_of(explanation.contrast)
     found: list[torch.Tensor] = []
     difference = (image - hidden).contiguous()
     rows, columns = (torch.arange(side) * cells // side for side, cells in zip(size, grid, strict=True))
@@ -124,7 +125,8 @@ def _scores(
         some = torch.from_numpy(masks[start : start + 32].astype(np.float32)).view(-1, *grid)
         pixels = some[:, rows][:, :, columns][:, None]
         logits = classifier.logits(torch.addcmul(hidden, difference, pixels))
-        goal = Goal(torch.full((len(logits),), explanation.target), kind, classifier)
+        against = None if other is None else torch.full((len(logits),), other)
+        goal = Goal(torch.full((len(logits),), explanation.target), kind, classifier, against)
         found.append(goal.of(logits) / classifier.temperature)
     return torch.cat(found).double().numpy()
 

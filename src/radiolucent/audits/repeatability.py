@@ -12,7 +12,7 @@ from radiolucent.explainers import Explainer, explain
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
-__all__ = ["noise_repeatability", "seed_repeatability"]
+__all__ = ["asked_as", "noise_repeatability", "seed_repeatability"]
 
 CELLS = 8
 THRESHOLD = 0.7
@@ -26,10 +26,17 @@ def in_frame(classifier: Classifier, film: Radiograph, noise: NDArray[np.float32
     return Radiograph(moved.astype(np.float32), film.image_id, film.patient_id, source=film.source)
 
 
+def asked_as(e: Explanation) -> dict[str, Any]:
+    """The arguments of `explain` that ask for the same quantity again."""
+    if e.contrast is not None:
+        return {"target": e.target, "contrast": e.contrast}
+    return {"target": e.target, "score": e.score_kind}
+
+
 def _again(
     classifier: Classifier, film: Radiograph, e: Explanation, method: Explainer, seed: int
 ) -> NDArray[np.float32]:
-    return explain(classifier, film, method, target=e.target, score=e.score_kind, seed=seed).map
+    return explain(classifier, film, method, seed=seed, **asked_as(e)).map
 
 
 def _agreement(first: NDArray[np.floating], others: Sequence[NDArray[np.floating]], level: float) -> Estimate:
@@ -103,8 +110,8 @@ def _regions(e: Explanation, others: Sequence[NDArray[np.floating]], level: floa
     return {
         "regions": kind,
         "values": [float(f"{v:.4g}") for v in middle],
-        "half_widths": [float(f"{v:.4g}") for v in half],
-        "sign_open": float((np.abs(middle) <= half).mean()),
+        "half_widths": [float(f"{v:.4g}") if np.isfinite(v) else None for v in half],
+        "sign_open": float((~(np.abs(middle) > half)).mean()),  # an unknown width leaves the sign open
     }
 
 

@@ -18,6 +18,7 @@ __all__ = ["randomisation", "randomised"]
 
 CELLS = 32
 SURROGATES = 100
+UNLIKE = 0.25
 STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5), ("all layers", 1.0))
 
 
@@ -74,25 +75,26 @@ def randomisation(
     films: Sequence[Radiograph],
     method: Explainer,
     *,
-    target: str | int | None = None,
-    score: Any = "logit",
     seed: int = 0,
     draws: int = 3,
     known: Sequence[Explanation] | None = None,
+    **options: Any,
 ) -> Finding:
     """Does the map change when the network forgets? Layers get random weights, from the top down in stages.
 
     The figure is the mean |ρ| (Spearman, on 32 × 32 cells) of each film's map with its map under a wholly random
     network. It is held against random pairs: the same |ρ| between the map and random maps of its own values and
     smoothness (see `surrogates`). Pass: at most their 95th percentile, and so for SSIM. Fail: either above the 99th.
-    Between: inconclusive. The result belongs to network and method, and may be used for every film.
+    Between: inconclusive. Below 0.25 no two maps are called alike, however rare that is among random ones (ours). The
+    result belongs to network and method, and may be used for every film.
 
     Args:
         films: one or a few. draws: random networks in all at the last stage, at least one a film.
         known: the films' explanations by this very method, if made already.
+        options: of `explain`: target, contrast, score.
     """
     question = "Does the map change when the network's weights are replaced by random ones?"
-    common: dict[str, Any] = {"target": target, "score": score, "seed": seed}
+    common: dict[str, Any] = {**options, "seed": seed}
     test, source = "trust.randomisation", "Adebayo 2018, §3; random pairs as in Arun 2021, by Theiler 1992"
     if not any(True for _ in classifier.network.parameters()):
         return Finding(test, question, "not applicable", "The network has no weights to replace.", source=source)
@@ -128,7 +130,7 @@ def _judged(
     stages: dict[str, tuple[float, float]],
 ) -> Finding:
     mean = last.mean(0)
-    usual, rare = np.quantile(chance, 0.95, axis=0), np.quantile(chance, 0.99, axis=0)
+    usual, rare = (np.maximum(np.quantile(chance, q, axis=0), UNLIKE) for q in (0.95, 0.99))
     verdict = "pass" if (mean <= usual).all() else "fail" if (mean > rare).any() else "inconclusive"
     says = {
         "pass": "Under random weights the map is as unlike as random maps are",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from radiolucent.audits.faithfulness import Fill, faithfulness
-from radiolucent.audits.repeatability import noise_repeatability, seed_repeatability
+from radiolucent.audits.repeatability import asked_as, noise_repeatability, seed_repeatability
 from radiolucent.audits.sanity import randomisation
 from radiolucent.audits.similarity import is_constant
 from radiolucent.errors import ConfigError
@@ -15,10 +15,11 @@ from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdic
 
 __all__ = ["cheaper", "completeness", "evaluations", "judge", "stamp", "trust_line", "trust_randomisation"]
 
-SAMPLES = ("num_samples", "samples", "num_masks", "masks")
+SAMPLES = ("num_samples", "samples", "num_masks")
 CHEAP = 160
 """Perturbed images a map above which a method is run with fewer where it is run several times over."""
 
+ADD_UP = ("integratedgradients", "deeplift", "gradientshap")  # who promises Σ map = f(x) − f(baseline)
 COMPLETE, BROKEN = 0.05, 0.2
 EXPLAINED, WEAK = 0.5, 0.25
 
@@ -37,8 +38,15 @@ _SHORT: Mapping[tuple[str, Verdict], str] = {
 
 
 def evaluations(method: Explainer) -> int:
-    """Perturbed images a map takes, by the method's own parameter; 1 where it has none."""
-    return max((int(v) for name in SAMPLES if isinstance(v := getattr(method, name, None), int)), default=1)
+    """Perturbed images a map takes, by the method's own parameters; 1 where it has none.
+
+    Designs of Sobol indices take as many images each as the method has cells, and two.
+    """
+    designs, cells = getattr(method, "designs", None), getattr(method, "cells", None)
+    counts = [int(v) for name in SAMPLES if isinstance(v := getattr(method, name, None), int)]
+    if isinstance(designs, int) and isinstance(cells, int):
+        counts.append(designs * (cells * cells + 2))
+    return max(counts, default=1)
 
 
 def cheaper(method: Explainer, images: int = CHEAP) -> Explainer:
@@ -50,23 +58,37 @@ def cheaper(method: Explainer, images: int = CHEAP) -> Explainer:
     """
     given: Any = method
     few = {n: images for n in SAMPLES if isinstance(v := getattr(method, n, None), int) and v > images}
+    if isinstance(getattr(method, "designs", None), int) and evaluations(method) > images:
+        few["designs"] = min(given.designs, 4)
     return dataclasses.replace(given, **few) if few else method
+
+
+def _error(e: Explanation) -> float | None:
+    """What a map's sum misses, as a share of what it promised; None where the method promises nothing."""
+    d = e.details
+    if e.method in ADD_UP and d.get("completeness_relative") is not None:
+        return abs(float(d["completeness_relative"]))
+    if d.get("relevance_given"):  # LRP: what neither pixels nor biases received
+        return abs(1 - (float(d["relevance"]) + float(d.get("bias_share", 0.0))) / float(d["relevance_given"]))
+    if "score_of_fill" in d and "coefficients" in d and e.score != d["score_of_fill"]:  # KernelSHAP
+        return abs(1 - float(d["coefficients"].sum()) / (e.score - float(d["score_of_fill"])))
+    return None
 
 
 def completeness(explanation: Explanation) -> Finding:
     """Does the map add up to what it explains?
 
     Methods that promise Σ map = f(x) − f(baseline) are held to it: the error is |Σ map − (f(x) − f(baseline))| as a
-    share of |f(x) − f(baseline)|, as the method gives it (`completeness_error`). Pass: at most 0.05. Fail: above 0.2.
-    Methods that fit a linear model are held to its weighted R² (`r2`). Pass: at least 0.5. Fail: below 0.25.
+    share of |f(x) − f(baseline)|, from what the method tells in its details (ε-LRP: f(x), and the biases' share is
+    counted in). Pass: at most 0.05. Fail: above 0.2. Methods that fit a linear model are held to its weighted R²
+    (`r2`). Pass: at least 0.5. Fail: below 0.25.
     """
     question, test = "Does the map add up to the answer it explains?", "trust.completeness"
-    error, r2 = (explanation.details.get(name) for name in ("completeness_error", "r2"))
+    error, r2 = _error(explanation), explanation.details.get("r2")
     if error is not None:
-        value = abs(float(error))
-        verdict: Verdict = "pass" if value <= COMPLETE else "fail" if value > BROKEN else "inconclusive"
-        words = f"The map's sum misses the change of the answer by {100 * value:.1f} % of it."
-        figure = Estimate(value, None, None, 0.95, 1, "relative completeness error")
+        verdict: Verdict = "pass" if error <= COMPLETE else "fail" if error > BROKEN else "inconclusive"
+        words = f"The map's sum misses the change of the answer by {100 * error:.1f} % of it."
+        figure = Estimate(error, None, None, 0.95, 1, "relative completeness error")
         return Finding(test, question, verdict, words, figure, COMPLETE, source="Sundararajan 2017, prop. 1")
     if r2 is not None:
         value = float(r2)
@@ -95,18 +117,19 @@ def trust_randomisation(
     films: Sequence[Radiograph],
     method: Explainer,
     *,
-    target: str | int | None = None,
-    score: Any = "logit",
-    seed: int = 0,
     known: Sequence[Explanation] | None = None,
+    **options: Any,
 ) -> Finding:
     """`randomisation` as the stamp makes it: with at most 160 perturbed images a map.
 
     Make it once on a few films, and give it to `stamp` for every film of a data set.
+
+    Args:
+        options: of `explain`: target, contrast, score, seed.
     """
     few = cheaper(method)
     same = known if few == method else None
-    return randomisation(classifier, films, few, target=target, score=score, seed=seed, known=same)
+    return randomisation(classifier, films, few, known=same, **options)
 
 
 def stamp(
@@ -151,9 +174,8 @@ def stamp(
     parts = {"faithfulness": faithfulness(classifier, film, explanation, fill=fill, seed=seed)}
     if not is_constant(explanation.map):
         tries = seeds if evaluations(method) <= CHEAP else 1
-        common: dict[str, Any] = {"target": explanation.target, "score": explanation.score_kind, "seed": seed}
         parts["randomisation"] = randomised or trust_randomisation(
-            classifier, [film], method, **(common | {"seed": explanation.seed}), known=[explanation]
+            classifier, [film], method, known=[explanation], seed=explanation.seed, **asked_as(explanation)
         )
         parts["repeatability"] = seed_repeatability(classifier, film, explanation, method, seeds=tries)
         draws = 2 if evaluations(method) <= CHEAP else 1
