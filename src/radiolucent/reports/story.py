@@ -75,9 +75,8 @@ class Story:
         validation, test: evaluations; the first is what choices were made on.
         prevalences: rows (prevalence, PPV, NPV) at other prevalences.
         pictures: figures by name, placed by it: sheet (data), learning (training), roc, pr, reliability, decision,
-            confusion, histogram (performance), failures, confident (cases), strip, channels, filters (inside), agreement, methods, lime
-            (doctors); any
-            other stands under "Further figures".
+            confusion, histogram (performance), failures, confident (cases), strip, channels, filters (inside),
+            agreement, methods, lime (doctors); any other stands under "Further figures".
         cases: films right and wrong.
         agreement: explanations against doctors: one a method against the consensus, which leads, and any number
             against single readers; empty without readings.
