@@ -133,8 +133,8 @@ def table(out: Path, films: int) -> str:
     order = sorted(works, key=lambda m: -float(np.mean(works[m]["honest"]["energy"])))
     marked = sum(v is not None for v in works["area"]["shortcut"]["marker"])
     lines = [
-        f"{films} ill test films of as many children, a network; a marker is on {marked} of the second's. Mean, and 95 % "
-        "patient-bootstrap interval (10,000 folds).",
+        f"{films} ill test films of as many children, a network; {marked} of the second's carry a marker. Mean, and",
+        "95 % patient-bootstrap interval (10,000 folds).",
         "",
         "| method | hit, honest | energy, honest | hit, shortcut | energy, shortcut | energy on the marker, shortcut |",
         "|---|---|---|---|---|---|",

@@ -1,5 +1,6 @@
 """Commands that use a finished run: evaluate, predict, explain, compare."""
 
+import dataclasses
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -119,15 +120,19 @@ def _films(classifier: Any, paths: list[Path], left: list[tuple[Path, str]]) -> 
             yield film, classifier.logits(classifier.preprocess(film)[None])
 
 
-def _methods(names: str, samples: int) -> tuple[Any, ...]:
-    """Methods by name; those that sample are given their number of perturbed images."""
+def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
+    """Methods by name; those that perturb are given their number of perturbed images."""
     from radiolucent.errors import ConfigError
     from radiolucent.explainers import METHODS
 
     wanted = list(dict.fromkeys(n.strip().lower() for n in names.split(",") if n.strip()))
     if unknown := [n for n in wanted if n not in METHODS]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    return tuple(METHODS[n](**({"num_samples": samples} if n == "lime" else {})) for n in wanted)
+    made: list[Any] = []
+    for name in wanted:
+        fields = {f.name for f in dataclasses.fields(METHODS[name])} & {"num_samples", "num_masks"}
+        made.append(METHODS[name](**(dict.fromkeys(fields, samples) if samples else {})))
+    return tuple(made)
 
 
 def explain(
@@ -138,7 +143,7 @@ def explain(
     ] = "gradcam,lime",
     target: Annotated[str | None, typer.Option(help="Class to explain; the called one unless given.")] = None,
     score: Annotated[str, typer.Option(help="logit, probability or margin.")] = "logit",
-    samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.")] = 1000,
+    samples: Annotated[int | None, typer.Option(help="Perturbed images a map: LIME, KernelSHAP, RISE.")] = None,
     annotations: Annotations = None,
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
     trust: Annotated[

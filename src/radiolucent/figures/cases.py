@@ -32,8 +32,46 @@ __all__ = [
     "sure",
 ]
 
-NAMES = {"gradcam": "Grad-CAM", "cam": "CAM", "lime": "LIME"}
-RECTIFIED = ("gradcam", "cam")  # defined by their positive part; other maps show both signs
+NAMES = {
+    "ablationcam": "Ablation-CAM",
+    "cam": "CAM",
+    "deeplift": "DeepLift",
+    "eigencam": "Eigen-CAM",
+    "gradcam": "Grad-CAM",
+    "gradcamplusplus": "Grad-CAM++",
+    "gradientshap": "GradientSHAP",
+    "guidedbackprop": "Guided backprop",
+    "guidedgradcam": "Guided Grad-CAM",
+    "hirescam": "HiResCAM",
+    "inputtimesgradient": "Input × gradient",
+    "integratedgradients": "Integrated gradients",
+    "kernelshap": "KernelSHAP",
+    "layercam": "LayerCAM",
+    "lime": "LIME",
+    "lrp": "ε-LRP",
+    "occlusion": "Occlusion",
+    "reciprocam": "ReciproCAM",
+    "rise": "RISE",
+    "saliency": "Saliency",
+    "scorecam": "Score-CAM",
+    "smoothgrad": "SmoothGrad",
+    "sobol": "Sobol",
+    "xgradcam": "XGrad-CAM",
+}
+# Defined by their positive part; other maps show both signs.
+RECTIFIED = (
+    "ablationcam",
+    "cam",
+    "eigencam",
+    "gradcam",
+    "gradcamplusplus",
+    "hirescam",
+    "layercam",
+    "reciprocam",
+    "scorecam",
+    "sobol",
+    "xgradcam",
+)
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
 ACROSS = 4  # methods in a row
 
@@ -255,8 +293,8 @@ def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotation
 
 
 def _lime_key(ax: Axes, e: Explanation) -> None:
-    r2 = float(e.details["r2"])
-    fit = f"R² {r2:.2f}" + (", weak: take care" if r2 < 0.5 else "")
+    r2 = float(e.details.get("r2", 1.0))  # KernelSHAP fits no line: its values add up by construction
+    fit = f"R² {r2:.2f}" + (", weak: take care" if r2 < 0.5 else "") if "r2" in e.details else ""
     for x, colour, text in ((0, FOR, "+ for"), (0.2, AGAINST, "− against")):
         ax.add_patch(Rectangle((x, 0), 0.05, 1, fc=colour, ec="none"))
         ax.text(x + 0.062, 0.5, text, va="center", fontsize=9)

@@ -193,37 +193,34 @@ class _Run:
     def _explained(self, films: Sequence[Radiograph]) -> list[list[dict[str, Any]]]:
         inputs = torch.stack([self.classifier.preprocess(film) for film in films])
         logits = self.classifier.logits(inputs)
-        maps: list[list[Explanation | str]] = [[] for _ in films]
-        for method in self.config.methods:
-            for found, one in zip(maps, self._by(method, films, logits), strict=True):
-                found.append(one)
-        return [self._written(f, logits[i : i + 1], maps[i]) for i, f in enumerate(films)]
-
-    def _by(self, method: Explainer, films: Sequence[Radiograph], logits: torch.Tensor) -> list[Explanation | str]:
-        """A method's maps, or why there is none; a method that never worked raises."""
         called = [make_case(self.classifier, f, logits[i : i + 1]).called for i, f in enumerate(films)]
         targets = [self.config.target or name for name in called]
-        common: dict[str, Any] = {"score": self.config.score, "seed": self.config.seed}
-        found: list[Explanation | str] = ["" for _ in films]
+        maps: dict[int, Sequence[Explanation | str]] = {}
         for target in dict.fromkeys(targets):
             group = [i for i, t in enumerate(targets) if t == target]
-            chosen = [films[i] for i in group]
-            try:
-                made: Sequence[Explanation | str] = explain(self.classifier, chosen, method, target=target, **common)
-                self.worked.add(method.name)
-            except ExplainError:
-                if method.name not in self.worked:
-                    raise
-                made = [self._alone(f, method, target, common) for f in chosen]
-            for i, one in zip(group, made, strict=True):
-                found[i] = one
-        return found
+            maps |= zip(group, self._by_all([films[i] for i in group], target), strict=True)
+        return [self._written(f, logits[i : i + 1], maps[i]) for i, f in enumerate(films)]
 
-    def _alone(self, film: Radiograph, method: Explainer, target: str, common: dict[str, Any]) -> Explanation | str:
+    def _by_all(self, films: Sequence[Radiograph], target: str) -> Sequence[Sequence[Explanation | str]]:
+        """Every method's map of every film, from shared forward passes; where one fails, one by one."""
+        common: dict[str, Any] = {"target": target, "score": self.config.score, "seed": self.config.seed}
         try:
-            return explain(self.classifier, film, method, target=target, **common)
+            made = explain(self.classifier, films, self.config.methods, **common)
+            self.worked.update(m.name for m in self.config.methods)
+            return made
+        except ExplainError:
+            return [[self._alone(film, method, common) for method in self.config.methods] for film in films]
+
+    def _alone(self, film: Radiograph, method: Explainer, common: dict[str, Any]) -> Explanation | str:
+        """A map, or why there is none; a method that never worked raises."""
+        try:
+            found = explain(self.classifier, film, method, **common)
         except ExplainError as error:
+            if method.name not in self.worked:
+                raise
             return f"{method.name}: {error}"
+        self.worked.add(method.name)
+        return found
 
     def _written(
         self, film: Radiograph, logits: torch.Tensor, maps: Sequence[Explanation | str]
