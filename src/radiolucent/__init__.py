@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from radiolucent.audits import agreement as agreement
+    from radiolucent.audits import stamp as stamp
     from radiolucent.data import check as check
     from radiolucent.data import load_dataset as load_dataset
     from radiolucent.data import read_annotations as read_annotations
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from radiolucent.reports import write_report as write_report
     from radiolucent.study import StudyConfig as StudyConfig
     from radiolucent.study import demo as demo
+    from radiolucent.study import explain_many as explain_many
     from radiolucent.study import run_study as run_study
     from radiolucent.training import TrainConfig as TrainConfig
     from radiolucent.training import fit as fit
@@ -72,6 +74,7 @@ __version__ = "0.1.0"
 
 _ROOM_OF = {
     "agreement": "audits",
+    "stamp": "audits",
     "check": "data",
     "load_dataset": "data",
     "read_annotations": "data",
@@ -117,6 +120,7 @@ _ROOM_OF = {
     "write_report": "reports",
     "StudyConfig": "study",
     "demo": "study",
+    "explain_many": "study",
     "run_study": "study",
     "TrainConfig": "training",
     "fit": "training",

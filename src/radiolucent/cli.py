@@ -15,6 +15,7 @@ import typer
 from rich.markup import escape
 
 from radiolucent.cli_data import data_app
+from radiolucent.cli_features import features
 from radiolucent.cli_print import (
     Annotations,
     AsJson,
@@ -214,7 +215,7 @@ def report(
     finish_study(prepared, appraisal, run, as_json)
 
 
-for command in (evaluate, predict, explain, compare):
+for command in (evaluate, predict, explain, features, compare):
     app.command()(command)
 
 

@@ -120,57 +120,68 @@ def _films(classifier: Any, paths: list[Path], left: list[tuple[Path, str]]) -> 
             yield film, classifier.logits(classifier.preprocess(film)[None])
 
 
+def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
+    """Methods by name; those that perturb are given their number of perturbed images."""
+    from radiolucent.errors import ConfigError
+    from radiolucent.explainers import METHODS
+
+    wanted = list(dict.fromkeys(n.strip().lower() for n in names.split(",") if n.strip()))
+    if unknown := [n for n in wanted if n not in METHODS]:
+        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
+    made: list[Any] = []
+    for name in wanted:
+        fields = {f.name for f in dataclasses.fields(METHODS[name])} & {"num_samples", "num_masks"}
+        made.append(METHODS[name](**(dict.fromkeys(fields, samples) if samples else {})))
+    return tuple(made)
+
+
 def explain(
     run: Run,
-    paths: Annotated[list[Path], typer.Argument(help="Images or folders.")],
-    method: Annotated[str, typer.Option(help="gradcam, cam, lime; several with commas.")] = "gradcam,lime",
+    paths: Annotated[list[Path], typer.Argument(help="Images or folders, of any number of images.")],
+    method: Annotated[
+        str, typer.Option(help="gradcam, cam, lime, …; several with commas, side by side.")
+    ] = "gradcam,lime",
     target: Annotated[str | None, typer.Option(help="Class to explain; the called one unless given.")] = None,
     score: Annotated[str, typer.Option(help="logit, probability or margin.")] = "logit",
-    samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.")] = 1000,
+    samples: Annotated[int | None, typer.Option(help="Perturbed images a map: LIME, KernelSHAP, RISE.")] = None,
     annotations: Annotations = None,
+    panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
+    trust: Annotated[
+        bool | None,
+        typer.Option("--trust/--no-trust", help="Stamp all maps, or none; unless given, those of at most 20 images."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images at a time: bounds the memory.", min=1)] = 8,
     out: Out = Path("explanations"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Explain any images, DICOM included: one panel (PNG) and one raw map (NPZ) an image and method."""
+    """Explain any images, DICOM included: raw maps (NPZ), panels (PNG) and one table. Interrupted, it goes on."""
     from radiolucent.data import read_annotations
-    from radiolucent.errors import ConfigError
-    from radiolucent.explainers import METHODS, save_explanation
-    from radiolucent.explainers import explain as explain_film
-    from radiolucent.figures import case_panel, to_png
-    from radiolucent.files import write_bytes
     from radiolucent.models import load
-    from radiolucent.study import make_case
+    from radiolucent.study import ManyConfig, explain_many
 
-    names = [n.strip().lower() for n in method.split(",")]
-    if unknown := [n for n in names if n not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    methods = [METHODS[n](**({"num_samples": samples} if n == "lime" else {})) for n in names]
-    classifier, readings = load(run), read_annotations(annotations) if annotations else []
-    left: list[tuple[Path, str]] = []
-    rows: list[dict[str, Any]] = []
-    for number, (film, logits) in enumerate(_films(classifier, paths, left)):
-        said = [a for a in readings if Path(a.image_id).name == Path(film.image_id).name]
-        bare = make_case(classifier, film, logits, None, said, ())
-        maps = [
-            explain_film(classifier, film, m, target=target or bare.called, score=cast(Any, score), seed=seed)
-            for m in methods
-        ]
-        stem = f"{number:04d}_{Path(film.image_id).stem}"
-        files = [save_explanation(m, out / f"{stem}.{m.method}.npz") for m in maps]
-        write_bytes(out / f"{stem}.png", to_png(case_panel(dataclasses.replace(bare, explanations=tuple(maps)))))
-        row = {
-            "image": film.image_id,
-            "called": bare.called,
-            "probability": bare.probability,
-            "panel": str(out / f"{stem}.png"),
-        }
-        rows.append(row | {"maps": [str(f) for f in files]})
-        if not as_json:
-            say.print(f"{escape(film.image_id)} → {escape(str(row['panel']))}", soft_wrap=True)
+    config = ManyConfig(_methods(method, samples), target, cast(Any, score), seed, panels, trust, batch_size)
+    readings = read_annotations(annotations) if annotations else []
+    with progress_bar() as update:
+        found = explain_many(load(run), paths, out, config, readings=readings, fresh=fresh, say=update)
+    left = [{"file": str(p), "reason": r} for p, r in found.left_out]
     if as_json:
-        print_json({"explanations": rows, "left_out": [{"file": str(p), "reason": r} for p, r in left]})
-    end_with_left_out(left)
+        listed = {str(p): n for n, p in enumerate(found.files)}
+        rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
+        summary = {"table": str(found.table), "parquet": str(found.parquet), "films": found.films, "new": found.new}
+        print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
+    else:
+        say.print(
+            f"{found.films} film(s) explained, {found.new} of them now; table: {escape(str(found.table))}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    end_with_left_out(found.left_out)
+
+
+def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:
+    return row | {name: str(out / row[name]) for name in ("map", "panel") if row[name]}
 
 
 def compare(

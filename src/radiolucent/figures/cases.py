@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
+from radiolucent.audits import trust_line
 from radiolucent.explainers import lime_view
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
@@ -31,9 +32,48 @@ __all__ = [
     "sure",
 ]
 
-NAMES = {"gradcam": "Grad-CAM", "cam": "CAM", "lime": "LIME"}
-RECTIFIED = ("gradcam", "cam")  # defined by their positive part; other maps show both signs
+NAMES = {
+    "ablationcam": "Ablation-CAM",
+    "cam": "CAM",
+    "deeplift": "DeepLift",
+    "eigencam": "Eigen-CAM",
+    "gradcam": "Grad-CAM",
+    "gradcamplusplus": "Grad-CAM++",
+    "gradientshap": "GradientSHAP",
+    "guidedbackprop": "Guided backprop",
+    "guidedgradcam": "Guided Grad-CAM",
+    "hirescam": "HiResCAM",
+    "inputtimesgradient": "Input × gradient",
+    "integratedgradients": "Integrated gradients",
+    "kernelshap": "KernelSHAP",
+    "layercam": "LayerCAM",
+    "lime": "LIME",
+    "lrp": "ε-LRP",
+    "occlusion": "Occlusion",
+    "reciprocam": "ReciproCAM",
+    "rise": "RISE",
+    "saliency": "Saliency",
+    "scorecam": "Score-CAM",
+    "smoothgrad": "SmoothGrad",
+    "sobol": "Sobol",
+    "xgradcam": "XGrad-CAM",
+}
+# Defined by their positive part; other maps show both signs.
+RECTIFIED = (
+    "ablationcam",
+    "cam",
+    "eigencam",
+    "gradcam",
+    "gradcamplusplus",
+    "hirescam",
+    "layercam",
+    "reciprocam",
+    "scorecam",
+    "sobol",
+    "xgradcam",
+)
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
+ACROSS = 4  # methods in a row
 
 
 def method_name(method: str) -> str:
@@ -162,22 +202,38 @@ def _write_readings(ax: Axes, readings: Sequence[tuple[str, Sequence[str]]], inc
 def case_panel(case: Case) -> Figure:
     """X-ray, doctor's marking and words, and one picture a method, under the calibrated call.
 
-    Colours are scaled to each map: they say where, not how much.
+    Colours are scaled to each map: they say where, not how much. A stamped map's trust stands below it; above one that
+    failed stands a warning. More than four methods continue in rows below.
     """
-    columns, top = 2 + len(case.explanations), 0.98
-    tall, readings = _height(case.film), _lines(case.annotations)
-    below = max(0.42, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
-    made = _sheet(columns, top + tall + below)
+    count = len(case.explanations)
+    columns = 2 + min(count, ACROSS)
+    top, tall, readings = 0.98, _height(case.film), _lines(case.annotations)
+    step = tall + (0.8 if any(e.trust for e in case.explanations) else 0.5) + 0.3
+    below = max(step - tall - 0.3, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
+    rows = max(1, -(-count // ACROSS))
+    made = _sheet(columns, top + max(tall + below, (rows - 1) * step + tall + step - tall - 0.3))
     _headline(made, case)
-    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(columns)]
+    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(2)]
     draw_film(pictures[0], case.film.pixels, "X-ray")
     draw_film(pictures[1], case.film.pixels, _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)])
     outline(pictures[1], case.annotations)
     _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
-    for i, explanation in enumerate(case.explanations, start=2):
-        key = place(made, MARGIN + i * (SIDE + GAP), top + tall + 0.08, SIDE, 0.1)
-        _explained(pictures[i], key, case.film, explanation, case.annotations)
+    for i, explanation in enumerate(case.explanations):
+        left, down = MARGIN + (2 + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
+        picture = place(made, left, down, SIDE, tall)
+        key = place(made, left, down + tall + 0.08, SIDE, 0.1)
+        _explained(picture, key, case.film, explanation, case.annotations)
+        if explanation.trust:
+            _write_trust(place(made, left, down + tall + 0.42, SIDE, 2 * LINE), explanation)
     return made
+
+
+def _write_trust(ax: Axes, e: Explanation) -> None:
+    colour = {"pass": GREEN, "fail": RED}.get(e.trust["verdict"], GREY)
+    for i, line in enumerate(_cut(trust_line(e), 50, 2)):
+        ax.text(0, i, line, va="center", fontsize=8, color=colour)
+    ax.set(xlim=(0, 1), ylim=(1.5, -0.5))
+    blank(ax)
 
 
 def _height(film: Radiograph) -> float:
@@ -220,6 +276,7 @@ def _headline(made: Figure, case: Case) -> None:
 
 def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
     title = _cut(f"{method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
+    failed = bool(e.trust) and e.trust["verdict"] == "fail"
     if "segments" in e.details:
         draw_lime(ax, film, e)
         _lime_key(key, e)
@@ -228,12 +285,16 @@ def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotation
         draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=signed))
         colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=signed)
     ax.set_title(title, fontsize=11, fontweight="normal", pad=5)
+    if failed:
+        frame: Any = {"boxstyle": "square,pad=0.35", "fc": RED, "ec": "none"}
+        at: Any = {"transform": ax.transAxes, "va": "top", "fontsize": 9, "weight": "bold", "color": "white"}
+        ax.text(0.025, 0.975, "do not rely on this map", bbox=frame, **at)
     outline(ax, annotations, width=0.9)
 
 
 def _lime_key(ax: Axes, e: Explanation) -> None:
-    r2 = float(e.details["r2"])
-    fit = f"R² {r2:.2f}" + (", weak: take care" if r2 < 0.5 else "")
+    r2 = float(e.details.get("r2", 1.0))  # KernelSHAP fits no line: its values add up by construction
+    fit = f"R² {r2:.2f}" + (", weak: take care" if r2 < 0.5 else "") if "r2" in e.details else ""
     for x, colour, text in ((0, FOR, "+ for"), (0.2, AGAINST, "− against")):
         ax.add_patch(Rectangle((x, 0), 0.05, 1, fc=colour, ec="none"))
         ax.text(x + 0.062, 0.5, text, va="center", fontsize=9)

@@ -21,6 +21,7 @@ PLACED = {
     "training": ("learning",),
     "performance": ("roc", "confusion", "histogram", "reliability", "pr", "decision"),
     "cases": ("failures", "confident"),
+    "inside": ("strip", "channels", "filters"),
     "doctors": ("agreement", "methods", "lime"),
 }
 

@@ -75,13 +75,14 @@ class Story:
         validation, test: evaluations; the first is what choices were made on.
         prevalences: rows (prevalence, PPV, NPV) at other prevalences.
         pictures: figures by name, placed by it: sheet (data), learning (training), roc, pr, reliability, decision,
-            confusion, histogram (performance), failures, confident (cases), agreement, methods, lime (doctors); any
-            other stands under "Further figures".
+            confusion, histogram (performance), failures, confident (cases), strip, channels, filters (inside),
+            agreement, methods, lime (doctors); any other stands under "Further figures".
         cases: films right and wrong.
         agreement: explanations against doctors: one a method against the consensus, which leads, and any number
             against single readers; empty without readings.
         versions, hashes: by name. seed: of the study.
         model: the network in a few words.
+        trust: by method, of the cases' maps: films, verdicts, reasons, randomisation.
         extra: further top-level entries of `summary.json`, JSON-ready.
     """
 
@@ -108,6 +109,7 @@ class Story:
     hashes: Mapping[str, str]
     seed: int
     model: str = ""
+    trust: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property

@@ -24,6 +24,7 @@ def summary(story: Story) -> dict[str, Any]:
     | `agreement.<method>.<figure>` | against the readers' consensus: hit_rate, area, hit_minus_area, … (`audits.FIGURES`) |
     | `agreement.<method>.films`, `.clear_of_area`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
     | `agreement.<method>.readers.<reader>.<figure>` | against the union or a single reader |
+    | `trust.<method>` | the cases' maps: films, verdicts, reasons, randomisation |
     | `versions.<package>`, `hashes.<what>` | software, SHA-256 |
 
     Further entries (`config`, `history`, …) come from the study.
@@ -48,6 +49,7 @@ def summary(story: Story) -> dict[str, Any]:
         "performance": story.test.as_dict(),
         "validation": story.validation.as_dict(),
         "agreement": _agreement(story),
+        "trust": dict(story.trust),
         "versions": dict(story.versions),
         "hashes": dict(story.hashes),
     }

@@ -187,6 +187,14 @@ def warnings(story: Story) -> list[str]:
                 f"{method_name(a.method)} was not shown to point at doctors' markings more often than a map that saw "
                 "nothing. Its pictures are no evidence of where the finding is."
             )
+    for method, found_of in story.trust.items():
+        failed, films = found_of["verdicts"]["fail"], found_of["films"]
+        if failed * 2 > films:
+            why = next(iter(found_of["reasons"]), "")
+            found.append(
+                f"{method_name(method)}'s maps fail their own tests on {failed} of {films} films shown below, mostly: "
+                f"{why}. Do not rely on them."
+            )
     slope = story.test.estimates.get("calibration_slope")
     if slope and slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high:
         way = "too extreme" if slope.high < 1 else "too cautious"

@@ -1,9 +1,11 @@
 """The main job, top to bottom: read, check, split, train, evaluate, explain, compare with the doctors, report."""
 
-from radiolucent.study.appraise import Appraisal, appraise, make_case, write_predictions
+from radiolucent.study.appraise import Appraisal, appraise, write_predictions
+from radiolucent.study.case import make_case
 from radiolucent.study.compare import compare_run
 from radiolucent.study.config import RECIPES, StudyConfig
 from radiolucent.study.demo import demo
+from radiolucent.study.explain_many import Many, ManyConfig, explain_many
 from radiolucent.study.prepare import Prepared, prepare
 from radiolucent.study.run import resume_report, run_study, train_only
 from radiolucent.study.train import Trained, train
@@ -11,12 +13,15 @@ from radiolucent.study.train import Trained, train
 __all__ = [
     "RECIPES",
     "Appraisal",
+    "Many",
+    "ManyConfig",
     "Prepared",
     "StudyConfig",
     "Trained",
     "appraise",
     "compare_run",
     "demo",
+    "explain_many",
     "make_case",
     "prepare",
     "resume_report",

@@ -22,13 +22,16 @@ from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
 from radiolucent.models import Classifier
 from radiolucent.reports import CaseStory, Picture, Story, write_report
+from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
+from radiolucent.study.trust import Stamper, tally
 from radiolucent.types import Annotation, Explanation, Predictions
 
-__all__ = ["Appraisal", "appraise", "make_case", "write_predictions"]
+__all__ = ["Appraisal", "appraise", "write_predictions"]
 
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
@@ -54,6 +57,8 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     compared = _compare(config, prepared, clf, p, readings, say)
     cases = _cases(config, prepared, clf, p, readings, say)
     pictures = _pictures(config, prepared, trained, p, test, compared)
+    if cases:
+        pictures |= inside_pictures(clf, cases[0][0].film)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     story = _story(config, prepared, trained, test, validation, compared, cases, pictures)
@@ -120,24 +125,6 @@ def _compare(
     return tuple(found)
 
 
-def make_case(
-    clf: Classifier,
-    film: Any,
-    logits: Any,
-    truth: str | None,
-    readings: Sequence[Annotation],
-    explanations: Sequence[Explanation],
-) -> figures.Case:
-    """A film with its call at the threshold and the calibrated probability of the called class."""
-    chances = clf.probabilities(logits)[0]
-    if len(clf.class_names) == 2:
-        called = clf.positive if float(chances[clf.positive]) >= clf.threshold else 1 - clf.positive
-    else:
-        called = int(chances.argmax())
-    name = clf.class_names[called]
-    return figures.Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations))
-
-
 def _cases(
     config: StudyConfig,
     prepared: Prepared,
@@ -146,11 +133,12 @@ def _cases(
     readings: Sequence[Annotation],
     say: Progress,
 ) -> list[tuple[figures.Case, str]]:
-    """Panels of chosen films under Grad-CAM and LIME, explaining the class that was called; maps are written."""
+    """Panels of chosen films under Grad-CAM and LIME, of the class that was called; maps are stamped and written."""
     import torch
 
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
     found: list[tuple[figures.Case, str]] = []
+    stamped = Stamper(clf, config.seed)
     for done, i in enumerate(chosen, start=1):
         film = _film(prepared.dataset, p.image_ids[i])
         truth = clf.class_names[int(p.labels[i])]
@@ -159,6 +147,7 @@ def _cases(
         bare = make_case(clf, film, logits, truth, said, ())
         methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
         maps = [explain(clf, film, m, target=bare.called, seed=config.seed) for m in methods]
+        maps = [stamped(film, e, m) for e, m in zip(maps, methods, strict=True)]
         for m in maps:
             stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]
             save_explanation(m, config.out / "explanations" / f"{stem}.{m.method}.npz")
@@ -295,6 +284,7 @@ def _story(
         versions=versions(),
         hashes={"model": clf.hash, "data (content, labels, split)": data_hash(prepared)},
         seed=config.seed,
+        trust=tally([e for case, _ in cases for e in case.explanations]),
         model=f"{config.model}, recipe {config.recipe}",
         extra={"config": config.to_dict(), "history": [h.to_dict() for h in trained.fitted.history]},
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 from radiolucent.data import Dataset, PixelCache, build_cache, check, load_dataset, split_dataset, write_manifest
 from radiolucent.files import write_json
 from radiolucent.images import Preprocess
+from radiolucent.study.case import finding_from
 from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.types import Estimate, Finding
+from radiolucent.types import Finding
 
 __all__ = ["Prepared", "prepare"]
 
@@ -63,13 +64,7 @@ def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...
     if file.is_file():
         kept = json.loads(file.read_text())
         if kept["films"] == stamp:
-            return tuple(_finding(f) for f in kept["findings"])
+            return tuple(finding_from(f) for f in kept["findings"])
     found = check(dataset, progress=lambda d, t: say("checking the data", d, t))
     write_json(file, {"films": stamp, "findings": [f.as_dict() for f in found]})
     return tuple(found)
-
-
-def _finding(values: dict[str, object]) -> Finding:
-    estimate = values.pop("estimate")
-    made = Estimate(**estimate) if isinstance(estimate, dict) else None  # pyright: ignore[reportArgumentType]
-    return Finding(**values, estimate=made)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,142 @@
+"""Whether a map comes out the same again: with another seed, and with noise nobody can see."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from radiolucent.audits.similarity import is_constant, pooled, rank_correlation
+from radiolucent.explainers import Explainer, explain
+from radiolucent.models import Classifier
+from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
+
+__all__ = ["asked_as", "noise_repeatability", "seed_repeatability"]
+
+CELLS = 8
+THRESHOLD = 0.7
+"""Rank correlation of two maps of one film below which they no longer tell the same (ours)."""
+
+
+def in_frame(classifier: Classifier, film: Radiograph, noise: NDArray[np.float32] | None = None) -> Radiograph:
+    """The film as the model sees it, (S, S), with noise added in grey levels before it is stored in 8 bit."""
+    grey = classifier.preprocess.resize(film)
+    moved = grey if noise is None else np.clip(grey + noise, 0, 1)
+    return Radiograph(moved.astype(np.float32), film.image_id, film.patient_id, source=film.source)
+
+
+def asked_as(e: Explanation) -> dict[str, Any]:
+    """The arguments of `explain` that ask for the same quantity again."""
+    if e.contrast is not None:
+        return {"target": e.target, "contrast": e.contrast}
+    return {"target": e.target, "score": e.score_kind}
+
+
+def _again(
+    classifier: Classifier, film: Radiograph, e: Explanation, method: Explainer, seed: int
+) -> NDArray[np.float32]:
+    return explain(classifier, film, method, seed=seed, **asked_as(e)).map
+
+
+def _agreement(first: NDArray[np.floating], others: Sequence[NDArray[np.floating]], level: float) -> Estimate:
+    """Mean rank correlation of a map with others, on cells; 0 where one of them is constant.
+
+    The interval: Fisher's z over the others (t), or, of one or two, over the cells.
+    """
+    own = pooled(first, CELLS)
+    rhos = np.array([rank_correlation(own, pooled(other, CELLS)) or 0.0 for other in others])
+    z = np.arctanh(np.clip(rhos, -0.999999, 0.999999))
+    if len(z) > 2:
+        half = float(stats.t.ppf(0.5 + level / 2, len(z) - 1) * z.std(ddof=1) / np.sqrt(len(z)))
+        method = f"Fisher z over {len(z)} maps"
+    else:
+        half = float(stats.norm.ppf(0.5 + level / 2)) / np.sqrt(own.size - 3)
+        method = f"Fisher z over {own.size} cells"
+    low, high = (float(np.tanh(z.mean() + side * half)) for side in (-1, 1))
+    return Estimate(float(np.tanh(z.mean())), low, high, level, len(z), method)
+
+
+def _verdict(e: Estimate) -> Verdict:
+    value, low, high = e.value or 0.0, e.low or 0.0, e.high or 0.0
+    if value >= THRESHOLD:
+        return "pass" if low >= THRESHOLD or value >= 0.9 else "inconclusive"
+    return "fail" if high < THRESHOLD or value < 0.5 else "inconclusive"
+
+
+def _words(e: Estimate) -> str:
+    return f"{e.value:.2f} ({e.level:.0%} interval {e.low:.2f} to {e.high:.2f}; 1 is the same order of places)"
+
+
+def seed_repeatability(
+    classifier: Classifier,
+    film: Radiograph,
+    explanation: Explanation,
+    method: Explainer,
+    *,
+    seeds: int = 3,
+    level: float = 0.95,
+) -> Finding:
+    """Does another seed give the same map?
+
+    The figure is the mean Spearman ρ of the map with those of `seeds` other seeds, on 8 × 8 cells. A method that
+    takes nothing from its generator is called deterministic, without a figure. The evidence holds each region's
+    interval: of superpixels that come with standard errors, or of cells over the seeds (t).
+    """
+    question = "Does the map come out the same with another seed?"
+    test, source = "trust.repeatability", "rank correlation on cells; threshold: ours"
+    others = [_again(classifier, film, explanation, method, explanation.seed + 1)]
+    if np.abs(others[0] - explanation.map).max() <= 1e-5 * max(float(np.abs(explanation.map).max()), 1e-12):
+        words = "Deterministic: another seed gives the same map."
+        return Finding(test, question, "pass", words, None, THRESHOLD, {"deterministic": True}, source)
+    others += [_again(classifier, film, explanation, method, explanation.seed + 1 + k) for k in range(1, seeds)]
+    estimate = _agreement(explanation.map, others, level)
+    evidence = {"deterministic": False, "seeds": seeds, **_regions(explanation, others, level)}
+    words = f"Another seed's maps agree with this one by {_words(estimate)}."
+    return Finding(test, question, _verdict(estimate), words, estimate, THRESHOLD, evidence, source)
+
+
+def _regions(e: Explanation, others: Sequence[NDArray[np.floating]], level: float) -> dict[str, Any]:
+    """Each region's value and interval, and the share of regions whose interval leaves their sign open."""
+    if "standard_errors" in e.details and "coefficients" in e.details:
+        middle = np.asarray(e.details["coefficients"], np.float64)
+        half = np.asarray(e.details["standard_errors"], np.float64) * float(stats.norm.ppf(0.5 + level / 2))
+        kind = "superpixels"
+    else:
+        maps = np.stack([pooled(m, CELLS).ravel() for m in (e.map, *others)])
+        middle, n = maps.mean(0), len(maps)
+        half = maps.std(0, ddof=1) * float(stats.t.ppf(0.5 + level / 2, n - 1)) / np.sqrt(n)
+        kind = f"cells of {CELLS} × {CELLS}"
+    return {
+        "regions": kind,
+        "values": [float(f"{v:.4g}") for v in middle],
+        "half_widths": [float(f"{v:.4g}") if np.isfinite(v) else None for v in half],
+        "sign_open": float((~(np.abs(middle) > half)).mean()),  # an unknown width leaves the sign open
+    }
+
+
+def noise_repeatability(
+    classifier: Classifier,
+    film: Radiograph,
+    explanation: Explanation,
+    method: Explainer,
+    *,
+    draws: int = 2,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Finding:
+    """Does the map stand when every grey level moves by at most half of an 8-bit step, which nobody can see?
+
+    The figure is the mean Spearman ρ of the map with those of `draws` noisy films, on 8 × 8 cells, with the same seed.
+    """
+    question = "Does the map stand when the film changes by less than a grey level?"
+    rng = np.random.default_rng([seed, 11])
+    size = classifier.preprocess.size
+    noisy = [(rng.random((size, size), np.float32) - 0.5) / 255 for _ in range(draws)]
+    maps = [_again(classifier, in_frame(classifier, film, n), explanation, method, explanation.seed) for n in noisy]
+    estimate = _agreement(explanation.map, maps, level)
+    words = f"With noise below one grey level the maps agree by {_words(estimate)}."
+    if is_constant(explanation.map):
+        words = "The map is the same everywhere: nothing to repeat."
+    source = "Yeh 2019 (infidelity and sensitivity), in rank correlation; noise and threshold: ours"
+    return Finding("trust.noise", question, _verdict(estimate), words, estimate, THRESHOLD, {"draws": draws}, source)

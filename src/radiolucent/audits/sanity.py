@@ -1,0 +1,151 @@
+"""Whether a map depends on what the network learnt: cascading randomisation of its layers."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from radiolucent.audits.similarity import is_constant, likeness, pooled, surrogates
+from radiolucent.explainers import Explainer, explain
+from radiolucent.models import Classifier
+from radiolucent.types import Estimate, Explanation, Finding, Radiograph
+
+__all__ = ["randomisation", "randomised"]
+
+CELLS = 32
+SURROGATES = 100
+UNLIKE = 0.25
+STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5), ("all layers", 1.0))
+
+
+def _duplicate(network: nn.Module) -> nn.Module:
+    """A copy, without what radiolucent remembers on the network (compiled engines cannot be copied)."""
+    kept = {k: network.__dict__.pop(k) for k in list(network.__dict__) if k.startswith("_radiolucent_")}
+    try:
+        return copy.deepcopy(network)
+    finally:
+        network.__dict__.update(kept)
+
+
+def randomised(network: nn.Module, share: float, inputs: torch.Tensor, seed: int) -> nn.Module:
+    """A copy of the network whose last layers, in order of definition, hold random weights (Adebayo 2018, §3).
+
+    Matrices and kernels are drawn from N(0, σ²), σ the layer's own spread; vectors are shuffled, or 1 and 0 in norms;
+    batch norms estimate their statistics anew on `inputs` (N, C, H, W), so that activations keep their size. A larger
+    share contains a smaller one's draws: stages cascade.
+
+    Args:
+        share: of the layers with weights, from the top; at least one layer.
+    """
+    made = _duplicate(network).eval()
+    layers = [m for m in made.modules() if any(True for _ in m.parameters(recurse=False))]
+    chosen = layers[len(layers) - max(1, round(share * len(layers))) :] if layers else []
+    for module in chosen:
+        draw = torch.Generator().manual_seed(seed * 100_003 + layers.index(module))
+        is_norm = "norm" in type(module).__name__.lower()
+        for name, p in module.named_parameters(recurse=False):
+            p.data = _drawn(p.data, name, is_norm, draw).to(p)
+    norms = [m for m in chosen if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # plain mean over what comes
+        norm.train()
+    if norms:
+        with torch.no_grad():
+            made(torch.cat([inputs, inputs.flip(-1)]))
+    return made.eval()
+
+
+def _drawn(values: torch.Tensor, name: str, is_norm: bool, draw: torch.Generator) -> torch.Tensor:
+    shape, kind = values.shape, values.dtype if values.is_floating_point() else torch.float32
+    if values.ndim >= 2:
+        spread = float(values.float().std()) or 1 / float(np.sqrt(values[0].numel()))
+        return torch.randn(shape, generator=draw, dtype=torch.float32).mul_(spread).to(kind)
+    if is_norm:
+        return torch.ones(shape) if name == "weight" else torch.zeros(shape)
+    return values.flatten().cpu()[torch.randperm(values.numel(), generator=draw)].view(shape)
+
+
+def randomisation(
+    classifier: Classifier,
+    films: Sequence[Radiograph],
+    method: Explainer,
+    *,
+    seed: int = 0,
+    draws: int = 3,
+    known: Sequence[Explanation] | None = None,
+    **options: Any,
+) -> Finding:
+    """Does the map change when the network forgets? Layers get random weights, from the top down in stages.
+
+    The figure is the mean |ρ| (Spearman, on 32 × 32 cells) of each film's map with its map under a wholly random
+    network. It is held against random pairs: the same |ρ| between the map and random maps of its own values and
+    smoothness (see `surrogates`). Pass: at most their 95th percentile, and so for SSIM. Fail: either above the 99th.
+    Between: inconclusive. Below 0.25 no two maps are called alike, however rare that is among random ones (ours). The
+    result belongs to network and method, and may be used for every film.
+
+    Args:
+        films: one or a few. draws: random networks in all at the last stage, at least one a film.
+        known: the films' explanations by this very method, if made already.
+        options: of `explain`: target, contrast, score.
+    """
+    question = "Does the map change when the network's weights are replaced by random ones?"
+    common: dict[str, Any] = {**options, "seed": seed}
+    test, source = "trust.randomisation", "Adebayo 2018, §3; random pairs as in Arun 2021, by Theiler 1992"
+    if not any(True for _ in classifier.network.parameters()):
+        return Finding(test, question, "not applicable", "The network has no weights to replace.", source=source)
+    originals = list(known) if known else explain(classifier, list(films), method, **common)
+    own = [pooled(e.map, CELLS) for e in originals]
+    if any(is_constant(m) for m in own):
+        words = "The map is the same everywhere, whatever the network learnt."
+        return Finding(test, question, "fail", words, source=source)
+    inputs = torch.stack([classifier.preprocess(f) for f in films]).to(classifier.device)
+    rng = np.random.default_rng([seed, 13])
+    chance = np.array([likeness(m, s) for m in own for s in surrogates(m, SURROGATES // len(own) + 1, rng)])
+    stages: dict[str, tuple[float, float]] = {}
+    last = np.zeros((0, 2))
+    for name, share in STAGES:
+        rounds = max(1, -(-draws // len(films))) if share == 1 else 1
+        alike: list[tuple[float, float]] = []
+        for k in range(rounds):
+            copied = classifier.with_(network=randomised(classifier.network, share, inputs, seed + 1 + k))
+            for film, e, m in zip(films, originals, own, strict=True):
+                again = explain(copied, film, method, **(common | {"target": e.target}))
+                alike.append(likeness(m, pooled(again.map, CELLS)))
+        last = np.array(alike)
+        stages[name] = (float(last[:, 0].mean()), float(last[:, 1].mean()))
+    return _judged(test, question, source, last, chance, stages)
+
+
+def _judged(
+    test: str,
+    question: str,
+    source: str,
+    last: np.ndarray[Any, Any],
+    chance: np.ndarray[Any, Any],
+    stages: dict[str, tuple[float, float]],
+) -> Finding:
+    mean = last.mean(0)
+    usual, rare = (np.maximum(np.quantile(chance, q, axis=0), UNLIKE) for q in (0.95, 0.99))
+    verdict = "pass" if (mean <= usual).all() else "fail" if (mean > rare).any() else "inconclusive"
+    says = {
+        "pass": "Under random weights the map is as unlike as random maps are",
+        "fail": "Under random weights the map stays alike: it shows the film, not what the network learnt",
+        "inconclusive": "Under random weights the map changes, though not clearly as much as random maps differ",
+    }[verdict]
+    low, high = (float(v) for v in (last[:, 0].min(), last[:, 0].max()))
+    estimate = Estimate(float(mean[0]), low, high, 1.0, len(last), "range over random networks")
+    words = (
+        f"{says}: rank correlation {mean[0]:.2f}, SSIM {mean[1]:.2f}; random maps {usual[0]:.2f} and {usual[1]:.2f}."
+    )
+    evidence = {
+        "stages": {k: {"rank": v[0], "ssim": v[1]} for k, v in stages.items()},
+        "random_pairs_95": {"rank": float(usual[0]), "ssim": float(usual[1])},
+        "random_pairs_99": {"rank": float(rare[0]), "ssim": float(rare[1])},
+        "maps": len(last),
+    }
+    return Finding(test, question, verdict, words, estimate, float(usual[0]), evidence, source)

@@ -1,0 +1,117 @@
+"""What a network's layers put out: which layers have feature maps, and their values for a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from radiolucent.errors import ModelError
+
+__all__ = ["FeatureLayer", "activations", "feature_layers", "main_layers"]
+
+
+@dataclass(frozen=True)
+class FeatureLayer:
+    """A layer with feature maps: its dotted name, its kind, and the shape (channels, h, w) of its maps."""
+
+    name: str
+    kind: str
+    channels: int
+    height: int
+    width: int
+
+
+class _Enough(Exception):
+    """Everything asked for was seen: the rest of the network need not run."""
+
+
+def feature_layers(network: nn.Module, inputs: torch.Tensor) -> list[FeatureLayer]:
+    """Every layer that gives maps (N, K, h, w) with h·w > 1, in order of execution, for inputs (N, C, H, W).
+
+    A container that hands on its last layer's maps is not listed beside that layer.
+
+    Raises:
+        ModelError: there is none.
+    """
+    names = {module: name for name, module in network.named_modules()}
+    found: dict[str, FeatureLayer] = {}
+
+    latest: list[Any] = [None]
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        repeated, latest[0] = output is latest[0] and any(True for _ in module.children()), output
+        if (
+            not repeated
+            and isinstance(output, torch.Tensor)
+            and output.ndim == 4
+            and output.shape[2] * output.shape[3] > 1
+        ):
+            _, channels, height, width = output.shape
+            found[names[module]] = FeatureLayer(names[module], type(module).__name__, channels, height, width)
+
+    handles = [m.register_forward_hook(note) for m in network.modules() if m is not network]
+    try:
+        with torch.no_grad():
+            network(inputs[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not found:
+        raise ModelError("the network has no layer with feature maps (N, K, h, w): its inside cannot be shown as maps.")
+    return list(found.values())
+
+
+def main_layers(layers: Sequence[FeatureLayer], most: int = 6) -> list[FeatureLayer]:
+    """Few layers from stem to head: the first, and the last of each resolution (thinned evenly to at most `most`)."""
+    last: dict[tuple[int, int], FeatureLayer] = {(layer.height, layer.width): layer for layer in layers}
+    chosen = list(dict.fromkeys([layers[0], *sorted(last.values(), key=layers.index)]))
+    if len(chosen) <= most:
+        return chosen
+    kept = {round(i * (len(chosen) - 1) / (most - 1)) for i in range(most)}
+    return [layer for i, layer in enumerate(chosen) if i in kept]
+
+
+def activations(
+    network: nn.Module, inputs: torch.Tensor, names: Sequence[str], *, gradients: bool = False
+) -> dict[str, torch.Tensor]:
+    """The maps (N, K, h, w) of the named layers for inputs (N, C, H, W), in the order asked for.
+
+    The network runs in eval mode, no further than it must, and is left as it was.
+
+    Args:
+        gradients: record the way from the inputs to the maps.
+
+    Raises:
+        ModelError: no such layer, or one that was not reached or gives no maps.
+    """
+    known = dict(network.named_modules())
+    if unknown := [n for n in names if n not in known]:
+        raise ModelError(f"layer {', '.join(unknown)}: not in this network; `feature_layers` lists those with maps.")
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, output: torch.Tensor) -> None:
+            found[name] = output.clone()  # what follows may write in place
+            if len(found) == len(set(names)):
+                raise _Enough
+
+        return hook
+
+    modes = [(m, m.training) for m in network.modules() if m.training]
+    handles = [known[name].register_forward_hook(keep(name)) for name in dict.fromkeys(names)]
+    network.eval()
+    try:
+        with torch.set_grad_enabled(gradients):
+            network(inputs)
+    except _Enough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes:
+            module.training = mode
+    if odd := [n for n in names if n not in found or found[n].ndim != 4]:
+        raise ModelError(f"layer {', '.join(odd)}: gave no maps (N, K, h, w) for this input; choose another.")
+    return {name: found[name] for name in names}

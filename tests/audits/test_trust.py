@@ -1,0 +1,306 @@
+"""Every verdict of the trust stamp flips when its cause is put in."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage, stats
+from torch import nn
+
+import radiolucent as rl
+from radiolucent.audits import completeness, curves, faithfulness, judge, randomised, stamp, trust_line
+from radiolucent.audits.similarity import likeness, pooled, rank_correlation, surrogates
+from radiolucent.errors import ConfigError
+from radiolucent.explainers import CAM, LIME, Explainer, GradCAM, explain, load_explanation, save_explanation
+from radiolucent.images import Preprocess
+from radiolucent.models import Classifier, build
+from radiolucent.types import Explanation, Finding, Radiograph
+
+SIDE = 64
+
+
+class Weighed(nn.Module):
+    """Its PNEUMONIA logit is Σ w · x with a smooth w of its own: the map w · x is true by construction."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        rough = np.random.default_rng(seed).standard_normal((SIDE, SIDE))
+        smooth = ndimage.gaussian_filter(rough, 6)
+        self.weight = nn.Parameter(torch.from_numpy(smooth / np.abs(smooth).max()).float())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        score = (x[:, 0] * self.weight).sum((1, 2))[:, None] / 50
+        return torch.cat([torch.zeros_like(score), score], 1)
+
+
+@dataclass(frozen=True)
+class Adds(Explainer):
+    """w · (x − x₀), x₀ the blurred film: on a linear network what each pixel adds when it comes out of the blur."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        with torch.enable_grad():
+            x = inputs.clone().requires_grad_()
+            gradient = torch.autograd.grad(goal.of(classifier.network(x)).sum(), x)[0]
+        blurred = torch.from_numpy(ndimage.gaussian_filter(inputs.numpy(), (0, 0, SIDE / 8, SIDE / 8)))
+        return ((inputs - blurred) * gradient).sum(1).detach()
+
+
+@dataclass(frozen=True)
+class Gradient(Explainer):
+    """∂score/∂x: on a linear network its weights."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        with torch.enable_grad():
+            x = inputs.clone().requires_grad_()
+            return torch.autograd.grad(goal.of(classifier.network(x)).sum(), x)[0].sum(1).detach()
+
+
+@dataclass(frozen=True)
+class Edges(Explainer):
+    """Edges of the film, whatever the network."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        grey = classifier.preprocess.denormalise(inputs).numpy()
+        return torch.from_numpy(np.stack([np.hypot(ndimage.sobel(g, 0), ndimage.sobel(g, 1)) for g in grey]))
+
+
+@dataclass(frozen=True)
+class Noise(Explainer):
+    """Drawn from the generator."""
+
+    smooth: float = 4.0
+
+    def attribute(self, classifier, inputs, goal, generator):
+        rough = torch.randn(inputs.shape[0], *inputs.shape[2:], generator=generator).numpy()
+        return torch.from_numpy(np.stack([ndimage.gaussian_filter(r, self.smooth) for r in rough]).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Flat(Explainer):
+    """The same everywhere."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        return torch.ones(inputs.shape[0], *inputs.shape[2:])
+
+
+@dataclass(frozen=True)
+class Nervous(Explainer):
+    """The weights, shuffled by the last digits of the film's sum: a grey level more, and the map is another."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        key = int(float(inputs.double().sum()) * 1e6) % 2**31
+        rough = np.random.default_rng(key).standard_normal((SIDE, SIDE))
+        weights = classifier.network.weight.detach().numpy()
+        return torch.from_numpy((weights + ndimage.gaussian_filter(rough, 4) * 12).astype(np.float32))[None]
+
+
+def classifier_of(network: nn.Module) -> Classifier:
+    return Classifier(network, ("NORMAL", "PNEUMONIA"), Preprocess(SIDE, "squash", 1, (0.0,), (1.0,)))
+
+
+def make_film(seed: int = 1) -> Radiograph:
+    rough = np.random.default_rng(seed).standard_normal((SIDE, SIDE))
+    smooth = ndimage.gaussian_filter(rough, 2.5)
+    return rl.from_array((0.5 + 0.45 * smooth / np.abs(smooth).max()).astype(np.float32), image_id=f"film {seed}")
+
+
+CLF, FILM = classifier_of(Weighed()), make_film()
+
+
+def stamped(method: Explainer, film: Radiograph = FILM, clf: Classifier = CLF) -> Explanation:
+    return stamp(clf, film, explain(clf, film, method, target="PNEUMONIA"), method)
+
+
+def verdicts(e: Explanation) -> dict[str, str]:
+    return {name: part["verdict"] for name, part in e.trust["parts"].items()}
+
+
+def test_a_true_map_passes_and_survives_the_disk(tmp_path: Path) -> None:
+    e = stamped(Adds())
+    assert e.trust["verdict"] == "pass", e.trust
+    assert verdicts(e) | {"completeness": "pass"} == dict.fromkeys(verdicts(e), "pass")
+    assert verdicts(e)["completeness"] == "not applicable"
+    assert e.trust["parts"]["repeatability"]["evidence"] == {"deterministic": True}
+    assert e.trust["parts"]["repeatability"]["estimate"] is None  # not 1.0 dressed up
+    assert trust_line(e) == "trust: passes"
+    assert json.loads(json.dumps(e.trust, allow_nan=False)) == e.trust
+    assert load_explanation(save_explanation(e, tmp_path / "e.npz")).trust == e.trust
+
+
+def test_an_edge_detector_fails_randomisation() -> None:
+    e = stamped(Edges())
+    assert verdicts(e)["randomisation"] == "fail" and e.trust["verdict"] == "fail"
+    assert "same map without what was learnt" in trust_line(e)
+    assert e.trust["parts"]["randomisation"]["estimate"]["value"] == pytest.approx(1.0)
+
+
+def test_a_random_map_fails_faithfulness_and_repeatability() -> None:
+    e = stamped(Noise())
+    assert verdicts(e)["faithfulness"] == "fail" and verdicts(e)["repeatability"] == "fail"
+    part = e.trust["parts"]["repeatability"]["evidence"]
+    assert part["regions"].startswith("cells") and len(part["values"]) == len(part["half_widths"]) == 64
+    assert part["sign_open"] > 0.5
+
+
+def test_random_maps_pass_faithfulness_no_more_often_than_by_chance() -> None:
+    e = explain(CLF, FILM, Noise(), target=1)
+    found = [
+        faithfulness(CLF, FILM, dataclasses.replace(e, map=explain(CLF, FILM, Noise(), target=1, seed=s).map), seed=s)
+        for s in range(60)
+    ]
+    passed = sum(f.verdict == "pass" for f in found)
+    assert passed <= stats.binom.ppf(0.999, 60, 0.1), passed
+
+
+def test_a_constant_map_fails_and_says_so() -> None:
+    e = stamped(Flat())
+    assert trust_line(e) == "trust: fails: the same everywhere: points nowhere"
+
+
+def test_invisible_noise_that_changes_the_map_fails() -> None:
+    e = stamped(Nervous())
+    assert verdicts(e)["noise"] == "fail" and verdicts(e)["repeatability"] == "pass"
+    assert verdicts(stamped(Gradient()))["noise"] == "pass"
+
+
+def test_the_map_upside_down_fails_faithfulness() -> None:
+    e = explain(CLF, FILM, Adds(), target="PNEUMONIA")
+    good, bad = (faithfulness(CLF, FILM, m) for m in (e, dataclasses.replace(e, map=-e.map)))
+    assert good.verdict == "pass" and bad.verdict == "fail"
+    assert bad.estimate.value == pytest.approx(-good.estimate.value, rel=0.2)
+    assert good.evidence["insertion_auc"] > good.evidence["random_auc"] > good.evidence["deletion_auc"]
+    assert good.evidence["insertion_beats_random"] == 1 and bad.evidence["deletion_beats_random"] == 0
+    mean = faithfulness(CLF, FILM, e, fill="mean")
+    assert mean.verdict == "pass" and mean.evidence["images"] < 100
+
+
+def test_a_network_that_ignores_the_film_is_inconclusive() -> None:
+    class Says(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.tensor([0.0, 3.0]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.bias + 0 * x.sum((1, 2, 3))[:, None]
+
+    clf = classifier_of(Says())
+    e = explain(clf, FILM, Noise(), target=1)
+    found = faithfulness(clf, FILM, e)
+    assert found.verdict == "inconclusive" and "nothing to test" in found.summary
+
+
+def test_curves_are_the_plain_loop() -> None:
+    e = explain(CLF, FILM, Adds(), target=1)
+    got = curves(CLF, FILM, e, fill="mean", cells=4, steps=3, orders=4)
+    image = CLF.preprocess(FILM)[None]
+    fill = torch.full_like(image, float(image.mean()))
+    blocks = e.map.reshape(4, 16, 4, 16).mean((1, 3)).ravel()
+    expected = []
+    for count in (4, 8, 12):
+        mixed = fill.clone()
+        for cell in np.argsort(-blocks)[:count]:
+            r, c = divmod(int(cell), 4)
+            mixed[..., r * 16 : r * 16 + 16, c * 16 : c * 16 + 16] = image[
+                ..., r * 16 : r * 16 + 16, c * 16 : c * 16 + 16
+            ]
+        expected.append(float(CLF.logits(mixed)[0, 1]))
+    low, high = (float(CLF.logits(x)[0, 1]) for x in (fill, image))
+    scaled = [(v - low) / got.scale for v in expected]
+    np.testing.assert_allclose(got.insertion[1:-1], scaled, atol=1e-4)
+    assert got.insertion[0] == 0 and got.shares.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert got.insertion[-1] == pytest.approx((high - low) / got.scale, abs=1e-4)
+    with pytest.raises(ConfigError, match="even"):
+        curves(CLF, FILM, e, orders=5)
+
+
+def with_details(method: str = "lime", **details: float) -> Explanation:
+    return dataclasses.replace(explain(CLF, FILM, Gradient(), target=1), method=method, details=details)
+
+
+@pytest.mark.parametrize(
+    ("details", "verdict"),
+    [
+        ({"method": "gradientshap", "completeness_relative": 0.01}, "pass"),
+        ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.49}, "pass"),
+        ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.0}, "fail"),
+        ({"method": "kernelshap", "score_of_fill": 0.0, "coefficients": np.zeros(3)}, "fail"),
+        ({"method": "deeplift", "completeness_relative": 0.1}, "inconclusive"),
+        ({"method": "integratedgradients", "completeness_relative": 0.5}, "fail"),
+        ({"method": "inputtimesgradient", "completeness_relative": 0.5}, "not applicable"),
+        ({"r2": 0.8}, "pass"),
+        ({"r2": 0.4}, "inconclusive"),
+        ({"r2": 0.1}, "fail"),
+        ({}, "not applicable"),
+    ],
+)
+def test_completeness(details: dict[str, Any], verdict: str) -> None:
+    assert completeness(with_details(**details)).verdict == verdict
+
+
+def test_a_contrast_is_stamped_as_a_contrast() -> None:
+    e = explain(CLF, FILM, Adds(), target="PNEUMONIA", contrast="NORMAL")
+    plain = stamped(Adds())  # the other class's logit is 0
+    again = stamp(CLF, FILM, e, Adds())
+    assert again.trust["verdict"] == "pass"
+    assert verdicts(again) == verdicts(plain)
+    back = stamp(CLF, FILM, explain(CLF, FILM, Adds(), target="NORMAL", contrast="PNEUMONIA"), Adds())
+    assert back.trust["verdict"] == "pass"  # the map of the opposite question, on the opposite scale
+
+
+def test_the_verdict_is_the_worst_part() -> None:
+    def part(verdict: str) -> Finding:
+        return Finding("t", "q", verdict, "s")  # type: ignore[arg-type]
+
+    assert judge({"faithfulness": part("pass"), "completeness": part("not applicable")}) == ("pass", [])
+    assert judge({"faithfulness": part("inconclusive"), "noise": part("pass")})[0] == "inconclusive"
+    verdict, reasons = judge({"faithfulness": part("inconclusive"), "noise": part("fail")})
+    assert (verdict, reasons) == ("fail", ["invisible noise changes the map"])
+
+
+def test_real_methods_on_a_real_network_leave_it_as_it_was() -> None:
+    clf, _ = build("small_cnn", size=SIDE, hidden=0, seed=3)
+    state = {k: v.clone() for k, v in clf.network.state_dict().items()}
+    for method in (GradCAM(), CAM(), LIME(num_samples=60, segmentation="slic")):
+        e = stamped(method, FILM, clf)
+        assert e.trust["verdict"] in ("pass", "fail", "inconclusive")
+    assert all(torch.equal(v, state[k]) for k, v in clf.network.state_dict().items())
+    assert e.trust["parts"]["completeness"]["verdict"] != "not applicable"
+    assert e.trust["parts"]["repeatability"]["evidence"]["regions"] == "superpixels"
+    with pytest.raises(ConfigError, match="stamp it with what made it"):
+        stamp(clf, FILM, e, GradCAM())
+
+
+def test_random_weights_cascade_and_keep_activations_alive() -> None:
+    clf, _ = build("small_cnn", size=SIDE, seed=3)
+    x = torch.stack([clf.preprocess(make_film(s)) for s in range(3)])
+    head, half, whole = (randomised(clf.network, share, x, seed=5) for share in (0.0, 0.5, 1.0))
+    old = dict(clf.network.named_parameters())
+    changed = [{n for n, p in m.named_parameters() if not torch.equal(p, old[n])} for m in (head, half, whole)]
+    assert changed[0] < changed[1] < changed[2] and all("head" in n for n in changed[0])
+    kernels = {n for n, p in old.items() if p.ndim >= 2}
+    assert kernels <= changed[2]
+    for name in changed[0]:  # a later stage contains the earlier one's draws
+        torch.testing.assert_close(dict(head.named_parameters())[name], dict(whole.named_parameters())[name])
+    features = whole.blocks(whole.stem(x)).detach()
+    assert 0.05 < float(features.std()) < 20 and not whole.training
+    assert torch.equal(x, torch.stack([clf.preprocess(make_film(s)) for s in range(3)]))
+
+
+def test_likeness_and_surrogates() -> None:
+    values = pooled(explain(CLF, FILM, Gradient(), target=1).map, 32)
+    assert likeness(values, values) == pytest.approx((1, 1)) == likeness(values, -values)
+    assert likeness(values, np.zeros_like(values)) == (0, 0)
+    made = surrogates(values, 40, np.random.default_rng(0))
+    assert all((np.sort(m.ravel()) == np.sort(values.ravel())).all() for m in made)
+    assert abs(np.mean([rank_correlation(values, m) for m in made])) < 0.1
+
+    def roughness(v: np.ndarray) -> float:
+        return float(np.abs(np.diff(v, axis=0)).mean())
+
+    shuffled = np.random.default_rng(1).permutation(values.ravel()).reshape(values.shape)
+    assert np.mean([roughness(m) for m in made]) < 0.4 * roughness(shuffled)
