@@ -1,7 +1,7 @@
 """The `radiolucent data` commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -148,7 +148,7 @@ def annotations(
         left_out=left,
     )
     writers[chosen](found, out)
-    tally = {
+    tally: dict[str, Any] = {
         "readings": len(found),
         "films": len({a.image_id for a in found}),
         "readers": sorted({a.reader for a in found}),
@@ -158,9 +158,9 @@ def annotations(
     if as_json:
         print_json(tally | {"out": str(out), "left_out": [{"file": str(p), "reason": r} for p, r in left]})
     else:
-        readers = ", ".join(tally["readers"])
+        who = ", ".join(tally["readers"]) or "nobody"
         say.print(
-            f"{tally['readings']} readings of {tally['films']} films by {readers or 'nobody'}: {tally['regions']} regions, "
+            f"{tally['readings']} readings of {tally['films']} films by {who}: {tally['regions']} regions, "
             f"{tally['no_finding']} times no finding → {out}",
             soft_wrap=True,
             markup=False,
