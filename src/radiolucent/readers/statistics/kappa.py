@@ -109,8 +109,8 @@ def fleiss_kappa(
     raters = table.sum(1)
     if table.ndim != 2 or not len(table) or (table < 0).any() or len(np.unique(raters)) != 1 or raters[0] < 2:
         raise ConfigError(
-            f"counts {table.shape} with {np.unique(raters)[:5]} ratings a case; expected (N, C) and the same number ≥ 2 "
-            "everywhere: Krippendorff's alpha takes missing ratings."
+            f"counts {table.shape} with {np.unique(raters)[:5]} ratings a case; expected (N, C) and the same number "
+            "≥ 2 everywhere: Krippendorff's alpha takes missing ratings."
         )
     n = float(raters[0])
     same = (table * (table - 1)).sum(1) / (n * (n - 1))
