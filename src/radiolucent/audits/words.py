@@ -102,8 +102,8 @@ def parse_statement(text: str) -> Said:
     """Understand a statement, part by part.
 
     Sentences end at ".", ";", ":" or "but"; parts at "," and, where a new side follows, at "and". A part that names
-    only a place belongs to the finding before it. A denial ("no", "without", …) holds to the end of its part, and through
-    further parts up to the last one joined by "or" or "nor".
+    only a place belongs to the finding before it. A denial ("no", "without", …) holds to the end of its part, and
+    through further parts up to the last one joined by "or" or "nor".
 
     >>> said = parse_statement("No effusion, pneumothorax or mass. Opacity in the left lower zone, no consolidation.")
     >>> sorted(said.denied), sorted(said.findings), sorted(said.zones)
