@@ -101,7 +101,8 @@ def test_evaluate_compare_and_report_again(home: Path) -> None:
     status, out = call(
         "compare", home / "run", home / "phantom", "--annotations", home / "phantom" / "readings.csv", "--json"
     )
-    assert json.loads(out)["hit_minus_area"]["low"] is not None and status in (0, 3)
+    compared = json.loads(out)["agreement"]["gradcam"]
+    assert compared["hit_minus_area"]["low"] is not None and status in (0, 3)
     status, _ = call("report", home / "run", "--cases", 1, "--title", "Again")
     assert status == 3 and "Again" in (home / "run" / "report.html").read_text()
 
