@@ -1,17 +1,17 @@
 """A finished run against doctors' readings of any films."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from radiolucent.audits import Agreement, StatementAgreement, agreement, agreements, statement_agreement
 from radiolucent.audits.measures import THRESHOLDS
-from radiolucent.data import load_dataset, read_annotations
+from radiolucent.data import Dataset, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
-from radiolucent.explainers import METHODS, explain
+from radiolucent.explainers import METHODS, Explainer, explain
 from radiolucent.images import read
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
@@ -96,23 +96,27 @@ def compare_run(
     found: list[Agreement] = []
     first: list[Explanation] = []
     for name in methods:
-        maps = _explained(records, lambda film, m=name: explain(classifier, film, METHODS[m](), target=goal, seed=seed),
-                          left, lambda done, total, m=name: say(f"explaining with {m}", done, total))  # fmt: skip
+        maps = _explained(classifier, records, METHODS[name](), goal, seed, left, say)
         if not maps:
             raise DataError(f"{annotations}: none of its films could be read from {data}.")
         first = first or maps
-        made = agreements if reader == "all" else lambda *a, **k: (agreement(*a, reader=reader, **k),)
-        found += made(maps, readings, by=groups, **options)
+        if reader == "all":
+            found += agreements(maps, readings, by=groups, **options)
+        else:
+            found.append(agreement(maps, readings, reader=reader, by=groups, **options))
     words = statement_agreement(readings, first, patients=patients, folds=folds, seed=seed)
     between = between_readers(readings, patients, folds=folds, seed=seed)
     return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
 
 
 def _explained(
-    records: Sequence[Any],
-    explained: Callable[[Any], Explanation],
+    classifier: Classifier,
+    records: Sequence[Record],
+    method: Explainer,
+    goal: str,
+    seed: int,
     left: list[tuple[Path, str]],
-    progress: Callable[[int, int], None],
+    say: Progress,
 ) -> list[Explanation]:
     maps: list[Explanation] = []
     for done, record in enumerate(records, start=1):
@@ -121,13 +125,13 @@ def _explained(
         except ImageError as error:
             left.append((record.path, str(error).removeprefix(f"{record.path}: ")))
             continue
-        maps.append(explained(film))
-        progress(done, len(records))
+        maps.append(explain(classifier, film, method, target=goal, seed=seed))
+        say(f"explaining with {method.name}", done, len(records))
     return maps
 
 
 def _groups(
-    classifier: Classifier, dataset: Any, wanted: set[str], by: Sequence[str], left: list[tuple[Path, str]]
+    classifier: Classifier, dataset: Dataset, wanted: set[str], by: Sequence[str], left: list[tuple[Path, str]]
 ) -> dict[str, dict[str, str]]:
     """The groups asked for; the network is only asked where they are."""
     asked = [kind for kind in by if kind != "size"]

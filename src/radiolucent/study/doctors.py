@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from radiolucent.audits import (
     Agreement,
@@ -101,8 +103,8 @@ def compare(
     few = [pool[k] for k in rng.permutation(len(pool))[: config.compare_films]]
     others = [i for i in validation.image_ids if i in marked]
     tuning = [others[k] for k in rng.permutation(len(others))[:TUNING_FILMS]]
-    options = {"patients": dict(zip(p.image_ids, p.patient_ids, strict=True)), "folds": config.folds}
-    options |= {"seed": config.seed, "by": groups_of(p)}
+    patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+    options: dict[str, Any] = {"patients": patients, "folds": config.folds, "seed": config.seed, "by": groups_of(p)}
     tuned = tune_threshold(
         _maps(prepared, clf, tuning, GradCAM(), config.seed, say, "tuning Grad-CAM's threshold"), readings
     )
@@ -124,7 +126,7 @@ def doctors(
     if not own:
         return None
     patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
-    options = {"folds": config.folds, "seed": config.seed}
+    options: dict[str, Any] = {"folds": config.folds, "seed": config.seed}
     table = finding_table(own)
     words = statement_agreement(own, maps, patients=patients, **options)
     against = _against(p, table)
@@ -146,9 +148,9 @@ def between_readers(
     table = finding_table(readings)
     if len(table.readers) < 2:
         return {}
-    options = {"folds": folds, "seed": seed}
+    options: dict[str, Any] = {"folds": folds, "seed": seed}
     found = {"krippendorff_alpha": krippendorff_alpha(table.values, groups=_patients(table, patients), **options)}
-    whole = np.isfinite(table.values).all(0)
+    whole: NDArray[np.bool_] = np.isfinite(table.values).min(0)
     if len(table.readers) > 2 and whole.any():
         yes = table.values[:, whole].sum(0)
         counts = np.stack([len(table.readers) - yes, yes], 1)
@@ -156,7 +158,7 @@ def between_readers(
         found["fleiss_kappa"] = fleiss_kappa(counts, groups=groups, **options)
     if len(table.readers) <= MANY:
         for a, b in combinations(range(len(table.readers)), 2):
-            both = np.isfinite(table.values[[a, b]]).all(0)
+            both: NDArray[np.bool_] = np.isfinite(table.values[[a, b]]).min(0)
             if both.any():
                 groups = [g for g, keep in zip(_patients(table, patients), both, strict=True) if keep]
                 first, second = table.values[a, both], table.values[b, both]
