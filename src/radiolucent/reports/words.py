@@ -170,6 +170,8 @@ def verdict_on(a: Agreement) -> str:
         a.reader, f"{a.reader}'s marking"
     )
     clear = {True: ", a clear difference", False: "; the difference is not clear of zero", None: ""}[a.clear_of_area]
+    if gap.high is not None and gap.high < 0:
+        clear = "; it points there less often than that"
     ends = "" if gap.low is None else f" ({whole(gap, 'points')})"
     doctors = f" Another doctor's own marking gets {whole(ceiling)}." if ceiling.value is not None else ""
     return (
@@ -233,20 +235,20 @@ def between_name(key: str) -> str:
     return f"{name}, {rest.replace(' – ', ' and ')}" if rest else name
 
 
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"
+
+
 def calls_line(c: ReaderCalls) -> str:
     """Who was right where a reader and the model differed, in a sentence or two."""
     differed = c.model_right + c.reader_right
     if not differed:
         return f"{c.reader} and the model made the same call on all {c.films} films."
-    chance = (
-        ""
-        if c.p is None
-        else " (a difference that chance alone makes with probability "
-        + ("below 0.001)" if c.p < 0.001 else f"{c.p:.2g})")
-    )
+    chance = "" if c.p is None else f" (p {_p(c.p)})"
+    neither = f"Both were wrong on {c.both_wrong}." if c.both_wrong else "They were never both wrong."
     return (
         f"{c.reader} and the model differed on {differed} of {c.films} films: the doctor was right on "
-        f"{c.reader_right}, the model on {c.model_right}{chance}. Both were wrong on {c.both_wrong}."
+        f"{c.reader_right}, the model on {c.model_right}{chance}. {neither}"
     )
 
 
@@ -262,6 +264,6 @@ def doctors_lines(story: Story) -> list[str]:
         verdict = f"clearly in favour of {who}" if clear else "not clear of zero"
         lines.append(
             f"Counting sensitivity and specificity alike, {len(story.doctors.readers)} doctors less the model: "
-            f"{whole(gap, 'points')}, {verdict} (p = {p:.2g}; for other doctors and other children like these)."
+            f"{whole(gap, 'points')}, {verdict} (p {_p(p)}; meant for other doctors and other patients like these)."
         )
     return lines

@@ -138,10 +138,11 @@ def _cases(
 
 
 def _disputed(p: Predictions, said: Doctors | None, shown: Sequence[int]) -> list[int]:
-    """Positions of films where model and doctors differed, at most `DISPUTED`, readers in turn, not shown already."""
+    """Positions of films where model and doctors differed, at most `DISPUTED`: readers, and who was right, in turn."""
     at = {name: i for i, name in enumerate(p.image_ids)}
-    turns = zip_longest(*(calls.differed for calls in said.calls)) if said else ()
-    order = dict.fromkeys(at[name] for turn in turns for name in turn if name is not None)
+    calls = said.calls if said else ()
+    halves = [half for c in calls for half in (c.differed[: c.reader_right], c.differed[c.reader_right :])]
+    order = dict.fromkeys(at[name] for turn in zip_longest(*halves) for name in turn if name is not None)
     return [i for i in order if i not in set(shown)][:DISPUTED]
 
 

@@ -1,5 +1,6 @@
 """Krippendorff's α: agreement of any number of raters, with missing ratings, on any scale."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -64,7 +65,8 @@ def krippendorff_alpha(
             return np.where(expected > 1e-15, 1 - observed / expected, np.nan)
 
     by: Any = len(counts) if groups is None else [g for g, keep in zip(groups, pairable, strict=True) if keep]
-    return bootstrap(alpha, by, level=level, folds=folds, seed=seed, note="all ratings are the same")
+    found = bootstrap(alpha, by, level=level, folds=folds, seed=seed)
+    return found if found.value is not None else dataclasses.replace(found, note="all ratings are the same")
 
 
 def _apart(scale: str, levels: Floats, each: Floats) -> Floats:

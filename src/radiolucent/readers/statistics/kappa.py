@@ -1,5 +1,6 @@
 """Agreement of raters beyond chance: Cohen's κ of two, plain and weighted, and Fleiss' κ of several."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -129,4 +130,4 @@ def fleiss_kappa(
 def _noted(found: Estimate, note: str) -> Estimate:
     if found.value is not None or not found.n:
         return found
-    return Estimate(None, None, None, found.level, found.n, found.method, note)
+    return dataclasses.replace(found, note=note)
