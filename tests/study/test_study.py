@@ -72,6 +72,29 @@ def test_summary_has_stable_keys_and_finite_figures(home: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_report_holds_doctors_and_model(home: Path) -> None:
+    found = json.loads((home / "run" / "summary.json").read_text())
+    doctors, gradcam = found["doctors"], found["agreement"]["gradcam"]
+    assert doctors["readers"] == ["reader A", "reader B", "reader C"] and doctors["films"] > 10
+    for calls in doctors["calls"].values():
+        both = calls["both_right"] + calls["both_wrong"] + calls["model_right"] + calls["reader_right"]
+        assert both == calls["films"] and calls["sensitivity"]["value"] > 0.5  # these readers are good
+    assert doctors["between"]["krippendorff_alpha"]["value"] > 0.4
+    assert len([k for k in doctors["between"] if k.startswith("cohen")]) == 3 and doctors["statements"]["side"]["n"] > 0
+    assert set(gradcam["readers"]) == {"staple", "union", "reader A", "reader B", "reader C"}
+    assert set(gradcam["strata"]) >= {"decision", "size"} and 0.2 <= gradcam["tuned_threshold"] <= 0.7
+    assert gradcam["reader_iou"]["value"] > gradcam["random_iou_at_area"]["value"]
+    page = (home / "run" / "report.html").read_text()
+    for words in (
+        "Doctors and model",
+        "Who was right when they differed",
+        "Doctors among themselves",
+        "What they wrote",
+    ):
+        assert words in page, words
+
+
+@pytest.mark.slow
 def test_the_report_is_one_file_that_asks_nobody(home: Path) -> None:
     page = (home / "run" / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page) and "url(" not in page and "<script" not in page
@@ -166,29 +189,6 @@ def test_import_is_light() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
-
-
-@pytest.mark.slow
-def test_the_report_holds_doctors_and_model(home: Path) -> None:
-    found = json.loads((home / "run" / "summary.json").read_text())
-    doctors, gradcam = found["doctors"], found["agreement"]["gradcam"]
-    assert doctors["readers"] == ["reader A", "reader B", "reader C"] and doctors["films"] > 10
-    for calls in doctors["calls"].values():
-        both = calls["both_right"] + calls["both_wrong"] + calls["model_right"] + calls["reader_right"]
-        assert both == calls["films"] and calls["sensitivity"]["value"] > 0.5  # these readers are good
-    assert doctors["between"]["krippendorff_alpha"]["value"] > 0.4
-    assert len([k for k in doctors["between"] if k.startswith("cohen")]) == 3 and doctors["statements"]["side"]["n"] > 0
-    assert set(gradcam["readers"]) == {"staple", "union", "reader A", "reader B", "reader C"}
-    assert set(gradcam["strata"]) >= {"decision", "size"} and 0.2 <= gradcam["tuned_threshold"] <= 0.7
-    assert gradcam["reader_iou"]["value"] > gradcam["random_iou_at_area"]["value"]
-    page = (home / "run" / "report.html").read_text()
-    for words in (
-        "Doctors and model",
-        "Who was right when they differed",
-        "Doctors among themselves",
-        "What they wrote",
-    ):
-        assert words in page, words
 
 
 @pytest.mark.slow
