@@ -48,7 +48,7 @@ def _read(content: Any, g: Gatherer) -> None:
                 with g.entry(where, image, reader):
                     size = shape or g.options.size_of(image)
                     regions = [r for s in selectors for r in _select(s, size)]
-                    named = [x for x in labels if not says_nothing_found(x) or x != _NO_FINDING]
+                    named = [x for x in labels if x != _NO_FINDING]
                     more: Any = {"reader": reader, "label": next(iter(named), None), "statement": words, "shape": shape}
                     nothing = not regions and any(says_nothing_found(x) for x in labels)
                     g.nothing(image, **more) if nothing else g.marked(image, regions, **more)
