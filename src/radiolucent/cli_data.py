@@ -1,7 +1,7 @@
 """The `radiolucent data` commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from radiolucent.cli_print import (
     Data,
     Out,
     Seed,
+    end_with_left_out,
     print_findings,
     print_json,
     progress_bar,
@@ -112,3 +113,56 @@ def medmnist(
     with progress_bar() as update:
         dataset = download(out, name=name, size=size, progress=stages(update, "writing films"))
     say.print(f"{len(dataset)} films in {out}")
+
+
+@data_app.command()
+def annotations(
+    source: Annotated[Path, typer.Argument(help="Readings: a file or folder in any known format.", exists=True)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    to: Annotated[str, typer.Option(help="coco (.json), csv (boxes) or w3c.")] = "",
+    format: Annotated[str | None, typer.Option(help="The source's format, where it should not be found.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set whose films the readings belong to.")] = None,
+    reader: Annotated[str, typer.Option(help="Reader's name where the file gives none.")] = "reader",
+    unmarked: Annotated[str, typer.Option(help="What an image without mark means: 'not read' or 'no finding'.")] = (
+        "not read"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Convert doctors' readings between formats, all into source pixels; bad entries are listed (status 3)."""
+    from radiolucent.data import LeftOut, load_dataset, read_annotations, write_coco, write_csv, write_w3c
+    from radiolucent.errors import ConfigError
+
+    writers = {"coco": write_coco, "csv": write_csv, "w3c": write_w3c}
+    chosen = to or ("csv" if out.suffix.lower() == ".csv" else "coco")
+    if chosen not in writers:
+        raise ConfigError(f"--to {chosen}; expected one of {', '.join(writers)}.")
+    if unmarked not in ("not read", "no finding"):
+        raise ConfigError(f"--unmarked {unmarked!r}; expected 'not read' or 'no finding'.")
+    left: list[LeftOut] = []
+    found = read_annotations(
+        source,
+        dataset=load_dataset(data) if data else None,
+        format=format,
+        reader=reader,
+        unmarked=unmarked,
+        left_out=left,
+    )
+    writers[chosen](found, out)
+    tally: dict[str, Any] = {
+        "readings": len(found),
+        "films": len({a.image_id for a in found}),
+        "readers": sorted({a.reader for a in found}),
+        "regions": sum(len(a.regions) for a in found),
+        "no_finding": sum(not a.finding for a in found),
+    }
+    if as_json:
+        print_json(tally | {"out": str(out), "left_out": [{"file": str(p), "reason": r} for p, r in left]})
+    else:
+        who = ", ".join(tally["readers"]) or "nobody"
+        say.print(
+            f"{tally['readings']} readings of {tally['films']} films by {who}: {tally['regions']} regions, "
+            f"{tally['no_finding']} times no finding → {out}",
+            soft_wrap=True,
+            markup=False,
+        )
+    end_with_left_out(left)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from radiolucent.study import Comparison
     from radiolucent.types import Finding
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Run",
     "Seed",
     "end_with_left_out",
+    "print_comparison",
     "print_findings",
     "print_json",
     "progress_bar",
@@ -44,7 +46,7 @@ Run = Annotated[Path, typer.Argument(help="A run folder or a model.safetensors f
 Data = Annotated[
     Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
 ]
-Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings: COCO JSON, or CSV of boxes.")]
+Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
 
 
 @contextmanager
@@ -101,3 +103,31 @@ def print_findings(findings: "Iterable[Finding]") -> None:
 def stages(update: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
     """A progress function for one stage."""
     return lambda done, total: update(name, done, total)
+
+
+def print_comparison(found: "Comparison") -> None:
+    """Print maps against markings, a table a method and reading, then strata, readers and statements."""
+    from radiolucent.audits import meaning
+
+    for a in found.agreement:
+        rows = [(escape(meaning(name)), str(e)) for name, e in a.estimates.items() if e.value is not None]
+        rows += [("not applicable", f"{count} films: {reason}") for reason, count in a.not_applicable.items()]
+        for kind, groups in a.strata.items():
+            for group, some in groups.items():
+                rows.append((escape(f"{kind}: {group}: hit rate"), str(some["hit_rate"])))
+        _print_rows(f"{a.method} against {a.reader}, {a.films} films", rows)
+    if found.between:
+        _print_rows("readers with each other", [(escape(n), str(e)) for n, e in found.between.items()])
+    if found.statements:
+        words = found.statements
+        rows = [(name, str(e)) for name, e in words.estimates.items() if e.value is not None]
+        _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
+
+
+def _print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("figure", overflow="fold")
+    table.add_column("value (95 % CI)")
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    Console().print(table)

@@ -72,6 +72,29 @@ def test_summary_has_stable_keys_and_finite_figures(home: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_report_holds_doctors_and_model(home: Path) -> None:
+    found = json.loads((home / "run" / "summary.json").read_text())
+    doctors, gradcam = found["doctors"], found["agreement"]["gradcam"]
+    assert doctors["readers"] == ["reader A", "reader B", "reader C"] and doctors["films"] > 10
+    for calls in doctors["calls"].values():
+        both = calls["both_right"] + calls["both_wrong"] + calls["model_right"] + calls["reader_right"]
+        assert both == calls["films"] and calls["sensitivity"]["value"] > 0.5  # these readers are good
+    assert doctors["between"]["krippendorff_alpha"]["value"] > 0.4
+    assert len([k for k in doctors["between"] if k.startswith("cohen")]) == 3 and doctors["statements"]["side"]["n"] > 0
+    assert set(gradcam["readers"]) == {"staple", "union", "reader A", "reader B", "reader C"}
+    assert set(gradcam["strata"]) >= {"decision", "size"} and 0.2 <= gradcam["tuned_threshold"] <= 0.7
+    assert gradcam["reader_iou"]["value"] > gradcam["random_iou_at_area"]["value"]
+    page = (home / "run" / "report.html").read_text()
+    for words in (
+        "Doctors and model",
+        "Who was right when they differed",
+        "Doctors among themselves",
+        "What they wrote",
+    ):
+        assert words in page, words
+
+
+@pytest.mark.slow
 def test_the_report_is_one_file_that_asks_nobody(home: Path) -> None:
     page = (home / "run" / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page) and "url(" not in page and "<script" not in page
@@ -101,7 +124,8 @@ def test_evaluate_compare_and_report_again(home: Path) -> None:
     status, out = call(
         "compare", home / "run", home / "phantom", "--annotations", home / "phantom" / "readings.csv", "--json"
     )
-    assert json.loads(out)["hit_minus_area"]["low"] is not None and status in (0, 3)
+    compared = json.loads(out)["agreement"]["gradcam"]
+    assert compared["hit_minus_area"]["low"] is not None and status in (0, 3)
     status, _ = call("report", home / "run", "--cases", 1, "--title", "Again")
     assert status == 3 and "Again" in (home / "run" / "report.html").read_text()
 
@@ -165,3 +189,24 @@ def test_import_is_light() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+@pytest.mark.slow
+def test_compare_takes_several_methods_readers_thresholds_and_groups(home: Path) -> None:
+    common = ["compare", home / "run", home / "phantom", "--annotations", home / "phantom" / "annotations.json"]
+    status, out = call(
+        *common, "--reader", "without reader B", "--thresholds", "0.4", "--by", "decision,etiology", "--json"
+    )
+    found = json.loads(out)["agreement"]["gradcam"]
+    assert status in (0, 3) and found["reader_names"] == ["reader A", "reader C"] and "iou_40" in found
+    assert set(found["strata"]) >= {"decision", "size"} and "iou_30" not in found
+    from radiolucent.errors import RadiolucentError
+
+    for options, why in (
+        (("--by", "age"), "told apart by"),
+        (("--method", "gradcam,none"), "method none"),
+        (("--thresholds", "half"), "shares with commas"),
+        (("--format", "mine"), "expected one of coco"),
+    ):
+        with pytest.raises(RadiolucentError, match=why):
+            call(*common, *options)

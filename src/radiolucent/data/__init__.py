@@ -1,6 +1,6 @@
 """Data sets: manifests, folders, downloads, splits, checks, the pixel cache, augmentation, annotations, phantoms."""
 
-from radiolucent.data.annotations import read_annotations, write_coco, write_csv
+from radiolucent.data.annotations import FORMATS, read_annotations, write_coco, write_csv, write_w3c
 from radiolucent.data.augment import Augment
 from radiolucent.data.cache import PixelCache, build_cache
 from radiolucent.data.checks import check
@@ -11,6 +11,7 @@ from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.data.split import split_dataset
 
 __all__ = [
+    "FORMATS",
     "Augment",
     "Dataset",
     "LeftOut",
@@ -25,4 +26,5 @@ __all__ = [
     "write_coco",
     "write_csv",
     "write_manifest",
+    "write_w3c",
 ]

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from radiolucent.audits import Agreement
+from radiolucent.audits import Agreement, ReaderCalls, StatementAgreement
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import Evaluation
-from radiolucent.types import Finding
+from radiolucent.types import Estimate, Finding
 
-__all__ = ["CaseStory", "Picture", "Story"]
+__all__ = ["CaseStory", "Doctors", "Picture", "Story"]
 
 _KINDS = {b"\x89PNG": ("image/png", ".png"), b"<?xml": ("image/svg+xml", ".svg"), b"<svg": ("image/svg+xml", ".svg")}
 
@@ -62,6 +62,40 @@ class CaseStory:
 
 
 @dataclass(frozen=True)
+class Doctors:
+    """What doctors and the model said of the same test films.
+
+    Attributes:
+        readers: their names. films: how many were read by any of them.
+        calls: each reader beside the model. between: agreement of readers with each other, by name.
+        statements: words against markings and maps; None where nobody wrote any.
+        against, against_p: the readers' mean AUROC of a yes-or-no call less the model's, and its p; None where fewer
+            than two readers read enough films.
+        cases: films where model and doctors differed.
+    """
+
+    readers: tuple[str, ...]
+    films: int
+    calls: tuple[ReaderCalls, ...] = ()
+    between: Mapping[str, Estimate] = field(default_factory=dict[str, Estimate])
+    statements: StatementAgreement | None = None
+    against: Estimate | None = None
+    against_p: float | None = None
+    cases: tuple[CaseStory, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; estimates in the form of `summary.json`."""
+        return {
+            "readers": list(self.readers),
+            "films": self.films,
+            "calls": {c.reader: c.as_dict() for c in self.calls},
+            "between": {name: e.as_dict() for name, e in self.between.items()},
+            "statements": self.statements.as_dict() if self.statements else None,
+            "readers_minus_model": (self.against.as_dict() | {"p": self.against_p}) if self.against else None,
+        }
+
+
+@dataclass(frozen=True)
 class Story:
     """Everything a report shows.
 
@@ -80,6 +114,7 @@ class Story:
         cases: films right and wrong.
         agreement: explanations against doctors: one a method against the consensus, which leads, and any number
             against single readers; empty without readings.
+        doctors: the readers beside the model; None without readings.
         versions, hashes: by name. seed: of the study.
         model: the network in a few words.
         trust: by method, of the cases' maps: films, verdicts, reasons, randomisation.
@@ -109,6 +144,7 @@ class Story:
     hashes: Mapping[str, str]
     seed: int
     model: str = ""
+    doctors: Doctors | None = None
     trust: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

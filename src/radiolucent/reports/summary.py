@@ -22,6 +22,10 @@ def summary(story: Story) -> dict[str, Any]:
     | `performance.n`, `.patients`, `.prevalence`, `.confusion`, `.matrix`, `.auroc_delong`, `.wilson.<figure>` | the rest of the evaluation |
     | `validation.…` | the same on the patients choices were made on |
     | `agreement.<method>.<figure>` | against the readers' consensus: hit_rate, area, hit_minus_area, … (`audits.FIGURES`) |
+    | `agreement.<method>.strata.<kind>.<group>.<figure>` | main figures by decision, class, etiology, site, size of the marking |
+    | `doctors.calls.<reader>.<figure>` | each reader beside the model: films, both_right, model_right, reader_right, sensitivity, … |
+    | `doctors.between.<coefficient>` | agreement of readers with each other: krippendorff_alpha, fleiss_kappa, `cohen_kappa A – B` |
+    | `doctors.statements.<figure>`, `doctors.readers_minus_model` | words against places; readers' mean AUROC less the model's |
     | `agreement.<method>.films`, `.clear_of_area`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
     | `agreement.<method>.readers.<reader>.<figure>` | against the union or a single reader |
     | `trust.<method>` | the cases' maps: films, verdicts, reasons, randomisation |
@@ -49,6 +53,7 @@ def summary(story: Story) -> dict[str, Any]:
         "performance": story.test.as_dict(),
         "validation": story.validation.as_dict(),
         "agreement": _agreement(story),
+        "doctors": story.doctors.as_dict() if story.doctors else None,
         "trust": dict(story.trust),
         "versions": dict(story.versions),
         "hashes": dict(story.hashes),

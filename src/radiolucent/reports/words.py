@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from radiolucent.audits import FIGURES, Agreement
+from radiolucent.audits import STATEMENT_FIGURES, Agreement, ReaderCalls, StatementAgreement, meaning
 from radiolucent.figures import method_name
 from radiolucent.reports.story import Story
 from radiolucent.types import Estimate
@@ -11,11 +11,15 @@ from radiolucent.types import Estimate
 __all__ = [
     "Tally",
     "agreement_rows",
+    "between_name",
+    "calls_line",
+    "doctors_lines",
     "figure_rows",
     "headline",
     "interval",
     "percent",
     "share",
+    "statement_rows",
     "tallies",
     "verdict_on",
     "warnings",
@@ -166,6 +170,8 @@ def verdict_on(a: Agreement) -> str:
         a.reader, f"{a.reader}'s marking"
     )
     clear = {True: ", a clear difference", False: "; the difference is not clear of zero", None: ""}[a.clear_of_area]
+    if gap.high is not None and gap.high < 0:
+        clear = "; it points there less often than that"
     ends = "" if gap.low is None else f" ({whole(gap, 'points')})"
     doctors = f" Another doctor's own marking gets {whole(ceiling)}." if ceiling.value is not None else ""
     return (
@@ -216,4 +222,56 @@ def figure_rows(story: Story) -> Sequence[tuple[str, str, Estimate, Estimate | N
 
 def agreement_rows(a: Agreement) -> Sequence[tuple[str, str, Estimate]]:
     """(key, meaning, estimate) of what applies, in reading order."""
-    return [(key, meaning, a.estimates[key]) for key, meaning in FIGURES.items() if a.estimates[key].value is not None]
+    return [(key, meaning(key), e) for key, e in a.estimates.items() if e.value is not None]
+
+
+def statement_rows(found: StatementAgreement) -> Sequence[tuple[str, Estimate]]:
+    """(meaning, estimate) of what applies."""
+    return [
+        (words, found.estimates[k]) for k, words in STATEMENT_FIGURES.items() if found.estimates[k].value is not None
+    ]
+
+
+def between_name(key: str) -> str:
+    """A coefficient between readers as people write it.
+
+    >>> between_name("cohen_kappa A – B"), between_name("krippendorff_alpha")
+    ("Cohen's κ, A and B", "Krippendorff's α")
+    """
+    kind, _, rest = key.partition(" ")
+    name = {"cohen_kappa": "Cohen's κ", "fleiss_kappa": "Fleiss' κ", "krippendorff_alpha": "Krippendorff's α"}[kind]
+    return f"{name}, {rest.replace(' – ', ' and ')}" if rest else name
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"
+
+
+def calls_line(c: ReaderCalls) -> str:
+    """Who was right where a reader and the model differed, in a sentence or two."""
+    differed = c.model_right + c.reader_right
+    if not differed:
+        return f"{c.reader} and the model made the same call on all {c.films} films."
+    chance = "" if c.p is None else f" (p {_p(c.p)})"
+    neither = f"Both were wrong on {c.both_wrong}." if c.both_wrong else "They were never both wrong."
+    return (
+        f"{c.reader} and the model differed on {differed} of {c.films} films: the doctor was right on "
+        f"{c.reader_right}, the model on {c.model_right}{chance}. {neither}"
+    )
+
+
+def doctors_lines(story: Story) -> list[str]:
+    """Each reader beside the model, and all of them beside it."""
+    if story.doctors is None:
+        return []
+    lines = [calls_line(c) for c in story.doctors.calls]
+    gap, p = story.doctors.against, story.doctors.against_p
+    if gap is not None and gap.value is not None and p is not None:
+        clear = gap.low is not None and gap.high is not None and (gap.low > 0 or gap.high < 0)
+        who = "the doctors" if gap.value > 0 else "the model"
+        verdict = f"clearly in favour of {who}" if clear else "not clear of zero"
+        lines.append(
+            f"Counting sensitivity and specificity alike, {len(story.doctors.readers)} doctors less the model: "
+            f"{whole(gap, 'points')}, {verdict} (p {_p(p)}; meant for other doctors and other patients like these)."
+        )
+    return lines

@@ -2,7 +2,7 @@
 
 from radiolucent.study.appraise import Appraisal, appraise, write_predictions
 from radiolucent.study.case import make_case
-from radiolucent.study.compare import compare_run
+from radiolucent.study.compare import Comparison, compare_run
 from radiolucent.study.config import RECIPES, StudyConfig
 from radiolucent.study.demo import demo
 from radiolucent.study.explain_many import Many, ManyConfig, explain_many
@@ -13,6 +13,7 @@ from radiolucent.study.train import Trained, train
 __all__ = [
     "RECIPES",
     "Appraisal",
+    "Comparison",
     "Many",
     "ManyConfig",
     "Prepared",

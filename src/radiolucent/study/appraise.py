@@ -8,31 +8,33 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from radiolucent import figures
-from radiolucent.audits import Agreement, agreement
-from radiolucent.data import Dataset, load_dataset, read_annotations
+from radiolucent.audits import Agreement
+from radiolucent.data import Dataset
 from radiolucent.explainers import LIME, Explainer, GradCAM, explain, save_explanation
 from radiolucent.files import write_bytes, write_text
 from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
-from radiolucent.models import Classifier
-from radiolucent.reports import CaseStory, Picture, Story, write_report
+from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.doctors import compare, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
 from radiolucent.study.trust import Stamper, tally
-from radiolucent.types import Annotation, Explanation, Predictions
+from radiolucent.types import Annotation, Predictions
 
 __all__ = ["Appraisal", "appraise", "write_predictions"]
 
+DISPUTED = 4  # panels of films where model and doctors differed
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
 
@@ -53,24 +55,23 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = _readings(config)
-    compared = _compare(config, prepared, clf, p, readings, say)
-    cases = _cases(config, prepared, clf, p, readings, say)
+    readings = read_readings(config)
+    compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
+    said = doctors(config, p, readings, maps)
+    chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
+    stamped = Stamper(clf, config.seed)
+    cases = _cases(config, prepared, stamped, p, readings, chosen, say)
+    disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
+    if said:
+        said = dataclasses.replace(said, cases=tuple(_case_story(case, name) for case, name in disputed))
     pictures = _pictures(config, prepared, trained, p, test, compared)
     if cases:
         pictures |= inside_pictures(clf, cases[0][0].film)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
-    story = _story(config, prepared, trained, test, validation, compared, cases, pictures)
+    story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report)
-
-
-def _readings(config: StudyConfig) -> list[Annotation]:
-    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged."""
-    if config.annotations is None:
-        return []
-    return read_annotations(config.annotations, dataset=load_dataset(config.data, classes=config.classes))
 
 
 def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
@@ -94,51 +95,20 @@ def _film(dataset: Dataset, image_id: str) -> Any:
     return read(record.path, image_id=record.image_id, patient_id=record.patient_id)
 
 
-def _compare(
-    config: StudyConfig,
-    prepared: Prepared,
-    clf: Classifier,
-    p: Predictions,
-    readings: Sequence[Annotation],
-    say: Progress,
-) -> tuple[Agreement, ...]:
-    """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding."""
-    read_ids = {a.image_id for a in readings}
-    ids = [i for i in p.image_ids if i in read_ids]
-    if not ids:
-        return ()
-    patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
-    target = clf.class_names[clf.positive]
-    marked = {a.image_id for a in readings if a.finding}
-    pool = [i for i in ids if i in marked]
-    few = [pool[k] for k in np.random.default_rng(config.seed).permutation(len(pool))[: config.compare_films]]
-    plans: list[tuple[Explainer, list[str]]] = [(GradCAM(), ids), (LIME(num_samples=config.lime_samples), few)]
-    found: list[Agreement] = []
-    for method, chosen in plans:
-        maps: list[Explanation] = []
-        for start in range(0, len(chosen), 16):
-            films = [_film(prepared.dataset, i) for i in chosen[start : start + 16]]
-            maps += explain(clf, films, method, target=target, seed=config.seed)
-            say(f"comparing {method.name} with doctors", min(start + 16, len(chosen)), len(chosen))
-        if maps:
-            found.append(agreement(maps, readings, patients=patients, folds=config.folds, seed=config.seed))
-    return tuple(found)
-
-
 def _cases(
     config: StudyConfig,
     prepared: Prepared,
-    clf: Classifier,
+    stamped: Stamper,
     p: Predictions,
     readings: Sequence[Annotation],
+    chosen: Sequence[int],
     say: Progress,
 ) -> list[tuple[figures.Case, str]]:
     """Panels of chosen films under Grad-CAM and LIME, of the class that was called; maps are stamped and written."""
     import torch
 
-    chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
+    clf = stamped.classifier
     found: list[tuple[figures.Case, str]] = []
-    stamped = Stamper(clf, config.seed)
     for done, i in enumerate(chosen, start=1):
         film = _film(prepared.dataset, p.image_ids[i])
         truth = clf.class_names[int(p.labels[i])]
@@ -154,6 +124,22 @@ def _cases(
         found.append((dataclasses.replace(bare, explanations=tuple(maps)), p.image_ids[i]))
         say("explaining cases", done, len(chosen))
     return found
+
+
+def _disputed(p: Predictions, said: Doctors | None, shown: Sequence[int]) -> list[int]:
+    """Positions of films where model and doctors differed, at most `DISPUTED`: readers, and who was right, in turn."""
+    at = {name: i for i, name in enumerate(p.image_ids)}
+    calls = said.calls if said else ()
+    halves = [half for c in calls for half in (c.differed[: c.reader_right], c.differed[c.reader_right :])]
+    order = dict.fromkeys(at[name] for turn in zip_longest(*halves) for name in turn if name is not None)
+    return [i for i in order if i not in set(shown)][:DISPUTED]
+
+
+def _case_story(case: figures.Case, name: str) -> CaseStory:
+    heading = f"{name}: {figures.sure(case.probability, case.called)}"
+    verdict = "right" if case.right else f"wrong, it is {case.truth}"
+    alt = f"{heading}, {verdict}; X-ray, doctor, Grad-CAM and LIME"
+    return CaseStory(f"{heading} ({verdict})", Picture(figures.to_png(figures.case_panel(case)), alt), case.right)
 
 
 def _pictures(
@@ -189,7 +175,11 @@ def _pictures(
     add("confusion", figures.confusion_plot(test), f"confusion matrix {test.matrix}")
     add("histogram", figures.score_histogram(p), "histogram of probabilities of both classes")
     if compared:
-        add("agreement", figures.agreement_plot(compared), "hit rate, energy and IoU of each method and baseline")
+        add(
+            "agreement",
+            figures.agreement_plot([a for a in compared if a.reader == "consensus"]),
+            "hit rate, energy and IoU of each method and baseline",
+        )
     missed, alarms = worst(p, 6)
     if missed or alarms:
         import torch
@@ -224,18 +214,11 @@ def _story(
     test: Evaluation,
     validation: Evaluation,
     compared: tuple[Agreement, ...],
+    said: Doctors | None,
     cases: Sequence[tuple[figures.Case, str]],
     pictures: dict[str, Picture],
 ) -> Story:
     clf, recipe = trained.classifier, config.train_config()
-    stories: list[CaseStory] = []
-    for case, name in cases:
-        heading = f"{name}: {figures.sure(case.probability, case.called)}"
-        verdict = "right" if case.right else f"wrong, it is {case.truth}"
-        picture = Picture(
-            figures.to_png(figures.case_panel(case)), f"{heading}, {verdict}; X-ray, doctor, Grad-CAM and LIME"
-        )
-        stories.append(CaseStory(f"{heading} ({verdict})", picture, case.right))
     pre = clf.preprocess
     keep = (
         "optimizer",
@@ -279,8 +262,9 @@ def _story(
         test=test,
         prevalences=_elsewhere(test),
         pictures=pictures,
-        cases=tuple(stories),
+        cases=tuple(_case_story(case, name) for case, name in cases),
         agreement=compared,
+        doctors=said,
         versions=versions(),
         hashes={"model": clf.hash, "data (content, labels, split)": data_hash(prepared)},
         seed=config.seed,

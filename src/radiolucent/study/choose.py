@@ -22,7 +22,7 @@ def choose_cases(p: Predictions, count: int, *, preferred: set[str] | None = Non
         return []
     missed, alarms = worst(p, max(1, count // 6))
     chosen = missed + alarms
-    rest = count - len(chosen)
+    rest = max(0, count - len(chosen))
     for truth, share in ((True, rest - rest // 2), (False, rest // 2)):
         right = [int(i) for i in np.argsort(p.scores) if p.truth[i] == truth and p.called[i] == truth]
         liked = [i for i in right if preferred and p.image_ids[i] in preferred]

@@ -1,52 +1,150 @@
 """A finished run against doctors' readings of any films."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from radiolucent.audits import Agreement, agreement
-from radiolucent.data import load_dataset, read_annotations
+from radiolucent.audits import Agreement, StatementAgreement, agreement, agreements, statement_agreement
+from radiolucent.audits.measures import THRESHOLDS
+from radiolucent.data import Dataset, Record, load_dataset, read_annotations
+from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
-from radiolucent.explainers import METHODS, explain
+from radiolucent.explainers import METHODS, Explainer, explain
 from radiolucent.images import read
-from radiolucent.models import load
+from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
-from radiolucent.types import Explanation
+from radiolucent.study.doctors import between_readers, groups_of
+from radiolucent.types import Estimate, Explanation
 
-__all__ = ["compare_run"]
+__all__ = ["Comparison", "compare_run"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Maps against markings, readers against each other, and words against places.
+
+    Attributes:
+        agreement: by method and then reading, in the order asked for.
+        between: chance-corrected agreement of the readers on whether there is a finding.
+        statements: words against markings and the first method's maps; None where no reading has words.
+        left_out: (path, reason) of films and readings that were left out.
+    """
+
+    agreement: tuple[Agreement, ...]
+    between: Mapping[str, Estimate]
+    statements: StatementAgreement | None
+    left_out: tuple[tuple[Path, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, laid out like `summary.json`."""
+        found: dict[str, Any] = {}
+        for a in self.agreement:
+            if a.method in found:
+                found[a.method]["readers"][a.reader] = a.as_dict()
+            else:
+                found[a.method] = {**a.as_dict(), "readers": {}}
+        return {
+            "agreement": found,
+            "doctors": {
+                "between": {name: e.as_dict() for name, e in self.between.items()},
+                "statements": self.statements.as_dict() if self.statements else None,
+            },
+            "left_out": [{"file": str(p), "reason": r} for p, r in self.left_out],
+        }
 
 
 def compare_run(
     run: Path,
     data: Path,
     annotations: Path,
-    method: str = "gradcam",
+    methods: Sequence[str] = ("gradcam",),
+    *,
     target: str | None = None,
     reader: str = "consensus",
+    thresholds: Sequence[float] = THRESHOLDS,
+    by: Sequence[str] = (),
+    format: str | None = None,
+    folds: int = 10_000,
     seed: int = 0,
     say: Progress = quiet,
-) -> tuple[Agreement, list[tuple[Path, str]]]:
-    """Explain every film that has a reading, and compare; also (path, reason) of films that could not be read.
+) -> Comparison:
+    """Explain every film that has a reading, with each method, and compare.
+
+    Args:
+        reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
+        by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
+        format: of the annotations, where it should not be found by content.
 
     Raises:
-        ConfigError: an unknown method. DataError: no film has a reading. AnnotationError: see `read_annotations`.
+        ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
+            `read_annotations`.
     """
-    if method not in METHODS:
-        raise ConfigError(f"method {method!r}; expected one of {', '.join(METHODS)}.")
+    unknown = [m for m in methods if m not in METHODS]
+    if unknown or not methods:
+        raise ConfigError(f"method {', '.join(unknown) or 'none'}; expected any of {', '.join(METHODS)}.")
     classifier, dataset = load(run), load_dataset(data)
-    readings = read_annotations(annotations, dataset=dataset)
+    readings = read_annotations(annotations, dataset=dataset, format=format)
     wanted = {a.image_id for a in readings}
     records = [r for r in dataset.records if r.image_id in wanted]
+    patients = {r.image_id: r.patient_id or r.image_id for r in records}
     left: list[tuple[Path, str]] = []
-    maps: list[Explanation] = []
+    groups = _groups(classifier, dataset, wanted, by, left)
     goal = target or classifier.class_names[classifier.positive]
+    options: dict[str, Any] = {"patients": patients, "thresholds": thresholds, "folds": folds, "seed": seed}
+    found: list[Agreement] = []
+    first: list[Explanation] = []
+    for name in methods:
+        maps = _explained(classifier, records, METHODS[name](), goal, seed, left, say)
+        if not maps:
+            raise DataError(f"{annotations}: none of its films could be read from {data}.")
+        first = first or maps
+        if reader == "all":
+            found += agreements(maps, readings, by=groups, **options)
+        else:
+            found.append(agreement(maps, readings, reader=reader, by=groups, **options))
+    words = statement_agreement(readings, first, patients=patients, folds=folds, seed=seed)
+    between = between_readers(readings, patients, folds=folds, seed=seed)
+    return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
+
+
+def _explained(
+    classifier: Classifier,
+    records: Sequence[Record],
+    method: Explainer,
+    goal: str,
+    seed: int,
+    left: list[tuple[Path, str]],
+    say: Progress,
+) -> list[Explanation]:
+    maps: list[Explanation] = []
     for done, record in enumerate(records, start=1):
         try:
             film = read(record.path, image_id=record.image_id)
         except ImageError as error:
             left.append((record.path, str(error).removeprefix(f"{record.path}: ")))
             continue
-        maps.append(explain(classifier, film, METHODS[method](), target=goal, seed=seed))
-        say(f"explaining with {method}", done, len(records))
-    if not maps:
-        raise DataError(f"{annotations}: none of its films could be read from {data}.")
-    patients = {r.image_id: r.patient_id or r.image_id for r in records}
-    return agreement(maps, readings, reader=reader, patients=patients, seed=seed), left
+        maps.append(explain(classifier, film, method, target=goal, seed=seed))
+        say(f"explaining with {method.name}", done, len(records))
+    return maps
+
+
+def _groups(
+    classifier: Classifier, dataset: Dataset, wanted: set[str], by: Sequence[str], left: list[tuple[Path, str]]
+) -> dict[str, dict[str, str]]:
+    """The groups asked for; the network is only asked where they are."""
+    asked = [kind for kind in by if kind != "size"]
+    if not asked:
+        return {}
+    own = relabel(dataset, classifier.class_names)
+    records = [r for r in own.records if r.image_id in wanted]
+    found = predict(classifier, records, left_out=left)
+    at = {r.image_id: r for r in records}
+    columns = {k: tuple(getattr(at[i], k) or "" for i in found.image_ids) for k in ("etiology", "site")}
+    known = groups_of(dataclasses.replace(found, groups=columns))
+    names = {r.image_id: own.class_names[r.label] for r in records if r.label is not None}
+    known = {"class": names, **known}
+    if unknown := [kind for kind in asked if kind not in known]:
+        raise ConfigError(f"--by {', '.join(unknown)}; these films can be told apart by {', '.join(known)}, size.")
+    return {kind: known[kind] for kind in asked}

@@ -44,7 +44,7 @@ class StudyConfig:
         pretrained: start from ImageNet weights: from the hub, or from the file `weights`.
         classes: 2, or 3 for normal / bacterial / viral from the Kermany names.
         size, fit: model-input side in pixels and how films are made square ("squash", "pad", "crop").
-        annotations: doctors' readings (COCO JSON or CSV), or None.
+        annotations: doctors' readings in any format (`data.FORMATS`), or None.
         val, test: fractions cut off by patient where a split is missing or too small.
         threshold_rule: how the threshold is chosen on validation.
         cases: films shown as cases in the report. lime_samples: perturbed images a LIME explanation.

@@ -1,0 +1,186 @@
+"""Multi-reader multi-case analysis of AUROCs: Obuchowski & Rockette's and Dorfman, Berbaum & Metz's models.
+
+Readers and cases are both random: the conclusion is meant for other readers of other patients. Factorial design: every
+reader read every case under every test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from radiolucent.errors import ConfigError
+from radiolucent.metrics.intervals import z_of
+from radiolucent.readers.statistics.components import Components, dbm_components, or_components
+from radiolucent.readers.statistics.jackknife import Areas, areas
+from radiolucent.types import Estimate
+
+__all__ = ["MRMC", "mrmc", "readers_against"]
+
+Floats = NDArray[np.float64]
+Model = Literal["or", "dbm"]
+
+
+@dataclass(frozen=True)
+class MRMC:
+    """A multi-reader multi-case comparison of tests.
+
+    Attributes:
+        tests, readers: names. auroc: of each (test, reader).
+        averages: reader-averaged AUROC of each test, with its interval.
+        differences: of each pair of tests, first less second, with its interval.
+        p: of each pair, two-sided. f, df: (F, numerator df, denominator df, p) of "all tests are alike"; None for one.
+        components: the variance components and mean squares they rest on, by name.
+        method: how it was done.
+    """
+
+    tests: tuple[str, ...]
+    readers: tuple[str, ...]
+    auroc: Mapping[tuple[str, str], float]
+    averages: Mapping[str, Estimate]
+    differences: Mapping[tuple[str, str], Estimate]
+    p: Mapping[tuple[str, str], float]
+    f: tuple[float, int, float, float] | None
+    components: Mapping[str, float]
+    method: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; pairs of names joined by " - ", estimates in the form of `summary.json`."""
+        names = ("F", "df_numerator", "df_denominator", "p")
+        return {
+            "method": self.method,
+            "readers": list(self.readers),
+            "auroc": {t: {r: self.auroc[t, r] for r in self.readers} for t in self.tests},
+            "averages": {t: e.as_dict() for t, e in self.averages.items()},
+            "differences": {" - ".join(k): e.as_dict() | {"p": self.p[k]} for k, e in self.differences.items()},
+            "all_tests_alike": dict(zip(names, self.f, strict=True)) if self.f else None,
+            "components": dict(self.components),
+        }
+
+
+def mrmc(
+    truth: NDArray[Any],
+    scores: NDArray[Any],
+    *,
+    tests: Sequence[str] | None = None,
+    readers: Sequence[str] | None = None,
+    model: Model = "or",
+    covariance: Literal["jackknife", "delong"] = "jackknife",
+    groups: Sequence[Any] | None = None,
+    level: float = 0.95,
+) -> MRMC:
+    """Reader-averaged AUROCs of tests, and their differences, for random readers and random cases.
+
+    Obuchowski–Rockette: F = MS(T) / [MS(T·R) + J max(Cov2 − Cov3, 0)], with Hillis' denominator degrees of freedom
+    [MS(T·R) + J max(Cov2 − Cov3, 0)]² / {MS(T·R)² / [(I − 1)(J − 1)]}; a test alone: variance
+    [MS(R)_i + J max(Cov2_i, 0)] / J with df [MS(R)_i + J max(Cov2_i, 0)]² / {MS(R)_i² / (J − 1)}.
+    Dorfman–Berbaum–Metz: the same from a three-way analysis of jackknife pseudovalues, F = MS(T) / [MS(T·R) +
+    max(MS(T·C) − MS(T·R·C), 0)]; by Hillis' df and the jackknife covariance it is the same test.
+    Source: Obuchowski & Rockette 1995; Dorfman, Berbaum & Metz 1992; Hillis 2007; Hillis, Berbaum & Metz 2008.
+
+    Args:
+        truth: bool (N,). scores: (I, J, N), higher for diseased: I tests (the modality, or without and with the model),
+            J ≥ 2 readers.
+        covariance: how the AUROCs' covariances are estimated; DBM takes the jackknife.
+        groups: N patient identifiers; patients are then left out whole.
+
+    Raises:
+        ConfigError: shapes that do not fit, a missing score, fewer than two readers.
+    """
+    positive, values = np.asarray(truth).astype(bool), np.asarray(scores, np.float64)
+    if values.ndim != 3 or values.shape[2] != len(positive) or values.shape[1] < 2 or not np.isfinite(values).all():
+        raise ConfigError(
+            f"scores {values.shape} for {len(positive)} cases; expected finite (tests, readers, cases) with at least "
+            "two readers: leave out cases that not everybody read."
+        )
+    if model not in ("or", "dbm") or (model == "dbm" and covariance != "jackknife"):
+        raise ConfigError(f"model {model!r} with {covariance}; expected or, or dbm with the jackknife.")
+    count, readers_n = values.shape[:2]
+    test_names = tuple(tests or (f"test {i + 1}" for i in range(count)))
+    reader_names = tuple(readers or (f"reader {j + 1}" for j in range(readers_n)))
+    if len(test_names) != count or len(reader_names) != readers_n:
+        raise ConfigError(f"{len(test_names)} test and {len(reader_names)} reader names for scores {values.shape}.")
+    found = areas(positive, values.reshape(count * readers_n, -1), groups, covariance)
+    parts = or_components(found, count) if model == "or" else dbm_components(found, count)
+    name = f"{'Obuchowski–Rockette' if model == 'or' else 'Dorfman–Berbaum–Metz'}, {covariance}, Hillis df"
+    return _analysis(found, parts, test_names, reader_names, name, level)
+
+
+def _analysis(
+    found: Areas, parts: Components, tests: tuple[str, ...], readers: tuple[str, ...], method: str, level: float
+) -> MRMC:
+    i, j = len(tests), len(readers)
+    auc = found.values.reshape(i, j)
+    units = found.without.shape[1]
+    averages = {
+        t: _interval(float(auc[k].mean()), parts.error_alone[k] / j, parts.df_alone[k], level, units, method, (0, 1))
+        for k, t in enumerate(tests)
+    }
+    differences: dict[tuple[str, str], Estimate] = {}
+    p: dict[tuple[str, str], float] = {}
+    for a, b in combinations(range(i), 2):
+        gap, variance = float(auc[a].mean() - auc[b].mean()), 2 * parts.error / j
+        key = tests[a], tests[b]
+        differences[key] = _interval(gap, variance, parts.df, level, units, method, None)
+        p[key] = _p(gap, variance, parts.df)
+    f = None
+    if i > 1:
+        ratio = parts.between / parts.error if parts.error > 0 else float("inf")
+        f = (ratio, i - 1, parts.df, float(stats.f.sf(ratio, i - 1, parts.df)))
+    areas_by = {(t, r): float(auc[k, m]) for k, t in enumerate(tests) for m, r in enumerate(readers)}
+    return MRMC(tests, readers, areas_by, averages, differences, p, f, parts.named, method)
+
+
+def _p(gap: float, variance: float, df: float) -> float:
+    if variance <= 0:
+        return 1.0 if gap == 0 else 0.0
+    return float(2 * stats.t.sf(abs(gap) / variance**0.5, df))
+
+
+def _interval(
+    value: float, variance: float, df: float, level: float, n: int, method: str, within: tuple[float, float] | None
+) -> Estimate:
+    z_of(level)  # refuses a level outside (0, 1)
+    if variance <= 0:
+        return Estimate(value, None, None, level, n, method, "no variance among readers or cases: no interval")
+    half = float(stats.t.ppf(0.5 + level / 2, df)) * variance**0.5
+    low, high = float(value - half), float(value + half)
+    if within:
+        low, high = max(within[0], low), min(within[1], high)
+    return Estimate(value, low, high, level, n, method)
+
+
+def readers_against(
+    truth: NDArray[Any],
+    readers: NDArray[Any],
+    model: NDArray[Any],
+    *,
+    covariance: Literal["jackknife", "delong"] = "jackknife",
+    groups: Sequence[Any] | None = None,
+    level: float = 0.95,
+) -> tuple[Estimate, float]:
+    """Mean AUROC of the readers less the model's, and two-sided p; readers and cases random, the model one and fixed.
+
+    The single-test analysis of Obuchowski & Rockette on θ_j = AUROC_j − AUROC_model, whose covariances are those of
+    differences on the same cases (Hillis, Obuchowski & Berbaum 2011; Chakraborty 2017, ch. 22).
+
+    Args:
+        truth: bool (N,). readers: (J, N) scores. model: (N,) scores on the same cases.
+    """
+    positive = np.asarray(truth).astype(bool)
+    rows = np.concatenate([np.asarray(readers, np.float64), np.asarray(model, np.float64)[None]])
+    if len(rows) < 3 or rows.shape[1] != len(positive) or not np.isfinite(rows).all():
+        raise ConfigError(f"{rows.shape} scores of readers and model for {len(positive)} cases; expected ≥ 2 readers.")
+    found = areas(positive, rows, groups, covariance)
+    j = len(rows) - 1
+    minus = np.concatenate([np.eye(j), -np.ones((j, 1))], axis=1)
+    gaps = Areas(minus @ found.values, minus @ found.without, minus @ found.covariance @ minus.T)
+    parts = or_components(gaps, 1)
+    value, variance = float(gaps.values.mean()), float(parts.error_alone[0] / j)
+    method = f"Obuchowski–Rockette, readers less a fixed model, {covariance}, Hillis df"
+    df = parts.df_alone[0]
+    return _interval(value, variance, df, level, found.without.shape[1], method, None), _p(value, variance, df)

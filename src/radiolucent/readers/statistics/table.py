@@ -1,0 +1,61 @@
+"""Readings as a table of raters and films."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.errors import AnnotationError
+from radiolucent.types import Annotation
+
+__all__ = ["Table", "finding_table", "zone_table"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Ratings by reader and unit.
+
+    Attributes:
+        readers: R names. units: N names, films or films' zones. films: N image ids, the film of each unit.
+        values: float (R, N), not-a-number where the reader did not read the film.
+    """
+
+    readers: tuple[str, ...]
+    units: tuple[str, ...]
+    films: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+def finding_table(annotations: Sequence[Annotation]) -> Table:
+    """1 where a reader found anything on a film, 0 where they read it and found nothing."""
+    readers = tuple(sorted({a.reader for a in annotations}))
+    films = tuple(sorted({a.image_id for a in annotations}))
+    if not films:
+        raise AnnotationError("no readings; expected at least one.")
+    values = np.full((len(readers), len(films)), np.nan)
+    row, column = {r: i for i, r in enumerate(readers)}, {f: i for i, f in enumerate(films)}
+    for a in annotations:
+        at = row[a.reader], column[a.image_id]
+        values[at] = np.fmax(values[at], float(a.finding))  # of several annotations, any finding counts
+    return Table(readers, films, films, values)
+
+
+def zone_table(annotations: Sequence[Annotation]) -> Table:
+    """Severity scores by film and zone; a film read without finding scores 0 in each zone that others scored."""
+    scored = {r.name for a in annotations for r in a.regions if r.kind == "zone" and r.name}
+    if not scored:
+        raise AnnotationError("no zone scores among the readings; expected a six-zone file.")
+    readers = tuple(sorted({a.reader for a in annotations}))
+    films = tuple(sorted({a.image_id for a in annotations}))
+    zones = sorted(scored)
+    values = np.full((len(readers), len(films), len(zones)), np.nan)
+    for a in annotations:
+        i, j = readers.index(a.reader), films.index(a.image_id)
+        if not a.finding:
+            values[i, j] = 0.0
+        for region in a.regions:
+            if region.kind == "zone" and region.name and region.score is not None:
+                values[i, j, zones.index(region.name)] = region.score
+    units = tuple(f"{f} {z}" for f in films for z in zones)
+    return Table(readers, units, tuple(f for f in films for _ in zones), values.reshape(len(readers), -1))

@@ -1,0 +1,192 @@
+"""Doctors beside the model: maps against markings, words against places, calls against calls."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.audits import (
+    Agreement,
+    agreement,
+    agreements,
+    reader_calls,
+    statement_agreement,
+    tune_threshold,
+)
+from radiolucent.data import load_dataset, read_annotations
+from radiolucent.explainers import LIME, Explainer, GradCAM, explain
+from radiolucent.images import read
+from radiolucent.models import Classifier
+from radiolucent.readers.statistics import (
+    Table,
+    cohen_kappa,
+    finding_table,
+    fleiss_kappa,
+    krippendorff_alpha,
+    readers_against,
+    zone_table,
+)
+from radiolucent.reports import Doctors
+from radiolucent.study.config import Progress, StudyConfig
+from radiolucent.study.prepare import Prepared
+from radiolucent.types import Annotation, Estimate, Explanation, Predictions
+
+__all__ = ["Compared", "between_readers", "compare", "doctors", "groups_of", "read_readings"]
+
+TUNING_FILMS = 64  # validation films that choose a map's threshold
+MANY = 6  # readers up to whom every pair gets its own kappa
+
+Compared = tuple[tuple[Agreement, ...], tuple[Explanation, ...]]
+"""Agreements, and the maps of the leading method."""
+
+
+def read_readings(config: StudyConfig) -> list[Annotation]:
+    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged."""
+    if config.annotations is None:
+        return []
+    return read_annotations(config.annotations, dataset=load_dataset(config.data, classes=config.classes))
+
+
+def _maps(
+    prepared: Prepared, clf: Classifier, ids: Sequence[str], method: Explainer, seed: int, say: Progress, what: str
+) -> list[Explanation]:
+    records = {r.image_id: r for r in prepared.dataset.records}
+    target = clf.class_names[clf.positive]
+    maps: list[Explanation] = []
+    for start in range(0, len(ids), 16):
+        some = [records[i] for i in ids[start : start + 16]]
+        films = [read(r.path, image_id=r.image_id, patient_id=r.patient_id) for r in some]
+        maps += explain(clf, films, method, target=target, seed=seed)
+        say(what, min(start + 16, len(ids)), len(ids))
+    return maps
+
+
+def groups_of(p: Predictions) -> dict[str, dict[str, str]]:
+    """Groups of films that agreement is told apart by: the decision, the labelled class, and other known columns."""
+    labelled = [int(v) >= 0 for v in p.labels] if p.labels.ndim == 1 else [True] * len(p)
+    right = p.called == p.truth
+    decision = {
+        n: "right" if ok else "wrong" for n, ok, known in zip(p.image_ids, right, labelled, strict=True) if known
+    }
+    found = {"decision": decision}
+    if p.labels.ndim == 1 and len(p.class_names) > 2:
+        found["class"] = {n: p.class_names[int(v)] for n, v in zip(p.image_ids, p.labels, strict=True) if v >= 0}
+    for kind in ("etiology", "site"):
+        column = p.groups.get(kind, ())
+        named = {n: v for n, v in zip(p.image_ids, column, strict=False) if v}
+        if len(set(named.values())) > 1:
+            found[kind] = named
+    return found
+
+
+def compare(
+    config: StudyConfig,
+    prepared: Prepared,
+    clf: Classifier,
+    p: Predictions,
+    validation: Predictions,
+    readings: Sequence[Annotation],
+    say: Progress,
+) -> Compared:
+    """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding.
+
+    Grad-CAM is held against every reader, the consensus first; its threshold is tuned on validation films.
+    """
+    read_ids, marked = {a.image_id for a in readings}, {a.image_id for a in readings if a.finding}
+    ids = [i for i in p.image_ids if i in read_ids]
+    if not ids:
+        return (), ()
+    rng = np.random.default_rng(config.seed)
+    pool = [i for i in ids if i in marked]
+    few = [pool[k] for k in rng.permutation(len(pool))[: config.compare_films]]
+    others = [i for i in validation.image_ids if i in marked]
+    tuning = [others[k] for k in rng.permutation(len(others))[:TUNING_FILMS]]
+    patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+    options: dict[str, Any] = {"patients": patients, "folds": config.folds, "seed": config.seed, "by": groups_of(p)}
+    tuned = tune_threshold(
+        _maps(prepared, clf, tuning, GradCAM(), config.seed, say, "tuning Grad-CAM's threshold"), readings
+    )
+    maps = _maps(prepared, clf, ids, GradCAM(), config.seed, say, "comparing gradcam with doctors")
+    found = list(agreements(maps, readings, tuned=tuned.threshold if tuned else None, **options))
+    lime = LIME(num_samples=config.lime_samples)
+    if few:
+        views = _maps(prepared, clf, few, lime, config.seed, say, "comparing lime with doctors")
+        found.append(agreement(views, readings, **options))
+    return tuple(found), tuple(maps)
+
+
+def doctors(
+    config: StudyConfig, p: Predictions, readings: Sequence[Annotation], maps: Sequence[Explanation]
+) -> Doctors | None:
+    """Calls, agreement between readers, and statements, on the test films; None without a reading of any."""
+    known = set(p.image_ids)
+    own = [a for a in readings if a.image_id in known]
+    if not own:
+        return None
+    patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+    options: dict[str, Any] = {"folds": config.folds, "seed": config.seed}
+    table = finding_table(own)
+    words = statement_agreement(own, maps, patients=patients, **options)
+    against = _against(p, table)
+    return Doctors(
+        readers=table.readers,
+        films=len(table.films),
+        calls=reader_calls(p, own, **options) if (p.labels >= 0).any() else (),
+        between=between_readers(own, patients, **options),
+        statements=words if words.statements else None,
+        against=against[0] if against else None,
+        against_p=against[1] if against else None,
+    )
+
+
+def between_readers(
+    readings: Sequence[Annotation], patients: Mapping[str, str], *, folds: int, seed: int
+) -> dict[str, Estimate]:
+    """Chance-corrected agreement of the readers with each other, by name; empty for a single reader."""
+    table = finding_table(readings)
+    if len(table.readers) < 2:
+        return {}
+    options: dict[str, Any] = {"folds": folds, "seed": seed}
+    found = {"krippendorff_alpha": krippendorff_alpha(table.values, groups=_patients(table, patients), **options)}
+    whole: NDArray[np.bool_] = np.isfinite(table.values).min(0)
+    if len(table.readers) > 2 and whole.any():
+        yes = table.values[:, whole].sum(0)
+        counts = np.stack([len(table.readers) - yes, yes], 1)
+        groups = [g for g, keep in zip(_patients(table, patients), whole, strict=True) if keep]
+        found["fleiss_kappa"] = fleiss_kappa(counts, groups=groups, **options)
+    if len(table.readers) <= MANY:
+        for a, b in combinations(range(len(table.readers)), 2):
+            both: NDArray[np.bool_] = np.isfinite(table.values[[a, b]]).min(0)
+            if both.any():
+                groups = [g for g, keep in zip(_patients(table, patients), both, strict=True) if keep]
+                first, second = table.values[a, both], table.values[b, both]
+                name = f"cohen_kappa {table.readers[a]} – {table.readers[b]}"
+                found[name] = cohen_kappa(first, second, categories=(0.0, 1.0), groups=groups, **options)
+    if any(r.kind == "zone" for a in readings for r in a.regions):
+        zones = zone_table(readings)
+        groups = _patients(zones, patients)
+        found["krippendorff_alpha zone scores"] = krippendorff_alpha(zones.values, "ordinal", groups=groups, **options)
+    return found
+
+
+def _patients(table: Table, patients: Mapping[str, str]) -> list[str]:
+    return [patients.get(f, f) for f in table.films]
+
+
+def _against(p: Predictions, table: Table) -> tuple[Estimate, float] | None:
+    """The readers' mean AUROC of a yes-or-no call less the model's own, on labelled films that all of them read."""
+    at = {name: i for i, name in enumerate(p.image_ids)}
+    labels = p.labels if p.labels.ndim == 1 else p.labels[:, p.positive]
+    kept = [
+        k for k, f in enumerate(table.films) if f in at and labels[at[f]] >= 0 and np.isfinite(table.values[:, k]).all()
+    ]
+    index = np.array([at[table.films[k]] for k in kept], int)
+    truth = p.truth[index]
+    patients = [p.patient_ids[i] for i in index]
+    ill = {g for g, t in zip(patients, truth, strict=True) if t}
+    well = {g for g, t in zip(patients, truth, strict=True) if not t}
+    if len(table.readers) < 2 or min(len(ill), len(well)) < 2:
+        return None
+    return readers_against(truth, table.values[:, kept], p.called[index].astype(float), groups=patients)

@@ -1,0 +1,181 @@
+"""Files of published collections: RSNA, NIH, VinDr, SIIM, six zones, CheXlocalize, mask folders."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from formats_support import HEIGHT, WIDTH, blot, write
+from PIL import Image
+from pycocotools import mask as rle
+
+from radiolucent.data import Dataset, LeftOut, Record, read_annotations
+from radiolucent.data.annotations.tables import relative_runs
+from radiolucent.errors import AnnotationError
+from radiolucent.types import Annotation
+
+SIZE = (HEIGHT, WIDTH)
+
+
+def table(path: Path, text: str, **options: Any) -> list[Annotation]:
+    return read_annotations(write(path, text), **options)
+
+
+def test_rsna(tmp_path: Path) -> None:
+    head = "patientId,x,y,width,height,Target\n"
+    found = table(tmp_path / "a.csv", head + "p1,264.0,152.0,213.0,379.0,1\np1,562.0,152.0,256.0,453.0,1\np2,,,,,0\n")
+    assert [(a.image_id, a.finding, len(a.regions), a.image_shape) for a in found] == [
+        ("p1", True, 2, (1024, 1024)), ("p2", False, 0, (1024, 1024))]  # fmt: skip
+    assert found[0].regions[0].points is not None
+    assert found[0].regions[0].points.tolist() == [[264, 152], [477, 531]]
+    for row, why in (("p,,,,,1", "four numbers"), ("p,1,2,3,4,0", "Target 0 with a box"), ("p,1,2,3,4,2", "0 or 1")):
+        with pytest.raises(AnnotationError, match=rf"line 2: .*{why}"):
+            table(tmp_path / "b.csv", head + row + "\n")
+    films = Dataset((Record(tmp_path / "p1.dcm", "stage/p1.dcm"),), ())
+    left: list[LeftOut] = []
+    matched = read_annotations(tmp_path / "a.csv", dataset=films, left_out=left)
+    assert [a.image_id for a in matched] == ["stage/p1.dcm"] and "p2 matches no film" in left[0].reason
+
+
+def test_nih_heading_has_commas_in_its_brackets(tmp_path: Path) -> None:
+    text = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00013118_008.png,Atelectasis,225.08,547.02,86.78,79.19,,,\n"
+    (found,) = table(tmp_path / "a.csv", text)
+    assert (found.image_id, found.label) == ("00013118_008.png", "Atelectasis")
+    np.testing.assert_allclose(found.regions[0].points, [[225.08, 547.02], [311.86, 626.21]])
+
+
+@pytest.mark.parametrize("reader", ["rad_ID", "rad_id"])
+def test_vindr_has_corners_and_several_readers(tmp_path: Path, reader: str) -> None:
+    text = (
+        f"image_id,{reader},class_name,x_min,y_min,x_max,y_max\n"
+        "i1,R9,Cardiomegaly,10.5,20,30.5,60\ni1,R10,No finding,,,,\ni1,R9,Aortic enlargement,1,2,3,4\n"
+    )
+    found = {(a.reader, a.label): a for a in table(tmp_path / "a.csv", text)}
+    assert len(found) == 3 and not found["R10", "No finding"].finding
+    np.testing.assert_allclose(found["R9", "Cardiomegaly"].regions[0].points, [[10.5, 20], [30.5, 60]])
+    with pytest.raises(AnnotationError, match="line 2"):
+        table(tmp_path / "b.csv", text.replace("10.5,20,30.5,60", "30.5,20,10.5,60"))
+
+
+def test_siim_runs_are_relative_and_down_the_columns(tmp_path: Path) -> None:
+    mask = np.zeros((1024, 1024), bool)
+    mask[100:140, 700:720] = True
+    mask[3, 5] = True
+    flat = mask.T.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    starts, ends = edges[::2], edges[1::2]
+    gaps = starts - np.concatenate([[0], ends[:-1]])
+    text = " ".join(f"{g} {n}" for g, n in zip(gaps, ends - starts, strict=True))
+    found = {a.image_id: a for a in table(tmp_path / "a.csv", f"ImageId, EncodedPixels\nu1, {text}\nu2, -1\nu3,-1\n")}
+    np.testing.assert_array_equal(found["u1"].regions[0].pixels, mask)
+    assert not found["u2"].finding and not found["u3"].finding
+    for runs in ("1 2 3", "1 x", "5 99999999", ""):
+        with pytest.raises(AnnotationError):
+            relative_runs(runs, (4, 4))
+
+
+def test_six_zones_of_two_readers(tmp_path: Path) -> None:
+    zones = "S-A;S-B;S-C;S-D;S-E;S-F;S-Global;J-A;J-B;J-C;J-D;J-E;J-F;J-Global"
+    text = f"filename;{zones}\n1.dcm;0;1;2;3;0;1;7;0;0;0;0;0;0;0\n2.dcm;1;1;1;1;1;1;6;;;;;;;\n"
+    found = {(a.image_id, a.reader): a for a in table(tmp_path / "a.csv", text)}
+    assert set(found) == {("1.dcm", "S"), ("1.dcm", "J"), ("2.dcm", "S")}  # J did not read 2
+    assert [(r.name, r.score) for r in found["1.dcm", "S"].regions] == list(
+        zip("ABCDEF", (0, 1, 2, 3, 0, 1), strict=True)
+    )
+    assert not found["1.dcm", "J"].finding
+    for was, now, why in ((";7;", ";8;", "zones sum to 7"), (";3;", ";4;", "0 to 3"), (";3;", ";;", "no score")):
+        with pytest.raises(AnnotationError, match=f"line 2, reader S: .*{why}"):
+            table(tmp_path / "b.csv", text.replace(was, now, 1))
+
+
+def test_chexlocalize_polygons_are_height_first(tmp_path: Path) -> None:
+    content = {
+        "patient1_study1_view1_frontal": {
+            "img_size": [HEIGHT, WIDTH],
+            "Lung Opacity": [[[80, 10], [95, 10], [95, 20]], [[1, 1], [5, 1], [5, 5]]],
+            "Edema": [[[10, 50], [20, 50], [20, 58]]],
+        },
+        "patient2": {"img_size": [HEIGHT, WIDTH]},
+    }
+    found = {a.label: a for a in read_annotations(write(tmp_path / "a.json", content))}
+    assert set(found) == {"Lung Opacity", "Edema"} and len(found["Lung Opacity"].regions) == 2
+    assert found["Edema"].image_shape == SIZE
+    content["patient1_study1_view1_frontal"]["img_size"] = [50, 60]  # the pair swapped or wrong: x 80 is outside
+    with pytest.raises(AnnotationError, match="image patient1"):
+        read_annotations(write(tmp_path / "b.json", content))
+
+
+def test_chexlocalize_masks_say_what_is_not_there(tmp_path: Path) -> None:
+    def coded(mask: np.ndarray) -> dict[str, Any]:
+        made = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+        return {"size": [int(v) for v in made["size"]], "counts": made["counts"].decode()}
+
+    empty = np.zeros(SIZE, bool)
+    content = {"p1": {"Edema": coded(blot()), "Lung Opacity": coded(empty)}, "p2": {"Edema": coded(empty)}}
+    found = read_annotations(write(tmp_path / "a.json", content))
+    assert [(a.image_id, a.label, a.finding) for a in found] == [("p1", "Edema", True), ("p2", None, False)]
+    np.testing.assert_array_equal(found[0].regions[0].pixels, blot())
+
+
+def test_pickles_are_width_first(tmp_path: Path) -> None:
+    for protocol in (2, 4, 5):
+        entry = {"map": blot().astype(np.uint8), "cxr_dims": (WIDTH, HEIGHT), "task": "Edema"}
+        (tmp_path / "p1.pkl").write_bytes(pickle.dumps(entry, protocol=protocol))
+        (found,) = read_annotations(tmp_path / "p1.pkl")
+        assert (found.image_id, found.label, found.image_shape) == ("p1", "Edema", SIZE)
+        np.testing.assert_array_equal(found.regions[0].pixels, blot())
+    for entry, why in (
+        ({"map": blot(), "cxr_dims": (HEIGHT, WIDTH)}, "width, height"),
+        ({"map": blot() * 0.5, "cxr_dims": (WIDTH, HEIGHT)}, "heat map"),
+        ({"map": np.array([None, 1]), "cxr_dims": (2, 1)}, "array of objects"),
+    ):
+        (tmp_path / "p2.pkl").write_bytes(pickle.dumps(entry))
+        with pytest.raises(AnnotationError, match=why):
+            read_annotations(tmp_path / "p2.pkl")
+
+
+class _Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickles_never_run_code(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    for number, value in enumerate((_Bomb(tmp_path / "boom"), torch.zeros(2), print, Path("x"))):
+        file = tmp_path / f"{number}.pkl"
+        file.write_bytes(pickle.dumps({"map": value, "cxr_dims": (1, 1)}))
+        with pytest.raises(AnnotationError, match=r"asks for .*Convert it where you trust it"):
+            read_annotations(file)
+    assert not (tmp_path / "boom").exists()
+    (tmp_path / "cut.pkl").write_bytes(pickle.dumps([1, 2, 3])[:-3])
+    with pytest.raises(AnnotationError, match="no readable pickle"):
+        read_annotations(tmp_path / "cut.pkl")
+
+
+def test_a_folder_of_masks(tmp_path: Path) -> None:
+    for where, values in (
+        ("A/opacity/f1.png", blot() * 255), ("A/effusion/f1.png", blot()[::-1] * 1), ("B/f1.png", blot() * 0),
+    ):  # fmt: skip
+        (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values.astype(np.uint8)).save(tmp_path / where)
+    found = {(a.reader, a.label): a for a in read_annotations(tmp_path)}
+    assert set(found) == {("A", "opacity"), ("A", "effusion"), ("B", None)} and not found["B", None].finding
+    np.testing.assert_array_equal(found["A", "effusion"].regions[0].pixels, blot()[::-1])
+    Image.fromarray((blot() * np.linspace(0, 200, WIDTH)).astype(np.uint8)).save(tmp_path / "A" / "f2.png")
+    with pytest.raises(AnnotationError, match=r"A/f2\.png: 22 grey levels .*threshold it"):
+        read_annotations(tmp_path)
+    left: list[LeftOut] = []
+    assert len(read_annotations(tmp_path, left_out=left)) == 3 and len(left) == 1
+
+
+def test_a_line_with_a_cell_too_few_takes_its_film_along(tmp_path: Path) -> None:
+    text = "image,x,y,width,height\na.png,1,2,3,4\na.png,1,2,3\nb.png,1,2,3,4\n"
+    with pytest.raises(AnnotationError, match=r"line 3: has 4 cells; expected 5"):
+        table(tmp_path / "a.csv", text)
+    left: list[LeftOut] = []
+    assert [a.image_id for a in read_annotations(tmp_path / "a.csv", left_out=left)] == ["b.png"]

@@ -1,0 +1,41 @@
+"""What the report says of doctors and model."""
+
+import dataclasses
+
+from radiolucent.audits import Agreement, ReaderCalls
+from radiolucent.reports.words import between_name, calls_line, verdict_on
+from radiolucent.types import Estimate
+
+
+def figure(value: float | None, low: float | None = None, high: float | None = None) -> Estimate:
+    return Estimate(value, low, high, 0.95, 20, "test")
+
+
+CALLS = ReaderCalls(
+    "Dr A", 40, 30, 28, 2, 3, 7, 0.34, *(figure(0.9, 0.8, 1.0) for _ in range(4)), tuple(f"f{i}" for i in range(10))
+)
+
+
+def test_who_was_right() -> None:
+    assert calls_line(CALLS) == (
+        "Dr A and the model differed on 10 of 40 films: the doctor was right on 7, the model on 3 (p = 0.34). "
+        "Both were wrong on 2."
+    )
+    sure = dataclasses.replace(CALLS, both_wrong=0, p=1e-9)
+    assert "(p < 0.001). They were never both wrong." in calls_line(sure)
+    same = dataclasses.replace(CALLS, model_right=0, reader_right=0, p=None)
+    assert calls_line(same) == "Dr A and the model made the same call on all 40 films."
+
+
+def test_a_map_below_its_floor_is_not_called_undecided() -> None:
+    def verdict(low: float, high: float) -> str:
+        gap = figure((low + high) / 2, low, high)
+        names = {"hit_rate": figure(0.1), "area": figure(0.2), "hit_minus_area": gap, "reader_hit_rate": figure(0.9)}
+        return verdict_on(Agreement("gradcam", "consensus", ("A",), names, (), {}))
+
+    assert "points there less often than that (−20 points [−30 to −10])" in verdict(-0.3, -0.1)
+    assert "not clear of zero" in verdict(-0.1, 0.1) and "a clear difference" in verdict(0.1, 0.3)
+
+
+def test_coefficients_have_names() -> None:
+    assert between_name("krippendorff_alpha zone scores") == "Krippendorff's α, zone scores"
