@@ -11,7 +11,7 @@ from radiolucent.readers.store import Store
 from radiolucent.readers.store_values import Case, Final, Mark, Reading
 from radiolucent.types import Annotation, Region
 
-__all__ = ["COLUMNS", "annotations", "export", "readings_csv"]
+__all__ = ["COLUMNS", "annotations", "as_annotation", "export", "readings_csv"]
 
 COLUMNS = (
     "case,image,patient,truth,reader,finding,label,confidence,statement,boxes,polygons,seconds_blinded,locked,"
@@ -21,19 +21,14 @@ COLUMNS = (
 
 def annotations(store: Store, reader: str | None = None) -> list[Annotation]:
     """Every locked reading, of one reader or all, as an `Annotation` in source pixels."""
-    return [
-        Annotation(
-            case.image_id,
-            tuple(_region(m) for m in reading.marks),
-            reading.label,
-            name,
-            reading.statement,
-            bool(reading.finding),
-            case.shape,
-        )
-        for case, name, reading, _ in store.locked()
-        if reader in (None, name)
-    ]
+    return [as_annotation(case, name, reading) for case, name, reading, _ in store.locked() if reader in (None, name)]
+
+
+def as_annotation(case: Case, name: str, reading: Reading) -> Annotation:
+    """One reading as an `Annotation` in source pixels."""
+    regions = tuple(_region(m) for m in reading.marks)
+    words = (reading.label, name, reading.statement, bool(reading.finding))
+    return Annotation(case.image_id, regions, *words, case.shape)
 
 
 def _region(mark: Mark) -> Region:
