@@ -16,9 +16,9 @@ from radiolucent.reports.words import agreement_rows, interval, verdict_on
 from radiolucent.web.ask import Guest, Study
 from radiolucent.web.desk import Desk
 from radiolucent.web.refused import Refused
-from radiolucent.web.statistics import gather
+from radiolucent.web.statistics import StudyStatistics, gather
 
-__all__ = ["coco_text", "router", "statistics_page"]
+__all__ = ["coco_text", "render_statistics", "router", "statistics_page"]
 
 router = APIRouter()
 
@@ -60,9 +60,15 @@ def statistics_page(desk: Desk) -> str:
     key = hash((state[0], state[1], len(list(desk.reveal.folder.iterdir()))))
     if key not in desk.statistics:
         desk.statistics.clear()
-        values: dict[str, Any] = {"s": gather(desk), "verdict_on": verdict_on, "agreement_rows": agreement_rows}
-        desk.statistics[key] = _environment().get_template("statistics.html.jinja").render(values)
+        desk.statistics[key] = render_statistics(gather(desk), picture="/statistics/agreement.png")
     return desk.statistics[key]
+
+
+def render_statistics(found: StudyStatistics, *, style: str = "", picture: str) -> str:
+    """The page; with `style`, as a file that needs no server."""
+    values: dict[str, Any] = {"s": found, "verdict_on": verdict_on, "agreement_rows": agreement_rows}
+    template = _environment().get_template("statistics.html.jinja")
+    return template.render(values | {"style": style, "picture": picture})
 
 
 @router.get("/statistics")
