@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from radiolucent.data import build_cache
 from radiolucent.data.phantom import PhantomConfig, generate
-from radiolucent.study import StudyConfig, train_only
+from radiolucent.models import build
+from radiolucent.study import Prepared, StudyConfig, train
 from radiolucent.web.begin import StudyPlan
 
 __all__ = ["demo_plan"]
@@ -26,9 +28,10 @@ def demo_plan(folder: Path, demo_run: Path, say: Callable[[str, int, int], None]
 
 
 def _quick_run(out: Path, say: Callable[[str, int, int], None], seed: int) -> Path:
+    """A small network trained on small phantoms, without the study's data checks: enough to have something to review."""
     if not (out / "model.safetensors").is_file():
-        drawing = PhantomConfig(patients=240, films=1, size=160, subtle=0.4, seed=seed)
-        generate(out / "phantom", drawing, progress=lambda d, t: say("drawing phantoms", d, t))
+        drawing = PhantomConfig(patients=240, films=1, size=128, test=0.0, subtle=0.4, seed=seed)
+        dataset = generate(out / "phantom", drawing, progress=lambda d, t: say("drawing phantoms", d, t))
         config = StudyConfig(
             data=out / "phantom",
             out=out,
@@ -36,10 +39,10 @@ def _quick_run(out: Path, say: Callable[[str, int, int], None], seed: int) -> Pa
             pretrained=False,
             epochs=10,
             batch_size=16,
-            size=96,
             seed=seed,
-            cache=out / "cache",
             command="radiolucent review --demo",
         )
-        train_only(config, say)
+        start, weights = build("small_cnn", pretrained=False, size=96, seed=seed)
+        cache = build_cache(dataset.records, start.preprocess, out / "cache")
+        train(config, start, weights, Prepared(dataset, (), cache), say)
     return out
