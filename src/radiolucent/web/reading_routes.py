@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from radiolucent.errors import ImageError
-from radiolucent.readers.store_access import enter, leave
+from radiolucent.readers.store_access import enter, leave, visitor
 from radiolucent.readers.store_values import Final, Reading
 from radiolucent.web.ask import Body, Guest, Reader, Study, TheCase
 from radiolucent.web.payload import MARKS, POINTS, TEXT, parse_reading, parse_revision, parse_token
@@ -40,6 +40,13 @@ def open_session(body: Body, desk: Study) -> Response:
     answer = JSONResponse({"role": "organiser" if who.reader is None else "reader"})
     answer.set_cookie(desk.cookie, secret, httponly=True, samesite="strict", path="/")
     return answer
+
+
+@router.get("/session")
+def who(request: Request, desk: Study) -> dict[str, str | None]:
+    """The role of whoever asks; null without a session."""
+    found = visitor(desk.store, request.cookies.get(desk.cookie, ""))
+    return {"role": None if found is None else "organiser" if found.reader is None else "reader"}
 
 
 @router.delete("/session")

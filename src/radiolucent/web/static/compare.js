@@ -50,13 +50,13 @@ export function compare(page) {
   };
   const said = page.draft.marks.length ? page.spoken().map((t) => h("li", {}, t)) : [h("li", {}, "No finding")];
   panel.replaceChildren(
-    h("div", { class: "scroll" },
-      h("p", { class: "phase" }, h("b", {}, finished ? "Finished" : "Step 2 of 2: compare"), h("br"),
-        finished ? "Nothing can be changed any more." : "Your reading is locked. Your final answer may differ."),
+    h("div", { class: "scroll tight" },
+      h("p", { class: "phase" }, h("b", {}, finished ? "Finished. " : "Step 2 of 2: compare. "),
+        finished ? "Nothing changes any more." : "Your reading is locked."),
       model, maps,
-      h("section", {}, h("h2", {}, "Your final answer"),
+      h("section", { "aria-label": "Your final answer" },
         choices({ name: "agree", legend: "Do you agree with the model?", options: AGREE, value: answer.agree, disabled: Boolean(finished), onchoose: (v) => change({ agree: v }) }),
-        choices({ name: "final", legend: "Diagnosis", options: study.labels.map((l) => [l, l]), value: answer.label, disabled: Boolean(finished), onchoose: (v) => change({ label: v }) }),
+        choices({ name: "final", legend: "Your final diagnosis", options: study.labels.map((l) => [l, l]), value: answer.label, disabled: Boolean(finished), onchoose: (v) => change({ label: v }) }),
         choices({ name: "sure", legend: "How sure are you?", options: SURE, value: String(answer.confidence), disabled: Boolean(finished), onchoose: (v) => change({ confidence: Number(v) }) }),
         h("label", { for: "why" }, "Why? ", h("kbd", { "aria-hidden": true }, "T")), reason),
       h("details", { class: "locked" }, h("summary", {}, `Your locked reading: ${given.reading.label}, confidence ${given.reading.confidence} of 5`),

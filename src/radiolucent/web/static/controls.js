@@ -54,7 +54,7 @@ export function commonKeys(page) {
   const { viewer, tools } = page;
   return [
     { keys: ["W"], group: "Film", what: "window tool: drag for window and level", run: () => tools.use("window") },
-    ...["Full", "Auto", "Lung", "Bone", "Contrast"].map((name, i) => ({ keys: [String(i + 1)], group: "Film", what: `window “${name}”`, run: () => void viewer.preset(i) })),
+    ...[0, 1, 2, 3, 4].map((i) => ({ keys: [String(i + 1)], show: ["1", "2", "3", "4", "5"], group: i ? "" : "Film", what: "windows Full, Auto, Lung, Bone, Contrast", run: () => void viewer.preset(i) })),
     { keys: ["I"], group: "Film", what: "invert", run: () => viewer.setWindow({ invert: !viewer.window.invert }) },
     { keys: ["0"], group: "Film", what: "fit the whole film", run: () => viewer.fit() },
     { keys: ["+", "="], group: "Film", what: "larger", run: () => viewer.zoom(viewer.view.scale * 1.25) },

@@ -2,8 +2,8 @@
 
 import { byId, h } from "/static/dom.js";
 
-/** @typedef {{keys: string[], what: string, group: string, run?: () => void, typing?: boolean}} Binding
- *  keys as named by `name`; typing: also while writing text */
+/** @typedef {{keys: string[], what: string, group: string, run?: () => void, typing?: boolean, show?: string[]}} Binding
+ *  keys as named by `name`; group "": not in the help; typing: also while writing text; show: other keys for the help */
 
 /** @param {KeyboardEvent} event @returns {string} */
 export function name(event) {
@@ -43,14 +43,14 @@ export function help(bindings, notes) {
   const groups = [...new Set(bindings.map((b) => b.group))];
   const tables = groups.map((group) => h("section", {}, h("h3", {}, group),
     h("dl", {}, ...bindings.filter((b) => b.group === group).flatMap((b) => [
-      h("dt", {}, ...b.keys.flatMap((k, i) => [i ? " " : "", h("kbd", {}, shown(k))])), h("dd", {}, b.what)]))));
+      h("dt", {}, ...(b.show ?? b.keys).flatMap((k, i) => [i ? " " : "", h("kbd", {}, shown(k))])), h("dd", {}, b.what)]))));
   dialog("Help", h("div", {}, h("ul", { class: "notes" }, ...notes.map((n) => h("li", {}, n))), h("div", { class: "keys" }, ...tables)),
     [["Close", null]]);
 }
 
 /** @param {string} key */
 const shown = (key) => ({ " ": "Space", PageUp: "PgUp", PageDown: "PgDn", Delete: "Del", Escape: "Esc", ArrowLeft: "← → ↑ ↓",
-  "Shift+ArrowLeft": "Shift + arrow", "Alt+ArrowLeft": "Alt + arrow" }[key] ?? key.replace("+", " + "));
+  "Shift+ArrowLeft": "Shift + arrow", "Alt+ArrowLeft": "Alt + arrow" }[key] ?? (key === "+" ? key : key.replaceAll("+", " + ")));
 
 /**
  * A modal dialog; the first button is the one that Enter presses.

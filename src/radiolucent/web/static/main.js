@@ -60,11 +60,11 @@ async function begin() {
       history.replaceState(null, "", "/");
       await enter(token);
     }
+    const { role } = await json("/api/session");
+    if (!role) return login("");
     study = await json("/api/study");
   } catch (error) {
-    const { status, message } = /** @type {ApiError} */ (error);
-    login(status === 401 ? "" : message);
-    return;
+    return login(/** @type {ApiError} */ (error).message);
   }
   document.title = `${study?.study} · radiolucent review`;
   await route();

@@ -16,7 +16,7 @@ export function mapControls(page, at) {
   const loaded = new Map();
   /** @type {string[]} */
   let methods = [];
-  let chosen = "off", last = "", opacity = 55, threshold = 40, asked = 0, timer = 0;
+  let chosen = "off", last = "", opacity = 45, threshold = 40, asked = 0, timer = 0;
   const figures = h("dl", { class: "live", id: "live", "aria-live": "polite" });
   const slider = (/** @type {string} */ id, /** @type {string} */ text, /** @type {string} */ keys, /** @type {number} */ value, /** @type {(v: number) => void} */ run) => {
     const out = h("output", { for: id }, `${value} %`);
@@ -43,9 +43,10 @@ export function mapControls(page, at) {
     if (!found || turn !== asked || method !== chosen) return;
     const percent = (/** @type {number} */ v) => `${(100 * v).toFixed(0)} %`;
     const rows = found.reason ? [["Your marks and this map", found.reason]] : [
-      ["Strongest point in your marks", found.hit === 1 ? "yes" : found.hit === 0 ? "no" : percent(found.hit)],
-      ["Share of the map in your marks", `${percent(found.energy)} (a blank map: ${percent(found.area)})`],
-      ["Overlap at the threshold (IoU)", found.iou.toFixed(2)],
+      ["Strongest point is in your marks", found.hit === 1 ? "yes" : found.hit === 0 ? "no" : `${percent(found.hit)} of it`],
+      ["Map inside your marks", percent(found.energy)],
+      ["… of a map that saw nothing", percent(found.area)],
+      ["Overlap at this threshold (IoU)", found.iou.toFixed(2)],
     ];
     figures.replaceChildren(...rows.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]));
   };

@@ -5,7 +5,7 @@ import { clamp } from "/static/geometry.js";
 /** @typedef {{width: number, height: number, place: [number, number, number, number], peak: number, full: number,
  *             target: string, method: string}} MapHeader */
 
-const RAMP = [[255, 224, 138], [253, 174, 60], [244, 102, 28], [201, 18, 15], [122, 0, 16]];
+const RAMP = [[255, 224, 138], [253, 174, 60], [244, 102, 28], [226, 44, 30]];
 const FINE = 640;
 
 export class Overlay {
@@ -76,7 +76,7 @@ function steps(size, times) {
   });
 }
 
-/** The warm colours of the report, from clear to full, as ABGR. */
+/** The report's warm colours, without its darkest, which would hide the film; as ABGR. */
 function table() {
   return Uint32Array.from({ length: 256 }, (_, i) => {
     const share = i / 255, at = share * (RAMP.length - 1), low = Math.min(Math.floor(at), RAMP.length - 2), f = at - low;
