@@ -19,7 +19,9 @@ STUDIES = Path("reviews")
 def review(
     run: Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.")] = None,
     data: Annotated[Path | None, typer.Argument(help="A folder or manifest of films to read.")] = None,
-    study: Annotated[str | None, typer.Option("--study", help="Name of the study; the same name goes on with it.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of the study; the same name goes on with it.")
+    ] = None,
     reader: Annotated[list[str] | None, typer.Option(help="A reader's name; several with several --reader.")] = None,
     split: Annotated[str, typer.Option(help="Films to read: test, val, train or all.")] = "test",
     limit: Annotated[int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1)] = None,
@@ -27,7 +29,9 @@ def review(
     lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 1000,
     ahead: Annotated[bool, typer.Option("--ahead", help="Compute all predictions and maps before opening.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Draw phantoms, train a small network, and open.")] = False,
-    export: Annotated[Path | None, typer.Option(help="Write readings (CSV, COCO) and statistics here, and end.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write readings (CSV, COCO) and statistics here, and end.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where studies are kept.", file_okay=False)] = STUDIES,
     port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.", min=0, max=65535)] = 8765,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the first reader's page.")] = True,

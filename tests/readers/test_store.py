@@ -20,7 +20,9 @@ WELL = Reading(finding=False, label="NORMAL", confidence=5)
 
 
 def film(number: int) -> Case:
-    return Case(f"case{number:08d}", f"test/{number}.png", f"/films/{number}.png", f"p{number}", "NORMAL", (90, 100), "0")
+    return Case(
+        f"case{number:08d}", f"test/{number}.png", f"/films/{number}.png", f"p{number}", "NORMAL", (90, 100), "0"
+    )
 
 
 @pytest.fixture
@@ -228,9 +230,7 @@ def test_exports_hold_locked_readings_in_source_pixels(store: Store, tmp_path: P
     locked(store, a, 0)
     locked(store, b, 1, WELL)
     store.save(film(2).id, a, ILL, "a")  # a draft is nobody's business
-    store.save_final(
-        film(0).id, a, Final(label="NORMAL", confidence=1, agree="agree", why="=1+1", finished="yes"), "x"
-    )
+    store.save_final(film(0).id, a, Final(label="NORMAL", confidence=1, agree="agree", why="=1+1", finished="yes"), "x")
     files = export(store, tmp_path / "out", ["NORMAL", "PNEUMONIA"])
     coco = json.loads(files[1].read_text())
     assert coco["images"][0] == {"id": 1, "file_name": "test/0.png", "height": 90, "width": 100}

@@ -128,5 +128,4 @@ def browsing(profile: Path, **size: int) -> Iterator[Browser]:
         made.driver.quit()
 
 
-
 __all__ = ["ActionChains", "Browser", "browsing", "programs"]

@@ -47,7 +47,9 @@ def make_run(folder: Path, seed: int = 0) -> Path:
     return save(classifier.with_(temperature=0.02), folder)
 
 
-def make_desk(root: Path, *, count: int = 5, seed: int = 0, shape: tuple[int, int] = SHAPE, name: str = "study") -> Desk:
+def make_desk(
+    root: Path, *, count: int = 5, seed: int = 0, shape: tuple[int, int] = SHAPE, name: str = "study"
+) -> Desk:
     """A study of its own in a folder."""
     films = root / "films"
     if not films.is_dir():
@@ -66,7 +68,13 @@ class Client:
     seen: list[tuple[str, int, dict[str, str], bytes]] = field(default_factory=list)
 
     def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        raw: bytes | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
         link = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=30)
         sent = {"Origin": f"http://127.0.0.1:{self.desk.port}", "Content-Type": "application/json"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from web.desk_support import ANSWER, FULL, ILL, SHAPE, Client, make_desk, served
 
 from radiolucent.web.desk import Desk
+from web.desk_support import ANSWER, FULL, ILL, SHAPE, Client, make_desk, served
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_before_the_lock_answers_do_not_depend_on_the_model(tmp_path: Path) -> N
         desk = make_desk(tmp_path, seed=seed, name=f"study{seed}")
         with desk.store.change() as link:  # the same opaque names and cookie for both
             link.execute("DROP TRIGGER cases_update")
-            link.execute("UPDATE cases SET id = printf('%012x', (SELECT count(*) FROM cases c WHERE c.path < cases.path))")
+            link.execute(
+                "UPDATE cases SET id = printf('%012x', (SELECT count(*) FROM cases c WHERE c.path < cases.path))"
+            )
             link.execute("UPDATE study SET value = '\"k\"' WHERE key = 'key'")
         with served(desk):
             desk.reveal.ahead(desk.store.cases(), lambda *_: None)
@@ -52,7 +54,14 @@ def test_before_the_lock_answers_do_not_depend_on_the_model(tmp_path: Path) -> N
             for path in ("/", "/static/main.js", "/static/compare.js", "/api/study", "/statistics"):
                 reader.ask("GET", path)
             for case in reader.cases():
-                for path in ("", "/film", "/prediction", "/maps/gradcam", "/maps/lime", "/maps/lime/agreement?threshold=.4"):
+                for path in (
+                    "",
+                    "/film",
+                    "/prediction",
+                    "/maps/gradcam",
+                    "/maps/lime",
+                    "/maps/lime/agreement?threshold=.4",
+                ):
                     reader.ask("GET", f"/api/cases/{case}{path}")
                 reader.save(case, FULL, 0, "a" * 9)
                 reader.ask("GET", f"/api/cases/{case}")
@@ -64,7 +73,12 @@ def test_before_the_lock_answers_do_not_depend_on_the_model(tmp_path: Path) -> N
     a, b = films[0], films[1]
     assert len(a) == len(b) > 30
     for (ask, status, headers, body), other in zip(a, b, strict=True):
-        assert (ask, status, _untimed(headers), _plain(body)) == (other[0], other[1], _untimed(other[2]), _plain(other[3]))
+        assert (ask, status, _untimed(headers), _plain(body)) == (
+            other[0],
+            other[1],
+            _untimed(other[2]),
+            _plain(other[3]),
+        )
 
 
 def _plain(body: bytes) -> bytes:
@@ -100,7 +114,9 @@ def test_the_second_phase(desk: Desk) -> None:
     case = reader.cases()[0]
     reader.lock(case)
     said = json.loads(reader.wait(f"/api/cases/{case}/prediction")[2])
-    assert said["target"] == "PNEUMONIA" and said["methods"] == ["gradcam", "lime"] and said["called"] in said["headline"]
+    assert (
+        said["target"] == "PNEUMONIA" and said["methods"] == ["gradcam", "lime"] and said["called"] in said["headline"]
+    )
     status, headers, body = reader.wait(f"/api/cases/{case}/maps/gradcam")
     place, stored = json.loads(headers["x-map"]), desk.reveal.explanation(desk.store.case(case), "gradcam")
     assert status == 200 and stored and not isinstance(stored, str)

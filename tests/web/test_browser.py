@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from web.browser_support import Browser, browsing, programs
-from web.desk_support import Client, make_desk, served
 
 from radiolucent.readers.store_access import new_token
 from radiolucent.web.desk import Desk
+from web.browser_support import Browser, browsing, programs
+from web.desk_support import Client, make_desk, served
 
 SHAPE = (600, 500)
-DREW = {"box": [(120.0, 150.0), (260.5, 300.5)], "polygon": [(200.0, 200.0), (300.0, 210.0), (310.0, 330.0), (215.0, 300.0)]}
+DREW = {
+    "box": [(120.0, 150.0), (260.5, 300.5)],
+    "polygon": [(200.0, 200.0), (300.0, 210.0), (310.0, 330.0), (215.0, 300.0)],
+}
 
 
 @pytest.fixture
@@ -57,7 +60,9 @@ def zoom_to(browser: Browser, at: tuple[float, float], scale: float) -> None:
         if abs(now / scale - 1) < 0.01:
             break
         browser.wheel(*before, max(-400.0, min(400.0, -math.log(scale / now) / 0.0015)))
-        browser.until(f"Math.abs(document.querySelector('canvas.film').getBoundingClientRect().width - {now * SHAPE[1]}) > .1")
+        browser.until(
+            f"Math.abs(document.querySelector('canvas.film').getBoundingClientRect().width - {now * SHAPE[1]}) > .1"
+        )
     assert abs(browser.on_film()[2] / scale - 1) < 0.01
     assert place(browser, at) == pytest.approx(before, abs=1.5)
 
@@ -101,7 +106,9 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     lock(browser)
     browser.until("document.querySelectorAll('#live dd').length > 0 || document.querySelector('#live dt')")
     browser.press("l")
-    browser.until("document.querySelector('input[name=map]:checked').value === 'lime' && document.querySelector('#live dd')")
+    browser.until(
+        "document.querySelector('input[name=map]:checked').value === 'lime' && document.querySelector('#live dd')"
+    )
     browser.until("!document.querySelector('canvas.overlay').hidden")
     shown = browser.run(
         "const c = document.querySelector('canvas.overlay'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
@@ -192,7 +199,9 @@ def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
         "!(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)"
     )
     assert unnamed == []
-    regions = browser.run("return ['saved', 'announce'].map((id) => document.getElementById(id).getAttribute('aria-live'))")
+    regions = browser.run(
+        "return ['saved', 'announce'].map((id) => document.getElementById(id).getAttribute('aria-live'))"
+    )
     assert regions == ["polite", "polite"]
 
 
@@ -210,10 +219,14 @@ def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, bro
     browser.until("document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] > 0")
     assert browser.run(read, spots) == grey
     browser.press("i")
-    browser.until(f"document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] === {255 - grey[0]}")
+    browser.until(
+        f"document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] === {255 - grey[0]}"
+    )
     assert browser.run(read, spots) == [255 - g for g in grey]
     browser.press("i", "5")
-    browser.until(f"document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] !== {255 - grey[0]}")
+    browser.until(
+        f"document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] !== {255 - grey[0]}"
+    )
     before = browser.find(".figures").text
     browser.drag(place(browser, (250, 300)), place(browser, (300, 350)), "right")
     assert browser.find(".figures").text.split("window")[1] != before.split("window")[1]

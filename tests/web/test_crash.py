@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from web.desk_support import ILL, Client, make_desk
 
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
+from web.desk_support import ILL, Client, make_desk
 
 SERVER = """
 import sys
@@ -34,8 +34,8 @@ def test_kill_9_during_a_hundred_saves_loses_nothing_acknowledged(tmp_path: Path
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
     )
+    assert server.stdout
     try:
-        assert server.stdout
         desk.port = int(server.stdout.readline().rsplit(":", 1)[1])
         client = Client(desk)
         client.cookie = client.ask("POST", "/api/session", {"token": token})[1]["set-cookie"].split(";")[0]
@@ -59,6 +59,7 @@ def test_kill_9_during_a_hundred_saves_loses_nothing_acknowledged(tmp_path: Path
     finally:
         server.kill()
         server.wait()
+        server.stdout.close()
     store = Store(tmp_path / "study" / "study.db")
     assert store.ask("PRAGMA integrity_check")[0][0] == "ok"
     kept = store.reading(case, 1)

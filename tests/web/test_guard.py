@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.desk_support import FULL, ILL, Client, make_desk, served
 
 from radiolucent.readers.store_access import new_token
 from radiolucent.web.desk import Desk
 from radiolucent.web.guard import BODY_LIMIT, HEADERS
+from web.desk_support import FULL, ILL, Client, make_desk, served
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,9 @@ def migrate(link: sqlite3.Connection, path: Path) -> None:
     with closing(link.cursor()) as cursor:
         version = int(cursor.execute("PRAGMA user_version").fetchone()[0])
         if version > newest:
-            raise StoreError(f"{path}: version {version} of the study; this program knows {newest}: update radiolucent.")
+            raise StoreError(
+                f"{path}: version {version} of the study; this program knows {newest}: update radiolucent."
+            )
         for number, sql in steps:
             if number > version:
                 try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from radiolucent.errors import RadiolucentError
 from radiolucent.readers.store_values import now
 
-__all__ = ["Refused", "RefusalLog"]
+__all__ = ["RefusalLog", "Refused"]
 
 
 class Refused(RadiolucentError):
@@ -32,7 +32,14 @@ class RefusalLog:
 
     def write(self, status: int, code: str, method: str, path: str, reader: int | None = None) -> None:
         """Note a refusal; what the client chose is cut short and escaped."""
-        line = {"at": now(), "status": status, "code": code, "method": method[:10], "path": path[:120], "reader": reader}
+        line = {
+            "at": now(),
+            "status": status,
+            "code": code,
+            "method": method[:10],
+            "path": path[:120],
+            "reader": reader,
+        }
         self._logger.warning(json.dumps(line, ensure_ascii=True))
 
     def close(self) -> None:

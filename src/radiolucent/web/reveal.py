@@ -95,7 +95,9 @@ class Reveal:
         return self.folder / f"{case.id}.{kind}"
 
     def _complete(self, case: Case) -> bool:
-        each = all(self._file(case, f"{m}.npz").is_file() or self._file(case, f"{m}.txt").is_file() for m in self.methods)
+        each = all(
+            self._file(case, f"{m}.npz").is_file() or self._file(case, f"{m}.txt").is_file() for m in self.methods
+        )
         return each and self._file(case, "json").is_file()
 
     def _work(self) -> None:

@@ -112,10 +112,14 @@ def _standing(who: str, when: str, answers: Sequence[tuple[Said, str | None]], p
     well = [(s, label) for s, label in known if s.case.label != positive]
 
     def right(rows: Sequence[tuple[Said, str]], *, binary: bool) -> Estimate:
-        found = [(label == positive) == (s.case.label == positive) if binary else label == s.case.label for s, label in rows]
+        found = [
+            (label == positive) == (s.case.label == positive) if binary else label == s.case.label for s, label in rows
+        ]
         return _mean(found, [s.patient for s, _ in rows])
 
-    return Standing(who, when, len(known), right(known, binary=False), right(ill, binary=True), right(well, binary=True))
+    return Standing(
+        who, when, len(known), right(known, binary=False), right(ill, binary=True), right(well, binary=True)
+    )
 
 
 def _pairs(by: dict[str, list[Said]]) -> list[Pair]:
