@@ -35,7 +35,8 @@ from pathlib import Path
 from radiolucent.web.begin import StudyPlan, open_study
 from radiolucent.web.serve import run
 root = Path(sys.argv[1])
-opened = open_study(StudyPlan(root / "run", root / "films", root / "study", "bench", methods=("gradcam",)), lambda *_: None)
+plan = StudyPlan(root / "run", root / "films", root / "study", "bench", methods=("gradcam",))
+opened = open_study(plan, lambda *_: None)
 run(opened.desk, 0, lambda at: print(at, flush=True))
 """
 
@@ -167,7 +168,8 @@ def main() -> None:
     given = parser.parse_args()
     found, before, after = measure(given.cases, given.readers, (given.height, given.width), given.opens)
     print(
-        f"{given.cases} cases of {given.width} × {given.height}, {given.readers} readers at once, {given.opens} cases each; ",
+        f"{given.cases} cases of {given.width} × {given.height}, {given.readers} readers at once, {given.opens} cases "
+        "each; ",
         end="",
     )
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}\n")

@@ -111,7 +111,8 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     )
     browser.until("!document.querySelector('canvas.overlay').hidden")
     shown = browser.run(
-        "const c = document.querySelector('canvas.overlay'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "const c = document.querySelector('canvas.overlay');"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
         "let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n / (d.length / 4)"
     )
     assert 0 < shown < 1

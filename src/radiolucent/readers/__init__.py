@@ -1,1 +1,1 @@
-"""The reading study: what doctors said of films, kept so that nothing acknowledged is lost and nothing locked changes."""
+"""The reading study: what doctors said of films; nothing acknowledged is lost, nothing locked changes."""

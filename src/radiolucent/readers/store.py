@@ -264,8 +264,8 @@ class Store:
             reading = self._reading(row)
             if seal(row["case_id"], row["reader"], reading) != row["seal"]:
                 raise SealError(
-                    f"{self.path}: the reading of {films[row['case_id']].image_id} by {names[row['reader']]} is not what "
-                    "was locked; somebody changed the database. Restore a copy."
+                    f"{self.path}: the reading of {films[row['case_id']].image_id} by {names[row['reader']]} is not "
+                    "what was locked; somebody changed the database. Restore a copy."
                 )
             final = self.final(row["case_id"], row["reader"])
             found.append((films[row["case_id"]], names[row["reader"]], reading, final))

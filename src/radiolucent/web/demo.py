@@ -28,7 +28,7 @@ def demo_plan(folder: Path, demo_run: Path, say: Callable[[str, int, int], None]
 
 
 def _quick_run(out: Path, say: Callable[[str, int, int], None], seed: int) -> Path:
-    """A small network trained on small phantoms, without the study's data checks: enough to have something to review."""
+    """A small network trained on small phantoms, without the study's data checks: something to review."""
     if not (out / "model.safetensors").is_file():
         drawing = PhantomConfig(patients=240, films=1, size=128, test=0.0, subtle=0.4, seed=seed)
         dataset = generate(out / "phantom", drawing, progress=lambda d, t: say("drawing phantoms", d, t))

@@ -1,4 +1,4 @@
-"""What the model says of a film: computed behind the scenes, kept on disk, handed out only by whoever checked the lock."""
+"""What the model says of a film: computed behind the scenes, kept on disk; who asks must have checked the lock."""
 
 import json
 import queue
@@ -134,8 +134,8 @@ class Reveal:
         score = float(self.classifier.probabilities(self._logits(film))[0][self.classifier.positive])
         likely = min(max(round(100 * chance), 1), 99)
         words = [
-            f"Of 100 films rated like this one, about {likely} should be {called}, if its calibration holds here. It calls "
-            f"{self.target} from {100 * self.classifier.threshold:.1f} % on; this film has {_percent(score)}.",
+            f"Of 100 films rated like this one, about {likely} should be {called}, if its calibration holds here. "
+            f"It calls {self.target} from {100 * self.classifier.threshold:.1f} % on; this film has {_percent(score)}.",
         ]
         return {
             "called": called,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from radiolucent.audits import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
 from radiolucent.readers.store_export import annotations, readings_csv
@@ -18,7 +19,7 @@ from radiolucent.web.desk import Desk
 from radiolucent.web.refused import Refused
 from radiolucent.web.statistics import StudyStatistics, gather
 
-__all__ = ["coco_text", "render_statistics", "router", "statistics_page"]
+__all__ = ["coco_text", "leading", "render_statistics", "router", "statistics_page"]
 
 router = APIRouter()
 
@@ -80,10 +81,15 @@ def statistics(_: Cleared, desk: Study) -> Response:
 @router.get("/statistics/agreement.png")
 def picture(_: Cleared, desk: Study) -> Response:
     """Maps against readers, as a figure."""
-    found = [a for a in gather(desk).agreement if a.films]
+    found = leading(gather(desk))
     if not found:
         raise Refused(404, "path", "no map was compared with a marking yet.")
     return Response(to_png(agreement_plot(found)), media_type="image/png")
+
+
+def leading(found: StudyStatistics) -> list[Agreement]:
+    """What the figure shows: each map against the consensus; the single readers stand in the table."""
+    return [a for a in found.agreement if a.films and a.reader == "consensus"]
 
 
 def _download(content: str, kind: str, name: str) -> Response:
