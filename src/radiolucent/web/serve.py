@@ -27,6 +27,7 @@ def _listen(port: int) -> socket.socket:
     link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         link.bind((HOST, port))
+        link.listen(128)  # from now on connections wait, so that the address may be told before the server runs
     except OSError as error:
         link.close()
         raise ConfigError(f"port {port} cannot be opened ({error.strerror}); give another with --port.") from error
