@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
+from radiolucent.figures import method_name
 from radiolucent.types import Explanation
 from radiolucent.web.ask import Body, Reader, Study, TheCase, Unlocked
 from radiolucent.web.desk import Desk
@@ -30,7 +31,8 @@ def prediction(_: Unlocked, case: TheCase, desk: Study, reader: Reader) -> Respo
         return JSONResponse({"waiting": True}, 202, headers=_WAIT)
     if desk.store.final(case.id, reader).revision == 0:
         desk.store.log("revealed", reader, case.id)
-    return JSONResponse(found | {"methods": list(desk.reveal.methods)})
+    names = {m: method_name(m) for m in desk.reveal.methods}
+    return JSONResponse(found | {"methods": list(desk.reveal.methods), "names": names})
 
 
 def _map(desk: Desk, case: Any, method: str) -> Explanation | None:

@@ -97,7 +97,7 @@ async function reveal(page, at, controls) {
       h("p", { class: "headline", id: "headline" }, found.headline),
       h("p", { class: found.called === own ? "same" : "differs" }, found.called === own ? "Same diagnosis as yours." : `You said ${own}.`),
       gauge, ...found.words.map((/** @type {string} */ w) => h("p", { class: "hint" }, w)));
-    await controls.offer(found.methods, found.target);
+    await controls.offer(found.methods, found.target, found.names);
   } catch (error) {
     at.replaceChildren(h("h2", {}, "Model"), h("p", { class: "problem" }, /** @type {Error} */ (error).message));
   }

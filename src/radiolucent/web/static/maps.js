@@ -7,8 +7,6 @@ import { Overlay } from "/static/overlay.js";
 
 /** @typedef {import("/static/case.js").CasePage} CasePage */
 
-const NAMES = /** @type {Record<string, string>} */ ({ gradcam: "Grad-CAM", lime: "LIME", cam: "CAM", occlusion: "Occlusion", rise: "RISE" });
-
 /** @param {CasePage} page @param {HTMLElement} at */
 export function mapControls(page, at) {
   const { viewer } = page;
@@ -16,6 +14,8 @@ export function mapControls(page, at) {
   const loaded = new Map();
   /** @type {string[]} */
   let methods = [];
+  /** @type {Record<string, string>} */
+  let called = {};
   let chosen = "off", last = "", opacity = 45, threshold = 40, asked = 0, timer = 0;
   const figures = h("dl", { class: "live", id: "live", "aria-live": "polite" });
   const slider = (/** @type {string} */ id, /** @type {string} */ text, /** @type {string} */ keys, /** @type {number} */ value, /** @type {(v: number) => void} */ run) => {
@@ -56,7 +56,7 @@ export function mapControls(page, at) {
     setChoice("map", method);
     if (method !== "off") last = method;
     if (method !== "off" && !loaded.has(method)) {
-      figures.replaceChildren(h("dt", {}, `${NAMES[method] ?? method} is being computed…`));
+      figures.replaceChildren(h("dt", {}, `${called[method] ?? method} is being computed…`));
       try {
         const answer = await patient(`/api/cases/${page.id}/maps/${method}`, () => page.open);
         if (!answer) return;
@@ -67,7 +67,7 @@ export function mapControls(page, at) {
       }
     }
     if (chosen !== method) return;
-    announce(method === "off" ? "Map off" : `${NAMES[method] ?? method} shown`);
+    announce(method === "off" ? "Map off" : `${called[method] ?? method} shown`);
     paint();
   };
 
@@ -78,10 +78,11 @@ export function mapControls(page, at) {
   const toggle = (/** @type {string} */ method) => { if (methods.includes(method)) void use(chosen === method ? "off" : method); };
   viewer.overlay.hidden = true;
   return {
-    /** Show which maps there are, the first one on. @param {string[]} names @param {string} target */
-    async offer(names, target) {
+    /** Show which maps there are, the first one on. @param {string[]} names @param {string} target @param {Record<string, string>} words */
+    async offer(names, target, words) {
       methods = names;
-      const options = /** @type {[string, string][]} */ ([["off", "Off"], ...names.map((n) => [n, NAMES[n] ?? n])]);
+      called = words;
+      const options = /** @type {[string, string][]} */ ([["off", "Off"], ...names.map((n) => [n, called[n] ?? n])]);
       at.replaceChildren(h("section", {},
         choices({ name: "map", legend: `What speaks for ${target}`, options, value: "off", onchoose: (v) => void use(v) }),
         see.row, cut.row,
