@@ -28,6 +28,7 @@ from radiolucent.cli_print import (
     progress_bar,
     say,
 )
+from radiolucent.cli_review import review
 from radiolucent.cli_use import compare, evaluate, explain, predict
 from radiolucent.errors import RadiolucentError
 
@@ -215,7 +216,7 @@ def report(
     finish_study(prepared, appraisal, run, as_json)
 
 
-for command in (evaluate, predict, explain, features, compare):
+for command in (evaluate, predict, explain, features, compare, review):
     app.command()(command)
 
 

@@ -1,1 +1,1 @@
-"""The reading study: what doctors said of films, and how far they agree with each other."""
+"""The reading study: what doctors said of films, kept without loss, and how far they agree with each other."""

@@ -1,0 +1,184 @@
+"""How quickly the review app answers, and what it holds in memory, with many cases and several readers.
+
+    python benchmarks/review.py [--cases 1000] [--readers 5] [--width 1400] [--height 1100] [--opens 40]
+
+The films are smooth noise, the network is untrained: neither matters for the time. All readers ask at once, each from a
+thread of its own, over HTTP on this machine; a case is "open" when its data and its whole film have arrived. Times
+include what the machine does besides; memory is the server's resident set, which runs as a process of its own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from radiolucent.files import sha256_file
+from radiolucent.models import build, save
+from radiolucent.readers.store import Store
+from radiolucent.readers.store_access import new_token
+from radiolucent.readers.store_values import Case
+
+SERVER = """
+import sys
+from pathlib import Path
+from radiolucent.web.begin import StudyPlan, open_study
+from radiolucent.web.serve import run
+root = Path(sys.argv[1])
+plan = StudyPlan(root / "run", root / "films", root / "study", "bench", methods=("gradcam",))
+opened = open_study(plan, lambda *_: None)
+run(opened.desk, 0, lambda at: print(at, flush=True))
+"""
+
+
+def prepare(root: Path, cases: int, shape: tuple[int, int], readers: int) -> list[str]:
+    """Films (of ten different contents), an untrained network, and a study; tokens of the readers."""
+    rng = np.random.default_rng(0)
+    (root / "films").mkdir()
+    for i in range(min(cases, 10)):
+        coarse = Image.fromarray(rng.integers(20, 230, (12, 15), dtype=np.uint8))
+        coarse.resize(shape[::-1], Image.Resampling.BICUBIC).save(root / "films" / f"{i}.jpeg", quality=90)
+    (root / "run").mkdir()
+    classifier, _ = build("small_cnn", pretrained=False, size=128)
+    save(classifier, root / "run")
+    store = Store(root / "study" / "study.db")
+    facts = {
+        "name": "bench",
+        "seed": 0,
+        "classes": list(classifier.class_names),
+        "model": classifier.hash,
+        "key": "bench",
+    }
+    store.describe(facts | {"complete": True})
+    hashes = [sha256_file(root / "films" / f"{i}.jpeg") for i in range(min(cases, 10))]
+    names = [str((root / "films" / f"{i}.jpeg").resolve()) for i in range(len(hashes))]
+    store.add_cases(
+        Case(f"{i:012x}", f"{i}", names[i % 10], f"p{i}", classifier.class_names[i % 2], shape, hashes[i % 10])
+        for i in range(cases)
+    )
+    tokens = [new_token(store, store.reader(f"reader {n}")) for n in range(readers)]
+    store.close()
+    return tokens
+
+
+class Reader:
+    """One reader's browser."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.port, self.link = port, HTTPConnection("127.0.0.1", port, timeout=120)
+        self.headers = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"}
+        self.times: dict[str, list[float]] = {}
+        _, headers, _ = self.ask("sign in", "POST", "/api/session", {"token": token})
+        self.headers["Cookie"] = headers["set-cookie"].split(";")[0]
+
+    def ask(self, what: str, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+        start = time.perf_counter()
+        self.link.request(method, path, None if body is None else json.dumps(body), self.headers)
+        answer = self.link.getresponse()
+        found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        if answer.status < 300:
+            self.times.setdefault(what, []).append(time.perf_counter() - start)
+        return found
+
+    def work(self, opens: int) -> None:
+        """Read some cases: worklist, case and film, five saves, lock, prediction and map."""
+        cases = [row["case"] for row in json.loads(self.ask("worklist", "GET", "/api/worklist")[2])]
+        marks = [{"kind": "polygon", "points": [[i, (i * 7) % 90] for i in range(60)]}]
+        given = {
+            "finding": True,
+            "label": "PNEUMONIA",
+            "confidence": 3,
+            "statement": "words",
+            "marks": marks,
+            "seconds": 1,
+        }
+        for number, case in enumerate(cases[:opens]):
+            self.ask("worklist", "GET", "/api/worklist")
+            start = time.perf_counter()
+            self.ask("case", "GET", f"/api/cases/{case}")
+            self.ask("film", "GET", f"/api/cases/{case}/film")
+            self.times.setdefault("case open (data and film)", []).append(time.perf_counter() - start)
+            for revision in range(5):
+                body = given | {"revision": revision, "save": f"save-{number}-{revision}"}
+                self.ask("save (on disk)", "PUT", f"/api/cases/{case}/reading", body)
+            self.ask("lock", "POST", f"/api/cases/{case}/lock", {"revision": 5})
+            if number % 4 == 0:
+                start = time.perf_counter()
+                while self.ask("map", "GET", f"/api/cases/{case}/maps/gradcam")[0] == 202:
+                    time.sleep(0.02)
+                self.times["map"].pop()
+                self.times.setdefault("map after lock, computed", []).append(time.perf_counter() - start)
+                self.ask("map again", "GET", f"/api/cases/{case}/maps/gradcam")
+                self.ask("agreement live", "GET", f"/api/cases/{case}/maps/gradcam/agreement?threshold=0.5")
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds in memory."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def measure(
+    cases: int, readers: int, shape: tuple[int, int], opens: int
+) -> tuple[dict[str, list[float]], float, float]:
+    """(seconds by action, MiB before, MiB after) of readers who all work at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        tokens = prepare(root, cases, shape, readers)
+        command = [sys.executable, "-c", SERVER, folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as server:
+            try:
+                assert server.stdout
+                port = int(server.stdout.readline().rsplit(":", 1)[1])
+                people = [Reader(port, token) for token in tokens]
+                people[0].ask("page", "GET", "/")
+                before = resident(server.pid)
+                with ThreadPoolExecutor(readers) as pool:
+                    list(pool.map(lambda person: person.work(opens), people))
+                after = resident(server.pid)
+            finally:
+                server.terminate()
+    found: dict[str, list[float]] = {}
+    for person in people:
+        person.link.close()
+        for what, times in person.times.items():
+            found.setdefault(what, []).extend(times)
+    return found, before, after
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--readers", type=int, default=5)
+    parser.add_argument("--width", type=int, default=1400)
+    parser.add_argument("--height", type=int, default=1100)
+    parser.add_argument("--opens", type=int, default=40)
+    given = parser.parse_args()
+    found, before, after = measure(given.cases, given.readers, (given.height, given.width), given.opens)
+    print(
+        f"{given.cases} cases of {given.width} × {given.height}, {given.readers} readers at once, {given.opens} cases "
+        "each; ",
+        end="",
+    )
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| action | n | median ms | 95 % ms | slowest ms |\n|---|---|---|---|---|")
+    for what, times in found.items():
+        ms = 1000 * np.array(times)
+        print(f"| {what} | {len(ms)} | {np.median(ms):.0f} | {np.quantile(ms, 0.95):.0f} | {ms.max():.0f} |")
+    print(f"\nresident memory of the server: {before:.0f} MiB before, {after:.0f} MiB after")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""The store of a reading study: SQLite, every acknowledged save on disk, nothing locked ever changes."""
+
+import hashlib
+import json
+import random
+import sqlite3
+import threading
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from radiolucent.readers.store_open import connect
+from radiolucent.readers.store_values import (
+    Case,
+    Final,
+    Mark,
+    Reading,
+    Row,
+    SealError,
+    StaleError,
+    StateError,
+    StoreError,
+    now,
+)
+
+__all__ = ["Store"]
+
+_FREE_SECONDS = 5.0  # clocks of browser and server may differ by this much
+
+
+class Store:
+    """One study's database. Safe to share between threads: one connection behind one lock, each call a transaction.
+
+    Raises, from any method that writes:
+        StaleError: another tab saved first. StateError: the reading is in another phase. StoreError: unknown case.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._guard = threading.RLock()
+        self._link = connect(self.path)
+        self._link.row_factory = sqlite3.Row
+
+    def close(self) -> None:
+        """Close the connection; the write-ahead log is folded into the database."""
+        with self._guard:
+            self._link.close()
+
+    @contextmanager
+    def change(self) -> Generator[sqlite3.Connection]:
+        """A write transaction: on disk when the block ends, nothing of it if it raises."""
+        with self._guard:
+            self._link.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._link
+                self._link.execute("COMMIT")
+            except BaseException as error:
+                if self._link.in_transaction:
+                    self._link.execute("ROLLBACK")
+                if isinstance(error, sqlite3.IntegrityError) and str(error).startswith(("locked", "incomplete")):
+                    raise StateError(str(error)) from error
+                raise
+
+    def ask(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """Rows of a query."""
+        with self._guard:
+            return self._link.execute(sql, values).fetchall()
+
+    # The study, its films and its readers
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Record facts of the study (JSON values) that are not there yet; those that are stay."""
+        with self.change() as link:
+            for key, value in facts.items():
+                link.execute("INSERT OR IGNORE INTO study VALUES (?, ?)", (key, json.dumps(value)))
+
+    def fact(self, key: str, default: Any = None) -> Any:
+        """A fact of the study."""
+        found = self.ask("SELECT value FROM study WHERE key = ?", key)
+        return json.loads(found[0][0]) if found else default
+
+    def add_cases(self, cases: Iterable[Case]) -> None:
+        """Add films; those whose image_id is there already stay as they are."""
+        known = {row[0] for row in self.ask("SELECT image_id FROM cases")}
+        with self.change() as link:
+            for c in cases:
+                if c.image_id not in known:
+                    values = (c.id, c.image_id, c.path, c.patient_id, c.label, *c.shape, c.sha256)
+                    link.execute("INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def case(self, case: str) -> Case:
+        """A film by its opaque identifier."""
+        found = self.ask("SELECT * FROM cases WHERE id = ?", case)
+        if not found:
+            raise StoreError("no such case in this study.")
+        return _case(found[0])
+
+    def cases(self) -> list[Case]:
+        """All films, by image_id."""
+        return [_case(row) for row in self.ask("SELECT * FROM cases ORDER BY image_id")]
+
+    def reader(self, name: str) -> int:
+        """The number of a reader, who is added where new."""
+        with self.change() as link:
+            found = link.execute("SELECT id FROM readers WHERE name = ?", (name,)).fetchone()
+            if found:
+                return int(found[0])
+            done = link.execute("INSERT INTO readers (name, created) VALUES (?, ?)", (name, now()))
+            return int(done.lastrowid or 0)
+
+    def readers(self) -> dict[int, str]:
+        """Names by number."""
+        return {row[0]: row[1] for row in self.ask("SELECT id, name FROM readers ORDER BY id")}
+
+    def order(self, reader: int) -> list[str]:
+        """Identifiers of all cases in this reader's own order: shuffled by the study's seed and the reader."""
+        ids = [row[0] for row in self.ask("SELECT id FROM cases ORDER BY id")]
+        random.Random(f"{self.fact('seed', 0)}|{reader}").shuffle(ids)
+        return ids
+
+    def worklist(self, reader: int) -> list[Row]:
+        """Every case in the reader's order, with its state and the reader's latest class."""
+        sql = """SELECT r.case_id, r.state, r.label, f.finished, f.label AS after FROM readings r
+                 LEFT JOIN finals f ON f.reading = r.id WHERE r.reader = ?"""
+        seen = {row["case_id"]: row for row in self.ask(sql, reader)}
+        rows: list[Row] = []
+        for case in self.order(reader):
+            row = seen.get(case)
+            if row is None:
+                rows.append(Row(case, "new", None))
+            else:
+                state = "finished" if row["finished"] else row["state"]
+                rows.append(Row(case, state, row["after"] or row["label"]))
+        return rows
+
+    def log(self, what: str, reader: int | None = None, case: str | None = None, detail: str = "") -> None:
+        """Add a line to the study's log."""
+        with self.change() as link:
+            _log(link, what, reader, case, detail)
+
+    # The blinded reading
+
+    def reading(self, case: str, reader: int) -> Reading:
+        """The reading as it stands; revision 0 where none was saved."""
+        found = self.ask("SELECT * FROM readings WHERE case_id = ? AND reader = ?", case, reader)
+        return self._reading(found[0]) if found else Reading()
+
+    def _reading(self, row: sqlite3.Row) -> Reading:
+        marks = self.ask("SELECT kind, points FROM regions WHERE reading = ? ORDER BY place", row["id"])
+        return Reading(
+            row["revision"],
+            None if row["finding"] is None else bool(row["finding"]),
+            row["label"],
+            row["confidence"],
+            row["statement"],
+            tuple(Mark(m["kind"], tuple((x, y) for x, y in json.loads(m["points"]))) for m in marks),
+            row["seconds"],
+            row["locked"],
+            row["saved"],
+        )
+
+    def save(self, case: str, reader: int, given: Reading, save: str) -> Reading:
+        """Save a draft based on revision `given.revision`, durably; give it with its new revision.
+
+        Args:
+            given: what to save; its `seconds` are those of attention since the last save, added up.
+            save: the caller's name for this save. The same save sent twice (its answer was lost) is one.
+        """
+        self.case(case)
+        with self.change() as link:
+            row = link.execute("SELECT * FROM readings WHERE case_id = ? AND reader = ?", (case, reader)).fetchone()
+            if row is not None and row["state"] == "locked":
+                raise StateError("this reading is locked.")
+            if row is not None and row["save"] == save and row["revision"] == given.revision + 1:
+                return self._reading(row)
+            if (row["revision"] if row is not None else 0) != given.revision:
+                raise StaleError("this reading was saved from elsewhere since.")
+            at = now()
+            values = (given.finding, given.label, given.confidence, given.statement)
+            if row is None:
+                sql = """INSERT INTO readings (case_id, reader, revision, save, state, finding, label, confidence,
+                         statement, seconds, opened, saved) VALUES (?, ?, 1, ?, 'draft', ?, ?, ?, ?, 0, ?, ?)"""
+                number = link.execute(sql, (case, reader, save, *values, at, at)).lastrowid
+                _log(link, "opened", reader, case)
+            else:
+                number = row["id"]
+                spent = min(given.seconds, _between(row["saved"], at) + _FREE_SECONDS)
+                sql = """UPDATE readings SET revision = revision + 1, save = ?, finding = ?, label = ?, confidence = ?,
+                         statement = ?, seconds = seconds + ?, saved = ? WHERE id = ?"""
+                link.execute(sql, (save, *values, spent, at, number))
+            link.execute("DELETE FROM regions WHERE reading = ?", (number,))
+            for place, mark in enumerate(given.marks):
+                sql = "INSERT INTO regions (reading, place, kind, points) VALUES (?, ?, ?, ?)"
+                link.execute(sql, (number, place, mark.kind, json.dumps(mark.points)))
+            return self._reading(link.execute("SELECT * FROM readings WHERE id = ?", (number,)).fetchone())
+
+    def lock(self, case: str, reader: int, revision: int) -> Reading:
+        """Lock the reading at `revision`, for good; locking it again is no error.
+
+        Raises:
+            StateError: nothing saved, or incomplete: a reading needs a class, a confidence, and either marks or "no
+                finding".
+        """
+        with self.change() as link:
+            row = link.execute("SELECT * FROM readings WHERE case_id = ? AND reader = ?", (case, reader)).fetchone()
+            if row is None:
+                raise StateError("incomplete: nothing was saved for this case.")
+            if row["revision"] != revision:
+                raise StaleError("this reading was saved from elsewhere since.")
+            if row["state"] == "draft":
+                at, sealed = now(), seal(case, reader, self._reading(row))
+                sql = "UPDATE readings SET state = 'locked', locked = ?, seal = ? WHERE id = ?"
+                link.execute(sql, (at, sealed, row["id"]))
+                _log(link, "locked", reader, case, sealed)
+            return self._reading(link.execute("SELECT * FROM readings WHERE id = ?", (row["id"],)).fetchone())
+
+    # After the reveal
+
+    def final(self, case: str, reader: int) -> Final:
+        """The answer after the reveal as it stands."""
+        sql = "SELECT f.* FROM finals f JOIN readings r ON r.id = f.reading WHERE r.case_id = ? AND r.reader = ?"
+        found = self.ask(sql, case, reader)
+        return _final(found[0]) if found else Final()
+
+    def save_final(self, case: str, reader: int, given: Final, save: str) -> Final:
+        """Save the answer after the reveal, as `save` does; with `given.finished` set, close the case for good."""
+        with self.change() as link:
+            sql = "SELECT id, locked FROM readings WHERE case_id = ? AND reader = ? AND state = 'locked'"
+            reading = link.execute(sql, (case, reader)).fetchone()
+            if reading is None:
+                raise StateError("this reading is not locked yet.")
+            row = link.execute("SELECT * FROM finals WHERE reading = ?", (reading["id"],)).fetchone()
+            if row is not None and row["save"] == save and row["revision"] == given.revision + 1:
+                return _final(row)
+            if row is not None and row["finished"]:
+                raise StateError("this case is finished.")
+            if (row["revision"] if row is not None else 0) != given.revision:
+                raise StaleError("this answer was saved from elsewhere since.")
+            at = now()
+            spent = min(given.seconds, _between(row["saved"] if row else reading["locked"], at) + _FREE_SECONDS)
+            if row is None:
+                sql = "INSERT INTO finals (reading, revision, save, saved) VALUES (?, 1, ?, ?)"
+                link.execute(sql, (reading["id"], save, at))
+            sql = """UPDATE finals SET revision = ?, save = ?, label = ?, confidence = ?, agree = ?, why = ?,
+                     seconds = seconds + ?, saved = ?, finished = ? WHERE reading = ?"""
+            done = at if given.finished else None
+            values = (given.label, given.confidence, given.agree, given.why, spent, at, done, reading["id"])
+            link.execute(sql, (given.revision + 1, save, *values))
+            if done:
+                _log(link, "finished", reader, case)
+            return _final(link.execute("SELECT * FROM finals WHERE reading = ?", (reading["id"],)).fetchone())
+
+    def locked(self) -> list[tuple[Case, str, Reading, Final]]:
+        """(case, reader's name, reading, final) of every locked reading, its seal checked.
+
+        Raises:
+            SealError: a reading is not what was locked.
+        """
+        names, films = self.readers(), {c.id: c for c in self.cases()}
+        found: list[tuple[Case, str, Reading, Final]] = []
+        for row in self.ask("SELECT * FROM readings WHERE state = 'locked' ORDER BY reader, case_id"):
+            reading = self._reading(row)
+            if seal(row["case_id"], row["reader"], reading) != row["seal"]:
+                raise SealError(
+                    f"{self.path}: the reading of {films[row['case_id']].image_id} by {names[row['reader']]} is not "
+                    "what was locked; somebody changed the database. Restore a copy."
+                )
+            final = self.final(row["case_id"], row["reader"])
+            found.append((films[row["case_id"]], names[row["reader"]], reading, final))
+        return found
+
+
+def seal(case: str, reader: int, reading: Reading) -> str:
+    """SHA-256 over everything a lock makes firm."""
+    marks = [[m.kind, m.points] for m in reading.marks]
+    said = [reading.finding, reading.label, reading.confidence, reading.statement, reading.seconds]
+    return hashlib.sha256(json.dumps([case, reader, reading.revision, *said, marks]).encode()).hexdigest()
+
+
+def _case(row: sqlite3.Row) -> Case:
+    shape = (row["height"], row["width"])
+    return Case(row["id"], row["image_id"], row["path"], row["patient_id"], row["label"], shape, row["sha256"])
+
+
+def _final(row: sqlite3.Row) -> Final:
+    values = (row["revision"], row["label"], row["confidence"], row["agree"], row["why"])
+    return Final(*values, row["seconds"], row["finished"], row["saved"])
+
+
+def _between(start: str, end: str) -> float:
+    """Seconds from one time to another, never negative."""
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+
+
+def _log(link: sqlite3.Connection, what: str, reader: int | None, case: str | None, detail: str = "") -> None:
+    sql = "INSERT INTO events (at, reader, case_id, what, detail) VALUES (?, ?, ?, ?, ?)"
+    link.execute(sql, (now(), reader, case, what, detail))

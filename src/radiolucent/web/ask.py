@@ -1,0 +1,76 @@
+"""What every route needs to know of a request: the study, who asks, which case, and that it is locked."""
+
+import asyncio
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from radiolucent.readers.store_access import Visitor, visitor
+from radiolucent.readers.store_values import Case, Reading, StoreError
+from radiolucent.web.desk import Desk
+from radiolucent.web.refused import Refused
+
+__all__ = ["Body", "Guest", "Reader", "Study", "TheCase", "Unlocked", "desk_of", "someone"]
+
+
+def desk_of(request: Request) -> Desk:
+    """The study."""
+    return cast(Desk, request.app.state.desk)
+
+
+Study = Annotated[Desk, Depends(desk_of)]
+
+
+async def _body(request: Request) -> bytes:
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        raise Refused(415, "json", "expected content type application/json.")
+    return await asyncio.wait_for(request.body(), 5)
+
+
+Body = Annotated[bytes, Depends(_body)]
+
+
+def someone(request: Request, desk: Study) -> Visitor:
+    """Whose session the cookie opens.
+
+    Raises:
+        Refused: 401 without one.
+    """
+    found = visitor(desk.store, request.cookies.get(desk.cookie, ""))
+    if found is None:
+        raise Refused(401, "session", "open the study with the printed address.")
+    cast(dict[str, Any], request.scope["state"])["note"]["reader"] = found.reader
+    return found
+
+
+Guest = Annotated[Visitor, Depends(someone)]
+
+
+def _reader(found: Guest) -> int:
+    if found.reader is None:
+        raise Refused(403, "role", "the organiser does not read; use a reader's address.")
+    return found.reader
+
+
+Reader = Annotated[int, Depends(_reader)]
+
+
+def _case(case: str, desk: Study, _: Reader) -> Case:
+    try:
+        return desk.store.case(case)
+    except StoreError:
+        raise Refused(404, "case", "no such case in this study.") from None
+
+
+TheCase = Annotated[Case, Depends(_case)]
+
+
+def _unlocked(case: TheCase, reader: Reader, desk: Study) -> Reading:
+    """The blinding: nothing behind this is served before the reader's own lock."""
+    reading = desk.store.reading(case.id, reader)
+    if reading.locked is None:
+        raise Refused(403, "blinded", "the model is shown once this reading is locked.")
+    return reading
+
+
+Unlocked = Annotated[Reading, Depends(_unlocked)]

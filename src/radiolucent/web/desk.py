@@ -1,0 +1,41 @@
+"""Everything the app works with, in one value."""
+
+from dataclasses import dataclass, field
+
+from radiolucent.readers.store import Store
+from radiolucent.web.films import Films
+from radiolucent.web.refused import RefusalLog
+from radiolucent.web.reveal import Reveal
+
+__all__ = ["Desk"]
+
+
+@dataclass
+class Desk:
+    """A study on the table.
+
+    Attributes:
+        name: of the study. class_names: what readers choose from. positive: the class maps explain.
+        store, films, reveal, log: see their classes. port: the server listens on, known once it does.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    positive: str
+    store: Store
+    films: Films
+    reveal: Reveal
+    log: RefusalLog
+    port: int = 0
+    statistics: dict[int, str] = field(default_factory=dict[int, str])
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name: cookies do not know ports, and two studies may run side by side."""
+        return f"radiolucent-{self.store.fact('key')}"
+
+    def close(self) -> None:
+        """Finish what is being computed, and fold the database's log."""
+        self.reveal.close()
+        self.store.close()
+        self.log.close()

@@ -1,0 +1,114 @@
+"""Routes of the blinded phase. Nothing here knows what the model says."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from radiolucent.errors import ImageError
+from radiolucent.readers.store_access import enter, leave, visitor
+from radiolucent.readers.store_values import Final, Reading
+from radiolucent.web.ask import Body, Guest, Reader, Study, TheCase
+from radiolucent.web.payload import MARKS, POINTS, TEXT, parse_reading, parse_revision, parse_token
+from radiolucent.web.refused import Refused
+
+__all__ = ["final_dict", "reading_dict", "router"]
+
+router = APIRouter(prefix="/api")
+
+
+def reading_dict(reading: Reading) -> dict[str, Any]:
+    """JSON of a blinded reading."""
+    names = ("revision", "finding", "label", "confidence", "statement", "locked", "saved")
+    marks = [{"kind": m.kind, "points": [list(p) for p in m.points]} for m in reading.marks]
+    return {name: getattr(reading, name) for name in names} | {"marks": marks}
+
+
+def final_dict(final: Final) -> dict[str, Any]:
+    """JSON of an answer after the reveal."""
+    names = ("revision", "label", "confidence", "agree", "why", "finished", "saved")
+    return {name: getattr(final, name) for name in names}
+
+
+@router.post("/session")
+def open_session(body: Body, desk: Study) -> Response:
+    """Trade a one-time token for a session."""
+    entered = enter(desk.store, parse_token(body))
+    if entered is None:
+        raise Refused(403, "token", "this address was used already or withdrawn; ask for a new one.")
+    secret, who = entered
+    answer = JSONResponse({"role": "organiser" if who.reader is None else "reader"})
+    answer.set_cookie(desk.cookie, secret, httponly=True, samesite="strict", path="/")
+    return answer
+
+
+@router.get("/session")
+def who(request: Request, desk: Study) -> dict[str, str | None]:
+    """The role of whoever asks; null without a session."""
+    found = visitor(desk.store, request.cookies.get(desk.cookie, ""))
+    return {"role": None if found is None else "organiser" if found.reader is None else "reader"}
+
+
+@router.delete("/session")
+def end_session(request: Request, desk: Study, _: Guest) -> Response:
+    """Sign out."""
+    leave(desk.store, request.cookies.get(desk.cookie, ""))
+    answer = JSONResponse({})
+    answer.delete_cookie(desk.cookie, path="/", httponly=True, samesite="strict")
+    return answer
+
+
+@router.get("/study")
+def study(desk: Study, who: Guest) -> dict[str, Any]:
+    """What the page needs to know of the study and of who reads."""
+    name = "" if who.reader is None else desk.store.readers()[who.reader]
+    return {
+        "study": desk.name,
+        "reader": name,
+        "role": "organiser" if who.reader is None else "reader",
+        "labels": list(desk.class_names),
+        "positive": desk.positive,
+        "limits": {"marks": MARKS, "points": POINTS, "text": TEXT},
+    }
+
+
+@router.get("/worklist")
+def worklist(desk: Study, reader: Reader) -> list[dict[str, Any]]:
+    """All cases in this reader's own order."""
+    return [{"case": r.case, "state": r.state, "label": r.label} for r in desk.store.worklist(reader)]
+
+
+@router.get("/cases/{case}")
+def open_case(case: TheCase, desk: Study, reader: Reader) -> dict[str, Any]:
+    """A film's size, and this reader's own reading of it."""
+    reading = desk.store.reading(case.id, reader)
+    final = final_dict(desk.store.final(case.id, reader)) if reading.locked else None
+    height, width = case.shape
+    return {"case": case.id, "height": height, "width": width, "reading": reading_dict(reading), "final": final}
+
+
+@router.get("/cases/{case}/film")
+def film(case: TheCase, desk: Study) -> Response:
+    """Raw grey levels, streamed."""
+    try:
+        found = desk.films.film(case)
+    except ImageError:
+        raise Refused(410, "film", "this film cannot be read any more; tell the organiser.") from None
+    headers = {"x-bits": str(found.bits), "x-width": str(case.shape[1]), "x-height": str(case.shape[0])}
+    return FileResponse(found.path, media_type="application/octet-stream", headers=headers)
+
+
+@router.put("/cases/{case}/reading")
+def save(case: TheCase, body: Body, desk: Study, reader: Reader) -> dict[str, Any]:
+    """Save a draft; answered once it is on disk."""
+    given, name = parse_reading(body, case.shape, desk.class_names)
+    saved = desk.store.save(case.id, reader, given, name)
+    return {"revision": saved.revision, "saved": saved.saved}
+
+
+@router.post("/cases/{case}/lock")
+def lock(case: TheCase, body: Body, desk: Study, reader: Reader) -> dict[str, Any]:
+    """Lock the reading for good, and have the model's side computed."""
+    locked = desk.store.lock(case.id, reader, parse_revision(body))
+    desk.reveal.request(case)
+    return {"reading": reading_dict(locked), "final": final_dict(desk.store.final(case.id, reader))}

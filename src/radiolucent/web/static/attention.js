@@ -1,0 +1,34 @@
+// Seconds a reader looked: the page is visible and was touched within the last minute.
+
+const IDLE = 60_000;
+
+export class Attention {
+  constructor() {
+    this.spent = 0;
+    this.since = performance.now();
+    this.last = this.since;
+    this.seen = () => { this.count(); this.last = performance.now(); };
+    this.events = ["pointermove", "pointerdown", "keydown", "wheel", "visibilitychange"];
+    for (const name of this.events) document.addEventListener(name, this.seen, { passive: true, capture: true });
+  }
+
+  /** Add the time since the last count, as far as somebody was there. */
+  count() {
+    const now = performance.now();
+    const end = document.visibilityState === "visible" ? Math.min(now, this.last + IDLE) : this.last;
+    this.spent += Math.max(0, end - this.since);
+    this.since = now;
+  }
+
+  /** Seconds since the last call. @returns {number} */
+  take() {
+    this.count();
+    const seconds = Math.round(this.spent / 10) / 100;
+    this.spent = 0;
+    return seconds;
+  }
+
+  stop() {
+    for (const name of this.events) document.removeEventListener(name, this.seen, { capture: true });
+  }
+}

@@ -1,0 +1,170 @@
+"""What a study has shown so far, from locked readings alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from radiolucent.audits import Agreement, agreements
+from radiolucent.errors import AnnotationError
+from radiolucent.metrics import cluster_bootstrap_mean
+from radiolucent.readers.store_export import as_annotation
+from radiolucent.readers.store_values import Case, Final, Reading
+from radiolucent.types import Estimate, Explanation
+from radiolucent.web.desk import Desk
+
+__all__ = ["Pair", "Said", "Standing", "StudyStatistics", "gather"]
+
+FOLDS = 2000
+
+
+@dataclass(frozen=True)
+class Said:
+    """One locked reading with what came after it and what the model says."""
+
+    case: Case
+    reader: str
+    reading: Reading
+    final: Final
+    called: str | None
+
+    @property
+    def patient(self) -> str:
+        """Patient, or the film where unknown."""
+        return self.case.patient_id or self.case.image_id
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How right somebody was: a reader before or after the reveal, or the model on the same films."""
+
+    who: str
+    when: str
+    films: int
+    accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How often two gave the same diagnosis, on films both read."""
+
+    one: str
+    other: str
+    films: int
+    same: Estimate
+
+
+@dataclass(frozen=True)
+class StudyStatistics:
+    """Everything the statistics page shows."""
+
+    name: str
+    positive: str
+    progress: tuple[tuple[str, int, int, int], ...]  # reader, locked, finished, all
+    standings: tuple[Standing, ...]
+    pairs: tuple[Pair, ...]
+    minds: tuple[tuple[str, int, int, int, int], ...]  # reader, finished, changed, to right, to wrong
+    seconds: tuple[tuple[str, float, float], ...]  # reader, median seconds blinded and revealed
+    opinions: tuple[tuple[str, int, int, int], ...]  # reader, agree, partly, disagree
+    agreement: tuple[Agreement, ...]
+
+
+def gather(desk: Desk) -> StudyStatistics:
+    """Figures of all locked readings. Intervals are patient bootstraps; films without a label are left out of them."""
+    said = [
+        Said(case, name, reading, final, (desk.reveal.prediction(case) or {}).get("called"))
+        for case, name, reading, final in desk.store.locked()
+    ]
+    names = list(dict.fromkeys(s.reader for s in said))
+    by = {name: [s for s in said if s.reader == name] for name in names}
+    total = len(desk.store.cases())
+    return StudyStatistics(
+        name=desk.name,
+        positive=desk.positive,
+        progress=tuple((n, len(by[n]), sum(bool(s.final.finished) for s in by[n]), total) for n in names),
+        standings=tuple(row for n in names for row in _standings(n, by[n], desk.positive)),
+        pairs=tuple(_pairs(by)),
+        minds=tuple(_minds(n, by[n]) for n in names),
+        seconds=tuple(_seconds(n, by[n]) for n in names),
+        opinions=tuple(_opinions(n, by[n]) for n in names),
+        agreement=_maps(desk, said),
+    )
+
+
+def _mean(values: Sequence[bool], groups: Sequence[str]) -> Estimate:
+    return cluster_bootstrap_mean([float(v) for v in values], list(groups), folds=FOLDS)
+
+
+def _standings(name: str, said: Sequence[Said], positive: str) -> list[Standing]:
+    done = [s for s in said if s.final.finished]
+    rows = [
+        _standing(name, "blinded", [(s, s.reading.label) for s in said], positive),
+        _standing(name, "after the model", [(s, s.final.label) for s in done], positive),
+        _standing("model", f"on {name}'s films", [(s, s.called) for s in said], positive),
+    ]
+    return [row for row in rows if row.films]
+
+
+def _standing(who: str, when: str, answers: Sequence[tuple[Said, str | None]], positive: str) -> Standing:
+    known = [(s, label) for s, label in answers if s.case.label is not None and label is not None]
+    ill = [(s, label) for s, label in known if s.case.label == positive]
+    well = [(s, label) for s, label in known if s.case.label != positive]
+
+    def right(rows: Sequence[tuple[Said, str]], *, binary: bool) -> Estimate:
+        found = [
+            (label == positive) == (s.case.label == positive) if binary else label == s.case.label for s, label in rows
+        ]
+        return _mean(found, [s.patient for s, _ in rows])
+
+    return Standing(
+        who, when, len(known), right(known, binary=False), right(ill, binary=True), right(well, binary=True)
+    )
+
+
+def _pairs(by: dict[str, list[Said]]) -> list[Pair]:
+    answers = {name: {s.case.id: (s.reading.label, s.patient) for s in said} for name, said in by.items()}
+    model = {s.case.id: (s.called, s.patient) for said in by.values() for s in said if s.called}
+    found: list[Pair] = []
+    for one, other in [*combinations(answers, 2), *((name, "model") for name in answers)]:
+        mine, theirs = answers[one], model if other == "model" else answers[other]
+        both = sorted(mine.keys() & theirs.keys())
+        same = [mine[c][0] == theirs[c][0] for c in both]
+        found.append(Pair(one, other, len(both), _mean(same, [mine[c][1] for c in both])))
+    return found
+
+
+def _minds(name: str, said: Sequence[Said]) -> tuple[str, int, int, int, int]:
+    done = [s for s in said if s.final.finished]
+    changed = [s for s in done if s.final.label != s.reading.label]
+    right = sum(s.final.label == s.case.label for s in changed if s.case.label)
+    wrong = sum(s.reading.label == s.case.label for s in changed if s.case.label)
+    return name, len(done), len(changed), right, wrong
+
+
+def _seconds(name: str, said: Sequence[Said]) -> tuple[str, float, float]:
+    def middle(values: list[float]) -> float:
+        ordered = sorted(values)
+        return ordered[len(ordered) // 2] if ordered else 0.0
+
+    return name, middle([s.reading.seconds for s in said]), middle([s.final.seconds for s in said if s.final.finished])
+
+
+def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:
+    given = [s.final.agree for s in said if s.final.finished]
+    return name, given.count("agree"), given.count("partly"), given.count("disagree")
+
+
+def _maps(desk: Desk, said: Sequence[Said]) -> tuple[Agreement, ...]:
+    """Each method's maps, as far as they are computed, against each reader and their consensus."""
+    readings = [as_annotation(s.case, s.reader, s.reading) for s in said]
+    cases = {s.case.id: s.case for s in said}
+    patients = {s.case.image_id: s.patient for s in said}
+    found: list[Agreement] = []
+    for method in desk.reveal.methods:
+        maps = [m for c in cases.values() if isinstance(m := desk.reveal.explanation(c, method), Explanation)]
+        try:
+            found += agreements(maps, readings, patients=patients, folds=FOLDS) if maps else ()
+        except AnnotationError:  # none of these films has both
+            continue
+    return tuple(found)

@@ -1,0 +1,243 @@
+"""The store: what is acknowledged stays, what is locked is firm, whoever asks."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from radiolucent.data import read_annotations
+from radiolucent.readers.store import Store
+from radiolucent.readers.store_access import enter, leave, new_token, visitor
+from radiolucent.readers.store_export import annotations, export, readings_csv
+from radiolucent.readers.store_open import migrations
+from radiolucent.readers.store_values import Case, Final, Mark, Reading, SealError, StaleError, StateError, StoreError
+
+BOX = Mark("box", ((10.25, 20.5), (60.0, 80.75)))
+SHAPE = Mark("polygon", ((1.0, 1.0), (30.5, 2.0), (15.0, 40.0)))
+ILL = Reading(finding=True, label="PNEUMONIA", confidence=4, statement="consolidation", marks=(BOX, SHAPE))
+WELL = Reading(finding=False, label="NORMAL", confidence=5)
+
+
+def film(number: int) -> Case:
+    return Case(
+        f"case{number:08d}", f"test/{number}.png", f"/films/{number}.png", f"p{number}", "NORMAL", (90, 100), "0"
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "study.db")
+    made.describe({"name": "trial", "seed": 3})
+    made.add_cases(film(n) for n in range(12))
+    return made
+
+
+def locked(store: Store, reader: int, number: int, given: Reading = ILL) -> str:
+    case = film(number).id
+    store.save(case, reader, given, "a")
+    store.lock(case, reader, 1)
+    return case
+
+
+def test_settings_are_durable(store: Store) -> None:
+    assert store.ask("PRAGMA journal_mode")[0][0] == "wal"
+    assert store.ask("PRAGMA synchronous")[0][0] == 2  # FULL
+    assert store.ask("PRAGMA user_version")[0][0] == migrations()[-1][0]
+    assert [n for n, _ in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_a_reading_comes_back_as_saved_also_after_reopening(store: Store) -> None:
+    reader = store.reader("Dr A")
+    saved = store.save(film(0).id, reader, ILL, "a")
+    store.close()
+    again = Store(store.path)
+    assert again.reading(film(0).id, reader) == saved
+    assert (saved.revision, saved.marks, saved.statement) == (1, (BOX, SHAPE), "consolidation")
+
+
+def test_a_stale_save_is_refused_and_a_repeated_one_is_one(store: Store) -> None:
+    reader, case = store.reader("Dr A"), film(0).id
+    first = store.save(case, reader, ILL, "a")
+    assert store.save(case, reader, ILL, "a") == first
+    with pytest.raises(StaleError):
+        store.save(case, reader, WELL, "b")
+    assert store.save(case, reader, Reading(revision=1, statement="more"), "c").revision == 2
+    with pytest.raises(StaleError):
+        store.lock(case, reader, 1)
+
+
+def test_every_reader_has_their_own_order_and_readings(store: Store) -> None:
+    a, b = store.reader("Dr A"), store.reader("Dr B")
+    assert store.reader("Dr A") == a
+    assert store.order(a) == store.order(a) != store.order(b)
+    assert sorted(store.order(a)) == sorted(store.order(b))
+    locked(store, a, 0)
+    assert [r.state for r in store.worklist(a)].count("locked") == 1
+    assert {r.state for r in store.worklist(b)} == {"new"}
+    assert store.reading(film(0).id, b) == Reading()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Reading(label="NORMAL", confidence=3),
+        Reading(finding=True, label="PNEUMONIA", confidence=3),
+        Reading(finding=False, label="NORMAL", confidence=3, marks=(BOX,)),
+        Reading(finding=False, confidence=3),
+        Reading(finding=False, label="NORMAL"),
+    ],
+)
+def test_an_incomplete_reading_cannot_be_locked(store: Store, given: Reading) -> None:
+    reader = store.reader("Dr A")
+    store.save(film(0).id, reader, given, "a")
+    with pytest.raises(StateError, match="incomplete"):
+        store.lock(film(0).id, reader, 1)
+    assert store.reading(film(0).id, reader).locked is None
+
+
+def test_phases_follow_each_other(store: Store) -> None:
+    reader, case = store.reader("Dr A"), film(0).id
+    with pytest.raises(StateError):
+        store.lock(case, reader, 0)
+    with pytest.raises(StateError):
+        store.save_final(case, reader, Final(label="NORMAL"), "x")
+    locked(store, reader, 0)
+    assert store.lock(case, reader, 1).locked
+    with pytest.raises(StateError):
+        store.save(case, reader, Reading(revision=1), "b")
+    store.save_final(case, reader, Final(label="NORMAL", confidence=2), "x")
+    with pytest.raises(StateError):  # complete answers only
+        store.save_final(case, reader, Final(revision=1, label="NORMAL", finished="yes"), "y")
+    done = Final(revision=1, label="NORMAL", confidence=2, agree="agree", why="clear lungs", finished="yes")
+    assert store.save_final(case, reader, done, "y").finished
+    with pytest.raises(StateError):
+        store.save_final(case, reader, Final(revision=2), "z")
+    with pytest.raises(StoreError):
+        store.save("case99999999", reader, ILL, "a")
+
+
+ATTACKS = [
+    "UPDATE readings SET label = 'NORMAL'",
+    "UPDATE readings SET state = 'draft'",
+    "UPDATE OR REPLACE readings SET id = 1 WHERE id = 2",
+    "UPDATE OR REPLACE readings SET case_id = 'case00000000', reader = 1 WHERE id = 2",
+    "DELETE FROM readings",
+    "INSERT OR REPLACE INTO readings (id, case_id, reader, revision, save, state, opened, saved) "
+    "VALUES (1, 'case00000005', 1, 1, '', 'draft', '', '')",
+    "INSERT OR REPLACE INTO readings (case_id, reader, revision, save, state, opened, saved) "
+    "VALUES ('case00000000', 1, 1, '', 'draft', '', '')",
+    "INSERT INTO readings (case_id, reader, revision, save, state, opened, saved) "
+    "VALUES ('case00000007', 1, 1, '', 'locked', '', '')",
+    "REPLACE INTO readings SELECT id, case_id, reader, 9, save, 'draft', 0, label, 1, '', 0, opened, saved, NULL, NULL "
+    "FROM readings WHERE id = 1",
+    "UPDATE regions SET points = '[[0,0],[1,1]]' WHERE reading = 1",
+    "UPDATE regions SET reading = 1, place = 9 WHERE reading = 2",
+    "UPDATE OR REPLACE regions SET id = 1 WHERE reading = 2",
+    "DELETE FROM regions",
+    "INSERT INTO regions (reading, place, kind, points) VALUES (1, 9, 'box', '[[0,0],[1,1]]')",
+    "INSERT OR REPLACE INTO regions (id, reading, place, kind, points) VALUES (1, 2, 9, 'box', '[[0,0],[1,1]]')",
+    "INSERT OR REPLACE INTO regions (reading, place, kind, points) VALUES (1, 0, 'box', '[[0,0],[1,1]]')",
+    "UPDATE finals SET label = 'PNEUMONIA'",
+    "DELETE FROM finals",
+    "INSERT OR REPLACE INTO finals (reading, revision, save, saved) VALUES (1, 1, '', '')",
+    "INSERT INTO finals (reading, revision, save, saved) VALUES (2, 1, '', '')",
+    "DELETE FROM cases",
+    "UPDATE cases SET image_id = 'other.png' WHERE id = 'case00000000'",
+    "INSERT OR REPLACE INTO cases VALUES ('case00000000', 'x', 'x', NULL, NULL, 1, 1, '')",
+    "DELETE FROM readers",
+    "UPDATE readers SET name = 'Dr X'",
+    "INSERT OR REPLACE INTO readers VALUES (1, 'Dr X', '')",
+    "DELETE FROM events",
+    "UPDATE events SET what = ''",
+    "INSERT OR REPLACE INTO events (id, at, what) VALUES (1, '', '')",
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_locked_readings_resist_direct_sql(store: Store, attack: str) -> None:
+    """A plain connection, as any program would open it: no foreign keys, no recursive triggers."""
+    reader, case = store.reader("Dr A"), film(0).id
+    locked(store, reader, 0)
+    store.save_final(case, reader, Final(label="NORMAL", confidence=2, agree="partly", finished="yes"), "x")
+    store.save(film(1).id, reader, ILL, "a")  # a draft beside it
+    store.close()
+    other = sqlite3.connect(store.path, isolation_level=None)
+    tables = ("readings", "regions", "finals", "cases", "readers", "events")
+    before = [other.execute(f"SELECT * FROM {t}").fetchall() for t in tables]
+    with pytest.raises(sqlite3.IntegrityError, match=r"locked|incomplete"):
+        other.execute(attack)
+    assert [other.execute(f"SELECT * FROM {t}").fetchall() for t in tables] == before
+    other.close()
+
+
+def test_a_draft_yields_to_direct_sql_so_that_the_attacks_prove_something(store: Store) -> None:
+    store.save(film(1).id, store.reader("Dr A"), ILL, "a")
+    with store.change() as link:
+        assert link.execute("UPDATE readings SET label = 'NORMAL'").rowcount == 1
+        assert link.execute("DELETE FROM regions").rowcount == 2
+        assert link.execute("DELETE FROM readings").rowcount == 1
+
+
+def test_a_broken_seal_is_found(store: Store) -> None:
+    locked(store, store.reader("Dr A"), 0)
+    assert len(store.locked()) == 1
+    with store.change() as link:  # whoever can drop triggers can change rows, but not unseen
+        link.execute("DROP TRIGGER regions_update")
+        link.execute("UPDATE regions SET points = '[[1, 1], [2, 2]]' WHERE place = 0")
+    with pytest.raises(SealError, match="Dr A"):
+        store.locked()
+
+
+def test_a_newer_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    newer = Store(tmp_path / "newer.db")
+    with newer.change() as link:
+        link.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(StoreError, match="update radiolucent"):
+        Store(newer.path)
+    (tmp_path / "text.db").write_text("no database" * 200)
+    with pytest.raises(StoreError, match="no study database"):
+        Store(tmp_path / "text.db")
+
+
+def test_attention_is_added_up_but_never_more_than_went_by(store: Store) -> None:
+    reader, case = store.reader("Dr A"), film(0).id
+    store.save(case, reader, ILL, "a")
+    store.save(case, reader, Reading(revision=1, seconds=2.5), "b")
+    assert store.save(case, reader, Reading(revision=2, seconds=9e9), "c").seconds < 2.5 + 6
+
+
+def test_tokens_open_once_and_only_hashes_are_kept(store: Store) -> None:
+    reader = store.reader("Dr A")
+    withdrawn, token, organiser = new_token(store, reader), new_token(store, reader), new_token(store, None)
+    assert enter(store, withdrawn) is None
+    entered = enter(store, token)
+    assert entered and entered[1].reader == reader
+    assert enter(store, token) is None and enter(store, "") is None
+    assert visitor(store, entered[0]) == entered[1] and visitor(store, token) is None
+    other = enter(store, organiser)
+    assert other and other[1].reader is None
+    leave(store, entered[0])
+    assert visitor(store, entered[0]) is None
+    store.close()
+    held = b"".join(f.read_bytes() for f in store.path.parent.iterdir())
+    assert not any(s.encode() in held for s in (token, organiser, entered[0], other[0]))
+
+
+def test_exports_hold_locked_readings_in_source_pixels(store: Store, tmp_path: Path) -> None:
+    a, b = store.reader("Dr A"), store.reader("Dr B")
+    locked(store, a, 0)
+    locked(store, b, 1, WELL)
+    store.save(film(2).id, a, ILL, "a")  # a draft is nobody's business
+    store.save_final(film(0).id, a, Final(label="NORMAL", confidence=1, agree="agree", why="=1+1", finished="yes"), "x")
+    files = export(store, tmp_path / "out", ["NORMAL", "PNEUMONIA"])
+    coco = json.loads(files[1].read_text())
+    assert coco["images"][0] == {"id": 1, "file_name": "test/0.png", "height": 90, "width": 100}
+    back = {x.reader: x for x in read_annotations(files[1])}
+    assert back["Dr A"].regions[0].points.tolist() == [list(p) for p in BOX.points]
+    assert back["Dr A"].regions[1].points.tolist() == [list(p) for p in SHAPE.points]
+    assert back["Dr B"].finding is False and back["Dr B"].regions == ()
+    rows = readings_csv(store).splitlines()
+    assert len(rows) == 3 and ",'=1+1," in rows[1] and rows[1].endswith(",1")
+    assert len(annotations(store, "Dr B")) == 1

@@ -1,0 +1,129 @@
+"""A small study for the web tests: five films, an untrained network, a client that speaks plain HTTP."""
+
+import http.client
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from radiolucent.models import build, save
+from radiolucent.readers.store_access import new_token
+from radiolucent.web.begin import StudyPlan, open_study
+from radiolucent.web.desk import Desk
+from radiolucent.web.serve import running
+
+SHAPE = (150, 200)
+FULL = {"finding": False, "label": "NORMAL", "confidence": 3, "statement": "clear", "marks": [], "seconds": 1.0}
+ILL = FULL | {
+    "finding": True,
+    "label": "PNEUMONIA",
+    "marks": [{"kind": "box", "points": [[20.25, 30.5], [90.0, 100.75]]}],
+}
+ANSWER = {"label": "NORMAL", "confidence": 2, "agree": "partly", "why": "", "seconds": 1.0, "finish": False}
+
+
+def draw_films(folder: Path, count: int = 5, shape: tuple[int, int] = SHAPE) -> Path:
+    """Smooth random films of both classes."""
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        place = folder / "test" / ("NORMAL", "PNEUMONIA")[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(30, 220, (6, 8), dtype=np.uint8))
+        coarse.resize(shape[::-1], Image.Resampling.BICUBIC).save(place / f"secret-name-{i:04d}.png")
+    return folder
+
+
+def make_run(folder: Path, seed: int = 0) -> Path:
+    """An untrained small network: what it says does not matter, only when."""
+    classifier, _ = build("small_cnn", pretrained=False, size=64, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    return save(classifier.with_(temperature=0.02), folder)
+
+
+def make_desk(
+    root: Path, *, count: int = 5, seed: int = 0, shape: tuple[int, int] = SHAPE, name: str = "study"
+) -> Desk:
+    """A study of its own in a folder."""
+    films = root / "films"
+    if not films.is_dir():
+        draw_films(films, count, shape)
+    run = make_run(root / f"run{seed}", seed)
+    plan = StudyPlan(run, films, root / name, "Trial", lime_samples=30, seed=4)
+    return open_study(plan, lambda *_: None).desk
+
+
+@dataclass
+class Client:
+    """One browser's worth of HTTP, without its mercy."""
+
+    desk: Desk
+    cookie: str = ""
+    seen: list[tuple[str, int, dict[str, str], bytes]] = field(default_factory=list)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        raw: bytes | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        link = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=30)
+        sent = {"Origin": f"http://127.0.0.1:{self.desk.port}", "Content-Type": "application/json"}
+        if self.cookie:
+            sent["Cookie"] = self.cookie
+        sent |= headers or {}
+        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        link.request(method, path, content, {k: v for k, v in sent.items() if v != "-"})
+        answer = link.getresponse()
+        found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        link.close()
+        self.seen.append((f"{method} {path}", *found))
+        return found
+
+    def json(self, method: str, path: str, body: Any = None) -> Any:
+        status, _, content = self.ask(method, path, body)
+        assert status == 200, (method, path, status, content)
+        return json.loads(content)
+
+    def enter(self, reader: str | None) -> "Client":
+        number = None if reader is None else self.desk.store.reader(reader)
+        status, headers, _ = self.ask("POST", "/api/session", {"token": new_token(self.desk.store, number)})
+        assert status == 200
+        self.cookie = headers["set-cookie"].split(";")[0]
+        return self
+
+    def cases(self) -> list[str]:
+        return [row["case"] for row in self.json("GET", "/api/worklist")]
+
+    def save(self, case: str, given: dict[str, Any], revision: int, name: str | None = None) -> tuple[int, Any]:
+        body = given | {"revision": revision, "save": name or secrets.token_hex(8)}
+        status, _, content = self.ask("PUT", f"/api/cases/{case}/reading", body)
+        return status, json.loads(content)
+
+    def lock(self, case: str, given: dict[str, Any] = ILL) -> None:
+        assert self.save(case, given, 0)[0] == 200
+        self.json("POST", f"/api/cases/{case}/lock", {"revision": 1})
+
+    def wait(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        for _ in range(600):
+            found = self.ask("GET", path)
+            if found[0] != 202:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"{path}: still being computed")
+
+
+@contextmanager
+def served(desk: Desk) -> Iterator[Desk]:
+    with running(desk):
+        yield desk
+    desk.close()

@@ -1,0 +1,269 @@
+"""A reader at work in headless Chromium: what they draw is what is stored, and nobody sees what they should not."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from radiolucent.readers.store_access import new_token
+from radiolucent.web.desk import Desk
+from web.browser_support import Browser, browsing, programs
+from web.desk_support import Client, make_desk, served
+
+SHAPE = (600, 500)
+DREW = {
+    "box": [(120.0, 150.0), (260.5, 300.5)],
+    "polygon": [(200.0, 200.0), (300.0, 210.0), (310.0, 330.0), (215.0, 300.0)],
+}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    programs()
+    with served(make_desk(tmp_path, count=3, shape=SHAPE)) as made:
+        yield made
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    programs()
+    with browsing(tmp_path / "profile") as made:
+        yield made
+
+
+def enter(browser: Browser, desk: Desk, name: str) -> str:
+    token = new_token(desk.store, desk.store.reader(name))
+    browser.driver.get(f"http://127.0.0.1:{desk.port}/#{token}")
+    browser.until("document.getElementById('next')")
+    assert token not in browser.driver.current_url
+    return token
+
+
+def open_case(browser: Browser, case: str) -> None:
+    browser.run("location.hash = arguments[0]", f"#/case/{case}")
+    browser.until(f"location.hash.endsWith('{case}') && document.querySelector('#stage[data-ready]')")
+
+
+def place(browser: Browser, point: tuple[float, float]) -> tuple[float, float]:
+    left, top, scale = browser.on_film()
+    return left + point[0] * scale, top + point[1] * scale
+
+
+def zoom_to(browser: Browser, at: tuple[float, float], scale: float) -> None:
+    """Turn the wheel over a film point until the film stands at `scale`; the point must stay where it is."""
+    before = place(browser, at)
+    for _ in range(40):
+        now = browser.on_film()[2]
+        if abs(now / scale - 1) < 0.01:
+            break
+        browser.wheel(*before, max(-400.0, min(400.0, -math.log(scale / now) / 0.0015)))
+        browser.until(
+            f"Math.abs(document.querySelector('canvas.film').getBoundingClientRect().width - {now * SHAPE[1]}) > .1"
+        )
+    assert abs(browser.on_film()[2] / scale - 1) < 0.01
+    assert place(browser, at) == pytest.approx(before, abs=1.5)
+
+
+def answer(browser: Browser, label: str) -> None:
+    browser.run(f"document.getElementById('label-{label}').click(); document.getElementById('confidence-4').click()")
+
+
+def lock(browser: Browser) -> None:
+    browser.chord(Keys.CONTROL, Keys.ENTER)
+    browser.until("document.querySelector('dialog[open]')")
+    browser.press(Keys.ENTER)
+    browser.until("document.getElementById('headline')")
+
+
+def stored(desk: Desk, case: str) -> list[Any]:
+    return [m.points for m in desk.store.reading(case, 1).marks]
+
+
+def draw_box(browser: Browser) -> None:
+    browser.press("b")
+    browser.drag(place(browser, DREW["box"][0]), place(browser, DREW["box"][1]))
+
+
+def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
+    other = Client(desk)
+    enter(browser, desk, "Dr A")
+    other.enter("Dr B")
+    box_case, polygon_case, clear_case = desk.store.order(1)
+
+    open_case(browser, box_case)  # a box, at zoom 1
+    zoom_to(browser, (190, 225), 1.0)
+    draw_box(browser)
+    browser.saved()
+    assert stored(desk, box_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["box"]])
+    browser.driver.refresh()  # in the middle of the work
+    browser.until("document.querySelectorAll('.marks .mark').length === 1")
+    answer(browser, "PNEUMONIA")
+    browser.saved()
+    assert not any("/prediction" in r or "/maps/" in r for r in urls(browser))
+    lock(browser)
+    browser.until("document.querySelectorAll('#live dd').length > 0 || document.querySelector('#live dt')")
+    browser.press("l")
+    browser.until(
+        "document.querySelector('input[name=map]:checked').value === 'lime' && document.querySelector('#live dd')"
+    )
+    browser.until("!document.querySelector('canvas.overlay').hidden")
+    shown = browser.run(
+        "const c = document.querySelector('canvas.overlay');"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n / (d.length / 4)"
+    )
+    assert 0 < shown < 1
+    browser.run("for (const id of ['agree-disagree', 'final-NORMAL', 'sure-2']) document.getElementById(id).click()")
+    browser.press("t")
+    browser.press("<img src=x onerror=alert(1)>")
+    browser.saved()
+    browser.chord(Keys.CONTROL, Keys.ENTER)  # finish
+    browser.until(f"location.hash && !location.hash.endsWith('{box_case}')")
+    final = desk.store.final(box_case, 1)
+    assert (desk.store.reading(box_case, 1).label, final.label, final.agree) == ("PNEUMONIA", "NORMAL", "disagree")
+    assert final.finished and final.why == "<img src=x onerror=alert(1)>" and final.seconds > 0
+
+    open_case(browser, polygon_case)  # a polygon, at zoom 4, moved and bent
+    zoom_to(browser, (255, 265), 4.0)
+    browser.press("p")
+    for corner in DREW["polygon"]:
+        browser.tap(*place(browser, corner))
+    browser.press(Keys.ENTER)
+    browser.saved()
+    assert stored(desk, polygon_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
+    browser.press("v")
+    browser.drag(place(browser, DREW["polygon"][1]), place(browser, (305.0, 220.0)))  # a corner
+    bent = [DREW["polygon"][0], (305.0, 220.0), *DREW["polygon"][2:]]
+    browser.until("document.getElementById('saved').dataset.state === 'saved'")
+    assert stored(desk, polygon_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in bent])
+    browser.chord(Keys.CONTROL, "z")
+    browser.saved()
+    assert stored(desk, polygon_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
+    browser.chord(Keys.CONTROL, "y")
+    browser.saved()
+    assert stored(desk, polygon_case)[0][1] == pytest.approx((305.0, 220.0), abs=0.5)
+    answer(browser, "PNEUMONIA")
+    browser.saved()
+    lock(browser)
+
+    open_case(browser, clear_case)  # nothing
+    draw_box(browser)
+    browser.press("n")
+    answer(browser, "NORMAL")
+    browser.saved()
+    assert stored(desk, clear_case) == []
+    lock(browser)
+
+    assert {row["state"] for row in other.json("GET", "/api/worklist")} == {"new"}
+    assert all(other.json("GET", f"/api/cases/{c}")["reading"]["revision"] == 0 for c in other.cases())
+    browser.collect()
+    home = f"http://127.0.0.1:{desk.port}/"
+    assert browser.requests and all(u.startswith((home, "data:", "blob:", "chrome:")) for u in browser.requests)
+    assert browser.console == []
+
+
+def urls(browser: Browser) -> list[str]:
+    browser.collect()
+    return browser.requests
+
+
+def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
+    enter(browser, desk, "Dr A")
+    browser.press(Keys.ENTER)  # the focus stands on "Begin"
+    browser.until("document.querySelector('#stage[data-ready]')")
+    case = browser.run("return location.hash.split('/').pop()")
+    browser.press("b", Keys.ENTER)
+    browser.saved()
+    (left, top), (right, bottom) = stored(desk, case)[0]
+    browser.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
+    browser.chord(Keys.SHIFT, Keys.ARROW_DOWN)
+    browser.chord(Keys.ALT, Keys.ARROW_RIGHT)
+    browser.until("document.getElementById('saved').dataset.state !== 'saved'")
+    browser.saved()
+    assert stored(desk, case)[0] == ((left + 1, top + 11), (right + 6, bottom + 11))
+    browser.press(Keys.DELETE, "n", "t")
+    browser.press("clear lungs: b p 0 1 stay letters", Keys.ESCAPE)
+    browser.run("document.getElementById('label-NORMAL').focus()")
+    browser.press(Keys.SPACE, Keys.TAB, Keys.SPACE)
+    browser.saved()
+    reading = desk.store.reading(case, 1)
+    assert (reading.finding, reading.statement, reading.label) == (False, "clear lungs: b p 0 1 stay letters", "NORMAL")
+    assert reading.confidence == 1
+    browser.press("?")
+    browser.until("document.querySelector('dialog[open] kbd')")
+    browser.press(Keys.ESCAPE)
+    unnamed = browser.run(
+        "return [...document.querySelectorAll('button, a, input, textarea, [role=application]')].filter((e) => "
+        "!(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)"
+    )
+    assert unnamed == []
+    regions = browser.run(
+        "return ['saved', 'announce'].map((id) => document.getElementById(id).getAttribute('aria-live'))"
+    )
+    assert regions == ["polite", "polite"]
+
+
+def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, browser: Browser) -> None:
+    enter(browser, desk, "Dr A")
+    case = desk.store.order(1)[0]
+    open_case(browser, case)
+    film = desk.films.radiograph(desk.store.case(case)).pixels
+    spots = [(50, 60), (400, 100), (250, 500)]
+    read = (
+        "const c = document.querySelector('canvas.film').getContext('2d');"
+        "return arguments[0].map(([x, y]) => c.getImageData(x, y, 1, 1).data[0])"
+    )
+    grey = [round(float(film[y, x]) * 255) for x, y in spots]
+    browser.until("document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] > 0")
+    assert browser.run(read, spots) == grey
+    browser.press("i")
+    browser.until(
+        f"document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] === {255 - grey[0]}"
+    )
+    assert browser.run(read, spots) == [255 - g for g in grey]
+    browser.press("i", "5")
+    browser.until(
+        f"document.querySelector('canvas.film').getContext('2d').getImageData(50, 60, 1, 1).data[0] !== {255 - grey[0]}"
+    )
+    before = browser.find(".figures").text
+    browser.drag(place(browser, (250, 300)), place(browser, (300, 350)), "right")
+    assert browser.find(".figures").text.split("window")[1] != before.split("window")[1]
+    assert desk.store.reading(case, 1).marks == ()
+
+
+def test_a_stale_tab_is_told_and_saves_no_more(desk: Desk, browser: Browser) -> None:
+    enter(browser, desk, "Dr A")
+    case = desk.store.order(1)[0]
+    open_case(browser, case)
+    browser.saved()
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    browser.driver.get(f"http://127.0.0.1:{desk.port}/#/case/{case}")
+    browser.until("document.querySelector('#stage[data-ready]')")
+    answer(browser, "NORMAL")
+    browser.saved()
+    browser.driver.switch_to.window(first)
+    answer(browser, "PNEUMONIA")
+    browser.until("document.getElementById('saved').dataset.state === 'stale'")
+    assert "NOT SAVED" in browser.find("#saved").text and "another tab" in browser.find("#dialog").text
+    assert desk.store.reading(case, 1).label == "NORMAL"
+    browser.press(Keys.ENTER)  # load the newer version
+    browser.until("document.getElementById('label-NORMAL').checked")
+
+
+def test_not_saved_is_said_until_it_is(desk: Desk, browser: Browser) -> None:
+    enter(browser, desk, "Dr A")
+    case = desk.store.order(1)[0]
+    open_case(browser, case)
+    browser.saved()
+    browser.driver.execute_cdp_cmd("Network.enable", {})
+    browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/reading"]})
+    answer(browser, "NORMAL")
+    browser.until("document.getElementById('saved').textContent.includes('NOT SAVED')")
+    assert desk.store.reading(case, 1).label is None
+    browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    browser.saved()
+    assert desk.store.reading(case, 1).label == "NORMAL"

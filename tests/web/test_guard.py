@@ -1,0 +1,258 @@
+"""What is refused: foreign pages, stolen tokens, bodies too large, numbers that are none, places outside the film."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radiolucent.readers.store_access import new_token
+from radiolucent.web.desk import Desk
+from radiolucent.web.guard import BODY_LIMIT, HEADERS
+from web.desk_support import FULL, ILL, Client, make_desk, served
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with served(make_desk(tmp_path_factory.mktemp("guard"))) as made:
+        yield made
+
+
+@pytest.fixture
+def reader(desk: Desk, request: pytest.FixtureRequest) -> Client:
+    return Client(desk).enter(request.node.name[:60])
+
+
+def refusals(desk: Desk) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in desk.log.path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1"},
+        {"Host": "127.0.0.1.evil.example:80"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "-"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_other_hosts_and_origins_are_refused(desk: Desk, reader: Client, headers: dict[str, str]) -> None:
+    case = reader.cases()[0]
+    body = FULL | {"revision": 0, "save": "a" * 9}
+    before = len(refusals(desk))
+    status, answered, content = reader.ask("PUT", f"/api/cases/{case}/reading", body, headers)
+    assert status in (403, 421) and b"evil" not in content
+    assert {k: answered[k] for k in HEADERS} == HEADERS
+    assert desk.store.reading(case, len(desk.store.readers())).revision == 0
+    assert refusals(desk)[before]["code"] in ("host", "origin")
+    if headers.get("Origin") != "-":
+        assert reader.ask("GET", "/api/worklist", None, headers)[0] in (403, 421)
+
+
+def test_reading_needs_no_origin_and_the_page_may_be_linked_to(reader: Client) -> None:
+    assert reader.ask("GET", "/api/worklist", None, {"Origin": "-"})[0] == 200
+    assert reader.ask("GET", "/", None, {"Origin": "-", "Sec-Fetch-Site": "cross-site"})[0] == 200
+
+
+def test_without_a_session_nothing_is_told(desk: Desk) -> None:
+    nobody = Client(desk)
+    case = desk.store.cases()[0].id
+    for path in ("/api/study", "/api/worklist", f"/api/cases/{case}", f"/api/cases/{case}/film", "/statistics"):
+        for cookie in ("", f"{desk.cookie}=", f"{desk.cookie}=guess", "other=1"):
+            nobody.cookie = cookie
+            assert nobody.ask("GET", path)[0] == 401
+    assert nobody.json("GET", "/api/session") == {"role": None}
+
+
+def test_a_token_works_once_and_the_cookie_is_closed_to_scripts(desk: Desk) -> None:
+    token = new_token(desk.store, desk.store.reader("Dr Once"))
+    one = Client(desk)
+    status, headers, _ = one.ask("POST", "/api/session", {"token": token})
+    cookie = headers["set-cookie"].lower()
+    assert status == 200 and "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie
+    for stolen in (token, token[:-1] + "x", "x" * 32, "", None, 5, ["x"], "x" * 5000):
+        status, headers, content = one.ask("POST", "/api/session", {"token": stolen})
+        assert status == 403 and "set-cookie" not in headers and token.encode() not in content
+    logged = desk.log.path.read_text()
+    assert '"code": "token"' in logged and token not in logged
+
+
+def test_signing_out_ends_the_session(reader: Client) -> None:
+    assert reader.ask("DELETE", "/api/session")[0] == 200
+    assert reader.ask("GET", "/api/worklist")[0] == 401
+
+
+def test_two_cookies_are_two_readers(desk: Desk) -> None:
+    one, two = Client(desk).enter("Dr One"), Client(desk).enter("Dr Two")
+    case = one.cases()[0]
+    one.save(case, ILL, 0)
+    assert two.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
+    assert two.save(case, FULL, 0)[0] == 200
+    assert one.json("GET", f"/api/cases/{case}")["reading"]["label"] == "PNEUMONIA"
+
+
+def test_bodies_are_limited_also_in_chunks(desk: Desk, reader: Client) -> None:
+    path = f"/api/cases/{reader.cases()[0]}/reading"
+    large = b'{"statement": "' + b"x" * BODY_LIMIT + b'"}'
+    assert reader.ask("PUT", path, raw=large)[0] == 413
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=20) as link:
+        head = f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{desk.port}\r\nOrigin: http://127.0.0.1:{desk.port}\r\n"
+        link.sendall(f"{head}Cookie: {reader.cookie}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        sent = 0
+        try:
+            while sent < 50 * BODY_LIMIT:  # never ends by itself
+                link.sendall(b"8000\r\n" + b"y" * 0x8000 + b"\r\n")
+                sent += 0x8000
+        except OSError:
+            pass
+        answer = b""
+        try:
+            answer = link.recv(200)
+        except OSError:
+            pass
+    assert sent < 20 * BODY_LIMIT and (not answer or b" 413 " in answer)
+    assert refusals(desk)[-1]["status"] == 413
+    status, _, content = reader.ask("PUT", path, raw=b"{}", headers={"Content-Type": "text/plain"})
+    assert status == 415 and b"application/json" in content
+
+
+BAD: list[tuple[str, Any]] = [
+    ("marks", [{"kind": "box", "points": [[-1, 0], [5, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, 0], [200.01, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, 0], [5, 150.5]]}]),
+    ("marks", [{"kind": "box", "points": [[5, 5], [5, 9]]}]),
+    ("marks", [{"kind": "box", "points": [[9, 9], [5, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, 0], [5, 5], [6, 6]]}]),
+    ("marks", [{"kind": "box", "points": [[0, "0"], [5, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, True], [5, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, 0, 0], [5, 5, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, 1e400], [5, 5]]}]),
+    ("marks", [{"kind": "circle", "points": [[0, 0], [5, 5]]}]),
+    ("marks", [{"kind": "polygon", "points": [[0, 0], [5, 5]]}]),
+    ("marks", [{"kind": "polygon", "points": [[i % 199, i % 149] for i in range(10_000)]}]),
+    ("marks", [{"kind": "polygon", "points": [[0, 0], [5, 5], [0, 5]], "extra": 1}]),
+    ("marks", [{"kind": "box", "points": [[0, 0], [5, 5]]}] * 100),
+    ("marks", {"0": 1}),
+    ("finding", 1),
+    ("finding", "yes"),
+    ("label", "<script>alert(1)</script>"),
+    ("label", ["NORMAL"]),
+    ("confidence", 0),
+    ("confidence", 6),
+    ("confidence", 2.5),
+    ("confidence", True),
+    ("statement", "x" * 4001),
+    ("statement", "bell \x07"),
+    ("statement", 7),
+    ("seconds", -1),
+    ("seconds", 1e9),
+    ("revision", -1),
+    ("revision", "0"),
+    ("save", "../../etc/passwd"),
+    ("save", ""),
+    ("reader", "Dr Other"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD, ids=lambda v: str(v)[:24])
+def test_readings_of_the_wrong_form_are_refused_and_not_repeated(desk: Desk, key: str, value: Any) -> None:
+    reader = Client(desk).enter("Dr Wrong")
+    case = reader.cases()[0]
+    body = ILL | {"revision": 0, "save": "abcdefghi", key: value}
+    raw = json.dumps(body).replace("Infinity", "1e400").encode()
+    status, _, content = reader.ask("PUT", f"/api/cases/{case}/reading", raw=raw)
+    told = json.loads(content)
+    assert status in (400, 413, 422) and set(told) == {"error", "message"}
+    assert not any(bad in told["message"] for bad in ("script", "passwd", "200.01", "Dr Other", "circle"))
+    assert reader.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
+    assert refusals(desk)[-1]["status"] == status and refusals(desk)[-1]["reader"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"revision": NaN}',
+        json.dumps(ILL | {"revision": 0, "save": "abcdefghi"}).encode().replace(b"20.25", b"NaN"),
+        json.dumps(ILL | {"revision": 0, "save": "abcdefghi"}).encode().replace(b"20.25", b"-Infinity"),
+        json.dumps(ILL | {"revision": 0, "save": "abcdefghi"}).encode().replace(b"20.25", b"9" * 5000),
+        json.dumps(ILL | {"revision": 0, "save": "abcdefghi"}).encode().replace(b'"clear"', b'"\\ud800"'),
+    ],
+    ids=lambda b: str(b[:16]),
+)
+def test_what_is_no_reading_is_refused(desk: Desk, raw: bytes) -> None:
+    reader = Client(desk).enter("Dr Raw")
+    case = reader.cases()[0]
+    status, _, content = reader.ask("PUT", f"/api/cases/{case}/reading", raw=raw)
+    assert status in (400, 422) and b"NaN" not in content and b"9999" not in content
+    assert reader.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/%2e%2e/pyproject.toml",
+        "/static//etc/passwd",
+        "/static/",
+        "/static/index.html",
+        "/api/cases/..%2f..%2fstudy.db",
+        "/api/cases/%00",
+        "/api/cases/' OR 1=1 --",
+        "/api/cases/000000000000",
+        "/docs",
+        "/openapi.json",
+        "//evil.example/",
+        "/study.db",
+    ],
+)
+def test_paths_lead_nowhere_else(desk: Desk, reader: Client, path: str) -> None:
+    before = len(refusals(desk))
+    status, headers, content = reader.ask("GET", path.replace(" ", "%20"))
+    assert status in (400, 404, 405) and b"passwd" not in content and b"evil" not in content and b"OR 1" not in content
+    assert headers["content-security-policy"] == HEADERS["content-security-policy"]
+    assert len(refusals(desk)) == before + 1
+
+
+def test_html_in_a_statement_stays_text(desk: Desk) -> None:
+    reader = Client(desk).enter("Dr <script>alert(1)</script>")
+    case = reader.cases()[0]
+    words = "<script>alert('x')</script> & \"quotes\" \u202e \U0001fac1"
+    assert reader.save(case, ILL | {"statement": words}, 0)[0] == 200
+    status, headers, body = reader.ask("GET", f"/api/cases/{case}")
+    assert status == 200 and headers["content-type"] == "application/json"
+    assert json.loads(body)["reading"]["statement"] == words
+
+
+def test_every_answer_forbids_what_is_not_ours(desk: Desk, reader: Client) -> None:
+    for path in ("/", "/static/main.js", "/api/worklist", "/nowhere"):
+        headers = reader.ask("GET", path)[1]
+        assert {k: headers[k] for k in HEADERS} == HEADERS and "server" not in headers
+    assert "unsafe" not in HEADERS["content-security-policy"] and "http" not in HEADERS["content-security-policy"]
+
+
+def test_the_page_is_ours_alone() -> None:
+    import radiolucent.web
+
+    folder = Path(radiolucent.web.__file__).parent
+    for file in (*folder.glob("static/*"), *folder.glob("templates/*")):
+        text = file.read_text()
+        outside = text.replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in outside and "https:" not in outside and "//cdn" not in outside, file.name
+        assert "innerHTML" not in text and "eval(" not in text and " style=" not in text and "onclick=" not in text
+        if file.suffix == ".js":
+            assert len(text.splitlines()) <= 400
