@@ -113,7 +113,7 @@ def test_alpha_published(scale: str, value: float) -> None:
 def test_alpha_ends() -> None:
     same = np.tile([0.0, 1, 2, 0, 1], (3, 1))
     assert krippendorff_alpha(same, "ordinal", **FEW).value == 1.0
-    assert krippendorff_alpha(same, "ordinal", **FEW).note.startswith("every fold agrees")
+    assert "same" not in krippendorff_alpha(same, "ordinal", **FEW).note
     assert krippendorff_alpha(np.zeros((3, 5)), **FEW).note == "all ratings are the same"
     assert krippendorff_alpha(np.array([[1, NONE], [NONE, 2]]), **FEW).note == "fewer than two units to compare"
     opposed = krippendorff_alpha(np.array([[0.0, 1] * 10, [1.0, 0] * 10]), **FEW)
