@@ -60,8 +60,9 @@ class Browser:
         return self.driver.execute_script(script, *values)
 
     def until(self, script: str, seconds: float = 60) -> Any:
-        """Wait until a JavaScript expression is true."""
-        return WebDriverWait(self.driver, seconds, 0.05).until(lambda d: d.execute_script(f"return {script}"), script)
+        """Wait until a JavaScript expression is true; one that fails (the page is being drawn anew) is not true yet."""
+        asked = f"try {{ return {script} }} catch {{ return false }}"
+        return WebDriverWait(self.driver, seconds, 0.05).until(lambda d: d.execute_script(asked), script)
 
     def saved(self) -> None:
         self.until("document.getElementById('saved').dataset.state === 'saved'")
