@@ -20,7 +20,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "integratedgradients": {"steps": 6},
     "smoothgrad": {"samples": 8},
     "gradientshap": {"samples": 8},
-    "kernelshap": {"num_samples": 200, "fill": 0.0},
+    "kernelshap": {"num_samples": 200, "fill": 0.0, "segmentation_options": {"compactness": 1.0}},
     "occlusion": {"window": 12, "stride": 6, "fill": 0.0},
     "rise": {"num_masks": 300},
     "sobol": {"designs": 8, "cells": 6},
