@@ -42,8 +42,8 @@ SHORTEST: dict[str, Explainer] = {
     name: method(**{**QUICK.get(name, {}), **SHORT.get(name, {})}) for name, method in METHODS.items()
 }
 
-# Methods whose map does not depend on the target, so that a network that says nothing still has one.
-BLIND = {"eigencam"}
+# Methods whose map does not depend on the target alone, so that a network that says nothing still has one.
+BLIND = {"eigencam", "scorecam"}
 # Where a method has no meaning, and what its message must point to.
 UNDEFINED: Mapping[str, Mapping[str, str]] = {
     "vit": {
