@@ -78,4 +78,4 @@ def fold_batch_norms(network: fx.GraphModule) -> fx.GraphModule:
 
 
 def _constant(network: fx.GraphModule, node: Any) -> Any:
-    return getattr(network, node.target) if isinstance(node, fx.Node) and node.op == "get_attr" else None
+    return getattr(network, str(node.target)) if isinstance(node, fx.Node) and node.op == "get_attr" else None

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import fx
+from torch.fx.node import map_arg
 
 from radiolucent.explainers.boxes import Box, Patch, Window, around, behind, gather
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
@@ -59,7 +60,7 @@ class Incremental:
                 if node.op == "placeholder":
                     state[node] = Patch(patches, box)
                 elif node.op == "get_attr":
-                    state[node] = getattr(self.graph, node.target)
+                    state[node] = getattr(self.graph, str(node.target))
                 elif node.op == "call_function":
                     state[node] = self._step(node, state)
         return state[_result(self.graph)][:count].float().cpu()
@@ -75,7 +76,7 @@ class Incremental:
                 continue
             boxes[node] = box = self._reached(node, boxes)
             if node.target == aten.convolution.default:
-                shape, kernel = node.meta["val"].shape, node.args[1].meta["val"].shape
+                shape, kernel = _value(node).shape, _value(_weight(node)).shape
                 cost = float(shape[1:].numel() * kernel[1:].numel())
                 whole += cost
                 needed += cost * (1.0 if box is None else box.height * box.width / (shape[2] * shape[3]))
@@ -167,14 +168,17 @@ def _result(graph: fx.GraphModule) -> fx.Node:
 
 
 def _arguments(node: fx.Node, values: Mapping[fx.Node, Any]) -> tuple[Any, Any]:
-    found: Any = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
+    def value_of(node: fx.Node) -> Any:
+        return values[node]
+
+    found: Any = map_arg((node.args, node.kwargs), value_of)
     return found
 
 
 def _maps(graph: fx.GraphModule, image: torch.Tensor) -> dict[fx.Node, torch.Tensor]:
     """Maps (1, C, H, W) of the image behind every operation that is local, as are all before it."""
     maps: dict[fx.Node, torch.Tensor] = {}
-    weights = {n: getattr(graph, n.target) for n in graph.graph.nodes if n.op == "get_attr"}
+    weights = {n: getattr(graph, str(n.target)) for n in graph.graph.nodes if n.op == "get_attr"}
     for node in graph.graph.nodes:
         if node.op == "placeholder":
             maps[node] = image
@@ -189,15 +193,21 @@ def _is_local(node: fx.Node, maps: Mapping[fx.Node, Any]) -> bool:
     if not inputs or any(n not in maps for n in inputs) or len(shape) != 4:
         return False
     if node.target is operator.getitem:
-        return node.args[1] == 0
+        return bool(node.args[1] == 0)
     if node.target in BINARY:
         others = [_value(n).shape for n in node.all_input_nodes if n.op == "get_attr"]
-        alike = all(_value(n).shape == shape for n in inputs)
+        alike = all(tuple(_value(n).shape) == tuple(shape) for n in inputs)
         return alike and all(len(s) == 0 or (len(s) >= 3 and s[-2:] == (1, 1)) for s in others)
     if node.target == aten.cat.default:
         parts: Any = node.args[0]
-        return len(node.args) > 1 and node.args[1] in (1, -3) and len(inputs) == len(parts)
+        axis: Any = node.args[1] if len(node.args) > 1 else 0
+        return axis in (1, -3) and len(inputs) == len(parts)
     return node.target in ELEMENTWISE or _window(node) is not None
+
+
+def _weight(node: fx.Node) -> fx.Node:
+    weight: Any = node.args[1]
+    return weight
 
 
 def _value(node: fx.Node) -> Any:
@@ -230,7 +240,7 @@ def _window(node: fx.Node) -> Window | None:
     args: list[Any] = [*node.args, *[None] * 8]
     kernel = (1, 1)
     if node.target == aten.convolution.default and not args[6]:
-        kernel = _two(args[1].meta["val"].shape[2:])
+        kernel = _two(_value(args[1]).shape[2:])
         return Window(_reach(kernel, _two(args[5])), _two(args[3]), _two(args[4]))
     if node.target == aten.max_pool2d_with_indices.default and _is_pair(node):
         kernel = _two(args[1])

@@ -52,4 +52,5 @@ def _second_difference(count: int, before: bool, after: bool) -> Any:
     centre[0] -= not before
     centre[-1] -= not after
     off = np.full(count - 1, -1.0)
-    return diags_array([off, centre, off], offsets=(-1, 0, 1))
+    places: Any = (-1, 0, 1)
+    return diags_array([off, centre, off], offsets=places)

@@ -69,11 +69,10 @@ class Wrapped(nn.Module):
 class BlackBox(nn.Module):
     """A function from arrays to numbers, in the place of a network: it has no weights, layers or gradients."""
 
-    def __init__(
-        self, function: Callable[[NDArray[np.float32]], Any], output: Output, layout: Layout, head: Head
-    ) -> None:
+    def __init__(self, function: Function, output: Output, layout: Layout, head: Head) -> None:
         super().__init__()
-        self.function, self.output, self.layout, self.head = function, output, layout, head
+        self.function, self.output, self.layout = function, output, layout
+        self.head: Head = head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of inputs (N, C, S, S)."""

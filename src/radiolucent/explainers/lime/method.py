@@ -68,8 +68,12 @@ class LIME(Perturbation):
         fill = filled(classifier, image, self.hide_color, segments)
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
         run = self.asker(classifier, image, len(masks))
-        stop = None if self.tolerance is None else lambda logits: self._settled(masks, logits, goal)
-        logits = run.ask(len(masks), hide_pieces(image, fill, segments, masks), stop)
+
+        def settled(logits: torch.Tensor) -> bool:
+            return self._settled(masks, logits, goal)
+
+        compose = hide_pieces(image, fill, segments, masks)
+        logits = run.ask(len(masks), compose, None if self.tolerance is None else settled)
         masks = masks[: len(logits)]
         weights = closeness(masks, self.distance_metric, self.kernel_width)
         surrogates = self._surrogates(masks, logits, weights, goal)
