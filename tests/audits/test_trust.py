@@ -17,6 +17,7 @@ from radiolucent.audits import completeness, curves, faithfulness, judge, random
 from radiolucent.audits.similarity import likeness, pooled, rank_correlation, surrogates
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import CAM, LIME, Explainer, GradCAM, explain, load_explanation, save_explanation
+from radiolucent.figures import Case, case_panel
 from radiolucent.images import Preprocess
 from radiolucent.models import Classifier, build
 from radiolucent.types import Explanation, Finding, Radiograph
@@ -304,3 +305,16 @@ def test_likeness_and_surrogates() -> None:
 
     shuffled = np.random.default_rng(1).permutation(values.ravel()).reshape(values.shape)
     assert np.mean([roughness(m) for m in made]) < 0.4 * roughness(shuffled)
+
+
+def test_the_panel_prints_the_stamp_and_warns_above_a_failed_map_only() -> None:
+    def words(e: Explanation) -> str:
+        panel = case_panel(Case(FILM, "PNEUMONIA", 0.9, explanations=(e,) * 5))
+        assert len(panel.axes) == 3 + 5 * (3 if e.trust else 2)  # beyond four, methods go on in a second row
+        assert len({round(ax.get_position().y0, 3) for ax in panel.axes[3:]}) == 2 * (3 if e.trust else 2)
+        return " ".join(t.get_text() for ax in panel.axes for t in ax.texts)
+
+    failed, passed = words(stamped(Edges())), words(stamped(Adds()))
+    assert "do not rely on this map" in failed and "trust: fails: " in failed and "same map without" in failed
+    assert "do not rely" not in passed and "trust: passes" in passed
+    assert "trust" not in words(explain(CLF, FILM, Adds(), target=1))

@@ -1,11 +1,17 @@
 """A network's inside, against what is known by construction."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
 import radiolucent as rl
+from radiolucent.cli import app
 from radiolucent.errors import ConfigError, DataError, ModelError
 from radiolucent.features import (
     Ascent,
@@ -20,7 +26,7 @@ from radiolucent.features import (
 from radiolucent.figures import to_png
 from radiolucent.figures.features import channel_grid, filter_grid, layer_strip_plot, patch_grid, wanted_grid
 from radiolucent.images import Preprocess
-from radiolucent.models import Classifier, build
+from radiolucent.models import Classifier, build, save
 from radiolucent.models.activations import activations, feature_layers, main_layers
 from radiolucent.types import Radiograph
 
@@ -200,3 +206,24 @@ def test_the_pictures_can_be_drawn() -> None:
         wanted_grid(wanted, negative=True),
     ]
     assert all(len(to_png(p, dpi=60)) > 5000 for p in pictures)
+
+
+def test_the_command_writes_pictures_and_arrays(tmp_path: Path) -> None:
+    save(build("small_cnn", size=SIDE, widths=(4, 4, 4, 4), seed=1)[0], tmp_path / "run" / "model.safetensors")
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 255, (SIDE, SIDE), np.uint8)
+        (tmp_path / "films").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "films" / f"{i}.png")
+    (tmp_path / "films" / "bad.png").write_text("no image")
+    words = ["features", tmp_path / "run", tmp_path / "films" / "0.png", "--data", tmp_path / "films", "--ascent", 2]
+    words += ["--layer", "blocks.1.act2", "--channels", "0,3", "--out", tmp_path / "o", "--json"]
+    result = CliRunner().invoke(app, [str(w) for w in words])
+    found = json.loads(result.stdout)
+    names = {Path(f).name for f in found["files"]}
+    stems = ("strip", "filters", "channels.blocks.1.act2", "wanted.blocks.1.act2", "exciting.blocks.1.act2")
+    assert names == {f"{s}.{kind}" for s in stems for kind in ("png", "npz")} | {"exciting.blocks.1.act2.json"}
+    assert result.exit_code == 3 and Path(found["left_out"][0]["file"]).name == "bad.png"
+    with np.load(tmp_path / "o" / "channels.blocks.1.act2.npz") as stored:
+        assert stored["channels"].tolist() == [0, 3] and stored["maps"].shape == (2, 16, 16)
+    pieces = json.loads((tmp_path / "o" / "exciting.blocks.1.act2.json").read_text())
+    assert set(pieces) == {"0", "3"} and len(pieces["0"]) == 3

@@ -68,6 +68,9 @@ def test_summary_has_stable_keys_and_finite_figures(home: Path) -> None:
     assert summary["agreement"]["gradcam"]["not_applicable"]["no finding marked"] > 0
     assert {f["test"] for f in summary["findings"]} >= {"files.unreadable", "duplicates.exact", "patients.straddle"}
     assert len(summary["data"]["left_out"]) >= 2 and summary["hashes"]["model"]
+    for method in ("gradcam", "lime"):  # every case is stamped
+        stamps = summary["trust"][method]
+        assert stamps["films"] == sum(stamps["verdicts"].values()) > 0 and stamps["randomisation"]
     assert "NaN" not in (home / "run" / "summary.json").read_text()
 
 
@@ -100,6 +103,7 @@ def test_the_report_is_one_file_that_asks_nobody(home: Path) -> None:
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page) and "url(" not in page and "<script" not in page
     assert "A &lt;b&gt;study&lt;/b&gt;" in page and "<b>study</b>" not in page
     assert page.index('id="summary"') < page.index('id="data"') < page.index('id="performance"')
+    assert page.index('id="cases"') < page.index("Trust stamps of the maps") < page.index('id="inside"')
     assert page.count("<img") == page.count('alt="') and "Research use only" in page
     assert "is empty (0 bytes)" in page
 

@@ -138,7 +138,7 @@ def faithfulness(
 
     The figure is g = (AUC insertion − AUC deletion) / 2 of `curves`. For a random order it is symmetric about 0; its
     deviation s comes from reversed pairs of random orders, g ± t·s with as many degrees of freedom as pairs. Pass: the
-    interval lies above 0. Fail: g below 0.8 of random orders'. Between: inconclusive.
+    interval lies above 0. Fail: g below where four of five random orders are. Between: inconclusive.
 
     Args:
         options: of `curves`.

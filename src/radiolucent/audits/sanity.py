@@ -114,7 +114,8 @@ def randomisation(
         for k in range(rounds):
             copied = classifier.with_(network=randomised(classifier.network, share, inputs, seed + 1 + k))
             for film, e, m in zip(films, originals, own, strict=True):
-                again = explain(copied, film, method, **(common | {"target": e.target}))
+                asked: dict[str, Any] = common | {"target": e.target}
+                again = explain(copied, film, method, **asked)
                 alike.append(likeness(m, pooled(again.map, CELLS)))
         last = np.array(alike)
         stages[name] = (float(last[:, 0].mean()), float(last[:, 1].mean()))

@@ -1,5 +1,7 @@
 """How alike two maps are, and how alike maps are that have nothing to do with each other."""
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,7 @@ def pooled(values: NDArray[np.floating], cells: int) -> Floats:
 
     Rounded to 10⁻⁵ of the largest, so that ties stay ties whatever batch the map was made in.
     """
-    size = [min(cells, side) for side in values.shape]
+    size = (min(cells, values.shape[0]), min(cells, values.shape[1]))
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float64))[None, None]
     found = F.adaptive_avg_pool2d(tensor, size)[0, 0].numpy()
     unit = 1e-5 * float(np.abs(found).max()) or 1.0
@@ -54,8 +56,8 @@ def likeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[float, f
         return 0.0, 0.0
     first, second = (v / np.abs(v).max() for v in (a, b))
     window = min(7, *(s if s % 2 else s - 1 for s in a.shape))
-    both = [structural_similarity(first, sign * second, win_size=window, data_range=2.0) for sign in (1, -1)]
-    return abs(rho), float(max(both))
+    compare: Any = structural_similarity  # its types allow for further results that are not asked for
+    return abs(rho), max(float(compare(first, s * second, win_size=window, data_range=2.0)) for s in (1, -1))
 
 
 def surrogates(values: NDArray[np.floating], count: int, rng: np.random.Generator) -> list[Floats]:
@@ -66,10 +68,10 @@ def surrogates(values: NDArray[np.floating], count: int, rng: np.random.Generato
     """
     order = stats.rankdata(values.ravel(), method="ordinal").reshape(values.shape)
     size = np.abs(np.fft.fft2(stats.norm.ppf((order - 0.5) / values.size)))
-    known = np.sort(values.ravel())
+    known = np.sort(values.ravel()).astype(np.float64)
     found: list[Floats] = []
     for _ in range(count):
         noise = np.fft.fft2(rng.standard_normal(values.shape))
         drawn = np.fft.ifft2(size * noise / np.maximum(np.abs(noise), 1e-12)).real
-        found.append(known[stats.rankdata(drawn.ravel(), method="ordinal") - 1].reshape(values.shape))
+        found.append(np.reshape(known[stats.rankdata(drawn.ravel(), method="ordinal") - 1], values.shape))
     return found

@@ -31,4 +31,5 @@ def make_case(
 def finding_from(values: Mapping[str, Any]) -> Finding:
     """The inverse of `Finding.as_dict`."""
     estimate = Estimate(**values["estimate"]) if values["estimate"] else None
-    return Finding(**{**values, "estimate": estimate})
+    given: dict[str, Any] = {**values, "estimate": estimate}
+    return Finding(**given)
