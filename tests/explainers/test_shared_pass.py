@@ -24,7 +24,8 @@ def films() -> list[Radiograph]:
 def counted():
     """A classifier, and the batch sizes of the forward passes its network has made."""
     clf = build("small_cnn", size=64, hidden=0, seed=1)[0]
-    explain(clf, rl.from_array(np.zeros((64, 64), np.float32)))  # finding the layer costs a pass, once
+    once = [GradCAM(), LIME(num_samples=10, engine="torch")]  # finding the layer, and what an image takes of memory
+    explain(clf, rl.from_array(np.zeros((64, 64), np.float32)), once)
     sizes: list[int] = []
     clf.network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     return clf, sizes

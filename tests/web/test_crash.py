@@ -25,6 +25,12 @@ run(desk, 0, lambda at: print(at, flush=True))
 """
 
 
+def child_environment() -> dict[str, str]:
+    """That of this process, with the tests' own modules to be found."""
+    found = os.environ.get("PYTHONPATH", "")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [found])])}
+
+
 @pytest.mark.parametrize("after", [20, 61])
 def test_kill_9_during_a_hundred_saves_loses_nothing_acknowledged(tmp_path: Path, after: int) -> None:
     desk = make_desk(tmp_path)
@@ -32,7 +38,7 @@ def test_kill_9_during_a_hundred_saves_loses_nothing_acknowledged(tmp_path: Path
     case = desk.store.cases()[0].id
     desk.close()
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        [sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=child_environment()
     )
     assert server.stdout
     try:
