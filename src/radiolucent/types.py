@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Verdict = Literal["pass", "fail", "inconclusive", "not applicable"]
+Concern = Literal["data", "model", "map"]
 Head = Literal["softmax", "sigmoid", "multilabel"]
 
 
@@ -336,6 +337,10 @@ class Finding:
         evidence: names, tables and numbers a reader can check; JSON-ready.
         source: where the test and threshold come from, or "ours".
         advice: what to do about it.
+        concerns: "data": something is *available* to whoever learns from these films; "model": the network *uses* it
+            (only this fails a model); "map": what an explanation shows, which illustrates and proves nothing.
+        control: the same figure where nothing should happen (a random patch, a silhouette, the area), if there is one.
+        severity: how far the figure lies beyond its threshold, in thresholds; 0 where nothing failed. For sorting.
     """
 
     test: str
@@ -347,11 +352,17 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=_empty)
     source: str = "ours"
     advice: str = ""
+    concerns: Concern = "data"
+    control: Estimate | None = None
+    severity: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, with the estimate in the form of `summary.json`."""
-        names = ("test", "question", "verdict", "summary", "threshold", "source", "advice")
+        names = (
+            "test", "question", "verdict", "summary", "threshold", "source", "advice", "concerns", "severity",
+        )  # fmt: skip
         return {k: getattr(self, k) for k in names} | {
             "estimate": self.estimate.as_dict() if self.estimate else None,
+            "control": self.control.as_dict() if self.control else None,
             "evidence": dict(self.evidence),
         }

@@ -1,0 +1,435 @@
+"""Changes to a film in the model's frame, each with what it is to be compared with. Grey levels are float32 in [0, 1].
+
+Edits know nothing of networks. Every one is a function of a `View` and a random generator; it gives the changed film,
+or None where there is nothing to change (no marker, no lung mask).
+"""
+
+import io
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from radiolucent.audits.regions import Mask, View, boxed, dilated
+from radiolucent.data.phantom.markers import stamp
+
+__all__ = ["EDITS", "Edit", "fill", "marker_ink", "shifted"]
+
+Grey = NDArray[np.float32]
+Edit = Callable[[View, np.random.Generator], Grey | None]
+BLACK = 0.02
+TRIES = 40
+
+
+def _grey(view: View) -> Grey:
+    return view.grey.astype(np.float32) / np.float32(255)
+
+
+def fill(grey: Grey, mask: Mask, how: str = "inpaint", film: Mask | None = None) -> Grey:
+    """Replace the masked pixels.
+
+    "inpaint": the smooth continuation of what surrounds them (pull-push: normalised averages on ever coarser grids,
+    handed down again; Gortler 1996), "blur": a heavy blur of the film, "mean": the mean of the film outside the mask,
+    "black".
+    """
+    out = grey.copy()
+    if not mask.any():
+        return out
+    known = ~mask if film is None else ~mask & film
+    if how == "black" or not known.any():
+        out[mask] = BLACK
+    elif how == "mean":
+        out[mask] = grey[known].mean()
+    elif how == "blur":
+        out[mask] = ndimage.gaussian_filter(grey, grey.shape[0] / 10)[mask]
+    else:
+        out[mask] = _pull_push(np.where(known, grey, 0), known.astype(np.float32))[mask]
+    return out
+
+
+def _pull_push(grey: Grey, weight: Grey) -> Grey:
+    """A value everywhere from those with weight 1: own where known, else from the next coarser grid."""
+    if min(grey.shape) <= 1 or weight.min() > 0:
+        total = float(weight.sum())
+        return np.where(weight > 0, grey, np.float32((grey * weight).sum() / max(total, 1e-6)))
+    rows, columns = grey.shape
+    pad = ((0, rows % 2), (0, columns % 2))
+    g, w = np.pad(grey * weight, pad), np.pad(weight, pad)
+    coarse_w = w[::2, ::2] + w[1::2, ::2] + w[::2, 1::2] + w[1::2, 1::2]
+    coarse_g = g[::2, ::2] + g[1::2, ::2] + g[::2, 1::2] + g[1::2, 1::2]
+    half = np.where(coarse_w > 0, coarse_g / np.maximum(coarse_w, 1e-6), 0).astype(np.float32)
+    below = _pull_push(half, (coarse_w > 0).astype(np.float32))
+    finer = np.asarray(Image.fromarray(below).resize((w.shape[1], w.shape[0]), Image.Resampling.BILINEAR))
+    return np.where(weight > 0, grey, finer[:rows, :columns]).astype(np.float32)
+
+
+# --- where a control lies ---
+
+
+def shifted(mask: Mask, view: View, rng: np.random.Generator, *, avoid: Mask | None = None) -> Mask:
+    """The same shape at a random place of the film, away from lungs and markers as far as may be.
+
+    Of up to 40 random places the first that touches nothing is taken, else the one that touches least.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    piece = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = piece.shape
+    top, bottom, left, right = view.frame
+    busy = (view.busy | mask) if avoid is None else (view.busy | mask | avoid)
+    best, least = np.zeros_like(mask), float("inf")
+    for _ in range(TRIES):
+        y = int(rng.integers(top, max(top + 1, bottom - height + 1)))
+        x = int(rng.integers(left, max(left + 1, right - width + 1)))
+        there = np.zeros_like(mask)
+        there[y : y + height, x : x + width] = piece[: mask.shape[0] - y, : mask.shape[1] - x]
+        touched = float((there & busy).sum())
+        if touched < least:
+            best, least = there, touched
+        if least == 0:
+            break
+    return best
+
+
+def _moved_pixels(grey: Grey, source: Mask, target: Mask) -> Grey:
+    """The film with what lies under `source` copied to `target` (the same shape elsewhere)."""
+    out = grey.copy()
+    ys, xs = np.nonzero(source)
+    yt, xt = np.nonzero(target)
+    count = min(len(ys), len(yt))
+    out[yt[:count], xt[:count]] = grey[ys[:count], xs[:count]]
+    return out
+
+
+# --- markers ---
+
+
+def marker_ink(view: View, text: str, rng: np.random.Generator) -> Grey:
+    """Coverage (S, S) of a side marker drawn beside the shoulder: R at the film's left, L at its right, off the lungs."""
+    top, bottom, left, right = view.frame
+    height, width = bottom - top, right - left
+    best, least = np.zeros(view.grey.shape, np.float32), float("inf")
+    for _ in range(TRIES):
+        tall = rng.uniform(0.055, 0.09) * height
+        inset = rng.uniform(0.03, 0.09) * width
+        x = left + inset if text == "R" else right - inset - 0.62 * tall
+        y = top + rng.uniform(0.04, 0.26) * height
+        ink = stamp((view.side, view.side), text, x, y, tall)
+        touched = float(ink[view.busy].sum())
+        if touched < least:
+            best, least = ink, touched
+        if least == 0:
+            break
+    return best
+
+
+def _inked(grey: Grey, ink: Grey, bright: float) -> Grey:
+    return (grey * (1 - ink) + np.float32(bright) * ink).astype(np.float32)
+
+
+def _unmarked(view: View) -> bool:
+    return view.markers is None or not view.markers.any()
+
+
+def marker_remove(view: View, rng: np.random.Generator) -> Grey | None:
+    """All markers in-painted."""
+    if view.markers is None or not view.markers.any():
+        return None
+    return fill(_grey(view), dilated(view.markers, 0.012), film=view.film)
+
+
+def marker_remove_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """As many pixels in-painted, of the same shape, where there is no marker and no lung."""
+    if view.markers is None or not view.markers.any():
+        return None
+    where = dilated(view.markers, 0.012)
+    labels, count = ndimage.label(where)
+    grey = _grey(view)
+    for k in range(1, count + 1):
+        grey = fill(grey, shifted(labels == k, view, rng, avoid=where), film=view.film)
+    return grey
+
+
+def marker_paste(view: View, rng: np.random.Generator) -> Grey | None:
+    """A side marker drawn on a film that has none."""
+    if not _unmarked(view):
+        return None
+    return _inked(_grey(view), marker_ink(view, "R", rng), rng.uniform(0.85, 1.0))
+
+
+def marker_paste_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """At the same kind of place, as many pixels copied from elsewhere on the same film."""
+    if not _unmarked(view):
+        return None
+    where = dilated(marker_ink(view, "R", rng) > 0.3, 0.012)
+    return _moved_pixels(_grey(view), shifted(where, view, rng), where)
+
+
+def marker_move(view: View, rng: np.random.Generator) -> Grey | None:
+    """The marker in-painted and put back at the mirrored place (its strokes not mirrored)."""
+    removed = marker_remove(view, rng)
+    if removed is None or view.markers is None:
+        return None
+    target = _mirrored_place(view.markers, view)
+    out = removed
+    ys, xs = np.nonzero(view.markers)
+    yt, xt = np.nonzero(target)
+    if len(ys) != len(yt):
+        return None
+    out[yt, xt] = _grey(view)[ys, xs]
+    return out
+
+
+def marker_move_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """A piece of the film of the marker's shape copied to the mirrored place; the marker stays."""
+    if view.markers is None or not view.markers.any():
+        return None
+    target = _mirrored_place(view.markers, view)
+    source = shifted(target, view, rng)
+    return _moved_pixels(_grey(view), source, target)
+
+
+def _mirrored_place(mask: Mask, view: View) -> Mask:
+    """The mask, its shape as it is, shifted so that its middle lies at the mirror image of its place."""
+    columns = np.flatnonzero(mask.any(0))
+    _, _, left, right = view.frame
+    start = left + right - (int(columns[-1]) + 1)
+    out = np.zeros_like(mask)
+    width = columns[-1] + 1 - columns[0]
+    out[:, start : start + width] = mask[:, columns[0] : columns[-1] + 1]
+    return out
+
+
+def _bare(view: View) -> Grey:
+    return _grey(view) if _unmarked(view) else fill(_grey(view), dilated(view.markers, 0.012), film=view.film)  # pyright: ignore[reportArgumentType]
+
+
+def marker_left(view: View, rng: np.random.Generator) -> Grey | None:
+    """Any marker replaced by an L, drawn at the film's left."""
+    return _letter(view, rng, "L")
+
+
+def marker_right(view: View, rng: np.random.Generator) -> Grey | None:
+    """Any marker replaced by an R, drawn at the film's left: what `marker_left` is compared with."""
+    return _letter(view, rng, "R")
+
+
+def _letter(view: View, rng: np.random.Generator, text: str) -> Grey:
+    """A letter at one and the same place for both letters (the generator's draws do not depend on the letter)."""
+    top, bottom, left, right = view.frame
+    tall = rng.uniform(0.055, 0.09) * (bottom - top)
+    x = left + rng.uniform(0.03, 0.09) * (right - left)
+    y = top + rng.uniform(0.04, 0.2) * (bottom - top)
+    return _inked(_bare(view), stamp((view.side, view.side), text, x, y, tall), 0.93)
+
+
+# --- border and corners ---
+
+
+def border_black(view: View, rng: np.random.Generator) -> Grey | None:
+    """The border blackened, as by collimation."""
+    return fill(_grey(view), view.border, "black")
+
+
+def border_fill(view: View, rng: np.random.Generator) -> Grey | None:
+    """The border replaced by what lies inside of it, continued."""
+    return fill(_grey(view), view.border, film=view.film)
+
+
+def corners_black(view: View, rng: np.random.Generator) -> Grey | None:
+    """The four corners blackened."""
+    return fill(_grey(view), view.corners, "black")
+
+
+def _patches(view: View, mask: Mask, rng: np.random.Generator, how: str) -> Grey:
+    """As many pixels as `mask` has, in eight random squares off lungs, markers and the mask, filled the same way."""
+    side = max(2, round((mask.sum() / 8) ** 0.5))
+    square = np.zeros_like(mask)
+    square[:side, :side] = True
+    found = np.zeros_like(mask)
+    for _ in range(8):
+        found |= shifted(square, view, rng, avoid=found | mask)
+    return fill(_grey(view), found, how, view.film)
+
+
+def border_black_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """Eight black squares of the border's area elsewhere outside the lungs."""
+    return _patches(view, view.border, rng, "black")
+
+
+def border_fill_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """Eight in-painted squares of the border's area elsewhere outside the lungs."""
+    return _patches(view, view.border, rng, "inpaint")
+
+
+def corners_black_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """Eight black squares of the corners' area elsewhere outside the lungs."""
+    return _patches(view, view.corners, rng, "black")
+
+
+# --- lungs ---
+
+_SHAPES: Mapping[str, Callable[[Mask], Mask]] = {"tight": lambda m: m, "dilated": dilated, "boxed": boxed}
+
+
+def without_lungs(shape: str, how: str) -> Edit:
+    """The lungs replaced; `shape`: tight, dilated or boxed; `how`: see `fill`."""
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        if view.lungs is None or not view.lungs.any():
+            return None
+        return fill(_grey(view), _SHAPES[shape](view.lungs), how, view.film)
+
+    return edit
+
+
+def only_lungs(shape: str, how: str = "mean") -> Edit:
+    """Everything but the lungs replaced."""
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        if view.lungs is None or not view.lungs.any():
+            return None
+        return fill(_grey(view), view.film & ~_SHAPES[shape](view.lungs), how, view.film)
+
+    return edit
+
+
+def silhouette(shape: str) -> Edit:
+    """The lungs' outline alone: a dark shape on mid grey; what an erased region still tells."""
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        if view.lungs is None or not view.lungs.any():
+            return None
+        return np.where(_SHAPES[shape](view.lungs), np.float32(0.25), np.float32(0.6))
+
+    return edit
+
+
+def only_border(view: View, rng: np.random.Generator) -> Grey | None:
+    """The border alone; the rest is its mean."""
+    grey = _grey(view)
+    return np.where(view.border | ~view.film, grey, np.float32(grey[view.border].mean())).astype(np.float32)
+
+
+def blank_random(view: View, rng: np.random.Generator) -> Grey | None:
+    """As many pixels as the lungs have, in-painted in random squares outside them: the control for blanked lungs."""
+    if view.lungs is None or not view.lungs.any():
+        return None
+    return _patches(view, view.lungs, rng, "inpaint")
+
+
+def crop_lungs(view: View, rng: np.random.Generator) -> Grey | None:
+    """The box around the lungs, enlarged to the whole input."""
+    if view.lungs is None or not view.lungs.any():
+        return None
+    box = boxed(view.lungs, 0.03)
+    rows, columns = np.flatnonzero(box.any(1)), np.flatnonzero(box.any(0))
+    part = _grey(view)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    image = Image.fromarray(np.ascontiguousarray(part)).resize((view.side, view.side), Image.Resampling.BILINEAR)
+    return np.clip(np.asarray(image), 0, 1)
+
+
+# --- the whole film ---
+
+
+def exposure(gain: float) -> Edit:
+    """All grey levels to the power 1/gain: brighter above 1, darker below."""
+    return lambda view, rng: np.where(view.film, _grey(view) ** np.float32(1 / gain), _grey(view))
+
+
+def coarser(factor: float) -> Edit:
+    """The film stored at 1/factor of its size and enlarged again."""
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        small = max(8, round(view.side / factor))
+        image = Image.fromarray(_grey(view)).resize((small, small), Image.Resampling.BILINEAR)
+        return np.clip(np.asarray(image.resize((view.side, view.side), Image.Resampling.BILINEAR)), 0, 1)
+
+    return edit
+
+
+def blurred(sigma: float) -> Edit:
+    """Gaussian blur, σ as a share of the side."""
+    return lambda view, rng: ndimage.gaussian_filter(_grey(view), sigma * view.side)
+
+
+def noisy(deviation: float) -> Edit:
+    """Gaussian noise of a standard deviation in grey levels."""
+    return lambda view, rng: np.clip(
+        _grey(view) + np.float32(deviation) * rng.standard_normal(view.grey.shape, np.float32), 0, 1
+    )
+
+
+def contrast(factor: float) -> Edit:
+    """Grey levels drawn apart about the film's mean."""
+    return lambda view, rng: np.clip((_grey(view) - _grey(view).mean()) * np.float32(factor) + _grey(view).mean(), 0, 1)
+
+
+def warped(turn: float = 0.0, shift: tuple[float, float] = (0.0, 0.0), stretch: tuple[float, float] = (1, 1)) -> Edit:
+    """Turned by degrees, shifted by shares of the side (y, x) and stretched (y, x) about the middle; edges continued."""
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        angle = np.deg2rad(turn)
+        back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / np.array(stretch)[:, None]
+        middle = (view.side - 1) / 2
+        offset = middle - back @ (np.array([middle, middle]) + np.array(shift) * view.side)
+        moved = ndimage.affine_transform(_grey(view), back, offset, order=1, mode="nearest")
+        return np.clip(moved, 0, 1).astype(np.float32)
+
+    return edit
+
+
+def jpeg(quality: int) -> Edit:
+    """Compressed as JPEG of this quality and read again."""
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        stream = io.BytesIO()
+        Image.fromarray(view.grey).save(stream, "JPEG", quality=quality)
+        return np.asarray(Image.open(stream), np.float32) / 255
+
+    return edit
+
+
+EDITS: Mapping[str, Edit] = {
+    "marker.remove": marker_remove,
+    "marker.remove.control": marker_remove_control,
+    "marker.paste": marker_paste,
+    "marker.paste.control": marker_paste_control,
+    "marker.move": marker_move,
+    "marker.move.control": marker_move_control,
+    "marker.swap": marker_left,
+    "marker.swap.control": marker_right,
+    "border.black": border_black,
+    "border.black.control": border_black_control,
+    "border.fill": border_fill,
+    "border.fill.control": border_fill_control,
+    "corners.black": corners_black,
+    "corners.black.control": corners_black_control,
+    "lungs.blank": without_lungs("dilated", "inpaint"),
+    "lungs.blank.control": blank_random,
+    "lungs.crop": crop_lungs,
+    **{f"no_lungs.{s}.{h}": without_lungs(s, h) for s in _SHAPES for h in ("mean", "blur", "inpaint")},
+    **{f"lungs_only.{s}": only_lungs(s) for s in _SHAPES},
+    **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
+    "border_only": only_border,
+    "exposure.bright": exposure(1.3),
+    "exposure.dark": exposure(1 / 1.3),
+    "size.coarse": coarser(2),
+    "size.wide": warped(stretch=(1, 1.12)),
+    "size.tall": warped(stretch=(1.12, 1)),
+    "stress.blur": blurred(0.008),
+    "stress.noise": noisy(0.04),
+    "stress.contrast_low": contrast(0.75),
+    "stress.contrast_high": contrast(1.3),
+    "stress.gamma_bright": exposure(1.2),
+    "stress.gamma_dark": exposure(1 / 1.2),
+    "stress.resize": coarser(1.5),
+    "stress.shift_right": warped(shift=(0, 0.04)),
+    "stress.shift_down": warped(shift=(0.04, 0)),
+    "stress.turn_left": warped(turn=5),
+    "stress.turn_right": warped(turn=-5),
+    "stress.jpeg_30": jpeg(30),
+    "stress.jpeg_70": jpeg(70),
+}
+"""Every edit by name; one whose name ends in ".control" belongs to the one without."""

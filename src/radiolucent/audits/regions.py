@@ -1,0 +1,180 @@
+"""What lies where on a film, in the model's frame: lungs, markers, doctors' regions, border, corners, background.
+
+Masks come in source pixels, from files or from any function of a film, and are brought to the model's frame by exact
+area coverage.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from radiolucent.errors import AnnotationError, DataError
+from radiolucent.images import Preprocess, coverage_to_model, mask_to_model, region_mask
+from radiolucent.types import Annotation, Radiograph
+
+__all__ = ["Masker", "View", "boxed", "dilated", "masks_from_folder", "view_of"]
+
+Mask = NDArray[np.bool_]
+Masker = Callable[[Radiograph], Mask | None]
+"""From a film to a bool mask (H, W) in its own pixels, or None where nothing is known of it."""
+
+BORDER, CORNER, DILATION = 0.06, 0.15, 0.04
+"""Shares of the film's side: width of the border, side of a corner, and by how much a "dilated" mask grows."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One film as the model sees it, (S, S), with what lies where; None: not known.
+
+    Attributes:
+        grey: uint8, the model's 8-bit input. film: where the film is (elsewhere is padding).
+        lungs, markers, findings: masks. label: class index or None.
+    """
+
+    grey: NDArray[np.uint8]
+    image_id: str
+    patient_id: str
+    label: int | None
+    film: Mask
+    lungs: Mask | None = None
+    markers: Mask | None = None
+    findings: Mask | None = None
+    site: str | None = None
+
+    @property
+    def side(self) -> int:
+        """S."""
+        return self.grey.shape[0]
+
+    @cached_property
+    def frame(self) -> tuple[int, int, int, int]:
+        """The film's box (top, bottom, left, right) in model pixels, ends excluded."""
+        rows, columns = np.flatnonzero(self.film.any(1)), np.flatnonzero(self.film.any(0))
+        return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+    @cached_property
+    def border(self) -> Mask:
+        """The outer `BORDER` of the film on every side."""
+        top, bottom, left, right = self.frame
+        dy, dx = max(1, round(BORDER * (bottom - top))), max(1, round(BORDER * (right - left)))
+        inner = np.zeros_like(self.film)
+        inner[top + dy : bottom - dy, left + dx : right - dx] = True
+        return self.film & ~inner
+
+    @cached_property
+    def corners(self) -> Mask:
+        """Four squares of side `CORNER`."""
+        top, bottom, left, right = self.frame
+        dy, dx = max(1, round(CORNER * (bottom - top))), max(1, round(CORNER * (right - left)))
+        found = np.zeros_like(self.film)
+        for rows in (slice(top, top + dy), slice(bottom - dy, bottom)):
+            for columns in (slice(left, left + dx), slice(right - dx, right)):
+                found[rows, columns] = True
+        return found & self.film
+
+    @cached_property
+    def busy(self) -> Mask:
+        """Where a control patch must not lie: lungs, markers, doctors' regions, padding."""
+        total = ~self.film
+        for mask in (self.lungs, self.markers, self.findings):
+            if mask is not None:
+                total = total | mask
+        return total
+
+
+def dilated(mask: Mask, share: float = DILATION) -> Mask:
+    """The mask grown by `share` of the side on all sides (Euclidean)."""
+    reach = max(1.0, share * mask.shape[0])
+    return np.asarray(ndimage.distance_transform_edt(~mask)) <= reach if mask.any() else mask
+
+
+def boxed(mask: Mask, share: float = DILATION) -> Mask:
+    """The bounding box of the mask, grown by `share`: an outline that says nothing of the shape inside."""
+    found = np.zeros_like(mask)
+    if mask.any():
+        grow = max(1, round(share * mask.shape[0]))
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        found[max(rows[0] - grow, 0) : rows[-1] + grow + 1, max(columns[0] - grow, 0) : columns[-1] + grow + 1] = True
+    return found
+
+
+def view_of(
+    film: Radiograph,
+    preprocess: Preprocess,
+    *,
+    label: int | None = None,
+    site: str | None = None,
+    lungs: Masker | None = None,
+    markers: Masker | None = None,
+    annotations: Sequence[Annotation] = (),
+) -> View:
+    """A film in the model's frame with its masks.
+
+    Small things (markers, doctors' regions) keep every model pixel that they cover to a tenth or more, lungs those
+    that they cover to one half.
+
+    Raises:
+        DataError: a mask whose shape is not the film's.
+    """
+    geometry = preprocess.geometry(film.shape)
+
+    def masked(source: Masker | None, name: str) -> Mask | None:
+        found = None if source is None else source(film)
+        if found is not None and found.shape != film.shape:
+            raise DataError(
+                f"{film.image_id}: {name} mask of shape {found.shape}; expected the film's {film.shape} (H, W)."
+            )
+        return found
+
+    lung, marker = masked(lungs, "lung"), masked(markers, "marker")
+    read = [a for a in annotations if a.image_id == film.image_id]
+    marked = np.logical_or.reduce([region_mask(a, film.shape) for a in read]) if read else None
+    return View(
+        preprocess.quantise(film),
+        film.image_id,
+        film.patient_id or film.image_id,
+        label,
+        mask_to_model(np.ones(film.shape, bool), geometry),
+        None if lung is None else mask_to_model(lung, geometry),
+        None if marker is None else coverage_to_model(marker, geometry) >= 0.1,
+        None if marked is None else coverage_to_model(marked, geometry) >= 0.1,
+        site,
+    )
+
+
+def masks_from_folder(folder: str | Path) -> Masker:
+    """Masks by file name: `folder/**/STEM.png` for a film whose identifier ends in STEM; bright is inside.
+
+    A mask of another size than the film is scaled to it by nearest neighbour (masks are often kept smaller). Where
+    several masks share a stem, the one with the most of the identifier's folders in its path is taken.
+
+    Raises:
+        AnnotationError: no mask at all in the folder.
+    """
+    root = Path(folder)
+    by_stem: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() in (".png", ".tif", ".tiff", ".bmp", ".gif"):
+            by_stem.setdefault(path.stem, []).append(path)
+    if not by_stem:
+        raise AnnotationError(f"{root}: holds no mask image; expected PNG files named like the films.")
+    return lambda film: _mask_of(film, by_stem)
+
+
+def _mask_of(film: Radiograph, by_stem: Mapping[str, Sequence[Path]]) -> Mask | None:
+    name = Path(film.image_id)
+    found = by_stem.get(name.stem)
+    if not found:
+        return None
+    folders = set(name.parts[:-1])
+    best = max(found, key=lambda path: len(folders & set(path.parts)))
+    with Image.open(best) as image:
+        height, width = film.shape
+        grey = image.convert("L").resize((width, height), Image.Resampling.NEAREST)
+    return np.asarray(grey) > 127
