@@ -1,0 +1,179 @@
+"""Paired interventions: change one thing on every film, and hold the answer against the same change elsewhere.
+
+The figure is the mean over films of Δ(change) − Δ(control), where Δ is the change of the calibrated log-odds of the
+positive class, in units of its standard deviation over the untouched films. A test fails where the whole interval
+(bootstrap over patients) lies beyond the threshold: not where a difference is merely significant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from radiolucent.audits.table import ORIGINAL, Table
+from radiolucent.audits.verdicts import FOLDS, needed_words, paired_shift, two_sided
+from radiolucent.metrics import cluster_bootstrap_mean
+from radiolucent.types import Estimate, Finding
+
+__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention"]
+
+SMALL = 0.2
+"""Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
+the log-odds from film to film."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One test.
+
+    Attributes:
+        edit, control: names in `edits.EDITS`; the control "original" is the untouched film.
+        subject: what the decision would follow. question, did, control_did: in words.
+        threshold: in spreads, and why it is that.
+        needs: the mask without which it is not applicable, in words; "" for none.
+    """
+
+    edit: str
+    control: str
+    subject: str
+    question: str
+    did: str
+    control_did: str
+    threshold: float = SMALL
+    reason: str = "Cohen 1988: 0.2 SD is a small effect"
+    needs: str = ""
+
+
+_MARKED = "films with known markers (--markers, or a detector that finds some)"
+_UNMARKED = "films without a marker"
+_LUNGS = "lung masks (--lungs)"
+
+INTERVENTIONS: Mapping[str, Intervention] = {
+    i.edit: i
+    for i in (
+        Intervention(
+            "marker.remove", "marker.remove.control", "the side marker",
+            "Does the answer change when markers and text are taken off the film?",
+            "taking markers off", "in-painting as many pixels elsewhere", needs=_MARKED,
+        ),
+        Intervention(
+            "marker.paste", "marker.paste.control", "the side marker",
+            "Does the answer change when a side marker is put on the film?",
+            "putting an R on", "a piece of the film put at the same place", needs=_UNMARKED,
+        ),
+        Intervention(
+            "marker.move", "marker.move.control", "the side marker",
+            "Does the answer change when the marker moves to the other side of the film?",
+            "moving the marker", "a piece of the film put where the marker moved to", needs=_MARKED,
+        ),
+        Intervention(
+            "marker.swap", "marker.swap.control", "the side marker",
+            "Does the answer depend on which letter the marker shows?",
+            "an L", "an R at the same place",
+        ),
+        Intervention(
+            "border.black", "border.black.control", "the film's border",
+            "Does the answer change when the border is blackened, as by collimation?",
+            "blackening the border", "black squares of the same area elsewhere outside the lungs",
+        ),
+        Intervention(
+            "border.fill", "border.fill.control", "the film's border",
+            "Does the answer change when what is inside continues over the border?",
+            "filling the border", "in-painted squares of the same area elsewhere outside the lungs",
+        ),
+        Intervention(
+            "corners.black", "corners.black.control", "the film's corners",
+            "Does the answer change when the four corners are blackened?",
+            "blackening the corners", "black squares of the same area elsewhere outside the lungs",
+        ),
+    )
+}  # fmt: skip
+
+
+def edits_of(names: Mapping[str, Intervention] | None = None) -> tuple[str, ...]:
+    """Every edit that the interventions ask for."""
+    chosen = INTERVENTIONS if names is None else names
+    pairs = [e for i in chosen.values() for e in (i.edit, i.control) if e != ORIGINAL]
+    return tuple(dict.fromkeys(pairs))
+
+
+def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed: int = 0) -> Finding:
+    """Judge one intervention from the table's scores.
+
+    The evidence holds, with intervals: Δ of change and control alone, the share of calls that flip under either, and
+    how sensitivity and specificity change under either; and the films that moved most, for pictures.
+    """
+    source = f"paired intervention with a control patch (DeGrave 2021; Sun 2023); threshold: {test.reason}"
+    changed, against = table.scores[test.edit], table.scores[test.control]
+    known = np.isfinite(changed - against)
+    if not known.any():
+        return Finding(
+            test.edit, test.question, "not applicable", f"Needs {test.needs or 'films it applies to'}.", None,
+            test.threshold, source=source, concerns="model",
+        )  # fmt: skip
+    estimate = paired_shift(table, changed, against, level=level, seed=seed)
+    control = paired_shift(table, against, table.original, level=level, seed=seed)
+    verdict = two_sided(estimate, test.threshold)
+    evidence = _evidence(table, test, level, seed)
+    return Finding(
+        test.edit,
+        test.question,
+        verdict,
+        _words(test, estimate, control, verdict, evidence),
+        estimate,
+        test.threshold,
+        evidence,
+        source,
+        f"crop or in-paint {test.subject}, or put it on films of both classes at random, train again, and audit again"
+        if verdict == "fail"
+        else "",
+        "model",
+        control,
+        abs(estimate.value or 0.0) / test.threshold if verdict == "fail" else 0.0,
+    )
+
+
+def _words(test: Intervention, estimate: Estimate, control: Estimate, verdict: str, evidence: Mapping[str, Any]) -> str:
+    says = {
+        "fail": f"The decision follows {test.subject}",
+        "pass": f"The decision does not follow {test.subject}",
+        "inconclusive": f"Whether the decision follows {test.subject} is open",
+    }[verdict]
+    flips, others = evidence["flips"]["value"], evidence["flips_control"]["value"]
+    value, low, high = estimate.value or 0.0, estimate.low, estimate.high
+    interval = f" (95 % CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    words = (
+        f"{says}: {test.did} moves the log-odds by {value:+.2f} SD{interval} more than {test.control_did} does "
+        f"({control.value or 0.0:+.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
+    )
+    return words + (needed_words(estimate, test.threshold) if verdict == "inconclusive" else "")
+
+
+def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict[str, Any]:
+    changed, against, original = table.scores[test.edit], table.scores[test.control], table.original
+    known = np.isfinite(changed - against)
+    groups = np.array(table.patients)
+    called = original >= table.cut
+
+    def mean(values: np.ndarray[Any, Any], where: np.ndarray[Any, Any]) -> dict[str, Any]:
+        chosen = known & where
+        return cluster_bootstrap_mean(
+            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed
+        ).as_dict()
+
+    everyone = np.ones(len(table), bool)
+    ill, healthy = table.known & table.truth, table.known & ~table.truth
+    moved = np.where(known, np.abs(changed - against), -1.0)
+    return {
+        "films": int(known.sum()),
+        "spread_of_log_odds": table.spread,
+        "shift": paired_shift(table, changed, original, level=level, seed=seed).as_dict(),
+        "flips": mean((changed >= table.cut) != called, everyone),
+        "flips_control": mean((against >= table.cut) != called, everyone),
+        "sensitivity_change": mean((changed >= table.cut) * 1.0 - called, ill),
+        "sensitivity_change_control": mean((against >= table.cut) * 1.0 - called, ill),
+        "specificity_change": mean(called * 1.0 - (changed >= table.cut), healthy),
+        "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy),
+        "most_moved": [table.image_ids[i] for i in np.argsort(-moved)[:4] if known[i]],
+    }

@@ -1,0 +1,245 @@
+"""`audit`: the classifier on trial, top to bottom."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radiolucent.audits.attribution import Pointing, attribution, fixed_peaks, point
+from radiolucent.audits.calibrated import calibrated
+from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.masked import MASKED_EDITS, masked
+from radiolucent.audits.regions import Masker, View, view_of
+from radiolucent.audits.stress import STRESSES, stress
+from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
+from radiolucent.audits.table import Table, collect
+from radiolucent.data import Dataset, Record, check
+from radiolucent.data.relabel import relabel
+from radiolucent.errors import ConfigError, DataError, ImageError
+from radiolucent.explainers import METHODS, Explainer
+from radiolucent.images import read
+from radiolucent.models import Classifier
+from radiolucent.types import Annotation, Finding, Verdict
+
+__all__ = ["Audit", "audit", "by_severity", "examine", "verdict_of"]
+
+Progress = Callable[[str, int, int], None]
+_ORDER = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
+_CONCERNS = {"model": 0, "data": 1, "map": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """All that an audit found.
+
+    Attributes:
+        findings: in order of severity. table: the model's answers. maps: by method, where its maps point.
+        verdict: of the model: "fail" where a finding on its *use* of something fails, "inconclusive" where none fails
+            but no intervention passed either, else "pass".
+        headline: the verdict in one sentence.
+        class_names, positive: of the classifier.
+        records: the films, in the order asked; `view(record)` gives one as the model sees it.
+    """
+
+    findings: tuple[Finding, ...]
+    table: Table
+    maps: Mapping[str, Pointing]
+    verdict: Verdict
+    headline: str
+    class_names: tuple[str, ...]
+    positive: int
+    records: tuple[Record, ...]
+    view: Callable[[Record], View]
+
+
+def audit(classifier: Classifier, dataset: Dataset | Sequence[Record], **options: Any) -> list[Finding]:
+    """Put a classifier on trial and return the findings, gravest first; `examine` returns all there is.
+
+    Takes the options of `examine`.
+    """
+    return list(examine(classifier, dataset, **options).findings)
+
+
+def examine(
+    classifier: Classifier,
+    dataset: Dataset | Sequence[Record],
+    *,
+    annotations: Sequence[Annotation] = (),
+    lungs: Masker | None = None,
+    markers: Masker | None = None,
+    groups: Mapping[str, Sequence[str | None]] | None = None,
+    methods: Sequence[str] = ("gradcam",),
+    map_films: int = 100,
+    data_checks: bool = True,
+    tests: Sequence[str] = (),
+    folder: str | Path | None = None,
+    mask_note: str = "",
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Audit:
+    """Put a classifier on trial.
+
+    Args:
+        dataset: films with labels, ones that the classifier was not trained on; classes are matched by name.
+        annotations: doctors' regions, kept clear of control patches.
+        lungs, markers: from a film to its mask in source pixels (see `masks_from_folder`); None: not known, and the
+            tests that need them are "not applicable".
+        groups: further groupings of the films by name, in the dataset's order; site and etiology are taken from it.
+        methods: explainers by name, for where maps point; () for none. map_films: films explained.
+        data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients).
+        tests: only tests whose name starts with one of these, e.g. "marker", "regions.no_lungs"; all unless given.
+        folder: keeps a journal there, so that the same call goes on after a kill. mask_note: what made the masks, which
+            is part of the journal's identity.
+        level, seed: of all intervals; of everything random.
+        progress: called with (stage, done, total).
+
+    Raises:
+        DataError: no labelled film, or none readable. ConfigError: a name that no test or method has.
+    """
+    films = _films(dataset, classifier)
+    edits = _edits(tests)
+    by_image: dict[str, list[Annotation]] = {}
+    for a in annotations:
+        by_image.setdefault(a.image_id, []).append(a)
+
+    def view(record: Record) -> View:
+        film = dataclasses.replace(
+            read(record.path, image_id=record.image_id), patient_id=record.patient_id
+        )
+        return view_of(
+            film, classifier.preprocess, label=record.label, site=record.site, lungs=lungs, markers=markers,
+            annotations=by_image.get(record.image_id, ()),
+        )  # fmt: skip
+
+    records = films.records
+    table = collect(
+        classifier, len(records), lambda i: view(records[i]), edits, keys=[r.image_id for r in records],
+        settings={"masks": mask_note, "lungs": lungs is not None, "markers": markers is not None},
+        folder=None if folder is None else Path(folder), seed=seed, progress=_stage(progress, "asking the model"),
+    )  # fmt: skip
+    findings = judge(table, edits, level=level, seed=seed)
+    if not tests:
+        findings += subgroups(table, _groupings(films, table, groups or {}), level=level, seed=seed)
+        findings += [slices(table, level=level, seed=seed), source_in_embedding(table, level=level, seed=seed)]
+        findings += [calibrated(table, level=level, seed=seed)]
+    maps = _maps(classifier, records, view, methods, map_films, seed, progress) if not tests else {}
+    for name, shown in maps.items():
+        findings += attribution(name, shown, level=level, seed=seed) + fixed_peaks(name, shown, classifier.class_names)
+    if data_checks and not tests:
+        findings += check(films, progress=_stage(progress, "checking the data"))
+    ordered = by_severity(findings)
+    verdict, headline = verdict_of(ordered)
+    return Audit(
+        tuple(ordered), table, maps, verdict, headline, classifier.class_names, classifier.positive, records, view
+    )
+
+
+def _films(dataset: Dataset | Sequence[Record], classifier: Classifier) -> Dataset:
+    films = dataset if isinstance(dataset, Dataset) else Dataset(tuple(dataset), classifier.class_names)
+    films = relabel(films, classifier.class_names)
+    if not any(r.label is not None for r in films.records):
+        raise DataError(f"none of {len(films)} films has a label; an audit needs labelled films of both classes.")
+    return films
+
+
+def _edits(tests: Sequence[str]) -> tuple[str, ...]:
+    every = tuple(dict.fromkeys((*edits_of(), *MASKED_EDITS, *STRESSES)))
+    if not tests:
+        return every
+    wanted = [e for e in every if any(_test_of(e).startswith(t) for t in tests)]
+    if not wanted:
+        names = sorted({*INTERVENTIONS, "regions.no_lungs", "regions.lungs_only", "regions.border_only", *STRESSES})
+        raise ConfigError(f"tests {', '.join(tests)}; expected the beginning of any of {', '.join(names)}.")
+    return tuple(wanted)
+
+
+def _test_of(edit: str) -> str:
+    return f"regions.{edit}" if edit in MASKED_EDITS else edit
+
+
+def judge(table: Table, edits: Sequence[str], *, level: float = 0.95, seed: int = 0) -> list[Finding]:
+    """The findings that rest on the table of answers alone."""
+    chosen = [i for i in INTERVENTIONS.values() if {i.edit, i.control} <= {*edits, "original"}]
+    findings = [intervention(table, test, level=level, seed=seed) for test in chosen]
+    if set(MASKED_EDITS) <= set(edits):
+        findings += masked(table, level=level)
+    return findings + stress(table, level=level, seed=seed)
+
+
+def _groupings(
+    films: Dataset, table: Table, given: Mapping[str, Sequence[str | None]]
+) -> dict[str, Sequence[str | None]]:
+    row = {r.image_id: i for i, r in enumerate(films.records)}
+    place = [row[name] for name in table.image_ids]
+    every: dict[str, Sequence[str | None]] = {
+        "site": [r.site for r in films.records],
+        "etiology": [r.etiology or ("none" if r.label is not None else None) for r in films.records],
+        **given,
+    }
+    for name, labels in every.items():
+        if len(labels) != len(films):
+            raise ConfigError(f"groups {name!r}: {len(labels)} labels for {len(films)} films; expected one a film.")
+    chosen = {name: [labels[i] for i in place] for name, labels in every.items()}
+    return {name: labels for name, labels in chosen.items() if len({x for x in labels if x is not None}) > 1}
+
+
+def _maps(
+    classifier: Classifier,
+    records: Sequence[Record],
+    view: Callable[[Record], View],
+    methods: Sequence[str],
+    count: int,
+    seed: int,
+    progress: Progress | None,
+) -> dict[str, Pointing]:
+    """Explain up to `count` films, drawn at random, in batches of eight."""
+    if unknown := [m for m in methods if m not in METHODS]:
+        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
+    if not methods or not count:
+        return {}
+    chosen: dict[str, Explainer] = {m: METHODS[m](**({"num_samples": 300} if m == "lime" else {})) for m in methods}
+    found = {m: Pointing() for m in methods}
+    order = np.random.default_rng([seed, 61]).permutation(len(records))[:count]
+    for start in range(0, len(order), 8):
+        views: list[View] = []
+        for i in order[start : start + 8]:
+            try:
+                views.append(view(records[int(i)]))
+            except ImageError:
+                continue  # the table lists it
+        if views:
+            point(classifier, views, chosen, found, seed=seed)
+        if progress:
+            progress("explaining", min(start + 8, len(order)), len(order))
+    return found
+
+
+def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Failed findings on the model first, the gravest of them at the top; then data, then maps; then the rest."""
+    return sorted(findings, key=lambda f: (_ORDER[f.verdict], _CONCERNS[f.concerns], -f.severity))
+
+
+def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
+    """The model's verdict and its headline. Only what a model *uses* fails it, not what the data offer or maps show."""
+    own = [f for f in findings if f.concerns == "model"]
+    failed = [f for f in own if f.verdict == "fail"]
+    passed = [f for f in own if f.verdict == "pass" and f.test in INTERVENTIONS]
+    open_ = [f for f in own if f.verdict == "inconclusive"]
+    if failed:
+        lead = next((f for f in failed if f.test in INTERVENTIONS), failed[0])
+        subject = INTERVENTIONS[lead.test].subject if lead.test in INTERVENTIONS else ""
+        words = f"the decision follows {subject}" if subject else lead.summary.split(":")[0].split(" (")[0]
+        more = f"; {len(failed)} tests fail in all" if len(failed) > 1 else ""
+        return "fail", f"FAIL: {words}{more}."
+    if not passed:
+        return "inconclusive", f"OPEN: no intervention could clear the model; {len(open_)} tests are inconclusive."
+    more = f"; {len(open_)} tests are inconclusive" if open_ else ""
+    return "pass", f"PASS: no test shows that the decision follows a shortcut{more}. That proves no innocence."
