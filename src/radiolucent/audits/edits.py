@@ -21,6 +21,8 @@ Grey = NDArray[np.float32]
 Edit = Callable[[View, np.random.Generator], Grey | None]
 BLACK = 0.02
 TRIES = 40
+LEGIBLE = (7.0, 9.0)
+"""Least height of a pasted letter in model pixels: of fewer pixels it is a dot that no network could have learnt."""
 
 
 def _grey(view: View) -> Grey:
@@ -92,16 +94,6 @@ def shifted(mask: Mask, view: View, rng: np.random.Generator, *, avoid: Mask | N
     return best
 
 
-def _moved_pixels(grey: Grey, source: Mask, target: Mask) -> Grey:
-    """The film with what lies under `source` copied to `target` (the same shape elsewhere)."""
-    out = grey.copy()
-    ys, xs = np.nonzero(source)
-    yt, xt = np.nonzero(target)
-    count = min(len(ys), len(yt))
-    out[yt[:count], xt[:count]] = grey[ys[:count], xs[:count]]
-    return out
-
-
 # --- markers ---
 
 
@@ -111,7 +103,7 @@ def marker_ink(view: View, text: str, rng: np.random.Generator) -> Grey:
     height, width = bottom - top, right - left
     best, least = np.zeros(view.grey.shape, np.float32), float("inf")
     for _ in range(TRIES):
-        tall = rng.uniform(0.055, 0.09) * height
+        tall = max(rng.uniform(0.055, 0.09) * height, rng.uniform(*LEGIBLE))
         inset = rng.uniform(0.03, 0.09) * width
         x = left + inset if text == "R" else right - inset - 0.62 * tall
         y = top + rng.uniform(0.04, 0.26) * height
@@ -159,11 +151,11 @@ def marker_paste(view: View, rng: np.random.Generator) -> Grey | None:
 
 
 def marker_paste_control(view: View, rng: np.random.Generator) -> Grey | None:
-    """At the same kind of place, as many pixels copied from elsewhere on the same film."""
+    """At the same place as many pixels changed, but in-painted: no object appears."""
     if not _unmarked(view):
         return None
     where = dilated(marker_ink(view, "R", rng) > 0.3, 0.012)
-    return _moved_pixels(_grey(view), shifted(where, view, rng), where)
+    return fill(_grey(view), where, film=view.film)
 
 
 def marker_move(view: View, rng: np.random.Generator) -> Grey | None:
@@ -182,12 +174,12 @@ def marker_move(view: View, rng: np.random.Generator) -> Grey | None:
 
 
 def marker_move_control(view: View, rng: np.random.Generator) -> Grey | None:
-    """A piece of the film of the marker's shape copied to the mirrored place; the marker stays."""
+    """As many pixels in-painted where the marker would move to, and as many at a random place; the marker stays."""
     if view.markers is None or not view.markers.any():
         return None
     target = _mirrored_place(view.markers, view)
-    source = shifted(target, view, rng)
-    return _moved_pixels(_grey(view), source, target)
+    grey = fill(_grey(view), dilated(target, 0.012) & ~view.markers, film=view.film)
+    return fill(grey, shifted(dilated(view.markers, 0.012), view, rng, avoid=target), film=view.film)
 
 
 def _mirrored_place(mask: Mask, view: View) -> Mask:
@@ -218,7 +210,7 @@ def marker_right(view: View, rng: np.random.Generator) -> Grey | None:
 def _letter(view: View, rng: np.random.Generator, text: str) -> Grey:
     """A letter at one and the same place for both letters (the generator's draws do not depend on the letter)."""
     top, bottom, left, right = view.frame
-    tall = rng.uniform(0.055, 0.09) * (bottom - top)
+    tall = max(rng.uniform(0.055, 0.09) * (bottom - top), rng.uniform(*LEGIBLE))
     x = left + rng.uniform(0.03, 0.09) * (right - left)
     y = top + rng.uniform(0.04, 0.2) * (bottom - top)
     return _inked(_bare(view), stamp((view.side, view.side), text, x, y, tall), 0.93)
@@ -253,19 +245,14 @@ def _patches(view: View, mask: Mask, rng: np.random.Generator, how: str) -> Grey
     return fill(_grey(view), found, how, view.film)
 
 
-def border_black_control(view: View, rng: np.random.Generator) -> Grey | None:
-    """Eight black squares of the border's area elsewhere outside the lungs."""
-    return _patches(view, view.border, rng, "black")
-
-
 def border_fill_control(view: View, rng: np.random.Generator) -> Grey | None:
     """Eight in-painted squares of the border's area elsewhere outside the lungs."""
     return _patches(view, view.border, rng, "inpaint")
 
 
-def corners_black_control(view: View, rng: np.random.Generator) -> Grey | None:
-    """Eight black squares of the corners' area elsewhere outside the lungs."""
-    return _patches(view, view.corners, rng, "black")
+def corners_fill_control(view: View, rng: np.random.Generator) -> Grey | None:
+    """Eight in-painted squares of the corners' area elsewhere outside the lungs."""
+    return _patches(view, view.corners, rng, "inpaint")
 
 
 # --- lungs ---
@@ -338,6 +325,18 @@ def exposure(gain: float) -> Edit:
     return lambda view, rng: np.where(view.film, _grey(view) ** np.float32(1 / gain), _grey(view))
 
 
+def outside_lungs(edit: Edit) -> Edit:
+    """An edit of the whole film, kept only outside the dilated lungs: what an honest reader would not mind."""
+
+    def kept(view: View, rng: np.random.Generator) -> Grey | None:
+        changed = edit(view, rng)
+        if changed is None or view.lungs is None or not view.lungs.any():
+            return None
+        return np.where(dilated(view.lungs), _grey(view), changed).astype(np.float32)
+
+    return kept
+
+
 def coarser(factor: float) -> Edit:
     """The film stored at 1/factor of its size and enlarged again."""
 
@@ -401,11 +400,10 @@ EDITS: Mapping[str, Edit] = {
     "marker.swap": marker_left,
     "marker.swap.control": marker_right,
     "border.black": border_black,
-    "border.black.control": border_black_control,
     "border.fill": border_fill,
     "border.fill.control": border_fill_control,
     "corners.black": corners_black,
-    "corners.black.control": corners_black_control,
+    "corners.black.control": corners_fill_control,
     "lungs.blank": without_lungs("dilated", "inpaint"),
     "lungs.blank.control": blank_random,
     "lungs.crop": crop_lungs,
@@ -413,11 +411,9 @@ EDITS: Mapping[str, Edit] = {
     **{f"lungs_only.{s}": only_lungs(s) for s in _SHAPES},
     **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
     "border_only": only_border,
-    "exposure.bright": exposure(1.3),
-    "exposure.dark": exposure(1 / 1.3),
-    "size.coarse": coarser(2),
-    "size.wide": warped(stretch=(1, 1.12)),
-    "size.tall": warped(stretch=(1.12, 1)),
+    "exposure.outside": outside_lungs(exposure(1.35)),
+    "exposure.outside.control": outside_lungs(exposure(1 / 1.35)),
+    "size.outside": outside_lungs(coarser(2)),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),
     "stress.contrast_low": contrast(0.75),

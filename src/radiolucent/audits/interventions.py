@@ -1,8 +1,10 @@
 """Paired interventions: change one thing on every film, and hold the answer against the same change elsewhere.
 
-The figure is the mean over films of Δ(change) − Δ(control), where Δ is the change of the calibrated log-odds of the
-positive class, in units of its standard deviation over the untouched films. A test fails where the whole interval
-(bootstrap over patients) lies beyond the threshold: not where a difference is merely significant.
+The figure is the mean over films of |Δ change| − |Δ control|, where Δ is the change of the calibrated log-odds of the
+positive class, in units of their standard deviation over the untouched films. Absolute, so that a marker that speaks for
+one class on some films and against it on others is not averaged away; less the control's, so that a network that
+flinches at any change is not taken for one that reads markers. A test fails where the whole interval (bootstrap over
+patients) lies above the threshold: not where a difference is merely significant.
 """
 
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from radiolucent.audits.table import ORIGINAL, Table
-from radiolucent.audits.verdicts import FOLDS, needed_words, paired_shift, two_sided
+from radiolucent.audits.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding
 
@@ -22,6 +24,9 @@ SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
 the log-odds from film to film."""
 
+MEDIUM = 0.5
+"""Cohen's "medium" effect."""
+
 
 @dataclass(frozen=True)
 class Intervention:
@@ -30,7 +35,8 @@ class Intervention:
     Attributes:
         edit, control: names in `edits.EDITS`; the control "original" is the untouched film.
         subject: what the decision would follow. question, did, control_did: in words.
-        threshold: in spreads, and why it is that.
+        threshold: in spreads, and why it is that. signed: the figure is Δ change − Δ control instead, and fails on
+            either side: for two changes of which neither is the neutral one.
         needs: the mask without which it is not applicable, in words; "" for none.
     """
 
@@ -43,8 +49,10 @@ class Intervention:
     threshold: float = SMALL
     reason: str = "Cohen 1988: 0.2 SD is a small effect"
     needs: str = ""
+    signed: bool = False
 
 
+_MEDIUM = "Cohen 1988: 0.5 SD is a medium effect; a change of the whole picture moves any network a little"
 _MARKED = "films with known markers (--markers, or a detector that finds some)"
 _UNMARKED = "films without a marker"
 _LUNGS = "lung masks (--lungs)"
@@ -60,32 +68,42 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "marker.paste", "marker.paste.control", "the side marker",
             "Does the answer change when a side marker is put on the film?",
-            "putting an R on", "a piece of the film put at the same place", needs=_UNMARKED,
+            "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED,
         ),
         Intervention(
             "marker.move", "marker.move.control", "the side marker",
             "Does the answer change when the marker moves to the other side of the film?",
-            "moving the marker", "a piece of the film put where the marker moved to", needs=_MARKED,
+            "moving the marker", "in-painting as many pixels at both places", needs=_MARKED,
         ),
         Intervention(
             "marker.swap", "marker.swap.control", "the side marker",
             "Does the answer depend on which letter the marker shows?",
-            "an L", "an R at the same place",
+            "an L", "an R at the same place", signed=True,
         ),
         Intervention(
-            "border.black", "border.black.control", "the film's border",
+            "border.black", "border.fill.control", "the film's border",
             "Does the answer change when the border is blackened, as by collimation?",
-            "blackening the border", "black squares of the same area elsewhere outside the lungs",
+            "blackening the border", "in-painting as large an area elsewhere outside the lungs",
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
             "Does the answer change when what is inside continues over the border?",
-            "filling the border", "in-painted squares of the same area elsewhere outside the lungs",
+            "filling the border", "in-painting as large an area elsewhere outside the lungs",
         ),
         Intervention(
             "corners.black", "corners.black.control", "the film's corners",
             "Does the answer change when the four corners are blackened?",
-            "blackening the corners", "black squares of the same area elsewhere outside the lungs",
+            "blackening the corners", "in-painting as large an area elsewhere outside the lungs",
+        ),
+        Intervention(
+            "exposure.outside", "exposure.outside.control", "the film's exposure",
+            "Does the answer change with the exposure of what is not lung?",
+            "brightening all but the lungs", "darkening it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
+        ),
+        Intervention(
+            "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
+            "Does the answer change when all but the lungs comes from a file of half the size?",
+            "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
         ),
     )
 }  # fmt: skip
@@ -112,9 +130,8 @@ def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed:
             test.edit, test.question, "not applicable", f"Needs {test.needs or 'films it applies to'}.", None,
             test.threshold, source=source, concerns="model",
         )  # fmt: skip
-    estimate = paired_shift(table, changed, against, level=level, seed=seed)
-    control = paired_shift(table, against, table.original, level=level, seed=seed)
-    verdict = two_sided(estimate, test.threshold)
+    estimate, control = _figures(table, test, level, seed)
+    verdict = two_sided(estimate, test.threshold) if test.signed else beyond(estimate, test.threshold)
     evidence = _evidence(table, test, level, seed)
     return Finding(
         test.edit,
@@ -134,6 +151,18 @@ def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed:
     )
 
 
+def _figures(table: Table, test: Intervention, level: float, seed: int) -> tuple[Estimate, Estimate]:
+    """The figure, and the control's own Δ in the same form."""
+    changed, against, original = table.scores[test.edit], table.scores[test.control], table.original
+    if test.signed:
+        shift = paired_shift(table, changed, against, level=level, seed=seed)
+        return shift, paired_shift(table, against, original, level=level, seed=seed)
+    far, near = np.abs(changed - original), np.abs(against - original)
+    known = np.where(np.isfinite(far), near, np.nan)
+    shift = paired_shift(table, far, near, level=level, seed=seed)
+    return shift, paired_shift(table, known, np.zeros_like(near), level=level, seed=seed)
+
+
 def _words(test: Intervention, estimate: Estimate, control: Estimate, verdict: str, evidence: Mapping[str, Any]) -> str:
     says = {
         "fail": f"The decision follows {test.subject}",
@@ -142,10 +171,11 @@ def _words(test: Intervention, estimate: Estimate, control: Estimate, verdict: s
     }[verdict]
     flips, others = evidence["flips"]["value"], evidence["flips_control"]["value"]
     value, low, high = estimate.value or 0.0, estimate.low, estimate.high
-    interval = f" (95 % CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    interval = f" ({estimate.level:.0%} CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    more = "" if test.signed else " further"
     words = (
-        f"{says}: {test.did} moves the log-odds by {value:+.2f} SD{interval} more than {test.control_did} does "
-        f"({control.value or 0.0:+.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
+        f"{says}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than {test.control_did} does "
+        f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
     )
     return words + (needed_words(estimate, test.threshold) if verdict == "inconclusive" else "")
 

@@ -67,9 +67,9 @@ def pool(
 
 
 def _marker(film: Pixels, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
-    """An R beside the shoulder, of varying height, place and brightness."""
+    """An R beside the shoulder, of varying height, place and brightness; high enough to be legible at this size."""
     size = film.shape[0]
-    tall = rng.uniform(0.06, 0.1) * size
+    tall = max(rng.uniform(0.055, 0.09) * size, rng.uniform(6.5, 9.5))
     ink = stamp((size, size), "R", rng.uniform(0.03, 0.09) * size, rng.uniform(0.04, 0.26) * size, tall)
     out = film * (1 - ink) + 255 * rng.uniform(0.85, 1.0) * ink
     return np.rint(out).astype(np.uint8), ink > 0.1

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from radiolucent.audits.attribution import Pointing, attribution, fixed_peaks, point
 from radiolucent.audits.calibrated import calibrated
@@ -41,7 +43,8 @@ class Audit:
             but no intervention passed either, else "pass".
         headline: the verdict in one sentence.
         class_names, positive: of the classifier.
-        records: the films, in the order asked; `view(record)` gives one as the model sees it.
+        records: the films, in the order asked; `view(record)` gives one as the model sees it. ask: from films uint8
+            (N, S, S) in the model's frame to calibrated probabilities (N,) of the positive class.
     """
 
     findings: tuple[Finding, ...]
@@ -53,6 +56,7 @@ class Audit:
     positive: int
     records: tuple[Record, ...]
     view: Callable[[Record], View]
+    ask: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 
 def audit(classifier: Classifier, dataset: Dataset | Sequence[Record], **options: Any) -> list[Finding]:
@@ -115,6 +119,10 @@ def examine(
             annotations=by_image.get(record.image_id, ()),
         )  # fmt: skip
 
+    def ask(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        inputs = classifier.preprocess.normalise(torch.from_numpy(pixels))
+        return classifier.probabilities(classifier.logits(inputs))[:, classifier.positive].numpy()
+
     records = films.records
     table = collect(
         classifier, len(records), lambda i: view(records[i]), edits, keys=[r.image_id for r in records],
@@ -134,7 +142,7 @@ def examine(
     ordered = by_severity(findings)
     verdict, headline = verdict_of(ordered)
     return Audit(
-        tuple(ordered), table, maps, verdict, headline, classifier.class_names, classifier.positive, records, view
+        tuple(ordered), table, maps, verdict, headline, classifier.class_names, classifier.positive, records, view, ask,
     )
 
 

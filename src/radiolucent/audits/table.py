@@ -20,7 +20,7 @@ from radiolucent.errors import DataError, ExplainError, ImageError
 from radiolucent.explainers.forward import Pass
 from radiolucent.models import Classifier
 
-__all__ = ["Table", "collect", "log_odds"]
+__all__ = ["Table", "changed_film", "collect", "log_odds"]
 
 Floats = NDArray[np.float64]
 ORIGINAL = "original"
@@ -134,7 +134,7 @@ def _ask(
             continue
         rows.append(_row(keys[i], seen))
         for name in names:
-            pixels = _edited(seen, name, seed)
+            pixels = changed_film(seen, name, seed)
             if pixels is not None:
                 stack.append(pixels)
                 places.append((len(rows) - 1, name))
@@ -162,7 +162,7 @@ def _row(key: str, seen: View) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _edited(seen: View, name: str, seed: int) -> NDArray[np.uint8] | None:
+def changed_film(seen: View, name: str, seed: int) -> NDArray[np.uint8] | None:
     """The changed film in 8 bit. A control starts from the same random draws as what it is compared with."""
     if name == ORIGINAL:
         return seen.grey

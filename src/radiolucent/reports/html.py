@@ -13,7 +13,7 @@ from radiolucent.reports import words
 from radiolucent.reports.story import Picture, Story
 from radiolucent.reports.summary import summary
 
-__all__ = ["write_report"]
+__all__ = ["environment", "write_report"]
 
 # Which section shows a picture; the rest stand under "Further figures".
 PLACED = {
@@ -35,7 +35,8 @@ def _evidence(evidence: Any, limit: int = 1500) -> str:
     return text if len(text) <= limit else text[:limit] + "\n… (whole in summary.json)"
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, escaped, with the filters they use."""
     made = Environment(
         loader=PackageLoader("radiolucent.reports"),
         autoescape=True,
@@ -46,6 +47,7 @@ def _environment() -> Environment:
     made.filters |= {
         "uri": _uri,
         "interval": words.interval,
+        "plain_interval": words.plain_interval,
         "share": words.share,
         "method": method_name,
         "evidence": _evidence,
@@ -62,7 +64,7 @@ def write_report(story: Story, folder: str | Path, *, name: str = "report.html")
     order = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
     placed = {picture for names in PLACED.values() for picture in names}
     page = (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             story=story,

@@ -1,7 +1,8 @@
 """The report's sentences and rows, from its figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from radiolucent.audits import STATEMENT_FIGURES, Agreement, ReaderCalls, StatementAgreement, meaning
 from radiolucent.figures import method_name
@@ -18,6 +19,7 @@ __all__ = [
     "headline",
     "interval",
     "percent",
+    "plain_interval",
     "share",
     "statement_rows",
     "tallies",
@@ -48,6 +50,17 @@ NAMES = {
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
+
+
+def plain_interval(values: Mapping[str, Any]) -> str:
+    """A share in the form of `summary.json` as percent with its interval.
+
+    >>> plain_interval({"value": 0.5, "low": 0.4, "high": 0.6})
+    '50 % (40 to 60 %)'
+    """
+    if values["value"] is None:
+        return "an unknown share"
+    return f"{100 * values['value']:.0f} % ({100 * values['low']:.0f} to {100 * values['high']:.0f} %)"
 
 
 def interval(e: Estimate | None) -> str:

@@ -1,0 +1,161 @@
+"""The `radiolucent audit` command: the classifier on trial, and the trial on trial."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radiolucent.cli_print import (
+    CHECK_FAILED,
+    Annotations,
+    AsJson,
+    Seed,
+    print_findings,
+    print_json,
+    progress_bar,
+    say,
+)
+
+__all__ = ["audit"]
+
+OptionalRun = Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.", exists=True)]
+OptionalData = Annotated[
+    Path | None, typer.Argument(help="Films with labels that the model was not trained on: a folder or a manifest.")
+]
+Lungs = Annotated[Path | None, typer.Option(help="Folder of lung masks, named like the films.", exists=True)]
+Markers = Annotated[
+    Path | None, typer.Option(help="Folder of masks of markers and text, named like the films.", exists=True)
+]
+Split = Annotated[str | None, typer.Option(help="Only films of this split; test where there is one, else all.")]
+Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
+Methods = Annotated[str, typer.Option(help="Explainers whose maps are looked at, with commas; '' for none.")]
+Tests = Annotated[str, typer.Option(help="Only tests whose names begin so, with commas, e.g. marker,border.")]
+AuditOut = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given.")
+]
+SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
+Seeds = Annotated[int, typer.Option(help="Self-test: models for each shortcut and share.", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1)]
+Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
+
+
+def audit(
+    run: OptionalRun = None,
+    data: OptionalData = None,
+    annotations: Annotations = None,
+    lungs: Lungs = None,
+    markers: Markers = None,
+    split: Split = None,
+    films: Films = None,
+    methods: Methods = "gradcam",
+    tests: Tests = "",
+    out: AuditOut = None,
+    self_test: SelfTest = False,
+    seeds: Seeds = 5,
+    workers: Workers = None,
+    maps: Maps = True,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Put a run on trial for shortcuts; status 4 if the model fails. Interrupted, the same command goes on."""
+    from radiolucent.errors import ConfigError
+
+    if self_test:
+        _self_test(out or Path("runs/self-test"), seeds, workers, maps, seed, as_json)
+        return
+    if run is None or data is None:
+        raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
+    with progress_bar() as update:
+        found, home = _audit(run, data, annotations, lungs, markers, split, films, methods, tests, out, seed, update)
+    if as_json:
+        from radiolucent.reports.audit import audit_summary
+
+        print_json(audit_summary(found))
+    else:
+        print_findings(found.findings)
+        colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
+        say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
+        say.print(f"report: {home / 'audit.html'}")
+    for name, reason in found.table.left_out:
+        say.print(f"  left out: {name}: {reason}", soft_wrap=True, markup=False)
+    if found.verdict == "fail":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _audit(
+    run: Path,
+    data: Path,
+    annotations: Path | None,
+    lungs: Path | None,
+    markers: Path | None,
+    split: str | None,
+    films: int | None,
+    methods: str,
+    tests: str,
+    out: Path | None,
+    seed: int,
+    update: Callable[[str, int, int], None],
+) -> tuple[Any, Path]:
+    from radiolucent.audits.regions import masks_from_folder
+    from radiolucent.audits.run import examine
+    from radiolucent.data import load_dataset, read_annotations
+    from radiolucent.models import load
+    from radiolucent.reports.audit import write_audit
+
+    dataset = load_dataset(data)
+    chosen = _chosen(dataset, split, films, seed)
+    home = out or (run if run.is_dir() else run.parent) / "audit"
+    classifier = load(run)
+    found = examine(
+        classifier,
+        chosen,
+        annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
+        lungs=masks_from_folder(lungs) if lungs else None,
+        markers=masks_from_folder(markers) if markers else None,
+        methods=_names(methods),
+        tests=_names(tests),
+        folder=home / "state",
+        mask_note=f"{lungs} {markers}",
+        seed=seed,
+        progress=update,
+    )
+    write_audit(found, home, model=str(run), data=str(data), seed=seed, progress=update)
+    return found, home
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _chosen(dataset: Any, split: str | None, films: int | None, seed: int) -> Any:
+    """The films to audit: of one split, and at most so many, drawn at random."""
+    import dataclasses
+
+    import numpy as np
+
+    from radiolucent.errors import ConfigError
+
+    wanted = split or ("test" if "test" in dataset.splits else None)
+    chosen = dataset.split(wanted) if wanted else dataset
+    if not len(chosen):
+        raise ConfigError(f"split {wanted!r} has no film; the data have {', '.join(dataset.splits) or 'no split'}.")
+    if films is None or films >= len(chosen):
+        return chosen
+    picked = sorted(np.random.default_rng([seed, 71]).permutation(len(chosen))[:films])
+    return dataclasses.replace(chosen, records=tuple(chosen.records[i] for i in picked))
+
+
+def _self_test(out: Path, seeds: int, workers: int | None, maps: bool, seed: int, as_json: bool) -> None:
+    from radiolucent.audits.selftest import SelfTest, self_test
+    from radiolucent.reports.selftest import write_self_test
+
+    with progress_bar() as update:
+        found = self_test(SelfTest(seeds=seeds, maps=maps, seed=seed), out, workers=workers, progress=update)
+    write_self_test(found, out)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    for line in found.lines():
+        say.print(line, highlight=False, markup=False)
+    say.print(f"table and curve: {out / 'selftest.html'}")

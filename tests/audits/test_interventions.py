@@ -1,0 +1,170 @@
+"""Every verdict flips when its cause is put in or taken out."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, phantoms, views
+
+from radiolucent.audits.edits import EDITS
+from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.masked import MASKED_EDITS, masked
+from radiolucent.audits.run import verdict_of
+from radiolucent.audits.stress import STRESSES, stress
+from radiolucent.audits.table import Table, collect
+from radiolucent.models import Classifier
+from radiolucent.types import Finding
+
+
+def table_of(model: Classifier, edits: tuple[str, ...]) -> Table:
+    films = views()
+    return collect(model, len(films), lambda i: films[i], edits, keys=[v.image_id for v in films])
+
+
+def findings_of(model: Classifier) -> dict[str, Finding]:
+    table = table_of(model, edits_of())
+    return {name: intervention(table, test) for name, test in INTERVENTIONS.items()}
+
+
+@pytest.mark.parametrize(
+    ("guilty", "tests"),
+    [
+        (marker_reader, ("marker.remove", "marker.paste")),
+        (border_reader, ("border.black",)),
+    ],
+)
+def test_the_verdict_flips_with_its_cause(guilty: Callable[[], Classifier], tests: tuple[str, ...]) -> None:
+    caught, innocent = findings_of(guilty()), findings_of(lung_reader())
+    for test in tests:
+        assert caught[test].verdict == "fail", caught[test].summary
+        assert innocent[test].verdict == "pass", innocent[test].summary
+    verdict, headline = verdict_of(list(caught.values()))
+    assert verdict == "fail" and INTERVENTIONS[tests[0]].subject in headline
+    assert verdict_of(list(innocent.values()))[0] == "pass"
+    json.dumps([f.as_dict() for f in caught.values()], allow_nan=False)
+
+
+def test_effects_have_their_closed_form() -> None:
+    """Blackening the border takes exactly the ring's share off the log-odds of a linear model."""
+    ring = np.ones((SIZE, SIZE))
+    ring[4:-4, 4:-4] = 0
+    model = classifier(Reader(ring / ring.sum() * 10))
+    table = table_of(model, ("border.black", "border.black.control"))
+    mean = np.array([(v.grey / 255 * ring).sum() / ring.sum() for v in views()])
+    np.testing.assert_allclose(table.original, 10 * mean, atol=1e-4)
+    np.testing.assert_allclose(table.scores["border.black"], 10 * round(0.02 * 255) / 255, atol=1e-4)
+    found = intervention(table, INTERVENTIONS["border.black"])
+    expected = np.abs(table.scores["border.black"] - table.original) - np.abs(
+        table.scores["border.black.control"] - table.original
+    )
+    assert found.estimate is not None and found.estimate.value == pytest.approx(expected.mean() / table.original.std())
+
+
+def test_a_marker_that_nobody_knows_is_not_applicable() -> None:
+    import dataclasses
+
+    blind = [dataclasses.replace(v, markers=None) for v in views()[:12]]
+    model = lung_reader()
+    table = collect(model, 12, lambda i: blind[i], edits_of(), keys=[v.image_id for v in blind])
+    assert intervention(table, INTERVENTIONS["marker.remove"]).verdict == "not applicable"
+    assert intervention(table, INTERVENTIONS["marker.paste"]).verdict != "not applicable"
+
+
+def test_few_films_are_inconclusive_and_say_how_many_would_do() -> None:
+    model, films = marker_reader(), views()[:14]
+    table = collect(model, 14, lambda i: films[i], edits_of(), keys=[v.image_id for v in films])
+    found = intervention(table, INTERVENTIONS["marker.paste"])
+    assert found.verdict == "inconclusive" and "patients like these would settle it" in found.summary
+
+
+def test_without_lungs_only_a_cheat_still_tells_the_classes_apart() -> None:
+    honest = {f.test: f for f in masked(table_of(lung_reader(), MASKED_EDITS))}
+    labels = {v.image_id: v.label for v in views()}
+    cheat_films = [_corner_says(v, labels[v.image_id] or 0) for v in views()]
+    corner = np.zeros((SIZE, SIZE))
+    corner[-6:, -6:] = 1
+    cheat = classifier(Reader(corner))
+    table = collect(
+        cheat, len(cheat_films), lambda i: cheat_films[i], MASKED_EDITS, keys=[v.image_id for v in cheat_films]
+    )
+    caught = {f.test: f for f in masked(table)}
+    assert caught["regions.no_lungs"].verdict == "fail"
+    assert caught["regions.no_lungs"].control is not None and caught["regions.no_lungs"].control.value == 0.5
+    assert honest["regions.no_lungs"].verdict != "fail"
+    assert caught["regions.border_only"].verdict == "fail" and honest["regions.border_only"].verdict != "fail"
+    assert honest["regions.lungs_only"].verdict == "pass"
+
+
+def _corner_says(view, label):  # type: ignore[no-untyped-def]
+    import dataclasses
+
+    grey = view.grey.copy()
+    grey[-6:, -6:] = 250 if label else 5
+    return dataclasses.replace(view, grey=grey)
+
+
+def test_stress_costs_what_depends_on_it() -> None:
+    """A model that reads one column loses all when the film shifts; one that reads the whole film's mean does not."""
+    import dataclasses
+
+    films = []
+    for v in views():
+        grey = np.full_like(v.grey, 60)
+        grey[:, 30:32] = 200 if v.label else 60
+        grey[:, 20:22] = 60 if v.label else 200
+        films.append(dataclasses.replace(v, grey=grey))
+    keys = [v.image_id for v in films]
+    column = np.zeros((SIZE, SIZE))
+    column[:, 30:32] = 1
+    fragile = classifier(Reader(column / column.sum() * 20, bias=-9.0))
+    names = tuple(STRESSES)
+    found = {f.test: f for f in stress(collect(fragile, len(films), lambda i: films[i], names, keys=keys))}
+    assert found["stress.shift_right"].verdict == "fail"
+    assert found["stress.shift_down"].verdict == "pass"
+    assert found["stress.jpeg_70"].verdict == "pass"
+
+
+def test_edits_leave_what_they_must() -> None:
+    for v in views()[:6]:
+        rng = np.random.default_rng(0)
+        removed = EDITS["marker.remove"](v, rng)
+        if removed is not None and v.markers is not None:
+            far = np.abs(np.round(removed * 255) - v.grey) > 0
+            assert far[v.markers].any()
+            from radiolucent.audits.regions import dilated
+
+            assert not far[~dilated(v.markers, 0.012)].any()
+        black = EDITS["border.black"](v, rng)
+        assert black is not None and (np.round(black * 255)[~v.border] == v.grey[~v.border]).all()
+    whole = views()[0]
+    control = EDITS["border.black.control"](whole, np.random.default_rng(1))
+    changed = np.round(control * 255) != whole.grey
+    assert changed[whole.lungs].mean() < 0.02  # away from the lungs
+    assert 0.5 * whole.border.sum() < changed.sum() <= 1.1 * whole.border.sum()
+
+
+def test_inpainting_is_smooth_and_keeps_constants() -> None:
+    from radiolucent.audits.edits import fill
+
+    flat = np.full((33, 47), 0.4, np.float32)
+    hole = np.zeros((33, 47), bool)
+    hole[10:20, 12:30] = True
+    np.testing.assert_allclose(fill(np.where(hole, 1, flat).astype(np.float32), hole), flat, atol=1e-6)
+    ramp = np.tile(np.linspace(0, 1, 47, dtype=np.float32), (33, 1))
+    filled = fill(np.where(hole, 0, ramp).astype(np.float32), hole)
+    assert np.abs(filled - ramp)[hole].mean() < 0.1
+
+
+def test_shifts_move_the_film_the_right_way() -> None:
+    import dataclasses
+
+    grey = np.zeros((SIZE, SIZE), np.uint8)
+    grey[20, 30] = 255
+    v = dataclasses.replace(views()[0], grey=grey)
+    from radiolucent.audits.edits import warped
+
+    moved = warped(shift=(0, 5 / SIZE))(v, np.random.default_rng(0))
+    assert moved is not None and np.unravel_index(moved.argmax(), moved.shape) == (20, 35)
+    wide = warped(stretch=(1, 2))(v, np.random.default_rng(0))
+    assert wide is not None and abs(int(wide.argmax()) % SIZE - (31.5 + 2 * (30 - 31.5))) <= 1
