@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from radiolucent.audits import agreement as agreement
+    from radiolucent.audits import audit as audit
+    from radiolucent.audits import examine as examine
+    from radiolucent.audits import masks_from_folder as masks_from_folder
     from radiolucent.audits import stamp as stamp
     from radiolucent.data import check as check
     from radiolucent.data import load_dataset as load_dataset
@@ -75,6 +78,9 @@ __version__ = "0.1.0"
 _ROOM_OF = {
     "agreement": "audits",
     "stamp": "audits",
+    "audit": "audits",
+    "examine": "audits",
+    "masks_from_folder": "audits",
     "check": "data",
     "load_dataset": "data",
     "read_annotations": "data",

@@ -1,7 +1,7 @@
 """The command line: parse → one public call → print.
 
 Exit status: 0 done; 1 failed, with a message; 2 wrong usage; 3 done, but some files were left out (they are listed);
-4 done, and a check failed (`data check`).
+4 done, and a check failed (`data check`) or a model (`audit`).
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 
+from radiolucent.cli_audit import audit
 from radiolucent.cli_data import data_app
 from radiolucent.cli_features import features
 from radiolucent.cli_print import (
@@ -216,7 +217,7 @@ def report(
     finish_study(prepared, appraisal, run, as_json)
 
 
-for command in (evaluate, predict, explain, features, compare, review):
+for command in (evaluate, predict, explain, features, compare, review, audit):
     app.command()(command)
 
 

@@ -73,25 +73,20 @@ def _pull_push(grey: Grey, weight: Grey) -> Grey:
 def shifted(mask: Mask, view: View, rng: np.random.Generator, *, avoid: Mask | None = None) -> Mask:
     """The same shape at a random place of the film, away from lungs and markers as far as may be.
 
-    Of up to 40 random places the first that touches nothing is taken, else the one that touches least.
+    Of all places those are taken whose bounding box touches least of what must be left alone, and one drawn among them.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     piece = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = piece.shape
     top, bottom, left, right = view.frame
     busy = (view.busy | mask) if avoid is None else (view.busy | mask | avoid)
-    best, least = np.zeros_like(mask), float("inf")
-    for _ in range(TRIES):
-        y = int(rng.integers(top, max(top + 1, bottom - height + 1)))
-        x = int(rng.integers(left, max(left + 1, right - width + 1)))
-        there = np.zeros_like(mask)
-        there[y : y + height, x : x + width] = piece[: mask.shape[0] - y, : mask.shape[1] - x]
-        touched = float((there & busy).sum())
-        if touched < least:
-            best, least = there, touched
-        if least == 0:
-            break
-    return best
+    total = np.pad(busy[top:bottom, left:right], ((1, 0), (1, 0))).cumsum(0, dtype=np.int64).cumsum(1)
+    touched = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    best = np.argwhere(touched == touched.min())
+    y, x = best[rng.integers(len(best))] + (top, left)
+    there = np.zeros_like(mask)
+    there[y : y + height, x : x + width] = piece
+    return there
 
 
 # --- markers ---
@@ -411,8 +406,8 @@ EDITS: Mapping[str, Edit] = {
     **{f"lungs_only.{s}": only_lungs(s) for s in _SHAPES},
     **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
     "border_only": only_border,
-    "exposure.outside": outside_lungs(exposure(1.35)),
-    "exposure.outside.control": outside_lungs(exposure(1 / 1.35)),
+    "exposure.bright": exposure(1.35),
+    "exposure.bright.control": exposure(1 / 1.35),
     "size.outside": outside_lungs(coarser(2)),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),

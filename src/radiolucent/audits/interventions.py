@@ -24,8 +24,8 @@ SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
 the log-odds from film to film."""
 
-MEDIUM = 0.5
-"""Cohen's "medium" effect."""
+MEDIUM, LARGE = 0.5, 0.8
+"""Cohen's "medium" and "large" effects, for changes of so much of the picture that any network notices."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Intervention:
 
 
 _MEDIUM = "Cohen 1988: 0.5 SD is a medium effect; a change of the whole picture moves any network a little"
+_LARGE = "Cohen 1988: 0.8 SD is a large effect; opacities too are brightness, so some effect is no fault"
 _MARKED = "films with known markers (--markers, or a detector that finds some)"
 _UNMARKED = "films without a marker"
 _LUNGS = "lung masks (--lungs)"
@@ -83,22 +84,22 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "border.black", "border.fill.control", "the film's border",
             "Does the answer change when the border is blackened, as by collimation?",
-            "blackening the border", "in-painting as large an area elsewhere outside the lungs",
+            "blackening the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
             "Does the answer change when what is inside continues over the border?",
-            "filling the border", "in-painting as large an area elsewhere outside the lungs",
+            "filling the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
         ),
         Intervention(
             "corners.black", "corners.black.control", "the film's corners",
             "Does the answer change when the four corners are blackened?",
-            "blackening the corners", "in-painting as large an area elsewhere outside the lungs",
+            "blackening the corners", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
         ),
         Intervention(
-            "exposure.outside", "exposure.outside.control", "the film's exposure",
-            "Does the answer change with the exposure of what is not lung?",
-            "brightening all but the lungs", "darkening it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
+            "exposure.bright", "exposure.bright.control", "the film's exposure",
+            "Does the answer follow the exposure?",
+            "a brighter film", "a darker one", LARGE, _LARGE, signed=True,
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",

@@ -97,13 +97,10 @@ def _lungs_only(every: Mapping[str, Estimate], whole: Estimate) -> Finding:
     estimate = every["lungs_only.dilated"]
     if estimate.value is None or estimate.low is None or estimate.high is None:
         words = f"Needs lung masks (--lungs) and films of both classes ({estimate.note})."
-        return Finding(
-            "regions.lungs_only", question, "not applicable", words, source=_SOURCE, concerns="model"
-        )
+        return Finding("regions.lungs_only", question, "not applicable", words, source=_SOURCE, concerns="model")
     verdict = "pass" if estimate.low > 0.5 else "inconclusive"
-    words = (
-        f"On the lungs alone the model reaches AUROC {estimate}, on whole films {whole.value or 0:.3f}."
-        + ("" if verdict == "pass" else " That is no proof of a shortcut: it never saw films with all else removed.")
+    words = f"On the lungs alone the model reaches AUROC {estimate}, on whole films {whole.value or 0:.3f}." + (
+        "" if verdict == "pass" else " That is no proof of a shortcut: it never saw films with all else removed."
     )
     evidence = {n: e.as_dict() for n, e in every.items() if n.startswith("lungs_only")}
     return Finding(

@@ -140,9 +140,7 @@ def training_films(
             carries[name][own] = _chosen(len(own), BACKGROUND, rng)
     ill = np.flatnonzero(phantoms.labels == 1)
     carries[kind][ill] |= _chosen(len(ill), share, rng)
-    painted = [
-        paint(phantoms.pixels[i], {name for name in KINDS if carries[name][i]}, rng)[0] for i in range(n)
-    ]
+    painted = [paint(phantoms.pixels[i], {name for name in KINDS if carries[name][i]}, rng)[0] for i in range(n)]
     return np.stack(painted), phantoms.labels
 
 

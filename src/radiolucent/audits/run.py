@@ -111,9 +111,7 @@ def examine(
         by_image.setdefault(a.image_id, []).append(a)
 
     def view(record: Record) -> View:
-        film = dataclasses.replace(
-            read(record.path, image_id=record.image_id), patient_id=record.patient_id
-        )
+        film = dataclasses.replace(read(record.path, image_id=record.image_id), patient_id=record.patient_id)
         return view_of(
             film, classifier.preprocess, label=record.label, site=record.site, lungs=lungs, markers=markers,
             annotations=by_image.get(record.image_id, ()),
@@ -142,7 +140,16 @@ def examine(
     ordered = by_severity(findings)
     verdict, headline = verdict_of(ordered)
     return Audit(
-        tuple(ordered), table, maps, verdict, headline, classifier.class_names, classifier.positive, records, view, ask,
+        tuple(ordered),
+        table,
+        maps,
+        verdict,
+        headline,
+        classifier.class_names,
+        classifier.positive,
+        records,
+        view,
+        ask,
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,9 +69,15 @@ class SelfTest:
             raise ConfigError(f"{self}; expected seeds ≥ 1, shares in [0, 1], and 40 films or more.")
 
     def jobs(self) -> list[tuple[str, float, int]]:
-        """(shortcut, share, number) of every model; share 0 is nobody's and stands under "none"."""
-        clean = [("none", 0.0, k) for k in range(4 * self.seeds)] if 0.0 in self.shares else []
-        return clean + [(kind, s, k) for kind in self.kinds for s in self.shares if s > 0 for k in range(self.seeds)]
+        """(shortcut, share, number) of every model, one round of all after another, so that more seeds only add rounds.
+
+        Share 0 is nobody's and stands under "none".
+        """
+        found: list[tuple[str, float, int]] = []
+        for k in range(self.seeds):
+            found += [("none", 0.0, 4 * k + i) for i in range(4)] if 0.0 in self.shares else []
+            found += [(kind, share, k) for kind in self.kinds for share in self.shares if share > 0]
+        return found
 
 
 @dataclass(frozen=True)
@@ -121,9 +128,7 @@ class SelfTestResult:
         """JSON-ready."""
         return {
             "config": dataclasses.asdict(self.config),
-            "rates": [
-                {"finder": f, "shortcut": k, "share": s, **e.as_dict()} for (f, k, s), e in self.rates.items()
-            ],
+            "rates": [{"finder": f, "shortcut": k, "share": s, **e.as_dict()} for (f, k, s), e in self.rates.items()],
             "marker_on_half_or_more": self.marked().as_dict(),
             "any_false_alarm": self.any_alarm().as_dict(),
             "models": [dict(m) for m in self.models],
@@ -277,6 +282,4 @@ def _maps(classifier: Any, views: Sequence[Any], config: SelfTest, seed: int) ->
 
 
 def _threshold(place: str) -> float:
-    import math
-
     return math.log2(TIMES[place])

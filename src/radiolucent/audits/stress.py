@@ -73,6 +73,8 @@ def _loss(table: Table, name: str, level: float, seed: int) -> Estimate:
     if not truth.any() or truth.all():
         return Estimate(None, None, None, level, int(known.sum()), "bootstrap", "one class only")
     before, after = Ranks(truth, table.original[known]), Ranks(truth, table.scores[name][known])
+    ones = np.ones((1, len(truth)))
+    whole = float((before(ones)[0] - after(ones)[0])[0])  # also the interval where every fold agrees
     return bootstrap(
-        lambda w: before(w)[0] - after(w)[0], groups, level=level, folds=FOLDS, seed=seed, exact=(0.0, 0.0)
+        lambda w: before(w)[0] - after(w)[0], groups, level=level, folds=FOLDS, seed=seed, exact=(whole, whole)
     )

@@ -34,7 +34,9 @@ def subgroups(table: Table, groups: Mapping[str, Labels], *, level: float = 0.95
     Args:
         groups: by name of the grouping, each film's group or None.
     """
-    found = [_grouping(table, f"subgroups.{name}", f"by {name}", labels, level, seed) for name, labels in groups.items()]
+    found = [
+        _grouping(table, f"subgroups.{name}", f"by {name}", labels, level, seed) for name, labels in groups.items()
+    ]
     if found:
         return found
     return [
@@ -92,7 +94,9 @@ def _grouping(
     gaps = {n: _gap(wrong, inside[n], member, table, corrected, seed) for n in large}
     worst = max(large, key=lambda n: gaps[n].value or 0.0)
     verdicts = {n: two_sided(gaps[n], GAP) if (gaps[n].value or 0) > 0 else "pass" for n in large}
-    verdict = "fail" if "fail" in verdicts.values() else "inconclusive" if "inconclusive" in verdicts.values() else "pass"
+    verdict = (
+        "fail" if "fail" in verdicts.values() else "inconclusive" if "inconclusive" in verdicts.values() else "pass"
+    )
     evidence = {n: _told(table, wrong, inside[n], gaps[n], level, seed) for n in large}
     small = [n for n in names if n not in large]
     words = (

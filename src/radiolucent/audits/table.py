@@ -141,7 +141,9 @@ def _ask(
     originals = [k for k, (_, name) in enumerate(places) if name == ORIGINAL]
     for at in range(0, len(stack), batch):
         inputs = classifier.preprocess.normalise(torch.from_numpy(np.stack(stack[at : at + batch])))
-        for (r, name), value in zip(places[at : at + batch], log_odds(classifier, classifier.logits(inputs)), strict=True):
+        for (r, name), value in zip(
+            places[at : at + batch], log_odds(classifier, classifier.logits(inputs)), strict=True
+        ):
             rows[r]["scores"][name] = float(value)
     if originals:
         found = _embedding(classifier, np.stack([stack[k] for k in originals]))
@@ -192,7 +194,9 @@ class _Journal:
 
     def __post_init__(self) -> None:
         text = json.dumps(self.settings, sort_keys=True, default=str)
-        self.file = self.folder / f"audit-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl" if self.folder else None
+        self.file = (
+            self.folder / f"audit-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl" if self.folder else None
+        )
         if self.file is None or not self.file.is_file():
             return
         good = 0

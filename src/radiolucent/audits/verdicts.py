@@ -65,7 +65,9 @@ def paired_shift(
     Interval: bootstrap over patients of the mean; the spread is taken as given.
     """
     spread = table.spread
-    difference = (changed - against) / spread if spread > 1e-9 else np.where(np.isfinite(changed - against), 0.0, np.nan)
+    difference = (
+        (changed - against) / spread if spread > 1e-9 else np.where(np.isfinite(changed - against), 0.0, np.nan)
+    )
     groups = np.array(table.patients)
     known = np.isfinite(difference)
     found = cluster_bootstrap_mean(difference[known], groups[known], level=level, folds=FOLDS, seed=seed)

@@ -130,5 +130,7 @@ def _mean_maps(name: str, found: Audit) -> Picture:
     shown = found.maps[name]
     made = mean_maps_plot({found.class_names[c]: m / max(len(shown.peaks[c]), 1) for c, m in shown.mean.items()})
     return Picture(
-        to_png(made), f"Mean {name} map of each class", f"Mean {name} map of all films called so ({shown.films} explained)."
+        to_png(made),
+        f"Mean {name} map of each class",
+        f"Mean {name} map of all films called so ({shown.films} explained).",
     )

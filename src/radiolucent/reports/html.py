@@ -47,6 +47,7 @@ def environment() -> Environment:
     made.filters |= {
         "uri": _uri,
         "interval": words.interval,
+        "percent": words.percent,
         "plain_interval": words.plain_interval,
         "share": words.share,
         "method": method_name,

@@ -18,7 +18,9 @@ def write_self_test(found: SelfTestResult, folder: str | Path) -> Path:
     """Write `selftest.html` and `selftest.png`; return the page's path."""
     out = Path(folder)
     image = to_png(detection_plot(found.rates, FINDERS))
-    picture = Picture(image, "Share of models in which each finder reports the planted shortcut, by how often it was planted")
+    picture = Picture(
+        image, "Share of models in which each finder reports the planted shortcut, by how often it was planted"
+    )
     rates = found.rates
     rows = [
         (kind, share, [rates.get((finder, kind, share)) for finder in FINDERS])

@@ -1,0 +1,194 @@
+"""The whole audit: on files, through the command line, after a kill, and with what nobody should send it."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, phantoms, views
+from PIL import Image
+
+from radiolucent.audits import examine, masks_from_folder
+from radiolucent.audits.attribution import Pointing
+from radiolucent.audits.run import by_severity, verdict_of
+from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
+from radiolucent.audits.table import Table, collect
+from radiolucent.data import Dataset, Record
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.reports.audit import audit_summary, write_audit
+from radiolucent.types import Estimate, Finding
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The phantoms as files, with masks of lungs and markers beside them."""
+    root = tmp_path_factory.mktemp("films")
+    records: list[Record] = []
+    for i, v in enumerate(views()):
+        name = f"test/{'PNEUMONIA' if v.label else 'NORMAL'}/{i:03d}.png"
+        for folder, pixels in (("", v.grey), ("lungs/", v.lungs), ("markers/", v.markers)):
+            assert pixels is not None
+            path = root / f"{folder}{name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint8) * 255).save(path)
+        records.append(Record(root / name, name, v.label, f"p{i // 2}", "test", f"site {i % 3}"))
+    (root / "test/NORMAL/broken.png").write_bytes(b"no picture")
+    records.append(Record(root / "test/NORMAL/broken.png", "test/NORMAL/broken.png", 0, "p99", "test"))
+    return Dataset(tuple(records), ("NORMAL", "PNEUMONIA"), root)
+
+
+def test_a_cheat_fails_an_honest_reader_does_not_and_the_page_says_so(films: Dataset, tmp_path: Path) -> None:
+    root = films.root
+    assert root is not None
+    masks = {"lungs": masks_from_folder(root / "lungs"), "markers": masks_from_folder(root / "markers")}
+    found = examine(marker_reader(), films, **masks, map_films=8, folder=tmp_path / "state")
+    assert found.verdict == "fail" and "FAIL: the decision follows the side marker" in found.headline
+    assert found.findings[0].concerns == "model" and found.findings[0].verdict == "fail"
+    assert [name for name, _ in found.table.left_out] == ["test/NORMAL/broken.png"]
+    page = write_audit(found, tmp_path / "out", model="<b>marker</b>", data="phantoms").read_text()
+    assert "the decision follows the side marker" in page and "<b>marker" not in page
+    assert page.index("Verdict") < page.index("marker.") < page.index("Not tested")
+    assert "data:image/png" in page and "http" not in page.split("</style>")[1]
+    summary = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert summary["verdict"] == "fail" and summary == json.loads(json.dumps(audit_summary(found)))
+    assert {f["concerns"] for f in summary["findings"]} == {"model", "data", "map"}
+    again = examine(marker_reader(), films, **masks, map_films=8, folder=tmp_path / "state")  # from the journal
+    assert audit_summary(again) == summary
+    innocent = examine(lung_reader(), films, **masks, methods=(), data_checks=False, tests=("marker", "border"))
+    assert innocent.verdict == "pass", innocent.headline
+
+
+def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path) -> None:
+    root = films.root
+    assert root is not None
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from audits.toys import marker_reader\n"
+        "from radiolucent.audits import examine\n"
+        "from radiolucent.data import Dataset, Record\n"
+        f"root = Path({str(root)!r})\n"
+        "names = sorted(p.relative_to(root).as_posix() for p in (root / 'test').rglob('[0-9]*.png'))\n"
+        "records = tuple(Record(root / n, n, int('PNEUMONIA' in n)) for n in names)\n"
+        "def tell(stage, done, total):\n"
+        "    if done >= 32 and sys.argv[2] == 'die':\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "found = examine(marker_reader(), Dataset(records, ('NORMAL', 'PNEUMONIA')), tests=('marker.paste',),\n"
+        "    methods=(), folder=sys.argv[1], progress=tell)\n"
+        "print(found.table.scores['marker.paste'].tolist())\n"
+    )
+
+    def run(folder: str, how: str) -> subprocess.CompletedProcess[str]:
+        paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", code, str(tmp_path / folder), how]
+        return subprocess.run(command, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
+
+    dead = run("killed", "die")
+    assert dead.returncode == -signal.SIGKILL
+    journal = next((tmp_path / "killed").glob("*.jsonl"))
+    lines = journal.read_bytes()
+    assert lines.count(b"\n") == 32
+    journal.write_bytes(lines + b'{"key": "torn')
+    first, second = run("killed", "live"), run("fresh", "live")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout and len(first.stdout) > 100
+    assert journal.read_bytes().startswith(lines)
+
+
+def test_nothing_to_audit_is_said(films: Dataset) -> None:
+    with pytest.raises(ConfigError, match="tests nothing"):
+        examine(lung_reader(), films, tests=("nothing",))
+    bare = dataclasses.replace(films, records=tuple(dataclasses.replace(r, label=None) for r in films.records))
+    with pytest.raises(DataError, match="labelled"):
+        examine(lung_reader(), bare)
+    with pytest.raises(ConfigError, match="one a film"):
+        examine(lung_reader(), films, groups={"ward": ["a"]}, methods=(), data_checks=False)
+
+
+def made_table(wrong: np.ndarray, embeddings: np.ndarray | None = None, sites: list[str] | None = None) -> Table:
+    n = len(wrong)
+    truth = np.arange(n) % 2 == 1
+    scores = np.where(truth ^ wrong, 1.0, -1.0)
+    ids = tuple(f"f{i}" for i in range(n))
+    return Table(
+        ids, ids, tuple(sites or ["a"] * n), truth, np.ones(n, bool), {"original": scores}, {}, embeddings, 0.0
+    )
+
+
+def test_a_bad_group_is_found_and_a_fair_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    wards = ["east" if i % 4 == 0 else "west" for i in range(400)]
+    bad = made_table(np.array([w == "east" for w in wards]) & (rng.random(400) < 0.5))
+    fair = made_table(rng.random(400) < 0.02)
+    assert subgroups(bad, {"ward": wards})[0].verdict == "fail"
+    assert "east" in subgroups(bad, {"ward": wards})[0].summary
+    assert subgroups(fair, {"ward": wards})[0].verdict != "fail"
+    assert subgroups(fair, {})[0].verdict == "not applicable"
+
+
+def test_a_bad_slice_is_found_without_a_name() -> None:
+    rng = np.random.default_rng(1)
+    cluster = np.arange(800) % 8 == 3
+    embeddings = (rng.standard_normal((800, 5)) + 30 * cluster[:, None]).astype(np.float32)
+    bad = made_table(cluster & (rng.random(800) < 0.6), embeddings)
+    fair = made_table(rng.random(800) < 0.03, embeddings)
+    assert slices(bad).verdict == "fail" and slices(fair).verdict != "fail"
+    assert slices(made_table(np.zeros(20, bool), embeddings[:20])).verdict == "not applicable"
+
+
+def test_sites_in_the_features_are_told_as_available_only() -> None:
+    rng = np.random.default_rng(2)
+    sites = [["a", "b"][i // 2 % 2] for i in range(200)]
+    noise = rng.standard_normal((200, 4)).astype(np.float32)
+    shift = np.array([s == "a" for s in sites])[:, None] * 3
+    clear = source_in_embedding(made_table(np.zeros(200, bool), noise + shift, sites))
+    blurred = source_in_embedding(made_table(np.zeros(200, bool), noise, sites))
+    assert clear.verdict == "fail" and clear.concerns == "data"
+    assert blurred.verdict != "fail"
+    assert verdict_of([clear])[0] != "fail"
+
+
+def test_maps_are_held_against_the_area() -> None:
+    v = next(v for v in views() if v.markers is not None and v.markers.any())
+    marks, flat, lungs = Pointing(), Pointing(), Pointing()
+    for _ in range(12):
+        marks.add(v.markers.astype(np.float32), v, 1)  # type: ignore[union-attr]
+        flat.add(np.ones((SIZE, SIZE), np.float32), v, 1)
+        lungs.add(v.lungs.astype(np.float32), v, 1)  # type: ignore[union-attr]
+    for place in ("lungs", "outside", "markers", "border"):
+        assert flat.ratio(place).value == pytest.approx(0, abs=1e-5)
+    assert (marks.ratio("markers").value or 0) > 3 and (lungs.ratio("outside").value or 0) < -5
+    assert len(set(marks.peaks[1])) == 1
+
+
+def test_the_order_is_by_what_fails_the_model() -> None:
+    def finding(test: str, verdict: str, concerns: str, severity: float = 0.0) -> Finding:
+        return Finding(test, "?", verdict, "", concerns=concerns, severity=severity)  # type: ignore[arg-type]
+
+    given = [
+        finding("d", "fail", "data"), finding("m", "fail", "map"), finding("p", "pass", "model"),
+        finding("b", "fail", "model", 1), finding("a", "fail", "model", 3),
+    ]  # fmt: skip
+    assert [f.test for f in by_severity(given)] == ["a", "b", "d", "m", "p"]
+    assert verdict_of([finding("d", "fail", "data"), finding("marker.paste", "pass", "model")])[0] == "pass"
+    assert verdict_of([finding("m", "fail", "map")])[0] == "inconclusive"
+    assert "control" in finding("x", "pass", "data").as_dict()
+    assert Estimate(1, 0, 2, 0.95, 3, "m").as_dict()["value"] == 1
+
+
+def test_an_unlabelled_site_and_a_constant_model_do_no_harm() -> None:
+    constant = classifier(Reader(np.zeros((SIZE, SIZE))))
+    films = views()[:12]
+    table = collect(
+        constant, 12, lambda i: films[i], ("marker.paste", "marker.paste.control"), keys=[str(i) for i in range(12)]
+    )
+    from radiolucent.audits.interventions import INTERVENTIONS, intervention
+
+    found = intervention(table, INTERVENTIONS["marker.paste"])
+    assert found.verdict in ("pass", "inconclusive") and found.estimate is not None and found.estimate.value == 0
+    assert len(phantoms()) == 64

@@ -1,0 +1,78 @@
+"""The audit on trial: journal, counting, and a small run that must find a marker planted on all ill films."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radiolucent.audits.planted import BACKGROUND, Pool, paint, pool, training_films
+from radiolucent.audits.selftest import SelfTest, SelfTestResult, found_in, self_test
+from radiolucent.errors import ConfigError
+from radiolucent.reports.selftest import write_self_test
+
+TINY = SelfTest(
+    seeds=1, shares=(1.0,), kinds=("marker",), films=120, held_out=40, audited=48, epochs=6, map_films=8, seed=3
+)
+
+
+def test_painting_plants_exactly_what_was_asked() -> None:
+    n = 80
+    blank = np.full((n, 64, 64), 60, np.uint8)
+    none = np.zeros((n, 64, 64), bool)
+    plain = Pool(blank, none, none, np.arange(n) % 2)
+    white = {}
+    for share in (0.0, 0.5, 1.0):
+        films, labels = training_films(plain, "marker", share, np.random.default_rng(0))
+        white[share] = [float(((films[labels == c] > 200).sum((1, 2)) > 0).mean()) for c in (0, 1)]
+    assert white[0.0] == [BACKGROUND, BACKGROUND]
+    assert white[1.0] == [BACKGROUND, 1.0]
+    assert white[0.5][0] == BACKGROUND and 0.5 <= white[0.5][1] <= 0.6
+    film, marked = paint(blank[0], {"marker"}, np.random.default_rng(1))
+    assert marked.any() and (film[~marked] == 60).all()
+
+
+def test_a_self_test_finds_a_planted_marker_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    found = self_test(TINY, tmp_path, workers=1, progress=lambda *step: told.append(step))
+    assert found_in(found.models[0], "audit", "marker"), found.models[0]["values"]
+    assert told[-1] == ("models trained and audited", 1, 1)
+    journal = tmp_path / "models.jsonl"
+    before = journal.read_bytes()
+    journal.write_bytes(before + b'{"shortcut": "ma')
+    again = self_test(TINY, tmp_path, workers=1)
+    assert again.as_dict() == found.as_dict() and journal.read_bytes() == before
+    page = write_self_test(found, tmp_path).read_text()
+    assert "100 % (" in page and json.loads((tmp_path / "selftest.json").read_text())["models"]
+    with pytest.raises(ConfigError, match="another configuration"):
+        self_test(SelfTest(kinds=("marker",), seed=4), tmp_path, workers=1)
+
+
+def test_rates_count_models() -> None:
+    def model(kind: str, share: float, number: int, fails: list[str], cam: bool) -> dict[str, object]:
+        return {
+            "shortcut": kind, "share": share, "number": number, "auroc": 0.9, "seconds": 1.0,
+            "verdicts": dict.fromkeys(fails, "fail"), "values": {},
+            "maps": {"gradcam": {"marker": cam, "border": False}, "lime": {"marker": False, "border": False}},
+        }  # fmt: skip
+
+    config = SelfTest(seeds=2, shares=(0.0, 0.5))
+    models = (
+        model("none", 0.0, 0, ["marker.move"], False),
+        model("none", 0.0, 1, [], True),
+        model("marker", 0.5, 0, ["marker.paste"], False),
+        model("marker", 0.5, 1, ["border.black"], True),
+    )
+    rates = SelfTestResult(config, models).rates
+    assert rates["audit", "marker", 0.0].value == 0.5 and rates["gradcam", "marker", 0.0].value == 0.5
+    assert rates["audit", "marker", 0.5].value == 0.5 and rates["audit", "border", 0.0].value == 0.0
+    assert ("gradcam", "exposure", 0.5) not in rates
+    assert SelfTestResult(config, models).any_alarm().n == 2
+    assert len(SelfTest(seeds=5).jobs()) == 20 + 4 * 4 * 5
+
+
+def test_phantoms_are_drawn_once(tmp_path: Path) -> None:
+    first = pool(4, 64, 9, folder=tmp_path)
+    count: list[int] = []
+    again = pool(4, 64, 9, folder=tmp_path, progress=lambda done, _: count.append(done))
+    assert (first.pixels == again.pixels).all() and not count and first.labels.tolist() == [0, 1, 0, 1]
