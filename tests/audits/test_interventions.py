@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, phantoms, views
 
+from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, views
 from radiolucent.audits.edits import EDITS, fill, warped
 from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
 from radiolucent.audits.masked import MASKED_EDITS, masked
-from radiolucent.audits.regions import View, dilated
+from radiolucent.audits.regions import View
 from radiolucent.audits.run import by_severity, verdict_of
 from radiolucent.audits.stress import STRESSES, stress
 from radiolucent.audits.table import Table, collect

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, phantoms, views
 from PIL import Image
 
+from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, phantoms, views
 from radiolucent.audits import examine, masks_from_folder
 from radiolucent.audits.attribution import Pointing
 from radiolucent.audits.run import by_severity, verdict_of

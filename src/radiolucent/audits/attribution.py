@@ -17,7 +17,7 @@ from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Radiograph
 
-__all__ = ["Pointing", "attribution", "as_film", "fixed_peaks", "point"]
+__all__ = ["Pointing", "as_film", "attribution", "fixed_peaks", "point"]
 
 GRID = 8
 FIXED = 0.5

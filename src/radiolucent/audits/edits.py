@@ -93,7 +93,7 @@ def shifted(mask: Mask, view: View, rng: np.random.Generator, *, avoid: Mask | N
 
 
 def marker_ink(view: View, text: str, rng: np.random.Generator) -> Grey:
-    """Coverage (S, S) of a side marker drawn beside the shoulder: R at the film's left, L at its right, off the lungs."""
+    """Coverage (S, S) of a side marker beside the shoulder: R at the film's left, L at its right, off the lungs."""
     top, bottom, left, right = view.frame
     height, width = bottom - top, right - left
     best, least = np.zeros(view.grey.shape, np.float32), float("inf")
@@ -224,9 +224,9 @@ def border_fill(view: View, rng: np.random.Generator) -> Grey | None:
     return fill(_grey(view), view.border, film=view.film)
 
 
-def corners_black(view: View, rng: np.random.Generator) -> Grey | None:
-    """The four corners blackened."""
-    return fill(_grey(view), view.corners, "black")
+def corners_fill(view: View, rng: np.random.Generator) -> Grey | None:
+    """The four corners in-painted (black ones would be squares that no film has)."""
+    return fill(_grey(view), view.corners, film=view.film)
 
 
 def _patches(view: View, mask: Mask, rng: np.random.Generator, how: str) -> Grey:
@@ -361,7 +361,7 @@ def contrast(factor: float) -> Edit:
 
 
 def warped(turn: float = 0.0, shift: tuple[float, float] = (0.0, 0.0), stretch: tuple[float, float] = (1, 1)) -> Edit:
-    """Turned by degrees, shifted by shares of the side (y, x) and stretched (y, x) about the middle; edges continued."""
+    """Turned by degrees, shifted by shares of the side (y, x), stretched (y, x) about the middle; edges continued."""
 
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         angle = np.deg2rad(turn)
@@ -397,8 +397,8 @@ EDITS: Mapping[str, Edit] = {
     "border.black": border_black,
     "border.fill": border_fill,
     "border.fill.control": border_fill_control,
-    "corners.black": corners_black,
-    "corners.black.control": corners_fill_control,
+    "corners.fill": corners_fill,
+    "corners.fill.control": corners_fill_control,
     "lungs.blank": without_lungs("dilated", "inpaint"),
     "lungs.blank.control": blank_random,
     "lungs.crop": crop_lungs,

@@ -1,8 +1,8 @@
 """Paired interventions: change one thing on every film, and hold the answer against the same change elsewhere.
 
 The figure is the mean over films of |Δ change| − |Δ control|, where Δ is the change of the calibrated log-odds of the
-positive class, in units of their standard deviation over the untouched films. Absolute, so that a marker that speaks for
-one class on some films and against it on others is not averaged away; less the control's, so that a network that
+positive class, in units of their standard deviation over the untouched films. Absolute, so that a marker that speaks
+for one class on some films and against it on others is not averaged away; less the control's, so that a network that
 flinches at any change is not taken for one that reads markers. A test fails where the whole interval (bootstrap over
 patients) lies above the threshold: not where a difference is merely significant.
 """
@@ -92,9 +92,9 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "filling the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
         ),
         Intervention(
-            "corners.black", "corners.black.control", "the film's corners",
-            "Does the answer change when the four corners are blackened?",
-            "blackening the corners", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
+            "corners.fill", "corners.fill.control", "the film's corners",
+            "Does the answer change when the four corners are in-painted?",
+            "in-painting the corners", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
         ),
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",

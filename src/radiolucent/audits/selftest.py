@@ -110,9 +110,9 @@ class SelfTestResult:
         return wilson(sum(found_in(m, finder, kind) for m in own), len(own))
 
     def any_alarm(self) -> Estimate:
-        """Share of clean models in which the audit reports any of the shortcuts."""
+        """Share of clean models in which any intervention at all fails: the audit as a whole crying wolf."""
         clean = [m for m in self.models if m["share"] == 0]
-        return wilson(sum(any(found_in(m, "audit", k) for k in self.config.kinds) for m in clean), len(clean))
+        return wilson(sum("fail" in m["verdicts"].values() for m in clean), len(clean))
 
     def marked(self) -> Estimate:
         """Share of models with a marker on half of the ill films or more in which the audit reports it."""
@@ -241,10 +241,9 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
         _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1]), planted, share, seed, epochs=config.epochs
     )
     views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
-    tests = {n: i for n, i in INTERVENTIONS.items() if n.split(".")[0] in config.kinds}
     keys = [v.image_id for v in views]
-    table = collect(classifier, len(views), lambda i: views[i], edits_of(tests), keys=keys, seed=seed)
-    findings = [intervention(table, test, seed=seed) for test in tests.values()]
+    table = collect(classifier, len(views), lambda i: views[i], edits_of(), keys=keys, seed=seed)
+    findings = [intervention(table, test, seed=seed) for test in INTERVENTIONS.values()]
     return {
         "shortcut": kind,
         "share": share,

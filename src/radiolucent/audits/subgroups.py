@@ -1,4 +1,4 @@
-"""Where the model errs: sites, named groups, and slices found in its own feature space; and whether features tell sites.
+"""Where the model errs: sites, named groups, slices found in its own feature space; whether features tell sites.
 
 Intervals are corrected for the number of groups looked at (Bonferroni), because some group always looks bad.
 """
@@ -166,7 +166,8 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=FOLDS, seed=seed)
     verdict = two_sided(estimate, 0.05)
     share = float((named == sites).mean())
-    words = f"{share:.0%} of {len(sites)} films are named rightly, {counts.max() / counts.sum():.0%} come from the largest site."
+    largest = counts.max() / counts.sum()
+    words = f"{share:.0%} of {len(sites)} films are named rightly, {largest:.0%} come from the largest site."
     evidence = {"accuracy": share, "sites": {str(n): int(c) for n, c in zip(names, counts, strict=True)}}
     return Finding("source.embedding", question, verdict, words, estimate, 0.05, evidence, source,
         "test whether the decision uses it: hold out a site" if verdict == "fail" else "", "data",

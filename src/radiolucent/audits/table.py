@@ -175,7 +175,7 @@ def changed_film(seen: View, name: str, seed: int) -> NDArray[np.uint8] | None:
 
 
 def _embedding(classifier: Classifier, pixels: NDArray[np.uint8]) -> list[str | None]:
-    """Each film's last feature maps averaged over place, float16 in base 64; None where the network has no such maps."""
+    """Each film's last feature maps averaged over place, float16 in base 64; None where there are no such maps."""
     inputs = classifier.preprocess.normalise(torch.from_numpy(pixels))
     try:
         features = Pass(classifier, inputs, (None,)).cut().features.mean((2, 3)).cpu().numpy()
