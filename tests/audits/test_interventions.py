@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, views
-from radiolucent.audits.edits import EDITS, fill, warped
+from radiolucent.audits.distort import warped
+from radiolucent.audits.edits import EDITS, fill
 from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
 from radiolucent.audits.masked import MASKED_EDITS, masked
 from radiolucent.audits.regions import View

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from radiolucent.audits.regions import View
 from radiolucent.audits.verdicts import FOLDS, beyond
 from radiolucent.explainers import Explainer, explain
-from radiolucent.metrics import cluster_bootstrap_mean
+from radiolucent.metrics import cluster_bootstrap_mean, wilson
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Radiograph
 
@@ -92,8 +92,7 @@ def point(
         target: class to explain; the called one unless given.
     """
     films = [as_film(v) for v in views]
-    square = [f for f in films]
-    found = explain(classifier, square, list(methods.values()), target=target, seed=seed)
+    found = explain(classifier, films, list(methods.values()), target=target, seed=seed)
     for view, maps in zip(views, found, strict=True):
         for name, e in zip(methods, maps, strict=True):
             into[name].add(e.map, view, e.target)
@@ -132,16 +131,14 @@ def fixed_peaks(name: str, maps: Pointing, class_names: Sequence[str], *, level:
 
     The figure: share of films whose peak lies in the most frequent of 8 × 8 cells, Wilson's interval.
     """
-    from radiolucent.metrics import wilson
-
     found: list[Finding] = []
     for called, cells in sorted(maps.peaks.items()):
         cell, count = max(((c, cells.count(c)) for c in set(cells)), key=lambda item: (item[1], -item[0]))
         estimate = wilson(count, len(cells), level)
         row, column = divmod(cell, GRID)
         words = (
-            f"{count} of {len(cells)} maps for {class_names[called]} peak in one of {GRID} × {GRID} cells: row {row + 1}, "
-            f"column {column + 1} from the top left. The mean map stands in the report."
+            f"{count} of {len(cells)} maps for {class_names[called]} peak in one of {GRID} × {GRID} cells: row "
+            f"{row + 1}, column {column + 1} from the top left. The mean map stands in the report."
         )
         evidence = {"cell": [row, column], "films": len(cells)}
         found.append(

@@ -4,29 +4,34 @@ Edits know nothing of networks. Every one is a function of a `View` and a random
 or None where there is nothing to change (no marker, no lung mask).
 """
 
-import io
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from radiolucent.audits.distort import (
+    Edit,
+    Grey,
+    blurred,
+    coarser,
+    contrast,
+    exposure,
+    grey_of,
+    jpeg,
+    noisy,
+    outside_lungs,
+    warped,
+)
 from radiolucent.audits.regions import Mask, View, boxed, dilated
 from radiolucent.data.phantom.markers import stamp
 
-__all__ = ["EDITS", "Edit", "fill", "marker_ink", "shifted"]
+__all__ = ["EDITS", "fill", "marker_ink", "shifted"]
 
-Grey = NDArray[np.float32]
-Edit = Callable[[View, np.random.Generator], Grey | None]
 BLACK = 0.02
 TRIES = 40
 LEGIBLE = (7.0, 9.0)
 """Least height of a pasted letter in model pixels: of fewer pixels it is a dot that no network could have learnt."""
-
-
-def _grey(view: View) -> Grey:
-    return view.grey.astype(np.float32) / np.float32(255)
 
 
 def fill(grey: Grey, mask: Mask, how: str = "inpaint", film: Mask | None = None) -> Grey:
@@ -123,7 +128,7 @@ def marker_remove(view: View, rng: np.random.Generator) -> Grey | None:
     """All markers in-painted."""
     if view.markers is None or not view.markers.any():
         return None
-    return fill(_grey(view), dilated(view.markers, 0.012), film=view.film)
+    return fill(grey_of(view), dilated(view.markers, 0.012), film=view.film)
 
 
 def marker_remove_control(view: View, rng: np.random.Generator) -> Grey | None:
@@ -132,7 +137,7 @@ def marker_remove_control(view: View, rng: np.random.Generator) -> Grey | None:
         return None
     where = dilated(view.markers, 0.012)
     labels, count = ndimage.label(where)
-    grey = _grey(view)
+    grey = grey_of(view)
     for k in range(1, count + 1):
         grey = fill(grey, shifted(labels == k, view, rng, avoid=where), film=view.film)
     return grey
@@ -142,7 +147,7 @@ def marker_paste(view: View, rng: np.random.Generator) -> Grey | None:
     """A side marker drawn on a film that has none."""
     if not _unmarked(view):
         return None
-    return _inked(_grey(view), marker_ink(view, "R", rng), rng.uniform(0.85, 1.0))
+    return _inked(grey_of(view), marker_ink(view, "R", rng), rng.uniform(0.85, 1.0))
 
 
 def marker_paste_control(view: View, rng: np.random.Generator) -> Grey | None:
@@ -150,7 +155,7 @@ def marker_paste_control(view: View, rng: np.random.Generator) -> Grey | None:
     if not _unmarked(view):
         return None
     where = dilated(marker_ink(view, "R", rng) > 0.3, 0.012)
-    return fill(_grey(view), where, film=view.film)
+    return fill(grey_of(view), where, film=view.film)
 
 
 def marker_move(view: View, rng: np.random.Generator) -> Grey | None:
@@ -164,7 +169,7 @@ def marker_move(view: View, rng: np.random.Generator) -> Grey | None:
     yt, xt = np.nonzero(target)
     if len(ys) != len(yt):
         return None
-    out[yt, xt] = _grey(view)[ys, xs]
+    out[yt, xt] = grey_of(view)[ys, xs]
     return out
 
 
@@ -173,7 +178,7 @@ def marker_move_control(view: View, rng: np.random.Generator) -> Grey | None:
     if view.markers is None or not view.markers.any():
         return None
     target = _mirrored_place(view.markers, view)
-    grey = fill(_grey(view), dilated(target, 0.012) & ~view.markers, film=view.film)
+    grey = fill(grey_of(view), dilated(target, 0.012) & ~view.markers, film=view.film)
     return fill(grey, shifted(dilated(view.markers, 0.012), view, rng, avoid=target), film=view.film)
 
 
@@ -189,7 +194,7 @@ def _mirrored_place(mask: Mask, view: View) -> Mask:
 
 
 def _bare(view: View) -> Grey:
-    return _grey(view) if _unmarked(view) else fill(_grey(view), dilated(view.markers, 0.012), film=view.film)  # pyright: ignore[reportArgumentType]
+    return grey_of(view) if _unmarked(view) else fill(grey_of(view), dilated(view.markers, 0.012), film=view.film)  # pyright: ignore[reportArgumentType]
 
 
 def marker_left(view: View, rng: np.random.Generator) -> Grey | None:
@@ -216,17 +221,17 @@ def _letter(view: View, rng: np.random.Generator, text: str) -> Grey:
 
 def border_black(view: View, rng: np.random.Generator) -> Grey | None:
     """The border blackened, as by collimation."""
-    return fill(_grey(view), view.border, "black")
+    return fill(grey_of(view), view.border, "black")
 
 
 def border_fill(view: View, rng: np.random.Generator) -> Grey | None:
     """The border replaced by what lies inside of it, continued."""
-    return fill(_grey(view), view.border, film=view.film)
+    return fill(grey_of(view), view.border, film=view.film)
 
 
 def corners_fill(view: View, rng: np.random.Generator) -> Grey | None:
     """The four corners in-painted (black ones would be squares that no film has)."""
-    return fill(_grey(view), view.corners, film=view.film)
+    return fill(grey_of(view), view.corners, film=view.film)
 
 
 def _patches(view: View, mask: Mask, rng: np.random.Generator, how: str) -> Grey:
@@ -237,7 +242,7 @@ def _patches(view: View, mask: Mask, rng: np.random.Generator, how: str) -> Grey
     found = np.zeros_like(mask)
     for _ in range(8):
         found |= shifted(square, view, rng, avoid=found | mask)
-    return fill(_grey(view), found, how, view.film)
+    return fill(grey_of(view), found, how, view.film)
 
 
 def border_fill_control(view: View, rng: np.random.Generator) -> Grey | None:
@@ -261,7 +266,7 @@ def without_lungs(shape: str, how: str) -> Edit:
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         if view.lungs is None or not view.lungs.any():
             return None
-        return fill(_grey(view), _SHAPES[shape](view.lungs), how, view.film)
+        return fill(grey_of(view), _SHAPES[shape](view.lungs), how, view.film)
 
     return edit
 
@@ -272,7 +277,7 @@ def only_lungs(shape: str, how: str = "mean") -> Edit:
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         if view.lungs is None or not view.lungs.any():
             return None
-        return fill(_grey(view), view.film & ~_SHAPES[shape](view.lungs), how, view.film)
+        return fill(grey_of(view), view.film & ~_SHAPES[shape](view.lungs), how, view.film)
 
     return edit
 
@@ -290,7 +295,7 @@ def silhouette(shape: str) -> Edit:
 
 def only_border(view: View, rng: np.random.Generator) -> Grey | None:
     """The border alone; the rest is its mean."""
-    grey = _grey(view)
+    grey = grey_of(view)
     return np.where(view.border | ~view.film, grey, np.float32(grey[view.border].mean())).astype(np.float32)
 
 
@@ -307,82 +312,9 @@ def crop_lungs(view: View, rng: np.random.Generator) -> Grey | None:
         return None
     box = boxed(view.lungs, 0.03)
     rows, columns = np.flatnonzero(box.any(1)), np.flatnonzero(box.any(0))
-    part = _grey(view)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = grey_of(view)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     image = Image.fromarray(np.ascontiguousarray(part)).resize((view.side, view.side), Image.Resampling.BILINEAR)
     return np.clip(np.asarray(image), 0, 1)
-
-
-# --- the whole film ---
-
-
-def exposure(gain: float) -> Edit:
-    """All grey levels to the power 1/gain: brighter above 1, darker below."""
-    return lambda view, rng: np.where(view.film, _grey(view) ** np.float32(1 / gain), _grey(view))
-
-
-def outside_lungs(edit: Edit) -> Edit:
-    """An edit of the whole film, kept only outside the dilated lungs: what an honest reader would not mind."""
-
-    def kept(view: View, rng: np.random.Generator) -> Grey | None:
-        changed = edit(view, rng)
-        if changed is None or view.lungs is None or not view.lungs.any():
-            return None
-        return np.where(dilated(view.lungs), _grey(view), changed).astype(np.float32)
-
-    return kept
-
-
-def coarser(factor: float) -> Edit:
-    """The film stored at 1/factor of its size and enlarged again."""
-
-    def edit(view: View, rng: np.random.Generator) -> Grey | None:
-        small = max(8, round(view.side / factor))
-        image = Image.fromarray(_grey(view)).resize((small, small), Image.Resampling.BILINEAR)
-        return np.clip(np.asarray(image.resize((view.side, view.side), Image.Resampling.BILINEAR)), 0, 1)
-
-    return edit
-
-
-def blurred(sigma: float) -> Edit:
-    """Gaussian blur, σ as a share of the side."""
-    return lambda view, rng: ndimage.gaussian_filter(_grey(view), sigma * view.side)
-
-
-def noisy(deviation: float) -> Edit:
-    """Gaussian noise of a standard deviation in grey levels."""
-    return lambda view, rng: np.clip(
-        _grey(view) + np.float32(deviation) * rng.standard_normal(view.grey.shape, np.float32), 0, 1
-    )
-
-
-def contrast(factor: float) -> Edit:
-    """Grey levels drawn apart about the film's mean."""
-    return lambda view, rng: np.clip((_grey(view) - _grey(view).mean()) * np.float32(factor) + _grey(view).mean(), 0, 1)
-
-
-def warped(turn: float = 0.0, shift: tuple[float, float] = (0.0, 0.0), stretch: tuple[float, float] = (1, 1)) -> Edit:
-    """Turned by degrees, shifted by shares of the side (y, x), stretched (y, x) about the middle; edges continued."""
-
-    def edit(view: View, rng: np.random.Generator) -> Grey | None:
-        angle = np.deg2rad(turn)
-        back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / np.array(stretch)[:, None]
-        middle = (view.side - 1) / 2
-        offset = middle - back @ (np.array([middle, middle]) + np.array(shift) * view.side)
-        moved = ndimage.affine_transform(_grey(view), back, offset, order=1, mode="nearest")
-        return np.clip(moved, 0, 1).astype(np.float32)
-
-    return edit
-
-
-def jpeg(quality: int) -> Edit:
-    """Compressed as JPEG of this quality and read again."""
-
-    def edit(view: View, rng: np.random.Generator) -> Grey | None:
-        stream = io.BytesIO()
-        Image.fromarray(view.grey).save(stream, "JPEG", quality=quality)
-        return np.asarray(Image.open(stream), np.float32) / 255
-
-    return edit
 
 
 EDITS: Mapping[str, Edit] = {
