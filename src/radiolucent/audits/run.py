@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radiolucent.audits.attribution import Pointing, attribution, fixed_peaks, point
+from radiolucent.audits.attribution import Pointing, as_film, attribution, fixed_peaks, point
 from radiolucent.audits.calibrated import calibrated
 from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
 from radiolucent.audits.masked import MASKED_EDITS, masked
@@ -18,13 +18,14 @@ from radiolucent.audits.regions import Masker, View, view_of
 from radiolucent.audits.stress import STRESSES, stress
 from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
 from radiolucent.audits.table import Table, collect
+from radiolucent.audits.trust import trust_randomisation
 from radiolucent.data import Dataset, Record, check
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import METHODS, Explainer
 from radiolucent.images import read
 from radiolucent.models import Classifier
-from radiolucent.types import Annotation, Finding, Verdict
+from radiolucent.types import Annotation, Finding, Radiograph, Verdict
 
 __all__ = ["Audit", "audit", "by_severity", "examine", "verdict_of"]
 
@@ -133,6 +134,8 @@ def examine(
         findings += [slices(table, level=level, seed=seed), source_in_embedding(table, level=level, seed=seed)]
         findings += [calibrated(table, level=level, seed=seed)]
     maps = _maps(classifier, records, view, methods, map_films, seed, progress) if not tests else {}
+    if maps:
+        findings += _sanity(classifier, records, view, methods, seed)
     for name, shown in maps.items():
         findings += attribution(name, shown, level=level, seed=seed) + fixed_peaks(name, shown, classifier.class_names)
     if data_checks and not tests:
@@ -216,7 +219,7 @@ def _maps(
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
     if not methods or not count:
         return {}
-    chosen: dict[str, Explainer] = {m: METHODS[m](**({"num_samples": 300} if m == "lime" else {})) for m in methods}
+    chosen = _chosen_methods(methods)
     found = {m: Pointing() for m in methods}
     order = np.random.default_rng([seed, 61]).permutation(len(records))[:count]
     for start in range(0, len(order), 8):
@@ -231,6 +234,32 @@ def _maps(
         if progress:
             progress("explaining", min(start + 8, len(order)), len(order))
     return found
+
+
+def _chosen_methods(methods: Sequence[str]) -> dict[str, Explainer]:
+    return {m: METHODS[m](**({"num_samples": 300} if m == "lime" else {})) for m in methods}
+
+
+def _sanity(
+    classifier: Classifier, records: Sequence[Record], view: Callable[[Record], View], methods: Sequence[str], seed: int
+) -> list[Finding]:
+    """Of each method: do its maps change as the network's weights are randomised (Adebayo 2018)? On three films."""
+    films: list[Radiograph] = []
+    for record in records:
+        try:
+            films.append(as_film(view(record)))
+        except ImageError:
+            continue  # the table lists it
+        if len(films) == 3:
+            break
+    return [
+        dataclasses.replace(
+            trust_randomisation(classifier, films, method, target=classifier.positive, seed=seed),
+            test=f"maps.{name}.randomisation",
+            concerns="map",
+        )
+        for name, method in _chosen_methods(methods).items()
+    ]
 
 
 def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:

@@ -26,7 +26,7 @@ NOT_TESTED = (
     "Shortcuts inside the lungs (tubes, drains, earlier treatment) and ones that no test here changes: an audit finds "
     "what it looks for.",
     "Subgroups by age and sex, unless they stand among the groups above.",
-    "Training with shuffled labels, and how maps change as the network's weights are randomised.",
+    "Training again: with shuffled labels, with other seeds, or on films repaired of the shortcut.",
     "Whether the network's use helps or harms anyone.",
 )
 Progress = Callable[[str, int, int], None]
