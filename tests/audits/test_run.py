@@ -94,10 +94,15 @@ def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path
     lines = journal.read_bytes()
     assert lines.count(b"\n") == 32
     journal.write_bytes(lines + b'{"key": "torn')
-    first, second = run("killed", "live"), run("fresh", "live")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout == second.stdout and len(first.stdout) > 100
+    alive = run("killed", "live")
+    assert alive.returncode == 0, alive.stderr
     assert journal.read_bytes().startswith(lines)
+    names = sorted(p.relative_to(root).as_posix() for p in (root / "test").rglob("[0-9]*.png"))
+    records = tuple(Record(root / n, n, int("PNEUMONIA" in n)) for n in names)
+    whole = examine(marker_reader(), Dataset(records, ("NORMAL", "PNEUMONIA")), tests=("marker.paste",), methods=())
+    scores = whole.table.scores["marker.paste"]
+    np.testing.assert_array_equal(np.array(json.loads(alive.stdout.replace("nan", "NaN"))), scores)
+    assert np.isfinite(scores).sum() == 32
 
 
 def test_nothing_to_audit_is_said(films: Dataset) -> None:
@@ -192,3 +197,32 @@ def test_an_unlabelled_site_and_a_constant_model_do_no_harm() -> None:
     found = intervention(table, INTERVENTIONS["marker.paste"])
     assert found.verdict in ("pass", "inconclusive") and found.estimate is not None and found.estimate.value == 0
     assert len(phantoms()) == 64
+
+
+def test_only_a_few_films_are_held_at_a_time() -> None:
+    import gc
+    import weakref
+
+    alive: weakref.WeakSet[object] = weakref.WeakSet()
+    most = 0
+
+    def fresh(i: int) -> object:
+        nonlocal most
+        seen = dataclasses.replace(views()[i % 64], image_id=str(i), grey=views()[i % 64].grey.copy())
+        alive.add(seen)
+        gc.collect()
+        most = max(most, len(alive))
+        return seen
+
+    keys = [str(i) for i in range(60)]
+    table = collect(lung_reader(), 60, fresh, ("border.fill",), keys=keys)  # type: ignore[arg-type]
+    assert len(table) == 60 and most <= 9
+
+
+@pytest.mark.parametrize("tests", [("border.black",), ("regions.no",), ("stress.jpeg",), ("size",)])
+def test_a_part_of_the_audit_brings_its_controls(films: Dataset, tests: tuple[str, ...]) -> None:
+    root = films.root
+    assert root is not None
+    few = dataclasses.replace(films, records=films.records[:12])
+    found = examine(lung_reader(), few, lungs=masks_from_folder(root / "lungs"), tests=tests, methods=())
+    assert any(f.test.startswith(tests[0]) and f.estimate is not None for f in found.findings)

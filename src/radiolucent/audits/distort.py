@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,12 @@ def grey_of(view: View) -> Grey:
 
 def exposure(gain: float) -> Edit:
     """All grey levels to the power 1/gain: brighter above 1, darker below."""
-    return lambda view, rng: np.where(view.film, grey_of(view) ** np.float32(1 / gain), grey_of(view))
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        grey = grey_of(view)
+        return np.where(view.film, grey ** np.float32(1 / gain), grey).astype(np.float32)
+
+    return edit
 
 
 def outside_lungs(edit: Edit) -> Edit:
@@ -64,14 +70,17 @@ def coarser(factor: float) -> Edit:
 
 def blurred(sigma: float) -> Edit:
     """Gaussian blur, σ as a share of the side."""
-    return lambda view, rng: ndimage.gaussian_filter(grey_of(view), sigma * view.side)
+    return lambda view, rng: np.asarray(ndimage.gaussian_filter(grey_of(view), sigma * view.side), np.float32)
 
 
 def noisy(deviation: float) -> Edit:
     """Gaussian noise of a standard deviation in grey levels."""
-    return lambda view, rng: np.clip(
-        grey_of(view) + np.float32(deviation) * rng.standard_normal(view.grey.shape, np.float32), 0, 1
-    )
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        noise = rng.standard_normal(view.grey.shape, np.float32)
+        return np.clip(grey_of(view) + np.float32(deviation) * noise, 0, 1).astype(np.float32)
+
+    return edit
 
 
 def contrast(factor: float) -> Edit:
@@ -89,7 +98,7 @@ def warped(turn: float = 0.0, shift: tuple[float, float] = (0.0, 0.0), stretch: 
         back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / np.array(stretch)[:, None]
         middle = (view.side - 1) / 2
         offset = middle - back @ (np.array([middle, middle]) + np.array(shift) * view.side)
-        moved = ndimage.affine_transform(grey_of(view), back, offset, order=1, mode="nearest")
+        moved = ndimage.affine_transform(grey_of(view), back, cast(Any, offset), order=1, mode="nearest")
         return np.clip(moved, 0, 1).astype(np.float32)
 
     return edit
@@ -101,6 +110,6 @@ def jpeg(quality: int) -> Edit:
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         stream = io.BytesIO()
         Image.fromarray(view.grey).save(stream, "JPEG", quality=quality)
-        return np.asarray(Image.open(stream), np.float32) / 255
+        return np.asarray(Image.open(stream), np.float32) / np.float32(255)
 
     return edit

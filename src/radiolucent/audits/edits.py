@@ -5,8 +5,10 @@ or None where there is nothing to change (no marker, no lung mask).
 """
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
@@ -136,7 +138,7 @@ def marker_remove_control(view: View, rng: np.random.Generator) -> Grey | None:
     if view.markers is None or not view.markers.any():
         return None
     where = dilated(view.markers, 0.012)
-    labels, count = ndimage.label(where)
+    labels, count = cast(tuple[NDArray[np.int32], int], ndimage.label(where))
     grey = grey_of(view)
     for k in range(1, count + 1):
         grey = fill(grey, shifted(labels == k, view, rng, avoid=where), film=view.film)

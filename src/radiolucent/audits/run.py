@@ -1,6 +1,7 @@
 """`audit`: the classifier on trial, top to bottom."""
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def examine(
     records = films.records
     table = collect(
         classifier, len(records), lambda i: view(records[i]), edits, keys=[r.image_id for r in records],
-        settings={"masks": mask_note, "lungs": lungs is not None, "markers": markers is not None},
+        settings=_identity(records, annotations, mask_note, lungs, markers),
         folder=None if folder is None else Path(folder), seed=seed, progress=_stage(progress, "asking the model"),
     )  # fmt: skip
     findings = judge(table, edits, level=level, seed=seed)
@@ -164,19 +165,47 @@ def _films(dataset: Dataset | Sequence[Record], classifier: Classifier) -> Datas
     return films
 
 
+def _identity(
+    records: Sequence[Record],
+    annotations: Sequence[Annotation],
+    mask_note: str,
+    lungs: Masker | None,
+    markers: Masker | None,
+) -> dict[str, Any]:
+    """What decides the answers besides model, edits and seed."""
+    films = [(r.image_id, str(r.path), r.patient_id, r.label, r.site) for r in records]
+    marks = [
+        (a.image_id, a.reader, r.kind, None if r.points is None else r.points.tolist(), r.pixels is not None)
+        for a in annotations
+        for r in a.regions
+    ]
+    return {
+        "films": zlib.crc32(repr(films).encode()),
+        "annotations": zlib.crc32(repr(marks).encode()),
+        "masks": mask_note,
+        "lungs": lungs is not None,
+        "markers": markers is not None,
+    }
+
+
+REGIONS = ("regions.no_lungs", "regions.border_only", "regions.lungs_only")
+
+
 def _edits(tests: Sequence[str]) -> tuple[str, ...]:
-    every = tuple(dict.fromkeys((*edits_of(), *MASKED_EDITS, *STRESSES)))
-    if not tests:
-        return every
-    wanted = [e for e in every if any(_test_of(e).startswith(t) for t in tests)]
-    if not wanted:
-        names = sorted({*INTERVENTIONS, "regions.no_lungs", "regions.lungs_only", "regions.border_only", *STRESSES})
-        raise ConfigError(f"tests {', '.join(tests)}; expected the beginning of any of {', '.join(names)}.")
-    return tuple(wanted)
+    """The edits that the wanted tests need, controls included."""
 
+    def wanted(name: str) -> bool:
+        return not tests or any(name.startswith(t) for t in tests)
 
-def _test_of(edit: str) -> str:
-    return f"regions.{edit}" if edit in MASKED_EDITS else edit
+    chosen = {name: test for name, test in INTERVENTIONS.items() if wanted(name)}
+    parts = MASKED_EDITS if any(wanted(name) for name in REGIONS) else ()
+    found = (*edits_of(chosen), *parts, *(name for name in STRESSES if wanted(name)))
+    if not found:
+        raise ConfigError(
+            f"tests {', '.join(tests)}; expected the beginning of any of "
+            f"{', '.join([*INTERVENTIONS, *REGIONS, *STRESSES])}."
+        )
+    return tuple(dict.fromkeys(found))
 
 
 def judge(table: Table, edits: Sequence[str], *, level: float = 0.95, seed: int = 0) -> list[Finding]:

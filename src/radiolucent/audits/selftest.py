@@ -162,7 +162,11 @@ def self_test(
     home = Path(folder)
     done = _journal(home, config)
     films = config.films + config.held_out + config.audited
-    tell = (lambda d, t: progress("drawing phantoms", d, t)) if progress else None
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress("drawing phantoms", done, total)
+
     pool(films, config.size, config.seed, folder=home, progress=tell)
     todo = [job for job in config.jobs() if job not in done]
     for count, result in enumerate(_run(config, home, todo, workers), len(done) + 1):

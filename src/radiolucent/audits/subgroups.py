@@ -4,7 +4,7 @@ Intervals are corrected for the number of groups looked at (Bonferroni), because
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,9 @@ def slices(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
     patients = np.array(table.patients)
     names = np.unique(patients)
     finding = np.isin(patients, names[rng.random(len(names)) < 0.5]) & usable
-    scaled = StandardScaler().fit(table.embeddings[finding]).transform(table.embeddings)
+    scaled = np.asarray(StandardScaler().fit(table.embeddings[finding]).transform(table.embeddings), np.float32)
     with threadpool_limits(limits=1):
-        clusters = KMeans(CLUSTERS, n_init=4, random_state=seed).fit(scaled[finding]).predict(scaled)
+        clusters = KMeans(CLUSTERS, n_init=cast(Any, 4), random_state=seed).fit(scaled[finding]).predict(scaled)
     labels = [f"slice {c + 1}" if usable[i] and not finding[i] else None for i, c in enumerate(clusters)]
     return _grouping(table, "slices", "among films alike to the model", labels, level, seed, question)
 
@@ -161,7 +161,7 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
     folds = StratifiedGroupKFold(FOLDS_CV, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):
-        named = cross_val_predict(model, table.embeddings[known], sites, groups=patients, cv=folds)
+        named = np.asarray(cross_val_predict(model, table.embeddings[known], sites, groups=patients, cv=folds))
     gain = (named == sites) - (sites == names[counts.argmax()]).astype(float)
     estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=FOLDS, seed=seed)
     verdict = two_sided(estimate, 0.05)
