@@ -12,7 +12,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.reports.selftest import write_self_test
 
 TINY = SelfTest(
-    seeds=1, shares=(1.0,), kinds=("marker",), films=120, held_out=40, audited=48, epochs=6, map_films=8, seed=3
+    seeds=1, shares=(1.0,), kinds=("marker",), films=120, held_out=40, audited=48, epochs=16, map_films=8, seed=3
 )
 
 

@@ -41,8 +41,8 @@ class Audit:
 
     Attributes:
         findings: in order of severity. table: the model's answers. maps: by method, where its maps point.
-        verdict: of the model: "fail" where a finding on its *use* of something fails, "inconclusive" where none fails
-            but no intervention passed either, else "pass".
+        verdict: of the model: "fail" where an intervention or a test on parts of the film fails, "inconclusive" where
+            none fails but no intervention passed either, else "pass" (see `verdict_of`).
         headline: the verdict in one sentence.
         class_names, positive: of the classifier.
         records: the films, in the order asked; `view(record)` gives one as the model sees it. ask: from films uint8
@@ -108,6 +108,11 @@ def examine(
     """
     films = _films(dataset, classifier)
     edits = _edits(tests)
+    for name, labels in (groups or {}).items():
+        if len(labels) != len(films):
+            raise ConfigError(f"groups {name!r}: {len(labels)} labels for {len(films)} films; expected one a film.")
+    if unknown := [m for m in methods if m not in METHODS]:
+        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
     by_image: dict[str, list[Annotation]] = {}
     for a in annotations:
         by_image.setdefault(a.image_id, []).append(a)
@@ -227,9 +232,6 @@ def _groupings(
         "etiology": [r.etiology or ("none" if r.label is not None else None) for r in films.records],
         **given,
     }
-    for name, labels in every.items():
-        if len(labels) != len(films):
-            raise ConfigError(f"groups {name!r}: {len(labels)} labels for {len(films)} films; expected one a film.")
     chosen = {name: [labels[i] for i in place] for name, labels in every.items()}
     return {name: labels for name, labels in chosen.items() if len({x for x in labels if x is not None}) > 1}
 
@@ -244,8 +246,6 @@ def _maps(
     progress: Progress | None,
 ) -> dict[str, Pointing]:
     """Explain up to `count` films, drawn at random, in batches of eight."""
-    if unknown := [m for m in methods if m not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
     if not methods or not count:
         return {}
     chosen = _chosen_methods(methods)
@@ -301,18 +301,33 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
-    """The model's verdict and its headline. Only what a model *uses* fails it, not what the data offer or maps show."""
+    """The model's verdict and its headline.
+
+    Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
+    offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts.
+    """
     own = [f for f in findings if f.concerns == "model"]
-    failed = [f for f in own if f.verdict == "fail"]
-    passed = [f for f in own if f.verdict == "pass" and f.test in INTERVENTIONS]
-    open_ = [f for f in own if f.verdict == "inconclusive"]
+    trial = [f for f in own if f.test in INTERVENTIONS or f.test in REGIONS]
+    failed = [f for f in trial if f.verdict == "fail"]
+    open_ = [f for f in trial if f.verdict == "inconclusive"]
+    weak = sum(f.verdict == "fail" for f in own) - len(failed)
+    weaknesses = f" Beside that, {weak} tests of robustness, groups or calibration fail." if weak else ""
     if failed:
         lead = next((f for f in failed if f.test in INTERVENTIONS), failed[0])
-        subject = INTERVENTIONS[lead.test].subject if lead.test in INTERVENTIONS else ""
-        words = f"the decision follows {subject}" if subject else lead.summary.split(":")[0].split(" (")[0]
-        more = f"; {len(failed)} tests fail in all" if len(failed) > 1 else ""
-        return "fail", f"FAIL: {words}{more}."
-    if not passed:
-        return "inconclusive", f"OPEN: no intervention could clear the model; {len(open_)} tests are inconclusive."
-    more = f"; {len(open_)} tests are inconclusive" if open_ else ""
-    return "pass", f"PASS: no test shows that the decision follows a shortcut{more}. That proves no innocence."
+        known = lead.test in INTERVENTIONS
+        words = f"the decision follows {INTERVENTIONS[lead.test].subject}" if known else _PARTS[lead.test]
+        more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
+        return "fail", f"FAIL: {words}{more}.{weaknesses}"
+    if not any(f.verdict == "pass" and f.test in INTERVENTIONS for f in trial):
+        return "inconclusive", f"OPEN: no intervention could clear the model; {len(open_)} are open.{weaknesses}"
+    more = f"; {len(open_)} tests are open" if open_ else ""
+    return (
+        "pass",
+        f"PASS: no test shows that the decision follows a shortcut{more}. It proves no innocence.{weaknesses}",
+    )
+
+
+_PARTS = {
+    "regions.no_lungs": "the model tells the classes apart without seeing the lungs",
+    "regions.border_only": "the model tells the classes apart from the film's border alone",
+}
