@@ -105,6 +105,25 @@ def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path
     assert np.isfinite(scores).sum() == 32
 
 
+def test_the_command_gates_and_prints_json(films: Dataset, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from radiolucent.cli import app
+    from radiolucent.models import build, save
+
+    root = films.root
+    assert root is not None
+    network, _ = build("small_cnn", size=SIZE, widths=(4, 8), hidden=0, pretrained=False)
+    save(network, tmp_path / "run" / "model.safetensors")
+    command = ["audit", str(tmp_path / "run"), str(root / "test"), "--tests", "border.black,stress.jpeg", "--json"]
+    result = CliRunner().invoke(app, [*command, "--lungs", str(root / "lungs"), "--films", "30"])
+    told = json.loads(result.stdout)
+    assert told == json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())
+    assert {f["test"] for f in told["findings"]} == {"border.black", "stress.jpeg_30", "stress.jpeg_70"}
+    assert result.exit_code == (4 if told["verdict"] == "fail" else 3 if told["left_out"] else 0)
+    assert CliRunner().invoke(app, ["audit"]).exit_code == 1
+
+
 def test_nothing_to_audit_is_said(films: Dataset) -> None:
     with pytest.raises(ConfigError, match="tests nothing"):
         examine(lung_reader(), films, tests=("nothing",))
