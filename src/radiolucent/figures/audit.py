@@ -58,7 +58,7 @@ def detection_plot(rates: Mapping[tuple[str, str, float], Estimate], names: Mapp
     """Share of models in which each finder reports a shortcut, against the share of ill films that carried it."""
     kinds = list(dict.fromkeys(kind for _, kind, _ in rates))
     finders = list(dict.fromkeys(finder for finder, _, _ in rates))
-    made, axes = figure(2.5 * max(len(kinds), 1) + 0.6, 2.9, 1, max(len(kinds), 1), sharey=True)
+    made, axes = figure(2.5 * max(len(kinds), 1) + 0.6, 3.2, 1, max(len(kinds), 1), sharey=True)
     looks = dict(zip(finders, ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (GREY, "d")), strict=False))
     for one, kind in zip(axes[0], kinds, strict=True):
         for k, finder in enumerate(finders):
@@ -75,5 +75,6 @@ def detection_plot(rates: Mapping[tuple[str, str, float], Estimate], names: Mapp
             )  # fmt: skip
         tidy(one, kind, "ill films with it for being ill, %", "models reported, %" if kind == kinds[0] else "")
         one.set_ylim(-4, 104)
-    axes[0][0].legend(loc="center left")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1))
     return made
