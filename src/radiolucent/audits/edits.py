@@ -59,19 +59,21 @@ def fill(grey: Grey, mask: Mask, how: str = "inpaint", film: Mask | None = None)
 
 
 def _pull_push(grey: Grey, weight: Grey) -> Grey:
-    """A value everywhere from those with weight 1: own where known, else from the next coarser grid."""
-    if min(grey.shape) <= 1 or weight.min() > 0:
-        total = float(weight.sum())
-        return np.where(weight > 0, grey, np.float32((grey * weight).sum() / max(total, 1e-6)))
+    """A value everywhere: own as far as known (weight 1), else, by 1 − weight, that of the next coarser grid.
+
+    A coarse cell's weight is the share of it that is known, so that a few dark pixels do not speak for all of it.
+    """
+    if min(grey.shape) <= 1 or weight.min() >= 1:
+        mean = np.float32((grey * weight).sum() / max(float(weight.sum()), 1e-6))
+        return np.where(weight > 0, grey, mean).astype(np.float32)
     rows, columns = grey.shape
     pad = ((0, rows % 2), (0, columns % 2))
     g, w = np.pad(grey * weight, pad), np.pad(weight, pad)
-    coarse_w = w[::2, ::2] + w[1::2, ::2] + w[::2, 1::2] + w[1::2, 1::2]
-    coarse_g = g[::2, ::2] + g[1::2, ::2] + g[::2, 1::2] + g[1::2, 1::2]
-    half = np.where(coarse_w > 0, coarse_g / np.maximum(coarse_w, 1e-6), 0).astype(np.float32)
-    below = _pull_push(half, (coarse_w > 0).astype(np.float32))
+    total = w[::2, ::2] + w[1::2, ::2] + w[::2, 1::2] + w[1::2, 1::2]
+    value = (g[::2, ::2] + g[1::2, ::2] + g[::2, 1::2] + g[1::2, 1::2]) / np.maximum(total, 1e-6)
+    below = _pull_push(value.astype(np.float32), (total / 4).astype(np.float32))
     finer = np.asarray(Image.fromarray(below).resize((w.shape[1], w.shape[0]), Image.Resampling.BILINEAR))
-    return np.where(weight > 0, grey, finer[:rows, :columns]).astype(np.float32)
+    return (weight * grey + (1 - weight) * finer[:rows, :columns]).astype(np.float32)
 
 
 # --- where a control lies ---

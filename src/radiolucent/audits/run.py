@@ -311,7 +311,8 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     failed = [f for f in trial if f.verdict == "fail"]
     open_ = [f for f in trial if f.verdict == "inconclusive"]
     weak = sum(f.verdict == "fail" for f in own) - len(failed)
-    weaknesses = f" Beside that, {weak} tests of robustness, groups or calibration fail." if weak else ""
+    tests = "test fails" if weak == 1 else "tests fail"
+    weaknesses = f" Of robustness, groups and calibration {weak} {tests}." if weak else ""
     if failed:
         lead = next((f for f in failed if f.test in INTERVENTIONS), failed[0])
         known = lead.test in INTERVENTIONS
