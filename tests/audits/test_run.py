@@ -102,7 +102,7 @@ def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path
     whole = examine(marker_reader(), Dataset(records, ("NORMAL", "PNEUMONIA")), tests=("marker.paste",), methods=())
     scores = whole.table.scores["marker.paste"]
     np.testing.assert_array_equal(np.array(json.loads(alive.stdout.replace("nan", "NaN"))), scores)
-    assert np.isfinite(scores).sum() == 32
+    assert np.isfinite(scores).all()  # no marker is known here, so all films get one
 
 
 def test_the_command_gates_and_prints_json(films: Dataset, tmp_path: Path) -> None:
