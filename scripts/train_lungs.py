@@ -1,0 +1,119 @@
+"""Train the lung segmenter that the package ships, and write its card.
+
+    python scripts/train_lungs.py --data ../shared/data [--work runs/lungs] [--seed 0] [--threads 1]
+
+Needs the children's films of Kermany et al. and the lung masks of V7 Labs (both CC BY 4.0) as `DATA/chest_xray/` and
+`DATA/lungs/`. About 20 minutes on one core. An interrupted run goes on after its last finished epoch; the same seed,
+threads and versions give the same weights.
+"""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lungs_data import Films, phantoms, real_films, vary
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from radiolucent.files import atomic_path
+from radiolucent.segment.net import SIDE, LungNet
+
+BATCH, RATE, DECAY = 32, 4e-3, 1e-2
+SIDES = (96, 96, 96, 96, 96, 128, 128, 128, 128)
+"""Side of the input in each epoch: small first, which is quicker, then full."""
+DOUBT = 0.6
+"""Soft Dice below which a film's mask is taken for a wrong match from the third epoch on: the film then teaches
+nothing."""
+PHANTOMS = 400
+
+say = Console(stderr=True)
+
+
+def loss_of(logits: torch.Tensor, target: torch.Tensor, *, strict: bool) -> tuple[torch.Tensor, int]:
+    """Mean of BCE + (1 − soft Dice) over films, and how many films were left out as wrong matches."""
+    p = logits.sigmoid()
+    together = 2 * (p * target).sum((1, 2)) + 1
+    dice = together / (p.sum((1, 2)) + target.sum((1, 2)) + 1)
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2)) + 1 - dice
+    keep = (dice.detach() > DOUBT) | (target.sum((1, 2)) == 0) if strict else torch.ones_like(dice, dtype=torch.bool)
+    return (each * keep).sum() / max(1, int(keep.sum())), int((~keep).sum())
+
+
+def train(films: Films, extra: Films, state: Path, *, seed: int) -> LungNet:
+    """The network after all epochs; goes on from `state`."""
+    torch.manual_seed(seed)
+    net = LungNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    grey = torch.from_numpy(np.concatenate([films.grey, extra.grey]))
+    mask = torch.from_numpy(np.concatenate([films.mask, extra.mask]))
+    steps = len(grey) // BATCH
+    optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: min(1, (t + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1, t / (steps * len(SIDES)))))
+    )
+    first = 0
+    if state.is_file():
+        kept = torch.load(state, weights_only=True)
+        net.load_state_dict(kept["net"])
+        optimizer.load_state_dict(kept["optimizer"])
+        schedule.load_state_dict(kept["schedule"])
+        first = kept["epoch"]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=say) as progress:
+        for epoch in range(first, len(SIDES)):
+            rng = torch.Generator().manual_seed(seed * 1000 + epoch)
+            order = torch.randperm(len(grey), generator=rng)
+            bar = progress.add_task(f"epoch {epoch + 1}/{len(SIDES)}", total=steps)
+            total, doubted = 0.0, 0
+            net.train()
+            for step in range(steps):
+                chosen = order[step * BATCH : (step + 1) * BATCH]
+                x, y = vary(grey[chosen], mask[chosen], SIDES[epoch], rng)
+                loss, out = loss_of(net(x.contiguous(memory_format=torch.channels_last)), y, strict=epoch >= 2)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total, doubted = total + float(loss), doubted + out
+                progress.update(bar, completed=step + 1)
+            say.print(f"epoch {epoch + 1}: loss {total / steps:.4f}, {doubted} films left out as wrong matches")
+            kept = {
+                "net": net.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "epoch": epoch + 1,
+            }
+            with atomic_path(state) as temporary:
+                torch.save(kept, temporary)
+    return net.fused()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--work", type=Path, default=Path("runs/lungs"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.work.mkdir(parents=True, exist_ok=True)
+    with Progress(console=say) as progress:
+        one = progress.add_task("films")
+        films = real_films(
+            given.data, given.work, seed=given.seed, progress=lambda d, t: progress.update(one, completed=d, total=t)
+        )
+        two = progress.add_task("phantoms")
+        extra = phantoms(
+            PHANTOMS, given.work, seed=given.seed, progress=lambda d, t: progress.update(two, completed=d, total=t)
+        )
+    say.print(json.dumps({s: len(films.of(s)) for s in ("train", "val", "test")} | {"side": SIDE}))
+    net = train(films.of("train"), extra, given.work / "state.pt", seed=given.seed)
+    with atomic_path(given.work / "net.pt") as temporary:
+        torch.save(net.state_dict(), temporary)
+
+
+if __name__ == "__main__":
+    main()
