@@ -23,7 +23,7 @@ from radiolucent.files import atomic_path
 from radiolucent.segment.net import SIDE, LungNet
 
 BATCH, RATE, DECAY = 32, 4e-3, 1e-2
-SIDES = (96, 96, 96, 96, 96, 128, 128, 128, 128)
+SIDES = (96, 96, 96, 96, 96, 128, 128)
 """Side of the input in each epoch: small first, which is quicker, then full."""
 DOUBT = 0.6
 """Soft Dice below which a film's mask is taken for a wrong match from the third epoch on: the film then teaches
