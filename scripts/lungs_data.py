@@ -128,9 +128,7 @@ def _stamps() -> torch.Tensor:
 _INKS: list[torch.Tensor] = []
 
 
-def vary(
-    grey: torch.Tensor, mask: torch.Tensor, side: int, rng: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def vary(grey: torch.Tensor, mask: torch.Tensor, side: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """A varied batch: films (N, 1, side, side) in [0, 1] and coverage targets (N, side/2, side/2).
 
     Affine with strong stretch (adults' and uncropped films), mirroring, black bars, letters, grey rectangles, gamma,

@@ -23,8 +23,10 @@ from radiolucent.files import atomic_path
 from radiolucent.segment.net import SIDE, LungNet
 
 BATCH, RATE, DECAY = 32, 4e-3, 1e-2
-SIDES = (96, 96, 96, 96, 96, 128, 128)
+SIDES = (96, 96, 96, 96, 128)
 """Side of the input in each epoch: small first, which is quicker, then full."""
+SLOW = (3, 7)
+"""For the first three epochs the rate follows the cosine of a course of seven, then that of the real course."""
 DOUBT = 0.6
 """Soft Dice below which a film's mask is taken for a wrong match from the third epoch on: the film then teaches
 nothing."""
@@ -43,6 +45,12 @@ def loss_of(logits: torch.Tensor, target: torch.Tensor, *, strict: bool) -> tupl
     return (each * keep).sum() / max(1, int(keep.sum())), int((~keep).sum())
 
 
+def rate(step: int, steps: int) -> float:
+    """Factor of the learning rate at a step: a warm-up of 100 steps, then a cosine (see `SLOW`)."""
+    course = SLOW[1] if step < SLOW[0] * steps else len(SIDES)
+    return min(1, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1, step / (steps * course))))
+
+
 def train(films: Films, extra: Films, state: Path, *, seed: int) -> LungNet:
     """The network after all epochs; goes on from `state`."""
     torch.manual_seed(seed)
@@ -51,9 +59,7 @@ def train(films: Films, extra: Films, state: Path, *, seed: int) -> LungNet:
     mask = torch.from_numpy(np.concatenate([films.mask, extra.mask]))
     steps = len(grey) // BATCH
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda t: min(1, (t + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1, t / (steps * len(SIDES)))))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: rate(t, steps))
     first = 0
     if state.is_file():
         kept = torch.load(state, weights_only=True)
@@ -77,7 +83,7 @@ def train(films: Films, extra: Films, state: Path, *, seed: int) -> LungNet:
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                total, doubted = total + float(loss), doubted + out
+                total, doubted = total + loss.item(), doubted + out
                 progress.update(bar, completed=step + 1)
             say.print(f"epoch {epoch + 1}: loss {total / steps:.4f}, {doubted} films left out as wrong matches")
             kept = {

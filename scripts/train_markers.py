@@ -70,9 +70,7 @@ def phantom_rows(count: int, seed: int) -> list[Table]:
     return rows
 
 
-def pasted(
-    grey: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def pasted(grey: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """A film with one to three marks laid over it, and their ink."""
     height, width = grey.shape
     out, total = grey.copy(), np.zeros(grey.shape, bool)
@@ -124,7 +122,9 @@ def read_rows(file: Path, data: Path) -> list[Table]:
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     with file.open() as stream:
         for row in csv.DictReader(stream):
-            boxes[row["image_id"]] += [[float(row[k]) for k in ("left", "top", "right", "bottom")]] if row["left"] else []
+            boxes[row["image_id"]] += (
+                [[float(row[k]) for k in ("left", "top", "right", "bottom")]] if row["left"] else []
+            )
     rows: list[Table] = []
     for image_id, marks in boxes.items():
         film = read(data / "chest_xray" / image_id)
@@ -180,7 +180,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     dataset = split_dataset(load_dataset(given.data / "chest_xray"), val=0.08, test=0.12, seed=given.seed)
-    pool = [r for r in dataset.split("train").records if (given.data / "lungs" / r.image_id).with_suffix(".png").is_file()]
+    pool = [
+        r for r in dataset.split("train").records if (given.data / "lungs" / r.image_id).with_suffix(".png").is_file()
+    ]
     order = np.random.default_rng([given.seed, 30]).permutation(len(pool))
     chosen = [pool[i] for i in order[: given.films]]
     sets = [phantom_rows(given.phantoms, given.seed), paste_rows(chosen, given.data, given.seed)]

@@ -42,7 +42,9 @@ def clean(p: Probabilities) -> Probabilities:
     return out
 
 
-def signs(mean: Probabilities, plain: Probabilities, mirrored: Probabilities, shifted: Probabilities) -> dict[str, float]:
+def signs(
+    mean: Probabilities, plain: Probabilities, mirrored: Probabilities, shifted: Probabilities
+) -> dict[str, float]:
     """Every sign for one film.
 
     Args:
