@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lungs_data import Films, phantoms, real_films, vary
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lungs_data import Films, phantoms, real_films, vary
 from radiolucent.files import atomic_path
 from radiolucent.segment.net import SIDE, LungNet
 
