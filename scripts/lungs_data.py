@@ -21,7 +21,7 @@ from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess, read
 from radiolucent.segment.net import SIDE
 
-__all__ = ["Films", "phantoms", "real_films", "vary", "with_heart"]
+__all__ = ["Films", "mask_path", "phantoms", "real_films", "vary", "with_heart"]
 
 Say = Callable[[int, int], None]
 TEXTS = ("R", "L", "AP", "PA12", "R", "L")

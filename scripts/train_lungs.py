@@ -10,16 +10,23 @@ threads and versions give the same weights.
 import argparse
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy import ndimage
 
-from lungs_data import Films, phantoms, real_films, vary
+from lungs_card import Case, calibrate, measure, spoilt, write_card
+from lungs_data import Films, mask_path, phantoms, real_films, vary
 from radiolucent.files import atomic_path
+from radiolucent.images import read
+from radiolucent.segment.lungs import Segmenter, load_segmenter, save_segmenter, weights_path
 from radiolucent.segment.net import SIDE, LungNet
 
 BATCH, RATE, DECAY = 32, 4e-3, 1e-2
@@ -103,6 +110,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/lungs"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=weights_path(), help="the weights file to write")
+    parser.add_argument("--card", type=Path, default=Path("docs/reference/cards/lungs.md"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
@@ -117,8 +126,44 @@ def main() -> None:
         )
     say.print(json.dumps({s: len(films.of(s)) for s in ("train", "val", "test")} | {"side": SIDE}))
     net = train(films.of("train"), extra, given.work / "state.pt", seed=given.seed)
-    with atomic_path(given.work / "net.pt") as temporary:
-        torch.save(net.state_dict(), temporary)
+    about = {"seed": given.seed, "data": "Kermany et al. (CC BY 4.0), V7 Labs (CC BY 4.0), phantoms"}
+    bare = Segmenter(net, {}, about)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=say) as progress:
+        bars = {name: progress.add_task(name) for name in ("validation", "held out")}
+
+        def tell(name: str) -> Callable[[int, int], None]:
+            return lambda done, total: progress.update(bars[name], completed=done, total=total)
+
+        limits = calibrate(measure(bare, films.of("val").records, given.data, tell("validation")))
+        save_segmenter(Segmenter(net, limits, about), given.out)
+        shipped = load_segmenter(given.out)  # in half precision, as everybody gets it
+        cases = measure(shipped, films.of("test").records, given.data, tell("held out"))
+    some = [read(c.record.path) for c in cases[:: max(1, len(cases) // 100)]][:100]
+    facts: dict[str, object] = {
+        "seed": given.seed,
+        "phantoms": PHANTOMS,
+        **{split: len(films.of(split)) for split in ("train", "val", "test")},
+        "recipe": f"{len(SIDES)} epochs at sides {SIDES}, batch {BATCH}, AdamW, cosine from {RATE:g}, BCE + soft Dice",
+    }
+    say.print(*write_card(given.card, shipped, cases, spoilt(shipped, some), len(some), facts, given.out), sep="\n")
+    picture(cases, given.data, given.work / "worst.png")
+
+
+def picture(cases: list[Case], data: Path, path: Path) -> None:
+    """The twenty worst films with the found outline (green) and the mask's (red); it stays out of the repository."""
+    tiles: list[NDArray[np.uint8]] = []
+    for case in sorted(cases, key=lambda c: c.dice)[:20]:
+        film = read(case.record.path)
+        tile = np.repeat((film.pixels * 255).astype(np.uint8)[..., None], 3, axis=2)
+        with Image.open(mask_path(data, case.record)) as image:
+            true = np.asarray(image.convert("L").resize(film.shape[::-1])) > 127
+        for mask, colour in ((true, (255, 60, 60)), (case.found.pixels, (60, 255, 60))):
+            tile[mask & ~ndimage.binary_erosion(mask)] = colour
+        tiles.append(np.asarray(Image.fromarray(tile).resize((224, 224))))
+    rows = [np.concatenate(tiles[k : k + 5], axis=1) for k in range(0, 20, 5)]
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.concatenate(rows)).save(temporary)
 
 
 if __name__ == "__main__":

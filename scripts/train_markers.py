@@ -45,7 +45,7 @@ def labelled(found: Components, ink: NDArray[np.bool_], negatives: NDArray[np.bo
     """Features and labels of the components whose nature is certain.
 
     Args:
-        ink: true marks in the frame, a little dilated. negatives: where the rest is certainly no mark; None: everywhere.
+        ink: true marks in the frame. negatives: where the rest is certainly no mark; everywhere if None.
     """
     share = np.array([ink[found.pixels(k)].mean() for k in range(len(found))])
     sure = np.array([negatives is None or negatives[found.pixels(k)].all() for k in range(len(found))], bool)
