@@ -105,7 +105,7 @@ def markers(film: Radiograph, *, scorer: Scorer | None = None) -> Markers:
     """Side markers and burned-in text of one film, as boxes and ink in its own pixels.
 
     Components overlap where one threshold lies above another: of those that do, the one with the best score counts.
-    Letters closer than a stroke or two make one mark. How often it is right stands in `docs/reference/cards/markers.md`.
+    Letters closer than a stroke or two make one mark. How often it is right: `docs/reference/cards/markers.md`.
 
     Args:
         film: from `read` or `from_array`. scorer: another than the shipped one.
