@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lungs_data import mask_path, with_heart
 from PIL import Image
 from typer.testing import CliRunner
 
 import radiolucent as rl
+from lungs_data import mask_path, with_heart
 from radiolucent.cli import app
 from radiolucent.data import load_dataset, split_dataset
 from radiolucent.data.phantom import Phantom, draw

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measure_markers import Tally, boxes_of
 
 import radiolucent as rl
+from measure_markers import Tally, boxes_of
 from radiolucent.data.phantom import Phantom, draw
 from radiolucent.data.phantom.markers import stamp
 from radiolucent.errors import WeightsError
