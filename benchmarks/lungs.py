@@ -65,7 +65,8 @@ def main() -> None:
         for _ in lungs_of(every, batch=given.batch, segmenter=segmenter):
             pass
 
-    print(f"{given.films} films of {given.side}², batch {given.batch}, {given.threads} threads, {os.cpu_count()} cores\n")
+    print(f"{given.films} films of {given.side}², batch {given.batch}, ", end="")
+    print(f"{given.threads} threads, {os.cpu_count()} cores\n")
     print("| what | films a second (wall) | films a second and core (processor time) |\n|---|---|---|")
     works = (("network alone", network), ("three passes and signs", with_signs), ("film to mask", whole))
     for name, work in works:

@@ -33,8 +33,8 @@ CARD = """# Card: marker and text detector
 
 `rl.markers(film)` finds side markers and burned-in text: small bright components of the top-hat, told from bones,
 lines and electrodes by {features} measurements and a network of one hidden layer ({size:.0f} kB). Ours, trained by
-`scripts/train_markers.py` on phantoms, on letters and tags pasted on real films, and on 37 real films whose marks one
-person boxed by eye. Research use, not for diagnosis.
+`scripts/train_markers.py` on phantoms, on letters and tags pasted on real films, and on {read} real films whose marks
+one person boxed by eye. Research use, not for diagnosis.
 
 Weights: `segment/markers.json`, SHA-256 `{digest}`
 
@@ -61,7 +61,7 @@ def boxes_of(file: Path) -> dict[str, list[tuple[Box, str]]]:
     with file.open() as stream:
         for row in csv.DictReader(stream):
             box = tuple(float(row[k]) for k in ("left", "top", "right", "bottom")) if row["left"] else None
-            found[row["image_id"]] += [(box, row["kind"])] if box else []
+            found[row["image_id"]] += [(box, row.get("kind", "mark"))] if box else []
     return found
 
 
@@ -125,8 +125,15 @@ def main() -> None:
     say.print(*rows, f"share of true ink covered on phantoms: {np.mean(covered):.2f}", sep="\n", soft_wrap=True)
     weights = Path("src/radiolucent/segment/markers.json")
     size, digest = weights.stat().st_size / 1000, sha256_file(weights)
+    seen = boxes_of(Path(__file__).parent / "markers_read.csv")
     card = CARD.format(
-        rows="\n".join(rows), digest=digest, size=size, features=len(FEATURES), slack=SLACK, films=len(truth)
+        read=len(seen),
+        rows="\n".join(rows),
+        digest=digest,
+        size=size,
+        features=len(FEATURES),
+        slack=SLACK,
+        films=len(truth),
     )
     write_text(given.card, card)
 
