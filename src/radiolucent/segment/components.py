@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from radiolucent.segment.connected import connected
+
 __all__ = ["FEATURES", "FRAME", "Components", "components"]
 
 FRAME = 256
@@ -72,16 +74,16 @@ def components(grey: NDArray[np.float32], film: NDArray[np.bool_]) -> Components
     Args:
         grey: (FRAME, FRAME) in [0, 1]. film: where the film is; the rest is padding.
     """
-    gradient = ndimage.gaussian_gradient_magnitude(grey, 0.7)
+    gradient = np.asarray(ndimage.gaussian_gradient_magnitude(grey, 0.7), np.float32)
     top = float(np.quantile(grey[film], 0.99)) if film.any() else 1.0
     distance = np.asarray(ndimage.distance_transform_edt(np.pad(film, 1)))[1:-1, 1:-1]
     rows: list[NDArray[np.float32]] = []
     boxes: list[tuple[int, int, int, int]] = []
     masks: list[NDArray[np.bool_]] = []
     for radius in _RADII:
-        hat = grey - np.asarray(ndimage.grey_opening(grey, size=2 * radius + 1))
+        hat = grey - np.asarray(ndimage.grey_opening(grey, size=2 * radius + 1), np.float32)
         for level in _LEVELS:
-            labels, _ = ndimage.label((hat > level) & film, structure=np.ones((3, 3)))
+            labels, _ = connected((hat > level) & film, diagonal=True)
             keep = _sized(labels)
             if keep:
                 rows.append(_measure(labels, keep, grey, hat, gradient, distance, top, radius, level))

@@ -13,6 +13,7 @@ from scipy import ndimage, special
 from radiolucent.errors import WeightsError
 from radiolucent.images import Preprocess, map_to_source, mask_to_model
 from radiolucent.segment.components import FEATURES, FRAME, Components, components
+from radiolucent.segment.connected import connected, grown
 from radiolucent.types import Radiograph
 
 __all__ = ["Mark", "Markers", "Scorer", "find_components", "load_scorer", "markers"]
@@ -124,7 +125,7 @@ def markers(film: Radiograph, *, scorer: Scorer | None = None) -> Markers:
             sure[pixels] = scores[k]
     if not ink.any():
         return Markers((), np.zeros(film.shape, bool), film.image_id)
-    words, _ = ndimage.label(ndimage.binary_dilation(ink, np.ones((3, 1 + _NEAR))), np.ones((3, 3)))
+    words, _ = connected(grown(ink, (3, 1 + _NEAR)), diagonal=True)
     words = np.where(ink, words, 0)
     marks: list[Mark] = []
     for k, (ys, xs) in enumerate(ndimage.find_objects(words), start=1):

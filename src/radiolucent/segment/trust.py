@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from radiolucent.segment.connected import connected, grown
+
 __all__ = ["SIGNS", "clean", "reasons", "signs"]
 
 Probabilities = NDArray[np.float32]
@@ -28,7 +30,7 @@ SIGNS: Mapping[str, str] = {
 def clean(p: Probabilities) -> Probabilities:
     """Probabilities (h, w) without specks (0 there) and without holes (1 there)."""
     mask = p >= 0.5
-    labels, count = ndimage.label(mask)
+    labels, count = connected(mask)
     if not count:
         return p
     sizes = np.bincount(labels.ravel())[1:]
@@ -37,8 +39,9 @@ def clean(p: Probabilities) -> Probabilities:
     if len(small):
         speck = np.isin(labels, small)
         kept = mask & ~speck
-        out[ndimage.binary_dilation(speck, iterations=2) & ~kept] = 0  # with its rim, which interpolation would lift
-    out[ndimage.binary_fill_holes(out >= 0.5) & (out < 0.5)] = 1
+        out[grown(speck, (5, 5)) & ~kept] = 0  # with its rim, which interpolation would lift
+    filled = np.asarray(ndimage.binary_fill_holes(out >= 0.5), bool)
+    out[filled & (out < 0.5)] = 1
     return out
 
 
@@ -55,7 +58,7 @@ def signs(
     mask = mean >= 0.5
     if not mask.any():
         return {"area": 0.0, "parts": 0.0, "balance": 0.0, "taper": 0.0, "doubt": 1.0, "mirror": 1.0, "shift": 1.0}
-    labels, count = ndimage.label(mask)
+    labels, count = connected(mask)
     sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]
     middle = mask.shape[1] // 2
     halves = sorted((float(mask[:, :middle].sum()), float(mask[:, middle:].sum())))
