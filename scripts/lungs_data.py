@@ -128,24 +128,27 @@ def _stamps() -> torch.Tensor:
 _INKS: list[torch.Tensor] = []
 
 
-def vary(grey: torch.Tensor, mask: torch.Tensor, side: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def vary(
+    grey: torch.Tensor, mask: torch.Tensor, side: int, rng: torch.Generator, *, move: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """A varied batch: films (N, 1, side, side) in [0, 1] and coverage targets (N, side/2, side/2).
 
     Affine with strong stretch (adults' and uncropped films), mirroring, black bars, letters, grey rectangles, gamma,
     contrast, a smooth bias field, blur, noise. One film in sixteen is spoilt (upside down, on its side, or pure noise)
-    and has an empty target: there are no lungs to be found on it.
+    and has an empty target: there are no lungs to be found on it. `move` scales the affine part.
     """
     n = len(grey)
 
     def u(low: float, high: float, *shape: int) -> torch.Tensor:
         return torch.rand(n, *shape, generator=rng) * (high - low) + low
 
-    angle, zoom, aspect = u(-18, 18) * math.pi / 180, u(0.78, 1.3), torch.exp(u(-0.28, 0.28))
+    angle, zoom = u(-18, 18) * move * math.pi / 180, 1 + (u(0.78, 1.3) - 1) * move
+    aspect = torch.exp(u(-0.28, 0.28) * move)
     mirror = torch.where(u(0, 1) < 0.3, -1.0, 1.0)
     theta = torch.zeros(n, 2, 3)
-    theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * zoom * aspect * mirror, -angle.sin() * zoom + u(-0.08, 0.08)
+    theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * zoom * aspect * mirror, -angle.sin() * zoom + u(-0.08, 0.08) * move
     theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * zoom * mirror, angle.cos() * zoom / aspect
-    theta[:, :, 2] = u(-0.2, 0.2, 2)
+    theta[:, :, 2] = u(-0.2, 0.2, 2) * move
     both = torch.stack([grey.float(), mask.float()], 1).div_(255)
     grid = F.affine_grid(theta, [n, 2, side, side], align_corners=False)
     mode = "zeros" if torch.rand(1, generator=rng) < 0.6 else "border"
