@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from radiolucent.models import wrap as wrap
     from radiolucent.models import wrap_function as wrap_function
     from radiolucent.reports import write_report as write_report
+    from radiolucent.segment import lungs as lungs
+    from radiolucent.segment import markers as markers
     from radiolucent.study import StudyConfig as StudyConfig
     from radiolucent.study import demo as demo
     from radiolucent.study import explain_many as explain_many
@@ -124,6 +126,8 @@ _ROOM_OF = {
     "wrap": "models",
     "wrap_function": "models",
     "write_report": "reports",
+    "lungs": "segment",
+    "markers": "segment",
     "StudyConfig": "study",
     "demo": "study",
     "explain_many": "study",

@@ -22,7 +22,7 @@ from radiolucent.cli_print import (
 __all__ = ["data_app"]
 
 data_app = typer.Typer(
-    help="Data sets: check, split, download, draw phantoms.", no_args_is_help=True, rich_markup_mode=None
+    help="Data sets: check, split, download, draw phantoms, find lungs.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -165,4 +165,28 @@ def annotations(
             soft_wrap=True,
             markup=False,
         )
+
+
+@data_app.command()
+def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None:
+    """Write lung masks as PNG in the films' own pixels, and list those not to be trusted."""
+    from radiolucent.data import load_dataset
+    from radiolucent.segment import write_lungs
+
+    dataset = load_dataset(data)
+    with progress_bar() as update:
+        found = write_lungs(dataset.records, out, progress=stages(update, "finding lungs"))
+    left = [*((item.path, item.reason) for item in dataset.left_out), *found.left_out]
+    if as_json:
+        print_json(
+            {
+                "written": found.written,
+                "distrusted": [{"image": name, "reasons": why} for name, why in found.distrusted],
+                "left_out": [{"file": str(path), "reason": reason} for path, reason in left],
+            }
+        )
+    else:
+        say.print(f"{found.written} masks in {out}; {len(found.distrusted)} not to be trusted")
+        for name, why in found.distrusted:
+            say.print(f"  {name}: {'; '.join(why)}", soft_wrap=True, markup=False)
     end_with_left_out(left)
