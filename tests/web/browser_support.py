@@ -59,7 +59,7 @@ class Browser:
     def run(self, script: str, *values: Any) -> Any:
         return self.driver.execute_script(script, *values)
 
-    def until(self, script: str, seconds: float = 60) -> Any:
+    def until(self, script: str, seconds: float = 300) -> Any:
         """Wait until a JavaScript expression is true; one that fails (the page is being drawn anew) is not true yet."""
         asked = f"try {{ return {script} }} catch {{ return false }}"
         return WebDriverWait(self.driver, seconds, 0.05).until(lambda d: d.execute_script(asked), script)

@@ -76,7 +76,7 @@ class Client:
         *,
         raw: bytes | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=30)
+        link = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=300)
         sent = {"Origin": f"http://127.0.0.1:{self.desk.port}", "Content-Type": "application/json"}
         if self.cookie:
             sent["Cookie"] = self.cookie
@@ -114,7 +114,8 @@ class Client:
         self.json("POST", f"/api/cases/{case}/lock", {"revision": 1})
 
     def wait(self, path: str) -> tuple[int, dict[str, str], bytes]:
-        for _ in range(600):
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
             found = self.ask("GET", path)
             if found[0] != 202:
                 return found

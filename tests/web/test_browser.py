@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,26 +19,39 @@ DREW = {
 }
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     programs()
-    with served(make_desk(tmp_path, count=3, shape=SHAPE)) as made:
+    with served(make_desk(tmp_path_factory.mktemp("desk"), count=3, shape=SHAPE)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    programs()
+    with browsing(tmp_path_factory.mktemp("browser") / "profile") as made:
         yield made
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    programs()
-    with browsing(tmp_path / "profile") as made:
-        yield made
+def browser(one_browser: Browser) -> Browser:
+    """The module's browser on an empty page, signed out, with nothing remembered of the test before."""
+    one_browser.driver.get("about:blank")
+    one_browser.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    one_browser.collect()
+    one_browser.requests.clear()
+    one_browser.console.clear()
+    return one_browser
 
 
-def enter(browser: Browser, desk: Desk, name: str) -> str:
-    token = new_token(desk.store, desk.store.reader(name))
+def enter(browser: Browser, desk: Desk, name: str) -> int:
+    """Sign in; the reader's number."""
+    number = desk.store.reader(name)
+    token = new_token(desk.store, number)
     browser.driver.get(f"http://127.0.0.1:{desk.port}/#{token}")
     browser.until("document.getElementById('next')")
     assert token not in browser.driver.current_url
-    return token
+    return number
 
 
 def open_case(browser: Browser, case: str) -> None:
@@ -78,8 +90,8 @@ def lock(browser: Browser) -> None:
     browser.until("document.getElementById('headline')")
 
 
-def stored(desk: Desk, case: str) -> list[Any]:
-    return [m.points for m in desk.store.reading(case, 1).marks]
+def stored(desk: Desk, case: str, reader: int) -> list[Any]:
+    return [m.points for m in desk.store.reading(case, reader).marks]
 
 
 def draw_box(browser: Browser) -> None:
@@ -89,15 +101,15 @@ def draw_box(browser: Browser) -> None:
 
 def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     other = Client(desk)
-    enter(browser, desk, "Dr A")
-    other.enter("Dr B")
-    box_case, polygon_case, clear_case = desk.store.order(1)
+    me = enter(browser, desk, "Dr Three")
+    other.enter("Dr Other")
+    box_case, polygon_case, clear_case = desk.store.order(me)
 
     open_case(browser, box_case)  # a box, at zoom 1
     zoom_to(browser, (190, 225), 1.0)
     draw_box(browser)
     browser.saved()
-    assert stored(desk, box_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["box"]])
+    assert stored(desk, box_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["box"]])
     browser.driver.refresh()  # in the middle of the work
     browser.until("document.querySelectorAll('.marks .mark').length === 1")
     answer(browser, "PNEUMONIA")
@@ -122,8 +134,8 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     browser.saved()
     browser.chord(Keys.CONTROL, Keys.ENTER)  # finish
     browser.until(f"location.hash && !location.hash.endsWith('{box_case}')")
-    final = desk.store.final(box_case, 1)
-    assert (desk.store.reading(box_case, 1).label, final.label, final.agree) == ("PNEUMONIA", "NORMAL", "disagree")
+    final = desk.store.final(box_case, me)
+    assert (desk.store.reading(box_case, me).label, final.label, final.agree) == ("PNEUMONIA", "NORMAL", "disagree")
     assert final.finished and final.why == "<img src=x onerror=alert(1)>" and final.seconds > 0
 
     open_case(browser, polygon_case)  # a polygon, at zoom 4, moved and bent
@@ -133,18 +145,18 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
         browser.tap(*place(browser, corner))
     browser.press(Keys.ENTER)
     browser.saved()
-    assert stored(desk, polygon_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
+    assert stored(desk, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
     browser.press("v")
     browser.drag(place(browser, DREW["polygon"][1]), place(browser, (305.0, 220.0)))  # a corner
     bent = [DREW["polygon"][0], (305.0, 220.0), *DREW["polygon"][2:]]
     browser.until("document.getElementById('saved').dataset.state === 'saved'")
-    assert stored(desk, polygon_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in bent])
+    assert stored(desk, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in bent])
     browser.chord(Keys.CONTROL, "z")
     browser.saved()
-    assert stored(desk, polygon_case)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
+    assert stored(desk, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
     browser.chord(Keys.CONTROL, "y")
     browser.saved()
-    assert stored(desk, polygon_case)[0][1] == pytest.approx((305.0, 220.0), abs=0.5)
+    assert stored(desk, polygon_case, me)[0][1] == pytest.approx((305.0, 220.0), abs=0.5)
     answer(browser, "PNEUMONIA")
     browser.saved()
     lock(browser)
@@ -154,7 +166,7 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     browser.press("n")
     answer(browser, "NORMAL")
     browser.saved()
-    assert stored(desk, clear_case) == []
+    assert stored(desk, clear_case, me) == []
     lock(browser)
 
     assert {row["state"] for row in other.json("GET", "/api/worklist")} == {"new"}
@@ -171,25 +183,25 @@ def urls(browser: Browser) -> list[str]:
 
 
 def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
-    enter(browser, desk, "Dr A")
+    me = enter(browser, desk, "Dr Keys")
     browser.press(Keys.ENTER)  # the focus stands on "Begin"
     browser.until("document.querySelector('#stage[data-ready]')")
     case = browser.run("return location.hash.split('/').pop()")
     browser.press("b", Keys.ENTER)
     browser.saved()
-    (left, top), (right, bottom) = stored(desk, case)[0]
+    (left, top), (right, bottom) = stored(desk, case, me)[0]
     browser.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
     browser.chord(Keys.SHIFT, Keys.ARROW_DOWN)
     browser.chord(Keys.ALT, Keys.ARROW_RIGHT)
     browser.until("document.getElementById('saved').dataset.state !== 'saved'")
     browser.saved()
-    assert stored(desk, case)[0] == ((left + 1, top + 11), (right + 6, bottom + 11))
+    assert stored(desk, case, me)[0] == ((left + 1, top + 11), (right + 6, bottom + 11))
     browser.press(Keys.DELETE, "n", "t")
     browser.press("clear lungs: b p 0 1 stay letters", Keys.ESCAPE)
     browser.run("document.getElementById('label-NORMAL').focus()")
     browser.press(Keys.SPACE, Keys.TAB, Keys.SPACE)
     browser.saved()
-    reading = desk.store.reading(case, 1)
+    reading = desk.store.reading(case, me)
     assert (reading.finding, reading.statement, reading.label) == (False, "clear lungs: b p 0 1 stay letters", "NORMAL")
     assert reading.confidence == 1
     browser.press("?")
@@ -207,8 +219,8 @@ def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
 
 
 def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, browser: Browser) -> None:
-    enter(browser, desk, "Dr A")
-    case = desk.store.order(1)[0]
+    me = enter(browser, desk, "Dr Window")
+    case = desk.store.order(me)[0]
     open_case(browser, case)
     film = desk.films.radiograph(desk.store.case(case)).pixels
     spots = [(50, 60), (400, 100), (250, 500)]
@@ -231,12 +243,12 @@ def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, bro
     before = browser.find(".figures").text
     browser.drag(place(browser, (250, 300)), place(browser, (300, 350)), "right")
     assert browser.find(".figures").text.split("window")[1] != before.split("window")[1]
-    assert desk.store.reading(case, 1).marks == ()
+    assert desk.store.reading(case, me).marks == ()
 
 
 def test_a_stale_tab_is_told_and_saves_no_more(desk: Desk, browser: Browser) -> None:
-    enter(browser, desk, "Dr A")
-    case = desk.store.order(1)[0]
+    me = enter(browser, desk, "Dr Tabs")
+    case = desk.store.order(me)[0]
     open_case(browser, case)
     browser.saved()
     first = browser.driver.current_window_handle
@@ -249,21 +261,23 @@ def test_a_stale_tab_is_told_and_saves_no_more(desk: Desk, browser: Browser) -> 
     answer(browser, "PNEUMONIA")
     browser.until("document.getElementById('saved').dataset.state === 'stale'")
     assert "NOT SAVED" in browser.find("#saved").text and "another tab" in browser.find("#dialog").text
-    assert desk.store.reading(case, 1).label == "NORMAL"
+    assert desk.store.reading(case, me).label == "NORMAL"
     browser.press(Keys.ENTER)  # load the newer version
     browser.until("document.getElementById('label-NORMAL').checked")
+    browser.driver.close()
+    browser.driver.switch_to.window(browser.driver.window_handles[0])
 
 
 def test_not_saved_is_said_until_it_is(desk: Desk, browser: Browser) -> None:
-    enter(browser, desk, "Dr A")
-    case = desk.store.order(1)[0]
+    me = enter(browser, desk, "Dr Offline")
+    case = desk.store.order(me)[0]
     open_case(browser, case)
     browser.saved()
     browser.driver.execute_cdp_cmd("Network.enable", {})
     browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/reading"]})
     answer(browser, "NORMAL")
     browser.until("document.getElementById('saved').textContent.includes('NOT SAVED')")
-    assert desk.store.reading(case, 1).label is None
+    assert desk.store.reading(case, me).label is None
     browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
     browser.saved()
-    assert desk.store.reading(case, 1).label == "NORMAL"
+    assert desk.store.reading(case, me).label == "NORMAL"

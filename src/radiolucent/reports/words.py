@@ -18,6 +18,7 @@ __all__ = [
     "figure_rows",
     "headline",
     "interval",
+    "p_value",
     "percent",
     "plain_interval",
     "share",
@@ -256,7 +257,12 @@ def between_name(key: str) -> str:
     return f"{name}, {rest.replace(' – ', ' and ')}" if rest else name
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p as it stands in a sentence.
+
+    >>> p_value(0.04), p_value(0.0004)
+    ('= 0.04', '< 0.001')
+    """
     return "< 0.001" if value < 0.001 else f"= {value:.2g}"
 
 
@@ -265,7 +271,7 @@ def calls_line(c: ReaderCalls) -> str:
     differed = c.model_right + c.reader_right
     if not differed:
         return f"{c.reader} and the model made the same call on all {c.films} films."
-    chance = "" if c.p is None else f" (p {_p(c.p)})"
+    chance = "" if c.p is None else f" (p {p_value(c.p)})"
     neither = f"Both were wrong on {c.both_wrong}." if c.both_wrong else "They were never both wrong."
     return (
         f"{c.reader} and the model differed on {differed} of {c.films} films: the doctor was right on "
@@ -285,6 +291,12 @@ def doctors_lines(story: Story) -> list[str]:
         verdict = f"clearly in favour of {who}" if clear else "not clear of zero"
         lines.append(
             f"Counting sensitivity and specificity alike, {len(story.doctors.readers)} doctors less the model: "
-            f"{whole(gap, 'points')}, {verdict} (p {_p(p)}; meant for other doctors and other patients like these)."
+            f"{whole(gap, 'points')}, {verdict} (p {p_value(p)}; meant for other doctors and other patients like "
+            "these)."
+        )
+    elif len(story.doctors.readers) > 1:
+        lines.append(
+            "A mean over doctors against the model is not applicable: all of them must have read the same labelled "
+            "films, of at least two patients with it and two without."
         )
     return lines

@@ -1,11 +1,9 @@
 """Doctors beside the model: maps against markings, words against places, calls against calls."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from radiolucent.audits import (
     Agreement,
@@ -21,9 +19,8 @@ from radiolucent.images import read
 from radiolucent.models import Classifier
 from radiolucent.readers.statistics import (
     Table,
-    cohen_kappa,
+    between,
     finding_table,
-    fleiss_kappa,
     krippendorff_alpha,
     readers_against,
     zone_table,
@@ -36,7 +33,6 @@ from radiolucent.types import Annotation, Estimate, Explanation, Predictions
 __all__ = ["Compared", "between_readers", "compare", "doctors", "groups_of", "read_readings"]
 
 TUNING_FILMS = 64  # validation films that choose a map's threshold
-MANY = 6  # readers up to whom every pair gets its own kappa
 
 Compared = tuple[tuple[Agreement, ...], tuple[Explanation, ...]]
 """Agreements, and the maps of the leading method."""
@@ -145,34 +141,14 @@ def between_readers(
     readings: Sequence[Annotation], patients: Mapping[str, str], *, folds: int, seed: int
 ) -> dict[str, Estimate]:
     """Chance-corrected agreement of the readers with each other, by name; empty for a single reader."""
-    table = finding_table(readings)
-    if len(table.readers) < 2:
-        return {}
-    options: dict[str, Any] = {"folds": folds, "seed": seed}
-    found = {"krippendorff_alpha": krippendorff_alpha(table.values, groups=_patients(table, patients), **options)}
-    whole: NDArray[np.bool_] = np.isfinite(table.values).min(0)
-    if len(table.readers) > 2 and whole.any():
-        yes = table.values[:, whole].sum(0)
-        counts = np.stack([len(table.readers) - yes, yes], 1)
-        groups = [g for g, keep in zip(_patients(table, patients), whole, strict=True) if keep]
-        found["fleiss_kappa"] = fleiss_kappa(counts, groups=groups, **options)
-    if len(table.readers) <= MANY:
-        for a, b in combinations(range(len(table.readers)), 2):
-            both: NDArray[np.bool_] = np.isfinite(table.values[[a, b]]).min(0)
-            if both.any():
-                groups = [g for g, keep in zip(_patients(table, patients), both, strict=True) if keep]
-                first, second = table.values[a, both], table.values[b, both]
-                name = f"cohen_kappa {table.readers[a]} – {table.readers[b]}"
-                found[name] = cohen_kappa(first, second, categories=(0.0, 1.0), groups=groups, **options)
-    if any(r.kind == "zone" for a in readings for r in a.regions):
+    found = between(finding_table(readings), patients, folds=folds, seed=seed)
+    if found and any(r.kind == "zone" for a in readings for r in a.regions):
         zones = zone_table(readings)
-        groups = _patients(zones, patients)
-        found["krippendorff_alpha zone scores"] = krippendorff_alpha(zones.values, "ordinal", groups=groups, **options)
+        groups = [patients.get(f, f) for f in zones.films]
+        found["krippendorff_alpha zone scores"] = krippendorff_alpha(
+            zones.values, "ordinal", groups=groups, folds=folds, seed=seed
+        )
     return found
-
-
-def _patients(table: Table, patients: Mapping[str, str]) -> list[str]:
-    return [patients.get(f, f) for f in table.films]
 
 
 def _against(p: Predictions, table: Table) -> tuple[Estimate, float] | None:

@@ -85,8 +85,12 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     left_out: list[tuple[Path, str]] = []
     known = {c.image_id for c in store.cases()}
     if not known or store.fact("complete") is None:
-        dataset = relabel(load_dataset(plan.data), classifier.class_names)
-        _add(store, dataset, _chosen(dataset, plan), left_out, say)
+        try:
+            dataset = relabel(load_dataset(plan.data), classifier.class_names)
+            _add(store, dataset, _chosen(dataset, plan), left_out, say)
+        except BaseException:  # also an interruption: what was read stays, and the next start goes on from there
+            store.close()
+            raise
         store.describe({"complete": True})
     if not store.cases():
         store.close()

@@ -7,6 +7,7 @@ from itertools import combinations
 from radiolucent.audits import Agreement, agreements
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
+from radiolucent.readers.statistics import Opinion, Panel, panel
 from radiolucent.readers.store_export import as_annotation
 from radiolucent.readers.store_values import Case, Final, Reading
 from radiolucent.types import Estimate, Explanation
@@ -26,6 +27,7 @@ class Said:
     reading: Reading
     final: Final
     called: str | None
+    score: float | None
 
     @property
     def patient(self) -> str:
@@ -67,17 +69,16 @@ class StudyStatistics:
     minds: tuple[tuple[str, int, int, int, int], ...]  # reader, finished, changed, to right, to wrong
     seconds: tuple[tuple[str, float, float], ...]  # reader, median seconds blinded and revealed
     opinions: tuple[tuple[str, int, int, int], ...]  # reader, agree, partly, disagree
+    panel: Panel
     agreement: tuple[Agreement, ...]
 
 
 def gather(desk: Desk) -> StudyStatistics:
     """Figures of all locked readings. Intervals are patient bootstraps; films without a label are left out of them."""
-    said = [
-        Said(case, name, reading, final, (desk.reveal.prediction(case) or {}).get("called"))
-        for case, name, reading, final in desk.store.locked()
-    ]
+    said = [_said(desk, *row) for row in desk.store.locked()]
     names = list(dict.fromkeys(s.reader for s in said))
     by = {name: [s for s in said if s.reader == name] for name in names}
+    opinions = [o for s in said if (o := _opinion(s, desk.positive))]
     total = len(desk.store.cases())
     return StudyStatistics(
         name=desk.name,
@@ -88,8 +89,25 @@ def gather(desk: Desk) -> StudyStatistics:
         minds=tuple(_minds(n, by[n]) for n in names),
         seconds=tuple(_seconds(n, by[n]) for n in names),
         opinions=tuple(_opinions(n, by[n]) for n in names),
+        panel=panel(opinions, desk.positive, desk.class_names, folds=FOLDS),
         agreement=_maps(desk, said),
     )
+
+
+def _said(desk: Desk, case: Case, name: str, reading: Reading, final: Final) -> Said:
+    model = desk.reveal.prediction(case) or {}
+    return Said(case, name, reading, final, model.get("called"), model.get("probability"))
+
+
+def _opinion(s: Said, positive: str) -> Opinion | None:
+    """The reading as a rater's; None without a diagnosis and confidence, which every lock asks for."""
+    if s.reading.label is None or s.reading.confidence is None:
+        return None
+    truth = None if s.case.label is None else s.case.label == positive
+    done = s.final.finished and s.final.label is not None and s.final.confidence is not None
+    final = (str(s.final.label), int(s.final.confidence or 0)) if done else None
+    said = s.reading.label, s.reading.confidence
+    return Opinion(s.reader, s.case.id, s.patient, truth, *said, final, s.score)
 
 
 def _mean(values: Sequence[bool], groups: Sequence[str]) -> Estimate:

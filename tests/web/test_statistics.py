@@ -1,0 +1,49 @@
+"""The statistics page and its file: figures of two readers, and "not applicable" with its reason for one."""
+
+import json
+from pathlib import Path
+
+from radiolucent.readers.store_values import Mark, Reading
+from radiolucent.web.desk import Desk
+from radiolucent.web.standalone import write_statistics
+from radiolucent.web.statistics import gather
+from web.desk_support import make_desk
+
+# By film, whether called ill and how sure: two NORMAL and two PNEUMONIA films each reader ranks in a known way.
+ONE = {"NORMAL": ((False, 5), (True, 1)), "PNEUMONIA": ((True, 5), (False, 1))}  # 3 of 4 pairs in order
+OTHER = {"NORMAL": ((False, 5), (False, 2)), "PNEUMONIA": ((True, 5), (True, 2))}  # all 4
+
+
+def lock(desk: Desk, name: str, said: dict[str, tuple[tuple[bool, int], ...]]) -> None:
+    number = desk.store.reader(name)
+    left = {label: list(answers) for label, answers in said.items()}
+    for case in desk.store.cases():
+        ill, sure = left[str(case.label)].pop(0)
+        marks = (Mark("box", ((1.0, 1.0), (9.0, 9.0))),) if ill else ()
+        label = "PNEUMONIA" if ill else "NORMAL"
+        saved = desk.store.save(case.id, number, Reading(0, ill, label, sure, "", marks, 1.0), f"{name}-{case.id}")
+        desk.store.lock(case.id, number, saved.revision)
+        scored = {"called": label, "probability": 0.9 if case.label == "PNEUMONIA" else 0.1}
+        (desk.reveal.folder / f"{case.id}.json").write_text(json.dumps(scored))
+
+
+def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, count=4, shape=(40, 50))
+    lock(desk, "Dr A", ONE)
+    alone = write_statistics(desk, tmp_path / "alone.html").read_text()
+    assert "one reader has locked readings" in alone and "1 reader; it takes two readers" in alone
+    lock(desk, "Dr <i>B", OTHER)
+    found = gather(desk).panel
+    assert {k: round(e.value or 0, 4) for k, e in found.between.items()} == {
+        "krippendorff_alpha": 0.125,
+        "cohen_kappa Dr A – Dr <i>B": 0.0,
+        "krippendorff_alpha graded by confidence": 0.8293,  # 1 − 2 / (656 / 56), from the mean ranks 1, 1, 2.5 … 7
+    }
+    assert [e.value for _, _, e in found.against.aurocs] == [0.75, 1.0, 1.0]
+    assert found.against.average["blinded"].value == 0.875
+    assert found.against.gap and found.against.gap.value == -0.125 and found.change.gap is None
+    page = write_statistics(desk, tmp_path / "statistics.html").read_text()
+    for words in ("Krippendorff's α", "Cohen's κ, Dr A and Dr &lt;i&gt;B", "Obuchowski", "−0.125", "Not applicable"):
+        assert words.replace("'", "&#39;") in page or words in page
+    assert "<i>B" not in page
+    desk.close()
