@@ -107,7 +107,7 @@ def test_not_applicable_says_why() -> None:
     alone = panel([o for o in whole if o.reader == "Dr 0"], "ill", NAMES, folds=100)
     assert alone.between == {} and "1 reader;" in alone.against.reason and alone.against.gap is None
     well = panel([o for o in whole if not o.truth], "ill", NAMES, folds=100)
-    assert "0 with" in well.against.reason and well.change.gap is None and well.between
+    assert "of 0 patients with" in well.against.reason and well.change.gap is None and well.between
     waiting = panel([dataclasses.replace(o, model=None) for o in whole], "ill", NAMES, folds=100)
     assert "still missing" in waiting.against.reason and waiting.change.gap is not None
     unknown = panel([dataclasses.replace(o, truth=None) for o in whole], "ill", NAMES, folds=100)

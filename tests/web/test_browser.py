@@ -12,6 +12,7 @@ from radiolucent.web.desk import Desk
 from web.browser_support import Browser, browsing, programs
 from web.desk_support import Client, make_desk, served
 
+pytestmark = pytest.mark.timeout(1800)  # two busy cores draw a page slowly; every wait ends by its condition
 SHAPE = (600, 500)
 DREW = {
     "box": [(120.0, 150.0), (260.5, 300.5)],
