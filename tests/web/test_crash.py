@@ -17,6 +17,7 @@ from radiolucent.readers.store_access import new_token
 from radiolucent.web.begin import StudyPlan, open_study
 from web.desk_support import ILL, Client, draw_films, make_desk, make_run
 
+pytestmark = pytest.mark.timeout(1800)  # a server of its own starts slowly where the machine is busy
 SERVER = """
 import sys
 from pathlib import Path

@@ -4,9 +4,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_values import Case
 
+pytestmark = pytest.mark.timeout(1800)  # a server of its own starts slowly where the machine is busy
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "review.py"
 
 
