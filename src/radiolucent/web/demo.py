@@ -30,8 +30,8 @@ def demo_plan(folder: Path, demo_run: Path, say: Callable[[str, int, int], None]
 def _quick_run(out: Path, say: Callable[[str, int, int], None], seed: int) -> Path:
     """A small network trained on small phantoms, without the study's data checks: something to review.
 
-    Fewer films or epochs leave it near chance, and its maps on the film's edge. One process draws them: starting others
-    takes longer than the drawing.
+    240 films and ten epochs left it unsure, with maps on the film's edge. One process draws them: starting others costs
+    more than the drawing.
     """
     if not (out / "model.safetensors").is_file():
         drawing = PhantomConfig(patients=500, films=1, size=128, test=0.0, subtle=0.5, seed=seed)
