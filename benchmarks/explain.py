@@ -102,7 +102,7 @@ def lime_table(clf: Classifier, film: rl.Radiograph, reference: int) -> Table:
         colour = np.repeat(grey[..., None], 3, axis=2)
         start = time.perf_counter()
         found = LimeImageExplainer(random_state=seed).explain_instance(
-            colour, logits, top_labels=2, num_samples=1000, segmentation_fn=lambda _: segments, progress_bar=False
+            colour, logits, top_labels=2, num_samples=1000, segmentation_fn=lambda _: segments
         )
         spent = time.perf_counter() - start
         coefficients = np.zeros(segments.max() + 1)

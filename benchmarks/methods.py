@@ -2,22 +2,28 @@
 
     python benchmarks/methods.py [IMAGE_FOLDER] [--weights FILE | --run RUN] [--quick] [--only NAME …] [--markdown FILE]
 
-Each contender of a method is timed in turn, round after round; the table gives the median over rounds of a library's
-time as a multiple of ours in the same round, and our time in forward passes of the same images in the same round: the
-limit below which no method can go. Perturbation methods explain one film, the others a batch. Libraries are given
-batches of 32 altered copies. Networks without weights are random: times hardly depend on that, except for Score-CAM,
-where dead channels save passes. LIME: ours has 512 paired samples, lime its 1000 random ones, which is the same
-fidelity (see benchmarks/explain.py, which measures it).
+Each contender of a method is timed in turn, round after round, after a round that warms up; the table gives the median
+over rounds of a library's time as a multiple of ours in the same round, and our time in forward passes of the same
+images in the same round: the limit below which no method can go. A method whose contenders are slow has fewer rounds,
+but one at least; the table says how many. Perturbation methods explain one film, the others a batch.
+
+Libraries are given batches of 32 altered copies; "captum alone" is captum's occlusion at its default of one copy a
+pass. Networks without weights are random: times hardly depend on that, except for Score-CAM, where dead channels save
+passes: give a trained --run. LIME: ours has 512 paired samples, lime its 1000 random ones, which is the same fidelity
+(see benchmarks/explain.py, which measures it).
 """
 
 import argparse
+import contextlib
 import datetime
 import importlib.metadata
+import io
 import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +47,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "occlusion": {"window": 32, "stride": 16, "fill": 0.0},
     "integratedgradients": {"steps": 20},
     "smoothgrad": {"samples": 10},
+    "gradientshap": {"samples": 10, "references": ("black",)},
 }
-LIBRARIES = ("captum", "grad-cam", "torchcam", "lime")
+LIBRARIES = ("captum", "captum alone", "grad-cam", "torchcam", "lime")
 
 
 class Contest:
@@ -92,6 +99,19 @@ class Contest:
         attribution = made(self.network, self.layer) if name.startswith("Layer") else made(self.network)
         return lambda: attribution.attribute(inputs.clone().requires_grad_(), target=1, **options)
 
+    def guided(self) -> Run:
+        from captum.attr import GuidedGradCam
+
+        made = GuidedGradCam(self.network, self.layer)
+        return lambda: made.attribute(self.inputs.clone().requires_grad_(), target=1)
+
+    def noisy(self) -> Run:
+        from captum.attr import NoiseTunnel, Saliency
+
+        made, spread = NoiseTunnel(Saliency(self.network)), 0.1 * float(self.inputs.max() - self.inputs.min())
+        options: dict[str, Any] = {"nt_samples": 10, "nt_samples_batch_size": 2, "stdevs": spread, "abs": False}
+        return lambda: made.attribute(self.inputs.clone().requires_grad_(), target=1, **options)
+
     def lime(self) -> Run:
         from lime.lime_image import LimeImageExplainer
 
@@ -110,7 +130,6 @@ class Contest:
                 num_samples=1000,
                 batch_size=32,
                 segmentation_fn=lambda _: segments,
-                progress_bar=False,
             )
 
         return run
@@ -149,7 +168,9 @@ class Contest:
             found["grad-cam"] = self.grad_cam("AblationCAM", one)
         if name == "occlusion":
             shapes = {"sliding_window_shapes": (one.shape[1], 32, 32), "strides": (one.shape[1], 16, 16)}
-            found["captum"] = self.captum("Occlusion", one, baselines=black, perturbations_per_eval=32, **shapes)
+            for library, copies in (("captum", 32), ("captum alone", 1)):
+                options = {"baselines": black, "perturbations_per_eval": copies, **shapes}
+                found[library] = self.captum("Occlusion", one, **options)
         if name == "saliency":
             found["captum"] = self.captum("Saliency", batch)
         if name == "inputtimesgradient":
@@ -158,6 +179,15 @@ class Contest:
             found["captum"] = self.captum("IntegratedGradients", batch, n_steps=20, baselines=black)
         if name == "guidedbackprop":
             found["captum"] = self.captum("GuidedBackprop", batch)
+        if name == "guidedgradcam":
+            found["captum"] = self.guided()
+        if name == "smoothgrad":
+            found["captum"] = self.noisy()
+        if name == "gradientshap":
+            start = torch.full_like(batch[:1], black)
+            found["captum"] = self.captum("GradientShap", batch, baselines=start, n_samples=10)
+        if name == "deeplift":
+            found["captum"] = self.captum("DeepLift", batch, baselines=black)
         if name == "lime":
             found["lime"] = self.lime()
         if name == "kernelshap":
@@ -177,22 +207,38 @@ def method_of(name: str, clf: Classifier, one: torch.Tensor) -> Explainer:
     return METHODS[name](**settings)
 
 
-def measured(contest: Contest, name: str, rounds: int) -> tuple[float, float, dict[str, float], str]:
-    """Our milliseconds an image and forward passes, each library's multiple of our time, and what went wrong."""
+@dataclass(frozen=True)
+class Measured:
+    """Our milliseconds an image and forward passes, each library's multiple of our time, rounds, what went wrong."""
+
+    ms: float
+    passes: float
+    rivals: dict[str, float]
+    rounds: int
+    note: str
+
+
+def measured(contest: Contest, name: str, rounds: int, seconds: float) -> Measured:
+    """Time all contenders of a method, for so many rounds or until the time is up."""
     method = method_of(name, contest.clf, contest.one)
     inputs = contest.one if method.one_by_one else contest.inputs
     runs = {"ours": contest.ours(method), "forward": lambda: contest.clf.logits(inputs), **contest.others(name)}
     times: dict[str, list[float]] = {library: [] for library in runs}
-    note = ""
+    note, begin = "", time.perf_counter()
     for turn in range(rounds + 1):  # the first warms up
+        if turn > 1 and time.perf_counter() - begin > seconds:
+            break
         for library in list(runs):
+            if method.one_by_one and not turn and library not in ("ours", "forward"):
+                continue  # hundreds of passes warm up by themselves; we trace and convert in the first
             start = time.perf_counter()
             try:
-                runs[library]()
+                with contextlib.redirect_stderr(io.StringIO()):  # progress bars
+                    runs[library]()
             except Exception as error:  # another library may not take this network
                 if library == "ours":
                     raise
-                note += f"{library}: {type(error).__name__} "
+                note += f"{library}: {type(error).__name__}: {str(error)[:80]} "
                 del runs[library], times[library]
                 continue
             if turn:
@@ -202,7 +248,8 @@ def measured(contest: Contest, name: str, rounds: int) -> tuple[float, float, di
         return statistics.median(x / y for x, y in zip(times[a], times[b], strict=True))
 
     rivals = {library: multiple(library, "ours") for library in LIBRARIES if library in times}
-    return statistics.median(times["ours"]) / len(inputs) * 1e3, multiple("ours", "forward"), rivals, note
+    ms = statistics.median(times["ours"]) / len(inputs) * 1e3
+    return Measured(ms, multiple("ours", "forward"), rivals, len(times["ours"]), note)
 
 
 def conditions(options: argparse.Namespace, clf: Classifier) -> str:
@@ -216,7 +263,7 @@ def conditions(options: argparse.Namespace, clf: Classifier) -> str:
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
     return (
         f"{clf.architecture.get('name')} at {clf.preprocess.size} px, batch of {options.batch}, "
-        f"{options.rounds} rounds, "
+        f"at most {options.rounds} rounds, "
         f"{torch.get_num_threads()} thread(s) of {model}, {versions}, Python {platform.python_version()}, "
         f"{datetime.datetime.now(tz=datetime.UTC).date()}"
     )
@@ -231,28 +278,29 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int)
-    parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--quick", action="store_true", help="smaller images, fewer rounds: minutes")
+    parser.add_argument("--seconds", type=float, default=60.0, help="a method, after which no round is begun")
+    parser.add_argument("--only", nargs="+", choices=list(METHODS))
+    parser.add_argument("--quick", action="store_true", help="few rounds, only what another library has: minutes")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.quick:
-        options.size, options.rounds, options.batch = options.size or 128, min(options.rounds, 3), min(options.batch, 4)
+        options.rounds, options.batch, options.seconds = min(options.rounds, 3), min(options.batch, 8), 4.0
     made = {"pretrained": False, "weights": options.weights, "size": options.size}
     clf = rl.load(options.run) if options.run else rl.build("mobilenetv1", **made)[0]
     clf.network.eval()
     inputs = torch.stack([clf.preprocess(f) for f in films(options.folder, options.batch)])
     contest = Contest(clf, inputs.contiguous(memory_format=torch.channels_last))
-    heading = ["method", "ms an image", "forward passes", *(f"{x} / ours" for x in LIBRARIES)]
+    chosen = options.only or [n for n in METHODS if not options.quick or contest.others(n)]
+    heading = ["method", "rounds", "ms an image", "forward passes", *(f"{x} / ours" for x in LIBRARIES)]
     rows = [heading]
     console = Console()
-    for name in track(options.only, "methods", console=console):
-        ms, passes, rivals, note = measured(contest, name, options.rounds)
-        rows.append(
-            [name, f"{ms:.1f}", f"{passes:.1f}", *(f"{rivals[x]:.1f}" if x in rivals else "–" for x in LIBRARIES)]
-        )
-        if note:
-            console.print(f"{name}: {note}", style="dim")
+    for name in track(chosen, "methods", console=console):
+        found = measured(contest, name, options.rounds, options.seconds)
+        multiples = [f"{found.rivals[x]:.2f}" if x in found.rivals else "–" for x in LIBRARIES]
+        rows.append([name, str(found.rounds), f"{found.ms:.1f}", f"{found.passes:.2f}", *multiples])
+        if found.note:
+            console.print(f"{name}: {found.note}", style="dim")
     table = Table(title=conditions(options, clf))
     for i, column in enumerate(heading):
         table.add_column(column, justify="right" if i else "left")

@@ -7,10 +7,11 @@ import torch
 from torchvision.transforms.v2.functional import gaussian_blur_image
 
 from radiolucent.errors import ConfigError
+from radiolucent.explainers.forward import Pass
 from radiolucent.explainers.goal import Goal
 from radiolucent.models import Classifier
 
-__all__ = ["Baseline", "check_baseline", "completeness", "reference"]
+__all__ = ["Baseline", "check_baseline", "completeness", "reference", "reference_logits"]
 
 Baseline = str | float
 """A name ("black", "white", "grey", "mean", "blur", "zero"), or a grey level in [0, 1]."""
@@ -55,6 +56,13 @@ def reference(baseline: Baseline, classifier: Classifier, inputs: torch.Tensor) 
         level = LEVELS[baseline] if isinstance(baseline, str) else baseline
         new = inputs.new_full((len(inputs), *inputs.shape[2:]), level, dtype=torch.float32)
     return classifier.preprocess.normalise(new).to(inputs)
+
+
+def reference_logits(baseline: Baseline, classifier: Classifier, start: torch.Tensor) -> torch.Tensor:
+    """Logits (N, K) of the references (N, C, H, W); one image is asked where they are all the same."""
+    if baseline in ("mean", "blur"):
+        return Pass(classifier, start).logits
+    return Pass(classifier, start[:1]).logits.expand(len(start), -1)
 
 
 def completeness(

@@ -1,7 +1,6 @@
 """Guided backpropagation."""
 
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 
@@ -9,7 +8,7 @@ from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Explainer, Goal
 from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import by_grey
-from radiolucent.explainers.rules import Activation, Rules
+from radiolucent.explainers.rules import Rules
 from radiolucent.models import Classifier
 
 __all__ = ["GuidedBackprop", "guided_gradient"]
@@ -50,26 +49,19 @@ def guided_gradient(classifier: Classifier, inputs: torch.Tensor, goal: Goal) ->
 RELUS = {"relu", "relu6", "hardtanh"}
 
 
-class _GuidedReLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward((value > 0) & (value == z))
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (active,) = ctx.saved_tensors
-        return grads[0].clamp(min=0) * active, None
-
-
 class _Guided(Rules):
+    ordinary = True
+
     def __init__(self) -> None:
         super().__init__("guided backpropagation")
 
-    def activate(self, at: Activation) -> torch.Tensor:
-        if at.name not in RELUS:
-            return at.function(at.z)
-        return cast(torch.Tensor, _GuidedReLU.apply(at.z, at.value))
+    def behind(self, name: str, value: torch.Tensor) -> None:
+        if name in RELUS and value.requires_grad:
+            value.register_hook(_positive)
 
     def other(self, name: str) -> None:
         """Whatever is no ReLU keeps its derivative."""
+
+
+def _positive(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.clamp(min=0)

@@ -40,7 +40,7 @@ class Incremental:
     the box is nearly the whole map, or where an operation is not local, whole maps are computed.
 
     Attributes:
-        batch: patches a pass; fewer are filled up.
+        batch: patches a pass; fewer are filled up where whole maps are computed by other than local operations.
         maps: of the unchanged image, behind every operation that is local.
     """
 
@@ -50,10 +50,8 @@ class Incremental:
 
     def logits(self, patches: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, K) of the image with patches (n, C, h, w) put at rows y and columns x (n,), n ≤ `batch`."""
-        count = len(patches)
-        again = torch.arange(self.batch).clamp(max=count - 1)
-        patches = patches[again].contiguous(memory_format=torch.channels_last)
-        box = Box(y[again], x[again], int(patches.shape[2]), int(patches.shape[3]))
+        patches = patches.contiguous(memory_format=torch.channels_last)
+        box = Box(y, x, int(patches.shape[2]), int(patches.shape[3]))
         state: dict[fx.Node, Any] = {}
         with torch.inference_mode():
             for node in self.graph.graph.nodes:
@@ -63,7 +61,7 @@ class Incremental:
                     state[node] = getattr(self.graph, str(node.target))
                 elif node.op == "call_function":
                     state[node] = self._step(node, state)
-        return state[_result(self.graph)][:count].float().cpu()
+        return state[_result(self.graph)][: len(patches)].float().cpu()
 
     def plan(self, y: torch.Tensor, x: torch.Tensor, size: tuple[int, int]) -> float:
         """The share of a whole pass's multiplications that boxes of this size at these places need."""
@@ -103,7 +101,15 @@ class Incremental:
                 zero = torch.zeros_like(patch.box.y)
                 height, width = self.maps[n].shape[2:]
                 state[n] = gather(self.maps[n], patch, Box(zero, zero, int(height), int(width)))
+        if node not in self.maps:  # it may have the traced number of samples written into it
+            for n in _inputs(node):
+                if n in self.maps:
+                    state[n] = self._filled_up(state[n])
         return _run(node, *_arguments(node, state))
+
+    def _filled_up(self, values: torch.Tensor) -> torch.Tensor:
+        missing = self.batch - len(values)
+        return torch.cat([values, values[-1:].expand(missing, *values.shape[1:])]) if missing else values
 
     def _local(self, node: fx.Node, state: Mapping[fx.Node, Any], box: Box) -> torch.Tensor:
         """Values (n, C, h, w) of a node's output in boxes."""
@@ -145,18 +151,25 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> Incr
     try:
         if memory.get("_radiolucent_graph", (None,))[0] != key:
             example = image.expand(batch, -1, -1, -1).contiguous()
-            memory["_radiolucent_graph"] = key, fold_batch_norms(operations(plain, example))
-        graph: fx.GraphModule = memory["_radiolucent_graph"][1]
+            graph = fold_batch_norms(operations(plain, example))
+            memory["_radiolucent_graph"] = key, graph, _refusal(classifier, graph, image, batch)
+        _, graph, refusal = memory["_radiolucent_graph"]
         with torch.inference_mode():
-            made = Incremental(graph, batch, _maps(graph, image))
-        zero = torch.zeros(1, dtype=torch.long)
-        alike, expected = made.logits(image.flip(-1), zero, zero), classifier.logits(image.flip(-1))
+            return refusal or Incremental(graph, batch, _maps(graph, image))
     except Exception as error:  # a network may refuse in any way
         return f"it cannot be traced ({type(error).__name__}: {str(error)[:120]})"
+
+
+def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor, batch: int) -> str:
+    """Why a traced network is of no use; empty where it gives the network's logits on another image."""
+    with torch.inference_mode():
+        made = Incremental(graph, batch, _maps(graph, image))
     if len(made.maps) < 2:
         return "it does not begin with local operations"
+    zero = torch.zeros(1, dtype=torch.long)
+    alike, expected = made.logits(image.flip(-1), zero, zero), classifier.logits(image.flip(-1))
     apart = float((alike - expected).abs().max() / max(1.0, float(expected.abs().max())))
-    return made if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
+    return "" if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
 
 
 def _inputs(node: fx.Node) -> list[fx.Node]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
-from radiolucent.explainers.forward import INPUT, Pass
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, reference_logits
+from radiolucent.explainers.forward import INPUT
 from radiolucent.explainers.joining import summed
 from radiolucent.models import Classifier
 
@@ -40,4 +40,6 @@ class InputTimesGradient(Explainer):
         start = reference(self.baseline, classifier, inputs)
         cut = shared.cut(INPUT)
         maps = summed((inputs - start) * cut.gradient(goal.of(cut.logits)))
-        return Attribution(maps, completeness(maps, goal, shared.logits, Pass(classifier, start).logits))
+        return Attribution(
+            maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, classifier, start))
+        )

@@ -7,7 +7,7 @@ import torch
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, reference_logits
 from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import summed
 from radiolucent.models import Classifier
@@ -63,4 +63,4 @@ class IntegratedGradients(Explainer):
             total += torch.einsum("t,tnchw->nchw", w, gradient)
         maps = summed(line * total)
         logits = goal.over(classifier, inputs).logits
-        return Attribution(maps, completeness(maps, goal, logits, Pass(classifier, start).logits))
+        return Attribution(maps, completeness(maps, goal, logits, reference_logits(self.baseline, classifier, start)))

@@ -1,6 +1,9 @@
 """Occlusion: how much the score drops when a window hides a place."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -57,19 +60,20 @@ class Occlusion(Perturbation):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         windows = Windows.over((int(image.shape[2]), int(image.shape[3])), _pair(self.window), _pair(self.stride))
         count = len(windows.y)
-        hidden = self._hidden(classifier, image, windows)
-        run, quick, why = self._passes(classifier, image, windows)
+        order, parts = windows.alike(self.batch_of(classifier, image))
+        sorted_ = windows.taken(order)
+        hidden = self._hidden(classifier, image, sorted_)
+        run, quick, why = self._passes(classifier, image, sorted_, parts)
 
         def patched(part: slice) -> torch.Tensor:
             copies = image.repeat(part.stop - part.start, 1, 1, 1)
-            return windows.paste(copies, hidden(part), part)
+            return sorted_.paste(copies, hidden(part), part)
 
-        logits = torch.cat(
-            [
-                run.logits(patched(p)) if quick is None else quick.logits(hidden(p), windows.y[p], windows.x[p])
-                for p in run.parts(count)
-            ]
-        )
+        if quick is None:
+            found = [run.logits(patched(p)) for p in run.parts(count)]
+        else:
+            found = [quick.logits(hidden(p), sorted_.y[p], sorted_.x[p]) for p in parts]
+        logits = torch.cat(found)[order.argsort()]
         drops = float(goal.of(goal.over(classifier, image).logits)[0]) - scores_of(goal, logits)
         details: dict[str, Any] = {
             "drops": drops.reshape(windows.grid),
@@ -83,15 +87,16 @@ class Occlusion(Perturbation):
         return torch.from_numpy(windows.mean_over_cover(drops).astype(np.float32)), details
 
     def _passes(
-        self, classifier: Classifier, image: torch.Tensor, windows: "Windows"
+        self, classifier: Classifier, image: torch.Tensor, windows: "Windows", parts: Sequence[slice]
     ) -> tuple[Asker, Incremental | None, str]:
-        """How the windows are computed, and why."""
+        """How the windows, in these batches, are computed, and why."""
         count = len(windows.y)
         if self.passes == "whole" or (self.passes == "auto" and not worth_tracing(classifier, count)):
             return self.asker(classifier, image, count), None, "asked for" if self.passes == "whole" else "few windows"
         found = incremental(classifier, image, self.batch_of(classifier, image))
         if isinstance(found, Incremental):
-            share = found.plan(windows.y, windows.x, windows.size)
+            shares = [found.plan(windows.y[p], windows.x[p], windows.size) * (p.stop - p.start) for p in parts]
+            share = sum(shares) / count
             if self.passes == "incremental" or share < QUICKER:
                 forward = Asker(classifier.logits, "torch", found.batch)
                 return forward, found, f"{share:.0%} of the multiplications of whole passes"
@@ -152,6 +157,33 @@ class Windows:
         top, left = (t.flatten() for t in torch.meshgrid(rows, columns, indexing="ij"))
         y, x = top.clamp(max=shape[0] - size[0]), left.clamp(max=shape[1] - size[1])
         return Windows(shape, size, (len(rows), len(columns)), top, left, y, x)
+
+    def alike(self, batch: int) -> tuple[torch.Tensor, list[slice]]:
+        """An order of the windows, and batches of it that lie about as far from the edges.
+
+        What a window changes grows from layer to layer, but not beyond an edge; boxes of a batch have one size, so a
+        batch of windows near a corner needs much less than one with others among them.
+        """
+        groups = max(1, round((len(self.y) / batch) ** 0.5))
+
+        def group(start: torch.Tensor, side: int, size: int) -> torch.Tensor:
+            apart, ranks = (2 * start + size - side).abs().unique(return_inverse=True)
+            return torch.div(ranks * groups, len(apart), rounding_mode="floor")
+
+        rows, columns = group(self.y, self.shape[0], self.size[0]), group(self.x, self.shape[1], self.size[1])
+        order = (rows * groups + columns).argsort(stable=True)
+        parts, start = list[slice](), 0
+        for count in (rows * groups + columns).unique(return_counts=True)[1].tolist():
+            passes = -(-count // batch)
+            edges = [start + count * i // passes for i in range(passes + 1)]
+            parts += [slice(a, b) for a, b in pairwise(edges)]
+            start += count
+        return order, parts
+
+    def taken(self, order: torch.Tensor) -> "Windows":
+        """The windows in another order."""
+        moved = {name: getattr(self, name)[order] for name in ("top", "left", "y", "x")}
+        return dataclasses.replace(self, **moved)
 
     def corners(self, part: slice) -> list[tuple[int, int, int, int]]:
         """Top, left, bottom and right of windows, cut off at the map's edges."""

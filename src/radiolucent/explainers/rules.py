@@ -6,7 +6,6 @@ norms, in-place activations, activations used twice, functional calls, concatena
 seen, and nothing has to be put back.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -92,21 +91,27 @@ def passing(z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor) -> torch
     return cast(torch.Tensor, _Passing.apply(z, value, factor))
 
 
-class Rules(TorchFunctionMode, ABC):
+class Rules(TorchFunctionMode):
     """Inside `with`, activations and pooling follow this object's rules; whatever has no rule raises.
 
     Attributes:
         method: its name, for messages. seen: activations that were met, by name.
+        ordinary: activations run as they are, and `behind` is called instead of `activate`: nothing is copied.
     """
+
+    ordinary = False
 
     def __init__(self, method: str) -> None:
         super().__init__()
         self.method = method
         self.seen: list[str] = []
 
-    @abstractmethod
     def activate(self, at: Activation) -> torch.Tensor:
-        """What an activation gives: its value, with the rule as its gradient by z."""
+        """What an activation gives: its value, with the rule as its gradient by z; unless overridden its derivative."""
+        return at.function(at.z)
+
+    def behind(self, name: str, value: torch.Tensor) -> None:
+        """Called with what an `ordinary` activation gave, on the graph."""
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What max pooling gives; unless overridden all goes to the largest value's place."""
@@ -145,6 +150,10 @@ class Rules(TorchFunctionMode, ABC):
     def _activation(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         z = args[0] if args else kwargs["input"]
         self.seen.append(name)
+        if self.ordinary:
+            out = func(*args, **kwargs)
+            self.behind(name, out)
+            return out
         # In place or not, the rule needs what went in.
         plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
         rest = tuple(a for a in args[1:] if not isinstance(a, bool))
