@@ -158,6 +158,30 @@ def test_the_cache_decodes_once_and_lists_bad_files(
     np.testing.assert_array_equal(cache.pixels[index], pre.quantise(read(moved)))
 
 
+def test_films_of_an_older_decoder_are_not_served(
+    kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, pre = load_dataset(kermany).records[:4], Preprocess(size=32)
+    build_cache(records, pre, tmp_path / "cache")
+    blank = np.zeros((32, 32), np.uint8)
+    monkeypatch.setattr("radiolucent.data.cache._decode", lambda *a: (blank, (32, 32)))
+    assert build_cache(records, pre, tmp_path / "cache").pixels.any()  # the same decoder: from the cache
+    monkeypatch.setattr("radiolucent.data.cache.DECODER", 999)
+    assert not build_cache(records, pre, tmp_path / "cache").pixels.any()
+
+
+def test_old_orders_are_pruned_and_made_again(kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("radiolucent.data.cache.ORDERS", 2)
+    records, pre = load_dataset(kermany).records[:6], Preprocess(size=32)
+    first = build_cache(records, pre, tmp_path / "cache")
+    before = np.array(first.pixels)
+    for k in range(1, 5):
+        build_cache(records[k:], pre, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").rglob("order-*.npy"))) == 2
+    np.testing.assert_array_equal(first.pixels, before)  # still mapped
+    np.testing.assert_array_equal(build_cache(records, pre, tmp_path / "cache").pixels, before)
+
+
 def test_batches_do_not_depend_on_batch_size_rank_or_threads(kermany: Path, tmp_path: Path) -> None:
     cache = build_cache(load_dataset(kermany).records, Preprocess(size=32), tmp_path / "cache")
 
