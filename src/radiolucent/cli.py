@@ -65,7 +65,7 @@ def typed() -> str:
 
 
 def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> None:
-    """Say where the report is and what it says; end with 3 if films were left out."""
+    """Say where the report is and what it says; end with 3 if files were left out that are missed."""
     if appraisal is None:  # a helper process under torchrun
         return
     if as_json:
@@ -76,7 +76,7 @@ def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> Non
         for found in appraisal.agreement:
             say.print(f"{found.method} hit rate {found.estimates['hit_rate']}; area {found.estimates['area']}")
         say.print(f"report: {appraisal.report}")
-    end_with_left_out(prepared.damaged)
+    end_with_left_out(prepared.left_out)
 
 
 @app.command()
@@ -198,7 +198,7 @@ def train(
         print_json({"threshold": trained.threshold.as_dict(), "history": epochs_done, "notes": trained.fitted.notes})
     else:
         say.print(f"kept epoch {trained.fitted.best_epoch}; threshold {trained.threshold.value:.3f}; model in {out}")
-    end_with_left_out(prepared.damaged)
+    end_with_left_out(prepared.left_out)
 
 
 @app.command()

@@ -40,7 +40,7 @@ def check(data: Data, as_json: AsJson = False) -> None:
     else:
         print_findings(findings)
         for f in findings:
-            for item in f.evidence.get("unreadable", []):
+            for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
                 say.print(f"  {item['file']}: {item['reason']}", soft_wrap=True, markup=False)
     if any(f.verdict == "fail" for f in findings):
         raise typer.Exit(CHECK_FAILED)

@@ -31,6 +31,7 @@ __all__ = [
     "print_findings",
     "print_json",
     "progress_bar",
+    "resumable",
     "say",
     "stages",
 ]
@@ -47,6 +48,16 @@ Data = Annotated[
     Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
+
+
+@contextmanager
+def resumable() -> Generator[None]:
+    """Around the work of a command that goes on where it stopped: Ctrl+C says so, and ends with status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say.print("[yellow]interrupted;[/yellow] the same command goes on where this one stopped.", soft_wrap=True)
+        raise typer.Exit(130) from None
 
 
 @contextmanager
@@ -76,14 +87,20 @@ def print_json(value: Any) -> None:
 
 
 def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
-    """List the files that were left out, and end with status 3 if there are any."""
-    items = list(left_out)
+    """List the files that were left out, and end with status 3 if any of them is missed.
+
+    Hidden and system files are not worth a line; texts and tables beside the films are listed, but change no status.
+    """
+    from radiolucent.data.records import COMPANION, HIDDEN
+
+    items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
     if not items:
         return
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
         say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
-    raise typer.Exit(LEFT_OUT)
+    if any(reason != COMPANION for _, reason in items):
+        raise typer.Exit(LEFT_OUT)
 
 
 def print_findings(findings: "Iterable[Finding]") -> None:

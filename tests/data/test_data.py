@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from radiolucent.cli_data import check as check_command
+from radiolucent.cli_print import end_with_left_out
 from radiolucent.data import (
     Augment,
     Dataset,
@@ -25,6 +28,7 @@ from radiolucent.data import (
     write_manifest,
 )
 from radiolucent.data.kermany import parse_name
+from radiolucent.data.records import COMPANION, HIDDEN
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import AnnotationError, DataError
 from radiolucent.images import Preprocess
@@ -61,6 +65,62 @@ def test_the_layout_is_found_and_nothing_is_dropped_silently(kermany: Path) -> N
     assert dataset.class_names == ("NORMAL", "PNEUMONIA")
     assert dataset.counts()["train"] == {"NORMAL": 30, "PNEUMONIA": 60}
     assert {item.path.name for item in dataset.left_out} == {".DS_Store", "notes.txt"}
+
+
+def test_a_folder_below_the_class_is_the_patient(tmp_path: Path) -> None:
+    for i in range(20):
+        for k in range(2):
+            film(tmp_path / "plain" / "AB"[i % 2] / f"p{i}" / "study" / f"IM-0001-{k}.png", 2 * i + k)
+            film(tmp_path / "split" / "train" / "AB"[i % 2] / f"p{i}" / f"{k}.png", 2 * i + k)
+    for name, start in (("plain", None), ("split", "train")):
+        dataset = load_dataset(tmp_path / name)
+        assert dataset.class_names == ("A", "B") and {r.split for r in dataset.records} == {start}
+        assert {(r.patient_id, r.label) for r in dataset.records} == {(f"p{i}", i % 2) for i in range(20)}
+        done = split_dataset(dataset, val=0.2, test=0.2)
+        assert len({(r.patient_id, r.split) for r in done.records}) == 20
+    for i in range(4):
+        film(tmp_path / "one" / "AB"[i % 2] / "images" / f"{i}.png", i)
+    assert {r.patient_id for r in load_dataset(tmp_path / "one").records} == {None}
+
+
+def test_a_split_without_a_class_names_it(tmp_path: Path) -> None:
+    for i in range(12):
+        film(tmp_path / "HEALTHY" / f"{i}.png", i)
+    film(tmp_path / "ILL" / "0.png", 99)
+    with pytest.raises(DataError, match=r"no film of class ILL for the (val|test|train) split .*HEALTHY 12, ILL 1"):
+        split_dataset(load_dataset(tmp_path), val=0.2, test=0.2)
+    for i in range(12):
+        film(tmp_path / "official" / "train" / ("ILL", "HEALTHY")[i % 2] / f"{i}.png", i)
+        film(tmp_path / "official" / "test" / "HEALTHY" / f"t{i}.png", 100 + i)
+    with pytest.raises(DataError, match="no film of class ILL for the test split"):
+        split_dataset(load_dataset(tmp_path / "official"), val=0.2)
+
+
+def test_unknown_suffixes_are_judged_by_content(kermany: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = kermany / "train" / "NORMAL"
+    for name in ("x.jfif", "y.img", "bare"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / name, format="JPEG")
+    (folder / "z.img").write_bytes(b"nothing like it")
+    (folder / "README").write_text("x")
+    (folder / "Thumbs.db").write_text("x")
+    dataset = load_dataset(kermany)
+    assert {"x.jfif", "y.img", "bare"} <= {r.path.name for r in dataset.records}
+    reasons = {item.path.name: item.reason for item in dataset.left_out}
+    assert set(reasons) == {"z.img", "README", "Thumbs.db"} and "content" in reasons["z.img"]
+    (folder / "IM-0003-0001.png").write_bytes(b"")
+    with pytest.raises(typer.Exit):
+        check_command(kermany)
+    said = capsys.readouterr().err
+    assert "z.img: neither its name" in said and "IM-0003-0001.png: is empty" in said and "README: " in said
+
+
+def test_only_missed_files_change_the_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    end_with_left_out([(tmp_path / ".DS_Store", HIDDEN), (tmp_path / "notes.txt", COMPANION)])
+    said = capsys.readouterr().err
+    assert "notes.txt" in said and ".DS_Store" not in said
+    with pytest.raises(typer.Exit) as end:
+        end_with_left_out([(tmp_path / "notes.txt", COMPANION), (tmp_path / "z.img", "no image")])
+    assert end.value.exit_code == 3
 
 
 def test_three_classes_come_from_the_names(kermany: Path) -> None:
@@ -156,6 +216,30 @@ def test_the_cache_decodes_once_and_lists_bad_files(
     from radiolucent.images import read
 
     np.testing.assert_array_equal(cache.pixels[index], pre.quantise(read(moved)))
+
+
+def test_films_of_an_older_decoder_are_not_served(
+    kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, pre = load_dataset(kermany).records[:4], Preprocess(size=32)
+    build_cache(records, pre, tmp_path / "cache")
+    blank = np.zeros((32, 32), np.uint8)
+    monkeypatch.setattr("radiolucent.data.cache._decode", lambda *a: (blank, (32, 32)))
+    assert build_cache(records, pre, tmp_path / "cache").pixels.any()  # the same decoder: from the cache
+    monkeypatch.setattr("radiolucent.data.cache.DECODER", 999)
+    assert not build_cache(records, pre, tmp_path / "cache").pixels.any()
+
+
+def test_old_orders_are_pruned_and_made_again(kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("radiolucent.data.cache.ORDERS", 2)
+    records, pre = load_dataset(kermany).records[:6], Preprocess(size=32)
+    first = build_cache(records, pre, tmp_path / "cache")
+    before = np.array(first.pixels)
+    for k in range(1, 5):
+        build_cache(records[k:], pre, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").rglob("order-*.npy"))) == 2
+    np.testing.assert_array_equal(first.pixels, before)  # still mapped
+    np.testing.assert_array_equal(build_cache(records, pre, tmp_path / "cache").pixels, before)
 
 
 def test_batches_do_not_depend_on_batch_size_rank_or_threads(kermany: Path, tmp_path: Path) -> None:

@@ -136,9 +136,59 @@ def test_monochrome1_is_inverted_and_the_window_applied(tmp_path: Path) -> None:
     write_dicom(tmp_path / "window.dcm", DEEP, WindowCenter=2048, WindowWidth=1024)
     shown = read(tmp_path / "window.dcm").pixels
     expected = np.clip((DEEP - (2048 - 0.5)) / (1024 - 1) + 0.5, 0, 1)  # PS3.3 C.11.2.1.2
-    np.testing.assert_allclose(shown, expected, atol=2e-3)
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
     write_dicom(tmp_path / "rescale.dcm", DEEP, RescaleSlope=2, RescaleIntercept=-100)
     np.testing.assert_allclose(read(tmp_path / "rescale.dcm").pixels, DEEP / 4095, atol=1e-6)
+
+
+def linear(x: np.ndarray, centre: float, width: float) -> np.ndarray:
+    """PS3.3 C.11.2.1.2, the standard's pseudo code with y from 0 to 1."""
+    low, high = centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (x - (centre - 0.5)) / (width - 1) + 0.5
+    return np.where(x <= low, 0, np.where(x > high, 1, between))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"WindowCenter": 6000, "WindowWidth": 8000}, linear(DEEP, 6000, 8000)),  # wider than the film: not stretched
+        ({"WindowCenter": [1000, 3000], "WindowWidth": [500, 100]}, linear(DEEP, 1000, 500)),
+        ({"WindowCenter": 2000, "WindowWidth": 1}, linear(DEEP, 2000, 1)),
+        (
+            {"WindowCenter": 0, "WindowWidth": 3000, "RescaleSlope": 2, "RescaleIntercept": -4000},
+            linear(DEEP * 2.0 - 4000, 0, 3000),
+        ),
+        (
+            {"WindowCenter": 3000, "WindowWidth": 4000, "VOILUTFunction": "LINEAR_EXACT"},
+            np.clip((DEEP - 3000.0) / 4000 + 0.5, 0, 1),
+        ),
+        (
+            {"WindowCenter": 3000, "WindowWidth": 2000, "VOILUTFunction": "SIGMOID"},
+            1 / (1 + np.exp(-4 * (DEEP - 3000.0) / 2000)),
+        ),
+    ],
+)
+def test_the_window_is_applied_as_declared(tmp_path: Path, tags: dict[str, object], expected: np.ndarray) -> None:
+    write_dicom(tmp_path / "w.dcm", DEEP, **tags)
+    film = read(tmp_path / "w.dcm")
+    np.testing.assert_allclose(film.pixels, expected, atol=1e-6)
+    assert sum("window" in step for step in film.transforms) == 1 and not any("values [" in s for s in film.transforms)
+
+
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({"WindowCenter": None, "WindowWidth": None}, None),
+        ({"WindowCenter": 2000, "WindowWidth": 0}, "LINEAR window centre 2000, width 0 is not valid, ignored"),
+    ],
+)
+def test_no_window_leaves_the_values_their_range(tmp_path: Path, tags: dict[str, object], says: str | None) -> None:
+    write_dicom(tmp_path / "w.dcm", DEEP, **tags)
+    film = read(tmp_path / "w.dcm")
+    np.testing.assert_allclose(film.pixels, DEEP / 4095, atol=1e-6)
+    assert [s for s in film.transforms if "window" in s] == ([says] if says else [])
+    assert "values [0, 4095] of 12 bit scaled to [0, 1]" in film.transforms
 
 
 @pytest.mark.parametrize(
@@ -222,6 +272,42 @@ def test_colour_dicom_is_made_grey(tmp_path: Path) -> None:
     made.PixelData = rgb.tobytes()
     made.save_as(path, enforce_file_format=True)
     np.testing.assert_allclose(read(path).pixels, rgb @ [0.299, 0.587, 0.114] / 255, atol=1e-4)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_ybr_dicom_gives_the_grey_of_its_colours(tmp_path: Path, compressed: bool) -> None:
+    """Native and RLE; R, G, B from Y, Cb, Cr by PS3.3 C.7.6.3.1.2, and their luminance."""
+    rng = np.random.default_rng(0)
+    ybr = np.dstack([rng.integers(80, 170, (40, 50)), *rng.integers(100, 156, (2, 40, 50))]).astype(np.uint8)
+    path = tmp_path / "ybr.dcm"
+    made = write_dicom(path, ybr[..., 0])
+    made.SamplesPerPixel, made.PlanarConfiguration, made.PhotometricInterpretation = 3, 0, "YBR_FULL"
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7
+    made.PixelData = ybr.tobytes()
+    if compressed:
+        made.compress(UID("1.2.840.10008.1.2.5"))
+    made.save_as(path, enforce_file_format=True)
+    y, cb, cr = (ybr[..., i].astype(float) - (128 if i else 0) for i in range(3))
+    rgb = np.dstack([y + 1.402 * cr, y - 0.3441 * cb - 0.7141 * cr, y + 1.772 * cb])
+    np.testing.assert_allclose(read(path).pixels, np.rint(rgb) @ [0.299, 0.587, 0.114] / 255, atol=0.6 / 255)
+
+
+@pytest.mark.parametrize("values", [(0, 100_000), (-500, 900), (70_000, 70_100)])
+def test_integers_beyond_sixteen_bit_are_scaled_by_their_range_and_say_so(
+    tmp_path: Path, values: tuple[int, int]
+) -> None:
+    whole = np.linspace(*values, 40 * 50).reshape(40, 50).astype(np.int32)
+    film = read(save(tmp_path / "whole.tiff", Image.fromarray(whole)))
+    low, high = values
+    np.testing.assert_allclose(film.pixels, (whole - low) / (high - low), atol=1e-6)
+    assert film.transforms == (f"32 bit range [{low}, {high}] scaled to [0, 1]",)
+
+
+def test_thirty_two_bit_files_that_hold_sixteen_bit_keep_the_scale(tmp_path: Path) -> None:
+    whole = np.linspace(0, 4095, 40 * 50).reshape(40, 50).astype(np.int32)
+    film = read(save(tmp_path / "whole.tiff", Image.fromarray(whole)))
+    np.testing.assert_allclose(film.pixels, whole / 65535, atol=1e-6)
+    assert film.transforms == ("16 bit scaled by 65535",)
 
 
 def test_float_tiff_is_scaled_and_says_so(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Decoded, resized films in one memory-mapped uint8 array, so that every file is decoded once.
 
-Layout below the cache folder, one folder a preprocessing: `blocks/<key>.npy`, where key is the film's SHA-256; and
-`stat.json`, which spares hashing files whose size and time have not changed. A moved or renamed film is not decoded
-again; a changed one is. An interrupted build goes on where it stopped.
+Layout below the cache folder, one folder a decoder version and preprocessing (`v2-squash-224/`): blocks of films
+known by their SHA-256, and `order-*.npy`, the films of one data set in its order, of which the latest few are kept;
+and `stat.json`, which spares hashing files whose size and time have not changed. A moved or renamed film is not
+decoded again; a changed one is. An interrupted build goes on where it stopped.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -25,6 +27,8 @@ from radiolucent.types import Geometry
 __all__ = ["PixelCache", "build_cache"]
 
 CHUNK = 256
+DECODER = 2  # raise it whenever `images.read` or `Preprocess.quantise` gives other pixels for the same file
+ORDERS = 8  # copies kept, the last used; an older one is made again from the blocks when it is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ def build_cache(
     Raises:
         DataError: no film at all could be read.
     """
-    geometry = f"{preprocess.fit}-{preprocess.size}"
+    geometry = f"v{DECODER}-{preprocess.fit}-{preprocess.size}"
     home = Path(folder) / geometry
     hashes, left_out = _hashes(records, Path(folder) / "stat.json")
     store = _Store(home)
@@ -179,4 +183,14 @@ class _Store:
                     out[i] = blocks[block][row]
                 out.flush()
                 del out
-        return np.load(file, mmap_mode="r")
+        found = np.load(file, mmap_mode="r")
+        self._prune(file)
+        return found
+
+    def _prune(self, used: Path) -> None:
+        """Remove the copies longest unused; one that another process has mapped stays readable there (POSIX)."""
+        with contextlib.suppress(OSError):  # a read-only cache, or a file that Windows holds open
+            used.touch()
+            copies = sorted(self.home.glob("order-*.npy"), key=lambda f: f.stat().st_mtime_ns)
+            for old in [f for f in copies if f != used][: -(ORDERS - 1)]:
+                old.unlink()

@@ -57,7 +57,7 @@ def _unreadable(dataset: Dataset, films: Sequence[Film]) -> Finding:
         "Can every file be read as a radiograph?",
         "fail" if bad else "pass",
         f"{len(bad)} of {len(films)} films cannot be read"
-        + (f"; {len(aside)} other files were set aside by name or place" if aside else "")
+        + (f"; {len(aside)} other files are no films" if aside else "")
         + ".",
         estimate,
         0.0,

@@ -1,4 +1,4 @@
-"""Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, or images alone."""
+"""Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
 import dataclasses
 import os
@@ -6,12 +6,13 @@ from pathlib import Path
 
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.manifest import read_manifest
-from radiolucent.data.records import Dataset, LeftOut, Record
+from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
+from radiolucent.images.read import sniff
 
 __all__ = ["IMAGE_SUFFIXES", "load_dataset"]
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".dic", ""}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".dic"}
 _SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -21,17 +22,20 @@ _SPLIT_NAMES = {
     "test": "test",
 }
 _IGNORED = {"__MACOSX", "masks", "Thumbs.db", "desktop.ini"}
+_COMPANIONS = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".parquet"}
+_COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 
 def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
     """Find the films of a folder or manifest.
 
     Args:
-        path: a folder laid out as `split/CLASS/*`, `CLASS/*` or images alone; or a manifest (CSV, Parquet), which a
-            folder may also hold as `manifest.csv`.
+        path: a folder laid out as `split/CLASS/*`, `CLASS/*` or images alone; a folder below CLASS is a patient. Or a
+            manifest (CSV, Parquet), which a folder may also hold as `manifest.csv`.
         classes: 2 as in the folders, or 3 (NORMAL, BACTERIAL, VIRAL) from the Kermany file names.
 
-    Files that cannot be films (by name or place) are listed in `left_out`; damaged films are found when read.
+    A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
+    films are found when read.
 
     Raises:
         DataError: nothing there, no image in it, or three classes without such names.
@@ -53,40 +57,69 @@ def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
 
 
 def _scan(root: Path) -> Dataset:
-    found: list[tuple[Path, str | None, str | None]] = []
+    found: list[tuple[Path, str | None, str | None, str | None]] = []
     left_out: list[LeftOut] = []
     for folder, names, files in os.walk(root):
         here = Path(folder)
         for name in [n for n in names if n.startswith(".") or n in _IGNORED]:
             names.remove(name)
-            left_out.append(LeftOut(here / name, "hidden or auxiliary folder"))
+            left_out.append(LeftOut(here / name, HIDDEN))
         names.sort()
         for name in sorted(files):
             path = here / name
-            if name.startswith(".") or name in _IGNORED:
-                left_out.append(LeftOut(path, "hidden or auxiliary file"))
-            elif path.suffix.lower() not in IMAGE_SUFFIXES:
-                left_out.append(LeftOut(path, f"not an image by its name ({path.suffix})"))
+            if reason := _no_film(path):
+                left_out.append(LeftOut(path, reason))
             else:
                 found.append((path, *_place(path.relative_to(root).parts[:-1])))
-    class_names = tuple(sorted({c for _, _, c in found if c is not None}))
-    if len(class_names) == 1 and not any(split for _, split, _ in found):
+    class_names = tuple(sorted({c for _, _, c, _ in found if c is not None}))
+    if len(class_names) == 1 and not any(split for _, split, _, _ in found):
         class_names = ()  # one folder of images is not a class
-    records = [_record(root, path, split, label, class_names) for path, split, label in found]
+    deeper = {patient for *_, patient in found if patient}
+    known = deeper if len(deeper) > 1 else set[str]()  # one name everywhere, such as "images", is no patient
+    records = [
+        _record(root, path, split, label, class_names, patient if patient in known else None)
+        for path, split, label, patient in found
+    ]
     return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}")
 
 
-def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """(split, class) from the folders between root and file."""
-    split = next((_SPLIT_NAMES[p.lower()] for p in parts if p.lower() in _SPLIT_NAMES), None)
-    rest = [p for p in parts if p.lower() not in _SPLIT_NAMES]
-    return split, (rest[-1] if rest else None)
+def _no_film(path: Path) -> str:
+    """Why a file is no film, or ""."""
+    if path.name.startswith(".") or path.name in _IGNORED:
+        return HIDDEN
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return ""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(200)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if sniff(head):
+        return ""
+    if suffix in _COMPANIONS or path.stem.upper() in _COMPANION_NAMES:
+        return COMPANION
+    return "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
 
 
-def _record(root: Path, path: Path, split: str | None, label: str | None, class_names: tuple[str, ...]) -> Record:
-    patient, etiology = parse_name(path.stem, split or "all")
+def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
+    """(split, class, patient) from the folders between root and file.
+
+    The class is the first folder below the split, or below the root; the patient the one below the class. With
+    nothing below the split, the class is the folder above it.
+    """
+    at = next((i for i, p in enumerate(parts) if p.lower() in _SPLIT_NAMES), None)
+    split = None if at is None else _SPLIT_NAMES[parts[at].lower()]
+    below = parts if at is None else parts[at + 1 :] or parts[:at][-1:]
+    return split, (below[0] if below else None), (below[1] if len(below) > 1 else None)
+
+
+def _record(
+    root: Path, path: Path, split: str | None, label: str | None, class_names: tuple[str, ...], patient: str | None
+) -> Record:
+    named, etiology = parse_name(path.stem, split or "all")
     index = class_names.index(label) if label is not None and label in class_names else None
-    return Record(path, path.relative_to(root).as_posix(), index, patient, split, etiology=etiology)
+    return Record(path, path.relative_to(root).as_posix(), index, patient or named, split, etiology=etiology)
 
 
 def _three_classes(dataset: Dataset) -> Dataset:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SPLITS", "Dataset", "LeftOut", "Record"]
+__all__ = ["COMPANION", "HIDDEN", "SPLITS", "Dataset", "LeftOut", "Record"]
 
 SPLITS = ("train", "val", "test")
+HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
 
 
 @dataclass(frozen=True)

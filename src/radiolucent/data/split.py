@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radiolucent.data.records import Dataset, Record
+from radiolucent.data.records import SPLITS, Dataset, Record
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_file
 
@@ -53,7 +53,8 @@ def split_dataset(
     if len({r.label for r in labelled}) < 2:
         raise DataError(
             f"{dataset.source}: training needs films of two classes; found "
-            f"{', '.join(dataset.class_names) or 'no class folders and no label column'}."
+            f"{', '.join(dataset.class_names) or 'no class folders and no label column'}. Give the folder that holds "
+            "the class folders (or train/, val/, test/), or a manifest with labels."
         )
     official = Counter(r.split for r in labelled)
     notes: list[str] = []
@@ -115,17 +116,20 @@ def _deal(pool: list[Record], hashes: list[str], fractions: dict[str, float], se
             have[split, label] += count
         for i in members[group]:
             chosen[pool[i].image_id] = split
-    for split in ("train", *fractions):
-        for label in total:
-            if have[split, label] == 0:
-                raise DataError(
-                    f"too few patients: no film of class {label} for the {split} split ({total[label]} in "
-                    f"{len(order)} groups); add films, or change the fractions."
-                )
     return chosen
 
 
 def _verify(dataset: Dataset) -> None:
+    total = Counter(r.label for r in dataset.records if r.label is not None)
+    have = Counter((r.split, r.label) for r in dataset.records)
+    for split in SPLITS:
+        lacking = [dataset.class_names[label] for label in sorted(total) if not have[split, label]]
+        if lacking:
+            named = ", ".join(f"{dataset.class_names[label]} {n}" for label, n in sorted(total.items()))
+            raise DataError(
+                f"{dataset.source}: no film of class {', '.join(lacking)} for the {split} split (films in all: "
+                f"{named}); add films of more patients, or change the fractions or the split's folders."
+            )
     where: dict[str, set[str]] = defaultdict(set)
     for r in dataset.records:
         if r.split and r.patient_id:

@@ -61,7 +61,7 @@ def read_dicom(content: bytes, file: Path) -> Radiograph:
 
 
 def _grey(dataset: Any, steps: list[str]) -> NDArray[np.float32]:
-    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
     from pydicom.uid import ImplicitVRLittleEndian
 
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -70,8 +70,7 @@ def _grey(dataset: Any, steps: list[str]) -> NDArray[np.float32]:
     array = dataset.pixel_array
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
     if int(dataset.get("SamplesPerPixel", 1)) == 3:
-        if photometric.startswith("YBR") and dataset.file_meta.TransferSyntaxUID.is_compressed is False:
-            array = convert_color_space(array, photometric, "RGB")
+        # pydicom has turned YBR into RGB, stored natively or compressed.
         steps.append(f"{photometric} to grey by luminance")
         return np.clip(luminance(array.astype(np.float32) / np.float32(2 ** int(dataset.BitsStored) - 1)), 0, 1)
     if photometric == "PALETTE COLOR":
@@ -83,21 +82,53 @@ def _grey(dataset: Any, steps: list[str]) -> NDArray[np.float32]:
         steps.append("modality LUT applied")
     elif "RescaleSlope" in dataset:
         steps.append(f"rescaled by {dataset.RescaleSlope} · x + {dataset.RescaleIntercept}")
-    low, high = _range(values, dataset, steps)
-    if "VOILUTSequence" in dataset or "WindowWidth" in dataset:
+    if dataset.get("VOILUTSequence"):
         integral = values.astype(np.int64) if np.allclose(values, np.rint(values)) else values
-        values = np.asarray(apply_voi_lut(integral, dataset), np.float64)
-        if "VOILUTSequence" in dataset:
-            low, high = 0.0, float(2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1)
-            steps.append("VOI LUT applied")
-        else:
-            steps.append(f"window centre {dataset.WindowCenter}, width {dataset.WindowWidth} applied")
-            low, high = float(values.min()), float(values.max())
-    pixels = np.clip((values - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
+        shown = np.asarray(apply_voi_lut(integral, dataset), np.float64) / (2**bits - 1)
+        steps.append("VOI LUT applied")
+    elif (windowed := _windowed(values, dataset, steps)) is not None:
+        shown = windowed
+    else:
+        low, high = _range(values, dataset, steps)
+        shown = (values - low) / max(high - low, 1e-12)
+    pixels = np.clip(shown, 0, 1).astype(np.float32)
     if photometric == "MONOCHROME1":
         pixels = np.float32(1) - pixels
         steps.append("MONOCHROME1 inverted")
     return pixels
+
+
+def _windowed(values: NDArray[np.float64], dataset: Any, steps: list[str]) -> NDArray[np.float64] | None:
+    """Values through the first declared window, whose own range becomes [0, 1]; None where there is no valid one.
+
+    LINEAR: (x − (c − ½)) / (w − 1) + ½. LINEAR_EXACT: (x − c) / w + ½. SIGMOID: 1 / (1 + exp(−4 (x − c) / w)).
+    Source: PS3.3 C.11.2.1.2 and C.11.2.1.3.
+    """
+    found = [_first(dataset.get(name)) for name in ("WindowCenter", "WindowWidth")]
+    if found[0] is None or found[1] is None:
+        return None
+    centre, width = found[0], found[1]
+    kind = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+    words = f"{kind} window centre {centre:g}, width {width:g}"
+    if kind not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or width < (1 if kind == "LINEAR" else 1e-12):
+        steps.append(f"{words} is not valid, ignored")
+        return None
+    steps.append(f"{words} applied")
+    if kind == "SIGMOID":
+        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
+    if kind == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    if width == 0:
+        return np.where(values <= centre, 0.0, 1.0)
+    return np.clip((values - centre) / width + 0.5, 0, 1)
+
+
+def _first(value: Any) -> float | None:
+    """The first of a tag's values, or None where it has none."""
+    if value is not None and not isinstance(value, (str, float, int)):
+        value = value[0] if len(value) else None
+    return None if value in (None, "") else float(value)
 
 
 def _range(values: NDArray[np.float64], dataset: Any, steps: list[str]) -> tuple[float, float]:

@@ -69,6 +69,12 @@ def _grey(image: Image.Image, steps: list[str]) -> NDArray[np.float32]:
     mode = image.mode
     if getattr(image, "n_frames", 1) > 1:
         steps.append("first frame taken")
+    if mode == "I":
+        whole = np.asarray(image, np.float64)
+        low, high = int(whole.min()), int(whole.max())
+        if low < 0 or high > 65535:
+            steps.append(f"32 bit range [{low}, {high}] scaled to [0, 1]")
+            return ((whole - low) / max(high - low, 1)).astype(np.float32)
     if mode in ("I;16", "I;16B", "I;16L", "I"):
         steps.append("16 bit scaled by 65535")
         return np.asarray(image, np.float32) / np.float32(65535)

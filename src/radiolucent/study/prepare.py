@@ -36,11 +36,6 @@ class Prepared:
         found = {str(item.path): item.reason for item in (*self.dataset.left_out, *self.cache.left_out)}
         return list(found.items())
 
-    @property
-    def damaged(self) -> list[tuple[str, str]]:
-        """(path, reason) of films that could not be read."""
-        return [(str(item.path), item.reason) for item in self.cache.left_out]
-
 
 def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet) -> Prepared:
     """Load, decode, check and split a data set; writes `split.csv` and `findings.json` into the run folder."""
