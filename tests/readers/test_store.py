@@ -1,5 +1,6 @@
 """The store: what is acknowledged stays, what is locked is firm, whoever asks."""
 
+import dataclasses
 import json
 import sqlite3
 from pathlib import Path
@@ -76,6 +77,14 @@ def test_every_reader_has_their_own_order_and_readings(store: Store) -> None:
     assert [r.state for r in store.worklist(a)].count("locked") == 1
     assert {r.state for r in store.worklist(b)} == {"new"}
     assert store.reading(film(0).id, b) == Reading()
+
+
+def test_the_seed_gives_the_order_whatever_the_opaque_names(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other.db")
+    other.describe({"seed": 3})
+    other.add_cases(dataclasses.replace(film(n), id=f"x{99 - n:011d}") for n in range(12))
+    orders = [[s.case(c).image_id for c in s.order(1)] for s in (store, other)]
+    assert orders[0] == orders[1]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +227,10 @@ def test_tokens_open_once_and_only_hashes_are_kept(store: Store) -> None:
     assert visitor(store, entered[0]) == entered[1] and visitor(store, token) is None
     other = enter(store, organiser)
     assert other and other[1].reader is None
+    again = enter(store, new_token(store, reader))  # a new address ends what the old one opened
+    assert again and visitor(store, again[0]) and visitor(store, entered[0]) is None
+    assert visitor(store, other[0]) == other[1]
+    entered = again
     leave(store, entered[0])
     assert visitor(store, entered[0]) is None
     store.close()

@@ -115,8 +115,11 @@ class Store:
         return {row[0]: row[1] for row in self.ask("SELECT id, name FROM readers ORDER BY id")}
 
     def order(self, reader: int) -> list[str]:
-        """Identifiers of all cases in this reader's own order: shuffled by the study's seed and the reader."""
-        ids = [row[0] for row in self.ask("SELECT id FROM cases ORDER BY id")]
+        """Identifiers of all cases in this reader's own order: shuffled by the study's seed and the reader.
+
+        From the order of image_id, because the opaque identifiers are drawn anew for every study.
+        """
+        ids = [row[0] for row in self.ask("SELECT id FROM cases ORDER BY image_id")]
         random.Random(f"{self.fact('seed', 0)}|{reader}").shuffle(ids)
         return ids
 
