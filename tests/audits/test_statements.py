@@ -43,7 +43,7 @@ def test_whether_anything_was_found() -> None:
         assert said.finding is True and not said.nothing and said.zones, text
     assert parse_statement("Heart size normal, no consolidation.").finding is False
     assert parse_statement("the chest is not normal").finding is None
-    assert parse_statement("Effusion: none. Consolidation none.").finding is False
+    assert parse_statement("none of the lobes shows consolidation").finding is False
     assert parse_statement("Normal heart. Opacity left base.").finding is True
     for text in ("", "see above", "comparison: none available"):
         assert parse_statement(text).finding is None, text

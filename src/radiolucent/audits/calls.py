@@ -55,9 +55,11 @@ def reader_calls(
     folds: int = 10_000,
     seed: int = 0,
 ) -> tuple[ReaderCalls, ...]:
-    """Each reader's call (`Annotation.call`: their diagnosis, else whether anything was found) and the model's, against the label of the positive class.
+    """Each reader's call and the model's, against the label of the positive class.
 
-    The label is the reference: where doctors made it, a doctor who agrees with their colleagues looks right.
+    A reader's call is their diagnosis, or, where that is no class of the model's, whether they found anything
+    (`Annotation.call`). The label is the reference: where doctors made it, a doctor who agrees with their colleagues
+    looks right.
 
     Raises:
         AnnotationError: no reading belongs to a labelled film of the predictions.

@@ -29,7 +29,7 @@ _PLACES = {
     "middle": r"middle|mid|perihilar|hilar|central|lingula(?:r)?",
     "lower": r"lower|basal|base|bases|basilar|bibasal|bibasilar|costophrenic|retrocardiac",
 }
-_NOT = r"no|without|not|never|absent|absence of|negative for|free of|clear of"
+_NOT = r"no|none|without|not|never|absent|absence of|negative for|free of|clear of"
 _NOTHING = re.compile(
     r"\b(?:no (?:acute )?(?:findings?|abnormalit(?:y|ies)|disease|acute process)|normal|unremarkable|"
     r"(?:lungs?|chest|film)(?: are| is)? clear)\b"

@@ -65,6 +65,7 @@ def study(desk: Study, who: Guest) -> dict[str, Any]:
     return {
         "study": desk.name,
         "reader": name,
+        "key": desk.key(who.reader),
         "role": "organiser" if who.reader is None else "reader",
         "labels": list(desk.class_names),
         "positive": desk.positive,
@@ -95,7 +96,10 @@ def film(case: TheCase, desk: Study) -> Response:
     except ImageError:
         raise Refused(410, "film", "this film cannot be read any more; tell the organiser.") from None
     headers = {"x-bits": str(found.bits), "x-width": str(case.shape[1]), "x-height": str(case.shape[0])}
-    return FileResponse(found.path, media_type="application/octet-stream", headers=headers)
+    answer = FileResponse(found.path, media_type="application/octet-stream", headers=headers)
+    for told in ("last-modified", "etag"):  # when it was decoded or read last, which may be another reader's doing
+        del answer.headers[told]
+    return answer
 
 
 @router.put("/cases/{case}/reading")

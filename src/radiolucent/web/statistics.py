@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median
 
 from radiolucent.audits import Agreement, agreements
 from radiolucent.errors import AnnotationError
@@ -162,8 +163,7 @@ def _minds(name: str, said: Sequence[Said]) -> tuple[str, int, int, int, int]:
 
 def _seconds(name: str, said: Sequence[Said]) -> tuple[str, float, float]:
     def middle(values: list[float]) -> float:
-        ordered = sorted(values)
-        return ordered[len(ordered) // 2] if ordered else 0.0
+        return median(values) if values else 0.0
 
     return name, middle([s.reading.seconds for s in said]), middle([s.final.seconds for s in said if s.final.finished])
 
