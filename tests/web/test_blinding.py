@@ -106,6 +106,7 @@ def test_a_film_arrives_as_its_grey_levels(desk: Desk) -> None:
     status, headers, body = reader.ask("GET", f"/api/cases/{case}/film")
     film = desk.films.radiograph(desk.store.case(case))
     assert status == 200 and headers["x-bits"] == "8"
+    assert not {"last-modified", "etag"} & set(headers)  # they tell when another reader opened it
     assert np.array_equal(np.frombuffer(body, np.uint8).reshape(SHAPE), np.rint(film.pixels * 255))
 
 

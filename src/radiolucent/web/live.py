@@ -12,6 +12,7 @@ from radiolucent.images import region_mask
 from radiolucent.readers.store_export import as_annotation
 from radiolucent.readers.store_values import Case, Reading
 from radiolucent.types import Explanation
+from radiolucent.web.payload import encloses
 
 __all__ = ["LEVELS", "live_agreement", "map_header", "map_levels"]
 
@@ -26,6 +27,8 @@ def live_agreement(case: Case, reading: Reading, found: Explanation, threshold: 
     figures: dict[str, Any] = dict.fromkeys(("hit", "energy", "area", "iou", "dice", "share"))
     if not reading.marks:
         return figures | {"reason": "not applicable: you marked nothing"}
+    if not all(map(encloses, reading.marks)):
+        return figures | {"reason": "not applicable: one of your outlines encloses nothing"}
     region = to_model(region_mask(as_annotation(case, "", reading), case.shape), found.geometry)
     if not region.any():
         return figures | {"reason": "not applicable: the model does not see the marked place"}

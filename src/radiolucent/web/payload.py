@@ -8,7 +8,17 @@ from typing import Any, cast
 from radiolucent.readers.store_values import Final, Mark, Reading
 from radiolucent.web.refused import Refused
 
-__all__ = ["MARKS", "POINTS", "TEXT", "parse", "parse_final", "parse_reading", "parse_revision", "parse_token"]
+__all__ = [
+    "MARKS",
+    "POINTS",
+    "TEXT",
+    "encloses",
+    "parse",
+    "parse_final",
+    "parse_reading",
+    "parse_revision",
+    "parse_token",
+]
 
 MARKS, POINTS, TEXT, DAY = 60, 400, 4000, 86_400.0
 LEAST = 0.01  # source pixels squared: the page keeps hundredths of a pixel, and rounding leaves a line no exact zero
@@ -139,14 +149,17 @@ def _mark(item: Any, shape: tuple[int, int]) -> Mark:
     corners = tuple(_point(p, shape) for p in cast(list[Any], points))
     if kind == "box" and not (corners[0][0] < corners[1][0] and corners[0][1] < corners[1][1]):
         raise _bad("a box goes from its top left to its bottom right corner.")
-    if kind == "polygon" and _area(corners) < LEAST:
+    mark = Mark(kind, corners)
+    if not encloses(mark):
         raise _bad("a polygon encloses an area.")
-    return Mark(kind, corners)
+    return mark
 
 
-def _area(corners: Sequence[tuple[float, float]]) -> float:
-    """Shoelace area of a polygon; 0 where its corners lie on a line, or where its loops cancel."""
-    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, (*corners[1:], corners[0]), strict=True))) / 2
+def encloses(mark: Mark) -> bool:
+    """Whether a mark has an inside, by the shoelace formula: not where corners lie on a line, or where loops cancel."""
+    turned = (*mark.points[1:], mark.points[0])
+    twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(mark.points, turned, strict=True))
+    return mark.kind == "box" or abs(twice) / 2 >= LEAST
 
 
 def _point(point: Any, shape: tuple[int, int]) -> tuple[float, float]:
