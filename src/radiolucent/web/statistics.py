@@ -178,9 +178,11 @@ def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:
 
 def _maps(desk: Desk, said: Sequence[Said]) -> tuple[Agreement, ...]:
     """Each method's maps, as far as they are computed, against each reader and their consensus."""
-    whole = [s for s in said if all(map(encloses, s.reading.marks))]
+    whole: list[Said] = []
     for s in said:
-        if s not in whole:  # of an earlier version, which took such outlines
+        if all(map(encloses, s.reading.marks)):
+            whole.append(s)
+        else:  # of an earlier version, which took such outlines
             _LOG.warning("%s by %s is left out: an outline encloses nothing", s.case.image_id, s.reader)
     readings = [as_annotation(s.case, s.reader, s.reading) for s in whole]
     cases = {s.case.id: s.case for s in said}
