@@ -43,13 +43,14 @@ def review(
 
     require("fastapi", extra="web")
     require("uvicorn", extra="web")
-    from radiolucent.web.begin import StudyPlan, addresses, open_study
+    from radiolucent.web.begin import StudyPlan, addresses, check_readers, open_study
     from radiolucent.web.demo import demo_plan
     from radiolucent.web.serve import run as serve
 
     name = study or ("demo" if demo else None)
     if name is None or (not demo and (run is None or data is None)):
         raise ConfigError("review needs RUN, DATA and --study NAME; or --demo, which needs nothing.")
+    check_readers(reader or [])
     place = folder / _safe(name)
     methods = tuple(m.strip().lower() for m in method.split(","))
     with progress_bar() as update:

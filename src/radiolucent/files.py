@@ -11,6 +11,10 @@ from typing import Any
 
 __all__ = ["atomic_path", "sha256_bytes", "sha256_file", "write_bytes", "write_json", "write_text"]
 
+# Read once: asking for the umask sets it, and a file made by another thread meanwhile would be open to all.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Generator[Path]:
@@ -34,9 +38,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Generator[Path]:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

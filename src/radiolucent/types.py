@@ -183,6 +183,17 @@ class Annotation:
                 f"{self.image_id}: {len(self.regions)} regions but no finding; expected no region without a finding."
             )
 
+    def call(self, classes: Sequence[str] = (), positive: str = "") -> bool:
+        """The reading as yes or no: its diagnosis where that is one of `classes`, else whether anything was found.
+
+        A reader may mark an old scar and still call the film normal.
+
+        >>> scar = Annotation("a", label="NORMAL")
+        >>> scar.call(), scar.call(("NORMAL", "PNEUMONIA"), "PNEUMONIA")
+        (True, False)
+        """
+        return self.label == positive if self.label in classes else self.finding
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:

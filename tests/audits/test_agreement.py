@@ -184,6 +184,28 @@ def test_who_was_right_when_they_differed() -> None:
         reader_calls(p, [clear(name="elsewhere")])
 
 
+def test_a_diagnosis_is_the_call_whatever_was_marked() -> None:
+    p = Predictions(("f0",), ("a",), np.array([[1, 0]], np.float32), np.array([0]), ("WELL", "ILL"))
+    scar = Annotation("f0", said(1, 1, 5).regions, "WELL", "A", image_shape=(SIDE, SIDE))
+    other = Annotation("f0", scar.regions, "scar", "B", image_shape=(SIDE, SIDE))
+    a, b = reader_calls(p, [scar, other], **FEW)
+    assert (a.both_right, a.model_right) == (1, 0)
+    assert (b.both_right, b.model_right) == (0, 1)  # no class of the model's: what was found counts
+
+
+def test_a_finding_without_a_place_is_no_empty_marking() -> None:
+    e, there = seen(square(10, 10, 10)), [said(10, 10, 10, "A"), said(10, 10, 10, "B")]
+    nowhere = [Annotation("a", (), "ILL", r, image_shape=(SIDE, SIDE)) for r in ("C", "D", "E")]
+    found = agreement(e, there + nowhere, **FEW)
+    assert found.films == 1 and found.estimates["iou"].value == 1.0
+    for reader in ("C", "without C", "consensus"):
+        readings = there + nowhere if reader != "consensus" else nowhere
+        reason = agreement(e, readings, reader=reader, **FEW).not_applicable
+        assert reason == {"found, place not marked": 1}, reader
+    twice = [nowhere[0], said(10, 10, 10, "C")]
+    assert agreement(e, twice, reader="C", **FEW).films == 1
+
+
 def test_better_phantom_readers_set_a_higher_ceiling() -> None:
     ceilings: list[float] = []
     for jitter in (0.02, 0.15, 0.35):

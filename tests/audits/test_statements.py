@@ -38,7 +38,12 @@ def test_statements(text: str, findings: set[str], denied: set[str], zones: str)
 def test_whether_anything_was_found() -> None:
     for text in ("no finding", "Normal chest.", "lungs are clear", "clear", "unremarkable", "no acute abnormality"):
         assert parse_statement(text).finding is False, text
-    assert parse_statement("normal heart size, opacity left base").finding is not True  # one sentence, one verdict
+    for text in ("normal heart size, opacity left base", "Heart size normal, consolidation in the right lower zone"):
+        said = parse_statement(text)
+        assert said.finding is True and not said.nothing and said.zones, text
+    assert parse_statement("Heart size normal, no consolidation.").finding is False
+    assert parse_statement("the chest is not normal").finding is None
+    assert parse_statement("none of the lobes shows consolidation").finding is False
     assert parse_statement("Normal heart. Opacity left base.").finding is True
     for text in ("", "see above", "comparison: none available"):
         assert parse_statement(text).finding is None, text

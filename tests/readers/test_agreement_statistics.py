@@ -131,6 +131,8 @@ def test_readings_become_tables() -> None:
     table = finding_table(said)
     assert table.readers == ("A", "B") and table.films == ("a", "b")
     np.testing.assert_array_equal(table.values, [[1, 0], [0, np.nan]])  # B never read b
+    scar = [Annotation("a", (box,), "NORMAL", "A"), Annotation("b", (), "ILL", "A", finding=False)]
+    np.testing.assert_array_equal(finding_table(scar, ("NORMAL", "ILL"), "ILL").values, [[0, 1]])
     zones = tuple(Region.zone(z, s) for z, s in zip("ABCDEF", (0, 1, 2, 3, 0, 1), strict=True))
     scored = [Annotation("a", zones, reader="S"), Annotation("a", (), reader="J", finding=False)]
     found = zone_table(scored)

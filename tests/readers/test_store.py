@@ -1,5 +1,6 @@
 """The store: what is acknowledged stays, what is locked is firm, whoever asks."""
 
+import dataclasses
 import json
 import sqlite3
 from pathlib import Path
@@ -78,6 +79,14 @@ def test_every_reader_has_their_own_order_and_readings(store: Store) -> None:
     assert store.reading(film(0).id, b) == Reading()
 
 
+def test_the_seed_gives_the_order_whatever_the_opaque_names(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other.db")
+    other.describe({"seed": 3})
+    other.add_cases(dataclasses.replace(film(n), id=f"x{99 - n:011d}") for n in range(12))
+    orders = [[s.case(c).image_id for c in s.order(1)] for s in (store, other)]
+    assert orders[0] == orders[1]
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -143,6 +152,11 @@ ATTACKS = [
     "INSERT OR REPLACE INTO finals (reading, revision, save, saved) VALUES (1, 1, '', '')",
     "INSERT INTO finals (reading, revision, save, saved) VALUES (2, 1, '', '')",
     "DELETE FROM cases",
+    "UPDATE cases SET label = 'PNEUMONIA' WHERE id = 'case00000000'",
+    "UPDATE cases SET patient_id = NULL WHERE id = 'case00000000'",
+    "UPDATE study SET value = '7' WHERE key = 'seed'",
+    "DELETE FROM study",
+    "INSERT OR REPLACE INTO study VALUES ('seed', '7')",
     "UPDATE cases SET image_id = 'other.png' WHERE id = 'case00000000'",
     "INSERT OR REPLACE INTO cases VALUES ('case00000000', 'x', 'x', NULL, NULL, 1, 1, '')",
     "DELETE FROM readers",
@@ -163,7 +177,7 @@ def test_locked_readings_resist_direct_sql(store: Store, attack: str) -> None:
     store.save(film(1).id, reader, ILL, "a")  # a draft beside it
     store.close()
     other = sqlite3.connect(store.path, isolation_level=None)
-    tables = ("readings", "regions", "finals", "cases", "readers", "events")
+    tables = ("readings", "regions", "finals", "cases", "readers", "events", "study")
     before = [other.execute(f"SELECT * FROM {t}").fetchall() for t in tables]
     with pytest.raises(sqlite3.IntegrityError, match=r"locked|incomplete"):
         other.execute(attack)
@@ -187,6 +201,25 @@ def test_a_broken_seal_is_found(store: Store) -> None:
         link.execute("UPDATE regions SET points = '[[1, 1], [2, 2]]' WHERE place = 0")
     with pytest.raises(SealError, match="Dr A"):
         store.locked()
+
+
+def test_a_locked_reading_that_is_gone_is_missed(store: Store) -> None:
+    reader = store.reader("Dr A")
+    locked(store, reader, 0)
+    locked(store, reader, 1)
+    with store.change() as link:
+        for trigger in ("regions_delete", "readings_delete"):
+            link.execute(f"DROP TRIGGER {trigger}")
+        link.execute("DELETE FROM regions WHERE reading = 1")
+        link.execute("DELETE FROM readings WHERE id = 1")
+    with pytest.raises(SealError, match="1 locked readings are gone"):
+        store.locked()
+
+
+def test_facts_that_are_there_stay_also_after_a_lock(store: Store) -> None:
+    locked(store, store.reader("Dr A"), 0)
+    store.describe({"seed": 4, "limit": 7})
+    assert store.fact("seed") == 3 and store.fact("limit") == 7
 
 
 def test_a_newer_or_foreign_file_is_refused(tmp_path: Path) -> None:
@@ -218,6 +251,10 @@ def test_tokens_open_once_and_only_hashes_are_kept(store: Store) -> None:
     assert visitor(store, entered[0]) == entered[1] and visitor(store, token) is None
     other = enter(store, organiser)
     assert other and other[1].reader is None
+    again = enter(store, new_token(store, reader))  # a new address ends what the old one opened
+    assert again and visitor(store, again[0]) and visitor(store, entered[0]) is None
+    assert visitor(store, other[0]) == other[1]
+    entered = again
     leave(store, entered[0])
     assert visitor(store, entered[0]) is None
     store.close()

@@ -78,7 +78,14 @@ def test_an_interrupted_start_goes_on(tmp_path: Path) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
-    plan = StudyPlan(make_run(tmp_path / "run0"), draw_films(tmp_path / "films"), tmp_path / "study", "Trial")
+    plan = StudyPlan(
+        make_run(tmp_path / "run0"),
+        draw_films(tmp_path / "films"),
+        tmp_path / "study",
+        "Trial",
+        lime_samples=30,
+        seed=4,
+    )
     with pytest.raises(KeyboardInterrupt):
         open_study(plan, stop)
     first = make_desk(tmp_path)

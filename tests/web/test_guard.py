@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from radiolucent.readers.store_access import new_token
+from radiolucent.readers.store_values import SealError
 from radiolucent.web.desk import Desk
 from radiolucent.web.guard import BODY_LIMIT, HEADERS
+from radiolucent.web.payload import MARKS, POINTS, TEXT
 from web.desk_support import FULL, ILL, Client, make_desk, served
 
 
@@ -102,6 +105,7 @@ def test_bodies_are_limited_also_in_chunks(desk: Desk, reader: Client) -> None:
     path = f"/api/cases/{reader.cases()[0]}/reading"
     large = b'{"statement": "' + b"x" * BODY_LIMIT + b'"}'
     assert reader.ask("PUT", path, raw=large)[0] == 413
+    before = len(refusals(desk))
     with socket.create_connection(("127.0.0.1", desk.port), timeout=20) as link:
         head = f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{desk.port}\r\nOrigin: http://127.0.0.1:{desk.port}\r\n"
         link.sendall(f"{head}Cookie: {reader.cookie}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -118,9 +122,41 @@ def test_bodies_are_limited_also_in_chunks(desk: Desk, reader: Client) -> None:
         except OSError:
             pass
     assert sent < 20 * BODY_LIMIT and (not answer or b" 413 " in answer)
-    assert refusals(desk)[-1]["status"] == 413
+    assert [r["status"] for r in refusals(desk)[before:]] == [413]
     status, _, content = reader.ask("PUT", path, raw=b"{}", headers={"Content-Type": "text/plain"})
     assert status == 415 and b"application/json" in content
+
+
+def test_the_longest_reading_that_is_taken_fits(reader: Client) -> None:
+    ring = [
+        [round(99.12 + 99.01 * np.cos(a), 13), round(75.1 + 74.1 * np.sin(a), 13)] for a in np.linspace(0, 6, POINTS)
+    ]
+    given = ILL | {"marks": [{"kind": "polygon", "points": ring}] * MARKS, "statement": "x" * TEXT}
+    assert reader.save(reader.cases()[0], given, 0)[0] == 200
+
+
+def test_a_page_never_writes_as_another_reader(desk: Desk) -> None:
+    one = Client(desk).enter("Dr Before")
+    case, key = one.cases()[0], one.json("GET", "/api/study")["key"]
+    one.cookie = (
+        Client(desk).enter("Dr After").cookie
+    )  # another reader entered in another tab: the cookie is theirs now
+    body = ILL | {"revision": 0, "save": "a" * 9}
+    for method, path, sent in (("PUT", "reading", body), ("POST", "lock", {"revision": 0})):
+        status, _, content = one.ask(method, f"/api/cases/{case}/{path}", sent, {"x-reader": key})
+        assert status == 409 and json.loads(content)["error"] == "stale"
+    own = one.json("GET", "/api/study")["key"]
+    assert own != key and one.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
+    assert one.ask("PUT", f"/api/cases/{case}/reading", body, {"x-reader": own})[0] == 200
+
+
+def test_a_broken_seal_is_told_as_such(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise SealError("secret-name is not what was locked")
+
+    monkeypatch.setattr(desk.store, "locked", broken)
+    status, _, content = Client(desk).enter(None).ask("GET", "/export/readings.csv")
+    assert status == 409 and json.loads(content)["error"] == "seal" and b"secret-name" not in content
 
 
 BAD: list[tuple[str, Any]] = [
@@ -134,6 +170,10 @@ BAD: list[tuple[str, Any]] = [
     ("marks", [{"kind": "box", "points": [[0, True], [5, 5]]}]),
     ("marks", [{"kind": "box", "points": [[0, 0, 0], [5, 5, 5]]}]),
     ("marks", [{"kind": "box", "points": [[0, 1e400], [5, 5]]}]),
+    ("marks", [{"kind": "box", "points": [[0, 10**400], [5, 5]]}]),
+    ("marks", [{"kind": "polygon", "points": [[0, 0], [5, 5], [9, 9]]}]),
+    ("marks", [{"kind": "polygon", "points": [[0.1, 0.1], [0.7, 0.7], [0.3, 0.3]]}]),
+    ("marks", [{"kind": "polygon", "points": [[0, 0], [9, 9], [9, 0], [0, 9]]}]),
     ("marks", [{"kind": "circle", "points": [[0, 0], [5, 5]]}]),
     ("marks", [{"kind": "polygon", "points": [[0, 0], [5, 5]]}]),
     ("marks", [{"kind": "polygon", "points": [[i % 199, i % 149] for i in range(10_000)]}]),

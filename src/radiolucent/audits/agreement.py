@@ -204,6 +204,12 @@ def _check(maps: Sequence[Explanation], thresholds: Sequence[float], tuned: floa
         raise ConfigError(f"thresholds {thresholds}, tuned {tuned}; expected different shares in (0, 1].")
 
 
+def _unplaced(readings: Sequence[Annotation], reader: str, masks: Mapping[str, Mask]) -> bool:
+    """Whether the readers a word stands for read the film, but are left out for want of a place."""
+    names = {a.reader for a in readings} - masks.keys()
+    return bool(names) if reader in JOINED else reader.removeprefix("without ") in names
+
+
 def _case(e: Explanation, readings: Sequence[Annotation], patient: str, o: _Options) -> CaseAgreement:
     def without(reason: str) -> CaseAgreement:
         return CaseAgreement(e.image_id, patient, {}, reason)
@@ -212,8 +218,8 @@ def _case(e: Explanation, readings: Sequence[Annotation], patient: str, o: _Opti
     masks = by_reader(readings, shape)
     some = chosen(masks, o.reader)
     scores = zone_scores(readings, o.reader)
-    if not some:
-        return without("not read")
+    if not some and not scores:
+        return without("found, place not marked" if _unplaced(readings, o.reader, masks) else "not read")
     if not any(mask.any() for mask in some) and not scores:
         return without("no finding marked")
     marked = joined(some, shape, o.reader)
@@ -224,7 +230,7 @@ def _case(e: Explanation, readings: Sequence[Annotation], patient: str, o: _Opti
         return without("marking outside the model's view")
     if metrics.pointing_game(e.map, np.ones_like(region)) is None:
         return without("map points nowhere")
-    zones = {name: zone_scores(readings, name) for name in masks}
+    zones = {name: zone_scores(readings, name) for name in dict.fromkeys(a.reader for a in readings)}
     scored = {name: found for name, found in zones.items() if found}
     figures = zone_figures(e.map, marked, scores, scored, e.geometry, o.lungs.get(e.image_id))
     if region.any():  # zone scores alone have no outline to compare with

@@ -55,20 +55,23 @@ def reader_calls(
     folds: int = 10_000,
     seed: int = 0,
 ) -> tuple[ReaderCalls, ...]:
-    """Each reader's call (anything found, or not) and the model's, against the label of the positive class.
+    """Each reader's call and the model's, against the label of the positive class.
 
-    The label is the reference: where doctors made it, a doctor who agrees with their colleagues looks right.
+    A reader's call is their diagnosis, or, where that is no class of the model's, whether they found anything
+    (`Annotation.call`). The label is the reference: where doctors made it, a doctor who agrees with their colleagues
+    looks right.
 
     Raises:
         AnnotationError: no reading belongs to a labelled film of the predictions.
     """
     labelled = predictions.labels >= 0 if predictions.labels.ndim == 1 else np.ones(len(predictions), bool)
     at = {name: i for i, name in enumerate(predictions.image_ids) if labelled[i]}
+    positive = predictions.class_names[predictions.positive]
     said: dict[str, dict[str, bool]] = {}
     for a in annotations:
         if a.image_id in at:
             own = said.setdefault(a.reader, {})
-            own[a.image_id] = own.get(a.image_id, False) or a.finding
+            own[a.image_id] = own.get(a.image_id, False) or a.call(predictions.class_names, positive)
     if not said:
         raise AnnotationError("no reading belongs to a labelled film of these predictions.")
     options = {"level": level, "folds": folds, "seed": seed}

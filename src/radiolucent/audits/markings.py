@@ -16,9 +16,13 @@ Mask = NDArray[np.bool_]
 JOINED = ("consensus", "staple", "union")  # what stands for several readers; any other word is a reader's name
 
 
-def by_reader(annotations: Iterable[Annotation], shape: tuple[int, int]) -> dict[str, Mask]:
-    """Each reader's marking (H, W), all their annotations of the film together."""
+def by_reader(annotations: Sequence[Annotation], shape: tuple[int, int]) -> dict[str, Mask]:
+    """Each reader's marking (H, W), all their annotations of the film together.
+
+    A reader who found something and outlined it nowhere is left out: where they saw it is unknown, not nowhere.
+    """
     found: dict[str, Mask] = {}
+    unplaced = {a.reader for a in annotations if a.finding and not any(r.kind != "zone" for r in a.regions)}
     for a in annotations:
         if a.regions and a.image_shape is not None and tuple(a.image_shape) != tuple(shape):
             raise AnnotationError(
@@ -26,7 +30,7 @@ def by_reader(annotations: Iterable[Annotation], shape: tuple[int, int]) -> dict
                 f"film has {shape[1]} × {shape[0]}; bring the regions to the film's own pixels."
             )
         found[a.reader] = found.get(a.reader, np.zeros(shape, bool)) | region_mask(a, shape)
-    return found
+    return {name: mask for name, mask in found.items() if mask.any() or name not in unplaced}
 
 
 def vote(readings: Sequence[Mask], shape: tuple[int, int]) -> Mask:

@@ -104,8 +104,8 @@ def _row(said: Said, readings: Sequence[Annotation], e: Explanation | None, lung
     if shape is None or not said.zones:
         return row
     zones = zone_masks(shape, lungs)
-    marked = next(iter(by_reader(readings, shape).values()))
-    if marked.any():
+    marked = next(iter(by_reader(readings, shape).values()), None)
+    if marked is not None and marked.any():
         touched = _touched(marked, zones)
         row["zone"] = len(touched & said.zones) / len(touched | said.zones)
         if said.sides:

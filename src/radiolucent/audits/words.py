@@ -29,7 +29,7 @@ _PLACES = {
     "middle": r"middle|mid|perihilar|hilar|central|lingula(?:r)?",
     "lower": r"lower|basal|base|bases|basilar|bibasal|bibasilar|costophrenic|retrocardiac",
 }
-_NOT = r"no|without|not|never|absent|absence of|negative for|free of|clear of"
+_NOT = r"no|none|without|not|never|absent|absence of|negative for|free of|clear of"
 _NOTHING = re.compile(
     r"\b(?:no (?:acute )?(?:findings?|abnormalit(?:y|ies)|disease|acute process)|normal|unremarkable|"
     r"(?:lungs?|chest|film)(?: are| is)? clear)\b"
@@ -114,9 +114,7 @@ def parse_statement(text: str) -> Said:
     mentions: list[Mention] = []
     nothing = False
     for sentence in re.split(r"[.;:!?\n]+|\bbut\b|\bhowever\b", text.lower()):
-        if _NOTHING.search(sentence) or _CLEAR.match(sentence):
-            nothing = True
-            continue
+        start = len(mentions)
         before: Mention | None = None
         for words, denied in _parts(sentence):
             mention = _mention(words, denied)
@@ -127,8 +125,16 @@ def parse_statement(text: str) -> Said:
                     mentions.pop()
             mentions.append(mention)
             before = mention
+        if not any(m.findings for m in mentions[start:]) and _all_clear(sentence):
+            nothing = True
     kept = tuple(m for m in mentions if m.findings or m.denied or m.sides or m.places)
     return Said(kept, nothing and not any(m.findings for m in kept))
+
+
+def _all_clear(sentence: str) -> bool:
+    """Whether a sentence without a finding says that there is none."""
+    found = _NOTHING.search(sentence)
+    return bool(_CLEAR.match(sentence) or (found and not re.search(r"\bnot\W+(?:\w+\W+)?$", sentence[: found.start()])))
 
 
 def _parts(sentence: str) -> Iterator[tuple[str, bool]]:

@@ -74,7 +74,8 @@ class Store:
         """Record facts of the study (JSON values) that are not there yet; those that are stay."""
         with self.change() as link:
             for key, value in facts.items():
-                link.execute("INSERT OR IGNORE INTO study VALUES (?, ?)", (key, json.dumps(value)))
+                sql = "INSERT INTO study SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM study WHERE key = ?1)"
+                link.execute(sql, (key, json.dumps(value)))
 
     def fact(self, key: str, default: Any = None) -> Any:
         """A fact of the study."""
@@ -115,8 +116,11 @@ class Store:
         return {row[0]: row[1] for row in self.ask("SELECT id, name FROM readers ORDER BY id")}
 
     def order(self, reader: int) -> list[str]:
-        """Identifiers of all cases in this reader's own order: shuffled by the study's seed and the reader."""
-        ids = [row[0] for row in self.ask("SELECT id FROM cases ORDER BY id")]
+        """Identifiers of all cases in this reader's own order: shuffled by the study's seed and the reader.
+
+        From the order of image_id, because the opaque identifiers are drawn anew for every study.
+        """
+        ids = [row[0] for row in self.ask("SELECT id FROM cases ORDER BY image_id")]
         random.Random(f"{self.fact('seed', 0)}|{reader}").shuffle(ids)
         return ids
 
@@ -256,8 +260,9 @@ class Store:
         """(case, reader's name, reading, final) of every locked reading, its seal checked.
 
         Raises:
-            SealError: a reading is not what was locked.
+            SealError: a reading is not what was locked, or is gone.
         """
+        sealed = {(e["case_id"], e["reader"]) for e in self.ask("SELECT * FROM events WHERE what = 'locked'")}
         names, films = self.readers(), {c.id: c for c in self.cases()}
         found: list[tuple[Case, str, Reading, Final]] = []
         for row in self.ask("SELECT * FROM readings WHERE state = 'locked' ORDER BY reader, case_id"):
@@ -269,6 +274,9 @@ class Store:
                 )
             final = self.final(row["case_id"], row["reader"])
             found.append((films[row["case_id"]], names[row["reader"]], reading, final))
+            sealed.discard((row["case_id"], row["reader"]))
+        if sealed:
+            raise SealError(f"{self.path}: {len(sealed)} locked readings are gone from the database. Restore a copy.")
         return found
 
 

@@ -22,7 +22,10 @@ def _hash(secret: str) -> str:
 
 
 def new_token(store: Store, reader: int | None) -> str:
-    """A token that opens one session, for a reader or (None) the organiser; their unused ones are withdrawn."""
+    """A token that opens one session, for a reader or (None) the organiser; their unused ones are withdrawn.
+
+    Its use ends their older sessions.
+    """
     token = secrets.token_urlsafe(24)
     with store.change() as link:
         link.execute("DELETE FROM tokens WHERE used IS NULL AND reader IS ?", (reader,))
@@ -37,6 +40,7 @@ def enter(store: Store, token: str) -> tuple[str, Visitor] | None:
         if row is None:
             return None
         link.execute("UPDATE tokens SET used = ? WHERE hash = ?", (now(), _hash(token)))
+        link.execute("DELETE FROM sessions WHERE reader IS ?", (row["reader"],))  # a new address ends the old one's
         session = secrets.token_urlsafe(32)
         link.execute("INSERT INTO sessions VALUES (?, ?, ?)", (_hash(session), row["reader"], now()))
         return session, Visitor(row["reader"])

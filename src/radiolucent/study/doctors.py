@@ -123,7 +123,7 @@ def doctors(
         return None
     patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
     options: dict[str, Any] = {"folds": config.folds, "seed": config.seed}
-    table = finding_table(own)
+    table = finding_table(own, p.class_names, p.class_names[p.positive])
     words = statement_agreement(own, maps, patients=patients, **options)
     against = _against(p, table)
     return Doctors(

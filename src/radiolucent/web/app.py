@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from radiolucent.readers.store_values import StaleError, StateError
+from radiolucent.readers.store_values import SealError, StaleError, StateError
 from radiolucent.web import reading_routes, reveal_routes, statistics_routes
 from radiolucent.web.desk import Desk
 from radiolucent.web.guard import Guard
@@ -35,7 +35,7 @@ def make_app(desk: Desk) -> Guard:
     app.include_router(statistics_routes.router)
     app.add_api_route("/", page, methods=["GET"])
     app.add_api_route("/static/{name:path}", page, methods=["GET"])
-    for kind in (Refused, StaleError, StateError, HTTPException, RequestValidationError, Exception):
+    for kind in (Refused, StaleError, StateError, SealError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answer)
     return Guard(app, lambda: desk.port, desk.log)
 
@@ -67,6 +67,9 @@ async def _answer(request: Request, error: Exception) -> Response:
             else "this case is in another phase; load it again."
         )
         status = 409
+    elif isinstance(error, SealError):
+        status, code = 409, "seal"
+        message = "a locked reading is not what was locked; the organiser must restore a copy of the study."
     elif isinstance(error, HTTPException):
         status, code, message = error.status_code, "http", "no such page, or not in this way."
     elif isinstance(error, RequestValidationError):

@@ -46,9 +46,12 @@ def someone(request: Request, desk: Study) -> Visitor:
 Guest = Annotated[Visitor, Depends(someone)]
 
 
-def _reader(found: Guest) -> int:
+def _reader(request: Request, found: Guest, desk: Study) -> int:
+    """The reader, who must be the one whose page asks: the cookie may have become another's since it was opened."""
     if found.reader is None:
         raise Refused(403, "role", "the organiser does not read; use a reader's address.")
+    if request.headers.get("x-reader") not in (None, desk.key(found.reader)):
+        raise Refused(409, "stale", "another reader entered in this browser since; open your own address again.")
     return found.reader
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from radiolucent.audits.markings import JOINED
 from radiolucent.data import Dataset, Record, load_dataset
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import METHODS, Explainer
 from radiolucent.files import sha256_file
 from radiolucent.images import read
-from radiolucent.models import load
+from radiolucent.models import Classifier, load
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
 from radiolucent.readers.store_values import Case
@@ -21,8 +22,9 @@ from radiolucent.web.films import Films
 from radiolucent.web.refused import RefusalLog
 from radiolucent.web.reveal import Reveal
 
-__all__ = ["Opened", "StudyPlan", "addresses", "make_methods", "open_study"]
+__all__ = ["Opened", "StudyPlan", "addresses", "check_readers", "make_methods", "open_study"]
 
+RESERVED = (*JOINED, "majority", "model", "organiser")
 Progress = Callable[[str, int, int], None]
 
 
@@ -72,16 +74,13 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     """Open a study, or make it: films get opaque identifiers, in random order, and keep them.
 
     Raises:
-        ConfigError: the folder holds a study of another model or other classes. DataError: no readable film.
+        ConfigError: the folder holds a study of another model, other classes, or begun with other options.
+        DataError: no readable film.
     """
     methods = make_methods(plan.methods, plan.lime_samples)
     classifier = load(plan.run)
     store = Store(plan.folder / "study.db")
-    facts = {"name": plan.name, "seed": plan.seed, "classes": list(classifier.class_names), "model": classifier.hash}
-    store.describe(facts | {"key": secrets.token_hex(6)})
-    if (store.fact("model"), store.fact("classes")) != (classifier.hash, facts["classes"]):
-        store.close()
-        raise ConfigError(f"{plan.folder}: holds a study of another model; give it another --study name.")
+    _same_study(store, plan, classifier)
     left_out: list[tuple[Path, str]] = []
     known = {c.image_id for c in store.cases()}
     if not known or store.fact("complete") is None:
@@ -101,6 +100,40 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     positive = classifier.class_names[classifier.positive]
     desk = Desk(store.fact("name"), classifier.class_names, positive, store, films, reveal, log)
     return Opened(desk, tuple(left_out))
+
+
+def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
+    """Record how the study was begun, and refuse to go on in another way: the first readers read it so."""
+    store.describe({"model": classifier.hash, "classes": list(classifier.class_names), "key": secrets.token_hex(6)})
+    if (store.fact("model"), store.fact("classes")) != (classifier.hash, list(classifier.class_names)):
+        store.close()
+        raise ConfigError(f"{plan.folder}: holds a study of another model; give it another --study name.")
+    names = ("name", "split", "limit", "seed", "lime_samples")
+    facts = {n: getattr(plan, n) for n in names} | {"methods": list(plan.methods), "data": str(plan.data.resolve())}
+    store.describe(facts)
+    for key, value in facts.items():
+        if (old := store.fact(key)) != value:
+            store.close()
+            raise ConfigError(
+                f"{plan.folder}: this study was begun with {key} {old!r}, not {value!r}; give the same again, or "
+                "another --study name."
+            )
+
+
+def check_readers(names: Sequence[str]) -> None:
+    """Refuse names that could not be told from each other, or from what stands for several readers.
+
+    Raises:
+        ConfigError: an empty or too long name, a reserved one, or the same twice.
+    """
+    plain = [n.strip().lower() for n in names]
+    for name, word in zip(names, plain, strict=True):
+        if not 0 < len(word) or len(name) > 80:
+            raise ConfigError(f"reader {name[:90]!r}; expected 1 to 80 characters.")
+        if word in RESERVED or word.startswith("without "):
+            raise ConfigError(f"reader {name!r}: this word has a meaning in the statistics; give a name.")
+        if plain.count(word) > 1:
+            raise ConfigError(f"reader {name!r} is given twice; expected a name of their own for each.")
 
 
 def _chosen(dataset: Dataset, plan: StudyPlan) -> list[Record]:

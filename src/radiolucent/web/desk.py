@@ -1,5 +1,6 @@
 """Everything the app works with, in one value."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 from radiolucent.readers.store import Store
@@ -33,6 +34,10 @@ class Desk:
     def cookie(self) -> str:
         """The session cookie's name: cookies do not know ports, and two studies may run side by side."""
         return f"radiolucent-{self.store.fact('key')}"
+
+    def key(self, reader: int | None) -> str:
+        """A word for a reader (None: the organiser) that a page sends along, so that it never writes as another."""
+        return hashlib.sha256(f"{self.store.fact('key')}|{reader}".encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Finish what is being computed, and fold the database's log."""

@@ -1,5 +1,6 @@
 """Films as the browser wants them: raw grey levels, decoded once and kept on disk, so that memory stays bounded."""
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,12 @@ class Films:
     def _kept(self, case: Case) -> Film | None:
         for bits in (8, 16):
             path = self.folder / f"{case.id}.u{bits}"
-            if path.is_file():
-                path.touch()
+            try:
+                os.utime(path)
+                size = path.stat().st_size
+            except FileNotFoundError:  # never there, or pruned by another thread just now
+                continue
+            if size == case.shape[0] * case.shape[1] * bits // 8:
                 return Film(path, bits)
         return None
 

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent import metrics
+from radiolucent.audits.markings import to_model
 from radiolucent.figures import display_map
-from radiolucent.images import coverage_to_model, region_mask
+from radiolucent.images import region_mask
 from radiolucent.readers.store_export import as_annotation
 from radiolucent.readers.store_values import Case, Reading
 from radiolucent.types import Explanation
+from radiolucent.web.payload import encloses
 
 __all__ = ["LEVELS", "live_agreement", "map_header", "map_levels"]
 
@@ -25,13 +27,15 @@ def live_agreement(case: Case, reading: Reading, found: Explanation, threshold: 
     figures: dict[str, Any] = dict.fromkeys(("hit", "energy", "area", "iou", "dice", "share"))
     if not reading.marks:
         return figures | {"reason": "not applicable: you marked nothing"}
-    region = _to_model(region_mask(as_annotation(case, "", reading), case.shape), found)
+    if not all(map(encloses, reading.marks)):
+        return figures | {"reason": "not applicable: one of your outlines encloses nothing"}
+    region = to_model(region_mask(as_annotation(case, "", reading), case.shape), found.geometry)
     if not region.any():
         return figures | {"reason": "not applicable: the model does not see the marked place"}
     hit = metrics.pointing_game(found.map, region)
     if hit is None:
         return figures | {"reason": "not applicable: this map points nowhere"}
-    seen = _to_model(np.ones(case.shape, bool), found)
+    seen = to_model(np.ones(case.shape, bool), found.geometry)
     over = found.map >= threshold * float(found.map.max())
     return {
         "hit": hit,
@@ -42,13 +46,6 @@ def live_agreement(case: Case, reading: Reading, found: Explanation, threshold: 
         "share": float((over & seen).sum() / seen.sum()),
         "reason": "",
     }
-
-
-def _to_model(mask: NDArray[np.bool_], found: Explanation) -> NDArray[np.bool_]:
-    """Model pixels at least half covered, as `audits.agreement` counts them; of a smaller mark the one covered most."""
-    cover = coverage_to_model(mask, found.geometry)
-    half = cover >= 0.5 - 1e-6
-    return half if half.any() or not cover.any() else cover == cover.max()
 
 
 def map_levels(found: Explanation) -> bytes:

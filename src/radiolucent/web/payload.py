@@ -1,7 +1,6 @@
 """What the browser sends, checked piece by piece. Nothing that is refused is repeated in the answer."""
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from typing import Any, cast
@@ -9,9 +8,20 @@ from typing import Any, cast
 from radiolucent.readers.store_values import Final, Mark, Reading
 from radiolucent.web.refused import Refused
 
-__all__ = ["MARKS", "POINTS", "TEXT", "parse", "parse_final", "parse_reading", "parse_revision", "parse_token"]
+__all__ = [
+    "MARKS",
+    "POINTS",
+    "TEXT",
+    "encloses",
+    "parse",
+    "parse_final",
+    "parse_reading",
+    "parse_revision",
+    "parse_token",
+]
 
 MARKS, POINTS, TEXT, DAY = 60, 400, 4000, 86_400.0
+LEAST = 0.01  # source pixels squared: the page keeps hundredths of a pixel, and rounding leaves a line no exact zero
 _READING = {"revision", "save", "finding", "label", "confidence", "statement", "marks", "seconds"}
 _FINAL = {"revision", "save", "label", "confidence", "agree", "why", "seconds", "finish"}
 
@@ -139,7 +149,17 @@ def _mark(item: Any, shape: tuple[int, int]) -> Mark:
     corners = tuple(_point(p, shape) for p in cast(list[Any], points))
     if kind == "box" and not (corners[0][0] < corners[1][0] and corners[0][1] < corners[1][1]):
         raise _bad("a box goes from its top left to its bottom right corner.")
-    return Mark(kind, corners)
+    mark = Mark(kind, corners)
+    if not encloses(mark):
+        raise _bad("a polygon encloses an area.")
+    return mark
+
+
+def encloses(mark: Mark) -> bool:
+    """Whether a mark has an inside, by the shoelace formula: not where corners lie on a line, or where loops cancel."""
+    turned = (*mark.points[1:], mark.points[0])
+    twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(mark.points, turned, strict=True))
+    return mark.kind == "box" or abs(twice) / 2 >= LEAST
 
 
 def _point(point: Any, shape: tuple[int, int]) -> tuple[float, float]:
@@ -147,7 +167,7 @@ def _point(point: Any, shape: tuple[int, int]) -> tuple[float, float]:
         raise _bad("a point is [x, y].")
     for value, end in zip(cast(list[Any], point), (shape[1], shape[0]), strict=True):
         number = not isinstance(value, bool) and isinstance(value, int | float)
-        if not number or not math.isfinite(value) or not 0 <= value <= end:
+        if not number or not 0 <= value <= end:
             raise _bad("a point lies within the film, in source pixels.")
     x, y = cast(list[float], point)
     return float(x), float(y)

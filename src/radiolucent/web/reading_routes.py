@@ -65,6 +65,7 @@ def study(desk: Study, who: Guest) -> dict[str, Any]:
     return {
         "study": desk.name,
         "reader": name,
+        "key": desk.key(who.reader),
         "role": "organiser" if who.reader is None else "reader",
         "labels": list(desk.class_names),
         "positive": desk.positive,

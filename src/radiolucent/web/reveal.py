@@ -1,43 +1,57 @@
 """What the model says of a film: computed behind the scenes, kept on disk; who asks must have checked the lock."""
 
+import hashlib
 import json
+import logging
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radiolucent.errors import RadiolucentError
+from radiolucent.errors import ImageError, RadiolucentError
 from radiolucent.explainers import Explainer, explain, load_explanation, save_explanation
 from radiolucent.figures import sure
-from radiolucent.files import write_json
+from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
 from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
-from radiolucent.types import Explanation
+from radiolucent.types import Explanation, Radiograph
 from radiolucent.web.films import Films
 
 __all__ = ["Reveal"]
 
 _KEPT = 16  # maps in memory
+_AGAIN = 10.0  # seconds until what failed is tried once more, when somebody asks
+
+# What readers are told. Why it failed goes to the log alone: messages hold paths, and paths hold labels.
+_NO_FILM = "The model could not read this film; the organiser finds the reason in the server's log."
+_NO_MAP = "There is no such map of this film; the organiser finds the reason in the server's log."
+_LOG = logging.getLogger(__name__)
 
 
 class Reveal:
     """Predictions and maps of one classifier.
 
     Maps explain the positive class, whatever is called, so that films compare. Work is done by one thread, in the order
-    asked for; results lie in a folder named after the classifier's hash.
+    asked for; results lie in a folder named after the classifier's hash, the methods
+    with their parameters, and the seed. A method that does not apply stays so, and is
+    noted on disk; anything else that fails (a missing film, a full disk) is kept in memory and tried again.
     """
 
     def __init__(
         self, classifier: Classifier, films: Films, folder: Path, methods: Mapping[str, Explainer], seed: int = 0
     ) -> None:
         self.classifier, self.films, self.methods, self.seed = classifier, films, dict(methods), seed
-        self.folder = folder / classifier.hash[:16]
+        how = hashlib.sha256(repr((seed, sorted(self.methods.items()))).encode()).hexdigest()
+        self.folder = folder / f"{classifier.hash[:16]}-{how[:8]}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._maps: OrderedDict[Path, Explanation] = OrderedDict()
         self._waiting: set[str] = set()
+        self._failed: dict[Path, str] = {}
+        self._tried: dict[str, float] = {}  # when a case failed last
         self._guard = threading.Lock()
         self._jobs: queue.Queue[Case | None] = queue.Queue()
         self._worker = threading.Thread(target=self._work, name="reveal", daemon=True)
@@ -53,13 +67,19 @@ class Reveal:
         with self._guard:
             if case.id in self._waiting or self._complete(case):
                 return
+            if time.monotonic() - self._tried.get(case.id, -_AGAIN) < _AGAIN:
+                return
+            for kind in ("json", *(f"{m}.npz" for m in self.methods)):
+                self._failed.pop(self._file(case, kind), None)
             self._waiting.add(case.id)
         self._jobs.put(case)
 
     def prediction(self, case: Case) -> dict[str, Any] | None:
         """What the model says, in figures and words; None while being computed."""
         file = self._file(case, "json")
-        return json.loads(file.read_text()) if file.is_file() else None
+        if file.is_file():
+            return json.loads(file.read_text())
+        return {"failed": self._failed[file]} if file in self._failed else None
 
     def explanation(self, case: Case, method: str) -> Explanation | str | None:
         """The map; why there is none; or None while being computed."""
@@ -67,7 +87,7 @@ class Reveal:
         if failed.is_file():
             return failed.read_text()
         if not file.is_file():
-            return None
+            return self._failed.get(file)
         with self._guard:
             if file not in self._maps:
                 self._maps[file] = load_explanation(file)
@@ -95,42 +115,59 @@ class Reveal:
         return self.folder / f"{case.id}.{kind}"
 
     def _complete(self, case: Case) -> bool:
-        each = all(
-            self._file(case, f"{m}.npz").is_file() or self._file(case, f"{m}.txt").is_file() for m in self.methods
-        )
-        return each and self._file(case, "json").is_file()
+        return all(self._done(case, m) for m in self.methods) and self._file(case, "json").is_file()
+
+    def _done(self, case: Case, method: str) -> bool:
+        return self._file(case, f"{method}.npz").is_file() or self._file(case, f"{method}.txt").is_file()
 
     def _work(self) -> None:
         while (case := self._jobs.get()) is not None:
-            self._compute(case)
-            with self._guard:
-                self._waiting.discard(case.id)
+            try:
+                self._compute(case)
+            finally:
+                with self._guard:
+                    self._waiting.discard(case.id)
 
     def _compute(self, case: Case) -> None:
-        """Everything about one film that is not there; what fails is noted, and tells the reader so."""
+        """Everything about one film that is not there; what fails is noted, and never ends the worker."""
+        told = self._file(case, "json")
         try:
             film = self.films.radiograph(case)
-            said = make_case(self.classifier, film, self._logits(film), None, (), ())
-            if not self._file(case, "json").is_file():
-                write_json(self._file(case, "json"), self._words(said.called, said.probability, film))
-        except (RadiolucentError, OSError, RuntimeError) as error:
-            write_json(self._file(case, "json"), {"failed": f"The model could not read this film: {error}"})
+            if not told.is_file():
+                said = make_case(self.classifier, film, self._logits(film), None, (), ())
+                write_json(told, self._words(said.called, said.probability, film))
+        except Exception as error:  # whatever one film brings up, the next reader's still has its turn
+            self._fail(case, told, _NO_FILM, error)
             for name in self.methods:
-                self._file(case, f"{name}.txt").write_text("The model could not read this film.")
+                self._fail(case, self._file(case, f"{name}.npz"), _NO_MAP, None)
             return
+        self._failed.pop(told, None)
         for name, method in self.methods.items():
-            if self._file(case, f"{name}.npz").is_file():
-                continue
-            try:
-                found = explain(self.classifier, film, method, target=self.target, seed=self.seed)
-                save_explanation(found, self._file(case, f"{name}.npz"))
-            except (RadiolucentError, OSError, RuntimeError) as error:
-                self._file(case, f"{name}.txt").write_text(f"No {name} map: {error}")
+            if not self._done(case, name):
+                self._map(case, film, name, method)
 
-    def _logits(self, film: Any) -> Any:
+    def _map(self, case: Case, film: Radiograph, name: str, method: Explainer) -> None:
+        file = self._file(case, f"{name}.npz")
+        try:
+            found = explain(self.classifier, film, method, target=self.target, seed=self.seed)
+            save_explanation(found, file)
+        except Exception as error:
+            self._fail(case, file, _NO_MAP, error)
+            if isinstance(error, RadiolucentError) and not isinstance(error, ImageError):  # will not change
+                write_text(self._file(case, f"{name}.txt"), _NO_MAP)
+        else:
+            self._failed.pop(file, None)
+
+    def _fail(self, case: Case, file: Path, told: str, error: Exception | None) -> None:
+        self._tried[case.id] = time.monotonic()
+        self._failed[file] = told
+        if error is not None:
+            _LOG.warning("case %s: %s: %s: %s", case.id, file.name, type(error).__name__, error)
+
+    def _logits(self, film: Radiograph) -> Any:
         return self.classifier.logits(self.classifier.preprocess(film)[None])
 
-    def _words(self, called: str, chance: float, film: Any) -> dict[str, Any]:
+    def _words(self, called: str, chance: float, film: Radiograph) -> dict[str, Any]:
         score = float(self.classifier.probabilities(self._logits(film))[0][self.classifier.positive])
         likely = min(max(round(100 * chance), 1), 99)
         words = [

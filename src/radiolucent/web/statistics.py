@@ -1,8 +1,10 @@
 """What a study has shown so far, from locked readings alone."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median
 
 from radiolucent.audits import Agreement, agreements
 from radiolucent.errors import AnnotationError
@@ -12,10 +14,12 @@ from radiolucent.readers.store_export import as_annotation
 from radiolucent.readers.store_values import Case, Final, Reading
 from radiolucent.types import Estimate, Explanation
 from radiolucent.web.desk import Desk
+from radiolucent.web.payload import encloses
 
 __all__ = ["Pair", "Said", "Standing", "StudyStatistics", "gather"]
 
 FOLDS = 2000
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,7 @@ def _minds(name: str, said: Sequence[Said]) -> tuple[str, int, int, int, int]:
 
 def _seconds(name: str, said: Sequence[Said]) -> tuple[str, float, float]:
     def middle(values: list[float]) -> float:
-        ordered = sorted(values)
-        return ordered[len(ordered) // 2] if ordered else 0.0
+        return median(values) if values else 0.0
 
     return name, middle([s.reading.seconds for s in said]), middle([s.final.seconds for s in said if s.final.finished])
 
@@ -175,7 +178,13 @@ def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:
 
 def _maps(desk: Desk, said: Sequence[Said]) -> tuple[Agreement, ...]:
     """Each method's maps, as far as they are computed, against each reader and their consensus."""
-    readings = [as_annotation(s.case, s.reader, s.reading) for s in said]
+    whole: list[Said] = []
+    for s in said:
+        if all(map(encloses, s.reading.marks)):
+            whole.append(s)
+        else:  # of an earlier version, which took such outlines
+            _LOG.warning("%s by %s is left out: an outline encloses nothing", s.case.image_id, s.reader)
+    readings = [as_annotation(s.case, s.reader, s.reading) for s in whole]
     cases = {s.case.id: s.case for s in said}
     patients = {s.case.image_id: s.patient for s in said}
     found: list[Agreement] = []

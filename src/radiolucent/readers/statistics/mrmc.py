@@ -57,7 +57,7 @@ class MRMC:
             "auroc": {t: {r: self.auroc[t, r] for r in self.readers} for t in self.tests},
             "averages": {t: e.as_dict() for t, e in self.averages.items()},
             "differences": {" - ".join(k): e.as_dict() | {"p": self.p[k]} for k, e in self.differences.items()},
-            "all_tests_alike": dict(zip(names, self.f, strict=True)) if self.f else None,
+            "all_tests_alike": dict(zip(names, map(_finite, self.f), strict=True)) if self.f else None,
             "components": dict(self.components),
         }
 
@@ -130,9 +130,19 @@ def _analysis(
     f = None
     if i > 1:
         ratio = parts.between / parts.error if parts.error > 0 else float("inf")
-        f = (ratio, i - 1, parts.df, float(stats.f.sf(ratio, i - 1, parts.df)))
+        f = (ratio, i - 1, parts.df, _tail(ratio, i - 1, parts.df))
     areas_by = {(t, r): float(auc[k, m]) for k, t in enumerate(tests) for m, r in enumerate(readers)}
     return MRMC(tests, readers, areas_by, averages, differences, p, f, parts.named, method)
+
+
+def _finite(value: float) -> float | None:
+    """None for infinity, which JSON does not have."""
+    return value if np.isfinite(value) else None
+
+
+def _tail(ratio: float, top: int, df: float) -> float:
+    """P(F > ratio); with infinite denominator df, F times its numerator df is chi-square."""
+    return float(stats.chi2.sf(ratio * top, top) if np.isinf(df) else stats.f.sf(ratio, top, df))
 
 
 def _p(gap: float, variance: float, df: float) -> float:

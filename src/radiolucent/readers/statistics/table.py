@@ -27,8 +27,8 @@ class Table:
     values: NDArray[np.float64]
 
 
-def finding_table(annotations: Sequence[Annotation]) -> Table:
-    """1 where a reader found anything on a film, 0 where they read it and found nothing."""
+def finding_table(annotations: Sequence[Annotation], classes: Sequence[str] = (), positive: str = "") -> Table:
+    """1 where a reader's call (`Annotation.call`) is yes, 0 where they read the film and it is no."""
     readers = tuple(sorted({a.reader for a in annotations}))
     films = tuple(sorted({a.image_id for a in annotations}))
     if not films:
@@ -37,7 +37,7 @@ def finding_table(annotations: Sequence[Annotation]) -> Table:
     row, column = {r: i for i, r in enumerate(readers)}, {f: i for i, f in enumerate(films)}
     for a in annotations:
         at = row[a.reader], column[a.image_id]
-        values[at] = np.fmax(values[at], float(a.finding))  # of several annotations, any finding counts
+        values[at] = np.fmax(values[at], float(a.call(classes, positive)))  # of several, any yes counts
     return Table(readers, films, films, values)
 
 

@@ -13,17 +13,28 @@ export class ApiError extends Error {
   }
 }
 
+/** Whose page this is: the cookie is the browser's, and another reader may have entered in another tab. */
+let whose = "";
+
+/** @returns {string} the present reader's key */
+export const reader = () => whose;
+
+/** @param {string} key the reader that all requests from now on are made for */
+export function readAs(key) { whose = key; }
+
 /**
  * @param {string} path
- * @param {{method?: string, body?: unknown}} [options]
+ * @param {{method?: string, body?: unknown, as?: string}} [options]
  * @returns {Promise<Response>}
  */
-async function ask(path, { method = "GET", body } = {}) {
+async function ask(path, { method = "GET", body, as = whose } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = as ? { "x-reader": as } : {};
   /** @type {RequestInit} */
-  const request = { method, credentials: "same-origin", redirect: "error" };
+  const request = { method, headers, credentials: "same-origin", redirect: "error" };
   if (body !== undefined) {
     request.body = JSON.stringify(body);
-    request.headers = { "content-type": "application/json" };
+    headers["content-type"] = "application/json";
   }
   let answer;
   try {
@@ -38,7 +49,7 @@ async function ask(path, { method = "GET", body } = {}) {
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: unknown}} [options]
+ * @param {{method?: string, body?: unknown, as?: string}} [options]
  * @returns {Promise<any>}
  */
 export async function json(path, options) {

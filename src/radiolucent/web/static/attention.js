@@ -7,6 +7,7 @@ export class Attention {
     this.spent = 0;
     this.since = performance.now();
     this.last = this.since;
+    this.visible = document.visibilityState === "visible";
     this.seen = () => { this.count(); this.last = performance.now(); };
     this.events = ["pointermove", "pointerdown", "keydown", "wheel", "visibilitychange"];
     for (const name of this.events) document.addEventListener(name, this.seen, { passive: true, capture: true });
@@ -15,9 +16,10 @@ export class Attention {
   /** Add the time since the last count, as far as somebody was there. */
   count() {
     const now = performance.now();
-    const end = document.visibilityState === "visible" ? Math.min(now, this.last + IDLE) : this.last;
+    const end = this.visible ? Math.min(now, this.last + IDLE) : this.since; // as it was until now
     this.spent += Math.max(0, end - this.since);
     this.since = now;
+    this.visible = document.visibilityState === "visible";
   }
 
   /** Seconds since the last call. @returns {number} */

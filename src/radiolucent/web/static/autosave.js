@@ -1,6 +1,6 @@
 // Saving without being asked, and saying so. What the server has not acknowledged is NOT SAVED.
 
-import { ApiError, json } from "/static/api.js";
+import { ApiError, json, reader } from "/static/api.js";
 import { byId } from "/static/dom.js";
 
 const PAUSE = 400, RETRY = 1500;
@@ -13,6 +13,7 @@ export class Autosave {
    */
   constructor({ path, revision, content, ondone = () => {}, onstale }) {
     this.path = path;
+    this.as = reader(); // a draft stays its reader's, whoever enters meanwhile
     this.revision = revision;
     this.content = content;
     this.ondone = ondone;
@@ -63,7 +64,7 @@ export class Autosave {
     }
     show("saving");
     try {
-      const answer = await json(this.path, { method: "PUT", body: this.pending });
+      const answer = await json(this.path, { method: "PUT", body: this.pending, as: this.as });
       this.pending = null;
       this.revision = answer.revision;
       this.ondone(answer);
@@ -80,7 +81,7 @@ export class Autosave {
     if (this.closed) return;
     if (error.status === 409) {
       this.close();
-      show("stale", error.code === "stale" ? "NOT SAVED: changed in another tab" : `NOT SAVED: ${error.message}`);
+      show("stale", `NOT SAVED: ${error.message}`);
       this.onstale();
     } else if (error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 401) {
       this.pending = null;

@@ -28,10 +28,12 @@ const NOTES = [
  * Show a case.
  * @param {import("/static/main.js").Study} study
  * @param {string} id
- * @returns {Promise<() => Promise<boolean>>} leaves the page; false: something is not saved
+ * @param {() => boolean} wanted false: the reader went elsewhere meanwhile
+ * @returns {Promise<(() => Promise<boolean>) | null>} leaves the page; false: something is not saved; null: not opened
  */
-export async function openCase(study, id) {
+export async function openCase(study, id, wanted) {
   const [given, rows] = await Promise.all([json(`/api/cases/${id}`), json("/api/worklist")]);
+  if (!wanted()) return null;
   const page = new CasePage(study, id, given, rows);
   page.start();
   return () => page.leave();
@@ -201,6 +203,7 @@ export class CasePage {
   }
 
   async locked() {
+    if (this.autosave) this.autosave.dirty = true; // the time since the last change belongs to the reading
     if (!this.autosave || !(await this.autosave.flush())) {
       dialog("Not locked", "Your last changes are not saved yet. Wait until the top of the page says so, then lock again.", [["Close", null]]);
       return;
@@ -220,8 +223,9 @@ export class CasePage {
   reload() { window.dispatchEvent(new HashChangeEvent("hashchange")); }
 
   stale() {
+    if (!this.open) return;
     this.tools.board.editable = false;
-    dialog("Changed elsewhere", "This case was saved or locked from another tab. This tab saves no more, so that neither overwrites the other.",
+    dialog("Changed elsewhere", "This case was saved or locked from another tab, or another reader entered in this browser. This tab saves no more, so that neither overwrites the other.",
       [["Load the newer version", () => this.reload()]]);
   }
 
@@ -245,12 +249,21 @@ export class CasePage {
   spoken() { return this.draft.marks.map((m, i) => described(m, i + 1)); }
 
   async leave() {
-    if (this.autosave && !this.autosave.closed && !(await this.autosave.flush())) return false;
+    const { autosave } = this;
+    if (autosave && !autosave.closed) {
+      // Time alone is worth a save, but no question when it fails.
+      const timed = this.blind && !autosave.dirty && !autosave.pending && !autosave.running;
+      if (timed) {
+        this.open = false;
+        autosave.dirty = true;
+      }
+      if (!(await autosave.flush()) && !timed) return false;
+    }
     this.open = false;
-    this.autosave?.close();
+    autosave?.close();
     this.attention.stop();
     this.viewer.stop();
-    for (const end of this.ends) end();
+    for (const end of this.ends.splice(0)) end();
     return true;
   }
 }

@@ -30,6 +30,14 @@ export function corners(mark) {
   return [[l, t], [r, t], [r, b], [l, b]];
 }
 
+/** What an outline encloses; 0 where its corners lie on a line. @param {Point[]} outline */
+export function area(outline) {
+  return Math.abs(outline.reduce((sum, [x, y], i) => {
+    const [nx, ny] = outline[(i + 1) % outline.length];
+    return sum + x * ny - nx * y;
+  }, 0)) / 2;
+}
+
 /** @param {Mark} mark @param {number} dx @param {number} dy @param {number} width @param {number} height @returns {Mark} */
 export function moved(mark, dx, dy, width, height) {
   const [l, t, r, b] = bounds(mark);

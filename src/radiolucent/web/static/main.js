@@ -1,13 +1,13 @@
 // Start: who is here, and which page they are on.
 
-import { ApiError, json } from "/static/api.js";
+import { ApiError, json, readAs } from "/static/api.js";
 import { show } from "/static/autosave.js";
 import { openCase } from "/static/case.js";
 import { byId, h } from "/static/dom.js";
 import { enter, login } from "/static/login.js";
 import { organiser, worklist } from "/static/worklist.js";
 
-/** @typedef {{study: string, reader: string, role: string, labels: string[], positive: string,
+/** @typedef {{study: string, reader: string, key: string, role: string, labels: string[], positive: string,
  *             limits: {marks: number, points: number, text: number}}} Study */
 
 /** @type {Study | null} */
@@ -15,13 +15,17 @@ let study = null;
 /** @type {(() => Promise<boolean>)} leaves the present page, or false: it holds what is not saved */
 let leave = async () => true;
 let at = "";
+let turn = 0;
 
 /** Draw the page that the address names. */
 async function route() {
   const hash = location.hash;
   if (/^#[A-Za-z0-9_-]{20,}$/.test(hash)) return begin();
   if (!study) return;
-  if (!(await leave()) && !confirm("What you changed last is NOT SAVED. Leave all the same?")) {
+  const mine = ++turn, current = () => mine === turn; // a later navigation makes this one void
+  const kept = await leave();
+  if (!current()) return;
+  if (!kept && !confirm("What you changed last is NOT SAVED. Leave all the same?")) {
     history.replaceState(null, "", at);
     return;
   }
@@ -32,11 +36,11 @@ async function route() {
   document.body.dataset.page = "";
   try {
     const found = /^#\/case\/([0-9a-f]{12})$/.exec(hash);
-    if (study.role === "organiser") await organiser(study);
-    else if (found) leave = await openCase(study, found[1]);
-    else await worklist(study);
+    if (study.role === "organiser") organiser(study);
+    else if (found) leave = (await openCase(study, found[1], current)) ?? leave;
+    else await worklist(study, current);
   } catch (error) {
-    failed(/** @type {ApiError} */ (error));
+    if (current()) failed(/** @type {ApiError} */ (error));
   }
 }
 
@@ -58,11 +62,13 @@ async function begin() {
   try {
     if (/^[A-Za-z0-9_-]{20,}$/.test(token)) {
       history.replaceState(null, "", "/");
+      if (await leave()) leave = async () => true; // what is open is saved as its own reader's
       await enter(token);
     }
     const { role } = await json("/api/session");
     if (!role) return login("");
     study = await json("/api/study");
+    readAs(study?.key ?? "");
   } catch (error) {
     return login(/** @type {ApiError} */ (error).message);
   }

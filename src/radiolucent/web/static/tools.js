@@ -1,7 +1,7 @@
 // What the pointer does on the film: draw boxes and polygons, move and bend marks, window, pan.
 
 import { svg } from "/static/dom.js";
-import { away, box, bounds, contains, corners, dragged, handles, inside, moved } from "/static/geometry.js";
+import { area, away, box, bounds, contains, corners, dragged, handles, inside, moved } from "/static/geometry.js";
 
 /** @typedef {import("/static/geometry.js").Point} Point */
 /** @typedef {import("/static/geometry.js").Mark} Mark */
@@ -9,7 +9,7 @@ import { away, box, bounds, contains, corners, dragged, handles, inside, moved }
 /** @typedef {{marks: () => Mark[], change: (marks: Mark[], kind: string) => void, told: () => void,
  *             limits: {marks: number, points: number}, editable: boolean}} Board */
 
-const GRAB = 9, SMALL = 4;
+const GRAB = 9, SMALL = 4, LEAST = 0.01; // stage pixels, stage pixels, source pixels squared
 
 export class Tools {
   /**
@@ -24,7 +24,6 @@ export class Tools {
     /** @type {Point[]} a polygon being drawn */ this.open = [];
     /** @type {Point | null} */ this.cursor = null;
     /** @type {Mark | null} a mark being drawn or dragged, not taken yet */ this.ghost = null;
-    this.space = false;
     /** @type {((event: PointerEvent) => void) | null} */ this.drag = null;
     /** @type {(() => void) | null} */ this.drop = null;
     const { stage } = viewer;
@@ -57,7 +56,7 @@ export class Tools {
     stage.setPointerCapture(event.pointerId);
     const start = this.viewer.point(event), at = this.viewer.toSource(start);
     if (event.button === 2 || (event.button === 0 && this.tool === "window")) this.windowing(event);
-    else if (event.button === 1 || this.space) this.panning(event);
+    else if (event.button === 1) this.panning(event);
     else if (event.button !== 0) return;
     else if (!this.board.editable) this.panning(event);
     else if (this.tool === "box") this.boxing(this.clip(at));
@@ -127,7 +126,7 @@ export class Tools {
 
   /** Close the polygon being drawn, if it has an inside. */
   close() {
-    if (this.open.length >= 3) this.add({ kind: "polygon", points: this.open });
+    if (area(this.open) >= LEAST) this.add({ kind: "polygon", points: this.open });
     this.open = [];
     this.draw();
   }
@@ -177,7 +176,7 @@ export class Tools {
 
   /** @param {number} index @param {Mark | null} mark @param {string} kind */
   replace(index, mark, kind) {
-    if (mark) this.board.change(this.board.marks().map((m, i) => (i === index ? mark : m)), kind);
+    if (mark && area(corners(mark)) >= LEAST) this.board.change(this.board.marks().map((m, i) => (i === index ? mark : m)), kind);
   }
 
   /** Take back the last corner, or the selected mark. */

@@ -20,10 +20,11 @@ function nav(...links) {
   byId("nav").replaceChildren(...links, out);
 }
 
-/** @param {import("/static/main.js").Study} study */
-export async function worklist(study) {
+/** @param {import("/static/main.js").Study} study @param {() => boolean} wanted false: the reader went elsewhere */
+export async function worklist(study, wanted) {
   /** @type {Row[]} */
   const rows = await json("/api/worklist");
+  if (!wanted()) return;
   const done = rows.filter((r) => r.state === "finished").length, next = nextOpen(rows);
   byId("where").textContent = study.study;
   nav(h("span", { class: "who" }, study.reader));
@@ -50,7 +51,7 @@ export async function worklist(study) {
 }
 
 /** @param {import("/static/main.js").Study} study */
-export async function organiser(study) {
+export function organiser(study) {
   byId("where").textContent = study.study;
   nav(h("span", { class: "who" }, "organiser"));
   byId("main").replaceChildren(h("div", { class: "card" }, h("h1", {}, study.study),

@@ -1,0 +1,80 @@
+"""What the model says, computed behind the scenes: what fails is told without a path, and holds nobody else up."""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radiolucent.errors import ExplainError
+from radiolucent.explainers import GradCAM
+from radiolucent.types import Explanation
+from radiolucent.web import reveal
+from radiolucent.web.desk import Desk
+from web.desk_support import FULL, Client, make_desk, served
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with served(make_desk(tmp_path)) as made:
+        yield made
+
+
+def test_a_missing_film_is_told_without_its_path_and_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = Client(desk).enter("Dr A")
+    case = desk.store.case(reader.cases()[0])
+    film = Path(case.path)
+    content = film.read_bytes()
+    film.unlink()
+    with caplog.at_level(logging.WARNING):
+        reader.lock(case.id, FULL)
+        _, _, told = reader.wait(f"/api/cases/{case.id}/prediction")
+        assert set(json.loads(told)) == {"failed", "methods", "names"}
+        assert reader.wait(f"/api/cases/{case.id}/maps/gradcam")[0] == 410
+    assert str(film) in caplog.text
+    kept = b"".join(file.read_bytes() for file in desk.reveal.folder.iterdir())
+    for text in (told, kept):
+        assert film.name.encode() not in text and film.parent.name.encode() not in text
+    film.write_bytes(content)
+    desk.reveal.request(case)  # too early: what failed is told as before
+    assert "failed" in (desk.reveal.prediction(case) or {})
+    monkeypatch.setattr(reveal, "_AGAIN", 0.0)
+    assert json.loads(reader.wait(f"/api/cases/{case.id}/prediction")[2])["called"]
+    assert reader.wait(f"/api/cases/{case.id}/maps/gradcam")[0] == 200
+
+
+_ASKED: set[int] = set()
+
+
+@dataclass(frozen=True)
+class _Broken(GradCAM):
+    """Fails on the first film asked for, as a method never should."""
+
+    lasting: bool = False
+    number: int = field(default_factory=count().__next__)
+
+    def attribute(self, *values: Any, **named: Any) -> Any:
+        if self.number not in _ASKED:
+            _ASKED.add(self.number)
+            raise ExplainError("no such layer") if self.lasting else ValueError("broken")
+        return super().attribute(*values, **named)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_method_that_fails_does_not_end_the_work(desk: Desk, lasting: bool) -> None:
+    desk.reveal.methods = {"gradcam": _Broken(lasting=lasting)}
+    reader = Client(desk).enter("Dr A")
+    first, second = reader.cases()[:2]
+    reader.lock(first)
+    assert reader.wait(f"/api/cases/{first}/maps/gradcam")[0] == 410
+    reader.lock(second)
+    assert reader.wait(f"/api/cases/{second}/maps/gradcam")[0] == 200
+    desk.reveal.ahead([desk.store.case(first)], lambda *_: None)
+    again = desk.reveal.explanation(desk.store.case(first), "gradcam")
+    assert isinstance(again, str if lasting else Explanation)
