@@ -24,9 +24,11 @@ OptionalRun = Annotated[Path | None, typer.Argument(help="A run folder or a mode
 OptionalData = Annotated[
     Path | None, typer.Argument(help="Films with labels that the model was not trained on: a folder or a manifest.")
 ]
-Lungs = Annotated[Path | None, typer.Option(help="Folder of lung masks, named like the films.", exists=True)]
+Lungs = Annotated[
+    Path | None, typer.Option(help="Folder of lung masks, named like the films; else our segmenter's.", exists=True)
+]
 Markers = Annotated[
-    Path | None, typer.Option(help="Folder of masks of markers and text, named like the films.", exists=True)
+    Path | None, typer.Option(help="Folder of masks of markers and text, likewise; else our detector's.", exists=True)
 ]
 Split = Annotated[str | None, typer.Option(help="Only films of this split; test where there is one, else all.")]
 Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
@@ -37,6 +39,10 @@ AuditOut = Annotated[
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
 Seeds = Annotated[int, typer.Option(help="Self-test: models for each shortcut and share.", min=1)]
+Shortcuts = Annotated[str, typer.Option(help="Self-test: shortcuts to plant, with commas, e.g. marker,border.")]
+Shares = Annotated[
+    str, typer.Option(help="Self-test: per cent of the ill training films that carry the shortcut, with commas.")
+]
 Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1)]
 Cite = Annotated[Path, typer.Option(help="selftest.json that the report cites, where it exists.", dir_okay=False)]
 Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
@@ -55,6 +61,8 @@ def audit(
     out: AuditOut = None,
     self_test: SelfTest = False,
     seeds: Seeds = 5,
+    shortcuts: Shortcuts = "marker,border,exposure,size",
+    shares: Shares = "0,20,50,80,100",
     workers: Workers = None,
     maps: Maps = True,
     cite: Cite = Path("runs/self-test/selftest.json"),
@@ -65,7 +73,8 @@ def audit(
     from radiolucent.errors import ConfigError
 
     if self_test:
-        _self_test(out or Path("runs/self-test"), seeds, workers, maps, seed, as_json)
+        planned = _planned(seeds, shortcuts, shares, maps, seed)
+        _self_test(planned, out or Path("runs/self-test"), workers, as_json)
         return
     if run is None or data is None:
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
@@ -106,8 +115,8 @@ def _audit(
 ) -> tuple[Any, Path]:
     import json
 
-    from radiolucent.audits.regions import masks_from_folder
     from radiolucent.audits.run import examine
+    from radiolucent.audits.seen import maskers
     from radiolucent.data import load_dataset, read_annotations
     from radiolucent.models import load
     from radiolucent.reports.audit import write_audit
@@ -116,16 +125,17 @@ def _audit(
     chosen = _chosen(dataset, split, films, seed)
     home = out or (run if run.is_dir() else run.parent) / "audit"
     classifier = load(run)
+    lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(
         classifier,
         chosen,
         annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
-        lungs=masks_from_folder(lungs) if lungs else None,
-        markers=masks_from_folder(markers) if markers else None,
+        lungs=lung_masks,
+        markers=marker_masks,
         methods=_names(methods),
         tests=_names(tests),
         folder=home / "state",
-        mask_note=f"{lungs} {markers}",
+        mask_note=note,
         seed=seed,
         progress=update,
     )
@@ -156,12 +166,23 @@ def _chosen(dataset: Any, split: str | None, films: int | None, seed: int) -> An
     return dataclasses.replace(chosen, records=tuple(chosen.records[i] for i in picked))
 
 
-def _self_test(out: Path, seeds: int, workers: int | None, maps: bool, seed: int, as_json: bool) -> None:
-    from radiolucent.audits.selftest import SelfTest, self_test
+def _planned(seeds: int, shortcuts: str, shares: str, maps: bool, seed: int) -> Any:
+    from radiolucent.audits.selftest import SelfTest
+    from radiolucent.errors import ConfigError
+
+    try:
+        parts = tuple(float(share) / 100 for share in _names(shares))
+    except ValueError as error:
+        raise ConfigError(f"--shares {shares}: expected per cents with commas, e.g. 0,50,100.") from error
+    return SelfTest(seeds=seeds, kinds=_names(shortcuts), shares=parts, maps=maps, seed=seed)
+
+
+def _self_test(planned: Any, out: Path, workers: int | None, as_json: bool) -> None:
+    from radiolucent.audits.selftest import self_test
     from radiolucent.reports.selftest import write_self_test
 
     with progress_bar() as update:
-        found = self_test(SelfTest(seeds=seeds, maps=maps, seed=seed), out, workers=workers, progress=update)
+        found = self_test(planned, out, workers=workers, progress=update)
     write_self_test(found, out)
     if as_json:
         print_json(found.as_dict())

@@ -119,6 +119,8 @@ def test_the_command_gates_and_prints_json(films: Dataset, tmp_path: Path) -> No
     result = CliRunner().invoke(app, [*command, "--lungs", str(root / "lungs"), "--films", "30"])
     told = json.loads(result.stdout)
     assert told == json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())
+    assert str(root / "lungs") in told["masks"]["made_by"] and "detector" in told["masks"]["made_by"]
+    assert told["masks"]["lungs"] == told["films"]
     assert {f["test"] for f in told["findings"]} == {"border.black", "stress.jpeg_30", "stress.jpeg_70"}
     assert result.exit_code == (4 if told["verdict"] == "fail" else 3 if told["left_out"] else 0)
     assert CliRunner().invoke(app, ["audit"]).exit_code == 1
@@ -219,7 +221,6 @@ def test_an_unlabelled_site_and_a_constant_model_do_no_harm() -> None:
 
 
 def test_only_a_few_films_are_held_at_a_time() -> None:
-    import gc
     import weakref
 
     alive: weakref.WeakSet[object] = weakref.WeakSet()
@@ -228,8 +229,7 @@ def test_only_a_few_films_are_held_at_a_time() -> None:
     def fresh(i: int) -> object:
         nonlocal most
         seen = dataclasses.replace(views()[i % 64], image_id=str(i), grey=views()[i % 64].grey.copy())
-        alive.add(seen)
-        gc.collect()
+        alive.add(seen)  # without cycles: gone with the last reference
         most = max(most, len(alive))
         return seen
 

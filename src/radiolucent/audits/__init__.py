@@ -13,6 +13,7 @@ from radiolucent.audits.regions import Masker, masks_from_folder
 from radiolucent.audits.repeatability import noise_repeatability, seed_repeatability
 from radiolucent.audits.run import Audit, audit, examine
 from radiolucent.audits.sanity import randomisation, randomised
+from radiolucent.audits.seen import maskers
 from radiolucent.audits.selftest import SelfTest, SelfTestResult, self_test
 from radiolucent.audits.staple import Staple, staple
 from radiolucent.audits.statements import STATEMENT_FIGURES, StatementAgreement, statement_agreement
@@ -45,6 +46,7 @@ __all__ = [
     "examine",
     "faithfulness",
     "judge",
+    "maskers",
     "masks_from_folder",
     "meaning",
     "noise_repeatability",

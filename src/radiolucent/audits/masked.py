@@ -48,7 +48,7 @@ def _finding(
     test: str, question: str, estimate: Estimate, what: str, control: Estimate | None, every: Mapping[str, Estimate]
 ) -> Finding:
     if estimate.value is None:
-        words = f"Needs lung masks (--lungs) and films of both classes ({estimate.note})."
+        words = f"Needs trusted lung masks (or --lungs) and films of both classes ({estimate.note})."
         return Finding(test, question, "not applicable", words, estimate, NO_LUNGS, source=_SOURCE, concerns="model")
     verdict = beyond(estimate, NO_LUNGS)
     says = {
@@ -96,7 +96,7 @@ def _lungs_only(every: Mapping[str, Estimate], whole: Estimate) -> Finding:
     question = "Do the lungs alone carry the model's answer?"
     estimate = every["lungs_only.dilated"]
     if estimate.value is None or estimate.low is None or estimate.high is None:
-        words = f"Needs lung masks (--lungs) and films of both classes ({estimate.note})."
+        words = f"Needs trusted lung masks (or --lungs) and films of both classes ({estimate.note})."
         return Finding("regions.lungs_only", question, "not applicable", words, source=_SOURCE, concerns="model")
     verdict = "pass" if estimate.low > 0.5 else "inconclusive"
     words = f"On the lungs alone the model reaches AUROC {estimate}, on whole films {whole.value or 0:.3f}." + (

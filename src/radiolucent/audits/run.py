@@ -47,6 +47,7 @@ class Audit:
         class_names, positive: of the classifier.
         records: the films, in the order asked; `view(record)` gives one as the model sees it. ask: from films uint8
             (N, S, S) in the model's frame to calibrated probabilities (N,) of the positive class.
+        masks: what made the masks.
     """
 
     findings: tuple[Finding, ...]
@@ -59,6 +60,7 @@ class Audit:
     records: tuple[Record, ...]
     view: Callable[[Record], View]
     ask: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+    masks: str = ""
 
 
 def audit(classifier: Classifier, dataset: Dataset | Sequence[Record], **options: Any) -> list[Finding]:
@@ -159,6 +161,7 @@ def examine(
         records,
         view,
         ask,
+        mask_note,
     )
 
 

@@ -64,6 +64,11 @@ class Table:
         """Standard deviation of the untouched films' log-odds: the unit in which effects are told."""
         return float(self.original.std()) if len(self) else 0.0
 
+    def masked_films(self, name: str) -> int:
+        """Films on which "lungs", "markers" or "findings" are known and not empty."""
+        areas = self.figures.get(f"area.{name}")
+        return 0 if areas is None else int((np.nan_to_num(areas) > 0).sum())
+
 
 def log_odds(classifier: Classifier, logits: torch.Tensor) -> Floats:
     """log p/(1 − p) (N,) of the positive class, calibrated, from logits (N, K), without rounding p to 0 or 1."""

@@ -33,13 +33,14 @@ Progress = Callable[[str, int, int], None]
 
 
 def audit_summary(found: Audit) -> dict[str, Any]:
-    """JSON-ready: `verdict`, `headline`, `films`, `left_out`, `findings[]`."""
+    """JSON-ready: `verdict`, `headline`, `films`, `masks`, `left_out`, `findings[]`."""
     return {
         "schema": 1,
         "verdict": found.verdict,
         "headline": found.headline,
         "films": len(found.table),
         "patients": len(set(found.table.patients)),
+        "masks": {"made_by": found.masks} | {n: found.table.masked_films(n) for n in ("lungs", "markers")},
         "left_out": [{"image": name, "reason": reason} for name, reason in found.table.left_out],
         "findings": [f.as_dict() for f in found.findings],
     }

@@ -16,7 +16,7 @@ from radiolucent.segment.components import FEATURES, FRAME, Components, componen
 from radiolucent.segment.connected import connected, grown
 from radiolucent.types import Radiograph
 
-__all__ = ["Mark", "Markers", "Scorer", "find_components", "load_scorer", "markers"]
+__all__ = ["Mark", "Markers", "Scorer", "find_components", "load_scorer", "markers", "scorer_path"]
 
 _PREPROCESS = Preprocess(size=FRAME, fit="pad", channels=1, mean=(0.0,), std=(1.0,))
 _NEAR = 5  # frame pixels between the boxes of one word's letters
@@ -70,13 +70,18 @@ class Scorer:
         return special.expit(np.tanh(standard @ self.weight.T + self.bias) @ self.out + self.offset)
 
 
+def scorer_path() -> Path:
+    """The shipped scorer."""
+    return Path(str(resources.files("radiolucent.segment") / "markers.json"))
+
+
 def load_scorer(path: str | Path | None = None) -> Scorer:
     """Read a scorer (JSON); the shipped one unless given.
 
     Raises:
         WeightsError: missing, damaged, or made for other features.
     """
-    file = Path(str(resources.files("radiolucent.segment") / "markers.json")) if path is None else Path(path)
+    file = scorer_path() if path is None else Path(path)
     try:
         stored = json.loads(file.read_text())
         if tuple(stored["features"]) != FEATURES:
