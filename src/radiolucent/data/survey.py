@@ -84,5 +84,5 @@ def _look(record: Record) -> Film:
         tables=str(meta.get("jpeg_tables", "")),
         grey=float(pixels.mean()),
         border=float(border.mean()),
-        thumb=(detail / spread).astype(np.float32) if spread > 1e-4 else np.zeros_like(detail),
+        thumb=(detail / spread if spread > 1e-4 else 0 * detail).astype(np.float32),
     )
