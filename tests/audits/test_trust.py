@@ -16,7 +16,16 @@ import radiolucent as rl
 from radiolucent.audits import completeness, curves, faithfulness, judge, randomised, stamp, trust_line
 from radiolucent.audits.similarity import likeness, pooled, rank_correlation, surrogates
 from radiolucent.errors import ConfigError
-from radiolucent.explainers import CAM, LIME, Explainer, GradCAM, explain, load_explanation, save_explanation
+from radiolucent.explainers import (
+    CAM,
+    LIME,
+    Explainer,
+    GradCAM,
+    KernelSHAP,
+    explain,
+    load_explanation,
+    save_explanation,
+)
 from radiolucent.figures import Case, case_panel
 from radiolucent.images import Preprocess
 from radiolucent.models import Classifier, build
@@ -229,7 +238,7 @@ def with_details(method: str = "lime", **details: float) -> Explanation:
         ({"method": "gradientshap", "completeness_relative": 0.01}, "pass"),
         ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.49}, "pass"),
         ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.0}, "fail"),
-        ({"method": "kernelshap", "score_of_fill": 0.0, "coefficients": np.zeros(3)}, "fail"),
+        ({"method": "kernelshap", "score_of_fill": 0.0, "coefficients": np.ones(3), "r2": 0.1}, "fail"),
         ({"method": "deeplift", "completeness_relative": 0.1}, "inconclusive"),
         ({"method": "integratedgradients", "completeness_relative": 0.5}, "fail"),
         ({"method": "inputtimesgradient", "completeness_relative": 0.5}, "not applicable"),
@@ -241,6 +250,34 @@ def with_details(method: str = "lime", **details: float) -> Explanation:
 )
 def test_completeness(details: dict[str, Any], verdict: str) -> None:
     assert completeness(with_details(**details)).verdict == verdict
+
+
+def test_kernelshap_can_fail_to_add_up() -> None:
+    """Of a score that is a product of two places the values explain little, although they sum to the difference."""
+
+    class Both(nn.Module):
+        def __init__(self, sign: float) -> None:
+            super().__init__()
+            self.sign = nn.Parameter(torch.tensor(sign))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sides = [part.mean((1, 2)) for part in x[:, 0].split(SIDE // 2, 2)]
+            apart = (sides[0] - 0.5) * (sides[1] - 0.5) if float(self.sign) < 0 else sides[0] + sides[1]
+            return torch.stack([torch.zeros_like(apart), apart], 1)
+
+    film = rl.from_array(np.ones((SIDE, SIDE), np.float32))
+
+    def quarters(grey: Any) -> Any:
+        rows, columns = np.indices(grey.shape) // (SIDE // 2)
+        return rows * 2 + columns
+
+    shap = KernelSHAP(num_samples=64, segmentation=quarters, fill=0.0)
+    for sign, verdict in ((1.0, "pass"), (-1.0, "fail")):
+        e = explain(classifier_of(Both(sign)), film, shap, target=1)
+        assert e.details["coefficients"].sum() == pytest.approx(e.score - e.details["score_of_fill"], abs=1e-6)
+        assert completeness(e).verdict == verdict, e.details["r2"]
+        if sign > 0:
+            assert e.details["r2"] == pytest.approx(1)
 
 
 def test_a_contrast_is_stamped_as_a_contrast() -> None:

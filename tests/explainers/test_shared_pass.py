@@ -1,5 +1,6 @@
 """One forward pass a batch, whatever is asked of it; contrasts; many targets; what is put back."""
 
+import dataclasses
 import random
 
 import numpy as np
@@ -10,8 +11,19 @@ import radiolucent as rl
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import CAM, LIME, GradCAM, explain
 from radiolucent.explainers.base import Explainer, untouched
-from radiolucent.models import build
+from radiolucent.models import build, predict
+from radiolucent.study import make_case
 from radiolucent.types import Radiograph
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What prediction needs of a film whose pixels are given."""
+
+    image_id: str
+    path: None = None
+    patient_id: None = None
+    label: None = None
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +100,30 @@ def test_a_contrast_is_the_difference_of_two_classes(films) -> None:
             explain(clf, films[0], **bad)
 
 
-def test_the_called_class_beside_a_named_one(films) -> None:
-    clf = build("small_cnn", size=64, seed=1)[0]
-    called = [e.target for e in explain(clf, films)]
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("positive", [0, 1])
+def test_the_called_class_is_that_of_the_threshold(films, head: str, positive: int) -> None:
+    clf = build("small_cnn", size=64, seed=1, head=head, positive=positive)[0]
     logits = clf.logits(torch.stack([clf.preprocess(f) for f in films]))
-    assert called == logits.argmax(1).tolist()
+    chances = clf.probabilities(logits)[:, positive].sort().values
+    apart = clf.with_(threshold=float(chances[0] + chances[1]) / 2)  # one film below, two at or above
+    expected = [
+        positive if float(c) >= apart.threshold else 1 - positive for c in clf.probabilities(logits)[:, positive]
+    ]
+    assert sorted(expected) == sorted([1 - positive, positive, positive])
+    assert expected != clf.probabilities(logits).argmax(1).tolist()
+    assert [e.target for e in explain(apart, films)] == expected == apart.called(logits).tolist()
+    assert [make_case(apart, f, logits[i : i + 1]).called for i, f in enumerate(films)] == [
+        apart.class_names[c] for c in expected
+    ]
+    records = [Named(f.image_id) for f in films]
+    pixels = np.stack([apart.preprocess.quantise(f) for f in films])
+    assert predict(apart, records, pixels=pixels).called.tolist() == [c == positive for c in expected]
+    edge = clf.with_(threshold=float(chances[1]))  # at the threshold is called
+    assert edge.called(logits).tolist().count(positive) == 2
+    many = build("small_cnn", size=64, class_names=("A", "B", "C"), seed=1)[0].with_(threshold=0.99)
+    scores = many.logits(torch.stack([many.preprocess(f) for f in films]))
+    assert many.called(scores).dtype == torch.int64 and many.called(scores).tolist() == scores.argmax(1).tolist()
 
 
 def test_all_random_state_is_put_back() -> None:
@@ -107,8 +138,6 @@ def test_all_random_state_is_put_back() -> None:
 
 
 def test_a_third_party_method_shares_the_pass_without_registering(counted, films) -> None:
-    import dataclasses
-
     @dataclasses.dataclass(frozen=True)
     class Mean(Explainer):
         def attribute(self, classifier, inputs, goal, generator):

@@ -178,6 +178,27 @@ def test_a_journal_keeps_the_last_word(tmp_path: Path) -> None:
     assert [r["score"] for r in back.rows(["y"])] == [2.0, 3.0]
 
 
+def test_rows_take_time_in_proportion_to_their_number(tmp_path: Path) -> None:
+    class Key(str):
+        """Counts how often it is hashed: once or twice a key, not once for every other key."""
+
+        asked = 0
+
+        def __hash__(self) -> int:
+            Key.asked += 1
+            return str.__hash__(self)
+
+        __eq__ = str.__eq__
+
+    journal = Journal(tmp_path, {})
+    keys = [Key(f"film{i}") for i in range(300)]
+    journal.add((k, [0, 0], [{"image": k}]) for k in keys)
+    first = keys[::-1][:250]
+    Key.asked = 0
+    assert [r["image"] for r in journal.rows(first)] == [*first, *keys[:50]]
+    assert Key.asked < 10 * len(keys)
+
+
 def test_the_command_line(run: Path, tmp_path: Path) -> None:
     source = films(tmp_path / "films", 2)
     (source / "bad.png").write_text("no image")

@@ -70,8 +70,6 @@ def _error(e: Explanation) -> float | None:
         return abs(float(d["completeness_relative"]))
     if d.get("relevance_given"):  # LRP: what neither pixels nor biases received
         return abs(1 - (float(d["relevance"]) + float(d.get("bias_share", 0.0))) / float(d["relevance_given"]))
-    if "score_of_fill" in d and "coefficients" in d and e.score != d["score_of_fill"]:  # KernelSHAP
-        return abs(1 - float(d["coefficients"].sum()) / (e.score - float(d["score_of_fill"])))
     return None
 
 
@@ -80,8 +78,8 @@ def completeness(explanation: Explanation) -> Finding:
 
     Methods that promise Σ map = f(x) − f(baseline) are held to it: the error is |Σ map − (f(x) − f(baseline))| as a
     share of |f(x) − f(baseline)|, from what the method tells in its details (ε-LRP: f(x), and the biases' share is
-    counted in). Pass: at most 0.05. Fail: above 0.2. Methods that fit a linear model are held to its weighted R²
-    (`r2`). Pass: at least 0.5. Fail: below 0.25.
+    counted in). Pass: at most 0.05. Fail: above 0.2. Methods that fit a linear model (LIME; KernelSHAP, whose sum holds
+    by construction) are held to its weighted R² on what was asked (`r2`). Pass: at least 0.5. Fail: below 0.25.
     """
     question, test = "Does the map add up to the answer it explains?", "trust.completeness"
     error, r2 = _error(explanation), explanation.details.get("r2")

@@ -158,7 +158,8 @@ def explain(
     Args:
         method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own; or several. Grad-CAM unless
             given.
-        target: class name or index; None explains the class each film is given; a list gives one explanation a class.
+        target: class name or index; None explains the class each film is called, at the decision
+            threshold (`Classifier.called`); a list gives one explanation a class.
         contrast: explain why `target` rather than this class: the difference of their logits.
         score: explain the "logit" (default), the "probability" or the "margin". The probability of a saturated
             classifier hardly moves, and its explanation says little.
@@ -217,7 +218,7 @@ class _Asked:
 
         def chosen(target: int | None) -> torch.Tensor:
             if target is None:
-                return classifier.probabilities(shared.logits).argmax(1)
+                return classifier.called(shared.logits).cpu()
             return torch.full((count,), target)
 
         return [Goal(chosen(target), self.kind, classifier, against) for target in self.targets]

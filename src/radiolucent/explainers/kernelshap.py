@@ -15,7 +15,7 @@ from radiolucent.explainers.perturb import Fill, Perturbation, filled, grey_of, 
 from radiolucent.explainers.superpixels import segment
 from radiolucent.models import Classifier
 
-__all__ = ["KernelSHAP", "shapley_fit"]
+__all__ = ["KernelSHAP", "explained", "shapley_fit"]
 
 Floats = NDArray[np.float64]
 
@@ -63,18 +63,35 @@ class KernelSHAP(Perturbation):
         scores = scores_of(goal, run.ask(len(masks), hide_pieces(image, fill, segments, masks)))
         whole, empty = float(scores[0]), float(scores[1])
         values, errors = np.array([whole - empty]), np.zeros(1)
+        r2 = 1.0  # of one piece there is nothing else to add up
         if drawn is not None:
             values, errors = shapley_fit(drawn, scores[2:], whole, empty)
+            r2 = explained(drawn, scores[2:], values, empty)
         details: dict[str, Any] = {
             "segments": segments,
             "coefficients": values,
             "standard_errors": errors,
             "score_of_fill": empty,
+            "r2": r2,
             "samples": len(masks),
             "exact": drawn is None or drawn.complete,
             "engine": run.name,
         }
         return torch.from_numpy(values.astype(np.float32)[segments]), details
+
+
+def explained(drawn: Coalitions, scores: Floats, values: Floats, empty: float) -> float:
+    """R² = 1 − Σ w (f(S) − f(∅) − Σ_{i∈S} φ_i)² / Σ w (f(S) − f̄)² of the scores (2p,) of the coalitions asked.
+
+    f̄ is their weighted mean. Values that sum to whole − empty by construction can still say little of the coalitions
+    between: R² is 1 for an additive score, 0 or less where the sum says no more than the mean. 1 where nothing varies.
+    """
+    each = np.repeat(drawn.weights, 2)
+    left = scores - empty - drawn.masks.astype(np.float64) @ values
+    spread = float(each @ (scores - np.average(scores, weights=each)) ** 2)
+    rest = float(each @ left**2)
+    tiny = float(each.sum()) * (1e-9 * max(1.0, float(np.abs(scores).max()))) ** 2
+    return 1.0 - rest / spread if spread > tiny else float(rest <= tiny)
 
 
 def shapley_fit(drawn: Coalitions, scores: Floats, whole: float, empty: float) -> tuple[Floats, Floats]:

@@ -103,6 +103,17 @@ class Classifier:
         pair = [1 - ones[:, 0], ones[:, 0]]
         return torch.stack(pair if self.positive == 1 else pair[::-1], dim=1)
 
+    def called(self, logits: torch.Tensor) -> torch.Tensor:
+        """Class indices int64 (N,) that logits (N, K) are called.
+
+        Of two classes the positive one where its calibrated probability reaches the threshold, else the other; of more
+        the most probable.
+        """
+        chances = self.probabilities(logits)
+        if len(self.class_names) > 2:
+            return chances.argmax(1)
+        return torch.where(chances[:, self.positive] >= self.threshold, self.positive, 1 - self.positive)
+
     def index_of(self, target: str | int) -> int:
         """The index of a class given by name or index.
 

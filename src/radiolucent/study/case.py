@@ -20,10 +20,7 @@ def make_case(
 ) -> Case:
     """A film with its call at the threshold and the calibrated probability of the called class."""
     chances = clf.probabilities(logits)[0]
-    if len(clf.class_names) == 2:
-        called = clf.positive if float(chances[clf.positive]) >= clf.threshold else 1 - clf.positive
-    else:
-        called = int(chances.argmax())
+    called = int(clf.called(logits)[0])
     name = clf.class_names[called]
     return Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations))
 

@@ -96,7 +96,8 @@ class Journal:
 
     def rows(self, first: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Every row, film by film: those of `first` in their order, then any others."""
-        order = [*(k for k in first if k in self.places), *(k for k in self.places if k not in set(first))]
+        before = set(first)
+        order = [*(k for k in first if k in self.places), *(k for k in self.places if k not in before)]
         if not order:
             return
         with self.file.open("rb") as stream:
