@@ -34,7 +34,7 @@ check: $(VENV)/.all,test,check
 	$(BIN)/pyright
 
 docs: $(VENV)/.all,docs
-	$(BIN)/mkdocs build
+	$(BIN)/mkdocs build --strict
 
 format: $(VENV)/.all,test,check
 	$(BIN)/ruff check --fix .

@@ -27,6 +27,7 @@ from radiolucent.cli_print import (
     end_with_left_out,
     print_json,
     progress_bar,
+    resumable,
     say,
 )
 from radiolucent.cli_review import review
@@ -84,7 +85,7 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, as_json: AsJson = False) 
     """The whole study on phantoms drawn on the spot; ends with an HTML report."""
     from radiolucent.study import demo as run_demo
 
-    with progress_bar() as update:
+    with resumable(), progress_bar() as update:
         prepared, appraisal = run_demo(out, update, tell_epoch, seed=seed)
     finish_study(prepared, appraisal, out, as_json)
 
@@ -156,7 +157,7 @@ def study(
     from radiolucent.study import run_study
 
     _start_afresh(out, fresh)
-    with progress_bar() as update:
+    with resumable(), progress_bar() as update:
         prepared, appraisal = run_study(config, update, tell_epoch)
     finish_study(prepared, appraisal, out, as_json)
 
@@ -191,7 +192,7 @@ def train(
     from radiolucent.study import train_only
 
     _start_afresh(out, fresh)
-    with progress_bar() as update:
+    with resumable(), progress_bar() as update:
         prepared, trained = train_only(config, update, tell_epoch)
     if as_json:
         epochs_done = [h.to_dict() for h in trained.fitted.history]
@@ -212,7 +213,7 @@ def report(
     """Evaluate, explain and report a run again, e.g. with readings that came later."""
     from radiolucent.study import resume_report
 
-    with progress_bar() as update:
+    with resumable(), progress_bar() as update:
         prepared, appraisal = resume_report(run, update, annotations=annotations, cases=cases, title=title)
     finish_study(prepared, appraisal, run, as_json)
 
@@ -222,13 +223,10 @@ for command in (evaluate, predict, explain, features, compare, review, audit):
 
 
 def main() -> NoReturn:
-    """Entry point: expected errors become one clear message and status 1; an interruption says how to go on."""
+    """Entry point: expected errors become one clear message and status 1."""
     try:
         app()
     except RadiolucentError as error:
         say.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        say.print("[yellow]interrupted;[/yellow] the same command goes on where this one stopped.")
-        sys.exit(130)
     sys.exit(0)

@@ -26,6 +26,17 @@ def _films(data: Path, left: list[tuple[Path, str]]) -> Generator[Any]:
             left.append((record.path, str(error).removeprefix(f"{record.path}: ")))
 
 
+def _channels(text: str | None) -> tuple[int, ...] | None:
+    from radiolucent.errors import ConfigError
+
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word.isdecimal() for word in words):
+        raise ConfigError(f"--channels {text!r}; expected whole numbers from 0 with commas, such as 0,5,17.")
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
 def features(
     run: Run,
     image: Annotated[Path, typer.Argument(help="The film to look at.", exists=True, dir_okay=False)],
@@ -45,8 +56,7 @@ def features(
     from radiolucent.study.features import FeatureRequest, write_features
 
     left: list[tuple[Path, str]] = []
-    chosen = None if channels is None else tuple(int(c) for c in channels.split(","))
-    request = FeatureRequest(layer, chosen, most, ascent, negative, seed)
+    request = FeatureRequest(layer, _channels(channels), most, ascent, negative, seed)
     with progress_bar() as update:
         films = None if data is None else _films(data, left)
         found = write_features(load(run), read(image), out, request, films, stages(update, "looking for channels"))

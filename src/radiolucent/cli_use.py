@@ -21,6 +21,7 @@ from radiolucent.cli_print import (
     print_comparison,
     print_json,
     progress_bar,
+    resumable,
     say,
     stages,
 )
@@ -127,6 +128,8 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
     from radiolucent.explainers import METHODS
 
     wanted = list(dict.fromkeys(n.strip().lower() for n in names.split(",") if n.strip()))
+    if not wanted:
+        raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
     if unknown := [n for n in wanted if n not in METHODS]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
     made: list[Any] = []
@@ -164,7 +167,7 @@ def explain(
 
     config = ManyConfig(_methods(method, samples), target, cast(Any, score), seed, panels, trust, batch_size)
     readings = read_annotations(annotations) if annotations else []
-    with progress_bar() as update:
+    with resumable(), progress_bar() as update:
         found = explain_many(load(run), paths, out, config, readings=readings, fresh=fresh, say=update)
     left = [{"file": str(p), "reason": r} for p, r in found.left_out]
     if as_json:
