@@ -197,7 +197,7 @@ def test_a_finding_without_a_place_is_no_empty_marking() -> None:
     e, there = seen(square(10, 10, 10)), [said(10, 10, 10, "A"), said(10, 10, 10, "B")]
     nowhere = [Annotation("a", (), "ILL", r, image_shape=(SIDE, SIDE)) for r in ("C", "D", "E")]
     found = agreement(e, there + nowhere, **FEW)
-    assert found.films == 1 and found.estimates["iou"].value == 1.0
+    assert found.films == 1 and found.estimates["iou_at_area"].value == 1.0
     for reader in ("C", "without C", "consensus"):
         readings = there + nowhere if reader != "consensus" else nowhere
         reason = agreement(e, readings, reader=reader, **FEW).not_applicable

@@ -1,5 +1,6 @@
 """Multi-reader multi-case analysis against the published Van Dyke example, other code, and simulation."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.metrics import delong_test
 from radiolucent.readers.statistics import mrmc, readers_against
 from radiolucent.readers.statistics.jackknife import areas
+from radiolucent.readers.statistics.mrmc import _tail
 
 
 @pytest.mark.parametrize("model", ["or", "dbm"])
@@ -122,3 +124,11 @@ def test_what_does_not_fit_is_refused() -> None:
         mrmc(truth(), ratings(), covariance="delong", groups=["p"] * 2 + [str(i) for i in range(112)])
     with pytest.raises(ConfigError, match="no case left"):
         mrmc(truth(), ratings(), groups=["p" if t else str(i) for i, t in enumerate(truth())])
+
+
+def test_infinite_degrees_of_freedom_leave_a_chi_square_and_plain_json() -> None:
+    assert _tail(3.0, 2, np.inf) == pytest.approx(_tail(3.0, 2, 1e9), rel=1e-6)
+    assert _tail(3.0, 2, 10.0) == stats.f.sf(3.0, 2, 10.0)
+    found = mrmc(truth(), ratings())
+    alike = dataclasses.replace(found, f=(3.0, 1, np.inf, _tail(3.0, 1, np.inf))).as_dict()["all_tests_alike"]
+    assert alike == {"F": 3.0, "df_numerator": 1, "df_denominator": None, "p": stats.chi2.sf(3.0, 1)}
