@@ -326,7 +326,7 @@ class Estimate:
             return f"not applicable ({self.note})"
         if self.low is None or self.high is None:
             return f"{self.value:.3f} (n = {self.n})"
-        return f"{self.value:.3f} ({self.level:.0%} CI {self.low:.3f}–{self.high:.3f}, n = {self.n})"
+        return f"{self.value:.3f} ({100 * self.level:.3g}% CI {self.low:.3f}–{self.high:.3f}, n = {self.n})"
 
     def as_dict(self) -> dict[str, Any]:
         """The form of `summary.json`: value, low, high, level, n, method and, where there is one, note."""

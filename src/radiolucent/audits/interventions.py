@@ -173,7 +173,7 @@ def _words(test: Intervention, estimate: Estimate, control: Estimate, verdict: s
     flips, others = evidence["flips"]["value"], evidence["flips_control"]["value"]
     value, low, high = estimate.value or 0.0, estimate.low, estimate.high
     interval = f" ({estimate.level:.0%} CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
-    more = "" if test.signed else " further"
+    more = " more" if test.signed else " further"
     words = (
         f"{says}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than {test.control_did} does "
         f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
