@@ -12,8 +12,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: more threads would
 
 @pytest.fixture(scope="session")
 def realdata() -> Path:
-    """Folder with the real X-rays (`chest_xray/`, `lungs/`): where `RADIOLUCENT_DATA` points, or `../shared/data` beside
-    the checkout; the test skips, saying so, where it is absent."""
+    """Folder with the real X-rays (`chest_xray/`, `lungs/`); the test skips, saying so, where it is absent.
+
+    It is where `RADIOLUCENT_DATA` points, or `../shared/data` beside the checkout.
+    """
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("RADIOLUCENT_DATA", default))
     if not (folder / "chest_xray").is_dir():
