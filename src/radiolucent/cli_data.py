@@ -165,6 +165,7 @@ def annotations(
             soft_wrap=True,
             markup=False,
         )
+    end_with_left_out(left)
 
 
 @data_app.command()
