@@ -18,13 +18,14 @@ NETWORKS = [("small_cnn", 64), ("mobilenetv1", 64), ("inception_v3", 96), ("dens
 @pytest.mark.parametrize(("name", "size"), NETWORKS)
 def test_the_same_logits(name: str, size: int) -> None:
     clf, _ = build(name, pretrained=False, size=size)
-    x = torch.randn(5, 1 if name == "small_cnn" else 3, size, size)
+    x = torch.randn(5, 1 if name == "small_cnn" else 3, size, size, generator=torch.Generator().manual_seed(0))
     clf.network.train()
     fast = engine(clf, x[:2], 10_000)
     assert fast.name == "openvino" and clf.network.training
     expected = clf.logits(x)
+    small = 1e-4 * max(1.0, float(expected.abs().max()))  # Inception's random logits are in the thousands
     for batch in (x, x.contiguous(memory_format=torch.channels_last), x[:1]):
-        assert torch.allclose(fast.logits(batch), expected[: len(batch)], rtol=1e-4, atol=1e-4)
+        assert torch.allclose(fast.logits(batch), expected[: len(batch)], rtol=1e-4, atol=small)
 
 
 def test_made_once_and_anew_when_a_weight_changes() -> None:
