@@ -1,7 +1,6 @@
 """Fast forward passes for methods that ask a network hundreds of times: torch, or OpenVINO on a CPU."""
 
 import importlib.util
-import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,11 +108,8 @@ def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
         pytorch = front.FrontEndManager().load_by_framework("pytorch")
         model = pytorch.convert(pytorch.load(decoder))
         model.reshape([-1, *example.shape[1:]])
-        # One stream a core, each with its part of the batch: threads that share a layer wait for each other.
-        streams = torch.get_num_threads()
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": streams, "NUM_STREAMS": streams}
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         compiled = ov.Core().compile_model(model, "CPU", settings)
-        queue, alone = ov.AsyncInferQueue(compiled, streams), threading.Lock()
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:
@@ -121,14 +117,7 @@ def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
             module.training = mode
 
     def logits(inputs: torch.Tensor) -> torch.Tensor:
-        parts = [p for p in np.array_split(inputs.contiguous().numpy(), streams) if len(p)]
-        found: dict[int, Any] = {}
-        with alone:
-            queue.set_callback(lambda request, i: found.update({i: request.get_output_tensor(0).data.copy()}))
-            for i, part in enumerate(parts):
-                queue.start_async({0: part}, i)
-            queue.wait_all()
-        return torch.from_numpy(np.concatenate([found[i] for i in range(len(parts))]))
+        return torch.from_numpy(np.array(compiled(inputs.contiguous().numpy())[0]))
 
     # Not the image it was traced with: a network that leaves torch on its way is traced into a constant.
     other = example.flip(-1) * 0.7
