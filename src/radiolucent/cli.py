@@ -145,7 +145,7 @@ def study(
     test: Test = 0.1,
     threshold_rule: Rule = "youden",
     cases: Annotated[int, typer.Option(help="Films shown as cases in the report.")] = 10,
-    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.")] = 600,
+    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.")] = 353,
     seed: Seed = 0,
     tensorboard: Board = False,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Chest X-ray study",

@@ -26,7 +26,7 @@ def review(
     split: Annotated[str, typer.Option(help="Films to read: test, val, train or all.")] = "test",
     limit: Annotated[int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1)] = None,
     method: Annotated[str, typer.Option(help="Maps to show after the lock; several with commas.")] = "gradcam,lime",
-    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 1000,
+    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 353,
     ahead: Annotated[bool, typer.Option("--ahead", help="Compute all predictions and maps before opening.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Draw phantoms, train a small network, and open.")] = False,
     export: Annotated[

@@ -8,7 +8,8 @@ from explainer_cases import Blob, blob_film, wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import LIME, explain, lime_view
 from radiolucent.explainers.lime.design import design
-from radiolucent.explainers.lime.fit import closeness, fit_ridge
+from radiolucent.explainers.lime.emulator import emulate
+from radiolucent.explainers.lime.fit import closeness, fit_emulated, fit_ridge
 from radiolucent.models import build
 
 
@@ -67,6 +68,43 @@ def test_paired_designs_are_complements_and_steadier(how) -> None:
     assert spread(how) < 0.7 * spread("random")
 
 
+def test_the_emulator_comes_nearer_to_the_limit_of_many_samples_and_knows_how_near() -> None:
+    """As in a network: detectors that each see a neighbourhood of pieces, and saturate."""
+    rng = np.random.default_rng(3)
+    centres = np.stack(np.meshgrid(np.arange(6), np.arange(6)), -1).reshape(-1, 2) / 6
+    seen = np.exp(-((centres[:, None] - centres[None]) ** 2).sum(-1) / (2 * 0.12**2)) * rng.normal(size=(36, 36))
+    votes = rng.normal(size=36)
+
+    def score(masks: np.ndarray) -> np.ndarray:
+        return np.tanh(masks @ seen.T) @ votes
+
+    def close(masks: np.ndarray) -> np.ndarray:
+        return closeness(masks, "cosine", 0.25)
+
+    many = design(36, 20001, "balanced", rng)
+    truth = fit_ridge(many, score(many), close(many)).coefficients
+    off: dict[str, list[float]] = {"ridge": [], "emulator": []}
+    told: list[float] = []
+    for seed in range(12):
+        masks = design(36, 257, "balanced", np.random.default_rng(seed))
+        scores = score(masks)
+        off["ridge"].append(float(np.mean((fit_ridge(masks, scores, close(masks)).coefficients - truth) ** 2)))
+        fit = fit_emulated(masks, scores, emulate(masks, scores, centres, np.random.default_rng(seed)), close)
+        off["emulator"].append(float(np.mean((fit.coefficients - truth) ** 2)))
+        told.append(float(np.mean(fit.errors**2)))
+    assert np.mean(off["emulator"]) < 0.85 * np.mean(off["ridge"])
+    assert 0.5 < np.sqrt(np.mean(told) / np.mean(off["emulator"])) < 2
+
+
+def test_the_emulator_of_a_linear_score_is_that_score() -> None:
+    masks = design(12, 65, "balanced", np.random.default_rng(0))
+    scores = masks @ np.linspace(-1, 2, 12) + 0.5
+    emulated = emulate(masks, scores, np.random.default_rng(1).random((12, 2)), np.random.default_rng(2))
+    np.testing.assert_allclose(emulated.scores, emulated.masks @ np.linspace(-1, 2, 12) + 0.5, atol=1e-6)
+    nothing = emulate(masks, np.ones(65), np.zeros((12, 2)), np.random.default_rng(2))
+    np.testing.assert_array_equal(nothing.scores, 1.0)
+
+
 def test_lime_options_do_what_they_say() -> None:
     clf, film = wrap(Blob(1000.0)), blob_film()
     for how in ("quickshift", "slic", "felzenszwalb", lambda grey: (np.arange(grey.size) % 5 + 3).reshape(grey.shape)):
@@ -79,7 +117,19 @@ def test_lime_options_do_what_they_say() -> None:
     assert early.details["samples"] < 4000
     again = explain(clf, film, LIME(4000, segmentation="slic", tolerance=0.2), target=1)
     np.testing.assert_array_equal(early.map, again.map)
-    for bad in ({"sampling": "wild"}, {"num_samples": 2}, {"kernel_width": 0}):
+    whole, ridge = (LIME(200, segmentation="slic", estimator=e) for e in ("emulator", "ridge"))
+    maps = [
+        explain(clf, film, m, target=1) for m in (whole, ridge, LIME(200, "slic", sampling="random", estimator="ridge"))
+    ]
+    assert np.corrcoef(maps[0].map.ravel(), maps[1].map.ravel())[0, 1] > 0.95
+    assert [m.details["estimator"] for m in maps] == ["emulator", "ridge", "ridge"]
+    for bad in (
+        {"sampling": "wild"},
+        {"estimator": "wild"},
+        {"sampling": "random"},
+        {"num_samples": 2},
+        {"kernel_width": 0},
+    ):
         with pytest.raises(ConfigError):
             LIME(**bad)
     with pytest.raises(ExplainError, match="segmentation"):

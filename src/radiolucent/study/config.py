@@ -74,7 +74,7 @@ class StudyConfig:
     test: float = 0.1
     threshold_rule: str = "youden"
     cases: int = 10
-    lime_samples: int = 600
+    lime_samples: int = 353
     compare_films: int = 24
     folds: int = 10_000
     seed: int = 0

@@ -40,7 +40,7 @@ def demo(
         batch_size=16,
         size=128,
         annotations=folder / "phantom" / "annotations.json",
-        lime_samples=400,
+        lime_samples=353,
         seed=seed,
         cache=cache or folder / "cache",
         title="Demonstration on phantom chest X-rays",

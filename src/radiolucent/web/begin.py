@@ -47,7 +47,7 @@ class StudyPlan:
     split: str = "test"
     limit: int | None = None
     methods: tuple[str, ...] = ("gradcam", "lime")
-    lime_samples: int = 1000
+    lime_samples: int = 353
     seed: int = 0
 
 

@@ -24,7 +24,7 @@ def demo_plan(folder: Path, demo_run: Path, say: Callable[[str, int, int], None]
     drawing = PhantomConfig(patients=24, films=1, size=512, val=0.2, test=0.5, subtle=0.4, seed=seed + 1)
     generate(films, drawing, workers=1, progress=lambda d, t: say("drawing films to read", d, t))
     run = demo_run if (demo_run / "model.safetensors").is_file() else _quick_run(folder / "demo", say, seed)
-    return StudyPlan(run, films, folder, "Demonstration", limit=DEMO_CASES, lime_samples=400, seed=seed)
+    return StudyPlan(run, films, folder, "Demonstration", limit=DEMO_CASES, lime_samples=353, seed=seed)
 
 
 def _quick_run(out: Path, say: Callable[[str, int, int], None], seed: int) -> Path:

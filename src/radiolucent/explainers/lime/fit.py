@@ -1,12 +1,15 @@
 """The local linear model: ridge regression weighted by closeness, with standard errors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances
 
-__all__ = ["Surrogate", "closeness", "fit_ridge", "select"]
+from radiolucent.explainers.lime.emulator import Emulated
+
+__all__ = ["Surrogate", "closeness", "fit_emulated", "fit_ridge", "select"]
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +20,7 @@ class Surrogate:
 
     Attributes:
         coefficients: (d,) what showing a piece adds; 0 for pieces not selected.
-        errors: (d,) standard errors (sandwich estimator, clustered by pair).
+        errors: (d,) standard errors: sandwich estimator clustered by pair, or jackknife over groups of pairs.
         intercept: the score with everything hidden, by the model.
         r2: weighted R²: share of the score's variance that the model explains.
         prediction: the model's score for the whole image.
@@ -112,3 +115,30 @@ def fit_ridge(
     whole, errors = np.zeros(masks.shape[1]), np.zeros(masks.shape[1])
     whole[used], errors[used] = coefficients, np.sqrt(np.clip(np.diag(spread) * small, 0, None))
     return Surrogate(whole, errors, intercept, _explained(scores, predicted, weights), float(predicted[0]))
+
+
+def fit_emulated(
+    masks: NDArray[np.bool_],
+    scores: Floats,
+    emulated: Emulated,
+    close: Callable[[NDArray[np.bool_]], Floats],
+    *,
+    alpha: float = 1.0,
+    num_features: int | None = None,
+) -> Surrogate:
+    """The same ridge regression on emulated scores; R² against the scores measured, errors by leaving out samples.
+
+    Args:
+        masks: (n, d), the first row all shown. scores: (n,), measured. emulated: from them.
+        close: masks (m, d) to weights (m,).
+    """
+    weights = close(emulated.masks)
+    used = select(emulated.masks, emulated.scores, weights, num_features or masks.shape[1])
+    shown = emulated.masks[:, used]
+    coefficients, intercept, _ = _solve(shown, emulated.scores, weights, alpha)
+    left = np.stack([_solve(shown, scores, weights, alpha)[0] for scores in emulated.without])
+    spread = (len(left) - 1) / len(left) * ((left - left.mean(0)) ** 2).sum(0)
+    whole, errors = np.zeros(masks.shape[1]), np.zeros(masks.shape[1])
+    whole[used], errors[used] = coefficients, np.sqrt(spread)
+    predicted = masks @ whole + intercept
+    return Surrogate(whole, errors, intercept, _explained(scores, predicted, close(masks)), float(predicted[0]))
