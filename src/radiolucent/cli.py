@@ -20,7 +20,6 @@ from radiolucent.cli_features import features
 from radiolucent.cli_print import (
     Annotations,
     AsJson,
-    Data,
     Out,
     Run,
     Seed,
@@ -31,6 +30,7 @@ from radiolucent.cli_print import (
     say,
 )
 from radiolucent.cli_review import review
+from radiolucent.cli_train import trains
 from radiolucent.cli_use import compare, evaluate, explain, predict
 from radiolucent.errors import RadiolucentError
 
@@ -81,19 +81,14 @@ def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> Non
 
 
 @app.command()
+@resumable()
 def demo(out: Out = Path("runs/demo"), seed: Seed = 0, as_json: AsJson = False) -> None:
     """The whole study on phantoms drawn on the spot; ends with an HTML report."""
     from radiolucent.study import demo as run_demo
 
-    with resumable(), progress_bar() as update:
+    with progress_bar() as update:
         prepared, appraisal = run_demo(out, update, tell_epoch, seed=seed)
     finish_study(prepared, appraisal, out, as_json)
-
-
-def _study_config(values: dict[str, Any]) -> Any:
-    from radiolucent.study import StudyConfig
-
-    return StudyConfig(**{k: v for k, v in values.items() if k not in ("as_json", "fresh")}, command=typed())
 
 
 def _start_afresh(out: Path, fresh: bool) -> None:
@@ -103,118 +98,69 @@ def _start_afresh(out: Path, fresh: bool) -> None:
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
 
 
-Model = Annotated[str, typer.Option(help="mobilenetv1, inception_v3, densenet121, small_cnn, or any timm name.")]
-RecipeName = Annotated[str, typer.Option(help="strong, or classic (the project this one succeeds).")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)]
-Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1)]
-Freeze = Annotated[str | None, typer.Option(help="Layers that do not learn: 0, 0.37, '34 layers', 'stage:2', all.")]
-Rate = Annotated[float | None, typer.Option(help="Learning rate, instead of the recipe's.")]
-Flip = Annotated[bool, typer.Option(help="Also mirror films (hides laterality).")]
-Pretrained = Annotated[bool, typer.Option("--pretrained/--no-pretrained", help="Start from ImageNet weights.")]
-Weights = Annotated[Path | None, typer.Option(help="Weight file instead of the hub; partial files are fine.")]
-Classes = Annotated[int, typer.Option(help="2, or 3 (normal, bacterial, viral) from the Kermany file names.")]
-Size = Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")]
-Fit = Annotated[str, typer.Option(help="How films are made square: squash, pad or crop.")]
-Val = Annotated[float, typer.Option(help="Share cut off for validation where that split is missing or too small.")]
-Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")]
-Rule = Annotated[str, typer.Option(help="youden, 'sensitivity>=0.97', 'specificity>=0.95' or 'cost:fn=5,fp=1'.")]
-Head = Annotated[str, typer.Option(help="softmax, or sigmoid (a single logit).")]
-Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")]
 
 
 @app.command()
+@trains(Path("runs/study"))
+@resumable()
 def study(
-    data: Data,
-    out: Out = Path("runs/study"),
-    model: Model = "mobilenetv1",
-    recipe: RecipeName = "strong",
-    epochs: Epochs = None,
-    batch_size: Batch = None,
-    freeze: Freeze = None,
-    lr: Rate = None,
-    flip: Flip = False,
-    pretrained: Pretrained = True,
-    weights: Weights = None,
-    head: Head = "softmax",
-    classes: Classes = 2,
-    size: Size = None,
-    fit: Fit = "squash",
+    training: dict[str, Any],
+    *,
     annotations: Annotations = None,
-    val: Val = 0.1,
-    test: Test = 0.1,
-    threshold_rule: Rule = "youden",
     cases: Annotated[int, typer.Option(help="Films shown as cases in the report.")] = 10,
     lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.")] = 353,
-    seed: Seed = 0,
-    tensorboard: Board = False,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Chest X-ray study",
     fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> None:
     """Train, evaluate, explain, compare with the doctors, report. Interrupted, the same command goes on."""
-    config = _study_config(dict(locals()))
-    from radiolucent.study import run_study
+    from radiolucent.study import StudyConfig, run_study
 
-    _start_afresh(out, fresh)
-    with resumable(), progress_bar() as update:
+    config = StudyConfig(
+        **training, annotations=annotations, cases=cases, lime_samples=lime_samples, title=title, command=typed()
+    )
+    _start_afresh(config.out, fresh)
+    with progress_bar() as update:
         prepared, appraisal = run_study(config, update, tell_epoch)
-    finish_study(prepared, appraisal, out, as_json)
+    finish_study(prepared, appraisal, config.out, as_json)
 
 
 @app.command()
-def train(
-    data: Data,
-    out: Out = Path("runs/train"),
-    model: Model = "mobilenetv1",
-    recipe: RecipeName = "strong",
-    epochs: Epochs = None,
-    batch_size: Batch = None,
-    freeze: Freeze = None,
-    lr: Rate = None,
-    flip: Flip = False,
-    pretrained: Pretrained = True,
-    weights: Weights = None,
-    head: Head = "softmax",
-    classes: Classes = 2,
-    size: Size = None,
-    fit: Fit = "squash",
-    val: Val = 0.1,
-    test: Test = 0.1,
-    threshold_rule: Rule = "youden",
-    seed: Seed = 0,
-    tensorboard: Board = False,
-    fresh: Fresh = False,
-    as_json: AsJson = False,
-) -> None:
+@trains(Path("runs/train"))
+@resumable()
+def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = False) -> None:
     """Only train, and fix temperature and threshold on validation; `report RUN` does the rest."""
-    config = _study_config(dict(locals()))
-    from radiolucent.study import train_only
+    from radiolucent.study import StudyConfig, train_only
 
-    _start_afresh(out, fresh)
-    with resumable(), progress_bar() as update:
+    config = StudyConfig(**training, command=typed())
+    _start_afresh(config.out, fresh)
+    with progress_bar() as update:
         prepared, trained = train_only(config, update, tell_epoch)
     if as_json:
         epochs_done = [h.to_dict() for h in trained.fitted.history]
         print_json({"threshold": trained.threshold.as_dict(), "history": epochs_done, "notes": trained.fitted.notes})
     else:
-        say.print(f"kept epoch {trained.fitted.best_epoch}; threshold {trained.threshold.value:.3f}; model in {out}")
+        kept, value = trained.fitted.best_epoch, trained.threshold.value
+        say.print(f"kept epoch {kept}; threshold {value:.3f}; model in {config.out}")
     end_with_left_out(prepared.left_out)
 
 
 @app.command()
+@resumable()
 def report(
     run: Run,
+    data: Annotated[Path | None, typer.Option(help="The films, where they lie elsewhere by now.", exists=True)] = None,
     annotations: Annotations = None,
     cases: Annotated[int | None, typer.Option(help="Films shown as cases.")] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the report.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate, explain and report a run again, e.g. with readings that came later."""
+    """Evaluate, explain and report a run again from its own files, e.g. with readings that came later."""
     from radiolucent.study import resume_report
 
-    with resumable(), progress_bar() as update:
-        prepared, appraisal = resume_report(run, update, annotations=annotations, cases=cases, title=title)
+    with progress_bar() as update:
+        prepared, appraisal = resume_report(run, update, data=data, annotations=annotations, cases=cases, title=title)
     finish_study(prepared, appraisal, run, as_json)
 
 

@@ -52,7 +52,10 @@ Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a fil
 
 @contextmanager
 def resumable() -> Generator[None]:
-    """Around the work of a command that goes on where it stopped: Ctrl+C says so, and ends with status 130."""
+    """A decorator of commands that go on where they stopped: Ctrl+C, also while they still load, says so.
+
+    They end with status 130. It goes below `app.command()`, so that it is part of the command.
+    """
     try:
         yield
     except KeyboardInterrupt:

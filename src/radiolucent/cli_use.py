@@ -1,9 +1,8 @@
 """Commands that use a finished run: evaluate, predict, explain, compare."""
 
-import dataclasses
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -79,14 +78,17 @@ def predict(
     run: Run, paths: Annotated[list[Path], typer.Argument(help="Images or folders.")], as_json: AsJson = False
 ) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold."""
+    from radiolucent.data import find_films
     from radiolucent.figures import sure
+    from radiolucent.images import read_or_note
     from radiolucent.models import load
     from radiolucent.study import make_case
 
     classifier = load(run)
     rows: list[dict[str, Any]] = []
-    left: list[tuple[Path, str]] = []
-    for film, logits in _films(classifier, paths, left):
+    files, left = find_films(paths)
+    for film in filter(None, (read_or_note(file, left) for file in files)):
+        logits = classifier.logits(classifier.preprocess(film)[None])
         case = make_case(classifier, film, logits, None, (), ())
         chances = classifier.probabilities(logits)[0].tolist()
         chance = dict(zip(classifier.class_names, chances, strict=True))
@@ -100,61 +102,53 @@ def predict(
     end_with_left_out(left)
 
 
-def _films(classifier: Any, paths: list[Path], left: list[tuple[Path, str]]) -> Generator[tuple[Any, Any]]:
-    """Readable films with their logits; the others go to `left`."""
-    from radiolucent.data import load_dataset
-    from radiolucent.errors import ImageError
-    from radiolucent.images import read
-
-    for given in paths:
-        if given.is_dir():
-            dataset = load_dataset(given)
-            left += [(item.path, item.reason) for item in dataset.left_out]
-            files = [record.path for record in dataset.records]
-        else:
-            files = [given]
-        for file in files:
-            try:
-                film = read(file)
-            except ImageError as error:
-                left.append((file, str(error).removeprefix(f"{file}: ")))
-                continue
-            yield film, classifier.logits(classifier.preprocess(film)[None])
-
-
 def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
-    """Methods by name; those that perturb are given their number of perturbed images."""
+    """Methods by name; those that sample are given their number of samples, and it is said which do not."""
     from radiolucent.errors import ConfigError
     from radiolucent.explainers import METHODS
+    from radiolucent.explainers.samples import with_samples
 
     wanted = list(dict.fromkeys(n.strip().lower() for n in names.split(",") if n.strip()))
     if not wanted:
         raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
     if unknown := [n for n in wanted if n not in METHODS]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    made: list[Any] = []
-    for name in wanted:
-        fields = {f.name for f in dataclasses.fields(METHODS[name])} & {"num_samples", "num_masks"}
-        made.append(METHODS[name](**(dict.fromkeys(fields, samples) if samples else {})))
-    return tuple(made)
+    made = [METHODS[name]() for name in wanted]
+    if samples is None:
+        return tuple(made)
+    sampling, without = with_samples(made, samples)
+    if without:
+        say.print(f"--samples says nothing to {', '.join(without)}: no samples are drawn there.")
+    return tuple(sampling)
 
 
+@resumable()
 def explain(
     run: Run,
     paths: Annotated[list[Path], typer.Argument(help="Images or folders, of any number of images.")],
     method: Annotated[
         str, typer.Option(help="gradcam, cam, lime, …; several with commas, side by side.")
     ] = "gradcam,lime",
-    target: Annotated[str | None, typer.Option(help="Class to explain; the called one unless given.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Class to explain, may be repeated; the called one unless given.")
+    ] = None,
+    contrast: Annotated[
+        str | None, typer.Option(help="Explain why the target rather than this class, by their logits' difference.")
+    ] = None,
     score: Annotated[str, typer.Option(help="logit, probability or margin.")] = "logit",
-    samples: Annotated[int | None, typer.Option(help="Perturbed images a map: LIME, KernelSHAP, RISE.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
+    ] = None,
     annotations: Annotations = None,
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
     trust: Annotated[
         bool | None,
         typer.Option("--trust/--no-trust", help="Stamp all maps, or none; unless given, those of at most 20 images."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images at a time: bounds the memory.", min=1)] = 8,
+    max_memory_mb: Annotated[
+        float, typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.")
+    ] = 1024,
+    batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
     out: Out = Path("explanations"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")] = False,
     seed: Seed = 0,
@@ -165,9 +159,11 @@ def explain(
     from radiolucent.models import load
     from radiolucent.study import ManyConfig, explain_many
 
-    config = ManyConfig(_methods(method, samples), target, cast(Any, score), seed, panels, trust, batch_size)
+    config = ManyConfig(
+        _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
+    )
     readings = read_annotations(annotations) if annotations else []
-    with resumable(), progress_bar() as update:
+    with progress_bar() as update:
         found = explain_many(load(run), paths, out, config, readings=readings, fresh=fresh, say=update)
     left = [{"file": str(p), "reason": r} for p, r in found.left_out]
     if as_json:

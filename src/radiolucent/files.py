@@ -4,12 +4,21 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "sha256_bytes", "sha256_file", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "append_lines",
+    "atomic_path",
+    "read_lines",
+    "sha256_bytes",
+    "sha256_file",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 # Read once: asking for the umask sets it, and a file made by another thread meanwhile would be open to all.
 _UMASK = os.umask(0o077)
@@ -58,6 +67,39 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically; not-a-number is refused, because JSON has none."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def append_lines(path: str | os.PathLike[str], values: Iterable[Any]) -> list[int]:
+    """Append values to a journal, one line of JSON each, and flush it to disk; gives the byte each line begins at.
+
+    A process killed at any moment leaves each line whole, or the last one broken off, where `read_lines` cuts it away.
+    """
+    places: list[int] = []
+    with Path(path).open("ab") as stream:
+        for value in values:
+            places.append(stream.tell())
+            stream.write(json.dumps(value, allow_nan=False).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    return places
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
+    """(byte it begins at, value) of every whole line of a journal; read to its end, a broken last line is cut away.
+
+    Nothing where there is no such file.
+    """
+    file, good = Path(path), 0
+    if not file.is_file():
+        return
+    with file.open("rb") as stream:
+        for line in stream:
+            if not line.endswith(b"\n"):
+                break
+            yield good, json.loads(line)
+            good += len(line)
+    if good < file.stat().st_size:
+        os.truncate(file, good)  # a line that was being written when the process died
 
 
 def sha256_bytes(content: bytes) -> str:

@@ -282,6 +282,7 @@ class Explanation:
         details: further results of the method (LIME: segments, coefficients, standard errors, R², ...).
         trust: the trust stamp, by name of the test; empty where none was made.
         contrast: name of the class the target is held against, for the score kind "contrast"; else None.
+        logits: the network's whole answer (K,) to the unperturbed image, from the pass that was explained.
     """
 
     map: NDArray[np.float32]
@@ -298,6 +299,7 @@ class Explanation:
     details: Mapping[str, Any] = field(default_factory=_empty)
     trust: Mapping[str, Any] = field(default_factory=_empty)
     contrast: str | None = None
+    logits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

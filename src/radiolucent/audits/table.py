@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from radiolucent.audits.edits import EDITS
 from radiolucent.audits.regions import View
 from radiolucent.errors import DataError, ExplainError, ImageError
 from radiolucent.explainers.forward import Pass
+from radiolucent.files import append_lines, read_lines
 from radiolucent.models import Classifier
 
 __all__ = ["Table", "changed_film", "collect", "log_odds"]
@@ -191,7 +191,7 @@ def _embedding(classifier: Classifier, pixels: NDArray[np.uint8]) -> list[str | 
 
 @dataclass(eq=False)
 class _Journal:
-    """Finished films, a line each; a line broken off by a kill is cut away. Without a folder: in memory only."""
+    """Finished films, a line each (see `radiolucent.files`). Without a folder: in memory only."""
 
     folder: Path | None
     settings: Mapping[str, Any]
@@ -202,28 +202,15 @@ class _Journal:
         self.file = (
             self.folder / f"audit-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl" if self.folder else None
         )
-        if self.file is None or not self.file.is_file():
-            return
-        good = 0
-        with self.file.open("rb") as stream:
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    break
-                row = json.loads(line)
-                self.rows[row["key"]] = row
-                good += len(line)
-        if good < self.file.stat().st_size:
-            os.truncate(self.file, good)
+        if self.file is not None:
+            self.rows.update({row["key"]: row for _, row in read_lines(self.file)})
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         self.rows.update({row["key"]: row for row in rows})
         if self.file is None or not rows:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("ab") as stream:
-            stream.write(b"".join(json.dumps(row, allow_nan=False).encode() + b"\n" for row in rows))
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_lines(self.file, rows)
 
 
 def _table(classifier: Classifier, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:

@@ -4,7 +4,7 @@ from radiolucent.data.annotations import FORMATS, read_annotations, write_coco, 
 from radiolucent.data.augment import Augment
 from radiolucent.data.cache import PixelCache, build_cache
 from radiolucent.data.checks import check
-from radiolucent.data.folder import load_dataset
+from radiolucent.data.folder import find_films, load_dataset
 from radiolucent.data.loader import Loader
 from radiolucent.data.manifest import write_manifest
 from radiolucent.data.records import Dataset, LeftOut, Record
@@ -20,6 +20,7 @@ __all__ = [
     "Record",
     "build_cache",
     "check",
+    "find_films",
     "load_dataset",
     "read_annotations",
     "split_dataset",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from radiolucent.data.kermany import parse_name
@@ -10,7 +11,7 @@ from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.images.read import sniff
 
-__all__ = ["IMAGE_SUFFIXES", "load_dataset"]
+__all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".dic"}
 _SPLIT_NAMES = {
@@ -54,6 +55,22 @@ def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
             f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM)."
         )
     return _three_classes(dataset) if classes == 3 else dataset
+
+
+def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """(images, (file, reason) of files that cannot be any) of files and folders, each once, in a stable order."""
+    found: dict[Path, Path] = {}
+    left: list[tuple[Path, str]] = []
+    for given in paths:
+        if given.is_dir():
+            dataset = load_dataset(given)
+            left += [(item.path, item.reason) for item in dataset.left_out]
+            files = [record.path for record in dataset.records]
+        else:
+            files = [given]
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return list(found.values()), left
 
 
 def _scan(root: Path) -> Dataset:

@@ -243,6 +243,7 @@ def _batch(
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     shared = Pass(classifier, inputs, tuple(dict.fromkeys(layer for m in methods for layer in m.cuts)))
     goals = asked.goals(classifier, shared)
+    answers = [tuple(row) for row in shared.logits.tolist()]
     found: list[list[Explanation]] = [[] for _ in films]
     for method in methods:
         for goal in goals:
@@ -250,7 +251,8 @@ def _batch(
             maps, scores = _checked(given.maps, inputs, method), goal.of(shared.logits)
             for i, film in enumerate(films):
                 detail = given.details[i] if given.details else {}
-                found[i].append(_wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed))
+                made = _wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed)
+                found[i].append(dataclasses.replace(made, logits=answers[i]))
     return found
 
 

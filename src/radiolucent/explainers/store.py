@@ -46,4 +46,5 @@ def load_explanation(path: str | Path) -> Explanation:
     place = meta.pop("geometry")
     geometry = Geometry(*(tuple(place[k]) for k in ("source_shape", "model_shape", "scale", "shift")))
     details = meta.pop("details") | arrays
+    meta["logits"] = tuple(meta.get("logits", ()))  # files of the first versions have none
     return Explanation(map=values, geometry=geometry, details=details, **meta)

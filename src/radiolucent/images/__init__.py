@@ -2,7 +2,7 @@
 
 from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_source, mask_to_model, viewed_area
 from radiolucent.images.raster import from_array
-from radiolucent.images.read import read
+from radiolucent.images.read import read, read_or_note
 from radiolucent.images.regions import region_mask
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "map_to_source",
     "mask_to_model",
     "read",
+    "read_or_note",
     "region_mask",
     "viewed_area",
 ]

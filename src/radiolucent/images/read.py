@@ -8,7 +8,7 @@ from radiolucent.images.dicom import is_dicom, read_dicom
 from radiolucent.images.raster import read_raster
 from radiolucent.types import Radiograph
 
-__all__ = ["read", "sniff"]
+__all__ = ["read", "read_or_note", "sniff"]
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -77,3 +77,14 @@ def read(path: str | Path, *, image_id: str | None = None, patient_id: str | Non
     return dataclasses.replace(
         film, image_id=image_id or str(file), patient_id=patient_id or film.patient_id, source=str(file)
     )
+
+
+def read_or_note(
+    path: Path, left_out: list[tuple[Path, str]], *, image_id: str | None = None, patient_id: str | None = None
+) -> Radiograph | None:
+    """`read`, or None for a file that cannot be: then (path, reason) is appended to `left_out`."""
+    try:
+        return read(path, image_id=image_id, patient_id=patient_id)
+    except ImageError as error:
+        left_out.append((path, str(error).removeprefix(f"{path}: ")))
+        return None

@@ -1,7 +1,7 @@
 """Networks: building, weights, freezing, checkpoints, prediction."""
 
 from radiolucent.models.build import PRESETS, build
-from radiolucent.models.checkpoint import load, save
+from radiolucent.models.checkpoint import UNFINISHED, finished, load, save
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.engine import Engine, EngineKind, bytes_per_image, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
@@ -15,6 +15,7 @@ from radiolucent.models.wrap import BlackBox, wrap, wrap_function
 
 __all__ = [
     "PRESETS",
+    "UNFINISHED",
     "BlackBox",
     "Case",
     "Classifier",
@@ -26,6 +27,7 @@ __all__ = [
     "build",
     "bytes_per_image",
     "engine",
+    "finished",
     "freeze",
     "frozen_prefix",
     "keep_freed_memory",

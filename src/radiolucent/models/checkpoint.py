@@ -16,10 +16,12 @@ from radiolucent.images import Preprocess
 from radiolucent.models.build import make_network
 from radiolucent.models.classifier import Classifier
 
-__all__ = ["load", "save"]
+__all__ = ["UNFINISHED", "finished", "load", "save"]
 
 FORMAT = 1
 KEY = "radiolucent"
+UNFINISHED = "unfinished"
+"""In the provenance of weights whose training, or calibration, is still under way: what they are so far, in words."""
 NAME = "model.safetensors"
 
 
@@ -47,12 +49,16 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     return file
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
     """Read a classifier from a checkpoint file or a run folder.
 
+    Args:
+        unfinished: also take one whose training or calibration is under way, or was killed: its threshold and
+            temperature mean nothing yet.
+
     Raises:
-        CheckpointError: missing, damaged (weights and header are held against their checksum), not of this project, or
-            of a newer format.
+        CheckpointError: missing, damaged (weights and header are held against their checksum), not of this project,
+            of a newer format, or unfinished.
     """
     file = Path(path)
     file = file / NAME if file.is_dir() else file
@@ -97,7 +103,25 @@ def load(path: str | Path) -> Classifier:
             f"{file}: weights or header are not what was saved (their checksum differs); copy the file again, or train "
             "the model again. To change threshold or temperature: load, classifier.with_(threshold=…), save."
         )
+    if (so_far := classifier.provenance.get(UNFINISHED)) and not unfinished:
+        raise CheckpointError(
+            f"{file}: not finished: {so_far}. The same command that began it goes on where it stopped; to use it as it "
+            "is: load(path, unfinished=True)."
+        )
     return classifier
+
+
+def finished(path: str | Path) -> bool:
+    """Whether a file or run folder holds a checkpoint that is not marked unfinished; reads its header alone."""
+    file = Path(path)
+    file = file / NAME if file.is_dir() else file
+    if not file.is_file():
+        return False
+    try:
+        with safe_open(file, framework="pt") as stream:
+            return UNFINISHED not in json.loads((stream.metadata() or {})[KEY])["classifier"]["provenance"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _skeleton(architecture: Mapping[str, Any]) -> nn.Module:

@@ -5,7 +5,8 @@ from radiolucent.study.case import make_case
 from radiolucent.study.compare import Comparison, compare_run
 from radiolucent.study.config import RECIPES, StudyConfig
 from radiolucent.study.demo import demo
-from radiolucent.study.explain_many import Many, ManyConfig, explain_many
+from radiolucent.study.explain_many import Many, explain_many
+from radiolucent.study.many_config import ManyConfig
 from radiolucent.study.prepare import Prepared, prepare
 from radiolucent.study.run import resume_report, run_study, train_only
 from radiolucent.study.train import Trained, train

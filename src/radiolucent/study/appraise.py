@@ -35,6 +35,7 @@ from radiolucent.types import Annotation, Predictions
 __all__ = ["Appraisal", "appraise", "write_predictions"]
 
 DISPUTED = 4  # panels of films where model and doctors differed
+PLACES = ("out", "cache")  # where a run lies, which says nothing of it
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
 
@@ -116,7 +117,7 @@ def _cases(
         logits = torch.from_numpy(p.logits[i : i + 1])
         bare = make_case(clf, film, logits, truth, said, ())
         methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
-        maps = [explain(clf, film, m, target=bare.called, seed=config.seed) for m in methods]
+        maps = explain(clf, film, methods, target=bare.called, seed=config.seed)
         maps = [stamped(film, e, m) for e, m in zip(maps, methods, strict=True)]
         for m in maps:
             stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]
@@ -270,5 +271,8 @@ def _story(
         seed=config.seed,
         trust=tally([e for case, _ in cases for e in case.explanations]),
         model=f"{config.model}, recipe {config.recipe}",
-        extra={"config": config.to_dict(), "history": [h.to_dict() for h in trained.fitted.history]},
+        extra={
+            "config": {k: v for k, v in config.to_dict().items() if k not in PLACES},
+            "history": [h.to_dict() for h in trained.fitted.history],
+        },
     )

@@ -8,15 +8,15 @@ from typing import Any
 
 from radiolucent.audits import Agreement, StatementAgreement, agreement, agreements, statement_agreement
 from radiolucent.audits.measures import THRESHOLDS
-from radiolucent.data import Dataset, Record, load_dataset, read_annotations
+from radiolucent.data import Dataset, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
-from radiolucent.errors import ConfigError, DataError, ImageError
-from radiolucent.explainers import METHODS, Explainer, explain
-from radiolucent.images import read
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.explainers import METHODS
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.doctors import between_readers, groups_of
-from radiolucent.types import Estimate, Explanation
+from radiolucent.study.maps import maps_of
+from radiolucent.types import Estimate
 
 __all__ = ["Comparison", "compare_run"]
 
@@ -70,7 +70,7 @@ def compare_run(
     seed: int = 0,
     say: Progress = quiet,
 ) -> Comparison:
-    """Explain every film that has a reading, with each method, and compare.
+    """Explain every film that has a reading, with all methods in one pass over the films, and compare.
 
     Args:
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
@@ -93,41 +93,20 @@ def compare_run(
     groups = _groups(classifier, dataset, wanted, by, left)
     goal = target or classifier.class_names[classifier.positive]
     options: dict[str, Any] = {"patients": patients, "thresholds": thresholds, "folds": folds, "seed": seed}
+    by_method = maps_of(
+        classifier, records, [METHODS[name]() for name in methods], target=goal, seed=seed, left_out=left, say=say
+    )
+    if not by_method[0]:
+        raise DataError(f"{annotations}: none of its films could be read from {data}.")
     found: list[Agreement] = []
-    first: list[Explanation] = []
-    for name in methods:
-        maps = _explained(classifier, records, METHODS[name](), goal, seed, left, say)
-        if not maps:
-            raise DataError(f"{annotations}: none of its films could be read from {data}.")
-        first = first or maps
+    for maps in by_method:
         if reader == "all":
             found += agreements(maps, readings, by=groups, **options)
         else:
             found.append(agreement(maps, readings, reader=reader, by=groups, **options))
-    words = statement_agreement(readings, first, patients=patients, folds=folds, seed=seed)
+    words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
     between = between_readers(readings, patients, folds=folds, seed=seed)
     return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
-
-
-def _explained(
-    classifier: Classifier,
-    records: Sequence[Record],
-    method: Explainer,
-    goal: str,
-    seed: int,
-    left: list[tuple[Path, str]],
-    say: Progress,
-) -> list[Explanation]:
-    maps: list[Explanation] = []
-    for done, record in enumerate(records, start=1):
-        try:
-            film = read(record.path, image_id=record.image_id)
-        except ImageError as error:
-            left.append((record.path, str(error).removeprefix(f"{record.path}: ")))
-            continue
-        maps.append(explain(classifier, film, method, target=goal, seed=seed))
-        say(f"explaining with {method.name}", done, len(records))
-    return maps
 
 
 def _groups(

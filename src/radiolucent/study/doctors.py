@@ -1,6 +1,7 @@
 """Doctors beside the model: maps against markings, words against places, calls against calls."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from radiolucent.audits import (
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
-from radiolucent.explainers import LIME, Explainer, GradCAM, explain
-from radiolucent.images import read
+from radiolucent.errors import DataError
+from radiolucent.explainers import LIME, Explainer, GradCAM
 from radiolucent.models import Classifier
 from radiolucent.readers.statistics import (
     Table,
@@ -27,6 +28,7 @@ from radiolucent.readers.statistics import (
 )
 from radiolucent.reports import Doctors
 from radiolucent.study.config import Progress, StudyConfig
+from radiolucent.study.maps import maps_of
 from radiolucent.study.prepare import Prepared
 from radiolucent.types import Annotation, Estimate, Explanation, Predictions
 
@@ -46,17 +48,17 @@ def read_readings(config: StudyConfig) -> list[Annotation]:
 
 
 def _maps(
-    prepared: Prepared, clf: Classifier, ids: Sequence[str], method: Explainer, seed: int, say: Progress, what: str
-) -> list[Explanation]:
+    prepared: Prepared, clf: Classifier, ids: Sequence[str], methods: Sequence[Explainer], seed: int, say: Progress,
+    what: str,
+) -> list[list[Explanation]]:  # fmt: skip
     records = {r.image_id: r for r in prepared.dataset.records}
+    left: list[tuple[Path, str]] = []
     target = clf.class_names[clf.positive]
-    maps: list[Explanation] = []
-    for start in range(0, len(ids), 16):
-        some = [records[i] for i in ids[start : start + 16]]
-        films = [read(r.path, image_id=r.image_id, patient_id=r.patient_id) for r in some]
-        maps += explain(clf, films, method, target=target, seed=seed)
-        say(what, min(start + 16, len(ids)), len(ids))
-    return maps
+    some = [records[i] for i in ids]
+    found = maps_of(clf, some, methods, target=target, seed=seed, left_out=left, say=say, what=what)
+    if left:  # they were readable when the data set was prepared
+        raise DataError(f"{left[0][0]}: {left[0][1]}; the films changed meanwhile, run the command again.")
+    return found
 
 
 def groups_of(p: Predictions) -> dict[str, dict[str, str]]:
@@ -86,7 +88,7 @@ def compare(
     readings: Sequence[Annotation],
     say: Progress,
 ) -> Compared:
-    """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding.
+    """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding, in one pass of both.
 
     Grad-CAM is held against every reader, the consensus first; its threshold is tuned on validation films.
     """
@@ -101,14 +103,18 @@ def compare(
     tuning = [others[k] for k in rng.permutation(len(others))[:TUNING_FILMS]]
     patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
     options: dict[str, Any] = {"patients": patients, "folds": config.folds, "seed": config.seed, "by": groups_of(p)}
-    tuned = tune_threshold(
-        _maps(prepared, clf, tuning, GradCAM(), config.seed, say, "tuning Grad-CAM's threshold"), readings
+    tuning_maps = _maps(prepared, clf, tuning, [GradCAM()], config.seed, say, "tuning Grad-CAM's threshold")[0]
+    tuned = tune_threshold(tuning_maps, readings)
+    gradcam, lime = GradCAM(), LIME(num_samples=config.lime_samples)
+    rest = [i for i in ids if i not in set(few)]
+    maps, views = _maps(
+        prepared, clf, few, [gradcam, lime], config.seed, say, "comparing gradcam and lime with doctors"
     )
-    maps = _maps(prepared, clf, ids, GradCAM(), config.seed, say, "comparing gradcam with doctors")
+    maps = maps + _maps(prepared, clf, rest, [gradcam], config.seed, say, "comparing gradcam with doctors")[0]
+    at = {name: k for k, name in enumerate(ids)}
+    maps.sort(key=lambda e: at[e.image_id])
     found = list(agreements(maps, readings, tuned=tuned.threshold if tuned else None, **options))
-    lime = LIME(num_samples=config.lime_samples)
-    if few:
-        views = _maps(prepared, clf, few, lime, config.seed, say, "comparing lime with doctors")
+    if views:
         found.append(agreement(views, readings, **options))
     return tuple(found), tuple(maps)
 

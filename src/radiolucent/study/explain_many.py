@@ -3,8 +3,10 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +15,27 @@ import torch
 
 from radiolucent import figures
 from radiolucent.audits import stamp, trust_randomisation
-from radiolucent.data import load_dataset
-from radiolucent.errors import ConfigError, ExplainError, ImageError
+from radiolucent.audits.repeatability import asked_as
+from radiolucent.data import find_films
+from radiolucent.errors import ExplainError
 from radiolucent.explainers import Explainer, explain, save_explanation
+from radiolucent.explainers.footprint import bounded
 from radiolucent.files import write_bytes, write_json
-from radiolucent.images import read
+from radiolucent.images import read_or_note
 from radiolucent.models import Classifier
 from radiolucent.study.case import finding_from, make_case
 from radiolucent.study.config import Progress, quiet
-from radiolucent.study.journal import Journal
+from radiolucent.study.journal import COLUMNS, Journal
+from radiolucent.study.many_config import ManyConfig, describe
 from radiolucent.types import Annotation, Explanation, Finding, Radiograph
 
-__all__ = ["Many", "ManyConfig", "explain_many", "find_files"]
+__all__ = ["Many", "explain_many"]
 
 TRUSTED = 20
 """Films up to which every one is stamped, and the size of the sample beyond."""
 
-
-@dataclass(frozen=True)
-class ManyConfig:
-    """How films are explained.
-
-    Attributes:
-        methods: each gives a map a film. target: class to explain; None: the called one of each film.
-        score: "logit", "probability" or "margin". seed: of everything random.
-        panels: also draw a panel (PNG) a film, which takes longer than most maps.
-        trust: stamp all films (True), none (False), or a seeded sample of 20 (None; all where there are no more).
-        batch_size: films at a time: bounds the memory.
-    """
-
-    methods: tuple[Explainer, ...]
-    target: str | None = None
-    score: Any = "logit"
-    seed: int = 0
-    panels: bool = True
-    trust: bool | None = None
-    batch_size: int = 8
-
-    def __post_init__(self) -> None:
-        names = [m.name for m in self.methods]
-        if not names or len(set(names)) < len(names) or self.batch_size < 1:
-            raise ConfigError(f"methods {names}, batch_size {self.batch_size}; expected different methods and ≥ 1.")
-
-    def settings(self, classifier: Classifier) -> dict[str, Any]:
-        """What maps depend on, JSON-ready."""
-        kept = ("target", "score", "seed", "panels", "trust")
-        return {
-            "model": classifier.hash,
-            "methods": {m.name: repr(m) for m in self.methods},
-            **{name: getattr(self, name) for name in kept},
-        }
+WRITERS = 4
+"""Maps written at a time: a file waits for the disk most of the time."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +43,7 @@ class Many:
     """What came of it.
 
     Attributes:
-        table, parquet: one row an image and method. films: explained in all. new: of them in this call.
+        table, parquet: one row an image, method and target. films: explained in all. new: of them in this call.
         files: what was asked for. left_out: (file, reason) of what could not be used. journal: to read rows from.
     """
 
@@ -81,22 +54,6 @@ class Many:
     new: int
     left_out: tuple[tuple[Path, str], ...]
     journal: Journal
-
-
-def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """(images, (file, reason) of files that cannot be any) of files and folders, each once, in a stable order."""
-    found: dict[Path, Path] = {}
-    left: list[tuple[Path, str]] = []
-    for given in paths:
-        if given.is_dir():
-            dataset = load_dataset(given)
-            left += [(item.path, item.reason) for item in dataset.left_out]
-            files = [record.path for record in dataset.records]
-        else:
-            files = [given]
-        for file in files:
-            found.setdefault(file.resolve(), file)
-    return list(found.values()), left
 
 
 def explain_many(
@@ -112,26 +69,29 @@ def explain_many(
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
 
     Called again after an interruption or a kill, it goes on: a film that is done and unchanged is not done again, and
-    the batch in hand when the process died is made anew under the same names. Memory holds one batch.
+    the batch in hand when the process died is made anew under the same names. Each film is read once, and goes
+    through the network once for all methods and targets that share a pass. Memory holds one batch, as large as the
+    bound allows.
 
     Args:
         paths: images and folders. readings: doctors' outlines for the panels, matched by file name.
         fresh: start again.
 
     Raises:
-        ConfigError: `out` holds explanations by another model or with other settings. ExplainError: a method does not
-            apply to this network.
+        ConfigError: `out` holds explanations by another model, with other settings or readings. ExplainError: a method
+            does not apply to this network.
     """
-    files, left = find_files(paths)
-    journal = Journal(out, config.settings(classifier), fresh=fresh)
+    files, left = find_films(paths)
+    journal = Journal(out, config.settings(classifier, readings), fresh=fresh)
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed
             stray.unlink()
     run = _Run(classifier, out, config, readings, _sample(files, config))
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
-    for start in range(0, len(todo), config.batch_size):
-        journal.add(run.batch(todo[start : start + config.batch_size]))
-        done = len(files) - len(todo) + min(start + config.batch_size, len(todo))
+    done = len(files) - len(todo)
+    for batch in run.batches(todo):
+        journal.add(run.explained(batch))
+        done += len(batch)
         say("explaining", done, len(files))
     keys = [str(file) for file in files]
     table, parquet = journal.write_tables(out, keys)
@@ -167,105 +127,158 @@ def _sample(files: Sequence[Path], config: ManyConfig) -> set[str]:
 
 
 @dataclass(frozen=True)
+class _Failed:
+    """A method that gave no map of a film, and why."""
+
+    method: str
+    why: str
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A file with what it was when it was read: the film, or why there is none."""
+
+    file: Path
+    stamp: list[int]
+    film: Radiograph | None
+    error: str = ""
+
+
+@dataclass(eq=False)
 class _Run:
     classifier: Classifier
     out: Path
     config: ManyConfig
     readings: Sequence[Annotation]
     trusted: set[str]
-    worked: set[str] = dataclasses.field(default_factory=set[str])
+    worked: set[str] = field(default_factory=set[str])
+    methods: Sequence[Explainer] = ()
 
-    def batch(self, files: Sequence[Path]) -> Iterator[tuple[str, list[int], list[dict[str, Any]]]]:
-        """Explain some films; everything is on disk before a film is handed over."""
-        films: list[Radiograph] = []
-        stamps = {str(file): _stamp(file) for file in files}
-        bad: dict[str, str] = {}
+    def batches(self, files: Sequence[Path]) -> Iterator[list[_Waiting]]:
+        """Files, each read once, in groups that keep within the bound on memory."""
+        waiting: list[_Waiting] = []
+        limit, most, each, held = math.inf, math.inf, 0, 0
         for file in files:
-            try:
-                films.append(read(file, image_id=str(file)))
-            except ImageError as error:
-                bad[str(file)] = str(error).removeprefix(f"{file}: ")
-        done = dict(zip([f.image_id for f in films], self._explained(films), strict=True)) if films else {}
-        for file in files:
-            key = str(file)
-            yield key, stamps[key], done[key] if key in done else [_row(key, error=bad[key])]
+            stamp, why = _stamp(file), list[tuple[Path, str]]()
+            film = read_or_note(file, why, image_id=str(file))
+            if film is not None and not self.methods:
+                most, each = self._bound(film)
+                limit = self.config.max_memory_mb * 2**20
+            taken = 0 if film is None else each + 2 * film.pixels.nbytes
+            if waiting and (len(waiting) >= most or (self.config.batch_size is None and held + taken > limit)):
+                yield waiting
+                waiting, held = [], 0
+            waiting.append(_Waiting(file, stamp, film, why[0][1] if why else ""))
+            held += taken
+        if waiting:
+            yield waiting
 
-    def _explained(self, films: Sequence[Radiograph]) -> list[list[dict[str, Any]]]:
-        inputs = torch.stack([self.classifier.preprocess(film) for film in films])
-        logits = self.classifier.logits(inputs)
-        called = [make_case(self.classifier, f, logits[i : i + 1]).called for i, f in enumerate(films)]
-        targets = [self.config.target or name for name in called]
-        maps: dict[int, Sequence[Explanation | str]] = {}
-        for target in dict.fromkeys(targets):
-            group = [i for i, t in enumerate(targets) if t == target]
-            maps |= zip(group, self._by_all([films[i] for i in group], target), strict=True)
-        return [self._written(f, logits[i : i + 1], maps[i]) for i, f in enumerate(films)]
-
-    def _by_all(self, films: Sequence[Radiograph], target: str) -> Sequence[Sequence[Explanation | str]]:
-        """Every method's map of every film, from shared forward passes; where one fails, one by one."""
-        common: dict[str, Any] = {"target": target, "score": self.config.score, "seed": self.config.seed}
+    def _bound(self, film: Radiograph) -> tuple[int, int]:
+        """(films at a time, bytes a film), and the methods as they keep within the bound."""
+        clf, config = self.classifier, self.config
+        targets = [clf.index_of(t) for t in config.targets] or None
         try:
-            made = explain(self.classifier, films, self.config.methods, **common)
-            self.worked.update(m.name for m in self.config.methods)
+            self.methods, most, each = bounded(clf, film, config.methods, config.max_memory_mb, targets)
+        except ExplainError:  # this film, or every one: told when it is explained
+            self.methods, most, each = config.methods, 1, 0
+        return config.batch_size or most, each
+
+    def explained(self, batch: Sequence[_Waiting]) -> list[tuple[str, list[int], list[dict[str, Any]]]]:
+        """Explain some films; everything is on disk when they are handed over."""
+        films = [w.film for w in batch if w.film is not None]
+        maps = iter(self._by_all(films) if films else [])
+        with ThreadPoolExecutor(WRITERS) as pool:
+            saved: list[Future[Path]] = []
+
+            def keep(e: Explanation, file: Path) -> None:
+                saved.append(pool.submit(save_explanation, e, file))
+
+            rows = [
+                self._written(w.film, next(maps), keep) if w.film else [_row(str(w.file), error=w.error)] for w in batch
+            ]
+            for waited in saved:
+                waited.result()
+        return [(str(w.file), w.stamp, some) for w, some in zip(batch, rows, strict=True)]
+
+    def _by_all(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | _Failed]]:
+        """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
+        c = self.config
+        options: dict[str, Any] = {"contrast": c.contrast, "score": c.score, "seed": c.seed, "batch_size": len(films)}
+        options["target"] = list(c.targets) or None
+        try:
+            made = explain(self.classifier, films, self.methods, **options)
+            self.worked.update(m.name for m in self.methods)
             return made
         except ExplainError:
-            return [[self._alone(film, method, common) for method in self.config.methods] for film in films]
+            return [[e for m in self.methods for e in self._alone(film, m, options)] for film in films]
 
-    def _alone(self, film: Radiograph, method: Explainer, common: dict[str, Any]) -> Explanation | str:
-        """A map, or why there is none; a method that never worked raises."""
+    def _alone(self, film: Radiograph, method: Explainer, options: dict[str, Any]) -> Sequence[Explanation | _Failed]:
+        """A method's maps, or why there are none; a method that never worked raises."""
         try:
-            found = explain(self.classifier, film, method, **common)
+            found = explain(self.classifier, film, [method], **options)
         except ExplainError as error:
             if method.name not in self.worked:
                 raise
-            return f"{method.name}: {error}"
+            return [_Failed(method.name, f"{method.name}: {error}")]
         self.worked.add(method.name)
         return found
 
     def _written(
-        self, film: Radiograph, logits: torch.Tensor, maps: Sequence[Explanation | str]
+        self, film: Radiograph, maps: Sequence[Explanation | _Failed], keep: Callable[[Explanation, Path], None]
     ) -> list[dict[str, Any]]:
-        bare = make_case(self.classifier, film, logits)
         mark = _hash(film.image_id)
         name = f"{mark[:2]}/{Path(film.image_id).stem[:60].lstrip('.')}-{mark[:8]}"
+        good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
+        failed = [_row(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
+        if not good:
+            return failed
+        case = make_case(self.classifier, film, torch.tensor([good[0].logits]))
+        panel = f"panels/{name}.png" if self.config.panels else None
         rows: list[dict[str, Any]] = []
-        good: list[Explanation] = []
-        for method, one in zip(self.config.methods, maps, strict=True):
-            if isinstance(one, str):
-                rows.append(_row(film.image_id, method=method.name, error=one))
-                continue
-            if film.image_id in self.trusted:
-                one = stamp(self.classifier, film, one, method, randomised=self._randomised(film, method))
-            good.append(one)
-            file = save_explanation(one, self.out / "maps" / f"{name}.{one.method}.npz")
-            rows.append(_explained_row(one, bare, file.relative_to(self.out)))
-        if self.config.panels and good:
+        for e in good:
+            kind = f".{_plain(e.target_name)}" if len(self.config.targets) > 1 else ""
+            file = f"maps/{name}.{e.method}{kind}.npz"
+            keep(e, self.out / file)
+            rows.append(_explained_row(e, case, file, panel))
+        if panel:
             said = tuple(a for a in self.readings if Path(a.image_id).name == Path(film.image_id).name)
-            case = dataclasses.replace(bare, annotations=said, explanations=tuple(good))
-            panel = self.out / "panels" / f"{name}.png"
-            write_bytes(panel, figures.to_png(figures.case_panel(case)))
-            rows = [row | {"panel": str(panel.relative_to(self.out))} if row["map"] else row for row in rows]
-        return rows
+            case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
+            write_bytes(self.out / panel, figures.to_png(figures.case_panel(case)))
+        return rows + failed
 
-    def _randomised(self, film: Radiograph, method: Explainer) -> Finding:
+    def _stamped(self, film: Radiograph, e: Explanation) -> Explanation:
+        if film.image_id not in self.trusted:
+            return e
+        method = next(m for m in self.methods if m.name == e.method)
+        return stamp(self.classifier, film, e, method, randomised=self._randomised(film, e, method))
+
+    def _randomised(self, film: Radiograph, e: Explanation, method: Explainer) -> Finding:
         """The network's and method's randomisation test, made once on the first film that needs it."""
         file = self.out / "trust" / f"{method.name}.json"
-        key = _hash(f"{self.classifier.hash} {method!r} {self.config.score} {self.config.seed}")
+        asked = f"{self.config.score} {self.config.contrast} {self.config.seed}"
+        key = _hash(f"{self.classifier.hash} {describe(method)} {asked}")
         if file.is_file() and (kept := json.loads(file.read_text()))["key"] == key:
             return finding_from(kept["finding"])
-        common: dict[str, Any] = {"score": self.config.score, "seed": self.config.seed}
-        found = trust_randomisation(self.classifier, [film], method, target=self.config.target, **common)
+        found = trust_randomisation(self.classifier, [film], method, seed=self.config.seed, **asked_as(e))
         write_json(file, {"key": key, "finding": found.as_dict()})
         return found
 
 
+def _plain(name: str) -> str:
+    """A class name as part of a file name; names that lose something by it stay apart by their hash.
+
+    >>> _plain("PNEUMONIA"), _plain("a/b")
+    ('PNEUMONIA', 'a_b-c14cddc0')
+    """
+    kept = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    return kept if kept == name else f"{kept}-{_hash(name)[:8]}"
+
+
 def _row(image: str, **values: Any) -> dict[str, Any]:
-    empty = ("method", "target", "score_kind", "score", "called", "probability", "peak_x", "peak_y")
-    rest = ("trust", "trust_reasons", "map", "panel", "error")
-    return {"image": image, **dict.fromkeys((*empty, *rest)), **values}
+    return {**dict.fromkeys(COLUMNS), "image": image, **values}
 
 
-def _explained_row(e: Explanation, case: figures.Case, file: Path) -> dict[str, Any]:
+def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | None) -> dict[str, Any]:
     row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
     x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
     height, width = e.geometry.source_shape
@@ -274,6 +287,7 @@ def _explained_row(e: Explanation, case: figures.Case, file: Path) -> dict[str, 
         method=e.method,
         target=e.target_name,
         score_kind=e.score_kind,
+        contrast=e.contrast,
         score=e.score,
         called=case.called,
         probability=case.probability,
@@ -281,5 +295,6 @@ def _explained_row(e: Explanation, case: figures.Case, file: Path) -> dict[str, 
         peak_y=float(np.clip(y, 0, height)),
         trust=e.trust.get("verdict"),
         trust_reasons="; ".join(e.trust.get("reasons", ())) or None,
-        map=str(file),
+        map=file,
+        panel=panel,
     )

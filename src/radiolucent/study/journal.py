@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from radiolucent.errors import ConfigError
-from radiolucent.files import atomic_path, write_json
+from radiolucent.files import append_lines, atomic_path, read_lines, write_json
 
 __all__ = ["COLUMNS", "Journal"]
 
@@ -20,6 +19,7 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "method": pa.string(),
     "target": pa.string(),
     "score_kind": pa.string(),
+    "contrast": pa.string(),
     "score": pa.float64(),
     "called": pa.string(),
     "probability": pa.float64(),
@@ -36,9 +36,8 @@ COLUMNS: Mapping[str, pa.DataType] = {
 class Journal:
     """Films done, in `journal.jsonl`: `{"key", "stamp", "rows"}` a line, the last line of a key being valid.
 
-    A line is written after everything it speaks of, with one append and a flush to disk: a process killed at any
-    moment leaves a line whole or broken off at the end of the file, where opening cuts it away. Memory holds a stamp
-    and a place a film, not the rows.
+    A line is written after everything it speaks of (see `radiolucent.files.append_lines`). Memory holds a stamp and a
+    place a film, not the rows.
 
     Args:
         folder: where it lies. settings: JSON-ready; a folder that holds other settings is refused.
@@ -62,22 +61,9 @@ class Journal:
                     f"{folder}: holds explanations made otherwise ({words}); choose another --out or --fresh."
                 )
         write_json(note, wanted)
-        self.places: dict[str, tuple[list[int], int]] = {}
-        self._read()
-
-    def _read(self) -> None:
-        if not self.file.is_file():
-            return
-        good = 0
-        with self.file.open("rb") as stream:
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    break
-                entry = json.loads(line)
-                self.places[entry["key"]] = (entry["stamp"], good)
-                good += len(line)
-        if good < self.file.stat().st_size:
-            os.truncate(self.file, good)  # a line that was being written when the process died
+        self.places: dict[str, tuple[list[int], int]] = {
+            entry["key"]: (entry["stamp"], place) for place, entry in read_lines(self.file)
+        }
 
     def has(self, key: str, stamp: Sequence[int]) -> bool:
         """Whether this film, unchanged since, is done."""
@@ -86,13 +72,9 @@ class Journal:
 
     def add(self, entries: Iterable[tuple[str, Sequence[int], Sequence[Mapping[str, Any]]]]) -> None:
         """Append films (key, stamp, rows) and flush them to disk."""
-        with self.file.open("ab") as stream:
-            for key, stamp, rows in entries:
-                line = json.dumps({"key": key, "stamp": list(stamp), "rows": list(rows)}, allow_nan=False)
-                self.places[key] = (list(stamp), stream.tell())
-                stream.write(line.encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        lines = [{"key": key, "stamp": list(stamp), "rows": list(rows)} for key, stamp, rows in entries]
+        for line, place in zip(lines, append_lines(self.file, lines), strict=True):
+            self.places[line["key"]] = (line["stamp"], place)
 
     def rows(self, first: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Every row, film by film: those of `first` in their order, then any others."""
@@ -106,7 +88,7 @@ class Journal:
                 yield from json.loads(stream.readline())["rows"]
 
     def write_tables(self, folder: Path, first: Sequence[str] = ()) -> tuple[Path, Path]:
-        """`explanations.csv` and `explanations.parquet`, one row an image and method, in bounded memory."""
+        """`explanations.csv` and `explanations.parquet`, one row an image, method and target, in bounded memory."""
         schema = pa.schema([pa.field(name, kind) for name, kind in COLUMNS.items()])
         table, columns = folder / "explanations.csv", folder / "explanations.parquet"
         with atomic_path(table) as plain, atomic_path(columns) as packed:

@@ -1,10 +1,13 @@
 """From a folder to films a network can take: checked, split, decoded once."""
 
+import csv
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from radiolucent.data import Dataset, PixelCache, build_cache, check, load_dataset, split_dataset, write_manifest
+from radiolucent.errors import DataError
 from radiolucent.files import write_json
 from radiolucent.images import Preprocess
 from radiolucent.study.case import finding_from
@@ -12,6 +15,8 @@ from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.types import Finding
 
 __all__ = ["Prepared", "prepare"]
+
+IDENTITY = "image_id"  # column of `split.csv` beside those of a manifest
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,12 @@ class Prepared:
         return list(found.items())
 
 
-def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet) -> Prepared:
-    """Load, decode, check and split a data set; writes `split.csv` and `findings.json` into the run folder."""
+def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, *, trained: bool = False) -> Prepared:
+    """Load, decode, check and split a data set; writes `split.csv` and `findings.json` into the run folder.
+
+    Args:
+        trained: the run has its `split.csv`, which holds: films that came since belong to no split, and a note says so.
+    """
     dataset = load_dataset(config.data, classes=config.classes)
     cache = build_cache(
         dataset.records, preprocess, config.cache_folder, progress=lambda d, t: say("decoding films", d, t)
@@ -48,9 +57,33 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet) 
         cache.records, dataset.class_names, dataset.root, dataset.left_out, dataset.source, dataset.notes
     )
     split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
-    write_manifest(split, config.out / "split.csv")
+    if trained:
+        split = _as_trained(split, config.out / "split.csv")
+    else:
+        named = [dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id}) for r in split.records]
+        write_manifest(dataclasses.replace(split, records=tuple(named)), config.out / "split.csv")
     placed = PixelCache(cache.pixels, split.records, cache.shapes, preprocess, cache.left_out)
     return Prepared(split, findings, placed)
+
+
+def _as_trained(dataset: Dataset, file: Path) -> Dataset:
+    """The data set with the splits written down in training, whatever has come or gone since.
+
+    Raises:
+        DataError: they are missing, or of a version that did not write identifiers.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            before = {row[IDENTITY]: row["split"] or None for row in csv.DictReader(stream)}
+    except (OSError, KeyError, csv.Error) as error:
+        raise DataError(f"{file}: does not say which film was in which split ({error!r}); train again.") from error
+    now = {r.image_id: r.split for r in dataset.records}
+    if before == now:
+        return dataset
+    came, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
+    note = f"split as in training; {came} films came since and are left out, {gone} are gone."
+    records = tuple(dataclasses.replace(r, split=before.get(r.image_id)) for r in dataset.records)
+    return dataclasses.replace(dataset, records=records, notes=(*dataset.notes, note))
 
 
 def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...]:

@@ -8,11 +8,11 @@ from typing import Any
 from radiolucent.data import load_dataset
 from radiolucent.errors import ConfigError
 from radiolucent.files import write_json
-from radiolucent.models import build
+from radiolucent.models import build, load
 from radiolucent.study.appraise import Appraisal, appraise
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.prepare import Prepared, prepare
-from radiolucent.study.train import Trained, train
+from radiolucent.study.train import Trained, restore, train
 from radiolucent.training import EpochResult, world
 
 __all__ = ["resume_report", "run_study", "train_only"]
@@ -70,21 +70,43 @@ def run_study(
 
 
 def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tuple[Prepared, Appraisal]:
-    """Evaluate, explain and report a run again, e.g. with annotations that came later; training is not repeated.
+    """Evaluate, explain and report a run again, e.g. with annotations that came later; nothing is trained.
+
+    The run's own files and the films are all it takes: the weights that training began with may be gone, and the run
+    may have been moved (films below it go along; others are given by `data=`).
 
     Args:
         changes: fields of `StudyConfig` that do not touch training.
+
+    Raises:
+        ConfigError: no run, or a change that would touch training. CheckpointError: its training has not ended.
     """
-    file = Path(run) / NAME
+    folder = Path(run)
+    file = folder / NAME
     if not file.is_file():
         raise ConfigError(f"{run}: no {NAME} there; give a folder that `radiolucent study` or `train` wrote.")
-    values = json.loads(file.read_text())
     odd = sorted(set(changes) - set(FREE))
     if odd:
         raise ConfigError(f"{', '.join(odd)} would change the training; start a new run.")
-    config = StudyConfig.from_dict({**values, "out": str(run), **{k: v for k, v in changes.items() if v is not None}})
-    prepared, trained = train_only(config, say)
+    values = _moved(json.loads(file.read_text()), folder)
+    config = StudyConfig.from_dict({**values, **{k: v for k, v in changes.items() if v is not None}})
+    classifier = load(folder)
+    prepared = prepare(config, classifier.preprocess, say, trained=True)
+    trained = restore(folder, classifier, prepared, say)
+    write_json(file, config.to_dict())
     return prepared, appraise(config, prepared, trained, say)
+
+
+def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A study's settings where its folder lies now: paths below the old place become paths below the new one."""
+    before = Path(values["out"])
+
+    def place(value: str) -> str:
+        path = Path(value)
+        return str(folder / path.relative_to(before)) if path.is_relative_to(before) else value
+
+    paths = {k: place(values[k]) for k in ("data", "annotations", "cache") if values.get(k) is not None}
+    return {**values, **paths, "out": str(folder)}
 
 
 def _head(name: str) -> Any:

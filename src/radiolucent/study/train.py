@@ -2,25 +2,29 @@
 
 import dataclasses
 import hashlib
+import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from radiolucent.data import Loader
-from radiolucent.errors import DataError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.metrics import Threshold, choose_threshold, fit_temperature, fit_temperature_and_bias
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.prepare import Prepared
-from radiolucent.training import EpochResult, Fitted, fit, tensorboard, world
-from radiolucent.types import Predictions
+from radiolucent.training import EpochResult, Fitted, fit, read_history, tensorboard, world
+from radiolucent.types import Estimate, Predictions
 
-__all__ = ["Trained", "predict_split", "train", "versions"]
+__all__ = ["Trained", "predict_split", "restore", "train", "versions"]
+
+TOLD = "training.json"  # what a report tells of a training and no other file holds
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,11 @@ def train(
         check,
         recipe,
         out=config.out,
+        finish=False,
         on_epoch=tell,
         progress=lambda d, t: say("training", d, t),
     )
-    raw = predict_split(fitted.classifier, prepared, "val", say)
-    warm, bias = _calibrated(fitted.classifier, raw)
+    warm, bias = _calibrated(fitted.classifier, prepared, say)
     threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule)
     provenance = {
         "data": data_hash(prepared),
@@ -121,20 +125,45 @@ def train(
     }
     classifier = fitted.classifier.with_(temperature=warm.temperature, threshold=threshold.value, provenance=provenance)
     if rank == 0:
-        save(classifier, config.out / "model.safetensors")
         write_json(config.out / "threshold.json", threshold.as_dict())
+        told = {"weights": dataclasses.asdict(weights), "best_epoch": fitted.best_epoch, "notes": list(fitted.notes)}
+        write_json(config.out / TOLD, told)
+        save(classifier, config.out / "model.safetensors")  # last: it is what says that all is there
     validation = dataclasses.replace(warm, threshold=threshold.value)
     return Trained(classifier, fitted, threshold, validation, weights)
 
 
-def _calibrated(classifier: Classifier, raw: Predictions) -> tuple[Predictions, list[float]]:
+def restore(run: Path, classifier: Classifier, prepared: Prepared, say: Progress = quiet) -> Trained:
+    """What `train` gave, from the files of its run and the films; nothing is trained, and no other file is asked for.
+
+    Raises:
+        ConfigError: a file of the run is missing or damaged.
+    """
+    history = read_history(run / "history.csv")
+    try:
+        chosen = json.loads((run / "threshold.json").read_text())
+        told = json.loads((run / TOLD).read_text())
+        ends = {name: Estimate(**chosen.pop(name)) for name in ("sensitivity", "specificity")}
+        threshold = Threshold(**chosen, **ends)
+        weights = WeightsReport(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["weights"].items()})
+        fitted = Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"]))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{run}: threshold.json or {TOLD} is missing or damaged ({error}); copy the run again."
+        ) from error
+    return Trained(classifier, fitted, threshold, predict_split(classifier, prepared, "val", say), weights)
+
+
+def _calibrated(classifier: Classifier, prepared: Prepared, say: Progress) -> tuple[Predictions, list[float]]:
     """Validation predictions with a temperature and a bias fitted on them; the bias goes into the network.
 
-    Where the network has no place for a bias, a temperature alone.
+    Where the network has no place for a bias, a temperature alone. What is predicted is what the network as it will be
+    saved says, so that a report made from the saved file gives the same figures.
     """
+    raw = predict_split(classifier, prepared, "val", say)
     temperature, bias = fit_temperature_and_bias(raw.logits, raw.labels, raw.head, positive=raw.positive)
     if bias.any() and shift_logits(classifier, torch.from_numpy(bias).float()):
-        logits = raw.logits + bias.astype(raw.logits.dtype)
-        return dataclasses.replace(raw, logits=logits, temperature=temperature), bias.tolist()
+        shifted = predict_split(classifier, prepared, "val", say)
+        return dataclasses.replace(shifted, temperature=temperature), bias.tolist()
     temperature = fit_temperature(raw.logits, raw.labels, raw.head, positive=raw.positive)
     return dataclasses.replace(raw, temperature=temperature), [0.0] * len(bias)

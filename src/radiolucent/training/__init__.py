@@ -1,7 +1,7 @@
 """Training: configuration as data, two recipes, one loop that can be killed and goes on to the same result."""
 
 from radiolucent.training.config import TrainConfig
-from radiolucent.training.logs import EpochResult, tensorboard, write_history
+from radiolucent.training.logs import EpochResult, read_history, tensorboard, write_history
 from radiolucent.training.loop import Fitted, fit
 from radiolucent.training.recipes import classic, strong
 from radiolucent.training.schedule import Plateau, learning_rate
@@ -15,6 +15,7 @@ __all__ = [
     "classic",
     "fit",
     "learning_rate",
+    "read_history",
     "strong",
     "tensorboard",
     "world",

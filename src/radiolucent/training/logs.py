@@ -3,15 +3,16 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from radiolucent.errors import ConfigError
 from radiolucent.extras import require
 from radiolucent.files import write_text
 
-__all__ = ["EpochResult", "tensorboard", "write_history"]
+__all__ = ["EpochResult", "read_history", "tensorboard", "write_history"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,25 @@ def write_history(path: Path, history: Sequence[EpochResult]) -> None:
     writer.writeheader()
     writer.writerows(result.to_dict() for result in history)
     write_text(path, text.getvalue())
+
+
+def read_history(path: Path) -> tuple[EpochResult, ...]:
+    """The inverse of `write_history`.
+
+    Raises:
+        ConfigError: missing or damaged.
+    """
+    try:
+        with path.open(newline="") as stream:
+            return tuple(_result(row) for row in csv.DictReader(stream))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: not readable as a training's history ({error}); copy the run again.") from error
+
+
+def _result(row: Mapping[str, str]) -> EpochResult:
+    plain = {k: float(v) for k, v in row.items() if k not in ("epoch", "best", "val_auroc")}
+    auroc = float(row["val_auroc"]) if row["val_auroc"] else None
+    return EpochResult(epoch=int(row["epoch"]), best=row["best"] == "True", val_auroc=auroc, **plain)
 
 
 def tensorboard(folder: Path) -> Callable[[EpochResult], None]:

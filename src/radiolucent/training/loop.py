@@ -49,6 +49,7 @@ def fit(
     *,
     out: Path | str | None = None,
     resume: bool = True,
+    finish: bool = True,
     on_epoch: Callable[[EpochResult], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -65,6 +66,8 @@ def fit(
         config: how.
         out: folder for `model.safetensors`, `config.json`, `history.csv` and `state/`; None: nothing is written.
         resume: go on from `out/state` where there is one; False: start again.
+        finish: whether the best weights are the finished model; False leaves `model.safetensors` marked unfinished, for
+            a caller who calibrates and then writes it.
         on_epoch: called after every epoch (in the first process).
         progress: called with (steps done, steps in all).
 
@@ -86,6 +89,8 @@ def fit(
                 if run.team.largest([interruption.wanted])[0]:
                     interruption.carry_out(run.epoch, run.steps)
         run.load_best()
+        if finish:
+            run.write_classifier()
     return Fitted(run.finished_classifier(), tuple(run.history), run.best_epoch, tuple(run.notes))
 
 

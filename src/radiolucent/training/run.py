@@ -14,7 +14,16 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.models import Classifier, FrozenPrefix, freeze, frozen_prefix, save, set_train_mode, why_no_prefix
+from radiolucent.models import (
+    UNFINISHED,
+    Classifier,
+    FrozenPrefix,
+    freeze,
+    frozen_prefix,
+    save,
+    set_train_mode,
+    why_no_prefix,
+)
 from radiolucent.training.config import TrainConfig
 from radiolucent.training.ema import MovingAverage
 from radiolucent.training.logs import EpochResult
@@ -212,7 +221,7 @@ class Run:
         self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
         if self.state is not None and self.folder is not None and self.team.leads:
             self.state.save_best(self.best_epoch, self._best)
-            save(self.finished_classifier(), self.folder / "model.safetensors")
+            self.write_classifier(f"epoch {self.best_epoch} of {self.config.epochs} is the best so far, not calibrated")
 
     def next_epoch(self) -> None:
         """Step on."""
@@ -285,6 +294,13 @@ class Run:
             self.note(f"stopped after epoch {self.epoch}: no lower validation loss since epoch {self.best_epoch}")
         self.network.load_state_dict(self._best)
         self.network.eval()
+
+    def write_classifier(self, unfinished: str = "") -> None:
+        """Write `model.safetensors` of the network as it is, marked unfinished where it is; `load` then says so."""
+        if self.folder is not None and self.team.leads:
+            now = self.finished_classifier()
+            mark = {UNFINISHED: unfinished} if unfinished else {}
+            save(now.with_(provenance={**now.provenance, **mark}), self.folder / "model.safetensors")
 
     def finished_classifier(self) -> Classifier:
         """The classifier around the network as it is, with how it was trained in its provenance."""

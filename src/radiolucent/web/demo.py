@@ -5,7 +5,7 @@ from pathlib import Path
 
 from radiolucent.data import build_cache
 from radiolucent.data.phantom import PhantomConfig, generate
-from radiolucent.models import build
+from radiolucent.models import build, finished
 from radiolucent.study import Prepared, StudyConfig, train
 from radiolucent.web.begin import StudyPlan
 
@@ -23,7 +23,7 @@ def demo_plan(folder: Path, demo_run: Path, say: Callable[[str, int, int], None]
     films = folder / "films-drawn"
     drawing = PhantomConfig(patients=24, films=1, size=512, val=0.2, test=0.5, subtle=0.4, seed=seed + 1)
     generate(films, drawing, workers=1, progress=lambda d, t: say("drawing films to read", d, t))
-    run = demo_run if (demo_run / "model.safetensors").is_file() else _quick_run(folder / "demo", say, seed)
+    run = demo_run if finished(demo_run) else _quick_run(folder / "demo", say, seed)
     return StudyPlan(run, films, folder, "Demonstration", limit=DEMO_CASES, lime_samples=353, seed=seed)
 
 
@@ -33,7 +33,7 @@ def _quick_run(out: Path, say: Callable[[str, int, int], None], seed: int) -> Pa
     240 films and ten epochs left it unsure, with maps on the film's edge. One process draws them: starting others costs
     more than the drawing.
     """
-    if not (out / "model.safetensors").is_file():
+    if not finished(out):
         drawing = PhantomConfig(patients=500, films=1, size=128, test=0.0, subtle=0.5, seed=seed)
         dataset = generate(out / "phantom", drawing, workers=1, progress=lambda d, t: say("drawing phantoms", d, t))
         config = StudyConfig(
