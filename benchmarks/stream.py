@@ -2,9 +2,9 @@
 
     python benchmarks/stream.py [--films 10000] [--out runs/stream] [--kill-at 5000] [--minutes 9]
 
-Small films (a few phantoms, each with noise of its own: no two files alike) are explained by Grad-CAM on a small CNN, one
-explanation a film. The run is killed (SIGKILL) when so many films are in the journal, and goes on. `--minutes` stops it
-as hard, for a machine shared with others: the same command goes on. Resident memory is sampled twice a second.
+Small films (a few phantoms, each with noise of its own: no two files alike) are explained by Grad-CAM on a small CNN,
+one explanation a film. The run is killed (SIGKILL) when so many films are in the journal, and goes on. `--minutes`
+stops it as hard, for a machine shared with others: the same command goes on. Resident memory is sampled twice a second.
 
 At the end every film must stand in the table once, with a map of its own on disk; no film may have been entered in
 the journal twice; and no map that was entered before a kill may have been written again.
@@ -13,6 +13,7 @@ the journal twice; and no map that was entered before a kill may have been writt
 import argparse
 import csv
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -105,8 +106,17 @@ def check(out: Path, films: int) -> None:
     kills = sorted(out.glob("kill-*.json"))
     before = [item for kill in kills for item in json.loads(kill.read_text()).items()]
     again = sum((out / "maps" / name).stat().st_mtime_ns != when for name, when in before)
-    print(f"# films {films}, different files {len(contents)}, rows {len(rows)}, films in them {len({r['image'] for r in rows})},"
-          f" maps on disk {len(maps)}, journal lines {len(keys)}, kills {len(kills)}, maps written again {again}")  # fmt: skip
+    counts = {
+        "films": films,
+        "different files": len(contents),
+        "rows": len(rows),
+        "films in them": len({r["image"] for r in rows}),
+        "maps on disk": len(maps),
+        "journal lines": len(keys),
+        "kills": len(kills),
+        "maps written again": again,
+    }
+    print("#", ", ".join(f"{name} {count}" for name, count in counts.items()))
     whole = len(contents) == len(rows) == len(maps) == len(keys) == len(set(keys)) == films
     if not whole or {r["image"] for r in rows} != files or {r["map"] for r in rows} != maps or again:
         sys.exit("a film was lost or done twice")
@@ -121,7 +131,7 @@ def tell(out: Path, films: int) -> None:
         low, high = films * tenth // 10, films * (tenth + 1) // 10
         some = [s for s in samples if low < s[2] <= high]
         seconds = done = 0.0
-        for one, other in zip(some, some[1:], strict=False):
+        for one, other in itertools.pairwise(some):
             if one[0] == other[0]:  # of one process
                 seconds, done = seconds + other[1] - one[1], done + other[2] - one[2]
         peak = max((s[3] for s in some), default=0.0)

@@ -28,7 +28,8 @@ class _Live(TorchDispatchMode):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.now, self.peak = 0, 0
-        self.known = WeakIdKeyDictionary(ref_type=weakref.ref)
+        by_identity: Any = WeakIdKeyDictionary
+        self.known: Any = by_identity(ref_type=weakref.ref)
         for own in (*network.parameters(), *network.buffers()):  # views of them take nothing
             self.known[own.untyped_storage()] = 0
 

@@ -72,9 +72,9 @@ class Journal:
 
     def add(self, entries: Iterable[tuple[str, Sequence[int], Sequence[Mapping[str, Any]]]]) -> None:
         """Append films (key, stamp, rows) and flush them to disk."""
-        lines = [{"key": key, "stamp": list(stamp), "rows": list(rows)} for key, stamp, rows in entries]
-        for line, place in zip(lines, append_lines(self.file, lines), strict=True):
-            self.places[line["key"]] = (line["stamp"], place)
+        whole = [(key, list(stamp), list(rows)) for key, stamp, rows in entries]
+        places = append_lines(self.file, ({"key": k, "stamp": s, "rows": r} for k, s, r in whole))
+        self.places.update({key: (stamp, at) for (key, stamp, _), at in zip(whole, places, strict=True)})
 
     def rows(self, first: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Every row, film by film: those of `first` in their order, then any others."""

@@ -143,9 +143,10 @@ def restore(run: Path, classifier: Classifier, prepared: Prepared, say: Progress
     try:
         chosen = json.loads((run / "threshold.json").read_text())
         told = json.loads((run / TOLD).read_text())
-        ends = {name: Estimate(**chosen.pop(name)) for name in ("sensitivity", "specificity")}
-        threshold = Threshold(**chosen, **ends)
-        weights = WeightsReport(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["weights"].items()})
+        sensitivity, specificity = (Estimate(**chosen[name]) for name in ("sensitivity", "specificity"))
+        threshold = Threshold(float(chosen["value"]), chosen["rule"], sensitivity, specificity, int(chosen["n"]))
+        source = told["weights"].pop("source")
+        weights = WeightsReport(source, **{name: tuple(some) for name, some in told["weights"].items()})
         fitted = Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
