@@ -64,7 +64,6 @@ def bytes_per_film(
     shared = [_with_batch(m, 1) for m in methods if not m.one_by_one]
     if not shared:
         return 0
-    explain(classifier, film, shared, target=None)  # layers are found on the first call, which is no one's film
     with _Live(classifier.network) as live:
         explain(classifier, film, shared, target=None if targets is None else list(targets))
     return live.peak

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -152,18 +151,23 @@ class _Run:
     readings: Sequence[Annotation]
     trusted: set[str]
     worked: set[str] = field(default_factory=set[str])
-    methods: Sequence[Explainer] = ()
+    fitted: Sequence[Explainer] = ()
+
+    @property
+    def methods(self) -> Sequence[Explainer]:
+        """The methods as they keep within the bound, once a film has been measured."""
+        return self.fitted or self.config.methods
 
     def batches(self, files: Sequence[Path]) -> Iterator[list[_Waiting]]:
         """Files, each read once, in groups that keep within the bound on memory."""
         waiting: list[_Waiting] = []
-        limit, most, each, held = math.inf, math.inf, 0, 0
+        share = 0.5 if any(m.one_by_one for m in self.config.methods) else 1.0  # the rest is theirs
+        limit, most, each, held = share * self.config.max_memory_mb * 2**20, 1, 0, 0
         for file in files:
             stamp, why = _stamp(file), list[tuple[Path, str]]()
             film = read_or_note(file, why, image_id=str(file))
-            if film is not None and not self.methods:
+            if film is not None and not self.fitted:
                 most, each = self._bound(film)
-                limit = self.config.max_memory_mb * 2**20
             taken = 0 if film is None else each + 2 * film.pixels.nbytes
             if waiting and (len(waiting) >= most or (self.config.batch_size is None and held + taken > limit)):
                 yield waiting
@@ -178,9 +182,9 @@ class _Run:
         clf, config = self.classifier, self.config
         targets = [clf.index_of(t) for t in config.targets] or None
         try:
-            self.methods, most, each = bounded(clf, film, config.methods, config.max_memory_mb, targets)
-        except ExplainError:  # this film, or every one: told when it is explained
-            self.methods, most, each = config.methods, 1, 0
+            self.fitted, most, each = bounded(clf, film, config.methods, config.max_memory_mb, targets)
+        except ExplainError:  # this film, or every one: told when it is explained; the next one is measured
+            most, each = 1, 0
         return config.batch_size or most, each
 
     def explained(self, batch: Sequence[_Waiting]) -> list[tuple[str, list[int], list[dict[str, Any]]]]:

@@ -76,7 +76,10 @@ def _as_trained(dataset: Dataset, file: Path) -> Dataset:
         with file.open(newline="", encoding="utf-8") as stream:
             before = {row[IDENTITY]: row["split"] or None for row in csv.DictReader(stream)}
     except (OSError, KeyError, csv.Error) as error:
-        raise DataError(f"{file}: does not say which film was in which split ({error!r}); train again.") from error
+        raise DataError(
+            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or give the "
+            "command that made it once more."
+        ) from error
     now = {r.image_id: r.split for r in dataset.records}
     if before == now:
         return dataset
