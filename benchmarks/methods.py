@@ -10,7 +10,8 @@ contenders are slow has fewer rounds, but one at least; the table says how many.
 the others a batch.
 
 With `--results` every method's figures are kept as soon as they are measured, and a later call goes on with the methods
-that are missing: `--minutes` ends a call early. Figures of one method always come from one call.
+that are missing: `--minutes` ends a call early. Figures of one method always come from one call. `--processor-time` counts what the
+process computes instead of what passes: the ratios of one thread hardly change with what else the machine does.
 
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its
 default of one copy a pass. "plain loop" is the paper's own way, where no library for torch has the method. Networks
@@ -30,6 +31,7 @@ import platform
 import statistics
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,20 +67,20 @@ class Measured:
     conditions: str = ""
 
 
-def measured(contest: Contest, name: str, rounds: int, seconds: float) -> Measured:
+def measured(contest: Contest, name: str, rounds: int, seconds: float, clock: Callable[[], float]) -> Measured:
     """Time all contenders of a method, for so many rounds or until the time is up."""
     method = method_of(name, contest.clf, contest.one)
     inputs = contest.one if method.one_by_one else contest.inputs
     runs = {"ours": contest.ours(method), "forward": lambda: contest.clf.logits(inputs), **contest.others(name)}
     times: dict[str, list[float]] = {library: [] for library in runs}
-    note, begin = "", time.perf_counter()
+    note, begin = "", clock()
     for turn in range(rounds + 1):  # the first warms up
-        if turn > 1 and time.perf_counter() - begin > seconds:
+        if turn > 1 and clock() - begin > seconds:
             break
         for library in list(runs):
             if method.one_by_one and not turn and library not in ("ours", "forward"):
                 continue  # hundreds of passes warm up by themselves; we trace and convert in the first
-            start = time.perf_counter()
+            start = clock()
             try:
                 with contextlib.redirect_stderr(io.StringIO()):  # progress bars
                     runs[library]()
@@ -89,7 +91,7 @@ def measured(contest: Contest, name: str, rounds: int, seconds: float) -> Measur
                 del runs[library], times[library]
                 continue
             if turn:
-                times[library].append(time.perf_counter() - start)
+                times[library].append(clock() - start)
 
     def multiples(a: str, b: str) -> list[float]:
         return [x / y for x, y in zip(times[a], times[b], strict=True)]
@@ -110,6 +112,7 @@ def conditions(options: argparse.Namespace, clf: Classifier) -> str:
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
     return (
         f"{clf.architecture.get('name')} at {clf.preprocess.size} px, at most {options.rounds} rounds, "
+        f"{'processor' if options.processor_time else 'wall'} time, "
         f"{torch.get_num_threads()} thread(s) of {model}, {versions}, Python {platform.python_version()}, "
         f"{datetime.datetime.now(tz=datetime.UTC).date()}"
     )
@@ -166,6 +169,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rounds, only what another library has: minutes")
     parser.add_argument("--results", type=Path, help="keep figures here (JSON) and go on from what it holds")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no method after so long")
+    parser.add_argument("--processor-time", action="store_true", help="for a busy machine; set OMP_NUM_THREADS=1")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     if options.quick:
@@ -176,6 +180,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Parse, measure, print."""
     options, begin = parsed(), time.monotonic()
+    clock = time.process_time if options.processor_time else time.perf_counter
     warnings.simplefilter("ignore")
     made = {"pretrained": False, "weights": options.weights, "size": options.size}
     clf = rl.load(options.run) if options.run else rl.build("mobilenetv1", **made)[0]
@@ -189,7 +194,7 @@ def main() -> None:
         if time.monotonic() - begin > 60 * options.minutes:
             console.print(f"time is up; call again for {', '.join(n for n in missing if n not in results)}")
             break
-        found = dataclasses.replace(measured(contest, name, options.rounds, options.seconds), conditions=told)
+        found = dataclasses.replace(measured(contest, name, options.rounds, options.seconds, clock), conditions=told)
         results[name] = found
         console.print("  ".join(cells(name, found)), found.note)
         if options.results:

@@ -133,6 +133,8 @@ class Incremental:
 
     def _step(self, node: fx.Node, state: dict[fx.Node, Any]) -> Any:
         patches: dict[fx.Node, Patch] = {n: state[n] for n in _inputs(node) if isinstance(state[n], Patch)}
+        if patches and _follows_fused(node):  # done with the convolution; harmless where it is done again
+            return next(iter(patches.values()))
         if patches:
             box = self._reached(node, {n: p.box for n, p in patches.items()})
             if box is not None:
@@ -315,6 +317,25 @@ def _window(node: fx.Node) -> Window | None:
     return None
 
 
+def _fused(node: fx.Node) -> str | None:
+    """The activation that oneDNN computes with this convolution; only such as change nothing when done twice."""
+    users = list(node.users)
+    if node.target != aten.convolution.default or len(users) != 1 or not torch.backends.mkldnn.is_available():
+        return None
+    if _value(node).device.type != "cpu":
+        return None
+    return (
+        "hardtanh"
+        if len(users[0].args) == 3 and users[0].target == aten.hardtanh.default
+        else ("relu" if users[0].target == aten.relu.default else None)
+    )
+
+
+def _follows_fused(node: fx.Node) -> bool:
+    given = _inputs(node)
+    return node.target in (aten.hardtanh.default, aten.relu.default) and _fused(given[0]) is not None
+
+
 def _reach(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
     return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
@@ -325,6 +346,10 @@ def _apply(node: fx.Node, values: Mapping[fx.Node, Any]) -> torch.Tensor:
     region: torch.Tensor = values[args[0]]
     if node.target == aten.convolution.default:
         bias = None if args[2] is None else values[args[2]]
+        if (name := _fused(node)) is not None:
+            limits = list(next(iter(node.users)).args[1:])
+            sizes = ([0, 0], _two(args[3]), _two(args[5]), int(args[8]))
+            return torch.ops.mkldnn._convolution_pointwise(region, values[args[1]], bias, *sizes, name, limits, "")
         return torch.conv2d(region, values[args[1]], bias, _two(args[3]), 0, _two(args[5]), int(args[8]))
     kernel = _two(args[1])
     if node.target == aten.max_pool2d_with_indices.default:

@@ -28,7 +28,8 @@ class Tail:
     """All behind some nodes of a traced network.
 
     Attributes:
-        inputs: the nodes. before: those still to be computed, these among them. logits: of whole maps (n, C, H, W), one of each node, for any n: (n, K), float32.
+        inputs: the nodes. before: the nodes still to be computed, these among them.
+        logits: of whole maps (n, C, H, W), one of each node in `inputs`, for any n: (n, K), float32.
     """
 
     inputs: tuple[fx.Node, ...]
