@@ -10,8 +10,9 @@ contenders are slow has fewer rounds, but one at least; the table says how many.
 the others a batch.
 
 With `--results` every method's figures are kept as soon as they are measured, and a later call goes on with the methods
-that are missing: `--minutes` ends a call early. Figures of one method always come from one call. `--processor-time` counts what the
-process computes instead of what passes: the ratios of one thread hardly change with what else the machine does.
+that are missing: `--minutes` ends a call early. Figures of one method always come from one call. `--processor-time`
+counts what the process computes instead of what passes: ratios of one thread hardly change with what else the machine
+does.
 
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its
 default of one copy a pass. "plain loop" is the paper's own way, where no library for torch has the method. Networks
