@@ -174,7 +174,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.batch, options.seconds = min(options.rounds, 3), min(options.batch, 4), 15.0
+        options.rounds, options.batch, options.seconds = min(options.rounds, 3), min(options.batch, 4), 40.0
     return options
 
 

@@ -67,7 +67,7 @@ def _made(
         return str(error)
 
     def logits(given: Sequence[torch.Tensor]) -> torch.Tensor:
-        arrays = [m.permute(0, 2, 3, 1).contiguous().numpy() for m in given]
+        arrays = [m.permute(0, 2, 3, 1).contiguous().cpu().numpy() for m in given]
         return torch.from_numpy(np.array(network(arrays)[0]))
 
     others = [torch.cat([m, 0.7 * m.flip(-1), m]) for m in maps]
@@ -91,16 +91,16 @@ def _behind(graph: fx.GraphModule, inputs: Sequence[fx.Node], batch: int) -> fx.
     for node in graph.graph.nodes:
         if node not in needed or node in made:
             continue
+        args: tuple[Any, ...] = node.args
         if node.target in NORMS:
-            x, weight, bias, mean, variance = (None if a is None else made[a] for a in node.args[:5])
-            made[node] = new.call_function(F.batch_norm, (x, mean, variance, weight, bias, False, 0.0, node.args[-1]))
-        elif (node.target is operator.getitem and node.args[0].target in NORMS) or _changes_nothing(node):
-            made[node] = made[node.args[0]]
+            x, weight, bias, mean, variance = (None if a is None else made[a] for a in args[:5])
+            made[node] = new.call_function(F.batch_norm, (x, mean, variance, weight, bias, False, 0.0, args[-1]))
+        elif (node.target is operator.getitem and args[0].target in NORMS) or _changes_nothing(node):
+            made[node] = made[args[0]]
         else:
             made[node] = copied = new.node_copy(node, made.__getitem__)
-            shape: Any = copied.args[1] if len(copied.args) > 1 else ()
-            if node.target in VIEWS and shape[0] == batch:
-                copied.args = (copied.args[0], [-1, *shape[1:]], *copied.args[2:])
+            if node.target in VIEWS and args[1][0] == batch:
+                copied.args = (copied.args[0], [-1, *args[1][1:]], *copied.args[2:])
     return fx.GraphModule(graph, new)
 
 
@@ -108,8 +108,7 @@ def _changes_nothing(node: fx.Node) -> bool:
     """Whether a node only restates how its input lies in memory, for the number of samples it was traced with."""
     if node.target not in (aten.as_strided.default, aten.as_strided_.default):
         return False
-    source: Any = node.args[0]
-    before: Any = source.meta["val"]
-    shape, strides = node.args[1], node.args[2]
-    alike = [a == b for n, a, b in zip(before.shape, before.stride(), strides, strict=True) if n > 1]  # type: ignore[arg-type]
-    return list(before.shape) == list(shape) and all(alike) and len(node.args) == 3  # type: ignore[arg-type]
+    args: tuple[Any, ...] = node.args
+    before = args[0].meta["val"]
+    alike = [a == b for n, a, b in zip(before.shape, before.stride(), args[2], strict=True) if n > 1]
+    return list(before.shape) == list(args[1]) and all(alike) and len(args) == 3
