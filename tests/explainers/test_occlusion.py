@@ -12,6 +12,7 @@ import radiolucent as rl
 from explainer_cases import Blob, blob_film, make, noise_films, wrap
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Occlusion, explain
+from radiolucent.explainers.boxes import Box
 from radiolucent.explainers.incremental import Incremental, incremental
 from radiolucent.explainers.inpaint import inpaint
 from radiolucent.explainers.occlusion import Windows
@@ -96,6 +97,11 @@ def test_incremental_passes_are_whole_passes(name: str) -> None:
         assert float((found - expected).abs().max()) <= 1e-4 * max(1.0, float(expected.abs().max()))
         assert float((expected - clf.logits(image)).abs().max()) > 1e-2  # the patches matter
         assert 0 < made.plan(*corners.T, box) < 1
+        ended = made.with_tail([Box(*corners.T, *box)])
+        assert ended.tail is not None and made.tail is None, next(iter(made.graph.meta["tails"].values()))
+        for count in (8, 3):  # any number of samples
+            behind = ended.logits(patches[:count], *corners[:count].T)
+            assert float((behind - expected[:count]).abs().max()) <= 2e-4 * max(1.0, float(expected.abs().max()))
         few = made.logits(patches[:3], *corners[:3].T)
         assert torch.allclose(few, found[:3], atol=1e-5 * max(1.0, float(expected.abs().max())))
 

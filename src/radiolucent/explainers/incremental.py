@@ -1,7 +1,8 @@
 """Forward passes of one image with small patches changed, computing only what the patches reach."""
 
+import dataclasses
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,16 @@ from torch.fx.node import map_arg
 
 from radiolucent.explainers.boxes import Box, Patch, Window, around, behind, gather
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
+from radiolucent.explainers.tail import Tail, tail_of
 from radiolucent.models import Classifier
 
 __all__ = ["Incremental", "incremental", "worth_tracing"]
 
 WHOLE = 0.7
 """Share of a layer's map beyond which computing all of it is quicker than gathering what is needed."""
+
+WHOLE_IN_TAIL = 0.5
+"""The same where OpenVINO computes all of it."""
 
 WORTH_TRACING = 100
 """Passes below which tracing a network takes longer than it saves."""
@@ -42,11 +47,44 @@ class Incremental:
     Attributes:
         batch: patches a pass; fewer are filled up where whole maps are computed by other than local operations.
         maps: of the unchanged image, behind every operation that is local.
+        tail: the network's end in OpenVINO, behind the last maps computed in part.
     """
 
     graph: fx.GraphModule
     batch: int
     maps: dict[fx.Node, torch.Tensor]
+    tail: Tail | None = None
+
+    @property
+    def engine(self) -> str:
+        """What computes the passes."""
+        return "torch" if self.tail is None else "torch, openvino behind it"
+
+    def with_tail(self, boxes: Sequence[Box]) -> "Incremental":
+        """The same with a tail, cut where boxes like these grow large; as it is where OpenVINO cannot compute that.
+
+        A tail is remembered with the traced network, as is that there is none.
+        """
+        found = tail_of(self.graph, self._in_part(boxes), self.maps, self.batch)
+        return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
+
+    def _in_part(self, boxes: Sequence[Box]) -> dict[fx.Node, None]:
+        """Nodes, in order, of whose maps these boxes reach less than a share on average, as of all maps before."""
+        reached: list[dict[fx.Node, Box | None]] = [{} for _ in boxes]
+        inside: dict[fx.Node, None] = {}
+        for node in self.graph.graph.nodes:
+            if node.op == "placeholder":
+                inside[node] = None
+                for known, box in zip(reached, boxes, strict=True):
+                    known[node] = box
+            elif node in self.maps and all(n in inside for n in _inputs(node)):
+                area, share = self.maps[node].shape[2:].numel(), 0.0
+                for known in reached:
+                    known[node] = box = self._reached(node, known)
+                    share += (1.0 if box is None else box.height * box.width / area) / len(boxes)
+                if share <= WHOLE_IN_TAIL:
+                    inside[node] = None
+        return inside
 
     def logits(self, patches: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, K) of the image with patches (n, C, h, w) put at rows y and columns x (n,), n ≤ `batch`."""
@@ -59,8 +97,10 @@ class Incremental:
                     state[node] = Patch(patches, box)
                 elif node.op == "get_attr":
                     state[node] = getattr(self.graph, str(node.target))
-                elif node.op == "call_function":
+                elif node.op == "call_function" and (self.tail is None or node in self.tail.before):
                     state[node] = self._step(node, state)
+            if self.tail is not None:
+                return self.tail.logits([self._whole(n, state[n]) for n in self.tail.inputs])
         return state[_result(self.graph)][: len(patches)].float().cpu()
 
     def plan(self, y: torch.Tensor, x: torch.Tensor, size: tuple[int, int]) -> float:
@@ -93,19 +133,27 @@ class Incremental:
 
     def _step(self, node: fx.Node, state: dict[fx.Node, Any]) -> Any:
         patches: dict[fx.Node, Patch] = {n: state[n] for n in _inputs(node) if isinstance(state[n], Patch)}
+        if patches and _follows_fused(node):  # done with the convolution; harmless where it is done again
+            return next(iter(patches.values()))
         if patches:
             box = self._reached(node, {n: p.box for n, p in patches.items()})
             if box is not None:
                 return Patch(self._local(node, state, box), box)
             for n, patch in patches.items():  # from here on whole maps
-                zero = torch.zeros_like(patch.box.y)
-                height, width = self.maps[n].shape[2:]
-                state[n] = gather(self.maps[n], patch, Box(zero, zero, int(height), int(width)))
+                state[n] = self._whole(n, patch)
         if node not in self.maps:  # it may have the traced number of samples written into it
             for n in _inputs(node):
                 if n in self.maps:
                     state[n] = self._filled_up(state[n])
         return _run(node, *_arguments(node, state))
+
+    def _whole(self, node: fx.Node, value: torch.Tensor | Patch) -> torch.Tensor:
+        """A node's maps (n, C, H, W)."""
+        if isinstance(value, torch.Tensor):
+            return value
+        zero = torch.zeros_like(value.box.y)
+        height, width = self.maps[node].shape[2:]
+        return gather(self.maps[node], value, Box(zero, zero, int(height), int(width)))
 
     def _filled_up(self, values: torch.Tensor) -> torch.Tensor:
         missing = self.batch - len(values)
@@ -269,6 +317,25 @@ def _window(node: fx.Node) -> Window | None:
     return None
 
 
+def _fused(node: fx.Node) -> str | None:
+    """The activation that oneDNN computes with this convolution; only such as change nothing when done twice."""
+    users = list(node.users)
+    if node.target != aten.convolution.default or len(users) != 1 or not torch.backends.mkldnn.is_available():
+        return None
+    if _value(node).device.type != "cpu":
+        return None
+    return (
+        "hardtanh"
+        if len(users[0].args) == 3 and users[0].target == aten.hardtanh.default
+        else ("relu" if users[0].target == aten.relu.default else None)
+    )
+
+
+def _follows_fused(node: fx.Node) -> bool:
+    given = _inputs(node)
+    return node.target in (aten.hardtanh.default, aten.relu.default) and _fused(given[0]) is not None
+
+
 def _reach(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
     return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
@@ -279,6 +346,10 @@ def _apply(node: fx.Node, values: Mapping[fx.Node, Any]) -> torch.Tensor:
     region: torch.Tensor = values[args[0]]
     if node.target == aten.convolution.default:
         bias = None if args[2] is None else values[args[2]]
+        if (name := _fused(node)) is not None:
+            limits = list(next(iter(node.users)).args[1:])
+            sizes = ([0, 0], _two(args[3]), _two(args[5]), int(args[8]))
+            return torch.ops.mkldnn._convolution_pointwise(region, values[args[1]], bias, *sizes, name, limits, "")
         return torch.conv2d(region, values[args[1]], bias, _two(args[3]), 0, _two(args[5]), int(args[8]))
     kernel = _two(args[1])
     if node.target == aten.max_pool2d_with_indices.default:

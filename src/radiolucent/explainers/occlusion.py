@@ -17,6 +17,7 @@ from radiolucent.explainers.incremental import Incremental, incremental, worth_t
 from radiolucent.explainers.inpaint import inpaint
 from radiolucent.explainers.perturb import Asker, Fill, Perturbation, filled, grey_of, scores_of
 from radiolucent.models import Classifier
+from radiolucent.models.engine import with_openvino
 
 __all__ = ["Occlusion", "Windows"]
 
@@ -81,7 +82,7 @@ class Occlusion(Perturbation):
             "columns": np.unique(windows.left.numpy()),
             "passes": "whole" if quick is None else "incremental",
             "why": why,
-            "engine": run.name if quick is None else "torch",
+            "engine": run.name if quick is None else quick.engine,
             "samples": count,
         }
         return torch.from_numpy(windows.mean_over_cover(drops).astype(np.float32)), details
@@ -99,6 +100,8 @@ class Occlusion(Perturbation):
             share = sum(shares) / count
             if self.passes == "incremental" or share < QUICKER:
                 forward = Asker(classifier.logits, "torch", found.batch)
+                if with_openvino(classifier, count, self.engine):
+                    found = found.with_tail([Box(windows.y[p], windows.x[p], *windows.size) for p in parts])
                 return forward, found, f"{share:.0%} of the multiplications of whole passes"
             return self.asker(classifier, image, count), None, f"windows reach {share:.0%} of the network's work"
         if self.passes == "incremental":

@@ -2,7 +2,7 @@
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -16,7 +16,7 @@ from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.wrap import BlackBox
 
-__all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "engine"]
+__all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "compiled", "engine", "with_openvino"]
 
 EngineKind = Literal["auto", "torch", "openvino"]
 
@@ -77,6 +77,14 @@ def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: Eng
         return Engine("torch", classifier.logits, str(error))
 
 
+def with_openvino(classifier: Classifier, images: int, kind: EngineKind) -> bool:
+    """Whether part of a network is worth computing in OpenVINO for so many images, by the rule of `engine`."""
+    if kind != "auto":
+        return kind == "openvino"
+    installed = importlib.util.find_spec("openvino") is not None
+    return classifier.device.type == "cpu" and installed and images >= WORTH_CONVERTING // 2
+
+
 def _key(classifier: Classifier, example: torch.Tensor) -> tuple[Any, ...]:
     """Changes with any weight: training on makes a converted network another's."""
     state = classifier.network.state_dict(keep_vars=True).values()
@@ -93,31 +101,51 @@ def _keep(classifier: Classifier, example: torch.Tensor, found: Engine) -> Engin
     return found
 
 
-def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
+def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last: bool = False) -> Any:
+    """OpenVINO's network of a torch network, float32, for any number of images.
+
+    Args:
+        examples: inputs (N, …) to trace it with. last: the inputs will be given as (N, H, W, C).
+
+    Returns:
+        What takes a list of arrays and gives the outputs by number. Not compared with torch: the caller does.
+
+    Raises:
+        ModelError: it cannot be converted. MissingExtraError: OpenVINO is not installed.
+    """
     # The front end directly, not openvino.convert_model: that one sends usage statistics over the network.
     ov: Any = require("openvino", extra="openvino")
     front: Any = require("openvino.frontend", extra="openvino")
     traced: Any = require("openvino.frontend.pytorch.ts_decoder", extra="openvino")
-    network = classifier.network
     modes = [(m, m.training) for m in network.modules()]
     network.eval()
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            decoder = traced.TorchScriptPythonDecoder(network, example_input=example.contiguous())
+            decoder = traced.TorchScriptPythonDecoder(network, example_input=tuple(e.contiguous() for e in examples))
         pytorch = front.FrontEndManager().load_by_framework("pytorch")
         model = pytorch.convert(pytorch.load(decoder))
-        model.reshape([-1, *example.shape[1:]])
+        model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
+        if last:
+            steps: Any = ov.preprocess.PrePostProcessor(model)
+            for i in range(len(examples)):
+                steps.input(i).tensor().set_layout(ov.Layout("NHWC"))
+                steps.input(i).model().set_layout(ov.Layout("NCHW"))
+            model = steps.build()
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        compiled = ov.Core().compile_model(model, "CPU", settings)
+        return ov.Core().compile_model(model, "CPU", settings)
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:
         for module, mode in modes:
             module.training = mode
 
+
+def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
+    network = compiled(classifier.network, [example])
+
     def logits(inputs: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(np.array(compiled(inputs.contiguous().numpy())[0]))
+        return torch.from_numpy(np.array(network(inputs.contiguous().numpy())[0]))
 
     # Not the image it was traced with: a network that leaves torch on its way is traced into a constant.
     other = example.flip(-1) * 0.7
