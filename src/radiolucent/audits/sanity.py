@@ -22,15 +22,6 @@ UNLIKE = 0.25
 STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5), ("all layers", 1.0))
 
 
-def _duplicate(network: nn.Module) -> nn.Module:
-    """A copy, without what radiolucent remembers on the network (compiled engines cannot be copied)."""
-    kept = {k: network.__dict__.pop(k) for k in list(network.__dict__) if k.startswith("_radiolucent_")}
-    try:
-        return copy.deepcopy(network)
-    finally:
-        network.__dict__.update(kept)
-
-
 def randomised(network: nn.Module, share: float, inputs: torch.Tensor, seed: int) -> nn.Module:
     """A copy of the network whose last layers, in order of definition, hold random weights (Adebayo 2018, §3).
 
@@ -41,7 +32,7 @@ def randomised(network: nn.Module, share: float, inputs: torch.Tensor, seed: int
     Args:
         share: of the layers with weights, from the top; at least one layer.
     """
-    made = _duplicate(network).eval()
+    made = copy.deepcopy(network).eval()
     layers = [m for m in made.modules() if any(True for _ in m.parameters(recurse=False))]
     chosen = layers[len(layers) - max(1, round(share * len(layers))) :] if layers else []
     for module in chosen:

@@ -13,6 +13,7 @@ from radiolucent.explainers.forward import Pass
 from radiolucent.explainers.goal import Goal, ScoreKind, checked_kind
 from radiolucent.explainers.guard import untouched
 from radiolucent.models import Classifier
+from radiolucent.models.remember import steady
 from radiolucent.types import Explanation, Radiograph
 
 __all__ = ["Attribution", "Explainer", "Goal", "ScoreKind", "explain", "untouched"]
@@ -187,7 +188,7 @@ def explain(
     asked.check(classifier)
     step = 1 if all(m.one_by_one for m in methods) else batch_size
     found: list[list[Explanation]] = []
-    with untouched(classifier.network):
+    with untouched(classifier.network), steady(classifier.network):
         for start in range(0, len(films), step):
             found += _batch(classifier, films[start : start + step], methods, asked)
     if single:
