@@ -1,5 +1,6 @@
 """Score-CAM: feature maps weighed by the score of the film seen through each."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,11 @@ class ScoreCAM(Perturbation):
     @property
     def cuts(self) -> tuple[str | None, ...]:
         return (self.layer,)
+
+    def cheaper(self, images: int, side: int) -> "ScoreCAM":
+        if self.channels is not None and self.channels <= images:
+            return self
+        return dataclasses.replace(self, channels=max(images, 1))
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

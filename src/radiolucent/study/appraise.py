@@ -59,7 +59,8 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
-    stamped = Stamper(clf, config.seed)
+    order = dict.fromkeys((*chosen, *range(len(p.image_ids))))
+    stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), config.seed)
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
     if said:
