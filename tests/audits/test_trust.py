@@ -390,7 +390,7 @@ def test_randomisation_takes_three_films_that_have_a_map() -> None:
     assert (found.evidence["films"], found.evidence["constant"], found.evidence["maps"]) == (3, 2, 3)
     assert found.verdict == "fail"  # edges, whatever was learnt; the silent films say nothing for or against
     read.clear()
-    assert randomisation(CLF, films(), Gradient()).verdict == "pass" and len(read) == 3
+    assert randomisation(CLF, films(), Gradient(), target=1).verdict == "pass" and len(read) == 3
     none = randomisation(CLF, FILMS, Shy(tuple(SUMS)))
     assert none.verdict == "not applicable" and none.estimate is None and "same everywhere" in none.summary
 
@@ -407,7 +407,7 @@ def test_each_last_map_has_a_random_network_of_its_own(monkeypatch: pytest.Monke
     monkeypatch.setattr(sanity, "randomised", noted)
     for films in (FILMS[:1], FILMS[:3]):
         seeds.clear()
-        randomisation(CLF, films, Gradient(), seed=7)
+        randomisation(CLF, films, Gradient(), target=1, seed=7)
         assert len({s for share, s in seeds if share == 1}) == 3
 
 

@@ -17,7 +17,9 @@ import numpy as np
 from radiolucent import figures
 from radiolucent.audits import Agreement
 from radiolucent.data import Dataset
-from radiolucent.explainers import LIME, Explainer, GradCAM, explain, save_explanation
+from radiolucent.explainers import Explainer, explain, save_explanation
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.lime import LIME
 from radiolucent.files import write_bytes, write_text
 from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence

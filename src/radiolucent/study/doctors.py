@@ -14,7 +14,9 @@ from radiolucent.audits import (
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
-from radiolucent.explainers import LIME, Explainer, GradCAM, explain
+from radiolucent.explainers import Explainer, explain
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.lime import LIME
 from radiolucent.images import read
 from radiolucent.models import Classifier
 from radiolucent.readers.statistics import (
