@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.explainers.hooks import outputs_of
+from radiolucent.explainers.hooks import differentiable
+from radiolucent.models.activations import outputs_of
 from radiolucent.models.remember import remember, structure_of
 
 __all__ = ["Layer", "Tokens", "find_layer", "tokens_of"]
@@ -88,7 +89,7 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, name: str | None = None
 def _all_layers(network: nn.Module, image: torch.Tensor) -> list[Layer]:
     """Every layer with feature maps, in order of execution."""
     tokens = tokens_of(network)
-    found = [_layout(network, n, shape, tokens) for n, shape in outputs_of(network, image)]
+    found = [_layout(network, o.name, o.shape, tokens) for o in outputs_of(differentiable(network), image)]
     return [layer for layer in found if layer is not None]
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from radiolucent.errors import ConfigError
+from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.perturb import Perturbation, scores_of
 from radiolucent.explainers.weighing import upsample, weighed
@@ -20,7 +21,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
-class ScoreCAM(Perturbation):
+class ScoreCAM(AtLayer, Perturbation):
     """Feature maps weighed by the score of the input masked by each. Source: Wang 2020, algorithm 1, without the ReLU.
 
     H_k = (U(A_k) − min)/(max − min) of the upsampled map, α = softmax over k of f(X ∘ H_k), map = Σ_k α_k A_k. The
@@ -29,21 +30,15 @@ class ScoreCAM(Perturbation):
     map. A network that says nothing still has one: all channels then weigh the same.
 
     Attributes:
-        layer: dotted name of the target layer; None: the last one with feature maps.
         channels: only so many channels, those that vary most from place to place; None: all, as in the paper.
     """
 
-    layer: str | None = None
     channels: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels is not None and self.channels < 1:
             raise ConfigError(f"channels {self.channels}; expected a positive number, or None for all.")
-
-    @property
-    def cuts(self) -> tuple[str | None, ...]:
-        return (self.layer,)
 
     def cheaper(self, images: int, side: int) -> "ScoreCAM":
         if self.channels is not None and self.channels <= images:
