@@ -22,7 +22,6 @@ import torch
 from PIL import Image
 
 import radiolucent as rl
-from radiolucent.audits import cheaper
 from radiolucent.data import load_dataset
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.errors import ExplainError
@@ -101,9 +100,10 @@ def rank(out: Path, name: str, classifier: Classifier, records: list[Any], chose
         if file.is_file():
             continue
         start, rows, failed = time.perf_counter(), [], ""
+        few = METHODS[method]().cheaper(IMAGES, classifier.preprocess.size)
         try:
             for film, truth in zip(films, truths, strict=True):
-                values = rl.explain(classifier, film, cheaper(METHODS[method](), IMAGES), target="PNEUMONIA").map
+                values = rl.explain(classifier, film, few, target="PNEUMONIA").map
                 rows.append(measured(values, truth))
         except ExplainError as error:
             failed = str(error)

@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from radiolucent.data import read_annotations as read_annotations
     from radiolucent.data import split_dataset as split_dataset
     from radiolucent.errors import RadiolucentError as RadiolucentError
-    from radiolucent.explainers import CAM as CAM
-    from radiolucent.explainers import LIME as LIME
-    from radiolucent.explainers import LRP as LRP
-    from radiolucent.explainers import RISE as RISE
-    from radiolucent.explainers import AblationCAM as AblationCAM
-    from radiolucent.explainers import DeepLift as DeepLift
-    from radiolucent.explainers import EigenCAM as EigenCAM
     from radiolucent.explainers import Explainer as Explainer
-    from radiolucent.explainers import GradCAM as GradCAM
-    from radiolucent.explainers import GradCAMPlusPlus as GradCAMPlusPlus
-    from radiolucent.explainers import GradientSHAP as GradientSHAP
-    from radiolucent.explainers import GuidedBackprop as GuidedBackprop
-    from radiolucent.explainers import GuidedGradCAM as GuidedGradCAM
-    from radiolucent.explainers import HiResCAM as HiResCAM
-    from radiolucent.explainers import InputTimesGradient as InputTimesGradient
-    from radiolucent.explainers import IntegratedGradients as IntegratedGradients
-    from radiolucent.explainers import KernelSHAP as KernelSHAP
-    from radiolucent.explainers import LayerCAM as LayerCAM
-    from radiolucent.explainers import Occlusion as Occlusion
-    from radiolucent.explainers import ReciproCAM as ReciproCAM
-    from radiolucent.explainers import Saliency as Saliency
-    from radiolucent.explainers import ScoreCAM as ScoreCAM
-    from radiolucent.explainers import SmoothGrad as SmoothGrad
-    from radiolucent.explainers import Sobol as Sobol
-    from radiolucent.explainers import XGradCAM as XGradCAM
     from radiolucent.explainers import explain as explain
+    from radiolucent.explainers.ablationcam import AblationCAM as AblationCAM
+    from radiolucent.explainers.cam import CAM as CAM
+    from radiolucent.explainers.deeplift import DeepLift as DeepLift
+    from radiolucent.explainers.eigencam import EigenCAM as EigenCAM
+    from radiolucent.explainers.gradcam import GradCAM as GradCAM
+    from radiolucent.explainers.gradcamplusplus import GradCAMPlusPlus as GradCAMPlusPlus
+    from radiolucent.explainers.gradientshap import GradientSHAP as GradientSHAP
+    from radiolucent.explainers.guidedbackprop import GuidedBackprop as GuidedBackprop
+    from radiolucent.explainers.guidedgradcam import GuidedGradCAM as GuidedGradCAM
+    from radiolucent.explainers.hirescam import HiResCAM as HiResCAM
+    from radiolucent.explainers.inputtimesgradient import InputTimesGradient as InputTimesGradient
+    from radiolucent.explainers.integratedgradients import IntegratedGradients as IntegratedGradients
+    from radiolucent.explainers.kernelshap import KernelSHAP as KernelSHAP
+    from radiolucent.explainers.layercam import LayerCAM as LayerCAM
+    from radiolucent.explainers.lime import LIME as LIME
+    from radiolucent.explainers.lrp import LRP as LRP
+    from radiolucent.explainers.occlusion import Occlusion as Occlusion
+    from radiolucent.explainers.reciprocam import ReciproCAM as ReciproCAM
+    from radiolucent.explainers.rise import RISE as RISE
+    from radiolucent.explainers.saliency import Saliency as Saliency
+    from radiolucent.explainers.scorecam import ScoreCAM as ScoreCAM
+    from radiolucent.explainers.smoothgrad import SmoothGrad as SmoothGrad
+    from radiolucent.explainers.sobol import Sobol as Sobol
+    from radiolucent.explainers.xgradcam import XGradCAM as XGradCAM
     from radiolucent.images import Preprocess as Preprocess
     from radiolucent.images import from_array as from_array
     from radiolucent.images import read as read
@@ -88,31 +88,7 @@ _ROOM_OF = {
     "read_annotations": "data",
     "split_dataset": "data",
     "RadiolucentError": "errors",
-    "CAM": "explainers",
-    "LIME": "explainers",
     "Explainer": "explainers",
-    "GradCAM": "explainers",
-    "GradCAMPlusPlus": "explainers",
-    "HiResCAM": "explainers",
-    "LayerCAM": "explainers",
-    "XGradCAM": "explainers",
-    "EigenCAM": "explainers",
-    "Saliency": "explainers",
-    "InputTimesGradient": "explainers",
-    "SmoothGrad": "explainers",
-    "IntegratedGradients": "explainers",
-    "GradientSHAP": "explainers",
-    "DeepLift": "explainers",
-    "GuidedBackprop": "explainers",
-    "GuidedGradCAM": "explainers",
-    "LRP": "explainers",
-    "AblationCAM": "explainers",
-    "KernelSHAP": "explainers",
-    "Occlusion": "explainers",
-    "RISE": "explainers",
-    "ReciproCAM": "explainers",
-    "ScoreCAM": "explainers",
-    "Sobol": "explainers",
     "explain": "explainers",
     "Preprocess": "images",
     "from_array": "images",
@@ -139,14 +115,23 @@ _ROOM_OF = {
     "Region": "types",
 }
 
-__all__ = list(_ROOM_OF)  # pyright: ignore[reportUnsupportedDunderAll]
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
-        raise AttributeError(f"module 'radiolucent' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"radiolucent.{_ROOM_OF[name]}"), name)
+    if name in _ROOM_OF:
+        return getattr(importlib.import_module(f"radiolucent.{_ROOM_OF[name]}"), name)
+    if name == "__all__":
+        return [*_ROOM_OF, *_methods()]
+    # Only a class can be a method: a room that is not imported yet must not load all of them.
+    if name[:1].isupper() and name in (methods := _methods()):
+        return methods[name]
+    raise AttributeError(f"module 'radiolucent' has no attribute {name!r}")
+
+
+def _methods() -> dict[str, Any]:
+    """Every explanation method, by its class's name."""
+    found = importlib.import_module("radiolucent.explainers").METHODS
+    return {method.__name__: method for method in found.values()}
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_ROOM_OF, *_methods()})

@@ -13,14 +13,32 @@ from scipy import ndimage, stats
 from torch import nn
 
 import radiolucent as rl
-from radiolucent.audits import completeness, curves, faithfulness, judge, randomised, stamp, trust_line
+from explainer_cases import FAST
+from radiolucent.audits import (
+    completeness,
+    curves,
+    faithfulness,
+    judge,
+    randomisation,
+    randomised,
+    stamp,
+    trust_line,
+    trust_randomisation,
+)
+from radiolucent.audits.repeatability import noise_repeatability, over_seeds, seed_repeatability
 from radiolucent.audits.similarity import likeness, pooled, rank_correlation, surrogates
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import (
     CAM,
     LIME,
+    LRP,
+    METHODS,
+    DeepLift,
     Explainer,
     GradCAM,
+    GradientSHAP,
+    InputTimesGradient,
+    IntegratedGradients,
     KernelSHAP,
     explain,
     load_explanation,
@@ -228,28 +246,57 @@ def test_curves_are_the_plain_loop() -> None:
         curves(CLF, FILM, e, orders=5)
 
 
-def with_details(method: str = "lime", **details: float) -> Explanation:
-    return dataclasses.replace(explain(CLF, FILM, Gradient(), target=1), method=method, details=details)
+def with_details(**details: float) -> Explanation:
+    return dataclasses.replace(explain(CLF, FILM, Gradient(), target=1), details=details)
 
 
 @pytest.mark.parametrize(
-    ("details", "verdict"),
+    ("method", "details", "verdict"),
     [
-        ({"method": "gradientshap", "completeness_relative": 0.01}, "pass"),
-        ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.49}, "pass"),
-        ({"method": "lrp", "relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.0}, "fail"),
-        ({"method": "kernelshap", "score_of_fill": 0.0, "coefficients": np.ones(3), "r2": 0.1}, "fail"),
-        ({"method": "deeplift", "completeness_relative": 0.1}, "inconclusive"),
-        ({"method": "integratedgradients", "completeness_relative": 0.5}, "fail"),
-        ({"method": "inputtimesgradient", "completeness_relative": 0.5}, "not applicable"),
-        ({"r2": 0.8}, "pass"),
-        ({"r2": 0.4}, "inconclusive"),
-        ({"r2": 0.1}, "fail"),
-        ({}, "not applicable"),
+        (GradientSHAP(), {"completeness_relative": 0.01}, "pass"),
+        (LRP(), {"relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.49}, "pass"),
+        (LRP(), {"relevance_given": 2.0, "relevance": 1.5, "bias_share": 0.0}, "fail"),
+        (LRP(conserve=False), {"relevance_given": 2.0, "relevance": 1.5}, "not applicable"),
+        (KernelSHAP(), {"score_of_fill": 0.0, "coefficients": np.ones(3), "r2": 0.1}, "fail"),
+        (DeepLift(), {"completeness_relative": 0.1}, "inconclusive"),
+        (IntegratedGradients(), {"completeness_relative": 0.5}, "fail"),
+        (IntegratedGradients(), {"completeness_relative": None}, "not applicable"),
+        (InputTimesGradient(), {"completeness_relative": 0.5}, "not applicable"),
+        (LIME(), {"r2": 0.8}, "pass"),
+        (LIME(), {"r2": 0.4}, "inconclusive"),
+        (LIME(), {"r2": 0.1}, "fail"),
+        (Gradient(), {"r2": 0.1, "completeness_relative": 0.5}, "not applicable"),  # a figure is no promise
     ],
 )
-def test_completeness(details: dict[str, Any], verdict: str) -> None:
-    assert completeness(with_details(**details)).verdict == verdict
+def test_a_map_is_held_to_what_its_method_promises(method: Explainer, details: dict[str, Any], verdict: str) -> None:
+    assert completeness(with_details(**details), method).verdict == verdict
+
+
+def test_who_promises_what() -> None:
+    """Of every method in the package: those that promise, and that their own details speak of it."""
+    promising = {"integratedgradients", "gradientshap", "deeplift", "lrp", "lime", "kernelshap"}
+    clf, _ = build("small_cnn", size=SIDE, hidden=0, seed=3)
+    for name, method in FAST.items():
+        e = explain(clf, FILM, method, target=1)
+        assert (method.promise(e.details) is not None) == (name in promising), name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_cheaper_method_asks_less_and_keeps_the_rest(name: str) -> None:
+    clf = build("small_cnn", size=SIDE, hidden=0, seed=3)[0]
+    dear = METHODS[name](**{"occlusion": {"window": 8, "stride": 4}}.get(name, {}))
+    few = dear.cheaper(40, SIDE)
+    assert few.cheaper(40, SIDE) is few and type(few) is type(dear)
+    sizes: list[int] = []
+    clf.network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    e = explain(clf, FILM, [dataclasses.replace(few, engine="torch") if hasattr(few, "engine") else few], target=1)[0]
+    assert np.isfinite(e.map).all() and e.map.shape == (SIDE, SIDE)
+    # beside what was asked for: the film itself, its references, and what finds the layer and measures the memory
+    assert sum(sizes) <= 40 + 10 or name in ("ablationcam", "reciprocam")
+    if name in ("lime", "kernelshap", "rise", "sobol", "occlusion", "integratedgradients", "gradientshap"):
+        assert few != dear and sum(sizes) > 15
+    else:
+        assert few == dear or name == "scorecam"
 
 
 def test_kernelshap_can_fail_to_add_up() -> None:
@@ -275,7 +322,7 @@ def test_kernelshap_can_fail_to_add_up() -> None:
     for sign, verdict in ((1.0, "pass"), (-1.0, "fail")):
         e = explain(classifier_of(Both(sign)), film, shap, target=1)
         assert e.details["coefficients"].sum() == pytest.approx(e.score - e.details["score_of_fill"], abs=1e-6)
-        assert completeness(e).verdict == verdict, e.details["r2"]
+        assert completeness(e, shap).verdict == verdict, e.details["r2"]
         if sign > 0:
             assert e.details["r2"] == pytest.approx(1)
 
@@ -311,6 +358,130 @@ def test_real_methods_on_a_real_network_leave_it_as_it_was() -> None:
     assert e.trust["parts"]["repeatability"]["evidence"]["regions"] == "superpixels"
     with pytest.raises(ConfigError, match="stamp it with what made it"):
         stamp(clf, FILM, e, GradCAM())
+
+
+@dataclass(frozen=True)
+class Shy(Explainer):
+    """Edges of the film, whatever the network; of some films nothing."""
+
+    silent: tuple[str, ...] = ()
+    gain: float = 1.0
+
+    def attribute(self, classifier, inputs, goal, generator):
+        found = Edges().attribute(classifier, inputs, goal, generator) * self.gain
+        quiet = {SUMS[name] for name in self.silent}
+        return torch.stack([m * (round(float(x.sum()), 2) not in quiet) for m, x in zip(found, inputs, strict=True)])
+
+
+FILMS = [make_film(s) for s in range(1, 6)]
+SUMS = {f.image_id: round(float(CLF.preprocess(f).sum()), 2) for f in FILMS}
+
+
+def test_randomisation_takes_three_films_that_have_a_map() -> None:
+    read: list[str] = []
+
+    def films():
+        for film in FILMS:
+            read.append(film.image_id)
+            yield film
+
+    found = randomisation(CLF, films(), Shy(("film 1", "film 3")))
+    assert read == ["film 1", "film 2", "film 3", "film 4", "film 5"]
+    assert (found.evidence["films"], found.evidence["constant"], found.evidence["maps"]) == (3, 2, 3)
+    assert found.verdict == "fail"  # edges, whatever was learnt; the silent films say nothing for or against
+    read.clear()
+    assert randomisation(CLF, films(), Gradient(), target=1).verdict == "pass" and len(read) == 3
+    none = randomisation(CLF, FILMS, Shy(tuple(SUMS)))
+    assert none.verdict == "not applicable" and none.estimate is None and "same everywhere" in none.summary
+
+
+def test_each_last_map_has_a_random_network_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from radiolucent.audits import sanity
+
+    seeds: list[tuple[float, int]] = []
+
+    def noted(network, share, inputs, seed):
+        seeds.append((share, seed))
+        return randomised(network, share, inputs, seed)
+
+    monkeypatch.setattr(sanity, "randomised", noted)
+    for films in (FILMS[:1], FILMS[:3]):
+        seeds.clear()
+        randomisation(CLF, films, Gradient(), target=1, seed=7)
+        assert len({s for share, s in seeds if share == 1}) == 3
+
+
+def test_a_randomisation_of_another_network_or_method_is_refused() -> None:
+    method = LIME(num_samples=400, segmentation="slic")
+    e = explain(CLF, FILM, method, target=1)
+    clf = classifier_of(Weighed(seed=4))
+    own = trust_randomisation(CLF, FILMS[:2], method, target=1)
+    assert stamp(CLF, FILM, e, method, randomised=own).trust["parts"]["randomisation"] == own.as_dict()
+    for other in (
+        trust_randomisation(clf, FILMS[:1], method, target=1),
+        trust_randomisation(CLF, FILMS[:1], Gradient(), target=1),
+        trust_randomisation(CLF, FILMS[:1], dataclasses.replace(method, kernel_width=0.5), target=1),
+        Finding("trust.randomisation", "q", "pass", "of nobody knows what"),
+    ):
+        with pytest.raises(ConfigError, match="trust_randomisation"):
+            stamp(CLF, FILM, e, method, randomised=other)
+    same = dataclasses.replace(method, engine="torch", max_memory_mb=64.0)  # the same map, otherwise computed
+    assert stamp(CLF, FILM, explain(CLF, FILM, same, target=1), same, randomised=own).trust["verdict"]
+
+
+@pytest.mark.parametrize("smooth", [1.0, 6.0])
+@pytest.mark.parametrize("signal", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("seeds", [3, 4])
+def test_the_interval_over_seeds_covers_what_many_seeds_agree_by(smooth: float, signal: float, seeds: int) -> None:
+    """A noisy explainer: one smooth truth, and noise as smooth as said, so that cells are anything but independent."""
+    rng = np.random.default_rng([int(smooth), int(signal), seeds])
+    truth = ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), 6)
+    truth *= signal / truth.std()
+
+    def drawn(count: int) -> list[Any]:
+        noise = [ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), smooth) for _ in range(count)]
+        return [truth + n / n.std() for n in noise]
+
+    expected = over_seeds(drawn(80)).value
+    found = [over_seeds(drawn(seeds)) for _ in range(150)]
+    covered = sum(e.low <= expected <= e.high for e in found)
+    assert covered >= stats.binom.ppf(0.001, 150, 0.95), covered
+    assert all(e.n == seeds and f"{seeds} seeds" in e.method for e in found)
+    if smooth > 2 and signal < 2:  # Fisher's interval over 64 cells, as if they were independent, does not
+        half = stats.norm.ppf(0.975) / np.sqrt(64 - 3)
+        pairs = [np.arctanh(over_seeds(drawn(2)).value) for _ in range(150)]
+        assert sum(abs(z - np.arctanh(expected)) <= half for z in pairs) < stats.binom.ppf(0.001, 150, 0.95)
+
+
+def test_two_maps_have_no_interval_and_only_what_is_far_off_decides() -> None:
+    e = explain(CLF, FILM, Noise(), target=1)
+    one = seed_repeatability(CLF, FILM, e, Noise(), seeds=1)
+    assert one.estimate.low is None and "too few" in one.estimate.method and "too few" in one.summary
+    assert one.verdict == "fail" and one.evidence["seeds"] == 2
+    three = seed_repeatability(CLF, FILM, e, Noise(), seeds=3)
+    assert (three.estimate.n, three.evidence["seeds"]) == (4, 4) and three.estimate.low < three.estimate.high < 0.7
+    calm = noise_repeatability(CLF, FILM, explain(CLF, FILM, Adds(), target=1), Adds(), draws=1)
+    assert calm.verdict == "pass" and calm.estimate.low is None and calm.estimate.n == 1
+    assert noise_repeatability(CLF, FILM, e, Noise()).estimate.n == 3
+
+
+def test_each_cells_interval_covers_its_mean_over_seeds() -> None:
+    """On a noisy explainer whose mean map is known."""
+
+    @dataclass(frozen=True)
+    class Shaky(Explainer):
+        def attribute(self, classifier, inputs, goal, generator):
+            noise = Noise(6.0).attribute(classifier, inputs, goal, generator)
+            return classifier.network.weight.detach()[None] + 10 * noise
+
+    truth = pooled(CLF.network.weight.detach().numpy(), 8).ravel()
+    covered = []
+    for seed in range(0, 400, 10):
+        e = explain(CLF, FILM, Shaky(), target=1, seed=seed)
+        part = seed_repeatability(CLF, FILM, e, Shaky()).evidence
+        covered.append(np.abs(np.array(part["values"]) - truth) <= np.array(part["half_widths"]))
+    share = np.mean(covered, axis=1)  # cells of one map go together: the maps are the sample
+    assert share.mean() + 4 * share.std() / np.sqrt(len(share)) >= 0.95 and share.mean() > 0.9
 
 
 def test_random_weights_cascade_and_keep_activations_alive() -> None:

@@ -99,24 +99,34 @@ class TestContract:
         assert back.geometry == e.geometry and back.score == e.score and set(back.details) == set(e.details)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_method_on_every_network(name: str, dtype: torch.dtype, films: list[Radiograph]) -> None:
-    clf = make(name)
-    clf.network.to(dtype)
-    undefined = UNDEFINED.get(name, {})
-    defined = [m for m in METHODS if m not in undefined]
-    some = films[:2] if dtype == torch.float32 else films[:1]
-    for each in explain(clf, some, [shortest(m, name) for m in defined], target="PNEUMONIA"):
-        assert [e.method for e in each] == defined
-        for e in each:
-            assert e.map.shape == (clf.preprocess.size,) * 2 and e.map.dtype == np.float32, e.method
-            assert np.isfinite(e.map).all(), e.method
-            # Guided Grad-CAM is nothing where Grad-CAM is negative everywhere.
-            assert e.map.any() or (e.method == "guidedgradcam" and (each[0].map <= 0).all()), e.method
-    for method, hint in undefined.items():
+@pytest.fixture(scope="module", params=NETWORKS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def of_kind(kind: str, request: pytest.FixtureRequest) -> Classifier:
+    clf = make(kind)
+    clf.network.to(request.param)
+    return clf
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_on_every_network(name: str, kind: str, of_kind: Classifier, films: list[Radiograph]) -> None:
+    clf, method = of_kind, shortest(name, kind)
+    dtype, some = clf.dtype, films[: 2 if clf.dtype == torch.float32 else 1]
+    if hint := UNDEFINED.get(kind, {}).get(name):
         with pytest.raises(ExplainError, match=hint):
-            explain(clf, films[0], shortest(method, name), target=1)
+            explain(clf, films[0], method, target=1)
+    else:
+        for film, e in zip(some, explain(clf, some, method, target="PNEUMONIA"), strict=True):
+            assert e.method == name
+            assert e.map.shape == (clf.preprocess.size,) * 2 and e.map.dtype == np.float32
+            assert np.isfinite(e.map).all()
+            if name == "guidedgradcam":  # nothing where Grad-CAM is negative everywhere
+                assert e.map.any() or (explain(clf, film, GradCAM(), target="PNEUMONIA").map <= 0).all()
+            else:
+                assert e.map.any()
     assert all(p.dtype == dtype and p.requires_grad for p in clf.network.parameters())
 
 
@@ -160,20 +170,6 @@ def test_odd_heads_and_networks() -> None:
             return self.fc(self.relu(self.conv(x)).flatten(2).amax(2))
 
     assert explain(wrap(InPlace()), film, GradCAM(layer="conv"), target=1).map.std() > 0
-
-
-def test_a_method_is_one_file_and_one_line() -> None:
-    """Each method stands in a module that defines no other, and is named once in METHODS; the tests need no line."""
-    import radiolucent.explainers as room
-
-    modules = [method.__module__ for method in METHODS.values()]
-    assert len(set(modules)) == len(modules)
-    source = Path(str(room.__file__)).read_text()
-    for name, method in METHODS.items():
-        assert name == method.__name__.lower() == FAST[name].name
-        assert sum(line.strip() == f'"{name}": {method.__name__},' for line in source.splitlines()) == 1
-        assert "Source:" in str(method.__doc__) and dataclasses.is_dataclass(method)
-        assert method.__dataclass_params__.frozen and hasattr(room, method.__name__) and hasattr(rl, method.__name__)
 
 
 def test_errors_name_the_way_out(network, films) -> None:

@@ -12,6 +12,7 @@ from torchcam import methods as torchcam
 import radiolucent as rl
 from explainer_cases import NETWORKS, make
 from radiolucent.explainers import (
+    CAM,
     EigenCAM,
     Explainer,
     GradCAM,
@@ -121,6 +122,15 @@ def test_torchcams_maps(ours: Explainer, theirs: type) -> None:
     with theirs(clf.network, "layer3") as extractor:
         raw = extractor(1, clf.network(clf.preprocess(film)[None]), normalized=False)[0][0].detach().numpy()
     close(np.maximum(mine, 0), raw)  # theirs has lost its negative part
+
+
+def test_cam_is_torchcams() -> None:
+    clf, film = steep_resnet(), film_of(64)
+    mine = explain(clf, film, CAM(), target=1).details
+    with torchcam.CAM(clf.network, mine["layer"], fc_layer="fc") as extractor:
+        clf.network(clf.preprocess(film)[None])
+        raw = extractor(1, normalized=False)[0][0].detach().numpy()
+    close(np.maximum(mine["feature_map"], 0), raw)
 
 
 def test_gradcamplusplus_where_torchcam_differs() -> None:

@@ -17,7 +17,7 @@ from radiolucent.audits.seen import maskers
 from radiolucent.audits.selftest import SelfTest, SelfTestResult, self_test
 from radiolucent.audits.staple import Staple, staple
 from radiolucent.audits.statements import STATEMENT_FIGURES, StatementAgreement, statement_agreement
-from radiolucent.audits.trust import cheaper, completeness, judge, stamp, trust_line, trust_randomisation
+from radiolucent.audits.trust import completeness, judge, stamp, trust_line, trust_randomisation
 from radiolucent.audits.tuning import Tuned, tune_threshold
 from radiolucent.audits.words import Said, parse_statement
 
@@ -39,7 +39,6 @@ __all__ = [
     "agreement",
     "agreements",
     "audit",
-    "cheaper",
     "completeness",
     "consensus",
     "curves",

@@ -20,7 +20,9 @@ from radiolucent.audits.planted import KINDS, Pool, audit_views, pool, train_pla
 from radiolucent.audits.table import collect
 from radiolucent.audits.verdicts import beyond
 from radiolucent.errors import ConfigError
-from radiolucent.explainers import LIME, Explainer, GradCAM
+from radiolucent.explainers import Explainer
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.lime import LIME
 from radiolucent.files import write_json
 from radiolucent.metrics import auroc, wilson
 from radiolucent.types import Estimate

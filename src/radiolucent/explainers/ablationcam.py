@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.forward import Cut
 from radiolucent.explainers.head import head_behind
@@ -16,22 +17,13 @@ __all__ = ["AblationCAM"]
 
 
 @dataclass(frozen=True)
-class AblationCAM(Perturbation):
+class AblationCAM(AtLayer, Perturbation):
     """Feature maps weighed by the drop of the score when each is set to zero. Source: Ramaswamy 2020, eq. 4–5.
 
     w_k = y − y_k, map = Σ_k w_k A_k, without the ReLU. The paper divides by y, which only scales the map, and turns it
     upside down where a logit is negative; that is left out. Only the layers behind the feature maps are run; behind
     global average pooling and one dense layer y_k is known: logits less W_k times the mean of A_k.
-
-    Attributes:
-        layer: dotted name of the target layer; None: the last one with feature maps.
     """
-
-    layer: str | None = None
-
-    @property
-    def cuts(self) -> tuple[str | None, ...]:
-        return (self.layer,)
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

@@ -12,10 +12,12 @@ from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers.forward import Pass
 from radiolucent.explainers.goal import Goal, ScoreKind, checked_kind
 from radiolucent.explainers.guard import untouched
+from radiolucent.explainers.promise import Promise
 from radiolucent.models import Classifier
+from radiolucent.models.remember import steady
 from radiolucent.types import Explanation, Radiograph
 
-__all__ = ["Attribution", "Explainer", "Goal", "ScoreKind", "explain", "untouched"]
+__all__ = ["Attribution", "Explainer", "Goal", "ScoreKind", "explain", "parameters_of", "untouched"]
 
 Target = str | int | None
 Targets = list[str] | list[int] | tuple[str | int, ...]
@@ -60,6 +62,23 @@ class Explainer(ABC):
     def one_by_one(self) -> bool:
         """Whether images are handed over singly (methods that perturb one image many times)."""
         return False
+
+    def cheaper(self, images: int, side: int) -> "Explainer":
+        """A copy that asks about at most so many altered images a map, or as few as it can; itself if it does already.
+
+        For runs that are repeated. Passes behind a layer only do not count: they cost a fraction.
+
+        Args:
+            side: of the network's input.
+        """
+        return self
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        """What this method promises of every map, as far as a map's details say it is kept; None: it promises nothing.
+
+        A figure in the details alone is no promise.
+        """
+        return None
 
     @property
     def cuts(self) -> tuple[str | None, ...]:
@@ -187,7 +206,7 @@ def explain(
     asked.check(classifier)
     step = 1 if all(m.one_by_one for m in methods) else batch_size
     found: list[list[Explanation]] = []
-    with untouched(classifier.network):
+    with untouched(classifier.network), steady(classifier.network):
         for start in range(0, len(films), step):
             found += _batch(classifier, films[start : start + step], methods, asked)
     if single:
@@ -288,7 +307,7 @@ def _wrapped(
         score=float(score),
         score_kind=goal.kind,
         method=method.name,
-        parameters=_parameters(method),
+        parameters=parameters_of(method),
         seed=seed,
         model_hash=classifier.hash,
         geometry=classifier.preprocess.geometry(film.shape),
@@ -306,6 +325,7 @@ def _checked(maps: torch.Tensor, inputs: torch.Tensor, method: Explainer) -> tor
     return maps.detach().float().cpu()
 
 
-def _parameters(method: Explainer) -> dict[str, Any]:
+def parameters_of(method: Explainer) -> dict[str, Any]:
+    """A method's parameters, JSON-ready."""
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(cast(Any, method)) if f.repr}
     return {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in values.items()}

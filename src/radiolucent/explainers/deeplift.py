@@ -1,6 +1,6 @@
 """DeepLift, with the Rescale rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
 from radiolucent.explainers.forward import INPUT, Pass, run
 from radiolucent.explainers.joining import summed
+from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.explainers.rules import Activation, Rules, passing
 from radiolucent.models import Classifier
 
@@ -33,6 +34,9 @@ class DeepLift(Explainer):
 
     def __post_init__(self) -> None:
         check_baseline(self.baseline)
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        return adds_up(details)
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

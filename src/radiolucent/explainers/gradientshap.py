@@ -1,6 +1,9 @@
 """GradientSHAP, that is expected gradients."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -9,6 +12,7 @@ from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
 from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import summed
+from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.models import Classifier
 from radiolucent.types import Radiograph
 
@@ -43,6 +47,13 @@ class GradientSHAP(Explainer):
                 f"{self.samples} samples over {count} references in batches of {self.batch_size}; expected at least "
                 "one reference, a sample for each, and a positive batch."
             )
+
+    def cheaper(self, images: int, side: int) -> "GradientSHAP":
+        least = len(self.references) + len(self.films)
+        return self if self.samples <= images else dataclasses.replace(self, samples=max(images, least))
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        return adds_up(details)
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from radiolucent.explainers.base import Explainer, Goal
+from radiolucent.explainers.atlayer import AtLayer
+from radiolucent.explainers.base import Goal
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.guidedbackprop import guided_gradient
 from radiolucent.explainers.joining import by_grey
@@ -15,21 +16,12 @@ __all__ = ["GuidedGradCAM"]
 
 
 @dataclass(frozen=True)
-class GuidedGradCAM(Explainer):
+class GuidedGradCAM(AtLayer):
     """Guided backpropagation, shown only where Grad-CAM is positive. Source: Selvaraju 2017, section 3.2.
 
     map = guided gradient ⊙ max(Grad-CAM, 0), upsampled. Fine lines from the one, the class from the other; the lines
     share guided backpropagation's weakness.
-
-    Attributes:
-        layer: Grad-CAM's target layer, by dotted name; None: the last one with feature maps.
     """
-
-    layer: str | None = None
-
-    @property
-    def cuts(self) -> tuple[str | None, ...]:
-        return (self.layer,)
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

@@ -10,6 +10,7 @@ from radiolucent.explainers.forward import Cut
 from radiolucent.explainers.graph import operations
 from radiolucent.explainers.hooks import forward_from
 from radiolucent.models import Classifier
+from radiolucent.models.remember import remember, weights_of
 
 __all__ = ["Head", "head_behind"]
 
@@ -22,18 +23,15 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
 
     The layers before the cut are traced away (see `radiolucent.explainers.graph`), but for shortcuts past it. Where
     that fails, or does not give the cut's own logits, whole passes are made in which the layer's output is replaced.
-    Remembered on the network.
+    Remembered for the network's next image.
     """
     network, name = classifier.network, cut.layer.name
     value = cut.value.detach()
-    state = network.state_dict(keep_vars=True).values()
-    key = (name, tuple(image.shape[1:]), batch, *((t.data_ptr(), t._version) for t in state))
+    valid = (name, tuple(image.shape[1:]), batch, weights_of(network))
     inputs = image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype)
 
     whole = partial(forward_from, network, name)
-    if network.__dict__.get("_radiolucent_head", (None,))[0] != key:
-        network.__dict__["_radiolucent_head"] = key, _traced(whole, inputs, value, cut.logits)
-    traced = network.__dict__["_radiolucent_head"][1]
+    traced = remember(network, "head", valid, lambda: _traced(whole, inputs, value, cut.logits))
     run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = traced or whole
 
     def head(values: torch.Tensor) -> torch.Tensor:

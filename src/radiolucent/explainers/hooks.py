@@ -1,4 +1,4 @@
-"""The only place that hooks into a network: what its layers give, and a forward pass cut at some of them."""
+"""Hooks of explanations: a forward pass cut at some layers. Beside `models/activations.py` no other place hooks."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import nn
 from radiolucent.errors import ExplainError
 from radiolucent.models import BlackBox
 
-__all__ = ["differentiable", "forward_cut", "forward_from", "frozen", "outputs_of"]
+__all__ = ["differentiable", "forward_cut", "forward_from", "frozen"]
 
 
 def differentiable(network: nn.Module) -> nn.Module:
@@ -25,25 +25,6 @@ def differentiable(network: nn.Module) -> nn.Module:
             "KernelSHAP(), Occlusion(), RISE() or Sobol()."
         )
     return network
-
-
-def outputs_of(network: nn.Module, image: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and output shape of every module that gives a tensor, in order of execution."""
-    seen: list[tuple[str, tuple[int, ...]]] = []
-    names = {module: n for n, module in differentiable(network).named_modules()}
-
-    def note(module: nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, torch.Tensor):
-            seen.append((names[module], tuple(output.shape)))
-
-    handles = [m.register_forward_hook(note) for m in network.modules() if m is not network]
-    try:
-        with torch.no_grad():
-            network(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from radiolucent.explainers.boxes import Box, Patch, Window, around, behind, gat
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
 from radiolucent.explainers.tail import Tail, tail_of
 from radiolucent.models import Classifier
+from radiolucent.models.remember import remember, remembers, weights_of
 
 __all__ = ["Incremental", "incremental", "worth_tracing"]
 
@@ -178,30 +179,30 @@ class Incremental:
 
 def worth_tracing(classifier: Classifier, passes: int) -> bool:
     """Whether so many passes make up for tracing the network, or it is traced already."""
-    return passes >= WORTH_TRACING or "_radiolucent_graph" in classifier.network.__dict__
+    return passes >= WORTH_TRACING or remembers(classifier.network, "traced")
 
 
 def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> Incremental | str:
     """Make incremental passes around one image (1, C, H, W), or say why that does not work for this network.
 
-    The traced operations are remembered on the network, for its next image.
+    The traced operations are remembered for the network's next image.
     """
-    state = classifier.network.state_dict(keep_vars=True).values()
-    key = (tuple(image.shape[1:]), batch, *((t.data_ptr(), t._version) for t in state))
-    memory = classifier.network.__dict__
+    network = classifier.network
+    valid = (tuple(image.shape[1:]), batch, weights_of(network))
     if classifier.dtype != torch.float32:
         return "it does not compute in float32"
 
     def plain(x: torch.Tensor) -> torch.Tensor:
-        out = classifier.network(x)
+        out = network(x)
         return out[0] if isinstance(out, tuple) else out
 
+    def trace() -> tuple[fx.GraphModule, str]:
+        example = image.expand(batch, -1, -1, -1).contiguous()
+        graph = fold_batch_norms(operations(plain, example))
+        return graph, _refusal(classifier, graph, image, batch)
+
     try:
-        if memory.get("_radiolucent_graph", (None,))[0] != key:
-            example = image.expand(batch, -1, -1, -1).contiguous()
-            graph = fold_batch_norms(operations(plain, example))
-            memory["_radiolucent_graph"] = key, graph, _refusal(classifier, graph, image, batch)
-        _, graph, refusal = memory["_radiolucent_graph"]
+        graph, refusal = remember(network, "traced", valid, trace)
         with torch.inference_mode():
             return refusal or Incremental(graph, batch, _maps(graph, image))
     except Exception as error:  # a network may refuse in any way

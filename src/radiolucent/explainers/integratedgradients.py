@@ -1,6 +1,9 @@
 """Integrated gradients."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, reference_logits
 from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import summed
+from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.models import Classifier
 
 __all__ = ["IntegratedGradients"]
@@ -40,6 +44,12 @@ class IntegratedGradients(Explainer):
                 f"steps {self.steps}, rule {self.rule!r}, batch_size {self.batch_size}; expected at least one step, "
                 "gauss or midpoint, and a positive batch."
             )
+
+    def cheaper(self, images: int, side: int) -> "IntegratedGradients":
+        return self if self.steps <= images else dataclasses.replace(self, steps=max(images, 1))
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        return adds_up(details)
 
     def nodes(self) -> tuple[list[float], list[float]]:
         """Points t in (0, 1) and their weights, which add up to 1."""

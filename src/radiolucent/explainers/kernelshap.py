@@ -1,6 +1,7 @@
 """Shapley values of superpixels by weighted least squares."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.coalitions import Coalitions, ShapSampling, coalitions
 from radiolucent.explainers.perturb import Fill, Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.promise import Fits, Promise
 from radiolucent.explainers.superpixels import segment
 from radiolucent.models import Classifier
 
@@ -49,6 +51,12 @@ class KernelSHAP(Perturbation):
                 f"num_samples {self.num_samples}, sampling {self.sampling!r}; expected at least 2, and leverage or "
                 "kernel."
             )
+
+    def cheaper(self, images: int, side: int) -> "KernelSHAP":
+        return self if self.num_samples <= images else dataclasses.replace(self, num_samples=max(images, 2))
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        return Fits(float(details["r2"]))
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.explainers.hooks import outputs_of
+from radiolucent.explainers.hooks import differentiable
+from radiolucent.models.activations import outputs_of
+from radiolucent.models.remember import remember, structure_of
 
 __all__ = ["Layer", "Tokens", "find_layer", "tokens_of"]
 
@@ -55,7 +57,7 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, name: str | None = None
     """The layer whose feature maps are weighed: the last that has any (h·w > 1), in order of execution.
 
     In a vision transformer with a class token that is the last block's `norm1`: behind it the other tokens no longer
-    reach the logits. Remembered on the network itself, because finding it costs a forward pass.
+    reach the logits. Remembered, because finding it costs a forward pass.
 
     Args:
         inputs: one image is enough (1, C, H, W).
@@ -64,11 +66,8 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, name: str | None = None
     Raises:
         ExplainError: no such layer, or one without feature maps; candidates are listed.
     """
-    memory: dict[tuple[int, ...], list[Layer]] = network.__dict__.setdefault("_radiolucent_layers", {})
-    shape = tuple(inputs.shape[1:])
-    if shape not in memory:
-        memory[shape] = _all_layers(network, inputs[:1])
-    layers = memory[shape]
+    what = "layers", tuple(inputs.shape[1:])
+    layers = remember(network, what, structure_of(network), lambda: _all_layers(network, inputs[:1]))
     if name is not None:
         found = next((layer for layer in layers if layer.name == name), None)
         if found is None:
@@ -90,7 +89,7 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, name: str | None = None
 def _all_layers(network: nn.Module, image: torch.Tensor) -> list[Layer]:
     """Every layer with feature maps, in order of execution."""
     tokens = tokens_of(network)
-    found = [_layout(network, n, shape, tokens) for n, shape in outputs_of(network, image)]
+    found = [_layout(network, o.name, o.shape, tokens) for o in outputs_of(differentiable(network), image)]
     return [layer for layer in found if layer is not None]
 
 

@@ -1,6 +1,6 @@
 """ε-LRP: layer-wise relevance propagation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.forward import INPUT, Pass
+from radiolucent.explainers.promise import AddsUp, Promise
 from radiolucent.explainers.rules import Activation, Rules, passing
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
@@ -45,6 +46,13 @@ class LRP(Explainer):
     def __post_init__(self) -> None:
         if self.epsilon < 0:
             raise ConfigError(f"epsilon {self.epsilon}; expected 0 or more.")
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        """Relevance and the biases' share make up the score; a map at a layer in between leaves biases out."""
+        given = float(details["relevance_given"])
+        if "bias_share" not in details or not given:
+            return None
+        return AddsUp(abs(1 - (float(details["relevance"]) + float(details["bias_share"])) / given))
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

@@ -56,6 +56,19 @@ class Occlusion(Perturbation):
         if self.passes not in ("auto", "whole", "incremental"):
             raise ConfigError(f"passes {self.passes!r}; expected auto, whole or incremental.")
 
+    def cheaper(self, images: int, side: int) -> "Occlusion":
+        """Windows further apart, until they no longer overlap; then larger ones."""
+        few = self
+        while len(Windows.over((side, side), _pair(few.window), _pair(few.stride)).y) > images:
+            (h, w), (down, right) = _pair(few.window), _pair(few.stride)
+            if (down, right) == (h, w):
+                h, w = min(h + max(h // 4, 1), side), min(w + max(w // 4, 1), side)
+            apart = min(down + max(down // 4, 1), h), min(right + max(right // 4, 1), w)
+            if (h, w) == _pair(few.window) and apart == (down, right):
+                break
+            few = dataclasses.replace(few, window=(h, w), stride=apart)
+        return few
+
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:

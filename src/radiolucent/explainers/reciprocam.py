@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.forward import Cut
 from radiolucent.explainers.head import head_behind
@@ -17,7 +18,7 @@ __all__ = ["ReciproCAM"]
 
 
 @dataclass(frozen=True)
-class ReciproCAM(Perturbation):
+class ReciproCAM(AtLayer, Perturbation):
     """The score from one place of the feature maps alone, place by place. Source: Byun & Lee 2022, eq. 1–3.
 
     map(u, v) = y(A ∘ M_uv) − y(0), M_uv one at (u, v) and 0 elsewhere, or soft: the 3 × 3 kernel [1 2 1]ᵀ[1 2 1]/16
@@ -25,16 +26,10 @@ class ReciproCAM(Perturbation):
     are run.
 
     Attributes:
-        layer: dotted name of the target layer; None: the last one with feature maps.
         soft: the 3 × 3 kernel (the paper's default) instead of single places.
     """
 
-    layer: str | None = None
     soft: bool = True
-
-    @property
-    def cuts(self) -> tuple[str | None, ...]:
-        return (self.layer,)
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

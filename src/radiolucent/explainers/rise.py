@@ -1,5 +1,6 @@
 """RISE: the score under random soft masks, gathered where they show."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,6 +56,9 @@ class RISE(Perturbation):
             raise ConfigError(f"paired masks show half of the cells; got shown={self.shown}: set paired=False or 0.5.")
         if self.estimate not in ("centred", "paper"):
             raise ConfigError(f"estimate {self.estimate!r}; expected centred or paper.")
+
+    def cheaper(self, images: int, side: int) -> "RISE":
+        return self if self.num_masks <= images else dataclasses.replace(self, num_masks=max(images, 2 * RUNS))
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

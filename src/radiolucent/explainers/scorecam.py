@@ -1,5 +1,6 @@
 """Score-CAM: feature maps weighed by the score of the film seen through each."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from radiolucent.errors import ConfigError
+from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.perturb import Perturbation, scores_of
 from radiolucent.explainers.weighing import upsample, weighed
@@ -19,7 +21,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
-class ScoreCAM(Perturbation):
+class ScoreCAM(AtLayer, Perturbation):
     """Feature maps weighed by the score of the input masked by each. Source: Wang 2020, algorithm 1, without the ReLU.
 
     H_k = (U(A_k) − min)/(max − min) of the upsampled map, α = softmax over k of f(X ∘ H_k), map = Σ_k α_k A_k. The
@@ -28,11 +30,9 @@ class ScoreCAM(Perturbation):
     map. A network that says nothing still has one: all channels then weigh the same.
 
     Attributes:
-        layer: dotted name of the target layer; None: the last one with feature maps.
         channels: only so many channels, those that vary most from place to place; None: all, as in the paper.
     """
 
-    layer: str | None = None
     channels: int | None = None
 
     def __post_init__(self) -> None:
@@ -40,9 +40,10 @@ class ScoreCAM(Perturbation):
         if self.channels is not None and self.channels < 1:
             raise ConfigError(f"channels {self.channels}; expected a positive number, or None for all.")
 
-    @property
-    def cuts(self) -> tuple[str | None, ...]:
-        return (self.layer,)
+    def cheaper(self, images: int, side: int) -> "ScoreCAM":
+        if self.channels is not None and self.channels <= images:
+            return self
+        return dataclasses.replace(self, channels=max(images, 1))
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

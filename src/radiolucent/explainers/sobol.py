@@ -1,5 +1,6 @@
 """Sobol: how much of the score's variance each place has a part in."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,15 @@ class Sobol(Perturbation):
                 f"designs {self.designs}, cells {self.cells}; expected a power of two of at least 4, and at "
                 "least 2 cells."
             )
+
+    def cheaper(self, images: int, side: int) -> "Sobol":
+        """Fewer designs, down to 4; then a coarser grid, down to 2 × 2 cells."""
+        few = self
+        while few.designs * (few.cells**2 + 2) > images and few.designs > 4:
+            few = dataclasses.replace(few, designs=few.designs // 2)
+        while few.designs * (few.cells**2 + 2) > images and few.cells > 2:
+            few = dataclasses.replace(few, cells=few.cells - 1)
+        return few
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.atlayer import AtLayer
+from radiolucent.explainers.base import Attribution, Goal
 from radiolucent.explainers.forward import Cut
 from radiolucent.models import Classifier
 
@@ -15,19 +16,8 @@ __all__ = ["Weighing", "pooled_linear", "slopes", "upsample", "weighed"]
 
 
 @dataclass(frozen=True)
-class Weighing(Explainer):
-    """A map made at one layer and upsampled bilinearly; subclasses say only how the feature maps become one.
-
-    Attributes:
-        layer: dotted name of the target layer; None: the last one with feature maps (in a vision transformer with a
-            class token the last block's `norm1`).
-    """
-
-    layer: str | None = None
-
-    @property
-    def cuts(self) -> tuple[str | None, ...]:
-        return (self.layer,)
+class Weighing(AtLayer):
+    """A map made at one layer and upsampled bilinearly; subclasses say only how the feature maps become one."""
 
     @abstractmethod
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:

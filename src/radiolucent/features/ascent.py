@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
-from radiolucent.features.channels import checked_channels, find_layer
+from radiolucent.features.channels import checked_channels, layer_named
 from radiolucent.models import Classifier
 from radiolucent.models.activations import activations
 
@@ -108,7 +108,7 @@ def visualise(
     Raises:
         ConfigError: no such layer or channel.
     """
-    place, chosen = find_layer(classifier, layer), how or Ascent()
+    place, chosen = layer_named(classifier, layer), how or Ascent()
     numbers = torch.from_numpy(checked_channels(place, channels))
     size, count = classifier.preprocess.size, len(numbers)
     draw = torch.Generator().manual_seed(chosen.seed)

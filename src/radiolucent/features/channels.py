@@ -44,7 +44,7 @@ def layers_of(classifier: Classifier) -> list[FeatureLayer]:
     )
 
 
-def find_layer(classifier: Classifier, name: str | None) -> FeatureLayer:
+def layer_named(classifier: Classifier, name: str | None) -> FeatureLayer:
     """A layer by its dotted name; None: the last with feature maps."""
     layers = layers_of(classifier)
     found = layers[-1] if name is None else next((layer for layer in layers if layer.name == name), None)
@@ -71,7 +71,7 @@ def channel_maps(
     Raises:
         ConfigError: no such layer or channel.
     """
-    place = find_layer(classifier, layer)
+    place = layer_named(classifier, layer)
     maps = activations(classifier.network, _input(classifier, film), [place.name])[place.name][0].float().cpu().numpy()
     mean = np.clip(maps, 0, None).mean((1, 2), dtype=np.float64)
     activity = mean / (mean.sum() or 1.0)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.errors import DataError
-from radiolucent.features.channels import checked_channels, find_layer
+from radiolucent.features.channels import checked_channels, layer_named
 from radiolucent.features.receptive import ReceptiveField, receptive_fields
 from radiolucent.models import Classifier
 from radiolucent.models.activations import activations
@@ -55,7 +55,7 @@ def exciting_patches(
     Raises:
         ConfigError: no such layer or channel. DataError: no film.
     """
-    place = find_layer(classifier, layer)
+    place = layer_named(classifier, layer)
     chosen = checked_channels(place, channels)
     view = receptive_fields(classifier, [place])[0]
     best: dict[int, list[Patch]] = {int(c): [] for c in chosen}

@@ -40,11 +40,7 @@ def _positive(network: nn.Module) -> nn.Module:
     On positive input every unit is then active and rises with every pixel it can see: its gradient is positive
     exactly there.
     """
-    kept = {k: network.__dict__.pop(k) for k in list(network.__dict__) if k.startswith("_radiolucent_")}
-    try:
-        made = copy.deepcopy(network)
-    finally:
-        network.__dict__.update(kept)
+    made = copy.deepcopy(network)
     for parent in list(made.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.MaxPool2d):

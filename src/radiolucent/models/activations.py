@@ -9,7 +9,7 @@ from torch import nn
 
 from radiolucent.errors import ModelError
 
-__all__ = ["FeatureLayer", "activations", "feature_layers", "main_layers"]
+__all__ = ["FeatureLayer", "Output", "activations", "feature_layers", "main_layers", "outputs_of"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,37 @@ class _Enough(Exception):
     """Everything asked for was seen: the rest of the network need not run."""
 
 
+@dataclass(frozen=True)
+class Output:
+    """What a module put out: its dotted name, its kind, the shape, and whether it only handed on a child's output."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    handed_on: bool
+
+
+def outputs_of(network: nn.Module, inputs: torch.Tensor) -> list[Output]:
+    """What every module gives that gives a tensor, in order of execution, for inputs (N, C, H, W)."""
+    names = {module: name for name, module in network.named_modules()}
+    seen: list[Output] = []
+    latest: list[Any] = [None]
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        handed_on, latest[0] = output is latest[0] and any(True for _ in module.children()), output
+        if isinstance(output, torch.Tensor):
+            seen.append(Output(names[module], type(module).__name__, tuple(output.shape), handed_on))
+
+    handles = [m.register_forward_hook(note) for m in network.modules() if m is not network]
+    try:
+        with torch.no_grad():
+            network(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
 def feature_layers(network: nn.Module, inputs: torch.Tensor) -> list[FeatureLayer]:
     """Every layer that gives maps (N, K, h, w) with h·w > 1, in order of execution, for inputs (N, C, H, W).
 
@@ -35,29 +66,10 @@ def feature_layers(network: nn.Module, inputs: torch.Tensor) -> list[FeatureLaye
     Raises:
         ModelError: there is none.
     """
-    names = {module: name for name, module in network.named_modules()}
     found: dict[str, FeatureLayer] = {}
-
-    latest: list[Any] = [None]
-
-    def note(module: nn.Module, _: Any, output: Any) -> None:
-        repeated, latest[0] = output is latest[0] and any(True for _ in module.children()), output
-        if (
-            not repeated
-            and isinstance(output, torch.Tensor)
-            and output.ndim == 4
-            and output.shape[2] * output.shape[3] > 1
-        ):
-            _, channels, height, width = output.shape
-            found[names[module]] = FeatureLayer(names[module], type(module).__name__, channels, height, width)
-
-    handles = [m.register_forward_hook(note) for m in network.modules() if m is not network]
-    try:
-        with torch.no_grad():
-            network(inputs[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
+    for out in outputs_of(network, inputs[:1]):
+        if not out.handed_on and len(out.shape) == 4 and out.shape[2] * out.shape[3] > 1:
+            found[out.name] = FeatureLayer(out.name, out.kind, *out.shape[1:])
     if not found:
         raise ModelError("the network has no layer with feature maps (N, K, h, w): its inside cannot be shown as maps.")
     return list(found.values())

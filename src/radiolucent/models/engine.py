@@ -4,7 +4,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.remember import remember, remembered, remembers, structure_of, weights_of
 from radiolucent.models.wrap import BlackBox
 
 __all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "compiled", "engine", "with_openvino"]
@@ -64,17 +65,29 @@ def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: Eng
     plain = Engine("torch", classifier.logits)
     if kind == "torch":
         return plain
+    network, few = classifier.network, kind == "auto" and images < WORTH_CONVERTING
     if kind == "auto":
         if classifier.device.type != "cpu" or importlib.util.find_spec("openvino") is None:
             return plain
-        if _kept(classifier, example) is None and images < WORTH_CONVERTING:
+        if few and not remembers(network, "engine"):
             return plain
+    valid = (tuple(example.shape[1:]), weights_of(network))
+    if few and remembered(network, "engine", valid) is None:
+        return plain
+    found = remember(network, "engine", valid, lambda: _tried(classifier, example))
+    if isinstance(found, Engine):
+        return found
+    if kind == "openvino":
+        raise ModelError(found)
+    return Engine("torch", classifier.logits, found)
+
+
+def _tried(classifier: Classifier, example: torch.Tensor) -> Engine | str:
+    """OpenVINO's engine, or why there is none: that is kept too, so that it is not tried again image after image."""
     try:
-        return _kept(classifier, example) or _keep(classifier, example, _convert(classifier, example))
+        return _convert(classifier, example)
     except ModelError as error:
-        if kind == "openvino":
-            raise
-        return Engine("torch", classifier.logits, str(error))
+        return str(error)
 
 
 def with_openvino(classifier: Classifier, images: int, kind: EngineKind) -> bool:
@@ -83,22 +96,6 @@ def with_openvino(classifier: Classifier, images: int, kind: EngineKind) -> bool
         return kind == "openvino"
     installed = importlib.util.find_spec("openvino") is not None
     return classifier.device.type == "cpu" and installed and images >= WORTH_CONVERTING // 2
-
-
-def _key(classifier: Classifier, example: torch.Tensor) -> tuple[Any, ...]:
-    """Changes with any weight: training on makes a converted network another's."""
-    state = classifier.network.state_dict(keep_vars=True).values()
-    return (tuple(example.shape[1:]), *((t.data_ptr(), t._version) for t in state))
-
-
-def _kept(classifier: Classifier, example: torch.Tensor) -> Engine | None:
-    key, found = classifier.network.__dict__.get("_radiolucent_engine", (None, None))
-    return cast(Engine, found) if key == _key(classifier, example) else None
-
-
-def _keep(classifier: Classifier, example: torch.Tensor, found: Engine) -> Engine:
-    classifier.network.__dict__["_radiolucent_engine"] = (_key(classifier, example), found)
-    return found
 
 
 def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last: bool = False) -> Any:
@@ -177,10 +174,11 @@ def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:
 
     Twice, because shortcuts keep maps alive and convolutions need room of their own. Measured once for an input shape.
     """
-    memory = classifier.network.__dict__.setdefault("_radiolucent_bytes", {})
-    shape = tuple(example.shape[1:])
-    if shape not in memory:
+    shape, network = tuple(example.shape[1:]), classifier.network
+
+    def measure() -> int:
         with _Largest() as largest:
             classifier.logits(example[:1])
-        memory[shape] = 2 * largest.size + 3 * example[:1].numel() * example.element_size()
-    return int(memory[shape])
+        return 2 * largest.size + 3 * example[:1].numel() * example.element_size()
+
+    return remember(network, ("bytes", shape), structure_of(network), measure)

@@ -17,7 +17,9 @@ import numpy as np
 from radiolucent import figures
 from radiolucent.audits import Agreement
 from radiolucent.data import Dataset
-from radiolucent.explainers import LIME, Explainer, GradCAM, explain, save_explanation
+from radiolucent.explainers import Explainer, explain, save_explanation
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.lime import LIME
 from radiolucent.files import write_bytes, write_text
 from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
@@ -60,7 +62,8 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
-    stamped = Stamper(clf, config.seed)
+    order = dict.fromkeys((*chosen, *range(len(p.image_ids))))
+    stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), config.seed)
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
     if said:

@@ -16,7 +16,9 @@ from radiolucent.audits import (
 )
 from radiolucent.data import load_dataset, read_annotations
 from radiolucent.errors import DataError
-from radiolucent.explainers import LIME, Explainer, GradCAM
+from radiolucent.explainers import Explainer
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.lime import LIME
 from radiolucent.models import Classifier
 from radiolucent.readers.statistics import (
     Table,

@@ -1,7 +1,7 @@
 """Trust stamps in a study: one randomisation test a method, a stamp on every case, and their tally."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from radiolucent.audits import stamp, trust_randomisation
@@ -13,18 +13,20 @@ __all__ = ["Stamper", "tally"]
 
 
 class Stamper:
-    """Stamps maps of one classifier; each method's randomisation test is made once, on the first film."""
+    """Stamps maps of one classifier; each method's randomisation test is made once, on up to three films.
 
-    def __init__(self, classifier: Classifier, seed: int = 0) -> None:
-        self.classifier, self.seed = classifier, seed
+    Args:
+        films: gives films, in order, for that test; no more are read than it needs.
+    """
+
+    def __init__(self, classifier: Classifier, films: Callable[[], Iterable[Radiograph]], seed: int = 0) -> None:
+        self.classifier, self.films, self.seed = classifier, films, seed
         self.randomised: dict[Explainer, Finding] = {}
 
     def __call__(self, film: Radiograph, explanation: Explanation, method: Explainer) -> Explanation:
         """The explanation with its stamp."""
         if method not in self.randomised:
-            self.randomised[method] = trust_randomisation(
-                self.classifier, [film], method, target=explanation.target, seed=self.seed
-            )
+            self.randomised[method] = trust_randomisation(self.classifier, self.films(), method, seed=self.seed)
         return stamp(self.classifier, film, explanation, method, randomised=self.randomised[method])
 
 

@@ -1,6 +1,7 @@
 """LIME for films."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from radiolucent.explainers.lime.design import Sampling, design
 from radiolucent.explainers.lime.emulator import emulate, places
 from radiolucent.explainers.lime.fit import Surrogate, closeness, fit_emulated, fit_ridge
 from radiolucent.explainers.perturb import Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.promise import Fits, Promise
 from radiolucent.explainers.superpixels import segment
 from radiolucent.models import Classifier
 
@@ -71,6 +73,12 @@ class LIME(Perturbation):
                 f'estimator {self.estimator!r} with sampling {self.sampling!r}; expected "ridge", or "emulator" with '
                 "paired or balanced samples."
             )
+
+    def cheaper(self, images: int, side: int) -> "LIME":
+        return self if self.num_samples <= images else dataclasses.replace(self, num_samples=max(images, 10))
+
+    def promise(self, details: Mapping[str, Any]) -> Promise | None:
+        return Fits(float(details["r2"]))
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
