@@ -6,7 +6,7 @@ from functools import cached_property
 
 from radiolucent.readers.store import Store
 from radiolucent.web.films import Films
-from radiolucent.web.refused import RefusalLog
+from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
 
 __all__ = ["Desk"]
@@ -18,7 +18,7 @@ class Desk:
 
     Attributes:
         name: of the study. class_names: what readers choose from. positive: the class maps explain.
-        store, films, reveal, log: see their classes. port: the server listens on, known once it does.
+        store, films, reveal, log, failures: see their classes. port: the server listens on, known once it does.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Desk:
     films: Films
     reveal: Reveal
     log: RefusalLog
+    failures: FailureLog
     port: int = 0
     statistics: dict[int, str] = field(default_factory=dict[int, str])
 
@@ -50,3 +51,4 @@ class Desk:
         self.reveal.close()
         self.store.close()
         self.log.close()
+        self.failures.close()

@@ -99,7 +99,8 @@ def film(case: TheCase, desk: Study) -> Response:
     """Raw grey levels, streamed."""
     try:
         found = desk.films.film(case)
-    except ImageError:
+    except ImageError as error:
+        desk.failures.write("decoding the film", error, case=case.id)
         raise Refused(410, "film", "this film cannot be read any more; tell the organiser.") from None
     headers = {"x-bits": str(found.bits), "x-width": str(case.shape[1]), "x-height": str(case.shape[0])}
     return _Film(found.path, media_type="application/octet-stream", headers=headers)

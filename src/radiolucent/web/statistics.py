@@ -1,6 +1,5 @@
 """What a study has shown so far, from locked readings alone."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,7 +18,6 @@ from radiolucent.web.payload import encloses
 __all__ = ["Pair", "Said", "Standing", "StudyStatistics", "gather"]
 
 FOLDS = 2000
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def _opinion(s: Said, positive: str) -> Opinion | None:
     done = s.final.finished and s.final.label is not None and s.final.confidence is not None
     final = (str(s.final.label), int(s.final.confidence or 0)) if done else None
     said = s.reading.label, s.reading.confidence
-    return Opinion(s.reader, s.case.id, s.patient, truth, *said, final, s.score)
+    return Opinion(s.reader, s.case.id, s.patient, truth, *said, final, s.score, s.reading.finding)
 
 
 def _mean(values: Sequence[bool], groups: Sequence[str]) -> Estimate:
@@ -183,7 +181,8 @@ def _maps(desk: Desk, said: Sequence[Said]) -> tuple[Agreement, ...]:
         if all(map(encloses, s.reading.marks)):
             whole.append(s)
         else:  # of an earlier version, which took such outlines
-            _LOG.warning("%s by %s is left out: an outline encloses nothing", s.case.image_id, s.reader)
+            said_why = AnnotationError(f"the reading by {s.reader} is left out: an outline encloses nothing")
+            desk.failures.write("comparing maps with markings", said_why, case=s.case.id)
     readings = [as_annotation(s.case, s.reader, s.reading) for s in whole]
     cases = {s.case.id: s.case for s in said}
     patients = {s.case.image_id: s.patient for s in said}
