@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from radiolucent.readers.store_values import Mark, Reading
+from radiolucent.readers.store_values import Final, Mark, Reading
 from radiolucent.web.desk import Desk
 from radiolucent.web.standalone import write_statistics
 from radiolucent.web.statistics import gather
@@ -25,6 +25,23 @@ def lock(desk: Desk, name: str, said: dict[str, tuple[tuple[bool, int], ...]]) -
         desk.store.lock(case.id, number, saved.revision)
         scored = {"called": label, "probability": 0.9 if case.label == "PNEUMONIA" else 0.1}
         (desk.reveal.folder / f"{case.id}.json").write_text(json.dumps(scored))
+
+
+def test_times_are_medians_of_what_was_spent(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, count=5, shape=(40, 50))
+    number = desk.store.reader("Dr A")
+    for case, spent in zip(desk.store.cases(), (9.0, 1.0, 2.5, 4.0, 3.0), strict=True):
+        desk.store.save(case.id, number, Reading(0, None, None, None, "", (), 0.0), f"open-{case.id}")
+        saved = desk.store.save(case.id, number, Reading(1, False, "NORMAL", 3, "", (), spent), f"said-{case.id}")
+        desk.store.lock(case.id, number, saved.revision)
+        if spent < 4:
+            final = Final(0, "NORMAL", 3, "agree", "", spent / 2, "now")
+            desk.store.save_final(case.id, number, final, f"done-{case.id}")
+    found = gather(desk)
+    # the first save of 9 seconds is cut to the clock's 5 and what passed since the one before
+    assert found.seconds == (("Dr A", 3.0, 1.25),)
+    assert found.progress == (("Dr A", 5, 3, 5),)
+    desk.close()
 
 
 def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
