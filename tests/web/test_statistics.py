@@ -65,4 +65,8 @@ def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
     for words in ("Krippendorff's α", "Cohen's κ, Dr A and Dr &lt;i&gt;B", "Obuchowski", "−0.125", "Not applicable"):
         assert words.replace("'", "&#39;") in page or words in page
     assert "<i>B" not in page
+    one, other = gather(desk).differed  # the model and Dr B are always right; Dr A errs once in each class
+    assert (one.films, one.both, one.doctor, one.model, one.neither, one.p) == (4, 2, 0, 2, 0, 0.5)
+    assert (other.both, other.model, other.p) == (4, 0, None)
+    assert "Who was right when they differed" in page and "What they wrote" not in page
     desk.close()
