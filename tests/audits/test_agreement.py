@@ -1,5 +1,6 @@
 """Maps and markings whose figures are known in closed form; baselines, ceilings, strata, phantom readers."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,18 @@ def test_the_threshold_is_tuned_on_other_films() -> None:
     tuned = tune_threshold(edge, notes)
     assert tuned is not None and tuned.threshold == 0.45 and tuned.iou == 1 and tuned.films == 3
     assert tune_threshold(edge, [clear(name="f0")]) is None and tune_threshold(edge, [clear(name="x")]) is None
+    named = [dataclasses.replace(a, reader="Dr A") for a in notes]
+    own = tune_threshold(edge, [*named, clear(name="f0")], reader="Dr A")
+    assert own is not None and own.films == 3 and tune_threshold(edge, [], reader="Dr A") is None
+    wrong = [dataclasses.replace(notes[0], image_shape=(SIDE, 99)), *notes[1:]]
+    for maps, said, who, why in (
+        (edge, wrong, "consensus", "99 × "),
+        ([edge[0], edge[0]], notes, "consensus", "more than once"),
+        ([edge[0], dataclasses.replace(edge[1], method="lime")], notes, "consensus", "one method"),
+        (edge, named, "Dr B", "no reading by 'Dr B'; these are by Dr A"),
+    ):
+        with pytest.raises(AnnotationError, match=why):
+            tune_threshold(maps, said, reader=who)
     for bad in ((0.0,), (0.5, 0.5), (1.2,)):
         with pytest.raises(ConfigError, match="shares in"):
             agreement(edge, notes, thresholds=bad)

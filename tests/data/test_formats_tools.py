@@ -305,6 +305,37 @@ def test_w3c_svg(tmp_path: Path, svg: str, area: int) -> None:
     assert region_mask(found, SIZE).sum() == pytest.approx(area, rel=0.08)
 
 
+RING = "M10 10 h20 v20 h-20z M15 15 %s"
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "area"),
+    [
+        ("h10 v10 h-10z", " fill-rule='evenodd'", 300),  # a hole, whichever way it is gone around
+        ("v10 h10 v-10z", " fill-rule='evenodd'", 300),
+        ("v10 h10 v-10z", "", 300),  # nonzero: a hole where it is gone around the other way
+        ("h10 v10 h-10z", "", 400),  # and none where it is not
+        ("h10 v10 h-10z", " style='fill:none; fill-rule: evenodd'", 300),
+    ],
+)
+def test_w3c_svg_holes(tmp_path: Path, path: str, rule: str, area: int) -> None:
+    selector = {"type": "SvgSelector", "value": f"<svg><path{rule} d='{RING % path}'/></svg>"}
+    sized = {"target": {"source": {"id": "a.png", "width": WIDTH, "height": HEIGHT}, "selector": selector}}
+    found = region_mask(one(write(tmp_path / "a.json", w3c(None) | sized)), SIZE)
+    assert found.sum() == area and found[12, 12] and found[20, 20] == (area == 400)
+    with pytest.raises(AnnotationError, match="unknown size"):
+        read_annotations(write(tmp_path / "b.json", w3c(selector)))
+
+
+def test_w3c_names_with_signs_of_addresses_come_back(tmp_path: Path) -> None:
+    names = ["a#1.png", "50%.png", "what?.png", "x/é %23.png", "a b.png"]
+    said = [Annotation(n, (Region.box(1, 2, 3, 4),), reader="A") for n in names]
+    write_w3c(said, tmp_path / "a.json")
+    assert sorted(a.image_id for a in read_annotations(tmp_path / "a.json")) == sorted(names)
+    sources = [item["target"]["source"]["id"] for item in json.loads((tmp_path / "a.json").read_text())["items"]]
+    assert not any("#" in s or "?" in s for s in sources)
+
+
 def test_w3c_refuses_what_it_would_have_to_guess(tmp_path: Path) -> None:
     for value, why in (
         ("<svg><path d='M1 1 C 2 2 3 3 4 4'/></svg>", "straight lines"),

@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from radiolucent.errors import AnnotationError, ConfigError
-from radiolucent.readers.statistics import cohen_kappa, finding_table, fleiss_kappa, krippendorff_alpha, zone_table
+from radiolucent.readers.statistics import (
+    cohen_kappa,
+    diagnosis_table,
+    finding_table,
+    fleiss_kappa,
+    krippendorff_alpha,
+    zone_table,
+)
+from radiolucent.study.doctors import between_readers
 from radiolucent.types import Annotation, Region
 
+PAIR = ("NORMAL", "PNEUMONIA")
 FEW = {"folds": 300}
 
 
@@ -140,3 +149,39 @@ def test_readings_become_tables() -> None:
     np.testing.assert_array_equal(found.values, [[0] * 6, [0, 1, 2, 3, 0, 1]])
     with pytest.raises(AnnotationError, match="no zone scores"):
         zone_table(said)
+
+
+def called(reader: str, labels: str, marked: str) -> list[Annotation]:
+    """One letter a film: the diagnosis (n, p; - none given), and x where something was marked."""
+    names = {"n": "NORMAL", "p": "PNEUMONIA", "-": None}
+    places = {"x": (Region.box(1, 1, 5, 5),), ".": ()}
+    return [
+        Annotation(f"f{i}", places[m], names[word], reader, finding=m == "x")
+        for i, (word, m) in enumerate(zip(labels, marked, strict=True))
+    ]
+
+
+def test_diagnoses_are_compared_and_findings_beside_them() -> None:
+    """Both mark the same films, old scars too; they differ in what they call three of them."""
+    said = [*called("A", "ppppnnnn", "xxxxxx.."), *called("B", "pnpnnpnn", "xxxxxx..")]
+    found = between_readers(said, {}, PAIR, "PNEUMONIA", folds=100, seed=0)
+    # diagnoses: 5 of 8 the same; by chance (4 · 3 + 4 · 5) / 64 = 1/2
+    assert found["cohen_kappa A – B"].value == pytest.approx(0.25)
+    assert found["cohen_kappa A – B, finding"].value == 1 and found["krippendorff_alpha finding"].value == 1
+    assert (found["krippendorff_alpha"].value or 1) < 0.5
+    unnamed = [*called("A", "--------", "xxxx...."), *called("B", "--------", "xxxx....")]
+    without = between_readers(unnamed, {}, folds=100, seed=0)
+    assert set(without) == {"cohen_kappa A – B, finding", "krippendorff_alpha finding"}
+
+
+def test_a_finding_stands_for_a_diagnosis_only_where_it_says_one() -> None:
+    said = [*called("A", "p--", "xx."), *called("B", "ppn", "xx.")]
+    table, names = diagnosis_table(said, PAIR, "PNEUMONIA") or (None, ())
+    assert table is not None and names == PAIR and table.values.tolist() == [[1, 1, 0], [1, 1, 0]]
+    table, names = diagnosis_table(said) or (None, ())  # no model: what A found on the second film is not said
+    assert table is not None and names == ("NORMAL", "PNEUMONIA", "no finding")
+    assert np.isnan(table.values[0, 1]) and table.values[0, 2] == 2 and table.values[1].tolist() == [1, 1, 0]
+    both = [Annotation("f", (), label, "A") for label in ("scar", "PNEUMONIA")]
+    assert (diagnosis_table(both, PAIR, "PNEUMONIA") or (None, ()))[1] == ("PNEUMONIA",)
+    assert (diagnosis_table(both) or (None, ()))[1] == ("PNEUMONIA + scar",)
+    assert diagnosis_table([Annotation("f", reader="A")]) is None

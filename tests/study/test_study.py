@@ -1,5 +1,6 @@
 """The whole job through the command line, as a user would type it."""
 
+import csv
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from radiolucent.cli import app
+from radiolucent.data import read_annotations
 from radiolucent.data.phantom import PhantomConfig, generate
 
 RUN = CliRunner()
@@ -83,9 +85,13 @@ def test_the_report_holds_doctors_and_model(home: Path) -> None:
         both = calls["both_right"] + calls["both_wrong"] + calls["model_right"] + calls["reader_right"]
         assert both == calls["films"] and calls["sensitivity"]["value"] > 0.5  # these readers are good
     assert doctors["between"]["krippendorff_alpha"]["value"] > 0.4
-    assert len([k for k in doctors["between"] if k.startswith("cohen")]) == 3 and doctors["statements"]["side"]["n"] > 0
+    pairs = [k for k in doctors["between"] if k.startswith("cohen") and not k.endswith(" finding")]
+    assert len(pairs) == 3 and doctors["statements"]["side"]["n"] > 0
     assert set(gradcam["readers"]) == {"staple", "union", "reader A", "reader B", "reader C"}
     assert set(gradcam["strata"]) >= {"decision", "size"} and 0.2 <= gradcam["tuned_threshold"] <= 0.7
+    assert 0.2 <= found["agreement"]["lime"]["tuned_threshold"] <= 0.7
+    assert 0 < found["agreement"]["lime"]["iou_tuned"]["value"] < 1
+    assert len([k for k in doctors["between"] if k.endswith(" finding")]) == 5  # three pairs, Fleiss, Krippendorff
     assert gradcam["reader_iou"]["value"] > gradcam["random_iou_at_area"]["value"]
     page = (home / "run" / "report.html").read_text()
     for words in (
@@ -204,6 +210,13 @@ def test_compare_takes_several_methods_readers_thresholds_and_groups(home: Path)
     found = json.loads(out)["agreement"]["gradcam"]
     assert status in (0, 3) and found["reader_names"] == ["reader A", "reader C"] and "iou_40" in found
     assert set(found["strata"]) >= {"decision", "size"} and "iou_30" not in found
+    assert 0.2 <= found["tuned_threshold"] <= 0.7 and 0 <= found["iou_tuned"]["value"] <= 1
+    with (home / "run" / "split.csv").open() as stream:
+        held = {Path(row["path"]).stem for row in csv.DictReader(stream) if row["split"] == "val"}
+    readings = read_annotations(home / "phantom" / "annotations.json")
+    chose = held & {Path(a.image_id).stem for a in readings if a.finding}
+    every = len({a.image_id for a in readings}) - 2  # two are damaged
+    assert chose and sum(found["not_applicable"].values()) + found["films"] == every - len(chose)
     from radiolucent.errors import RadiolucentError
 
     for options, why in (

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,8 +103,13 @@ def test_names_in_answers_say_nothing_of_the_film(desk: Desk) -> None:
 
 def test_a_film_arrives_as_its_grey_levels(desk: Desk) -> None:
     reader = Client(desk).enter("Dr A")
-    case = reader.cases()[0]
+    case, following, later = reader.cases()[:3]
     status, headers, body = reader.ask("GET", f"/api/cases/{case}/film")
+    end = time.monotonic() + 300
+    while not (desk.films.folder / f"{following}.u8").is_file():  # decoded while the reader looks at the first
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert not (desk.films.folder / f"{later}.u8").exists()
     film = desk.films.radiograph(desk.store.case(case))
     assert status == 200 and headers["x-bits"] == "8"
     assert not {"last-modified", "etag"} & set(headers)  # they tell when another reader opened it

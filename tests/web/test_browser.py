@@ -1,6 +1,8 @@
 """A reader at work in headless Chromium: what they draw is what is stored, and nobody sees what they should not."""
 
 import math
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -217,6 +219,99 @@ def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
         "return ['saved', 'announce'].map((id) => document.getElementById(id).getAttribute('aria-live'))"
     )
     assert regions == ["polite", "polite"]
+
+
+def test_polygons_are_drawn_and_bent_by_keys_alone(desk: Desk, browser: Browser) -> None:
+    me = enter(browser, desk, "Dr Arrows")
+    case = desk.store.order(me)[0]
+    open_case(browser, case)
+    zoom_to(browser, (250, 300), 1.0)
+    height = browser.run("return document.getElementById('stage').clientHeight")
+    browser.press("p", Keys.ENTER)  # a cursor in the middle of the view
+    seen = re.search(r"x (\d+) y (\d+)", browser.find(".figures").text)
+    assert seen
+    x, y = int(seen[1]), int(seen[2])
+    stage = browser.run("return document.getElementById('stage').getBoundingClientRect().top")
+    assert abs(place(browser, (x, y))[1] - (stage + height / 2)) <= 1
+    browser.press(Keys.ENTER)
+    browser.chord(Keys.ALT, Keys.ARROW_RIGHT)
+    browser.press(Keys.ENTER)
+    browser.press(Keys.ENTER)  # again, but two corners are no polygon
+    browser.chord(Keys.ALT, Keys.ARROW_DOWN)
+    browser.chord(Keys.SHIFT, Keys.ARROW_DOWN)
+    browser.press(Keys.ARROW_LEFT, Keys.ENTER)
+    browser.chord(Keys.SHIFT, Keys.ARROW_LEFT)
+    browser.press(Keys.ENTER, Keys.DELETE)  # a corner too many, taken back
+    assert stored(desk, case, me) == []
+    browser.chord(Keys.SHIFT, Keys.ARROW_RIGHT)
+    browser.press(Keys.ENTER)  # the third corner's place again: closed
+    browser.saved()
+    drawn = ((x, y), (x + 50, y), (x + 49, y + 60))
+    assert stored(desk, case, me) == [drawn]
+    browser.press("c", "c", Keys.ARROW_UP)  # the second corner
+    browser.chord(Keys.SHIFT, Keys.ARROW_UP)
+    browser.press("a", Keys.ARROW_RIGHT)  # one more behind it
+    browser.until("document.getElementById('saved').dataset.state !== 'saved'")
+    browser.saved()
+    assert stored(desk, case, me) == [((x, y), (x + 50, y - 11), (x + 50.5, y + 24.5), (x + 49, y + 60))]
+    browser.press(Keys.DELETE, Keys.ESCAPE)
+    browser.chord(Keys.SHIFT, Keys.ARROW_LEFT)  # no corner chosen: the whole mark
+    browser.until("document.getElementById('saved').dataset.state !== 'saved'")
+    browser.saved()
+    assert stored(desk, case, me) == [((x - 10, y), (x + 40, y - 11), (x + 39, y + 60))]
+    browser.press("b", Keys.ENTER, "s", Keys.ARROW_DOWN)  # a second mark, then the first again
+    browser.until("document.querySelectorAll('.marks .mark').length === 2")
+    browser.until("document.getElementById('saved').dataset.state !== 'saved'")
+    browser.saved()
+    assert stored(desk, case, me)[0][0] == (x - 10, y + 1)
+    browser.press("?")
+    browser.until("document.querySelector('dialog[open]')")
+    assert "Keyboard alone" in browser.find("#dialog").text
+    browser.press(Keys.ESCAPE)
+
+
+def test_keys_of_other_keyboards_and_of_sliders(desk: Desk, browser: Browser) -> None:
+    me = enter(browser, desk, "Dr AltGr")
+    case = desk.store.order(me)[0]
+    open_case(browser, case)
+    browser.press("n")
+    answer(browser, "NORMAL")
+    browser.saved()
+    lock(browser)
+    browser.until("document.getElementById('opacity')")
+    press = (
+        "const [key, more] = arguments, at = document.getElementById('stage');"
+        "at.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...more }));"
+        "return document.getElementById('opacity').value"
+    )
+    assert browser.run(press, "]", {}) == "50"
+    assert browser.run(press, "]", {"ctrlKey": True, "altKey": True, "modifierAltGraph": True}) == "55"  # Windows
+    assert browser.run(press, "[", {"modifierAltGraph": True}) == "50"  # Linux
+    assert browser.run(press, "[", {"altKey": True}) == "45"  # a Mac's Option
+    assert browser.run(press, "[", {"ctrlKey": True}) == "45"  # a shortcut of the browser's
+    browser.run("document.getElementById('opacity').focus()")
+    browser.press(Keys.PAGE_UP)
+    browser.until("Number(document.getElementById('opacity').value) > 45")
+    browser.press(Keys.PAGE_DOWN, Keys.PAGE_DOWN)
+    browser.until("Number(document.getElementById('opacity').value) < 45")
+    assert browser.driver.current_url.endswith(case)  # sliders keep their own keys
+    browser.run("document.getElementById('stage').focus()")
+    browser.press(Keys.PAGE_DOWN)
+    browser.until(f"!location.hash.endsWith('{case}')")
+
+
+def test_leaving_a_case_saves_the_time_spent_on_it(desk: Desk, browser: Browser) -> None:
+    me = enter(browser, desk, "Dr Time")
+    first, second = desk.store.order(me)[:2]
+    open_case(browser, first)
+    browser.saved()
+    before = desk.store.reading(first, me)
+    browser.drag(place(browser, (100, 100)), place(browser, (120, 110)))  # looks, and changes nothing
+    time.sleep(1.5)
+    open_case(browser, second)
+    after = desk.store.reading(first, me)
+    assert after.revision == before.revision + 1 and after.seconds > before.seconds + 1
+    assert after.marks == () and after.label is None
 
 
 def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, browser: Browser) -> None:

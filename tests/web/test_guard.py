@@ -87,6 +87,25 @@ def test_a_token_works_once_and_the_cookie_is_closed_to_scripts(desk: Desk) -> N
     assert '"code": "token"' in logged and token not in logged
 
 
+def test_a_failure_is_noted_without_what_was_sent(desk: Desk, reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: Any) -> Any:
+        raise RuntimeError(f"cannot save {given}")
+
+    case = reader.cases()[0]
+    monkeypatch.setattr(desk.store, "save", broken)
+    status, told = reader.save(case, FULL | {"statement": "secret words"}, 0)
+    assert status == 500 and told["error"] == "failure"
+    desk.failures.line(filler="x" * 1000)
+    logged = desk.failures.path.read_text()
+    noted = json.loads(logged.splitlines()[0])
+    assert (noted["error"], noted["what"], noted["message"]) == ("RuntimeError", "answering PUT", "")
+    assert noted["place"].startswith("test_guard.py:") and "secret words" not in logged and reader.cookie not in logged
+    for _ in range(3500):
+        desk.failures.line(filler="x" * 1000)
+    kept = sorted(desk.failures.path.parent.glob("failed.log*"))
+    assert len(kept) == 3 and all(file.stat().st_size <= 1_000_000 for file in kept)
+
+
 def test_signing_out_ends_the_session(reader: Client) -> None:
     assert reader.ask("DELETE", "/api/session")[0] == 200
     assert reader.ask("GET", "/api/worklist")[0] == 401

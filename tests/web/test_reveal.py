@@ -38,6 +38,10 @@ def test_a_missing_film_is_told_without_its_path_and_tried_again(
         assert set(json.loads(told)) == {"failed", "methods", "names"}
         assert reader.wait(f"/api/cases/{case.id}/maps/gradcam")[0] == 410
     assert str(film) in caplog.text
+    noted = [json.loads(line) for line in desk.failures.path.read_text().splitlines()]
+    assert {(n["case"], n["error"], n["what"]) for n in noted} == {(case.id, "ImageError", "computing json")}
+    assert str(film) in noted[0]["message"] and noted[0]["place"].startswith("films.py:")
+    assert desk.failures.path.parent == desk.store.path.parent  # beside the study's database
     kept = b"".join(file.read_bytes() for file in desk.reveal.folder.iterdir())
     for text in (told, kept):
         assert film.name.encode() not in text and film.parent.name.encode() not in text

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from radiolucent.readers.store_values import Mark, Reading
+from radiolucent.readers.store_values import Final, Mark, Reading
 from radiolucent.web.desk import Desk
 from radiolucent.web.standalone import write_statistics
 from radiolucent.web.statistics import gather
@@ -27,6 +27,23 @@ def lock(desk: Desk, name: str, said: dict[str, tuple[tuple[bool, int], ...]]) -
         (desk.reveal.folder / f"{case.id}.json").write_text(json.dumps(scored))
 
 
+def test_times_are_medians_of_what_was_spent(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, count=5, shape=(40, 50))
+    number = desk.store.reader("Dr A")
+    for case, spent in zip(desk.store.cases(), (9.0, 1.0, 2.5, 4.0, 3.0), strict=True):
+        desk.store.save(case.id, number, Reading(0, None, None, None, "", (), 0.0), f"open-{case.id}")
+        saved = desk.store.save(case.id, number, Reading(1, False, "NORMAL", 3, "", (), spent), f"said-{case.id}")
+        desk.store.lock(case.id, number, saved.revision)
+        if spent < 4:
+            final = Final(0, "NORMAL", 3, "agree", "", spent / 2, "now")
+            desk.store.save_final(case.id, number, final, f"done-{case.id}")
+    found = gather(desk)
+    # the first save of 9 seconds is cut to the clock's 5 and what passed since the one before
+    assert found.seconds == (("Dr A", 3.0, 1.25),)
+    assert found.progress == (("Dr A", 5, 3, 5),)
+    desk.close()
+
+
 def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, count=4, shape=(40, 50))
     lock(desk, "Dr A", ONE)
@@ -38,6 +55,8 @@ def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
         "krippendorff_alpha": 0.125,
         "cohen_kappa Dr A – Dr <i>B": 0.0,
         "krippendorff_alpha graded by confidence": 0.8293,  # 1 − 2 / (656 / 56), from the mean ranks 1, 1, 2.5 … 7
+        "krippendorff_alpha finding": 0.125,
+        "cohen_kappa Dr A – Dr <i>B, finding": 0.0,
     }
     assert [e.value for _, _, e in found.against.aurocs] == [0.75, 1.0, 1.0]
     assert found.against.average["blinded"].value == 0.875
@@ -46,4 +65,8 @@ def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
     for words in ("Krippendorff's α", "Cohen's κ, Dr A and Dr &lt;i&gt;B", "Obuchowski", "−0.125", "Not applicable"):
         assert words.replace("'", "&#39;") in page or words in page
     assert "<i>B" not in page
+    one, other = gather(desk).differed  # the model and Dr B are always right; Dr A errs once in each class
+    assert (one.films, one.both, one.doctor, one.model, one.neither, one.p) == (4, 2, 0, 2, 0, 0.5)
+    assert (other.both, other.model, other.p) == (4, 0, None)
+    assert "Who was right when they differed" in page and "What they wrote" not in page
     desk.close()

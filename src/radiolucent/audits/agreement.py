@@ -14,7 +14,7 @@ import numpy as np
 
 from radiolucent import metrics
 from radiolucent.audits.estimates import mean_estimates
-from radiolucent.audits.markings import JOINED, Mask, by_reader, chosen, joined, to_model, zone_scores
+from radiolucent.audits.markings import JOINED, Mask, by_reader, chosen, joined, means, to_model, zone_scores
 from radiolucent.audits.measures import (
     THRESHOLDS,
     differences,
@@ -157,7 +157,7 @@ def agreement(
     read: dict[str, list[Annotation]] = defaultdict(list)
     for a in said:
         read[a.image_id].append(a)
-    own = {a.image_id for a in said if _means(reader, a.reader)}
+    own = {a.image_id for a in said if means(reader, a.reader)}
     if not any(e.image_id in own for e in maps):
         raise AnnotationError(
             f"no annotation{'' if reader in JOINED else f' by {reader!r}'} belongs to the {len(maps)} "
@@ -170,7 +170,7 @@ def agreement(
     values, groups = [[c.figures[n] for n in names] for c in used], [c.patient_id for c in used]
     estimates = mean_estimates(values, groups, level=level, folds=folds, seed=seed)
     estimates = estimates or [undefined("no film applies", level, 0, "patient bootstrap")] * len(names)
-    who = {a.reader for e in maps for a in read.get(e.image_id, []) if _means(reader, a.reader)}
+    who = {a.reader for e in maps for a in read.get(e.image_id, []) if means(reader, a.reader)}
     parted = strata(used, by or {}, level=level, folds=folds, seed=seed)
     reasons = Counter(c.reason for c in cases if c.reason)
     found = dict(zip(names, estimates, strict=True))
@@ -185,11 +185,6 @@ class _Options:
     names: tuple[str, ...]
     lungs: Mapping[str, Mask]
     seed: int
-
-
-def _means(reader: str, name: str) -> bool:
-    """Whether a word for readers includes this one."""
-    return reader in JOINED or reader == name or (reader.startswith("without ") and reader[8:] != name)
 
 
 def _check(maps: Sequence[Explanation], thresholds: Sequence[float], tuned: float | None) -> None:

@@ -10,7 +10,7 @@ from radiolucent.errors import AnnotationError
 from radiolucent.images import coverage_to_model, region_mask
 from radiolucent.types import Annotation, Geometry
 
-__all__ = ["JOINED", "Mask", "by_reader", "chosen", "consensus", "joined", "to_model", "vote", "zone_scores"]
+__all__ = ["JOINED", "Mask", "by_reader", "chosen", "consensus", "joined", "means", "to_model", "vote", "zone_scores"]
 
 Mask = NDArray[np.bool_]
 JOINED = ("consensus", "staple", "union")  # what stands for several readers; any other word is a reader's name
@@ -31,6 +31,15 @@ def by_reader(annotations: Sequence[Annotation], shape: tuple[int, int]) -> dict
             )
         found[a.reader] = found.get(a.reader, np.zeros(shape, bool)) | region_mask(a, shape)
     return {name: mask for name, mask in found.items() if mask.any() or name not in unplaced}
+
+
+def means(reader: str, name: str) -> bool:
+    """Whether a word for readers includes this one.
+
+    >>> means("consensus", "A"), means("A", "B"), means("without A", "B")
+    (True, False, True)
+    """
+    return reader in JOINED or reader == name or (reader.startswith("without ") and reader[8:] != name)
 
 
 def vote(readings: Sequence[Mask], shape: tuple[int, int]) -> Mask:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiolucent.audits.agreement import agreement
+from radiolucent.audits.markings import means
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Annotation, Explanation
 
@@ -33,23 +34,22 @@ def tune_threshold(
     """The best of `grid` by mean IoU on these films; of equal ones, the lowest. None where no film applies.
 
     Raises:
-        AnnotationError: as `agreement`, but films without any reading are no error here.
+        AnnotationError: as `agreement`, but films without any reading are no error here; a reader who read no film at
+            all is.
     """
-    read = {a.image_id for a in annotations}
+    read = {a.image_id for a in annotations if means(reader, a.reader)}
+    if annotations and not read:
+        names = ", ".join(sorted({a.reader for a in annotations}))
+        raise AnnotationError(f"no reading by {reader!r}; these are by {names}.")
     maps = [e for e in explanations if e.image_id in read]
     if not maps:
         return None
-    try:
-        found = agreement(maps, annotations, reader=reader, thresholds=grid, folds=1)
-    except AnnotationError:
-        if any(a.reader == reader for a in annotations):
-            raise
-        return None
+    found = agreement(maps, annotations, reader=reader, thresholds=grid, folds=1)
     names = [f"iou_{round(t * 100)}" for t in grid]
     values = np.array([[c.figures[n] for n in names] for c in found.cases if not c.reason], np.float64)
     values = values[np.isfinite(values).all(1)] if len(values) else values
     if not len(values):
         return None
-    means = values.mean(0)
-    best = int(means.argmax())
-    return Tuned(grid[best], float(means[best]), len(values))
+    average = values.mean(0)
+    best = int(average.argmax())
+    return Tuned(grid[best], float(average[best]), len(values))

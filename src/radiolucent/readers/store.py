@@ -31,7 +31,8 @@ _FREE_SECONDS = 5.0  # clocks of browser and server may differ by this much
 
 
 class Store:
-    """One study's database. Safe to share between threads: one connection behind one lock, each call a transaction.
+    """One study's database. Safe to share between threads: each write is a transaction on one connection behind a lock;
+    questions go to another connection, so that they do not wait until a save is on disk.
 
     Raises, from any method that writes:
         StaleError: another tab saved first. StateError: the reading is in another phase. StoreError: unknown case.
@@ -41,11 +42,15 @@ class Store:
         self.path = Path(path)
         self._guard = threading.RLock()
         self._link = connect(self.path)
-        self._link.row_factory = sqlite3.Row
+        self._asking = threading.Lock()
+        self._reads = connect(self.path)
+        self._link.row_factory = self._reads.row_factory = sqlite3.Row
+        self._writer = 0  # the thread in a transaction, which must see what it wrote
 
     def close(self) -> None:
-        """Close the connection; the write-ahead log is folded into the database."""
-        with self._guard:
+        """Close the connections; the write-ahead log is folded into the database."""
+        with self._guard, self._asking:
+            self._reads.close()
             self._link.close()
 
     @contextmanager
@@ -53,6 +58,7 @@ class Store:
         """A write transaction: on disk when the block ends, nothing of it if it raises."""
         with self._guard:
             self._link.execute("BEGIN IMMEDIATE")
+            self._writer = threading.get_ident()
             try:
                 yield self._link
                 self._link.execute("COMMIT")
@@ -62,11 +68,15 @@ class Store:
                 if isinstance(error, sqlite3.IntegrityError) and str(error).startswith(("locked", "incomplete")):
                     raise StateError(str(error)) from error
                 raise
+            finally:
+                self._writer = 0
 
     def ask(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """Rows of a query."""
-        with self._guard:
+        """Rows of a query: as last saved or, within `change`, as written so far."""
+        if self._writer == threading.get_ident():
             return self._link.execute(sql, values).fetchall()
+        with self._asking:
+            return self._reads.execute(sql, values).fetchall()
 
     # The study, its films and its readers
 

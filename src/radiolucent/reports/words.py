@@ -249,8 +249,8 @@ def statement_rows(found: StatementAgreement) -> Sequence[tuple[str, Estimate]]:
 def between_name(key: str) -> str:
     """A coefficient between readers as people write it.
 
-    >>> between_name("cohen_kappa A – B"), between_name("krippendorff_alpha")
-    ("Cohen's κ, A and B", "Krippendorff's α")
+    >>> between_name("cohen_kappa A – B"), between_name("krippendorff_alpha finding")
+    ("Cohen's κ, A and B", "Krippendorff's α, finding")
     """
     kind, _, rest = key.partition(" ")
     name = {"cohen_kappa": "Cohen's κ", "fleiss_kappa": "Fleiss' κ", "krippendorff_alpha": "Krippendorff's α"}[kind]

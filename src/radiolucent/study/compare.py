@@ -6,15 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from radiolucent.audits import Agreement, StatementAgreement, agreement, agreements, statement_agreement
+import numpy as np
+
+from radiolucent.audits import (
+    Agreement,
+    StatementAgreement,
+    agreement,
+    agreements,
+    statement_agreement,
+    tune_threshold,
+)
 from radiolucent.audits.measures import THRESHOLDS
-from radiolucent.data import Dataset, load_dataset, read_annotations
+from radiolucent.data import Dataset, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
-from radiolucent.study.doctors import between_readers, groups_of
+from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
 from radiolucent.study.maps import maps_of
 from radiolucent.types import Estimate
 
@@ -27,7 +36,7 @@ class Comparison:
 
     Attributes:
         agreement: by method and then reading, in the order asked for.
-        between: chance-corrected agreement of the readers on whether there is a finding.
+        between: chance-corrected agreement of the readers, on diagnoses and on whether there is a finding.
         statements: words against markings and the first method's maps; None where no reading has words.
         left_out: (path, reason) of films and readings that were left out.
     """
@@ -72,6 +81,9 @@ def compare_run(
 ) -> Comparison:
     """Explain every film that has a reading, with all methods in one pass over the films, and compare.
 
+    Where the films are the run's own, each method's threshold is tuned on its validation films with a marking (at most
+    64, drawn by the seed), and those are not compared: no film is judged at a threshold that it chose.
+
     Args:
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
@@ -87,26 +99,52 @@ def compare_run(
     classifier, dataset = load(run), load_dataset(data)
     readings = read_annotations(annotations, dataset=dataset, format=format)
     wanted = {a.image_id for a in readings}
-    records = [r for r in dataset.records if r.image_id in wanted]
-    patients = {r.image_id: r.patient_id or r.image_id for r in records}
+    every = [r for r in dataset.records if r.image_id in wanted]
+    patients = {r.image_id: r.patient_id or r.image_id for r in every}
+    tuning = _tuning(run, every, {a.image_id for a in readings if a.finding}, seed)
+    chose = {r.image_id for r in tuning}
+    records = [r for r in every if r.image_id not in chose]
     left: list[tuple[Path, str]] = []
     groups = _groups(classifier, dataset, wanted, by, left)
     goal = target or classifier.class_names[classifier.positive]
-    options: dict[str, Any] = {"patients": patients, "thresholds": thresholds, "folds": folds, "seed": seed}
-    by_method = maps_of(
-        classifier, records, [METHODS[name]() for name in methods], target=goal, seed=seed, left_out=left, say=say
-    )
+    shared: dict[str, Any] = {
+        "patients": patients,
+        "thresholds": thresholds,
+        "by": groups,
+        "folds": folds,
+        "seed": seed,
+    }
+    explainers = [METHODS[name]() for name in methods]
+    asked: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
+    by_method = maps_of(classifier, records, explainers, **asked)
     if not by_method[0]:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
+    tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **asked)
     found: list[Agreement] = []
-    for maps in by_method:
+    for maps, others in zip(by_method, tuning_maps, strict=True):
+        best = tune_threshold(others, readings)
+        options: dict[str, Any] = shared | {"tuned": best.threshold if best else None}
         if reader == "all":
-            found += agreements(maps, readings, by=groups, **options)
+            found += agreements(maps, readings, **options)
         else:
-            found.append(agreement(maps, readings, reader=reader, by=groups, **options))
+            found.append(agreement(maps, readings, reader=reader, **options))
     words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
-    between = between_readers(readings, patients, folds=folds, seed=seed)
+    names = classifier.class_names
+    between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
     return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
+
+
+def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:
+    """Validation films of the run among these (found by their files, not their names), at most so many; none where
+    nothing else would be left to compare."""
+    file = (run if run.is_dir() else run.parent) / "split.csv"
+    if not file.is_file():
+        return []
+    held = {r.path.resolve() for r in load_dataset(file).split("val").records}
+    some = [r for r in records if r.image_id in marked and r.path.resolve() in held]
+    if len(some) == sum(r.image_id in marked for r in records):
+        return []
+    return [some[k] for k in np.random.default_rng(seed).permutation(len(some))[:TUNING_FILMS]]
 
 
 def _groups(

@@ -23,8 +23,10 @@ from radiolucent.models import Classifier
 from radiolucent.readers.statistics import (
     Table,
     between,
+    diagnosis_table,
     finding_table,
     krippendorff_alpha,
+    of_finding,
     readers_against,
     zone_table,
 )
@@ -36,7 +38,7 @@ from radiolucent.types import Annotation, Estimate, Explanation, Predictions
 
 __all__ = ["Compared", "between_readers", "compare", "doctors", "groups_of", "read_readings"]
 
-TUNING_FILMS = 64  # validation films that choose a map's threshold
+TUNING_FILMS = 64  # at most so many validation films choose a map's threshold
 
 Compared = tuple[tuple[Agreement, ...], tuple[Explanation, ...]]
 """Agreements, and the maps of the leading method."""
@@ -92,7 +94,7 @@ def compare(
 ) -> Compared:
     """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding, in one pass of both.
 
-    Grad-CAM is held against every reader, the consensus first; its threshold is tuned on validation films.
+    Grad-CAM is held against every reader, the consensus first. The threshold of each is tuned on validation films.
     """
     read_ids, marked = {a.image_id for a in readings}, {a.image_id for a in readings if a.finding}
     ids = [i for i in p.image_ids if i in read_ids]
@@ -105,19 +107,25 @@ def compare(
     tuning = [others[k] for k in rng.permutation(len(others))[:TUNING_FILMS]]
     patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
     options: dict[str, Any] = {"patients": patients, "folds": config.folds, "seed": config.seed, "by": groups_of(p)}
-    tuning_maps = _maps(prepared, clf, tuning, [GradCAM()], config.seed, say, "tuning Grad-CAM's threshold")[0]
-    tuned = tune_threshold(tuning_maps, readings)
     gradcam, lime = GradCAM(), LIME(num_samples=config.lime_samples)
-    rest = [i for i in ids if i not in set(few)]
-    maps, views = _maps(
-        prepared, clf, few, [gradcam, lime], config.seed, say, "comparing gradcam and lime with doctors"
-    )
-    maps = maps + _maps(prepared, clf, rest, [gradcam], config.seed, say, "comparing gradcam with doctors")[0]
+
+    def maps_of_both(some: Sequence[str], rest: Sequence[str], what: str) -> list[list[Explanation]]:
+        """Grad-CAM of all films, LIME of some: it asks the network hundreds of times a film."""
+        both = _maps(prepared, clf, some, [gradcam, lime], config.seed, say, f"{what} gradcam and lime")
+        return [both[0] + _maps(prepared, clf, rest, [gradcam], config.seed, say, f"{what} gradcam")[0], both[1]]
+
+    def tuned(maps: Sequence[Explanation]) -> float | None:
+        best = tune_threshold(maps, readings)
+        return best.threshold if best else None
+
+    both = min(config.compare_films, len(tuning)) if few else 0
+    cuts = [tuned(maps) for maps in maps_of_both(tuning[:both], tuning[both:], "tuning the thresholds of")]
+    maps, views = maps_of_both(few, [i for i in ids if i not in set(few)], "holding against doctors:")
     at = {name: k for k, name in enumerate(ids)}
     maps.sort(key=lambda e: at[e.image_id])
-    found = list(agreements(maps, readings, tuned=tuned.threshold if tuned else None, **options))
+    found = list(agreements(maps, readings, tuned=cuts[0], **options))
     if views:
-        found.append(agreement(views, readings, **options))
+        found.append(agreement(views, readings, tuned=cuts[1], **options))
     return tuple(found), tuple(maps)
 
 
@@ -138,7 +146,7 @@ def doctors(
         readers=table.readers,
         films=len(table.films),
         calls=reader_calls(p, own, **options) if (p.labels >= 0).any() else (),
-        between=between_readers(own, patients, **options),
+        between=between_readers(own, patients, p.class_names, p.class_names[p.positive], **options),
         statements=words if words.statements else None,
         against=against[0] if against else None,
         against_p=against[1] if against else None,
@@ -146,10 +154,28 @@ def doctors(
 
 
 def between_readers(
-    readings: Sequence[Annotation], patients: Mapping[str, str], *, folds: int, seed: int
+    readings: Sequence[Annotation],
+    patients: Mapping[str, str],
+    classes: Sequence[str] = (),
+    positive: str = "",
+    *,
+    folds: int,
+    seed: int,
 ) -> dict[str, Estimate]:
-    """Chance-corrected agreement of the readers with each other, by name; empty for a single reader."""
-    found = between(finding_table(readings), patients, folds=folds, seed=seed)
+    """Chance-corrected agreement of the readers with each other, by name; empty for a single reader.
+
+    Of their diagnoses (`krippendorff_alpha`, …), of whether they found anything (`krippendorff_alpha finding`, …), and
+    of zone scores; what no reader gave is left out.
+
+    Args:
+        classes, positive: of the model, for readings whose finding says the diagnosis (`diagnosis_table`).
+    """
+    options: dict[str, Any] = {"folds": folds, "seed": seed}
+    given = diagnosis_table(readings, classes, positive)
+    found: dict[str, Estimate] = {}
+    if given:
+        found = between(given[0], patients, categories=[float(i) for i in range(len(given[1]))], **options)
+    found |= of_finding(between(finding_table(readings), patients, **options))
     if found and any(r.kind == "zone" for a in readings for r in a.regions):
         zones = zone_table(readings)
         groups = [patients.get(f, f) for f in zones.films]

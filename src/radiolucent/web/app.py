@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from radiolucent.readers.store_values import SealError, StaleError, StateError
 from radiolucent.web import reading_routes, reveal_routes, statistics_routes
+from radiolucent.web.ask import desk_of
 from radiolucent.web.desk import Desk
 from radiolucent.web.guard import Guard
 from radiolucent.web.refused import Refused
@@ -76,5 +77,6 @@ async def _answer(request: Request, error: Exception) -> Response:
         status, code, message = 422, "query", "the request is not of the expected form."
     else:
         status, code, message = 500, "failure", "something failed here; nothing was saved."
+        (await desk_of(request)).failures.write(f"answering {request.method}", error, message=False)
     cast(dict[str, Any], request.scope["state"])["note"]["code"] = code
     return JSONResponse({"error": code, "message": message}, status)

@@ -13,7 +13,7 @@ from radiolucent.web.refused import Refused
 __all__ = ["Body", "Guest", "Reader", "Study", "TheCase", "Unlocked", "desk_of", "someone"]
 
 
-def desk_of(request: Request) -> Desk:
+async def desk_of(request: Request) -> Desk:  # async: what waits for nothing needs no thread
     """The study."""
     return cast(Desk, request.app.state.desk)
 

@@ -19,7 +19,7 @@ from radiolucent.readers.store_access import new_token
 from radiolucent.readers.store_values import Case
 from radiolucent.web.desk import Desk
 from radiolucent.web.films import Films
-from radiolucent.web.refused import RefusalLog
+from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
 
 __all__ = ["Opened", "StudyPlan", "addresses", "check_readers", "make_methods", "open_study"]
@@ -95,10 +95,10 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
         store.close()
         raise DataError(f"{plan.data}: no readable film for the study.")
     films = Films(plan.folder / "films")
-    reveal = Reveal(classifier, films, plan.folder / "reveal", methods, plan.seed)
-    log = RefusalLog(plan.folder / "refused.log")
+    log, failures = RefusalLog(plan.folder / "refused.log"), FailureLog(plan.folder / "failed.log")
+    reveal = Reveal(classifier, films, plan.folder / "reveal", methods, plan.seed, failures)
     positive = classifier.class_names[classifier.positive]
-    desk = Desk(store.fact("name"), classifier.class_names, positive, store, films, reveal, log)
+    desk = Desk(store.fact("name"), classifier.class_names, positive, store, films, reveal, log, failures)
     return Opened(desk, tuple(left_out))
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from radiolucent.readers.store import Store
 from radiolucent.web.films import Films
-from radiolucent.web.refused import RefusalLog
+from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
 
 __all__ = ["Desk"]
@@ -17,7 +18,7 @@ class Desk:
 
     Attributes:
         name: of the study. class_names: what readers choose from. positive: the class maps explain.
-        store, films, reveal, log: see their classes. port: the server listens on, known once it does.
+        store, films, reveal, log, failures: see their classes. port: the server listens on, known once it does.
     """
 
     name: str
@@ -27,20 +28,27 @@ class Desk:
     films: Films
     reveal: Reveal
     log: RefusalLog
+    failures: FailureLog
     port: int = 0
     statistics: dict[int, str] = field(default_factory=dict[int, str])
+
+    @cached_property
+    def _word(self) -> str:
+        """The study's own word, which every request needs: asked once, because a question waits for saves."""
+        return str(self.store.fact("key"))
 
     @property
     def cookie(self) -> str:
         """The session cookie's name: cookies do not know ports, and two studies may run side by side."""
-        return f"radiolucent-{self.store.fact('key')}"
+        return f"radiolucent-{self._word}"
 
     def key(self, reader: int | None) -> str:
         """A word for a reader (None: the organiser) that a page sends along, so that it never writes as another."""
-        return hashlib.sha256(f"{self.store.fact('key')}|{reader}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self._word}|{reader}".encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Finish what is being computed, and fold the database's log."""
         self.reveal.close()
         self.store.close()
         self.log.close()
+        self.failures.close()

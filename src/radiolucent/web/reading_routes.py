@@ -1,20 +1,29 @@
 """Routes of the blinded phase. Nothing here knows what the model says."""
 
+import contextlib
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.background import BackgroundTask
 
 from radiolucent.errors import ImageError
 from radiolucent.readers.store_access import enter, leave, visitor
 from radiolucent.readers.store_values import Final, Reading
 from radiolucent.web.ask import Body, Guest, Reader, Study, TheCase
+from radiolucent.web.desk import Desk
 from radiolucent.web.payload import MARKS, POINTS, TEXT, parse_reading, parse_revision, parse_token
 from radiolucent.web.refused import Refused
 
 __all__ = ["final_dict", "reading_dict", "router"]
 
 router = APIRouter(prefix="/api")
+
+
+class _Film(FileResponse):
+    """A film goes in pieces of a MiB: each costs a thread's turn, and memory stays bounded all the same."""
+
+    chunk_size = 1024 * 1024
 
 
 def reading_dict(reading: Reading) -> dict[str, Any]:
@@ -89,14 +98,24 @@ def open_case(case: TheCase, desk: Study, reader: Reader) -> dict[str, Any]:
 
 
 @router.get("/cases/{case}/film")
-def film(case: TheCase, desk: Study) -> Response:
-    """Raw grey levels, streamed."""
+def film(case: TheCase, desk: Study, reader: Reader) -> Response:
+    """Raw grey levels, streamed; the reader's next film is decoded while they look at this one."""
     try:
         found = desk.films.film(case)
-    except ImageError:
+    except ImageError as error:
+        desk.failures.write("decoding the film", error, case=case.id)
         raise Refused(410, "film", "this film cannot be read any more; tell the organiser.") from None
     headers = {"x-bits": str(found.bits), "x-width": str(case.shape[1]), "x-height": str(case.shape[0])}
-    return FileResponse(found.path, media_type="application/octet-stream", headers=headers)
+    then = BackgroundTask(_ahead, desk, case.id, reader)
+    return _Film(found.path, media_type="application/octet-stream", headers=headers, background=then)
+
+
+def _ahead(desk: Desk, case: str, reader: int) -> None:
+    order = desk.store.order(reader)
+    following = order[order.index(case) + 1 :][:1]
+    with contextlib.suppress(ImageError):  # told to whoever opens it
+        for name in following:
+            desk.films.film(desk.store.case(name))
 
 
 @router.put("/cases/{case}/reading")

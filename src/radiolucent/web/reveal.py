@@ -20,6 +20,7 @@ from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
 from radiolucent.types import Explanation, Radiograph
 from radiolucent.web.films import Films
+from radiolucent.web.refused import FailureLog
 
 __all__ = ["Reveal"]
 
@@ -27,8 +28,8 @@ _KEPT = 16  # maps in memory
 _AGAIN = 10.0  # seconds until what failed is tried once more, when somebody asks
 
 # What readers are told. Why it failed goes to the log alone: messages hold paths, and paths hold labels.
-_NO_FILM = "The model could not read this film; the organiser finds the reason in the server's log."
-_NO_MAP = "There is no such map of this film; the organiser finds the reason in the server's log."
+_NO_FILM = "The model could not read this film; the organiser finds the reason in failed.log."
+_NO_MAP = "There is no such map of this film; the organiser finds the reason in failed.log."
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,9 +43,16 @@ class Reveal:
     """
 
     def __init__(
-        self, classifier: Classifier, films: Films, folder: Path, methods: Mapping[str, Explainer], seed: int = 0
+        self,
+        classifier: Classifier,
+        films: Films,
+        folder: Path,
+        methods: Mapping[str, Explainer],
+        seed: int,
+        failures: FailureLog,
     ) -> None:
         self.classifier, self.films, self.methods, self.seed = classifier, films, dict(methods), seed
+        self.failures = failures
         how = hashlib.sha256(repr((seed, sorted(self.methods.items()))).encode()).hexdigest()
         self.folder = folder / f"{classifier.hash[:16]}-{how[:8]}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -163,6 +171,7 @@ class Reveal:
         self._failed[file] = told
         if error is not None:
             _LOG.warning("case %s: %s: %s: %s", case.id, file.name, type(error).__name__, error)
+            self.failures.write(f"computing {file.name.removeprefix(f'{case.id}.')}", error, case=case.id)
 
     def _logits(self, film: Radiograph) -> Any:
         return self.classifier.logits(self.classifier.preprocess(film)[None])

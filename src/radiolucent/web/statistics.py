@@ -1,25 +1,25 @@
 """What a study has shown so far, from locked readings alone."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
 
-from radiolucent.audits import Agreement, agreements
+from scipy import stats
+
+from radiolucent.audits import Agreement, StatementAgreement, agreements, statement_agreement
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.readers.statistics import Opinion, Panel, panel
 from radiolucent.readers.store_export import as_annotation
 from radiolucent.readers.store_values import Case, Final, Reading
-from radiolucent.types import Estimate, Explanation
+from radiolucent.types import Annotation, Estimate, Explanation
 from radiolucent.web.desk import Desk
 from radiolucent.web.payload import encloses
 
-__all__ = ["Pair", "Said", "Standing", "StudyStatistics", "gather"]
+__all__ = ["Differed", "Pair", "Said", "Standing", "StudyStatistics", "gather"]
 
 FOLDS = 2000
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,22 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Differed:
+    """Labelled films that a reader (blinded) and the model both judged, by who was right about the positive class.
+
+    `p`: two-sided exact McNemar test of the two that differ, films taken as independent; None where they never do.
+    """
+
+    reader: str
+    films: int
+    both: int
+    doctor: int
+    model: int
+    neither: int
+    p: float | None
+
+
+@dataclass(frozen=True)
 class StudyStatistics:
     """Everything the statistics page shows."""
 
@@ -69,12 +85,14 @@ class StudyStatistics:
     positive: str
     progress: tuple[tuple[str, int, int, int], ...]  # reader, locked, finished, all
     standings: tuple[Standing, ...]
+    differed: tuple[Differed, ...]
     pairs: tuple[Pair, ...]
     minds: tuple[tuple[str, int, int, int, int], ...]  # reader, finished, changed, to right, to wrong
     seconds: tuple[tuple[str, float, float], ...]  # reader, median seconds blinded and revealed
     opinions: tuple[tuple[str, int, int, int], ...]  # reader, agree, partly, disagree
     panel: Panel
     agreement: tuple[Agreement, ...]
+    statements: StatementAgreement | None  # words against markings and the first method's maps; None without words
 
 
 def gather(desk: Desk) -> StudyStatistics:
@@ -84,17 +102,20 @@ def gather(desk: Desk) -> StudyStatistics:
     by = {name: [s for s in said if s.reader == name] for name in names}
     opinions = [o for s in said if (o := _opinion(s, desk.positive))]
     total = len(desk.store.cases())
+    readings = _whole(desk, said)
     return StudyStatistics(
         name=desk.name,
         positive=desk.positive,
         progress=tuple((n, len(by[n]), sum(bool(s.final.finished) for s in by[n]), total) for n in names),
         standings=tuple(row for n in names for row in _standings(n, by[n], desk.positive)),
+        differed=tuple(d for n in names if (d := _differed(n, by[n], desk.positive))),
         pairs=tuple(_pairs(by)),
         minds=tuple(_minds(n, by[n]) for n in names),
         seconds=tuple(_seconds(n, by[n]) for n in names),
         opinions=tuple(_opinions(n, by[n]) for n in names),
         panel=panel(opinions, desk.positive, desk.class_names, folds=FOLDS),
-        agreement=_maps(desk, said),
+        agreement=_maps(desk, said, readings),
+        statements=_statements(desk, said, readings),
     )
 
 
@@ -111,7 +132,7 @@ def _opinion(s: Said, positive: str) -> Opinion | None:
     done = s.final.finished and s.final.label is not None and s.final.confidence is not None
     final = (str(s.final.label), int(s.final.confidence or 0)) if done else None
     said = s.reading.label, s.reading.confidence
-    return Opinion(s.reader, s.case.id, s.patient, truth, *said, final, s.score)
+    return Opinion(s.reader, s.case.id, s.patient, truth, *said, final, s.score, s.reading.finding)
 
 
 def _mean(values: Sequence[bool], groups: Sequence[str]) -> Estimate:
@@ -142,6 +163,22 @@ def _standing(who: str, when: str, answers: Sequence[tuple[Said, str | None]], p
     return Standing(
         who, when, len(known), right(known, binary=False), right(ill, binary=True), right(well, binary=True)
     )
+
+
+def _differed(name: str, said: Sequence[Said], positive: str) -> Differed | None:
+    known = [s for s in said if s.case.label is not None and s.called is not None]
+    if not known:
+        return None
+
+    def right(label: str | None, s: Said) -> bool:
+        return (label == positive) == (s.case.label == positive)
+
+    found = [(right(s.reading.label, s), right(s.called, s)) for s in known]
+    both, doctor, model, neither = (
+        found.count(k) for k in ((True, True), (True, False), (False, True), (False, False))
+    )
+    p = float(stats.binomtest(doctor, doctor + model).pvalue) if doctor + model else None
+    return Differed(name, len(known), both, doctor, model, neither, p)
 
 
 def _pairs(by: dict[str, list[Said]]) -> list[Pair]:
@@ -176,20 +213,37 @@ def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:
     return name, given.count("agree"), given.count("partly"), given.count("disagree")
 
 
-def _maps(desk: Desk, said: Sequence[Said]) -> tuple[Agreement, ...]:
-    """Each method's maps, as far as they are computed, against each reader and their consensus."""
+def _whole(desk: Desk, said: Sequence[Said]) -> list[Annotation]:
+    """Readings as annotations."""
     whole: list[Said] = []
     for s in said:
         if all(map(encloses, s.reading.marks)):
             whole.append(s)
         else:  # of an earlier version, which took such outlines
-            _LOG.warning("%s by %s is left out: an outline encloses nothing", s.case.image_id, s.reader)
-    readings = [as_annotation(s.case, s.reader, s.reading) for s in whole]
+            said_why = AnnotationError(f"the reading by {s.reader} is left out: an outline encloses nothing")
+            desk.failures.write("comparing maps with markings", said_why, case=s.case.id)
+    return [as_annotation(s.case, s.reader, s.reading) for s in whole]
+
+
+def _computed(desk: Desk, said: Sequence[Said], method: str) -> list[Explanation]:
+    """A method's maps of these films, as far as they are computed."""
     cases = {s.case.id: s.case for s in said}
+    return [m for c in cases.values() if isinstance(m := desk.reveal.explanation(c, method), Explanation)]
+
+
+def _statements(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> StatementAgreement | None:
+    maps = _computed(desk, said, next(iter(desk.reveal.methods)))
+    patients = {s.case.image_id: s.patient for s in said}
+    found = statement_agreement(readings, maps, patients=patients, folds=FOLDS)
+    return found if found.statements else None
+
+
+def _maps(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> tuple[Agreement, ...]:
+    """Each method's maps, as far as they are computed, against each reader and their consensus."""
     patients = {s.case.image_id: s.patient for s in said}
     found: list[Agreement] = []
     for method in desk.reveal.methods:
-        maps = [m for c in cases.values() if isinstance(m := desk.reveal.explanation(c, method), Explanation)]
+        maps = _computed(desk, said, method)
         try:
             found += agreements(maps, readings, patients=patients, folds=FOLDS) if maps else ()
         except AnnotationError:  # none of these films has both

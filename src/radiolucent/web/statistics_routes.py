@@ -13,7 +13,7 @@ from radiolucent.audits import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
 from radiolucent.readers.store_export import annotations, readings_csv
-from radiolucent.reports.words import agreement_rows, between_name, interval, p_value, verdict_on
+from radiolucent.reports.words import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
 from radiolucent.web.ask import Guest, Study
 from radiolucent.web.desk import Desk
 from radiolucent.web.refused import Refused
@@ -68,7 +68,7 @@ def statistics_page(desk: Desk) -> str:
 def render_statistics(found: StudyStatistics, *, style: str = "", picture: str) -> str:
     """The page; with `style`, as a file that needs no server."""
     values: dict[str, Any] = {"s": found, "verdict_on": verdict_on, "agreement_rows": agreement_rows}
-    values |= {"between_name": between_name, "p_value": p_value}
+    values |= {"between_name": between_name, "p_value": p_value, "statement_rows": statement_rows}
     template = _environment().get_template("statistics.html.jinja")
     return template.render(values | {"style": style, "picture": picture})
 

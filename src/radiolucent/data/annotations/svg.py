@@ -3,6 +3,10 @@
 import re
 from xml.etree.ElementTree import Element
 
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon2mask
+
 from radiolucent.data.annotations.shapes import corners_box, ellipse
 from radiolucent.data.annotations.xml import parse_xml
 from radiolucent.errors import AnnotationError
@@ -12,29 +16,35 @@ __all__ = ["svg_regions"]
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _TOKEN = re.compile(rf"[A-Za-z]|{_NUMBER}")
+_RULE = re.compile(r"fill-rule\s*:\s*(\w+)")
 _TAKES = {"M": 2, "L": 2, "H": 1, "V": 1, "Z": 0}
 
 
-def svg_regions(text: str) -> list[Region]:
+def svg_regions(text: str, shape: tuple[int, int] | None = None) -> list[Region]:
     """Every shape of an SVG document as a region; groups are entered, transforms refused.
+
+    Parts of one path that overlap are filled by its `fill-rule` (nonzero unless given), so that holes stay holes; this
+    takes the image's `shape` (H, W).
 
     >>> svg_regions('<svg><rect x="1" y="2" width="3" height="4"/></svg>')[0].points.tolist()
     [[1.0, 2.0], [4.0, 6.0]]
     """
-    found = _inside(parse_xml(text.encode()))
+    found = _inside(parse_xml(text.encode()), shape, "nonzero")
     if not found:
         raise AnnotationError("an SVG without polygon, rect, circle, ellipse or path")
     return found
 
 
-def _inside(element: Element) -> list[Region]:
+def _inside(element: Element, shape: tuple[int, int] | None, rule: str) -> list[Region]:
     tag = element.tag.rsplit("}", 1)[-1].rsplit(":", 1)[-1]
     if element.get("transform"):
         raise AnnotationError(f"an SVG {tag} with a transform; write its coordinates out")
+    styled = _RULE.search(element.get("style", ""))
+    rule = styled[1] if styled else element.get("fill-rule", rule)
     if tag in ("svg", "g"):
-        return [region for child in element for region in _inside(child)]
+        return [region for child in element for region in _inside(child, shape, rule)]
     if tag == "path":
-        return _path(element.get("d", ""))
+        return _filled(_path(element.get("d", "")), shape, rule)
     if tag in ("polygon", "polyline"):
         numbers = [float(v) for v in re.findall(_NUMBER, element.get("points", ""))]
         return [Region.polygon(list(zip(numbers[::2], numbers[1::2], strict=True)))]
@@ -55,6 +65,31 @@ def _inside(element: Element) -> list[Region]:
     if tag == "ellipse":
         return [ellipse(at("cx", "0"), at("cy", "0"), at("rx"), at("ry"))]
     raise AnnotationError(f"an SVG {tag}; expected polygon, rect, circle, ellipse or path")
+
+
+def _filled(parts: list[Region], shape: tuple[int, int] | None, rule: str) -> list[Region]:
+    """Parts that lie apart as they are; others as the pixels that the rule fills, by how often they are gone around."""
+    corners = [part.points for part in parts if part.points is not None]
+    boxes = np.array([[*c.min(0), *c.max(0)] for c in corners]).reshape(-1, 4)
+    if all(_apart(box, boxes[i + 1 :]) for i, box in enumerate(boxes)):
+        return parts
+    if shape is None:
+        raise AnnotationError("an SVG path with parts in each other, of an image of unknown size; give the data set")
+    turns = np.zeros(shape, np.int32)
+    for c in corners:
+        x, y = (c - c.mean(0)).T
+        way = 1 if x @ np.roll(y, -1) - y @ np.roll(x, -1) > 0 else -1
+        turns += way * polygon2mask(shape, c[:, ::-1] - 0.5).astype(np.int32)  # a pixel counts by its centre
+    filled = turns % 2 == 1 if rule == "evenodd" else turns != 0
+    if not filled.any():
+        raise AnnotationError("an SVG path that encloses no pixel")
+    return [Region.mask(filled)]
+
+
+def _apart(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether a box (left, top, right, bottom) shares no area with any of others (N, 4)."""
+    over = (np.minimum(box[2:], others[:, 2:]) > np.maximum(box[:2], others[:, :2])).all(1)
+    return not bool(over.any())
 
 
 def _path(text: str) -> list[Region]:

@@ -91,13 +91,23 @@ def _target(target: Any) -> tuple[str, Shape | None, list[Any]]:
 
 
 def _name(source: str) -> str:
+    """The image an address names: its path, with what cannot stand in an address (such as "#") decoded."""
     parts = urlsplit(source)
-    return unquote(parts.path).lstrip("/") if parts.scheme in ("http", "https", "file") else source
+    return unquote(parts.path).lstrip("/") if parts.scheme in ("http", "https", "file") else unquote(source)
+
+
+def _address(image: str) -> str:
+    """The other way, as an IRI: only what would end or change the path is encoded.
+
+    >>> _address("a#1 50%.png"), _name(_address("a#1 50%.png"))
+    ('a%231 50%25.png', 'a#1 50%.png')
+    """
+    return image.replace("%", "%25").replace("#", "%23").replace("?", "%3F")
 
 
 def _select(selector: Any, size: Shape | None) -> list[Region]:
     if selector["type"] == "SvgSelector":
-        return svg_regions(str(selector["value"]))
+        return svg_regions(str(selector["value"]), size)
     if selector["type"] != "FragmentSelector":
         raise AnnotationError(f"{selector['type']}; expected FragmentSelector (xywh) or SvgSelector")
     match = _XYWH.match(str(selector["value"]))
@@ -137,7 +147,7 @@ def _as_item(a: Annotation, region: Region | None, name: str) -> dict[str, Any]:
         bodies.append({"type": "TextualBody", "purpose": "classifying", "value": _NO_FINDING})
     if a.statement:
         bodies.append({"type": "TextualBody", "purpose": "describing", "value": a.statement})
-    source: dict[str, Any] = {"id": a.image_id, "type": "Image"}
+    source: dict[str, Any] = {"id": _address(a.image_id), "type": "Image"}
     if a.image_shape:
         source |= {"height": a.image_shape[0], "width": a.image_shape[1]}
     target: dict[str, Any] = {"type": "SpecificResource", "source": source}

@@ -1,11 +1,11 @@
 """Statistics between readers: chance-corrected agreement, and multi-reader multi-case analysis of AUROCs."""
 
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
-from radiolucent.readers.statistics.between import between
+from radiolucent.readers.statistics.between import between, of_finding
 from radiolucent.readers.statistics.kappa import cohen_kappa, fleiss_kappa
 from radiolucent.readers.statistics.mrmc import MRMC, mrmc, readers_against
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel
-from radiolucent.readers.statistics.table import Table, finding_table, zone_table
+from radiolucent.readers.statistics.table import Table, diagnosis_table, finding_table, zone_table
 
 __all__ = [
     "MRMC",
@@ -15,11 +15,13 @@ __all__ = [
     "Table",
     "between",
     "cohen_kappa",
+    "diagnosis_table",
     "finding_table",
     "fleiss_kappa",
     "graded",
     "krippendorff_alpha",
     "mrmc",
+    "of_finding",
     "panel",
     "readers_against",
     "zone_table",

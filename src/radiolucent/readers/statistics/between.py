@@ -13,7 +13,7 @@ from radiolucent.readers.statistics.kappa import cohen_kappa, fleiss_kappa
 from radiolucent.readers.statistics.table import Table
 from radiolucent.types import Estimate
 
-__all__ = ["MANY", "between"]
+__all__ = ["MANY", "between", "of_finding"]
 
 MANY = 6  # readers up to whom every pair gets its own kappa
 
@@ -47,6 +47,11 @@ def between(
             name = f"cohen_kappa {table.readers[a]} – {table.readers[b]}"
             found[name] = _pair(table.values[[a, b]], by, categories, options)
     return found
+
+
+def of_finding(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """The same coefficients under the names they have where they compare findings, not diagnoses."""
+    return {f"{name}{',' if ' ' in name else ''} finding": e for name, e in found.items()}
 
 
 def _pair(

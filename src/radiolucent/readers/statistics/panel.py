@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from radiolucent.metrics import auroc
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
-from radiolucent.readers.statistics.between import between
+from radiolucent.readers.statistics.between import between, of_finding
 from radiolucent.readers.statistics.mrmc import mrmc, readers_against
 from radiolucent.readers.statistics.table import Table
 from radiolucent.types import Estimate
@@ -28,6 +28,7 @@ class Opinion:
         truth: whether the film is labelled as the positive class; None where it has no label.
         label, confidence: the diagnosis, and 1 (a guess) to 5 (certain). final: both again, or None.
         model: the model's score of the positive class; None while it is not computed.
+        finding: whether anything was marked; None where not asked.
     """
 
     reader: str
@@ -38,6 +39,7 @@ class Opinion:
     confidence: int
     final: tuple[str, int] | None = None
     model: float | None = None
+    finding: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,9 @@ def panel(
         scores = _table(opinions, [graded(o.label, o.confidence, positive) for o in opinions])
         by = [patients[f] for f in scores.films]
         among[GRADED_ALPHA] = krippendorff_alpha(scores.values, "ordinal", groups=by, folds=folds, seed=seed)
+        if all(o.finding is not None for o in opinions):
+            found = _table(opinions, [float(bool(o.finding)) for o in opinions])
+            among |= of_finding(between(found, patients, folds=folds, seed=seed))
     return Panel(among, _against(opinions, positive), _change(opinions, positive))
 
 

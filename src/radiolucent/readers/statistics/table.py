@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Annotation
 
-__all__ = ["Table", "finding_table", "zone_table"]
+__all__ = ["NO_FINDING", "Table", "diagnosis_table", "finding_table", "zone_table"]
+
+NO_FINDING = "no finding"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,41 @@ def finding_table(annotations: Sequence[Annotation], classes: Sequence[str] = ()
         at = row[a.reader], column[a.image_id]
         values[at] = np.fmax(values[at], float(a.call(classes, positive)))  # of several, any yes counts
     return Table(readers, films, films, values)
+
+
+def diagnosis_table(
+    annotations: Sequence[Annotation], classes: Sequence[str] = (), positive: str = ""
+) -> tuple[Table, tuple[str, ...]] | None:
+    """(table of codes, diagnoses by code) of what readers called each film; None where nobody gave a diagnosis.
+
+    A reading without a diagnosis is not-a-number, save where the finding says it: nothing found and, between two
+    classes of a model, also something found. Several diagnoses of a film by one reader: the positive class if it is
+    among them, else all of them together as one.
+    """
+    if all(a.label is None for a in annotations):
+        return None
+    said: dict[tuple[str, str], set[str]] = {}
+    for a in annotations:
+        found = said.setdefault((a.reader, a.image_id), set())
+        if (word := _diagnosis(a, classes, positive)) is not None:
+            found.add(word)
+    words = {key: positive if positive in some else " + ".join(sorted(some)) for key, some in said.items()}
+    names = tuple(sorted(set(words.values()) - {""}))
+    readers, films = (tuple(sorted({key[i] for key in said})) for i in (0, 1))
+    values = np.full((len(readers), len(films)), np.nan)
+    for (reader, film), word in words.items():
+        if word:
+            values[readers.index(reader), films.index(film)] = names.index(word)
+    return Table(readers, films, films, values), names
+
+
+def _diagnosis(a: Annotation, classes: Sequence[str], positive: str) -> str | None:
+    if a.label is not None:
+        return a.label
+    others = [c for c in classes if c != positive]
+    if len(classes) == 2 and len(others) == 1:
+        return positive if a.finding else others[0]
+    return None if a.finding else NO_FINDING
 
 
 def zone_table(annotations: Sequence[Annotation]) -> Table:

@@ -37,7 +37,7 @@ export function blindPanel(page) {
 
   const line = (/** @type {import("/static/geometry.js").Mark} */ mark, /** @type {number} */ i) => {
     const [l, t, r, b] = bounds(mark).map(Math.round);
-    const choose = () => { tools.tool === "select" || tools.use("select"); tools.selected = i; tools.draw(); page.refresh(); };
+    const choose = () => { tools.tool === "select" || tools.use("select"); tools.selected = i; tools.draw(); page.refresh(); page.viewer.stage.focus({ preventScroll: true }); };
     const remove = () => { tools.selected = i; tools.remove(); page.viewer.stage.focus({ preventScroll: true }); };
     return h("li", { class: i === tools.selected ? "chosen" : "" },
       h("button", { type: "button", class: "mark", onclick: choose, "aria-pressed": String(i === tools.selected), "aria-label": described(mark, i + 1) },

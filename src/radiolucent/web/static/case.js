@@ -128,18 +128,25 @@ export class CasePage {
   blindKeys() {
     const { tools } = this;
     const arrows = /** @type {[string, number, number][]} */ ([["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]]);
-    const nudge = (/** @type {string} */ prefix, /** @type {number} */ far, /** @type {boolean} */ size, /** @type {string} */ what) =>
-      arrows.map(([key, x, y], i) => ({ keys: [prefix + key], group: i ? "" : "Marks", what, run: () => this.nudge(x * far, y * far, size) }));
+    const nudge = (/** @type {string} */ prefix, /** @type {import("/static/hand.js").Step} */ step, /** @type {string} */ what) =>
+      arrows.map(([key, x, y], i) => ({ keys: [prefix + key], group: i ? "" : "Keyboard alone", what, run: () => this.arrow(x, y, step) }));
     return [
       { keys: ["B"], group: "Marks", what: "draw a box", run: () => tools.use("box") },
       { keys: ["P"], group: "Marks", what: "draw a polygon, corner by corner", run: () => tools.use("polygon") },
       { keys: ["V"], group: "Marks", what: "select, move and bend marks", run: () => tools.use("select") },
-      { keys: ["Enter"], group: "Marks", what: "close the polygon; box tool: place a box", run: () => tools.enter() },
-      { keys: ["Delete", "Backspace"], group: "Marks", what: "remove the mark, or the last corner", run: () => tools.remove() },
+      { keys: ["Enter"], group: "Marks", what: "close the polygon", run: () => tools.enter() },
+      { keys: ["Delete", "Backspace"], group: "Marks", what: "remove the mark, or a corner", run: () => tools.remove() },
       { keys: ["Escape"], group: "Marks", what: "let go", run: () => tools.escape() },
-      ...nudge("", 1, false, "move the mark by 1 pixel, or the film"),
-      ...nudge("Shift+", 10, false, "move the mark by 10 pixels"),
-      ...nudge("Alt+", 5, true, "make the box larger or smaller"),
+      { keys: ["B", "Enter"], group: "Keyboard alone", what: "a box in the middle of the view" },
+      { keys: ["P", "Enter"], group: "Keyboard alone", what: "a cursor; Enter puts a corner, Enter again closes" },
+      ...nudge("", "one", "move cursor, corner or mark by 1 pixel; else the film"),
+      ...nudge("Shift+", "ten", "… by 10 pixels"),
+      ...nudge("Alt+", "more", "… by 50 pixels; a whole box: its size"),
+      { keys: ["S"], group: "Keyboard alone", what: "next mark", run: () => tools.hand.mark(1) },
+      { keys: ["Shift+S"], group: "", what: "mark before", run: () => tools.hand.mark(-1) },
+      { keys: ["C"], group: "Keyboard alone", what: "next corner of the mark", run: () => tools.hand.next(1) },
+      { keys: ["Shift+C"], group: "", what: "corner before", run: () => tools.hand.next(-1) },
+      { keys: ["A"], group: "Keyboard alone", what: "add a corner after it", run: () => tools.hand.add() },
       { keys: ["Ctrl+Z"], group: "Reading", what: "undo", run: () => this.undo() },
       { keys: ["Ctrl+Y", "Ctrl+Shift+Z"], group: "Reading", what: "redo", run: () => this.redo() },
       { keys: ["N"], group: "Reading", what: "no finding", run: () => this.nothing() },
@@ -148,9 +155,9 @@ export class CasePage {
     ];
   }
 
-  /** @param {number} x @param {number} y @param {boolean} size */
-  nudge(x, y, size) {
-    if (!this.tools.nudge(x, y, size) && !size) this.viewer.pan(-x * 40, -y * 40);
+  /** @param {number} x @param {number} y @param {import("/static/hand.js").Step} step */
+  arrow(x, y, step) {
+    if (!this.tools.hand.arrow(x, y, step) && step !== "more") this.viewer.pan(-x * 40, -y * 40);
   }
 
   /** Take a change of the draft. @param {Partial<Draft>} part @param {string} kind */

@@ -9,7 +9,9 @@ import { byId, h } from "/static/dom.js";
 export function name(event) {
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
   const plain = /^[A-Z0-9]$/.test(key) || event.key.length > 1;
-  const parts = [event.ctrlKey || event.metaKey ? "Ctrl" : "", event.altKey ? "Alt" : "", event.shiftKey && plain ? "Shift" : "", key];
+  // "[" takes AltGr on many keyboards (Ctrl and Alt at once, for Windows), and Option on a Mac's: it is no shortcut then.
+  const typed = !plain && (event.altKey || event.getModifierState("AltGraph"));
+  const parts = [!typed && (event.ctrlKey || event.metaKey) ? "Ctrl" : "", event.altKey && !typed ? "Alt" : "", event.shiftKey && plain ? "Shift" : "", key];
   return parts.filter(Boolean).join("+");
 }
 
@@ -31,6 +33,7 @@ export function listen(bindings) {
     const target = event.target;
     const native = target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement || target instanceof HTMLInputElement;
     if (native && (pressed === "Enter" || pressed.startsWith("Arrow"))) return;
+    if (target instanceof HTMLInputElement && target.type === "range" && pressed.startsWith("Page")) return; // a slider's own
     event.preventDefault();
     found.run();
   };

@@ -2,6 +2,7 @@
 
 import { svg } from "/static/dom.js";
 import { area, away, box, bounds, contains, corners, dragged, handles, inside, moved } from "/static/geometry.js";
+import { Hand } from "/static/hand.js";
 
 /** @typedef {import("/static/geometry.js").Point} Point */
 /** @typedef {import("/static/geometry.js").Mark} Mark */
@@ -23,6 +24,8 @@ export class Tools {
     this.selected = -1;
     /** @type {Point[]} a polygon being drawn */ this.open = [];
     /** @type {Point | null} */ this.cursor = null;
+    this.hand = new Hand(this);
+    /** @type {Point | null} where the pointer was, in the window */ this.pointer = null;
     /** @type {Mark | null} a mark being drawn or dragged, not taken yet */ this.ghost = null;
     /** @type {((event: PointerEvent) => void) | null} */ this.drag = null;
     /** @type {(() => void) | null} */ this.drop = null;
@@ -31,7 +34,7 @@ export class Tools {
     stage.addEventListener("pointermove", (event) => this.move(event));
     stage.addEventListener("pointerup", (event) => this.up(event));
     stage.addEventListener("pointercancel", (event) => this.up(event));
-    stage.addEventListener("pointerleave", () => { this.cursor = null; this.draw(); });
+    stage.addEventListener("pointerleave", () => { this.cursor = this.hand.at; this.draw(); });
     stage.addEventListener("dblclick", () => { if (this.open.length) this.close(); });
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
     viewer.onchange(() => this.draw());
@@ -41,6 +44,7 @@ export class Tools {
   use(tool) {
     this.tool = this.board.editable || tool === "window" ? tool : "select";
     this.open = [];
+    this.hand.rest();
     this.viewer.stage.dataset.tool = this.tool;
     this.board.told();
     this.draw();
@@ -55,6 +59,7 @@ export class Tools {
     stage.focus({ preventScroll: true });
     stage.setPointerCapture(event.pointerId);
     const start = this.viewer.point(event), at = this.viewer.toSource(start);
+    this.hand.rest();
     if (event.button === 2 || (event.button === 0 && this.tool === "window")) this.windowing(event);
     else if (event.button === 1) this.panning(event);
     else if (event.button !== 0) return;
@@ -67,7 +72,10 @@ export class Tools {
 
   /** @param {PointerEvent} event */
   move(event) {
-    this.cursor = this.viewer.toSource(this.viewer.point(event));
+    // A browser tells of a pointer that stands still while the film moves under it; the keyboard's cursor stays then.
+    if (this.pointer && (this.pointer[0] !== event.clientX || this.pointer[1] !== event.clientY)) this.hand.at = null;
+    this.pointer = [event.clientX, event.clientY];
+    this.cursor = this.hand.at ?? this.viewer.toSource(this.viewer.point(event));
     if (this.drag) this.drag(event);
     if (this.drag || this.open.length) this.draw();
     this.board.told();
@@ -171,7 +179,6 @@ export class Tools {
     const base = /** @type {Mark} */ ({ kind: mark.kind, points });
     this.drag = (event) => { this.ghost = dragged(base, corner, this.clip(this.viewer.toSource(this.viewer.point(event)))); };
     this.drop = () => this.replace(this.selected, this.ghost, "");
-    this.bent = corner;
   }
 
   /** @param {number} index @param {Mark | null} mark @param {string} kind */
@@ -179,9 +186,10 @@ export class Tools {
     if (mark && area(corners(mark)) >= LEAST) this.board.change(this.board.marks().map((m, i) => (i === index ? mark : m)), kind);
   }
 
-  /** Take back the last corner, or the selected mark. */
+  /** Take back the last corner, the chosen corner, or the selected mark. */
   remove() {
     if (this.open.length) this.open.pop();
+    else if (this.hand.drop()) return;
     else if (this.selected >= 0 && this.board.editable) {
       const kept = this.board.marks().filter((_, i) => i !== this.selected);
       this.selected = -1;
@@ -190,35 +198,24 @@ export class Tools {
     this.draw();
   }
 
-  /** Let go of what is being drawn, or of the selection. */
+  /** Let go of what is being drawn, of the keyboard's cursor or corner, or of the selection. */
   escape() {
     if (this.open.length) this.open = [];
+    else if (this.hand.at || this.hand.corner >= 0) this.hand.rest();
     else this.selected = -1;
     this.drag = this.drop = this.ghost = null;
     this.board.told();
     this.draw();
   }
 
-  /** Enter: close the polygon, or (box tool) place a box in the middle of the view. */
+  /** Enter: draw a polygon with the keyboard's cursor, or (box tool) place a box in the middle of the view. */
   enter() {
-    if (this.open.length) return this.close();
-    if (this.tool !== "box" || !this.board.editable) return;
+    if (!this.board.editable) return;
+    if (this.tool === "polygon") return this.hand.enter();
+    if (this.tool !== "box") return;
     const { clientWidth: w, clientHeight: t } = this.viewer.stage;
     const a = this.clip(this.viewer.toSource([w * 0.4, t * 0.4])), b = this.clip(this.viewer.toSource([w * 0.6, t * 0.6]));
     if (a[0] < b[0] && a[1] < b[1]) this.add(box(a, b));
-  }
-
-  /** Move the selected mark, or (`size`) its bottom right corner. @param {number} dx @param {number} dy @param {boolean} size */
-  nudge(dx, dy, size) {
-    const mark = this.board.marks()[this.selected];
-    if (!mark || !this.board.editable) return false;
-    const { width, height } = this.viewer;
-    if (!size) this.replace(this.selected, moved(mark, dx, dy, width, height), "nudge");
-    else if (mark.kind === "box") {
-      const [x, y] = mark.points[1];
-      this.replace(this.selected, dragged(mark, 2, this.clip([x + dx, y + dy])), "nudge");
-    }
-    return true;
   }
 
   /** Outlines only, as wide on screen at every zoom: a fill would tint the finding. */
@@ -231,9 +228,9 @@ export class Tools {
     if (this.ghost && ghosting < 0) made.push(...this.outline(this.ghost, "chosen"));
     const chosen = ghosting >= 0 ? this.ghost : marks[this.selected];
     if (chosen && this.board.editable && this.tool === "select") {
-      for (const { at, add } of handles(chosen)) {
-        const [x, y] = this.viewer.toStage(at);
-        made.push(svg("circle", { cx: x, cy: y, r: add ? 3 : 5, class: add ? "grip add" : "grip" }));
+      for (const { at, add, corner } of handles(chosen)) {
+        const [x, y] = this.viewer.toStage(at), held = !add && corner === this.hand.corner;
+        made.push(svg("circle", { cx: x, cy: y, r: add ? 3 : held ? 7 : 5, class: add ? "grip add" : held ? "grip held" : "grip" }));
       }
     }
     if (this.open.length) {
@@ -242,7 +239,14 @@ export class Tools {
       made.push(svg("polyline", { points: line.map((p) => p.join(",")).join(" "), class: "chosen" }));
       for (const [x, y] of line.slice(0, this.open.length)) made.push(svg("circle", { cx: x, cy: y, r: 4, class: "grip" }));
     }
+    if (this.hand.at) made.push(...this.cross(this.viewer.toStage(this.hand.at)));
     shapes.replaceChildren(...made);
+  }
+
+  /** The keyboard's cursor: open in the middle, where the finding is. @param {Point} at stage pixels */
+  cross([x, y]) {
+    const d = [[-1, 0], [1, 0], [0, -1], [0, 1]].map(([a, b]) => `M${x + 4 * a} ${y + 4 * b}l${12 * a} ${12 * b}`).join("");
+    return [svg("path", { d, class: "halo" }), svg("path", { d, class: "chosen cross" })];
   }
 
   /** @param {Mark} mark @param {string} kind */

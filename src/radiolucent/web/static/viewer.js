@@ -19,7 +19,7 @@ export class Viewer {
     this.shapes = svg("svg", { class: "shapes", "aria-hidden": "true" });
     this.stage = h("div", {
       class: "stage", id: "stage", tabindex: "0", role: "application",
-      "aria-label": "The film. Keys: B box, P polygon, V select, W window; Enter places or closes; question mark for help.",
+      "aria-label": "The film. Keys: B box, P polygon, V select, W window; Enter draws, arrows move; question mark for help.",
     }, this.canvas, this.overlay, this.shapes);
     this.view = { scale: 1, x: 0, y: 0 };
     this.fitted = true;
@@ -79,6 +79,19 @@ export class Viewer {
     this.view = { scale, x, y };
     this.fitted = false;
     this.apply();
+  }
+
+  /** The middle of what is seen, in source pixels, within the film. @returns {Point} */
+  middle() {
+    const [x, y] = this.toSource([this.stage.clientWidth / 2, this.stage.clientHeight / 2]);
+    return [clamp(x, 0, this.width), clamp(y, 0, this.height)];
+  }
+
+  /** Move the film, where needed, so that a point is seen. @param {Point} p source pixels @param {number} ahead stage pixels beyond it */
+  show(p, ahead) {
+    const [x, y] = this.toStage(p), { clientWidth: w, clientHeight: t } = this.stage;
+    const by = (/** @type {number} */ at, /** @type {number} */ end) => (at < 0 ? ahead - at : at > end ? end - ahead - at : 0);
+    if (by(x, w) || by(y, t)) this.pan(by(x, w), by(y, t));
   }
 
   /** @param {WheelEvent} event */
