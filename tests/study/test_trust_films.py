@@ -39,7 +39,7 @@ def test_a_run_over_a_folder_does_not_depend_on_what_was_done_first(tmp_path: Pa
     found = []
     for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
         out = tmp_path / f"out{order[0]}"
-        config = ManyConfig((GradCAM(),), panels=False, target="PNEUMONIA", batch_size=1)
+        config = ManyConfig((GradCAM(),), panels=False, targets=("PNEUMONIA",), batch_size=1)
         explain_many(CLF, [tmp_path / f"{i}.png" for i in order], out, config)
         found.append(json.loads((out / "trust" / "gradcam.json").read_text())["finding"])
         maps = [load_explanation(p) for p in (out / "maps").rglob("*.npz")]
