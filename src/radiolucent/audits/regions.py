@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from radiolucent.errors import AnnotationError, DataError
 from radiolucent.images import Preprocess, coverage_to_model, mask_to_model, region_mask
+from radiolucent.images.fill import dilated as grown
 from radiolucent.types import Annotation, Radiograph
 
 __all__ = ["Masker", "View", "boxed", "dilated", "masks_from_folder", "view_of"]
@@ -90,8 +90,7 @@ class View:
 
 def dilated(mask: Mask, share: float = DILATION) -> Mask:
     """The mask grown by `share` of the side on all sides (Euclidean)."""
-    reach = max(1.0, share * mask.shape[0])
-    return np.asarray(ndimage.distance_transform_edt(~mask)) <= reach if mask.any() else mask
+    return grown(mask, share)
 
 
 def boxed(mask: Mask, share: float = DILATION) -> Mask:
