@@ -15,51 +15,66 @@ from radiolucent.training import TrainConfig, fit
 from radiolucent.training.reasons import wrong_reasons
 
 SIDE = 32
+STRIPES = np.where(np.arange(6) % 2, 70.0, -70.0)[None]
 
 
 def test_closed_form_on_a_linear_softmax_model() -> None:
-    """log p of K classes of z = W x: ∂/∂x Σ_k log p_k = Σ_k w_k − K Σ_j p_j w_j."""
+    """The log-odds of z = W x of two classes have the gradient w_1 − w_0, wherever they are asked for."""
     torch.manual_seed(0)
-    preprocess = Preprocess(8, channels=1, mean=(0.5,), std=(0.25,))
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-    classifier = Classifier(network, ("a", "b"), preprocess)
-    inputs = torch.randn(3, 1, 8, 8, requires_grad=True)
+    classifier = Classifier(network, ("a", "b"), Preprocess(8, channels=1, mean=(0.5,), std=(0.25,)))
     mask = torch.rand(3, 8, 8) < 0.4
-    found = wrong_reasons(network(inputs), inputs, mask, classifier)
-    weight = network[1].weight.detach()
-    chances = network(inputs).softmax(1).detach()
-    gradient = (weight.sum(0) - 2 * chances @ weight).view(3, 8, 8) / 0.25
+    found = wrong_reasons(network, torch.randn(3, 1, 8, 8), mask, classifier)
+    gradient = (network[1].weight[1] - network[1].weight[0]).detach().view(8, 8) / 0.25
     assert found.detach().numpy() == pytest.approx((gradient * mask).square().sum((1, 2)).numpy(), rel=1e-4)
 
 
-def test_sigmoid_counts_both_classes_and_channels_add_up() -> None:
+def test_one_logit_and_three_channels_make_no_difference() -> None:
     """The one-logit twin of a two-class softmax, seen through three equal channels, has the same penalty."""
     torch.manual_seed(1)
     two = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     one = nn.Sequential(nn.Flatten(), nn.Linear(192, 1))
-    difference = (two[1].weight[1] - two[1].weight[0]).detach()
     with torch.no_grad():
-        one[1].weight.copy_((difference / 3).repeat(3)[None])
-        one[1].bias.copy_(two[1].bias[1:] - two[1].bias[:1])
+        one[1].weight.copy_(((two[1].weight[1] - two[1].weight[0]) / 3).repeat(3)[None])
     grey = torch.rand(2, 1, 8, 8)
     mask = torch.ones(2, 8, 8, dtype=torch.bool)
-    first = Classifier(two, ("a", "b"), Preprocess(8, channels=1, mean=(0.0,), std=(1.0,)))
-    second = Classifier(
-        one, ("a", "b"), Preprocess(8, channels=3, mean=(0.0,) * 3, std=(1.0,) * 3), head="sigmoid"
-    )
-    x, y = grey.clone().requires_grad_(), grey.expand(2, 3, 8, 8).clone().requires_grad_()
-    softmax = wrong_reasons(two(x), x, mask, first)
-    sigmoid = wrong_reasons(one(y), y, mask, second)
+    plain, triple = Preprocess(8, channels=1, mean=(0.0,), std=(1.0,)), Preprocess(8, mean=(0.0,) * 3, std=(1.0,) * 3)
+    softmax = wrong_reasons(two, grey, mask, Classifier(two, ("a", "b"), plain))
+    sigmoid = wrong_reasons(one, grey.expand(2, 3, 8, 8), mask, Classifier(one, ("a", "b"), triple, head="sigmoid"))
     assert sigmoid.detach().numpy() == pytest.approx(softmax.detach().numpy(), rel=1e-4)
 
 
+def test_sees_what_saturates_at_the_film_and_leaves_batch_norm_alone() -> None:
+    """max(x − 0.5, 0) clipped at 0.1 is flat at a bright film and steep on the way to its mean."""
+
+    class Steep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.norm(x)
+            return self.weight * (x[:, 0, 0, :1] - 0.5).clamp(0, 0.1)
+
+    network = Steep()
+    classifier = Classifier(network, ("a", "b"), Preprocess(8, channels=1, mean=(0.0,), std=(1.0,)), head="sigmoid")
+    film = torch.zeros(64, 1, 8, 8)
+    film[:, :, 0, 0] = 1.0
+    mask = torch.zeros(64, 8, 8, dtype=torch.bool)
+    mask[:, 0, 0] = True
+    assert wrong_reasons(network, film, mask, classifier).sum() > 0
+    assert network.norm.running_mean is not None and float(network.norm.running_mean) == 0.0
+    assert network.norm.momentum == 0.1
+
+
 def _films(count: int = 64) -> tuple[PixelCache, np.ndarray]:
-    """Ill films have a bright left upper corner (surely) and a faint bright middle; True where the corner is."""
+    """Ill films have a striped left upper corner and a brighter middle; True where the corner is."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % 2
     films = rng.normal(110, 12, (count, SIDE, SIDE))
-    films[labels == 1, 2:8, 2:8] += 110
-    films[labels == 1, 14:22, 14:22] += 12
+    films[labels == 1, 2:8, 2:8] += STRIPES
+    films[labels == 1, 12:24, 12:24] += 30
     records = tuple(Record(None, f"f{i}", int(labels[i]), f"p{i}") for i in range(count))  # pyright: ignore[reportArgumentType]
     preprocess = Preprocess(SIDE, channels=1, mean=(0.5,), std=(0.25,))
     irrelevant = np.zeros((count, SIDE, SIDE), bool)
@@ -73,12 +88,12 @@ def _follows_corner(penalty: float) -> float:
     cache, irrelevant = _films()
     start, _ = build("small_cnn", size=SIDE, widths=(8, 16), hidden=0, dropout=0.0, pretrained=False, seed=0)
     start = start.with_(preprocess=cache.preprocess)
-    config = TrainConfig(epochs=10, lr=3e-3, precision="32", right_reasons=penalty)
+    config = TrainConfig(epochs=40, lr=3e-3, precision="32", right_reasons=penalty)
     learn = Loader(cache, batch_size=16, shuffle=True, irrelevant=irrelevant)
     found = fit(start, learn, Loader(cache, batch_size=64), config).classifier
     healthy = np.asarray(cache.pixels[::2])
     corner = healthy.copy()
-    corner[:, 2:8, 2:8] = np.clip(corner[:, 2:8, 2:8].astype(int) + 110, 0, 255)
+    corner[:, 2:8, 2:8] = np.clip(corner[:, 2:8, 2:8] + STRIPES, 0, 255).astype(np.uint8)
 
     def margin(films: np.ndarray) -> torch.Tensor:
         logits = found.logits(cache.preprocess.normalise(torch.from_numpy(films)))

@@ -26,8 +26,6 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     """
     set_rate(run.optimizer, run.rate())
     inputs, labels = batch[:2]
-    if run.config.right_reasons:
-        inputs = inputs.detach().requires_grad_()
     logits = run.forward(inputs)
     losses = run.objective.losses(logits, labels) * counts
     weights = run.objective.example_weights(labels) * counts
@@ -36,7 +34,7 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     loss = losses.sum() * share
     run.tally.add(losses, weights, run.objective.correct(logits, labels) * counts, counts)
     if run.config.right_reasons:
-        wrong = wrong_reasons(logits, inputs, _irrelevant(batch), run.classifier) * weights
+        wrong = wrong_reasons(run.forward, inputs, _irrelevant(batch), run.classifier) * weights
         loss = loss + run.config.right_reasons * wrong.sum() * share
     penalty = l2_penalty(run.network, run.config.l2)
     run.team.fabric.backward(loss if penalty is None else loss + penalty)
