@@ -289,7 +289,7 @@ def _wrapped(
         parameters=_parameters(method),
         seed=seed,
         model_hash=classifier.hash,
-        geometry=classifier.preprocess.geometry(film.shape),
+        geometry=classifier.preprocess.geometry_of(film),
         details=details,
         contrast=None if goal.against is None else classifier.class_names[int(goal.against[row])],
     )

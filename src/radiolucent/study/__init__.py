@@ -7,6 +7,7 @@ from radiolucent.study.config import RECIPES, StudyConfig
 from radiolucent.study.demo import demo
 from radiolucent.study.explain_many import Many, ManyConfig, explain_many
 from radiolucent.study.prepare import Prepared, prepare
+from radiolucent.study.repair import Repair, RepairConfig, Repaired, repair
 from radiolucent.study.run import resume_report, run_study, train_only
 from radiolucent.study.train import Trained, train
 
@@ -17,6 +18,9 @@ __all__ = [
     "Many",
     "ManyConfig",
     "Prepared",
+    "Repair",
+    "RepairConfig",
+    "Repaired",
     "StudyConfig",
     "Trained",
     "appraise",
@@ -25,6 +29,7 @@ __all__ = [
     "explain_many",
     "make_case",
     "prepare",
+    "repair",
     "resume_report",
     "run_study",
     "train",

@@ -23,9 +23,9 @@ def wrong_reasons(
 
     x̃ is drawn between the film and its copy with A's pixels at the film's mean, u ~ U(0, 1) a film: the gradient is
     small all the way, not only at the film. There alone a network evades the penalty by saturating: on striped corners
-    (`tests/training/test_reasons.py`) Ross' form raised the corner's share in the answer. The gradient is by grey levels
-    in [0, 1], so that λ means the same whatever a network's normalisation: Σ_c g_c / s_c over C equal channels with
-    standard deviations s_c. Batch-norm statistics stay as they are.
+    (`tests/training/test_reasons.py`) Ross' form raised the corner's share in the answer. The gradient is by grey
+    levels in [0, 1], so that λ means the same whatever a network's normalisation: Σ_c g_c / s_c over C equal channels
+    with standard deviations s_c. Batch-norm statistics stay as they are.
 
     Args:
         forward: inputs (N, C, S, S) to logits (N, K). irrelevant: A, bool (N, S, S).
