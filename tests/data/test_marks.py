@@ -36,14 +36,14 @@ def test_filling_takes_the_ink_and_leaves_the_rest() -> None:
 def test_pastes_keep_off_the_lungs_and_off_no_class() -> None:
     cache = _cache(400)
     lungs = np.zeros((400, SIDE, SIDE), bool)
-    lungs[:, :40, :30] = True  # where an R would go: it has to give way
+    lungs[:, 14:, 8:56] = True  # so that many a first try has to give way
     rows = np.arange(400)
     changed = Paste(share=0.5, lungs=lungs).apply(np.asarray(cache.pixels), rows, (0, 0)) != cache.pixels
     marked = changed.any((1, 2))
     assert 0.42 < marked.mean() < 0.58
     assert abs(marked[::2].mean() - marked[1::2].mean()) < 0.15
-    middle = changed[marked][:, :, :].mean(0)
-    assert middle[:, SIDE // 2 :].sum() > 0  # both sides of the film
+    sides = changed[marked].mean(0)
+    assert min(sides[:, : SIDE // 2].sum(), sides[:, SIDE // 2 :].sum()) > 0.2 * sides.sum()
     kept_off = (changed & lungs).sum((1, 2)) / np.maximum(changed.sum((1, 2)), 1)
     assert np.median(kept_off[marked]) == 0.0
 

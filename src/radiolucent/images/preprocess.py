@@ -90,7 +90,9 @@ class Preprocess:
 
     def resize(self, film: Radiograph) -> NDArray[np.float32]:
         """Antialiased (size, size) grey levels in [0, 1]; black outside the film."""
-        return _resample(film.pixels, self.geometry_of(film))
+        if self.window is not None:
+            return _part(film.pixels, self.window(film), self.size)
+        return _resample(film.pixels, self.geometry(film.shape))
 
     def quantise(self, film: Radiograph) -> NDArray[np.uint8]:
         """`resize` in 8 bit: what the pixel cache stores."""
@@ -136,9 +138,16 @@ def _squashed(shape: tuple[int, int], box: Box, side: int) -> Geometry:
 
 def cut(pixels: NDArray[np.uint8], box: Box, side: int) -> NDArray[np.uint8]:
     """A part of 8-bit pixels (H, W) as a square of another side, antialiased as films are."""
-    shape = (pixels.shape[0], pixels.shape[1])
-    grey = _resample((pixels / 255).astype(np.float32), _squashed(shape, box, side))
-    return np.rint(grey * 255).astype(np.uint8)
+    return np.rint(_part((pixels / 255).astype(np.float32), box, side) * 255).astype(np.uint8)
+
+
+def _part(pixels: NDArray[np.float32], box: Box, side: int) -> NDArray[np.float32]:
+    """A part of (H, W) as a square; cut out first, because the filter would reach beyond the box."""
+    left, top, right, bottom = box
+    x, y = int(np.floor(left)), int(np.floor(top))
+    near = pixels[y : int(np.ceil(bottom - 1e-6)), x : int(np.ceil(right - 1e-6))]
+    moved = (left - x, top - y, right - x, bottom - y)
+    return _resample(near, _squashed((near.shape[0], near.shape[1]), moved, side))
 
 
 def _resample(pixels: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
