@@ -4,14 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from radiolucent.audits.planted import BACKGROUND, KINDS, Pool, audit_views, paint, pool
 from radiolucent.data import Dataset, Record, write_manifest
 from radiolucent.data.phantom.generate import CLASSES
+from radiolucent.data.plant import save_film
 from radiolucent.errors import ConfigError
-from radiolucent.files import atomic_path
 
 __all__ = ["planted_films"]
 
@@ -59,15 +57,10 @@ def planted_films(
             chance = {name for name in KINDS if rng.random() < BACKGROUND}
             film, marked = paint(phantoms.pixels[i], chance | ({kind} if ill and rng.random() < share else set()), rng)
         file = home / split / CLASSES[ill] / f"film{i:05d}.png"
-        _write(file, film)
-        _write(home / "masks" / "lungs" / file.name, phantoms.lungs[i].astype(np.uint8) * 255)
-        _write(home / "masks" / "markers" / file.name, marked.astype(np.uint8) * 255)
+        save_film(file, film)
+        save_film(home / "masks" / "lungs" / file.name, phantoms.lungs[i].astype(np.uint8) * 255)
+        save_film(home / "masks" / "markers" / file.name, marked.astype(np.uint8) * 255)
         records.append(Record(file, file.relative_to(home).as_posix(), int(ill), f"child{i}", split))
     found = Dataset(tuple(records), CLASSES, home, source="planted phantoms")
     write_manifest(found, home / "manifest.csv")
     return found
-
-
-def _write(file: Path, pixels: NDArray[np.uint8]) -> None:
-    with atomic_path(file) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")

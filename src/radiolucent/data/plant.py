@@ -1,6 +1,7 @@
 """A shortcut planted in a data set: a side marker pasted on a share of one class's films."""
 
 import dataclasses
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,12 +14,11 @@ from radiolucent.data.manifest import write_manifest
 from radiolucent.data.marks import marker_place
 from radiolucent.data.records import Dataset, Record
 from radiolucent.errors import ConfigError
-from radiolucent.files import atomic_path
 from radiolucent.images import read
 from radiolucent.segment import lungs
 from radiolucent.types import Radiograph
 
-__all__ = ["at_most", "paste_marker", "plant_markers"]
+__all__ = ["at_most", "paste_marker", "plant_markers", "save_film"]
 
 
 def at_most(dataset: Dataset, films: int | None, split: str = "train", *, seed: int = 0) -> Dataset:
@@ -80,10 +80,20 @@ def plant_markers(
     return planted
 
 
+def save_film(file: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write 8-bit grey levels (H, W) as PNG under a temporary name, then rename.
+
+    Not flushed to the disk, unlike `files.atomic_path`: thousands of films that can be made again are not worth the wait.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    Image.fromarray(pixels).save(temporary, format="PNG")
+    temporary.replace(file)
+
+
 def _pasted(record: Record, out: Path, text: str, seed: int) -> Record:
     file = (out / "films" / record.image_id).with_suffix(".png")
     if not file.is_file():
         film = read(record.path, image_id=record.image_id)
-        with atomic_path(file) as temporary:
-            Image.fromarray(paste_marker(film, text, seed=seed)).save(temporary, format="PNG")
+        save_film(file, paste_marker(film, text, seed=seed))
     return dataclasses.replace(record, path=file, sha256=None, extra={**record.extra, "pasted": text})
