@@ -83,7 +83,7 @@ def plant_markers(
 def save_film(file: Path, pixels: NDArray[np.uint8]) -> None:
     """Write 8-bit grey levels (H, W) as PNG under a temporary name, then rename.
 
-    Not flushed to the disk, unlike `files.atomic_path`: thousands of films that can be made again are not worth the wait.
+    Not flushed to the disk, unlike `files.atomic_path`: films that can be made again are not worth the wait.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
