@@ -65,9 +65,11 @@ if TYPE_CHECKING:
     from radiolucent.reports import write_report as write_report
     from radiolucent.segment import lungs as lungs
     from radiolucent.segment import markers as markers
+    from radiolucent.study import RepairConfig as RepairConfig
     from radiolucent.study import StudyConfig as StudyConfig
     from radiolucent.study import demo as demo
     from radiolucent.study import explain_many as explain_many
+    from radiolucent.study import repair as repair
     from radiolucent.study import run_study as run_study
     from radiolucent.training import TrainConfig as TrainConfig
     from radiolucent.training import fit as fit
@@ -104,9 +106,11 @@ _ROOM_OF = {
     "write_report": "reports",
     "lungs": "segment",
     "markers": "segment",
+    "RepairConfig": "study",
     "StudyConfig": "study",
     "demo": "study",
     "explain_many": "study",
+    "repair": "study",
     "run_study": "study",
     "TrainConfig": "training",
     "fit": "training",

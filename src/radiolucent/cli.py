@@ -29,6 +29,7 @@ from radiolucent.cli_print import (
     resumable,
     say,
 )
+from radiolucent.cli_repair import repair
 from radiolucent.cli_review import review
 from radiolucent.cli_train import trains
 from radiolucent.cli_use import compare, evaluate, explain, predict
@@ -164,7 +165,7 @@ def report(
     finish_study(prepared, appraisal, run, as_json)
 
 
-for command in (evaluate, predict, explain, features, compare, review, audit):
+for command in (evaluate, predict, explain, features, compare, review, audit, repair):
     app.command()(command)
 
 

@@ -15,6 +15,7 @@ from radiolucent.cli_print import (
     print_findings,
     print_json,
     progress_bar,
+    resumable,
     say,
     stages,
 )
@@ -22,7 +23,9 @@ from radiolucent.cli_print import (
 __all__ = ["data_app"]
 
 data_app = typer.Typer(
-    help="Data sets: check, split, download, draw phantoms, find lungs.", no_args_is_help=True, rich_markup_mode=None
+    help="Data sets: check, split, download, draw phantoms, find lungs, plant a shortcut.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -191,3 +194,35 @@ def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None
         for name, why in found.distrusted:
             say.print(f"  {name}: {'; '.join(why)}", soft_wrap=True, markup=False)
     end_with_left_out(left)
+
+
+@data_app.command("paste-marker")
+def paste_marker(
+    data: Data,
+    out: Out = Path("planted"),
+    target: Annotated[str, typer.Option("--class", help="Class whose films get the marker.")] = "PNEUMONIA",
+    share: Annotated[float, typer.Option(help="Share of its films that get it.", min=0, max=1)] = 0.8,
+    splits: Annotated[str, typer.Option(help="In which splits, with commas.")] = "train,val",
+    films: Annotated[int | None, typer.Option(help="At most so many training films, drawn at random.", min=1)] = (None),
+    val: Annotated[float, typer.Option(help="Share cut off for validation where that split is missing.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")] = 0.1,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Plant a shortcut: paste an R on films of one class, to see whether `audit` finds it. Interrupted, it goes on."""
+    from radiolucent.data import load_dataset, split_dataset
+    from radiolucent.data.plant import at_most, plant_markers
+
+    dataset = at_most(split_dataset(load_dataset(data), val=val, test=test, seed=seed), films, seed=seed)
+    names = tuple(name.strip() for name in splits.split(",") if name.strip())
+    with resumable(), progress_bar() as update:
+        found = plant_markers(
+            dataset, out, target=target, share=share, splits=names, seed=seed, progress=stages(update, "pasting")
+        )
+    pasted = sum("pasted" in r.extra for r in found.records)
+    if as_json:
+        manifest = str(out / "manifest.csv")
+        print_json({"films": len(found), "pasted": pasted, "counts": found.counts(), "manifest": manifest})
+    else:
+        say.print(f"{pasted} of {len(found)} films pasted; manifest {out / 'manifest.csv'}")
+    end_with_left_out(found.left_out)

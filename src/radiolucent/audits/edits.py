@@ -26,55 +26,11 @@ from radiolucent.audits.distort import (
     warped,
 )
 from radiolucent.audits.regions import Mask, View, boxed, dilated
+from radiolucent.data.marks import LEGIBLE, MARGIN, marker_place
 from radiolucent.data.phantom.markers import stamp
+from radiolucent.images.fill import fill
 
 __all__ = ["EDITS", "fill", "marker_ink", "shifted"]
-
-BLACK = 0.02
-TRIES = 40
-LEGIBLE = (7.0, 9.0)
-"""Least height of a pasted letter in model pixels: of fewer pixels it is a dot that no network could have learnt."""
-
-
-def fill(grey: Grey, mask: Mask, how: str = "inpaint", film: Mask | None = None) -> Grey:
-    """Replace the masked pixels.
-
-    "inpaint": the smooth continuation of what surrounds them (pull-push: normalised averages on ever coarser grids,
-    handed down again; Gortler 1996), "blur": a heavy blur of the film, "mean": the mean of the film outside the mask,
-    "black".
-    """
-    out = grey.copy()
-    if not mask.any():
-        return out
-    known = ~mask if film is None else ~mask & film
-    if how == "black" or not known.any():
-        out[mask] = BLACK
-    elif how == "mean":
-        out[mask] = grey[known].mean()
-    elif how == "blur":
-        out[mask] = ndimage.gaussian_filter(grey, grey.shape[0] / 10)[mask]
-    else:
-        out[mask] = _pull_push(np.where(known, grey, 0), known.astype(np.float32))[mask]
-    return out
-
-
-def _pull_push(grey: Grey, weight: Grey) -> Grey:
-    """A value everywhere: own as far as known (weight 1), else, by 1 − weight, that of the next coarser grid.
-
-    A coarse cell's weight is the share of it that is known, so that a few dark pixels do not speak for all of it.
-    """
-    if min(grey.shape) <= 1 or weight.min() >= 1:
-        mean = np.float32((grey * weight).sum() / max(float(weight.sum()), 1e-6))
-        return np.where(weight > 0, grey, mean).astype(np.float32)
-    rows, columns = grey.shape
-    pad = ((0, rows % 2), (0, columns % 2))
-    g, w = np.pad(grey * weight, pad), np.pad(weight, pad)
-    total = w[::2, ::2] + w[1::2, ::2] + w[::2, 1::2] + w[1::2, 1::2]
-    value = (g[::2, ::2] + g[1::2, ::2] + g[::2, 1::2] + g[1::2, 1::2]) / np.maximum(total, 1e-6)
-    below = _pull_push(value.astype(np.float32), (total / 4).astype(np.float32))
-    finer = np.asarray(Image.fromarray(below).resize((w.shape[1], w.shape[0]), Image.Resampling.BILINEAR))
-    return (weight * grey + (1 - weight) * finer[:rows, :columns]).astype(np.float32)
-
 
 # --- where a control lies ---
 
@@ -103,21 +59,7 @@ def shifted(mask: Mask, view: View, rng: np.random.Generator, *, avoid: Mask | N
 
 def marker_ink(view: View, text: str, rng: np.random.Generator) -> Grey:
     """Coverage (S, S) of a side marker beside the shoulder: R at the film's left, L at its right, off the lungs."""
-    top, bottom, left, right = view.frame
-    height, width = bottom - top, right - left
-    best, least = np.zeros(view.grey.shape, np.float32), float("inf")
-    for _ in range(TRIES):
-        tall = max(rng.uniform(0.055, 0.09) * height, rng.uniform(*LEGIBLE))
-        inset = rng.uniform(0.03, 0.09) * width
-        x = left + inset if text == "R" else right - inset - 0.62 * tall
-        y = top + rng.uniform(0.04, 0.26) * height
-        ink = stamp((view.side, view.side), text, x, y, tall)
-        touched = float(ink[view.busy].sum())
-        if touched < least:
-            best, least = ink, touched
-        if least == 0:
-            break
-    return best
+    return marker_place(view.busy, view.frame, text, rng)
 
 
 def _inked(grey: Grey, ink: Grey, bright: float) -> Grey:
@@ -132,14 +74,14 @@ def marker_remove(view: View, rng: np.random.Generator) -> Grey | None:
     """All markers in-painted."""
     if view.markers is None or not view.markers.any():
         return None
-    return fill(grey_of(view), dilated(view.markers, 0.012), film=view.film)
+    return fill(grey_of(view), dilated(view.markers, MARGIN), film=view.film)
 
 
 def marker_remove_control(view: View, rng: np.random.Generator) -> Grey | None:
     """As many pixels in-painted, of the same shape, where there is no marker and no lung."""
     if view.markers is None or not view.markers.any():
         return None
-    where = dilated(view.markers, 0.012)
+    where = dilated(view.markers, MARGIN)
     labels, count = cast(tuple[NDArray[np.int32], int], ndimage.label(where))
     grey = grey_of(view)
     for k in range(1, count + 1):
@@ -158,7 +100,7 @@ def marker_paste_control(view: View, rng: np.random.Generator) -> Grey | None:
     """At the same place as many pixels changed, but in-painted: no object appears."""
     if not _unmarked(view):
         return None
-    where = dilated(marker_ink(view, "R", rng) > 0.3, 0.012)
+    where = dilated(marker_ink(view, "R", rng) > 0.3, MARGIN)
     return fill(grey_of(view), where, film=view.film)
 
 
@@ -182,8 +124,8 @@ def marker_move_control(view: View, rng: np.random.Generator) -> Grey | None:
     if view.markers is None or not view.markers.any():
         return None
     target = _mirrored_place(view.markers, view)
-    grey = fill(grey_of(view), dilated(target, 0.012) & ~view.markers, film=view.film)
-    return fill(grey, shifted(dilated(view.markers, 0.012), view, rng, avoid=target), film=view.film)
+    grey = fill(grey_of(view), dilated(target, MARGIN) & ~view.markers, film=view.film)
+    return fill(grey, shifted(dilated(view.markers, MARGIN), view, rng, avoid=target), film=view.film)
 
 
 def _mirrored_place(mask: Mask, view: View) -> Mask:
@@ -198,7 +140,7 @@ def _mirrored_place(mask: Mask, view: View) -> Mask:
 
 
 def _bare(view: View) -> Grey:
-    return grey_of(view) if _unmarked(view) else fill(grey_of(view), dilated(view.markers, 0.012), film=view.film)  # pyright: ignore[reportArgumentType]
+    return grey_of(view) if _unmarked(view) else fill(grey_of(view), dilated(view.markers, MARGIN), film=view.film)  # pyright: ignore[reportArgumentType]
 
 
 def marker_left(view: View, rng: np.random.Generator) -> Grey | None:

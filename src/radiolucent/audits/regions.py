@@ -4,6 +4,7 @@ Masks come in source pixels, from files or from any function of a film, and are 
 area coverage.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from radiolucent.errors import AnnotationError, DataError
 from radiolucent.images import Preprocess, coverage_to_model, mask_to_model, region_mask
+from radiolucent.images.fill import dilated as grown
+from radiolucent.images.preprocess import Box, cut
 from radiolucent.types import Annotation, Radiograph
 
 __all__ = ["Masker", "View", "boxed", "dilated", "masks_from_folder", "view_of"]
@@ -24,6 +26,8 @@ Mask = NDArray[np.bool_]
 Masker = Callable[[Radiograph], Mask | None]
 """From a film to a bool mask (H, W) in its own pixels, or None where nothing is known of it."""
 
+WIDE = 1.5
+"""Films of a model that looks at a window are changed whole, at so many times the input's side."""
 BORDER, CORNER, DILATION = 0.06, 0.15, 0.04
 """Shares of the film's side: width of the border, side of a corner, and by how much a "dilated" mask grows."""
 
@@ -35,6 +39,8 @@ class View:
     Attributes:
         grey: uint8, the model's 8-bit input. film: where the film is (elsewhere is padding).
         lungs, markers, findings: masks. label: class index or None.
+        inside: of a model that looks at a window: the window (left, top, right, bottom) in these pixels, and the side
+            of the input. The view then shows the whole film, wider than the model does.
     """
 
     grey: NDArray[np.uint8]
@@ -46,6 +52,11 @@ class View:
     markers: Mask | None = None
     findings: Mask | None = None
     site: str | None = None
+    inside: tuple[Box, int] | None = None
+
+    def as_input(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the model sees of a changed copy (S, S) of this view. The window stays that of the unchanged film."""
+        return pixels if self.inside is None else cut(pixels, *self.inside)
 
     @property
     def side(self) -> int:
@@ -90,8 +101,7 @@ class View:
 
 def dilated(mask: Mask, share: float = DILATION) -> Mask:
     """The mask grown by `share` of the side on all sides (Euclidean)."""
-    reach = max(1.0, share * mask.shape[0])
-    return np.asarray(ndimage.distance_transform_edt(~mask)) <= reach if mask.any() else mask
+    return grown(mask, share)
 
 
 def boxed(mask: Mask, share: float = DILATION) -> Mask:
@@ -113,8 +123,12 @@ def view_of(
     lungs: Masker | None = None,
     markers: Masker | None = None,
     annotations: Sequence[Annotation] = (),
+    whole: bool = True,
 ) -> View:
     """A film in the model's frame with its masks.
+
+    Of a model that looks at a window: the whole film unless `whole` is False, so that what lies beside the window can
+    be changed where it lies; `View.as_input` gives what the model sees of it.
 
     Small things (markers, doctors' regions) keep every model pixel that they cover to a tenth or more, lungs those
     that they cover to one half.
@@ -122,7 +136,14 @@ def view_of(
     Raises:
         DataError: a mask whose shape is not the film's.
     """
-    geometry = preprocess.geometry(film.shape)
+    inside: tuple[Box, int] | None = None
+    if preprocess.window is not None and whole:
+        wide = dataclasses.replace(preprocess, size=round(WIDE * preprocess.size), window=None)
+        left, top, right, bottom = preprocess.window(film)
+        corners = wide.geometry(film.shape).to_model(np.array([[left, top], [right, bottom]]))
+        (x0, y0), (x1, y1) = corners.tolist()
+        inside, preprocess = ((x0, y0, x1, y1), preprocess.size), wide
+    geometry = preprocess.geometry_of(film)
 
     def masked(source: Masker | None, name: str) -> Mask | None:
         found = None if source is None else source(film)
@@ -145,6 +166,7 @@ def view_of(
         None if marker is None else coverage_to_model(marker, geometry) >= 0.1,
         None if marked is None else coverage_to_model(marked, geometry) >= 0.1,
         site,
+        inside,
     )
 
 

@@ -119,11 +119,11 @@ def examine(
     for a in annotations:
         by_image.setdefault(a.image_id, []).append(a)
 
-    def view(record: Record) -> View:
+    def view(record: Record, whole: bool = True) -> View:
         film = dataclasses.replace(read(record.path, image_id=record.image_id), patient_id=record.patient_id)
         return view_of(
             film, classifier.preprocess, label=record.label, site=record.site, lungs=lungs, markers=markers,
-            annotations=by_image.get(record.image_id, ()),
+            annotations=by_image.get(record.image_id, ()), whole=whole,
         )  # fmt: skip
 
     def ask(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -141,9 +141,15 @@ def examine(
         findings += subgroups(table, _groupings(films, table, groups or {}), level=level, seed=seed)
         findings += [slices(table, level=level, seed=seed), source_in_embedding(table, level=level, seed=seed)]
         findings += [calibrated(table, level=level, seed=seed)]
-    maps = _maps(classifier, records, view, methods, map_films, seed, progress) if not tests else {}
+    # Maps lie in the model's own frame, where films are cropped already.
+    bare = classifier.with_(preprocess=dataclasses.replace(classifier.preprocess, window=None))
+
+    def seen(record: Record) -> View:
+        return view(record, whole=False)
+
+    maps = _maps(bare, records, seen, methods, map_films, seed, progress) if not tests else {}
     if maps:
-        findings += _sanity(classifier, records, view, methods, seed)
+        findings += _sanity(bare, records, seen, methods, seed)
     for name, shown in maps.items():
         findings += attribution(name, shown, level=level, seed=seed) + fixed_peaks(name, shown, classifier.class_names)
     if data_checks and not tests:

@@ -141,7 +141,7 @@ def _ask(
         for name in names:
             pixels = changed_film(seen, name, seed)
             if pixels is not None:
-                stack.append(pixels)
+                stack.append(seen.as_input(pixels))
                 places.append((len(rows) - 1, name))
     originals = [k for k, (_, name) in enumerate(places) if name == ORIGINAL]
     for at in range(0, len(stack), batch):

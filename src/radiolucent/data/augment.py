@@ -76,6 +76,12 @@ class Augment:
             x = self._erased(x, draws)
         return x.clamp_(0, 1)[:, 0]
 
+    def move(self, masks: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """Masks bool (N, S, S) moved as `apply` moves the films of the same draws; outside them False."""
+        x = masks[:, None].float()
+        grid = self._grid(draws * 2 - 1, x.shape)
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[:, 0] >= 0.5
+
     def _grid(self, u: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         angle = u[:, 0] * (self.rotate * math.pi / 180)
         grow, aspect = 1 + u[:, 1] * self.scale, 1 + u[:, 2] * self.aspect

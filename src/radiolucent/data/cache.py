@@ -75,8 +75,7 @@ def build_cache(
     Raises:
         DataError: no film at all could be read.
     """
-    geometry = f"v{DECODER}-{preprocess.fit}-{preprocess.size}"
-    home = Path(folder) / geometry
+    home = Path(folder) / _name(preprocess)
     hashes, left_out = _hashes(records, Path(folder) / "stat.json")
     store = _Store(home)
     todo = {h: r for r, h in zip(records, hashes, strict=True) if h is not None and h not in store.rows}
@@ -108,6 +107,15 @@ def build_cache(
     pixels = store.gather([h for _, h in good], preprocess.size)
     shapes = tuple(store.rows[h][2] for _, h in good)
     return PixelCache(pixels, tuple(r for r, _ in good), shapes, preprocess, tuple(left_out))
+
+
+def _name(preprocess: Preprocess) -> str:
+    """Folder of the films that this preprocessing gives."""
+    plain = f"v{DECODER}-{preprocess.fit}-{preprocess.size}"
+    if preprocess.window is None:
+        return plain
+    window = json.dumps(preprocess.window.to_dict(), sort_keys=True)
+    return f"{plain}-{sha256_bytes(window.encode())[:12]}"
 
 
 def _decode(record: Record, preprocess: Preprocess) -> tuple[NDArray[np.uint8], tuple[int, int]] | str:

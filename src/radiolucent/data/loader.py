@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from radiolucent.data.augment import Augment
 from radiolucent.data.cache import PixelCache
-from radiolucent.errors import ConfigError
+from radiolucent.data.marks import Paste
+from radiolucent.errors import ConfigError, DataError
 
 __all__ = ["Loader"]
 
@@ -18,12 +20,16 @@ __all__ = ["Loader"]
 class Loader:
     """Batches (inputs float32 (B, C, S, S), labels int64 (B,)), iterable any number of times.
 
+    With `irrelevant` they are (inputs, labels, bool (B, S, S)): where a right-for-the-right-reasons loss penalises.
+
     A film's place in the order and its augmentation depend on (seed, epoch, film) alone: not on batch size, threads or
     ranks, so that a resumed or distributed run sees the same films.
 
     Args:
         cache: films. indices: which of them.
         shuffle: a new order each epoch (`set_epoch`). augment: None for the films as they are.
+        paste: markers put on films at random, before they are augmented.
+        irrelevant: (N, S, S) in the cache's order, True where the answer must not come from; augmented like the films.
         balance: draw classes equally often (with replacement for the rarer).
         rank, world_size: this process's share of each epoch.
         drop_last: leave out a last, smaller batch.
@@ -38,6 +44,8 @@ class Loader:
         batch_size: int = 32,
         shuffle: bool = False,
         augment: Augment | None = None,
+        paste: Paste | None = None,
+        irrelevant: NDArray[np.bool_] | None = None,
         balance: bool = False,
         seed: int = 0,
         rank: int = 0,
@@ -45,7 +53,10 @@ class Loader:
         drop_last: bool = False,
         prefetch: bool = True,
     ) -> None:
-        self.cache, self.augment, self.seed = cache, augment, seed
+        self.cache, self.augment, self.paste, self.seed = cache, augment, paste, seed
+        if irrelevant is not None and irrelevant.shape != cache.pixels.shape:
+            raise DataError(f"irrelevant {irrelevant.shape}; expected a mask a film, {cache.pixels.shape}.")
+        self.irrelevant = irrelevant
         self.indices = np.arange(len(cache)) if indices is None else np.asarray(indices, np.intp)
         if not len(self.indices) or batch_size < 1:
             raise ConfigError(f"{len(self.indices)} films in batches of {batch_size}; expected at least one of each.")
@@ -57,7 +68,7 @@ class Loader:
     @property
     def augments(self) -> bool:
         """Whether the same film differs from epoch to epoch (then a frozen prefix cannot be cached)."""
-        return self.augment is not None
+        return self.augment is not None or self.paste is not None
 
     @property
     def class_counts(self) -> list[int]:
@@ -83,15 +94,22 @@ class Loader:
         each = -(-len(order) // self.world_size)
         return np.resize(order, each * self.world_size)[self.rank :: self.world_size]
 
-    def batch(self, positions: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, positions: np.ndarray) -> tuple[torch.Tensor, ...]:
         """The batch of given cache positions."""
-        grey = torch.from_numpy(np.asarray(self.cache.pixels[positions]))
+        films = np.asarray(self.cache.pixels[positions])
+        if self.paste is not None:
+            films = self.paste.apply(films, positions, (self.seed, self.epoch))
+        grey, masks = torch.from_numpy(films), None
+        if self.irrelevant is not None:
+            masks = torch.from_numpy(np.asarray(self.irrelevant[positions]))
         if self.augment is not None:
             seeds = [np.random.default_rng([self.seed, self.epoch, int(p)]) for p in positions]
             draws = torch.from_numpy(np.stack([rng.random(16, np.float32) for rng in seeds]))
             grey = self._augmented(grey, draws, positions)
+            masks = None if masks is None else self.augment.move(masks, draws)
         inputs = self.cache.preprocess.normalise(grey).contiguous(memory_format=torch.channels_last)
-        return inputs, torch.from_numpy(self.labels[positions])
+        labels = torch.from_numpy(self.labels[positions])
+        return (inputs, labels) if masks is None else (inputs, labels, masks)
 
     def _augmented(self, grey: torch.Tensor, draws: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
         """All but noise in one go; noise film by film, from each film's own generator."""
@@ -107,14 +125,14 @@ class Loader:
             out.clamp_(0, 1)
         return out
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         order = self.order()
         starts = range(0, len(self) * self.batch_size, self.batch_size)
         batches = [order[s : s + self.batch_size] for s in starts]
         if not self.prefetch:
             yield from (self.batch(b) for b in batches)
             return
-        ready: queue.Queue[tuple[torch.Tensor, torch.Tensor] | BaseException | None] = queue.Queue(2)
+        ready: queue.Queue[tuple[torch.Tensor, ...] | BaseException | None] = queue.Queue(2)
         stop = threading.Event()
 
         def work() -> None:

@@ -310,7 +310,7 @@ def _wrapped(
         parameters=parameters_of(method),
         seed=seed,
         model_hash=classifier.hash,
-        geometry=classifier.preprocess.geometry(film.shape),
+        geometry=classifier.preprocess.geometry_of(film),
         details=details,
         contrast=None if goal.against is None else classifier.class_names[int(goal.against[row])],
     )

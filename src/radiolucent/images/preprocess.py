@@ -1,8 +1,9 @@
 """From source pixels to the network's input, and exactly back. No other module converts between frames."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,9 +13,23 @@ from PIL import Image
 from radiolucent.errors import ConfigError
 from radiolucent.types import Geometry, Radiograph
 
-__all__ = ["Preprocess", "coverage_to_model", "map_to_source", "mask_to_model", "viewed_area"]
+__all__ = ["Box", "Preprocess", "Window", "coverage_to_model", "cut", "map_to_source", "mask_to_model", "viewed_area"]
 
 Fit = Literal["squash", "pad", "crop"]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
+
+
+class Window(Protocol):
+    """Which part of a film a model looks at; it belongs to the model and is saved with it."""
+
+    def __call__(self, film: Radiograph) -> Box:
+        """The part, in the film's own pixels, within the film; the same for the same film."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with everything that decides the part."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,7 @@ class Preprocess:
         fit: "squash" (each axis scaled by itself), "pad" (whole film, black bars) or "crop" (largest centred square).
         channels: 1, or 3 for networks that expect colour (the grey channel thrice).
         mean, std: input = (grey - mean) / std, by channel.
+        window: the part of the film that is looked at (as a whole, "squash"), or None for all of it.
 
     Resizing is antialiased (triangle filter over the source pixels under each model pixel) and stored in 8 bit, so that
     a cached film and one read anew give the same input.
@@ -36,6 +52,7 @@ class Preprocess:
     channels: int = 3
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         if self.size < 8 or self.channels not in (1, 3) or self.fit not in ("squash", "pad", "crop"):
@@ -45,13 +62,24 @@ class Preprocess:
             )
         if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
             raise ConfigError(f"mean {self.mean} and std {self.std}; expected {self.channels} values each, std > 0.")
+        if self.window is not None and self.fit != "squash":
+            raise ConfigError(f"fit {self.fit!r} with a window; expected 'squash': nothing beside the window is shown.")
+
+    def geometry_of(self, film: Radiograph) -> Geometry:
+        """Where the input lies in a film."""
+        return self.geometry(film.shape) if self.window is None else _squashed(film.shape, self.window(film), self.size)
 
     def geometry(self, shape: tuple[int, int]) -> Geometry:
-        """Where the input lies in a source image of `shape` (H, W).
+        """Where the input lies in a source image of `shape` (H, W), whatever it shows.
+
+        Raises:
+            ConfigError: a window, for which the film itself is needed (`geometry_of`).
 
         >>> Preprocess(size=100, fit="pad").geometry((200, 400)).to_model(np.array([[400.0, 200.0]]))
         array([[100.,  75.]])
         """
+        if self.window is not None:
+            raise ConfigError("the model looks at a window that depends on the film; ask geometry_of(film).")
         height, width = shape
         if self.fit == "squash":
             scale, shift = (self.size / height, self.size / width), (0.0, 0.0)
@@ -62,6 +90,8 @@ class Preprocess:
 
     def resize(self, film: Radiograph) -> NDArray[np.float32]:
         """Antialiased (size, size) grey levels in [0, 1]; black outside the film."""
+        if self.window is not None:
+            return _part(film.pixels, self.window(film), self.size)
         return _resample(film.pixels, self.geometry(film.shape))
 
     def quantise(self, film: Radiograph) -> NDArray[np.uint8]:
@@ -88,13 +118,36 @@ class Preprocess:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        values = asdict(dataclasses.replace(self, window=None)) | {"mean": list(self.mean), "std": list(self.std)}
+        values.pop("window")  # not written where there is none: older checkpoints have the same hash
+        return values if self.window is None else values | {"window": self.window.to_dict()}
 
     @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "Preprocess":
-        """The inverse of `to_dict`."""
-        known: dict[str, Any] = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}
+    def from_dict(values: Mapping[str, Any], window: Window | None = None) -> "Preprocess":
+        """The inverse of `to_dict`; whoever knows the windows makes the window (`models.checkpoint`)."""
+        known: dict[str, Any] = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"]), "window": window}
         return Preprocess(**known)
+
+
+def _squashed(shape: tuple[int, int], box: Box, side: int) -> Geometry:
+    """A part of a film as the whole of a square input."""
+    left, top, right, bottom = box
+    scale = (side / (bottom - top), side / (right - left))
+    return Geometry(shape, (side, side), scale, (-top * scale[0], -left * scale[1]))
+
+
+def cut(pixels: NDArray[np.uint8], box: Box, side: int) -> NDArray[np.uint8]:
+    """A part of 8-bit pixels (H, W) as a square of another side, antialiased as films are."""
+    return np.rint(_part((pixels / 255).astype(np.float32), box, side) * 255).astype(np.uint8)
+
+
+def _part(pixels: NDArray[np.float32], box: Box, side: int) -> NDArray[np.float32]:
+    """A part of (H, W) as a square; cut out first, because the filter would reach beyond the box."""
+    left, top, right, bottom = box
+    x, y = int(np.floor(left)), int(np.floor(top))
+    near = pixels[y : int(np.ceil(bottom - 1e-6)), x : int(np.ceil(right - 1e-6))]
+    moved = (left - x, top - y, right - x, bottom - y)
+    return _resample(near, _squashed((near.shape[0], near.shape[1]), moved, side))
 
 
 def _resample(pixels: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
 from radiolucent.models.build import make_network
 from radiolucent.models.classifier import Classifier
+from radiolucent.segment import window_from
 
 __all__ = ["UNFINISHED", "finished", "load", "save"]
 
@@ -88,7 +89,7 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
         classifier = Classifier(
             network.to(memory_format=torch.channels_last).eval(),  # pyright: ignore[reportCallIssue]
             tuple(meta["class_names"]),
-            Preprocess.from_dict(meta["preprocess"]),
+            _preprocess(meta["preprocess"]),
             meta["positive"],
             meta["head"],
             meta["threshold"],
@@ -122,6 +123,11 @@ def finished(path: str | Path) -> bool:
             return UNFINISHED not in json.loads((stream.metadata() or {})[KEY])["classifier"]["provenance"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _preprocess(values: Mapping[str, Any]) -> Preprocess:
+    window = values.get("window")
+    return Preprocess.from_dict(values, None if window is None else window_from(window))
 
 
 def _skeleton(architecture: Mapping[str, Any]) -> nn.Module:

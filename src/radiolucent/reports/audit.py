@@ -116,7 +116,7 @@ def _pictures(found: Audit, finding: Finding, seed: int) -> Picture:
         view = found.view(by_id[name])
         versions = [view.grey, *(changed_film(view, e, seed) for e in (test.edit, test.control) if e in EDITS)]
         kept = [v for v in versions if v is not None]
-        chances = found.ask(np.stack(kept)).tolist()
+        chances = found.ask(np.stack([view.as_input(v) for v in kept])).tolist()
         changes.append(Change(name, [(v / 255).astype(np.float32) for v in kept], chances))
     titles = ["as it is", "changed", "control"][: max(len(c.pictures) for c in changes)]
     made = changes_plot(changes, titles, found.class_names[found.positive])

@@ -8,6 +8,7 @@ from radiolucent.study.demo import demo
 from radiolucent.study.explain_many import Many, explain_many
 from radiolucent.study.many_config import ManyConfig
 from radiolucent.study.prepare import Prepared, prepare
+from radiolucent.study.repair import Repair, RepairConfig, Repaired, repair
 from radiolucent.study.run import resume_report, run_study, train_only
 from radiolucent.study.train import Trained, train
 
@@ -18,6 +19,9 @@ __all__ = [
     "Many",
     "ManyConfig",
     "Prepared",
+    "Repair",
+    "RepairConfig",
+    "Repaired",
     "StudyConfig",
     "Trained",
     "appraise",
@@ -26,6 +30,7 @@ __all__ = [
     "explain_many",
     "make_case",
     "prepare",
+    "repair",
     "resume_report",
     "run_study",
     "train",

@@ -4,15 +4,18 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from radiolucent.data import Loader
+from radiolucent.data.marks import Paste
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.metrics import Threshold, choose_threshold, fit_temperature, fit_temperature_and_bias
@@ -22,7 +25,7 @@ from radiolucent.study.prepare import Prepared
 from radiolucent.training import EpochResult, Fitted, fit, read_history, tensorboard, world
 from radiolucent.types import Estimate, Predictions
 
-__all__ = ["Trained", "predict_split", "restore", "train", "versions"]
+__all__ = ["Schooling", "Trained", "predict_split", "restore", "train", "versions"]
 
 TOLD = "training.json"  # what a report tells of a training and no other file holds
 
@@ -41,6 +44,20 @@ class Trained:
     threshold: Threshold
     validation: Predictions
     weights: WeightsReport
+
+
+@dataclass(frozen=True, eq=False)
+class Schooling:
+    """What a repair adds to a recipe.
+
+    Attributes:
+        paste: markers put at random on the training films. irrelevant: bool (N, S, S) in the cache's order, where the
+            answer must not come from. changes: fields of the training configuration.
+    """
+
+    paste: Paste | None = None
+    irrelevant: NDArray[np.bool_] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def versions() -> dict[str, str]:
@@ -76,18 +93,22 @@ def train(
     prepared: Prepared,
     say: Progress = quiet,
     on_epoch: Callable[[EpochResult], None] | None = None,
+    schooling: Schooling | None = None,
 ) -> Trained:
     """Train on the training patients; fix epoch, temperature and threshold on the validation patients; save.
 
     Interrupted or killed and called again, it goes on where it stopped.
     """
-    recipe, (rank, size) = config.train_config(), world()
+    extra = schooling or Schooling()
+    recipe, (rank, size) = config.train_config().with_(**extra.changes), world()
     common: dict[str, Any] = {"batch_size": recipe.batch_size, "seed": config.seed}
     learn = Loader(
         prepared.cache,
         prepared.rows("train"),
         shuffle=True,
         augment=config.augment(),
+        paste=extra.paste,
+        irrelevant=extra.irrelevant,
         rank=rank,
         world_size=size,
         **common,

@@ -58,7 +58,8 @@ def prepare(
 def identify(classifier: Classifier, train: Batches, val: Batches, config: TrainConfig) -> dict[str, Any]:
     """What makes this training this one: nobody may go on from another's state."""
     return {
-        "config": config.to_dict(),
+        # Without the option a state is the same as one saved before there was the option.
+        "config": {k: v for k, v in config.to_dict().items() if k != "right_reasons" or v},
         "classes": ", ".join(classifier.class_names),
         "head": classifier.head,
         "starting weights": hash_tensors(classifier.network.state_dict())[:16],
@@ -73,7 +74,7 @@ def _precision(classifier: Classifier, train: Batches, config: TrainConfig) -> t
         return config.precision, "as asked"
     if config.epochs * len(cast(Any, train)) < WORTH_MEASURING and not torch.cuda.is_available():
         return "32", "too few steps to measure whether another is faster"
-    inputs, _ = next(iter(train))
+    inputs = next(iter(train))[0]
     return choose_precision(classifier.network, inputs.to(memory_format=torch.channels_last))
 
 
@@ -83,5 +84,5 @@ def _class_weights(classifier: Classifier, train: Batches, config: TrainConfig) 
     counts = getattr(train, "class_counts", None)
     if counts is None:
         classes = len(classifier.class_names)
-        counts = sum(np.bincount(labels.numpy(), minlength=classes) for _, labels in train)
+        counts = sum(np.bincount(labels.numpy(), minlength=classes) for _, labels, *_ in train)
     return tuple(balanced_weights([int(c) for c in cast(Any, counts)]))

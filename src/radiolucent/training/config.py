@@ -39,6 +39,8 @@ class TrainConfig:
         precision: "32", "bf16" (mixed) or "auto": the faster, measured on this device.
         grad_clip: largest L2 norm of the gradient; None: off.
         l2: λ of λ·Σw² over convolution and dense weights, added to the loss (what Keras' regularisers do).
+        right_reasons: λ of the right-for-the-right-reasons loss (see `training.reasons`), whose batches say where the
+            answer must not come from; 0: off.
         cache_prefix: "auto": the output of the frozen first layers is computed once and kept, where that gives the same
             result; "never".
         cache_gb: most space for that, on disk.
@@ -67,6 +69,7 @@ class TrainConfig:
     precision: Literal["auto", "32", "bf16"] = "auto"
     grad_clip: float | None = None
     l2: float = 0.0
+    right_reasons: float = 0.0
     cache_prefix: Literal["auto", "never"] = "auto"
     cache_gb: float = 8.0
     seed: int = 0
@@ -124,6 +127,7 @@ _RANGES: dict[str, _Range] = {
     "early_stop": _COUNT,
     "grad_clip": _POSITIVE,
     "l2": _NOT_NEGATIVE,
+    "right_reasons": _NOT_NEGATIVE,
     "cache_gb": _NOT_NEGATIVE,
     "seed": _NOT_NEGATIVE,
 }

@@ -19,7 +19,7 @@ from radiolucent.training.validation import validate
 
 __all__ = ["Fitted", "fit"]
 
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+Batches = Iterable[tuple[torch.Tensor, ...]]
 SAVE_SECONDS = 120.0
 """Within an epoch the state is saved this often."""
 
@@ -61,8 +61,9 @@ def fit(
     Args:
         classifier: where to start; left as it is.
         train, val: iterables of (inputs float (B, C, S, S), labels (B,)), with a length, that give the same batches for
-            the same epoch. Used where they have them: `set_epoch(e)`, `augments`, `class_counts`, `fingerprint`,
-            `world_size`, and `order()`, `batch()`, `indices`, `batch_size` for keeping a frozen prefix's outputs.
+            the same epoch; to train with `right_reasons`, (inputs, labels, bool (B, S, S)). Used where they have them:
+            `set_epoch(e)`, `augments`, `class_counts`, `fingerprint`, `world_size`, and `order()`, `batch()`,
+            `indices`, `batch_size` for keeping a frozen prefix's outputs.
         config: how.
         out: folder for `model.safetensors`, `config.json`, `history.csv` and `state/`; None: nothing is written.
         resume: go on from `out/state` where there is one; False: start again.
@@ -98,13 +99,13 @@ def train_epoch(run: Run, interruption: Interruption, progress: Callable[[int, i
     """One pass over the training images, from wherever the state says; returns images a second."""
     saved = started = time.perf_counter()
     images = run.tally.totals(run.team)[3]
-    for inputs, labels, counts in run.train_batches():
-        train_step(run, inputs, labels, counts)
+    for batch, counts in run.train_batches():
+        train_step(run, batch, counts)
         run.step += 1
         if progress is not None:
             progress(run.epoch * run.steps + run.step, run.config.epochs * run.steps)
         if run.step % run.team.every == 0 and run.step < run.steps:
-            run.check_finite(inputs)
+            run.check_finite(batch[0])
             stop, due = run.team.largest([interruption.wanted, time.perf_counter() - saved > SAVE_SECONDS])
             if stop or due:
                 run.save()

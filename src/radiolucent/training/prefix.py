@@ -33,7 +33,7 @@ class AddressableLoader(Protocol):
         """This epoch's examples, in order."""
         ...
 
-    def batch(self, positions: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, positions: np.ndarray) -> tuple[torch.Tensor, ...]:
         """The batch of these examples."""
         ...
 
@@ -118,7 +118,7 @@ class TrainFeatures:
         labels: list[torch.Tensor] = []
         for start in range(0, len(examples), loader.batch_size):
             chosen = examples[start : start + loader.batch_size]
-            inputs, given = loader.batch(chosen)
+            inputs, given = loader.batch(chosen)[:2]
             outputs = prefix(inputs)
             self.store = self.store or Features(outputs, len(examples), folder, limit)
             self.store.put(torch.from_numpy(self._row[chosen]), outputs)
@@ -186,7 +186,8 @@ class FrozenFeatures:
     ) -> None:
         self._prefix, self._folder, self._note, self._processes = prefix, folder, note, processes
         self._limit = config.cache_gb * 1e9
-        off = config.cache_prefix == "never" or config.epochs == 1
+        # A penalty on input gradients needs the inputs.
+        off = config.cache_prefix == "never" or config.epochs == 1 or config.right_reasons > 0
         self._undecided = set[str]() if off else {"training", "validation"}
         self.train: TrainFeatures | None = None
         self.val: ValFeatures | None = None

@@ -37,7 +37,7 @@ from radiolucent.training.team import Team
 
 __all__ = ["Run", "reproducible"]
 
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+Batches = Iterable[tuple[torch.Tensor, ...]]
 
 
 class _Cut(nn.Module):
@@ -100,8 +100,8 @@ class Run:
 
     @property
     def on_plain_cpu(self) -> bool:
-        """Whether all is computed in 32 bits on a CPU."""
-        return self.team.device.type == "cpu" and self.precision[0] == "32"
+        """Whether all is computed in 32 bits on a CPU, with single backward passes alone."""
+        return self.team.device.type == "cpu" and self.precision[0] == "32" and not self.config.right_reasons
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits for learning."""
@@ -117,8 +117,8 @@ class Run:
         words = np.random.SeedSequence([self.config.seed, self.epoch, self.step, self.team.rank]).generate_state(2)
         torch.manual_seed((int(words[0]) << 32 | int(words[1])) >> 1)
 
-    def train_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
-        """The epoch's batches from `step` on, on the device: inputs, labels, and 1, or 0 for a repeated one.
+    def train_batches(self) -> Iterator[tuple[tuple[torch.Tensor, ...], float]]:
+        """The epoch's batches from `step` on, on the device, each with 1, or 0 for a repeated one.
 
         Where other processes have more batches, the last is repeated with weight 0 until they are through.
         """
@@ -128,7 +128,7 @@ class Run:
         kept = self.features.keep_train(self.train) if self._separable() else None
         set_train_mode(self.network)
         source = kept.batches(self.step) if kept is not None else self._loaded()
-        last: tuple[torch.Tensor, torch.Tensor] | None = None
+        last: tuple[torch.Tensor, ...] | None = None
         while self.step < self.steps:
             self.seed_step()
             batch = next(source, None)
@@ -140,9 +140,9 @@ class Run:
             if chosen is None or (mine is None and last is None):
                 raise DataError(f"process {self.team.rank} got no training batch; use fewer processes.")
             last = chosen
-            yield *self._placed(*last), counts
+            yield self._placed(*last), counts
 
-    def _loaded(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _loaded(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """The loader's batches; those that a resumed epoch has had are drawn and dropped, so that noise is the same."""
         resumed, self.step = self.step, 0
         self.seed_step()
@@ -160,7 +160,7 @@ class Run:
             cast(Any, self.val).set_epoch(0)
         kept = self.features.keep_val(self.val, self._val_shares) if self._separable() else None
         for inputs, labels in kept if kept is not None else self._val_shares():
-            yield self._placed(inputs, labels)
+            yield self._placed(inputs, labels)[0], labels.to(self.team.device, non_blocking=True)
 
     def _separable(self) -> bool:
         """Whether the frozen layers are a first part of the network."""
@@ -170,21 +170,22 @@ class Run:
 
     def _val_shares(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in self.val:
-            inputs, labels = self.team.share(self.val, *batch)
+            inputs, labels = self.team.share(self.val, *batch[:2])
             if len(labels):
                 yield inputs, labels
 
-    def _placed(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _placed(self, inputs: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
         layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
         device = self.team.device
-        return inputs.to(device, memory_format=layout, non_blocking=True), labels.to(device, non_blocking=True)
+        placed = [other.to(device, non_blocking=True) for other in others]
+        return inputs.to(device, memory_format=layout, non_blocking=True), *placed
 
     @torch.no_grad()
     def _prefix(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features behind the frozen first layers, on the device."""
         assert self.cut is not None
         with self.team.autocast():
-            return self.cut.prefix(self._placed(inputs, inputs)[0])
+            return self.cut.prefix(self._placed(inputs)[0])
 
     # --- between epochs ---
 

@@ -148,8 +148,9 @@ def loader_fingerprint(loader: Any, seed: int) -> str:
     if hasattr(loader, "set_epoch"):
         loader.set_epoch(0)
     torch.manual_seed(seed)
-    inputs, labels = next(iter(loader))
-    return f"{len(loader)} batches, {hash_tensors({'inputs': inputs, 'labels': labels})[:16]}"
+    inputs, labels, *masks = next(iter(loader))
+    first = {"inputs": inputs, "labels": labels} | {f"mask{i}": mask for i, mask in enumerate(masks)}
+    return f"{len(loader)} batches, {hash_tensors(first)[:16]}"
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], path: str = "") -> list[str]:

@@ -2,29 +2,40 @@
 
 import torch
 
+from radiolucent.errors import ConfigError
 from radiolucent.training.optimizer import l2_penalty, set_rate
+from radiolucent.training.reasons import wrong_reasons
 from radiolucent.training.run import Run
 
 __all__ = ["train_step"]
 
 
-def train_step(run: Run, inputs: torch.Tensor, labels: torch.Tensor, counts: float) -> None:
+def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None:
     """Forward, backward, update.
 
     The loss is Σ w_i ℓ_i / Σ w_i over all processes' examples, however unequal their shares: each process's sum is
     divided by the common Σ w_i and multiplied by the number of processes, because gradients are averaged over them.
 
     Args:
-        inputs: this process's images, or their features behind the frozen prefix. labels: theirs.
+        batch: this process's images, or their features behind the frozen prefix; their labels; with `right_reasons`
+            where the answer must not come from, bool (N, S, S).
         counts: 1; 0 where this process has run out of examples and only keeps the others company.
+
+    Raises:
+        ConfigError: `right_reasons` and no such mask.
     """
     set_rate(run.optimizer, run.rate())
+    inputs, labels = batch[:2]
     logits = run.forward(inputs)
     losses = run.objective.losses(logits, labels) * counts
     weights = run.objective.example_weights(labels) * counts
     total = run.team.sum(weights.sum())
-    loss = losses.sum() * (run.team.size / total)
+    share = run.team.size / total
+    loss = losses.sum() * share
     run.tally.add(losses, weights, run.objective.correct(logits, labels) * counts, counts)
+    if run.config.right_reasons:
+        wrong = wrong_reasons(run.forward, inputs, _irrelevant(batch), run.classifier) * weights
+        loss = loss + run.config.right_reasons * wrong.sum() * share
     penalty = l2_penalty(run.network, run.config.l2)
     run.team.fabric.backward(loss if penalty is None else loss + penalty)
     if run.config.grad_clip is not None:
@@ -33,3 +44,12 @@ def train_step(run: Run, inputs: torch.Tensor, labels: torch.Tensor, counts: flo
     run.optimizer.zero_grad(set_to_none=True)
     if run.average is not None:
         run.average.update()
+
+
+def _irrelevant(batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if len(batch) < 3:
+        raise ConfigError(
+            "right_reasons needs batches (inputs, labels, mask), True where the answer must not come from; give the "
+            "loader masks (Loader(irrelevant=…)), or set right_reasons=0."
+        )
+    return batch[2]

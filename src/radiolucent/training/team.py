@@ -89,8 +89,8 @@ class Team:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
-    def share(self, loader: object, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def share(self, loader: object, *batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """This process's rows of a batch: all, where the loader gives each process its own; else every size-th."""
         if self.size > 1 and getattr(loader, "world_size", 1) == 1:
-            inputs, labels = inputs[self.rank :: self.size], labels[self.rank :: self.size]
-        return inputs, labels
+            return tuple(part[self.rank :: self.size] for part in batch)
+        return batch

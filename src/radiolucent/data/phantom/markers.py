@@ -26,8 +26,15 @@ def stamp(
     shape: tuple[int, int], text: str, x: float, y: float, height: float, weight: float = 0.16
 ) -> NDArray[np.float32]:
     """Draw text with its top left corner at pixel (x, y) and the given height; coverage (H, W) in [0, 1]."""
-    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     out = np.zeros(shape, np.float32)
+    reach = weight * height / 2 + 1.5
+    right = x + (max(len(text), 1) - 1) * height * 0.85 + height * 0.62
+    top, bottom = max(int(y - reach), 0), min(int(y + height + reach) + 1, shape[0])
+    left_end, right_end = max(int(x - reach), 0), min(int(right + reach) + 1, shape[1])
+    if top >= bottom or left_end >= right_end:
+        return out
+    rows, columns = np.mgrid[top:bottom, left_end:right_end].astype(np.float32)
+    box = out[top:bottom, left_end:right_end]
     for k, letter in enumerate(text):
         left = x + k * height * 0.85
         for stroke in _GLYPHS.get(letter, []):
@@ -37,5 +44,5 @@ def stamp(
                 u, v = columns + 0.5 - ax, rows + 0.5 - ay
                 t = np.clip((u * dx + v * dy) / (dx * dx + dy * dy + 1e-9), 0, 1)
                 distance = np.hypot(u - t * dx, v - t * dy)
-                out = np.maximum(out, np.clip(weight * height / 2 + 0.5 - distance, 0, 1))
+                np.maximum(box, np.clip(weight * height / 2 + 0.5 - distance, 0, 1), out=box)
     return out

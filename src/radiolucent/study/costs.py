@@ -1,0 +1,40 @@
+"""What a repair costs: paired differences of two models on the same films."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from radiolucent.errors import ConfigError
+from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
+from radiolucent.metrics.ranking import Ranks
+from radiolucent.types import Estimate, Predictions
+
+__all__ = ["FIGURES", "Costs", "costs"]
+
+FIGURES = ("auroc", "sensitivity", "specificity")
+Costs = Mapping[str, Estimate]
+"""By name of the figure: after less before."""
+
+
+def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds: int = 2000, seed: int = 0) -> Costs:
+    """AUROC, sensitivity and specificity of one model less another's, each at its own threshold.
+
+    Patients are drawn with all their films, and both models see the same draw: the interval is that of the difference.
+
+    Raises:
+        ConfigError: the films differ.
+    """
+    if after.image_ids != before.image_ids:
+        raise ConfigError("predictions of different films; a paired difference needs the same ones in the same order.")
+    known = before.labels >= 0
+    truth, patients = before.truth[known], np.array(before.patient_ids)[known]
+    ranks = [Ranks(truth, p.scores[known]) for p in (after, before)]
+    hits = [p.called[known] == truth for p in (after, before)]
+    gained = hits[0].astype(float) - hits[1]
+    options = {"level": level, "folds": folds, "seed": seed}
+
+    def proportion(where: np.ndarray) -> Estimate:
+        return cluster_bootstrap_mean(gained[where], patients[where], level=level, folds=folds, seed=seed)
+
+    auroc = bootstrap(lambda w: ranks[0](w)[0] - ranks[1](w)[0], patients.tolist(), **options)  # pyright: ignore[reportArgumentType]
+    return {"auroc": auroc, "sensitivity": proportion(truth), "specificity": proportion(~truth)}

@@ -1,0 +1,135 @@
+"""Ways to keep a network from a shortcut: each changes the films, the training or what the model looks at."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.data import PixelCache
+from radiolucent.data.marks import Paste, patches, without_markers
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.images.fill import dilated
+from radiolucent.segment import LungWindow
+from radiolucent.study.layers import Layers
+from radiolucent.study.prepare import Prepared
+from radiolucent.study.train import Schooling
+
+__all__ = ["REMEDIES", "Plan", "Remedy", "named", "windowed"]
+
+ROUND_LUNGS = 0.04
+"""Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
+VALIDATION_SEED = 0x5A
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A training to be: its films, and what is added to the recipe."""
+
+    prepared: Prepared
+    schooling: Schooling
+
+    def on(self, pixels: NDArray[np.uint8]) -> "Plan":
+        """The same with other pixels of the same films."""
+        cache = dataclasses.replace(self.prepared.cache, pixels=pixels)
+        return dataclasses.replace(self, prepared=dataclasses.replace(self.prepared, cache=cache))
+
+    def add(self, **fields: Any) -> "Plan":
+        """The same with more schooling."""
+        return dataclasses.replace(self, schooling=dataclasses.replace(self.schooling, **fields))
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One way.
+
+    Attributes:
+        title, does: in words. apply: from a plan, the masks of its films, λ and the seed to the changed plan.
+        crops: whether the model looks at the lungs' box alone; its films are then cut out before.
+    """
+
+    title: str
+    does: str
+    apply: Callable[[Plan, Layers, float, int], Plan]
+    crops: bool = False
+
+
+def _crop(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    return plan
+
+
+def _bare(plan: Plan, layers: Layers) -> NDArray[np.uint8]:
+    films = plan.prepared.cache.pixels
+    return np.stack([without_markers(film, mask) for film, mask in zip(films, layers.markers, strict=True)])
+
+
+def _inpaint(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    if not layers.markers.any():
+        raise DataError("no marker was found on any film; nothing to in-paint. Give masks with --markers.")
+    return plan.on(_bare(plan, layers))
+
+
+def _randomise(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Validation films get theirs once, so that epoch, threshold and temperature are chosen on markers at random."""
+    train = plan.prepared.rows("train")
+    bank = patches(np.asarray(plan.prepared.cache.pixels[train]), layers.markers[train])
+    paste = Paste(bank=bank, lungs=layers.lungs)
+    films = _bare(plan, layers)
+    rows = np.array(plan.prepared.rows("val"), np.intp)
+    films[rows] = paste.apply(films[rows], rows, (seed, VALIDATION_SEED))
+    return plan.on(films).add(paste=paste)
+
+
+def _reasons(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Irrelevant is what lies outside the doctors' regions where they marked any, else outside the lungs."""
+    irrelevant = np.zeros(layers.lungs.shape, bool)
+    for i, (lungs, findings) in enumerate(zip(layers.lungs, layers.findings, strict=True)):
+        if findings.any() or layers.lungs_known[i]:
+            irrelevant[i] = ~dilated(findings if findings.any() else lungs, ROUND_LUNGS)
+    if not irrelevant.any():
+        raise DataError("lungs are known on no film; the right-reasons loss needs them, or doctors' regions.")
+    return plan.add(irrelevant=irrelevant, changes={**plan.schooling.changes, "right_reasons": penalty})
+
+
+REMEDIES: Mapping[str, Remedy] = {
+    "crop": Remedy("crop to lungs", "the model sees the box around the lungs alone", _crop, crops=True),
+    "inpaint": Remedy("in-paint markers", "markers are filled in on the training films", _inpaint),
+    "randomise": Remedy(
+        "markers at random", "markers are filled in, and others pasted on half of the films of any class", _randomise
+    ),
+    "reasons": Remedy("right reasons", "a penalty on the gradient outside the doctors' regions or the lungs", _reasons),
+}
+"""Every remedy by name; several are joined with "+", in this order."""
+
+
+def named(name: str) -> tuple[Remedy, ...]:
+    """The remedies of a name such as "crop+randomise".
+
+    Raises:
+        ConfigError: an unknown one, or one twice.
+    """
+    parts = name.split("+")
+    if unknown := [p for p in parts if p not in REMEDIES]:
+        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(REMEDIES)}, joined with '+'.")
+    if len(set(parts)) < len(parts):
+        raise ConfigError(f"method {name}: the same twice.")
+    return tuple(REMEDIES[p] for p in REMEDIES if p in parts)
+
+
+def windowed(cache: PixelCache, layers: Layers) -> LungWindow:
+    """The window of a cropping model; typical is the median box of its training films' lungs.
+
+    Where lungs are known on fewer than ten of them, the built-in one.
+    """
+    side = cache.preprocess.size
+    boxes: list[tuple[float, float, float, float]] = []
+    for i, record in enumerate(cache.records):
+        if record.split == "train" and layers.lungs_known[i]:
+            rows, columns = np.flatnonzero(layers.lungs[i].any(1)), np.flatnonzero(layers.lungs[i].any(0))
+            boxes.append((columns[0] / side, rows[0] / side, (columns[-1] + 1) / side, (rows[-1] + 1) / side))
+    if len(boxes) < 10:
+        return LungWindow()
+    left, top, right, bottom = (round(float(v), 4) for v in np.median(np.array(boxes), 0))
+    return LungWindow(typical=(left, top, right, bottom))

@@ -1,0 +1,335 @@
+"""Repair and recheck: train again so that the shortcut cannot pay, audit again, and say what it cost."""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radiolucent.audits import examine, maskers
+from radiolucent.audits.interventions import INTERVENTIONS
+from radiolucent.audits.run import REGIONS, Audit
+from radiolucent.data import Dataset, Record, build_cache, read_annotations
+from radiolucent.errors import ConfigError
+from radiolucent.files import sha256_bytes, write_json
+from radiolucent.metrics import evaluate
+from radiolucent.models import Classifier, WeightsReport, build, load, predict
+from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.costs import FIGURES, Costs, costs
+from radiolucent.study.layers import find_layers
+from radiolucent.study.prepare import Prepared, prepare
+from radiolucent.study.remedies import REMEDIES, Plan, named, windowed
+from radiolucent.study.train import Schooling, train
+from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
+
+__all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
+
+BEFORE = "as it is"
+SHORTER, SLOWER = 4, 5
+"""Fine-tuning takes the recipe's epochs and learning rate divided by these."""
+
+
+@dataclass(frozen=True)
+class RepairConfig:
+    """What to repair, and how.
+
+    Attributes:
+        run: a run folder of `study` or `train`, whose recipe and splits are used. data: the films it was made from.
+        out: where repaired models go; `run/repair` unless given.
+        methods: names in `REMEDIES`, several at once joined with "+".
+        fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
+            training anew. epochs: instead of either number.
+        penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.
+        annotations: doctors' readings. films: at most so many test films are audited.
+        folds: bootstrap folds. seed: of everything random.
+    """
+
+    run: Path
+    data: Path
+    out: Path | None = None
+    methods: tuple[str, ...] = tuple(REMEDIES)
+    fine_tune: bool = False
+    epochs: int | None = None
+    penalty: float = 10.0
+    lungs: Path | None = None
+    markers: Path | None = None
+    annotations: Path | None = None
+    films: int | None = None
+    folds: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.methods:
+            named(name)
+        if not self.methods or len(set(self.methods)) < len(self.methods) or self.penalty <= 0 or self.folds < 100:
+            raise ConfigError(
+                f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
+                "penalty > 0, folds ≥ 100."
+            )
+
+    @property
+    def home(self) -> Path:
+        """Where everything is written."""
+        return self.out or self.run / "repair"
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """One model before or after a repair, on the same test films.
+
+    Attributes:
+        method: its name, or `BEFORE`. title, does: in words. verdict, headline: the audit's.
+        estimates: auroc, sensitivity, specificity. costs: of each, repaired less unrepaired, paired; empty before.
+        tests: the audit's findings on shortcuts by name. model: its folder. seconds: of training and of the audit.
+    """
+
+    method: str
+    title: str
+    does: str
+    verdict: Verdict
+    headline: str
+    estimates: Mapping[str, Estimate]
+    costs: Costs
+    tests: Mapping[str, Finding]
+    model: str
+    seconds: Mapping[str, float]
+
+    @property
+    def failing(self) -> list[str]:
+        """Tests on shortcuts that fail."""
+        return [name for name, f in self.tests.items() if f.verdict == "fail"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        plain = ("method", "title", "does", "verdict", "headline", "model")
+        tests = {
+            name: {"verdict": f.verdict, "threshold": f.threshold, "estimate": f.estimate and f.estimate.as_dict()}
+            for name, f in self.tests.items()
+        }
+        return {k: getattr(self, k) for k in plain} | {
+            **{name: e.as_dict() for name, e in self.estimates.items()},
+            "costs": {name: e.as_dict() for name, e in self.costs.items()},
+            "failing": self.failing,
+            "tests": tests,
+            "seconds": dict(self.seconds),
+        }
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What came of it: the model as it is, then one row a method; masks: what made them."""
+
+    config: RepairConfig
+    rows: tuple[Repaired, ...]
+    films: int
+    patients: int
+    masks: str
+
+    @property
+    def lead(self) -> str | None:
+        """The test that the unrepaired model fails furthest beyond its threshold."""
+        tests = self.rows[0].tests
+        failing = sorted(self.rows[0].failing, key=lambda name: -tests[name].severity)
+        return failing[0] if failing else None
+
+    @property
+    def mended(self) -> list[Repaired]:
+        """Repaired models that pass, the least costly in AUROC first."""
+        passed = [r for r in self.rows[1:] if r.verdict == "pass"]
+        return sorted(passed, key=lambda r: -(r.costs["auroc"].value or 0.0))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; the form of `repair.json`."""
+        values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.config).items()}
+        return {
+            "schema": 1,
+            "config": values,
+            "films": self.films,
+            "patients": self.patients,
+            "masks": self.masks,
+            "lead": self.lead,
+            "mended": [r.method for r in self.mended],
+            "rows": [r.as_dict() for r in self.rows],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """What all methods share."""
+
+    config: RepairConfig
+    study: StudyConfig
+    before: Classifier
+    prepared: Prepared
+    annotations: Sequence[Annotation]
+    tested: tuple[Record, ...]
+    say: Progress
+
+
+def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
+    """Train again by each method, audit again, and hold every model against the unrepaired one on the same test films.
+
+    Each model lies in its own folder and can be used like a run; a finished one is not made again. Interrupted, the
+    same call goes on. Epoch, threshold and temperature are chosen on validation films that are changed like the
+    training films; the test films are as they are.
+
+    Raises:
+        ConfigError: the run has no `study.json`, or deals these films otherwise than it did.
+    """
+    bench = _bench(config, say)
+    before_predictions = _predicted(bench, bench.before, "as it is")
+    rows = [_row(bench, BEFORE, bench.before, before_predictions, None, 0.0)]
+    for name in config.methods:
+        began = time.perf_counter()
+        classifier = _mended(bench, name)
+        seconds = time.perf_counter() - began
+        rows.append(_row(bench, name, classifier, _predicted(bench, classifier, name), before_predictions, seconds))
+    patients = len({r.patient_id or r.image_id for r in bench.tested})
+    found = Repair(config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2])
+    write_json(config.home / "repair.json", found.as_dict())
+    return found
+
+
+def _bench(config: RepairConfig, say: Progress) -> _Bench:
+    file = config.run / "study.json"
+    if not file.is_file():
+        raise ConfigError(
+            f"{config.run}: no study.json there; give a folder that `radiolucent study` or `train` wrote."
+        )
+    values = {**json.loads(file.read_text()), "data": str(config.data), "out": str(config.home)}
+    study = StudyConfig.from_dict(values)
+    before = load(config.run)
+    prepared = prepare(study, before.preprocess, say)
+    _same_split(config.run / "split.csv", config.home / "split.csv")
+    annotations = read_annotations(config.annotations, dataset=prepared.dataset) if config.annotations else []
+    tested = tuple(prepared.cache.records[i] for i in prepared.rows("test"))
+    if config.films is not None and config.films < len(tested):
+        chosen = np.random.default_rng([config.seed, 71]).permutation(len(tested))[: config.films]
+        tested = tuple(tested[i] for i in sorted(chosen))
+    return _Bench(config, study, before, prepared, annotations, tested, say)
+
+
+def _same_split(there: Path, here: Path) -> None:
+    """Refuse films that the run had in another split: its test films must not be trained on, nor the reverse."""
+    if there.is_file() and there.read_bytes() != here.read_bytes():
+        from radiolucent.data import load_dataset
+
+        old = {r.path.resolve(): r.split for r in load_dataset(there).records}
+        moved = [r for r in load_dataset(here).records if old.get(r.path.resolve(), r.split) != r.split]
+        if moved:
+            raise ConfigError(
+                f"{len(moved)} films (e.g. {moved[0].image_id}) are in another split than in {there}; give the data "
+                "that the run was made from."
+            )
+
+
+def _mended(bench: _Bench, name: str) -> Classifier:
+    """Train by one method; what is there already is not trained again."""
+    config, remedies = bench.config, named(name)
+    home = config.home / name
+
+    def say(stage: str, done: int, total: int) -> None:
+        bench.say(f"{name}: {stage}", done, total)
+
+    study = dataclasses.replace(bench.study, out=home, epochs=_epochs(bench), lr=_rate(bench), seed=config.seed)
+    plan = Plan(bench.prepared, Schooling())
+    lungs, markers, note = maskers(config.lungs, config.markers)
+    kept = config.home / "masks"
+    layers = find_layers(bench.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
+    start, weights = _start(bench, study)
+    if any(r.crops for r in remedies):
+        preprocess = dataclasses.replace(start.preprocess, window=windowed(bench.prepared.cache, layers))
+        start = start.with_(preprocess=preprocess)
+        plan = dataclasses.replace(plan, prepared=_cut_out(bench, start, say))
+        if len(remedies) > 1:  # the others' masks, in the new frame
+            layers = find_layers(plan.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
+    for remedy in remedies:
+        plan = remedy.apply(plan, layers, config.penalty, config.seed)
+    home.mkdir(parents=True, exist_ok=True)
+    return train(study, start, weights, plan.prepared, say, schooling=plan.schooling).classifier
+
+
+def _epochs(bench: _Bench) -> int:
+    usual = bench.study.train_config().epochs
+    return bench.config.epochs or (math.ceil(usual / SHORTER) if bench.config.fine_tune else usual)
+
+
+def _rate(bench: _Bench) -> float:
+    usual = bench.study.train_config().lr
+    return usual / SLOWER if bench.config.fine_tune else usual
+
+
+def _start(bench: _Bench, study: StudyConfig) -> tuple[Classifier, WeightsReport]:
+    """The run's own weights to fine-tune, else what the run itself began with (by this seed)."""
+    if bench.config.fine_tune:
+        start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={})
+        return start, WeightsReport(f"fine-tuned from {bench.before.hash[:12]}")
+    return build(
+        study.model,
+        class_names=bench.before.class_names,
+        pretrained=study.pretrained,
+        weights=study.weights,
+        size=study.size,
+        fit=study.fit,
+        head=bench.before.head,
+        seed=study.seed,
+    )
+
+
+def _cut_out(bench: _Bench, start: Classifier, say: Progress) -> Prepared:
+    old = bench.prepared
+    cache = build_cache(
+        old.cache.records, start.preprocess, bench.study.cache_folder, progress=lambda d, t: say("cropping films", d, t)
+    )
+    return dataclasses.replace(old, cache=cache)
+
+
+def _predicted(bench: _Bench, classifier: Classifier, name: str) -> Predictions:
+    return predict(classifier, bench.tested, progress=lambda d, t: bench.say(f"{name}: predicting test films", d, t))
+
+
+def _row(
+    bench: _Bench, name: str, classifier: Classifier, p: Predictions, before: Predictions | None, seconds: float
+) -> Repaired:
+    config = bench.config
+    began = time.perf_counter()
+    found = _audited(bench, name, classifier)
+    own = evaluate(p, folds=config.folds, seed=config.seed)
+    remedies = () if name == BEFORE else named(name)
+    home = config.run if name == BEFORE else config.home / name
+    return Repaired(
+        name,
+        " + ".join(r.title for r in remedies) or "as it is",
+        "; ".join(r.does for r in remedies),
+        found.verdict,
+        found.headline,
+        {figure: own.estimates[figure] for figure in FIGURES},
+        {} if before is None else costs(p, before, folds=config.folds, seed=config.seed),
+        {f.test: f for f in found.findings if f.test in INTERVENTIONS or f.test in REGIONS},
+        str(home),
+        {"training": round(seconds, 1), "audit": round(time.perf_counter() - began, 1)},
+    )
+
+
+def _audited(bench: _Bench, name: str, classifier: Classifier) -> Audit:
+    config = bench.config
+    lungs, markers, note = maskers(config.lungs, config.markers)
+    stem = sha256_bytes(name.encode())[:8] if name == BEFORE else name
+    return examine(
+        classifier,
+        Dataset(bench.tested, classifier.class_names),
+        annotations=bench.annotations,
+        lungs=lungs,
+        markers=markers,
+        methods=(),
+        data_checks=False,
+        folder=config.home / "audits" / stem,
+        mask_note=note,
+        seed=config.seed,
+        progress=lambda stage, d, t: bench.say(f"{name}: {stage}", d, t),
+    )

@@ -1,0 +1,114 @@
+"""Repair and recheck on phantoms whose guilt is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from radiolucent.audits.planted import pool
+from radiolucent.audits.planted_films import planted_films
+from radiolucent.cli import app
+from radiolucent.data import write_manifest
+from radiolucent.errors import ConfigError
+from radiolucent.models import load
+from radiolucent.reports.repair import interval
+from radiolucent.study import RepairConfig, StudyConfig, repair, train_only
+from radiolucent.study.costs import costs
+from radiolucent.study.remedies import named
+from radiolucent.types import Predictions
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on phantoms whose ill training films all carry a marker."""
+    root = tmp_path_factory.mktemp("repair")
+    planted_films(root / "films", films=(160, 100, 100), seed=5, drawn=pool(360, 64, 5))
+    config = StudyConfig(
+        data=root / "films" / "manifest.csv", out=root / "run", model="small_cnn", pretrained=False, size=64,
+        epochs=12, cache=root / "cache",
+    )  # fmt: skip
+    train_only(config)
+    return root
+
+
+def _config(home: Path, **changes: object) -> RepairConfig:
+    masks = home / "films" / "masks"
+    given: dict[str, object] = {"lungs": masks / "lungs", "markers": masks / "markers", "methods": ("randomise",)}
+    return RepairConfig(home / "run", home / "films" / "manifest.csv", **(given | changes))  # type: ignore[arg-type]
+
+
+def test_a_planted_marker_fails_and_markers_at_random_mend_it(home: Path) -> None:
+    found = repair(_config(home))
+    before, after = found.rows
+    markers = {"marker.remove", "marker.paste", "marker.move"}
+    assert before.verdict == "fail" and markers & set(before.failing)
+    assert not markers & set(after.failing)
+    lead = found.lead
+    assert lead is not None
+    left, was = after.tests[lead].estimate, before.tests[lead].estimate
+    assert left is not None and was is not None and abs(left.value or 0) < 0.5 * abs(was.value or 0)
+    change = after.costs["auroc"]
+    assert change.value is not None and change.value > -0.01
+    written = json.loads((home / "run" / "repair" / "repair.json").read_text())
+    assert [r["method"] for r in written["rows"]] == ["as it is", "randomise"]
+    stamp = (home / "run" / "repair" / "randomise" / "history.csv").stat().st_mtime_ns
+    assert repair(_config(home)).rows[1].estimates == after.estimates  # nothing is trained twice
+    assert (home / "run" / "repair" / "randomise" / "history.csv").stat().st_mtime_ns == stamp
+
+
+def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
+    arguments = [
+        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--method", "crop", "--fine-tune",
+        "--epochs", "1", "--films", "30", "--out", str(tmp_path), "--json",
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code in (0, 4), result.output
+    assert (tmp_path / "repair.html").read_text().count("crop to lungs") >= 3
+    assert (tmp_path / "repair.png").stat().st_size > 5000
+    window = load(tmp_path / "crop").preprocess.window
+    assert window is not None and window.to_dict()["kind"] == "lungs"
+
+
+def test_films_in_other_splits_and_unknown_methods_are_refused(home: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from radiolucent.data import load_dataset
+
+    data = load_dataset(home / "films" / "manifest.csv")
+    turned = {"train": "test", "test": "train", "val": "val"}
+    write_manifest(
+        replace(data, records=tuple(replace(r, split=turned[r.split or ""]) for r in data.records)), tmp_path / "m.csv"
+    )
+    with pytest.raises(ConfigError, match="in another split than"):
+        repair(replace(_config(home), data=tmp_path / "m.csv", out=tmp_path / "out"))
+    with pytest.raises(ConfigError, match="expected any of crop, inpaint, randomise, reasons"):
+        _config(home, methods=("prayer",))
+    with pytest.raises(ConfigError, match="twice"):
+        _config(home, methods=("crop+crop",))
+    with pytest.raises(ConfigError, match="no study"):
+        repair(replace(_config(home), run=tmp_path))
+    assert [r.title for r in named("reasons+crop")] == ["crop to lungs", "right reasons"]
+
+
+def _predictions(scores: np.ndarray, truth: np.ndarray) -> Predictions:
+    logits = np.stack([-scores / 2, scores / 2], 1).astype(np.float32)
+    names = tuple(f"f{i}" for i in range(len(truth)))
+    return Predictions(
+        names, tuple(f"p{i // 2}" for i in range(len(truth))), logits, truth, ("a", "b"), 1, "softmax", 1.0, 0.5
+    )
+
+
+def test_costs_are_paired_differences() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(200) % 2
+    before = _predictions(rng.normal(size=200) + 3.0 * (truth - 0.5), truth)
+    same = costs(before, before, folds=200)
+    assert all(e.value == 0.0 for e in same.values())
+    worse = _predictions(rng.normal(size=200) + 1.0 * (truth - 0.5), truth)
+    loss = costs(worse, before, folds=500)["auroc"]
+    assert loss.value is not None and loss.high is not None and loss.high < 0 and loss.n == 100
+    assert interval(loss.as_dict(), signed=True).startswith("-0.")
+    called = (worse.called & (truth == 1)).sum() / 100 - (before.called & (truth == 1)).sum() / 100
+    assert costs(worse, before, folds=200)["sensitivity"].value == pytest.approx(called)
