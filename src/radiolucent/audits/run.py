@@ -15,6 +15,7 @@ from radiolucent.audits.attribution import Pointing, as_film, attribution, fixed
 from radiolucent.audits.calibrated import calibrated
 from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
 from radiolucent.audits.masked import MASKED_EDITS, masked
+from radiolucent.audits.probes import PROBED, PROBES, probes
 from radiolucent.audits.regions import Masker, View, view_of
 from radiolucent.audits.stress import STRESSES, stress
 from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
@@ -81,6 +82,7 @@ def examine(
     groups: Mapping[str, Sequence[str | None]] | None = None,
     methods: Sequence[str] = ("gradcam",),
     map_films: int = 100,
+    probe_films: int = 1000,
     data_checks: bool = True,
     tests: Sequence[str] = (),
     folder: str | Path | None = None,
@@ -97,7 +99,8 @@ def examine(
         lungs, markers: from a film to its mask in source pixels (see `masks_from_folder`); None: not known, and the
             tests that need them are "not applicable".
         groups: further groupings of the films by name, in the dataset's order; site and etiology are taken from it.
-        methods: explainers by name, for where maps point; () for none. map_films: films explained.
+        methods: explainers by name, for where maps point; () for none. map_films: films explained. probe_films: films
+            that small probes are trained on.
         data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients).
         tests: only tests whose name starts with one of these, e.g. "marker", "regions.no_lungs"; all unless given.
         folder: keeps a journal there, so that the same call goes on after a kill. mask_note: what made the masks, which
@@ -131,12 +134,14 @@ def examine(
         return classifier.probabilities(classifier.logits(inputs))[:, classifier.positive].numpy()
 
     records = films.records
+    keys = [r.image_id for r in records]
     table = collect(
-        classifier, len(records), lambda i: view(records[i]), edits, keys=[r.image_id for r in records],
+        classifier, len(records), lambda i: view(records[i]), edits, keys=keys,
+        small=_small(keys, edits, tests, probe_films, seed), small_edits=PROBED,
         settings=_identity(records, annotations, mask_note, lungs, markers),
         folder=None if folder is None else Path(folder), seed=seed, progress=_stage(progress, "asking the model"),
     )  # fmt: skip
-    findings = judge(table, edits, level=level, seed=seed)
+    findings = judge(table, edits, level=level, seed=seed) + probes(table, level=level, seed=seed)
     if not tests:
         findings += subgroups(table, _groupings(films, table, groups or {}), level=level, seed=seed)
         findings += [slices(table, level=level, seed=seed), source_in_embedding(table, level=level, seed=seed)]
@@ -206,14 +211,23 @@ def _edits(tests: Sequence[str]) -> tuple[str, ...]:
         return not tests or any(name.startswith(t) for t in tests)
 
     chosen = {name: test for name, test in INTERVENTIONS.items() if wanted(name)}
-    parts = MASKED_EDITS if any(wanted(name) for name in REGIONS) else ()
+    parts = MASKED_EDITS if any(wanted(name) for name in (*REGIONS, *PROBES)) else ()
     found = (*edits_of(chosen), *parts, *(name for name in STRESSES if wanted(name)))
     if not found:
         raise ConfigError(
             f"tests {', '.join(tests)}; expected the beginning of any of "
-            f"{', '.join([*INTERVENTIONS, *REGIONS, *STRESSES])}."
+            f"{', '.join([*INTERVENTIONS, *REGIONS, *PROBES, *STRESSES])}."
         )
     return tuple(dict.fromkeys(found))
+
+
+def _small(keys: Sequence[str], edits: Sequence[str], tests: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
+    """The films whose small pictures probes are trained on: drawn at random; none where no probe is wanted."""
+    wanted = not tests or any(name.startswith(t) for name in PROBES for t in tests)
+    if not wanted or not set(MASKED_EDITS) <= set(edits):
+        return ()
+    order = np.random.default_rng([seed, 63]).permutation(len(keys))[:count]
+    return tuple(keys[i] for i in sorted(order))
 
 
 def judge(table: Table, edits: Sequence[str], *, level: float = 0.95, seed: int = 0) -> list[Finding]:
