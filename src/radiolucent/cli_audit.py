@@ -44,7 +44,9 @@ Shares = Annotated[
     str, typer.Option(help="Self-test: per cent of the ill training films that carry the shortcut, with commas.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1)]
-Cite = Annotated[Path, typer.Option(help="selftest.json that the report cites, where it exists.", dir_okay=False)]
+Cite = Annotated[
+    Path, typer.Option(help="selftest.json that the report cites; else the one in the package.", dir_okay=False)
+]
 Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
 
 
@@ -140,7 +142,9 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, progress=update)
+    note = (run if run.is_dir() else run.parent) / "summary.json"
+    told = json.loads(note.read_text()) if note.is_file() else None
+    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
     return found, home
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from radiolucent.audits.attribution import Pointing, as_film, attribution, fixed_peaks, point
 from radiolucent.audits.calibrated import calibrated
 from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.mapslices import map_slices
 from radiolucent.audits.masked import MASKED_EDITS, masked
 from radiolucent.audits.probes import PROBED, PROBES, probes
 from radiolucent.audits.regions import Masker, View, view_of
+from radiolucent.audits.retrained import retrained
 from radiolucent.audits.stress import STRESSES, stress
 from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
 from radiolucent.audits.table import Table, collect
@@ -48,7 +50,7 @@ class Audit:
         class_names, positive: of the classifier.
         records: the films, in the order asked; `view(record)` gives one as the model sees it. ask: from films uint8
             (N, S, S) in the model's frame to calibrated probabilities (N,) of the positive class.
-        masks: what made the masks.
+        masks: what made the masks. model: the classifier's `meta`, hash and number of parameters, JSON-ready.
     """
 
     findings: tuple[Finding, ...]
@@ -62,6 +64,7 @@ class Audit:
     view: Callable[[Record], View]
     ask: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
     masks: str = ""
+    model: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def audit(classifier: Classifier, dataset: Dataset | Sequence[Record], **options: Any) -> list[Finding]:
@@ -151,6 +154,9 @@ def examine(
         findings += _sanity(classifier, records, view, methods, seed)
     for name, shown in maps.items():
         findings += attribution(name, shown, level=level, seed=seed) + fixed_peaks(name, shown, classifier.class_names)
+        findings += [map_slices(name, shown, table, level=level, seed=seed)]
+    if maps:
+        findings += retrained(table, _chosen_methods(methods), level=level, seed=seed, progress=progress)
     if data_checks and not tests:
         findings += check(films, progress=_stage(progress, "checking the data"))
     ordered = by_severity(findings)
@@ -167,6 +173,11 @@ def examine(
         view,
         ask,
         mask_note,
+        {
+            "meta": classifier.meta(),
+            "hash": classifier.hash,
+            "parameters": sum(p.numel() for p in classifier.network.parameters()),
+        },
     )
 
 
@@ -333,7 +344,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     if failed:
         lead = next((f for f in failed if f.test in INTERVENTIONS), failed[0])
         known = lead.test in INTERVENTIONS
-        words = f"the decision follows {INTERVENTIONS[lead.test].subject}" if known else _PARTS[lead.test]
+        words = INTERVENTIONS[lead.test].says("fail") if known else _PARTS[lead.test]
         more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
         return "fail", f"FAIL: {words}{more}.{weaknesses}"
     if not any(f.verdict == "pass" and f.test in INTERVENTIONS for f in trial):

@@ -65,7 +65,10 @@ def confounders(films: Sequence[Film], class_names: tuple[str, ...]) -> list[Fin
     known = [f for f in films if f.record.label is not None]
     truth = np.array([f.record.label == len(class_names) - 1 for f in known])
     groups = np.array([f.record.patient_id or f.record.image_id for f in known])
-    kinds = {"shortcut.metadata": ("all metadata (size, aspect, mode, format, exposure) together", _together), **_FEATURES}
+    kinds = {
+        "shortcut.metadata": ("all metadata (size, aspect, mode, format, exposure) together", _together),
+        **_FEATURES,
+    }
     return [_one(name, *kind, known, truth, groups) for name, kind in kinds.items()]
 
 
@@ -84,7 +87,13 @@ def _one(
         return Finding(name, question, "not applicable", f"{rarest} labelled films of the rarer class.", source=source)
     x = feature(films)
     if np.ptp(x, axis=0).max() == 0:
-        return Finding(name, question, "pass", f"{words[0].upper()}{words[1:]}: the same for all {len(films)} films.", source=source)
+        return Finding(
+            name,
+            question,
+            "pass",
+            f"{words[0].upper()}{words[1:]}: the same for all {len(films)} films.",
+            source=source,
+        )
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
     scores = np.asarray(cross_val_predict(model, x, truth, groups=groups, cv=folds, method="predict_proba"))[:, 1]
