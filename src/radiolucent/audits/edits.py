@@ -23,6 +23,7 @@ from radiolucent.audits.distort import (
     jpeg,
     noisy,
     outside_lungs,
+    patchy,
     warped,
 )
 from radiolucent.audits.regions import Mask, View, boxed, dilated
@@ -361,7 +362,7 @@ EDITS: Mapping[str, Edit] = {
     **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
     "border_only": only_border,
     "exposure.bright": exposure(1.35),
-    "exposure.bright.control": exposure(1 / 1.35),
+    "exposure.bright.control": patchy(1.35),
     "size.outside": outside_lungs(coarser(2)),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),

@@ -24,8 +24,8 @@ SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
 the log-odds from film to film."""
 
-MEDIUM, LARGE = 0.5, 0.8
-"""Cohen's "medium" and "large" effects, for changes of so much of the picture that any network notices."""
+MEDIUM = 0.5
+"""Cohen's "medium" effect, for changes of so much of the picture that any network notices."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class Intervention:
 
 
 _MEDIUM = "Cohen 1988: 0.5 SD is a medium effect; a change of the whole picture moves any network a little"
-_LARGE = "Cohen 1988: 0.8 SD is a large effect; opacities too are brightness, so some effect is no fault"
 _MARKED = "films with known markers (--markers, or a detector that finds some)"
 _UNMARKED = "films without a marker"
 _LUNGS = "lung masks (--lungs)"
@@ -113,7 +112,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "a brighter film", "a darker one", LARGE, _LARGE, signed=True,
+            "brightening the film", "as much brightening and darkening in patches", MEDIUM, _MEDIUM,
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
@@ -214,7 +213,8 @@ def _words(
     interval = f" ({estimate.level:.0%} CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
     more = " more" if test.signed else " further"
     words = (
-        f"{says[0].upper()}{says[1:]}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than {test.control_did} does "
+        f"{says[0].upper()}{says[1:]}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than "
+        f"{test.control_did} does "
         f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
     )
     return words + (needed_words(estimate, test.threshold) if verdict == "inconclusive" else "")

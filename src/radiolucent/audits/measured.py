@@ -10,6 +10,6 @@ NAME = "selftest.json"
 
 
 def shipped_self_test() -> dict[str, Any] | None:
-    """The shipped `selftest.json` without its single models (see `SelfTestResult.as_dict`), or None in a package without one."""
+    """The shipped `selftest.json` (see `SelfTestResult.as_dict`; without single models); None where none is shipped."""
     file = files("radiolucent.audits") / NAME
     return json.loads(file.read_text("utf-8")) if file.is_file() else None

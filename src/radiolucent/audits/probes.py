@@ -1,7 +1,7 @@
-"""What parts of the film offer: small probes trained on masked pixels, beside what the model makes of the same pictures.
+"""What parts of the film offer: small probes trained on masked pixels, beside what the model makes of the same.
 
-A model evaluated on a masked film meets a picture unlike any it was trained on; a probe is trained on such pictures, and
-so tells what is *available* there, used or not. Maguolo & Nanni 2020 trained on blackened lungs for the same reason.
+A model evaluated on a masked film meets a picture unlike any it was trained on; a probe is trained on such pictures,
+and so tells what is *available* there, used or not. Maguolo & Nanni 2020 trained on blackened lungs likewise.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Training again, small: on shuffled labels, and with another seed. Do maps and answers come from what was learnt?
 
 The audited network itself takes too long to train again, so a small one stands in for it: it learns the audited films
-at 32 × 32 pixels, and each explanation method is tried on it. What is tested is therefore the method on these films, not
-the audited network (`maps.*.randomisation` tests that one).
+at 32 × 32 pixels, and each explanation method is tried on it. What is tested is therefore the method on these films,
+not the audited network (`maps.*.randomisation` tests that one).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +69,7 @@ def retrained(
     """Findings "training.labels.METHOD" and "training.seeds.METHOD" of each method.
 
     Three small networks are trained on half of the patients: on true labels, on shuffled labels from the same start and
-    in the same order (Adebayo 2018, §4: data randomisation), and on true labels with another seed. On films of the other
+    in the same order (data randomisation, Adebayo 2018), and on true labels with another seed. On films of the other
     half, the maps of the first are held against those of the others by Spearman's ρ on 8 × 8 cells.
 
     Labels: the figure is |ρ(true, other seed)| − |ρ(true, shuffled)| over films. Pass: above 0, the map depends on the
@@ -169,7 +169,7 @@ def _labels(
     words = (
         f"{says} (|rank correlation| {np.abs(shuffled).mean():.2f} against {np.abs(other).mean():.2f}). {_STANDS_IN}"
     )
-    source = "Adebayo 2018, §4 (data randomisation); control: another seed; threshold: ours"
+    source = "Adebayo 2018 (data randomisation); control: another seed; threshold: ours"
     return Finding(
         f"training.labels.{name}", _QUESTIONS["labels"].format(name), verdict, words, e, 0.0, dict(common), source,
         concerns="map",

@@ -91,7 +91,8 @@ class SelfTestResult:
 
     Attributes:
         config: what was tried. models: one mapping a model: shortcut, share, number, auroc, verdicts and values by
-            test, alarms of the maps alone, seconds of processor time. rates: (finder, shortcut, share) to a Wilson interval.
+            test, alarms of the maps alone, seconds of processor time. rates: (finder, shortcut, share) to a Wilson
+            interval.
     """
 
     config: SelfTest

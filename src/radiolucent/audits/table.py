@@ -103,7 +103,8 @@ def collect(
     """Ask the classifier about every film and every changed copy of it.
 
     A few films at a time are read, changed and asked about; what remains of a film is one number an edit, a few figures
-    and its embedding, and of those in `small` a picture of 32 × 32 of each of `small_edits` (for `probes`). With a `folder` each finished film is one line of a journal, and a killed run goes on behind the
+    and its embedding, and of those in `small` a picture of 32 × 32 of each of `small_edits` (for `probes`). With a
+    `folder` each finished film is one line of a journal, and a killed run goes on behind the
     last of them. What is random depends on (seed, film, edit) alone.
 
     Args:

@@ -58,7 +58,7 @@ def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     yield "output", Fact(f"{words}{meta['threshold']:.4g}.", header)
     yield "ensemble", Fact("None: a single network.", header)
     yield "use", Fact("Research use only; not for diagnosis.", "every page")
-    words = f"The network is one file that loads without executing code; SHA-256 {model['hash']}. Software: radiolucent, MIT."
+    words = f"The network is one file that loads without executing code; SHA-256 {model['hash']}. radiolucent: MIT."
     yield "availability", Fact(words, header)
 
 
@@ -75,8 +75,9 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     yield "details", Fact("All figures with intervals, thresholds, sources and seeds.", "audit.json, audit.html")
     yield "blind_model", Fact("The network was given the film's pixels alone.", f"{page}, How to read this")
     groups = {
-        "stress": ("stress.", "The model"), "interventions": ("marker.", "The model"), "slices": ("slices", "The model"),
-        "subgroups": ("subgroups", "The model"), "metadata": ("shortcut.", "The data"), "shift": ("prevalence.", "The data"),
+        "stress": ("stress.", "The model"), "interventions": ("marker.", "The model"),
+        "slices": ("slices", "The model"), "subgroups": ("subgroups", "The model"),
+        "metadata": ("shortcut.", "The data"), "shift": ("prevalence.", "The data"),
         "disjoint": ("patients.", "The data"), "checks": ("duplicates.", "The data"), "sites": ("source.", "The data"),
         "maps": ("maps.", "Maps"),
     }  # fmt: skip
@@ -171,5 +172,5 @@ def _of_training(model: Values, run: Values) -> Iterator[tuple[str, Fact]]:
     yield "training", Fact(f"Recipe {config.get('recipe')}, seed {run['seed']}: {words}.", f"{page}; config.json")
     yield "augmentation", Fact(f"As in the recipe {config.get('recipe')}; mirrored: {config.get('flip')}.", page)
     yield "initial", Fact(f"Weights before training: {provenance.get('weights', 'not recorded')}.", page)
-    words = f"Epoch {provenance.get('best_epoch', 'not recorded')} of {len(run.get('history', []))}: lowest validation loss."
-    yield "selection", Fact(words, page)
+    best, epochs = provenance.get("best_epoch", "not recorded"), len(run.get("history", []))
+    yield "selection", Fact(f"Epoch {best} of {epochs}: lowest validation loss.", page)

@@ -168,7 +168,7 @@ _STARD = _items("""
 20 | missing data | left_out | missing reference standard
 21 | variability of accuracy | subgroups stress slices | which were planned beforehand
 22 | sample size | sample | how it was determined
-23 | error analysis, bias and fairness | failures subgroups interventions | bias and fairness by people's characteristics
+23 | error analysis, bias and fairness | failures subgroups interventions | fairness by people's characteristics
 24 | flow of participants | partitions left_out | a diagram
 25 | characteristics of training, validation and test sets | partitions metadata demographics | clinical characteristics
 26a | severity of disease | | severity
