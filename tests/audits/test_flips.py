@@ -103,14 +103,19 @@ def left_less_right() -> Classifier:
     return classifier(Reader(left * 40.0 / left.sum() - right * 40.0 / right.sum()))
 
 
+def ring_reader() -> Classifier:
+    """Reads the outer three pixels and nothing else."""
+    return classifier(Reader(ring(3) * 30 / ring(3).sum()))
+
+
 CASES = {
     "marker.move": (left_reader, lung_reader, views),
     "marker.swap": (marker_reader, lung_reader, views),
-    "border.fill": (lambda: classifier(Reader(ring(3) * 30 / ring(3).sum())), lung_reader, lambda: painted(loud_border)),
+    "border.fill": (ring_reader, lung_reader, lambda: painted(loud_border)),
     "corners.fill": (lambda: classifier(Reader(corner_weight())), lung_reader, lambda: painted(loud_corners)),
     "exposure.bright": (lung_reader, left_less_right, views),
     "size.outside": (lambda: classifier(Sharpness(outside_weight())), lung_reader, lambda: painted(grainy)),
-    "lungs.blank": (lambda: classifier(Reader(ring(3) * 30 / ring(3).sum())), lung_reader, views),
+    "lungs.blank": (ring_reader, lung_reader, views),
 }  # fmt: skip
 
 

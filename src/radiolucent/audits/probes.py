@@ -87,7 +87,7 @@ def _some(both: Mapping[str, Any], *starts: str) -> dict[str, Any]:
 
 def _rows(table: Table, name: str) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """The small pictures of labelled films that have one of this kind, and their rows in the table."""
-    rows, pixels = table.thumbs[name]
+    pixels, rows = table.thumbs[name]
     keep = table.known[rows]
     return pixels[keep], rows[keep]
 

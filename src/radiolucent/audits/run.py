@@ -238,7 +238,7 @@ def _small(keys: Sequence[str], edits: Sequence[str], tests: Sequence[str], coun
     if not wanted or not set(MASKED_EDITS) <= set(edits):
         return ()
     order = np.random.default_rng([seed, 63]).permutation(len(keys))[:count]
-    return tuple(keys[i] for i in sorted(order))
+    return tuple(keys[int(i)] for i in sorted(order))
 
 
 def judge(table: Table, edits: Sequence[str], *, level: float = 0.95, seed: int = 0) -> list[Finding]:
