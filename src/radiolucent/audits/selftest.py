@@ -273,11 +273,11 @@ def _phantoms(
     """The set of phantoms that a model of this number gets."""
     films = config.films + config.held_out + config.audited
     which = number % config.pools
-    tell = (
-        None
-        if progress is None
-        else lambda done, total: progress("drawing phantoms", which * total + done, config.pools * total)
-    )
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress("drawing phantoms", which * total + done, config.pools * total)
+
     return pool(films, config.size, 1000 * config.seed + which, folder=home, progress=tell)
 
 

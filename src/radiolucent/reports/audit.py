@@ -169,7 +169,8 @@ def _examples(found: Audit, finding: Finding) -> Picture | None:
     """Films of the three groups with the most errors: those called wrongly first."""
     by_id = {r.image_id: r for r in found.records}
     told = [(name, row) for name, row in finding.evidence.items() if isinstance(row, Mapping) and row.get("examples")]
-    worst = sorted(told, key=lambda item: -(item[1]["error_rate"]["value"] or 0.0))[:3]
+    rates = [-float(row["error_rate"]["value"] or 0.0) for _, row in told]
+    worst = [told[int(k)] for k in np.argsort(rates, kind="stable")[:3]]
     if not worst:
         return None
     rows = [
