@@ -94,9 +94,8 @@ def main() -> None:
     alive = subprocess.run([*command, "--kill-at", "0"], check=True, stdout=subprocess.PIPE)
     told = json.loads(alive.stdout)
     print(f"resumed: {told['films']} films, {told['findings']} findings, {told['seconds']:.0f} s; {lines(root)} lines")
-    print(
-        f"{told['headline']}\n\n| stage | steps seen | MiB at the first tenth | MiB at the end | most |\n|---|---:|---:|---:|---:|"
-    )
+    print(f"{told['headline']}\n")
+    print("| stage | steps seen | MiB at the first tenth | MiB at the end | most |\n|---|---:|---:|---:|---:|")
     for stage, steps in told["memory"].items():
         sizes = [mib for _, mib in steps]
         print(f"| {stage} | {len(sizes)} | {sizes[len(sizes) // 10]:.0f} | {sizes[-1]:.0f} | {max(sizes):.0f} |")
