@@ -43,7 +43,7 @@ def probe(
     the rarer class, or where all pictures are alike, the value is None and the note says why.
     """
     rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
-    if rarest < LEAST:
+    if rarest < LEAST or min(len(set(patients[truth])), len(set(patients[~truth]))) < FOLDS:
         return Estimate(None, None, None, level, len(truth), "delong", f"{rarest} films of the rarer class")
     x = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
     spread = x.std(0)
@@ -66,9 +66,9 @@ def probes(table: Table, *, level: float = 0.95, seed: int = 0) -> list[Finding]
     excludes chance: something is available there. "probes.lungs_only" tells whether lungs alone carry the label, which
     they should. All masks and fills stand in the evidence, with the model's own AUROC on the same pictures.
     """
-    told = {name: _on(table, name, level, seed) for name in PROBED if name in table.thumbs}
-    if not told:
+    if not table.thumbs:
         return []
+    told = {name: _on(table, name, level, seed) for name in PROBED}
     both = _beside(table, told, level)
     shuffled = _shuffled(table, level, seed)
     return [
@@ -87,7 +87,8 @@ def _some(both: Mapping[str, Any], *starts: str) -> dict[str, Any]:
 
 def _rows(table: Table, name: str) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """The small pictures of labelled films that have one of this kind, and their rows in the table."""
-    pixels, rows = table.thumbs[name]
+    nothing = (np.zeros((0, 1, 1), np.uint8), np.zeros(0, np.intp))
+    pixels, rows = table.thumbs.get(name, nothing)
     keep = table.known[rows]
     return pixels[keep], rows[keep]
 
@@ -109,6 +110,8 @@ def _beside(table: Table, told: Mapping[str, Estimate], level: float) -> dict[st
     found: dict[str, Any] = {}
     for name, estimate in told.items():
         _, rows = _rows(table, name)
+        if not len(rows):
+            continue
         truth, scores = table.truth[rows], table.scores[name][rows]
         own = auroc(truth, scores, groups=np.array(table.patients)[rows], level=level)
         found[name] = {"probe": estimate.as_dict(), "model": own.as_dict()}

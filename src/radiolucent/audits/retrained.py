@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.similarity import pooled, rank_correlation
 from radiolucent.audits.table import Table
-from radiolucent.audits.verdicts import FOLDS
+from radiolucent.audits.verdicts import film_mean
 from radiolucent.explainers import Explainer, explain
-from radiolucent.metrics import auroc, cluster_bootstrap_mean
+from radiolucent.metrics import auroc
 from radiolucent.models import Classifier, build
 from radiolucent.training import TrainConfig, fit
 from radiolucent.types import Estimate, Finding, Radiograph, Verdict
@@ -156,7 +156,7 @@ def _labels(
     name: str, other: NDArray[np.float64], shuffled: NDArray[np.float64], patients: NDArray[np.str_],
     common: Mapping[str, object], level: float, seed: int,
 ) -> Finding:  # fmt: skip
-    e = cluster_bootstrap_mean(np.abs(other) - np.abs(shuffled), patients, level=level, folds=FOLDS, seed=seed)
+    e = film_mean(np.abs(other) - np.abs(shuffled), patients, level=level, seed=seed)
     low, high = e.low, e.high
     verdict: Verdict = "inconclusive"
     if low is not None and high is not None:
@@ -180,7 +180,7 @@ def _seeds(
     name: str, other: NDArray[np.float64], patients: NDArray[np.str_], common: Mapping[str, object], level: float,
     seed: int,
 ) -> Finding:  # fmt: skip
-    e = cluster_bootstrap_mean(other, patients, level=level, folds=FOLDS, seed=seed)
+    e = film_mean(other, patients, level=level, seed=seed)
     verdict: Verdict = "inconclusive"
     if e.low is not None and e.high is not None:
         verdict = "pass" if e.low > ALIKE else "fail" if e.high < ALIKE else "inconclusive"
