@@ -58,7 +58,7 @@ def audit(
     markers: Markers = None,
     split: Split = None,
     films: Films = None,
-    methods: Methods = "gradcam",
+    methods: Methods = "gradcam,saliency",
     tests: Tests = "",
     out: AuditOut = None,
     self_test: SelfTest = False,
@@ -125,12 +125,19 @@ def _audit(
 
     dataset = load_dataset(data)
     chosen = _chosen(dataset, split, films, seed)
-    home = out or (run if run.is_dir() else run.parent) / "audit"
+    beside = run if run.is_dir() else run.parent
+    home = out or beside / "audit"
     classifier = load(run)
     lung_masks, marker_masks, note = maskers(lungs, markers)
+    split_file = beside / "split.csv"
+    learnt = (
+        [r for r in load_dataset(split_file).records if r.split in ("train", "val")] if split_file.is_file() else []
+    )
     found = examine(
         classifier,
         chosen,
+        whole=dataset,
+        trained=learnt,
         annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
@@ -142,7 +149,7 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    note = (run if run.is_dir() else run.parent) / "summary.json"
+    note = beside / "summary.json"
     told = json.loads(note.read_text()) if note.is_file() else None
     write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
     return found, home

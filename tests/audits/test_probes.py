@@ -10,6 +10,7 @@ from audits.test_interventions import _corner_says, _lungs_say
 from audits.test_run import made_table
 from audits.toys import SIZE, lung_reader, views
 from radiolucent.audits.attribution import Pointing
+from radiolucent.audits.leaked import leaked
 from radiolucent.audits.mapslices import map_clusters, map_slices
 from radiolucent.audits.masked import MASKED_EDITS
 from radiolucent.audits.probes import PROBED, probe, probes
@@ -164,3 +165,17 @@ def test_training_on_shuffled_labels_tells_maps_that_learn_from_maps_of_the_film
     assert aurocs["true labels"]["value"] > 0.9 and aurocs["shuffled labels"]["low"] < 0.6
     bare = dataclasses.replace(small_table, thumbs={})
     assert {f.verdict for f in retrained(bare, {"gradcam": GradCAM()})} == {"not applicable"}
+
+
+def test_films_that_were_trained_on_are_told(tmp_path: Path) -> None:
+    def record(name: str, content: bytes, patient: str | None) -> Record:
+        (tmp_path / name).write_bytes(content)
+        return Record(tmp_path / name, name, 0, patient)
+
+    audited = [record("a.png", b"one", "p1"), record("b.png", b"two", "p2"), record("c.png", b"three", None)]
+    copied, kin = record("copy.png", b"one", None), record("d.png", b"four", "p2")
+    clean = leaked(audited, [record("e.png", b"five", "p9")])
+    assert clean.verdict == "pass" and leaked(audited, []).verdict == "not applicable"
+    found = leaked(audited, [copied, kin])
+    assert found.verdict == "fail" and found.estimate is not None and found.estimate.value == pytest.approx(2 / 3)
+    assert found.evidence == {"films": ["a.png"], "of_their_patients": ["b.png"]}

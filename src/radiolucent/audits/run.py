@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from radiolucent.audits.attribution import Pointing, as_film, attribution, fixed_peaks, point
 from radiolucent.audits.calibrated import calibrated
 from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.leaked import leaked
 from radiolucent.audits.mapslices import map_slices
 from radiolucent.audits.masked import MASKED_EDITS, masked
 from radiolucent.audits.probes import PROBED, PROBES, probes
@@ -86,6 +87,8 @@ def examine(
     methods: Sequence[str] = ("gradcam",),
     map_films: int = 100,
     probe_films: int = 1000,
+    whole: Dataset | None = None,
+    trained: Sequence[Record] = (),
     data_checks: bool = True,
     tests: Sequence[str] = (),
     folder: str | Path | None = None,
@@ -104,7 +107,8 @@ def examine(
         groups: further groupings of the films by name, in the dataset's order; site and etiology are taken from it.
         methods: explainers by name, for where maps point; () for none. map_films: films explained. probe_films: films
             that small probes are trained on.
-        data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients).
+        data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients): `whole`,
+            where the audited films are one split of more. trained: the films that the model was trained or chosen on.
         tests: only tests whose name starts with one of these, e.g. "marker", "regions.no_lungs"; all unless given.
         folder: keeps a journal there, so that the same call goes on after a kill. mask_note: what made the masks, which
             is part of the journal's identity.
@@ -158,7 +162,8 @@ def examine(
     if maps:
         findings += retrained(table, _chosen_methods(methods), level=level, seed=seed, progress=progress)
     if data_checks and not tests:
-        findings += check(films, progress=_stage(progress, "checking the data"))
+        every = films if whole is None else relabel(whole, classifier.class_names)
+        findings += check(every, progress=_stage(progress, "checking the data")) + [leaked(records, trained)]
     ordered = by_severity(findings)
     verdict, headline = verdict_of(ordered)
     return Audit(
