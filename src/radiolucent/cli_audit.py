@@ -129,15 +129,11 @@ def _audit(
     home = out or beside / "audit"
     classifier = load(run)
     lung_masks, marker_masks, note = maskers(lungs, markers)
-    split_file = beside / "split.csv"
-    learnt = (
-        [r for r in load_dataset(split_file).records if r.split in ("train", "val")] if split_file.is_file() else []
-    )
     found = examine(
         classifier,
         chosen,
         whole=dataset,
-        trained=learnt,
+        trained=_trained_on(beside),
         annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
@@ -149,10 +145,18 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    note = beside / "summary.json"
-    told = json.loads(note.read_text()) if note.is_file() else None
+    summary = beside / "summary.json"
+    told = json.loads(summary.read_text()) if summary.is_file() else None
     write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
     return found, home
+
+
+def _trained_on(beside: Path) -> Any:
+    """The films that a run was trained or chosen on, as its `split.csv` says; none where there is no such file."""
+    from radiolucent.data import load_dataset
+
+    file = beside / "split.csv"
+    return [r for r in load_dataset(file).records if r.split in ("train", "val")] if file.is_file() else []
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def examine(
         findings += retrained(table, _chosen_methods(methods), level=level, seed=seed, progress=progress)
     if data_checks and not tests:
         every = films if whole is None else relabel(whole, classifier.class_names)
-        findings += check(every, progress=_stage(progress, "checking the data")) + [leaked(records, trained)]
+        findings += [*check(every, progress=_stage(progress, "checking the data")), leaked(records, trained)]
     ordered = by_severity(findings)
     verdict, headline = verdict_of(ordered)
     return Audit(
