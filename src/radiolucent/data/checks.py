@@ -144,7 +144,7 @@ def _close_pairs(thumbs: Sequence[NDArray[np.float16]], least: float, chunk: int
     """Pairs (i < j) of standardised thumbnails whose correlation is at least `least`; two blocks at a time."""
 
     def block(start: int) -> NDArray[np.float32]:
-        return np.stack([t.ravel() for t in thumbs[start : start + chunk]]).astype(np.float32) / THUMB
+        return np.stack([t.ravel() for t in thumbs[start : start + chunk]]).astype(np.float32) / np.float32(THUMB)
 
     found: list[tuple[int, int]] = []
     for first in range(0, len(thumbs), chunk):
