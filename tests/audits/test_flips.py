@@ -152,7 +152,7 @@ def fragile_films() -> list[View]:
 
     def paint(grey: np.ndarray, v: View, rng: np.random.Generator) -> None:
         grey[:] = rng.uniform(60, 190) + rng.normal(0, 25, grey.shape)
-        t, middle = rng.uniform(-90, 90), 127 + (4 if v.label else -4)
+        t, middle = int(rng.integers(-90, 91)), 127 + (1 if v.label else -1)
         grey[20, 20], grey[44, 44] = middle + t, middle - t
 
     return painted(paint)
@@ -196,7 +196,8 @@ def test_peaks_at_a_fixed_place_and_dwelling_flip_with_their_cause() -> None:
     rng = np.random.default_rng(1)
     film = next(v for v in views() if v.markers is not None and v.markers.any())
     fixed, moving = Pointing(), Pointing()
-    for _ in range(60):
+    for k in range(60):
+        film = dataclasses.replace(film, patient_id=f"p{k}")
         place = np.zeros((2, SIZE, SIZE), np.float32)
         place[0, 3, 60] = place[1, rng.integers(SIZE), rng.integers(SIZE)] = 1
         fixed.add(place[0] + film.border, film, 1)
@@ -208,7 +209,8 @@ def test_peaks_at_a_fixed_place_and_dwelling_flip_with_their_cause() -> None:
     for place in ("lungs", "outside", "border"):
         assert dwells[f"maps.m.{place}"] == "fail" and spared[f"maps.m.{place}"] == "pass"
     marked = Pointing()
-    for _ in range(12):
+    for k in range(12):
+        film = dataclasses.replace(film, patient_id=f"p{k}")
         marked.add(film.markers.astype(np.float32), film, 1)  # type: ignore[union-attr]
     assert {f.test: f.verdict for f in attribution("m", marked)}["maps.m.markers"] == "fail"
     assert spared["maps.m.markers"] == "pass"

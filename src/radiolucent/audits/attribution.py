@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.regions import View
-from radiolucent.audits.verdicts import FOLDS, beyond
+from radiolucent.audits.verdicts import beyond, film_mean
 from radiolucent.explainers import Explainer, explain
-from radiolucent.metrics import cluster_bootstrap_mean, wilson
+from radiolucent.metrics import wilson
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Radiograph
 
@@ -75,9 +75,7 @@ class Pointing:
 
     def ratio(self, place: str, *, level: float = 0.95, seed: int = 0) -> Estimate:
         """Mean of log2(energy / area) over films, with a patient bootstrap: 0 for a map that says nothing."""
-        return cluster_bootstrap_mean(
-            np.array(self.ratios[place]), np.array(self.patients[place]), level=level, folds=FOLDS, seed=seed
-        )
+        return film_mean(np.array(self.ratios[place]), np.array(self.patients[place]), level=level, seed=seed)
 
 
 def as_film(view: View) -> Radiograph:

@@ -40,7 +40,7 @@ def probe(
     """Cross-validated AUROC of a logistic regression on the leading principal components of small pictures (N, T, T).
 
     Five folds by patient; components are found inside each fold; DeLong's interval over patients. Without ten films of
-    the rarer class, or where all pictures are alike, the value is None and the note says why.
+    the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
     """
     rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
     if rarest < LEAST or min(len(set(patients[truth])), len(set(patients[~truth]))) < FOLDS:
@@ -48,7 +48,7 @@ def probe(
     x = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
     spread = x.std(0)
     if spread.max() < 1e-3:
-        return Estimate(None, None, None, level, len(truth), "delong", "all pictures are alike")
+        return Estimate(CHANCE, CHANCE, CHANCE, level, len(set(patients)), "delong", "all pictures are alike")
     x = x[:, spread >= 1e-3]
     count = min(COMPONENTS, x.shape[1], len(x) // (2 * FOLDS))
     model = make_pipeline(PCA(count, whiten=True, random_state=seed), LogisticRegression(C=0.1, max_iter=500))
