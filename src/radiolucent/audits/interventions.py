@@ -112,7 +112,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "brightening the film", "as much brightening and darkening in patches", MEDIUM, _MEDIUM,
+            "brightening the film", "as much brightening and darkening in patches",
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
