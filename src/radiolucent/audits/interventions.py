@@ -7,7 +7,7 @@ flinches at any change is not taken for one that reads markers. A test fails whe
 patients) lies above the threshold: not where a difference is merely significant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from radiolucent.audits.verdicts import FOLDS, beyond, needed_words, paired_shif
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention"]
+__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention", "interventions"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
@@ -140,6 +140,18 @@ def edits_of(names: Mapping[str, Intervention] | None = None) -> tuple[str, ...]
     return tuple(dict.fromkeys(pairs))
 
 
+def interventions(
+    table: Table, tests: Sequence[Intervention] = (), *, level: float = 0.95, seed: int = 0
+) -> list[Finding]:
+    """Judge several interventions, all unless given, with intervals corrected for their number (Bonferroni).
+
+    Of eleven tests some would else fail by chance on one innocent network or another.
+    """
+    chosen = tests or tuple(INTERVENTIONS.values())
+    corrected = 1 - (1 - level) / len(chosen)
+    return [intervention(table, test, level=corrected, seed=seed) for test in chosen]
+
+
 def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed: int = 0) -> Finding:
     """Judge one intervention from the table's scores.
 
@@ -210,7 +222,9 @@ def _words(
     says = test.says(verdict)
     flips, others = evidence["flips"]["value"], evidence["flips_control"]["value"]
     value, low, high = estimate.value or 0.0, estimate.low, estimate.high
-    interval = f" ({estimate.level:.0%} CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    interval = (
+        f" ({100 * estimate.level:.3g}% CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    )
     more = " more" if test.signed else " further"
     words = (
         f"{says[0].upper()}{says[1:]}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.attribution import Pointing, as_film, attribution, fixed_peaks, point
 from radiolucent.audits.calibrated import calibrated
-from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.interventions import INTERVENTIONS, edits_of, interventions
 from radiolucent.audits.leaked import leaked
 from radiolucent.audits.mapslices import map_slices
 from radiolucent.audits.masked import MASKED_EDITS, masked
@@ -249,7 +249,7 @@ def _small(keys: Sequence[str], edits: Sequence[str], tests: Sequence[str], coun
 def judge(table: Table, edits: Sequence[str], *, level: float = 0.95, seed: int = 0) -> list[Finding]:
     """The findings that rest on the table of answers alone."""
     chosen = [i for i in INTERVENTIONS.values() if {i.edit, i.control} <= {*edits, "original"}]
-    findings = [intervention(table, test, level=level, seed=seed) for test in chosen]
+    findings = interventions(table, chosen, level=level, seed=seed) if chosen else []
     if set(MASKED_EDITS) <= set(edits):
         findings += masked(table, level=level)
     return findings + stress(table, level=level, seed=seed)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from radiolucent.audits.attribution import TIMES, Pointing, point
-from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.interventions import INTERVENTIONS, edits_of, interventions
 from radiolucent.audits.planted import KINDS, Pool, audit_views, pool, train_planted
 from radiolucent.audits.table import collect
 from radiolucent.audits.verdicts import beyond
@@ -255,7 +255,7 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
     views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
     keys = [v.image_id for v in views]
     table = collect(classifier, len(views), lambda i: views[i], edits_of(), keys=keys, seed=seed)
-    findings = [intervention(table, test, seed=seed) for test in INTERVENTIONS.values()]
+    findings = interventions(table, seed=seed)
     return {
         "shortcut": kind,
         "share": share,
