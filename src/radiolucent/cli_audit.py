@@ -44,7 +44,9 @@ Shares = Annotated[
     str, typer.Option(help="Self-test: per cent of the ill training films that carry the shortcut, with commas.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1)]
-Cite = Annotated[Path, typer.Option(help="selftest.json that the report cites, where it exists.", dir_okay=False)]
+Cite = Annotated[
+    Path, typer.Option(help="selftest.json that the report cites; else the one in the package.", dir_okay=False)
+]
 Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
 
 
@@ -56,7 +58,7 @@ def audit(
     markers: Markers = None,
     split: Split = None,
     films: Films = None,
-    methods: Methods = "gradcam",
+    methods: Methods = "gradcam,saliency",
     tests: Tests = "",
     out: AuditOut = None,
     self_test: SelfTest = False,
@@ -123,12 +125,15 @@ def _audit(
 
     dataset = load_dataset(data)
     chosen = _chosen(dataset, split, films, seed)
-    home = out or (run if run.is_dir() else run.parent) / "audit"
+    beside = run if run.is_dir() else run.parent
+    home = out or beside / "audit"
     classifier = load(run)
     lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(
         classifier,
         chosen,
+        whole=dataset,
+        trained=_trained_on(beside),
         annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
@@ -140,8 +145,18 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, progress=update)
+    summary = beside / "summary.json"
+    told = json.loads(summary.read_text()) if summary.is_file() else None
+    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
     return found, home
+
+
+def _trained_on(beside: Path) -> Any:
+    """The films that a run was trained or chosen on, as its `split.csv` says; none where there is no such file."""
+    from radiolucent.data import load_dataset
+
+    file = beside / "split.csv"
+    return [r for r in load_dataset(file).records if r.split in ("train", "val")] if file.is_file() else []
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -12,7 +12,16 @@ from radiolucent.errors import ConfigError
 from radiolucent.reports.selftest import write_self_test
 
 TINY = SelfTest(
-    seeds=1, shares=(1.0,), kinds=("marker",), films=120, held_out=40, audited=48, epochs=16, map_films=8, seed=3
+    seeds=1,
+    shares=(1.0,),
+    kinds=("marker",),
+    films=120,
+    held_out=40,
+    audited=48,
+    epochs=16,
+    map_films=8,
+    seed=3,
+    pools=1,
 )
 
 
@@ -69,7 +78,7 @@ def test_rates_count_models() -> None:
     assert rates["audit", "marker", 0.5].value == 0.5 and rates["audit", "border", 0.0].value == 0.0
     assert ("gradcam", "exposure", 0.5) not in rates
     assert SelfTestResult(config, models).any_alarm().n == 2
-    assert len(SelfTest(seeds=5).jobs()) == 20 + 4 * 4 * 5
+    assert len(SelfTest(seeds=5).jobs()) == 16 * 5 + 4 * 4 * 5
 
 
 def test_phantoms_are_drawn_once(tmp_path: Path) -> None:

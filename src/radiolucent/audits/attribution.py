@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.regions import View
-from radiolucent.audits.verdicts import FOLDS, beyond
+from radiolucent.audits.verdicts import beyond, film_mean
 from radiolucent.explainers import Explainer, explain
-from radiolucent.metrics import cluster_bootstrap_mean, wilson
+from radiolucent.metrics import wilson
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Radiograph
 
@@ -33,6 +33,7 @@ class Pointing:
         ratios: by place, log2(energy in the place / its share of the area), one a film that has the place.
         patients: by place, whose. mean: by called class, the sum of maps scaled to mass 1, on a grid of 32 × 32.
         peaks: by called class, the cell (of 8 × 8) of each map's maximum. films: maps seen, flat: maps without any.
+        small: by film, its map scaled to mass 1 on a grid of 16 × 16.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Pointing:
         self.patients: dict[str, list[str]] = defaultdict(list)
         self.mean: dict[int, NDArray[np.float64]] = {}
         self.peaks: dict[int, list[int]] = defaultdict(list)
+        self.small: dict[str, NDArray[np.float32]] = {}
         self.films, self.flat = 0, 0
 
     def add(self, values: NDArray[np.float32], view: View, called: int) -> None:
@@ -66,15 +68,14 @@ class Pointing:
         side = values.shape[0]
         cells = (np.arange(side) * 32 // side)[:, None] * 32 + (np.arange(side) * 32 // side)[None]
         coarse = np.bincount(cells.ravel(), (positive / mass).ravel(), minlength=1024).reshape(32, 32)
+        self.small[view.image_id] = coarse.reshape(16, 2, 16, 2).sum((1, 3)).astype(np.float32)
         self.mean[called] = self.mean.get(called, np.zeros((32, 32))) + coarse
         y, x = np.unravel_index(int(positive.argmax()), positive.shape)
         self.peaks[called].append(int(y) * GRID // side * GRID + int(x) * GRID // side)
 
     def ratio(self, place: str, *, level: float = 0.95, seed: int = 0) -> Estimate:
         """Mean of log2(energy / area) over films, with a patient bootstrap: 0 for a map that says nothing."""
-        return cluster_bootstrap_mean(
-            np.array(self.ratios[place]), np.array(self.patients[place]), level=level, folds=FOLDS, seed=seed
-        )
+        return film_mean(np.array(self.ratios[place]), np.array(self.patients[place]), level=level, seed=seed)
 
 
 def as_film(view: View) -> Radiograph:

@@ -22,6 +22,7 @@ __all__ = [
     "jpeg",
     "noisy",
     "outside_lungs",
+    "patchy",
     "warped",
 ]
 
@@ -41,6 +42,23 @@ def exposure(gain: float) -> Edit:
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         grey = grey_of(view)
         return np.where(view.film, grey ** np.float32(1 / gain), grey).astype(np.float32)
+
+    return edit
+
+
+def patchy(gain: float) -> Edit:
+    """As much brightening as darkening, in smooth patches of about an eighth of the side: exposure's control.
+
+    Grey levels to the power gain^−f, f a random smooth field of mean 0 and mean |f| 1: as strong a change as `exposure`
+    of the same gain, in as many pixels, that leaves the film's exposure as a whole where it was.
+    """
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        field = ndimage.gaussian_filter(rng.standard_normal(view.grey.shape), view.side / 8, mode="reflect")
+        field -= field[view.film].mean()
+        field /= max(float(np.abs(field[view.film]).mean()), 1e-12)
+        grey = grey_of(view)
+        return np.where(view.film, grey ** (gain**-field), grey).astype(np.float32)
 
     return edit
 

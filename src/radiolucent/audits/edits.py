@@ -23,6 +23,7 @@ from radiolucent.audits.distort import (
     jpeg,
     noisy,
     outside_lungs,
+    patchy,
     warped,
 )
 from radiolucent.audits.regions import Mask, View, boxed, dilated
@@ -256,7 +257,24 @@ def crop_lungs(view: View, rng: np.random.Generator) -> Grey | None:
     """The box around the lungs, enlarged to the whole input."""
     if view.lungs is None or not view.lungs.any():
         return None
+    return _enlarged(view, boxed(view.lungs, 0.03))
+
+
+def crop_random(view: View, rng: np.random.Generator) -> Grey | None:
+    """A box as large as that around the lungs at a random place of the film, enlarged likewise: the control."""
+    if view.lungs is None or not view.lungs.any():
+        return None
     box = boxed(view.lungs, 0.03)
+    top, bottom, left, right = view.frame
+    high, wide = int(box.any(1).sum()), int(box.any(0).sum())
+    y = top + int(rng.integers(max(bottom - top - high, 0) + 1))
+    x = left + int(rng.integers(max(right - left - wide, 0) + 1))
+    moved = np.zeros_like(box)
+    moved[y : y + high, x : x + wide] = True
+    return _enlarged(view, moved)
+
+
+def _enlarged(view: View, box: Mask) -> Grey:
     rows, columns = np.flatnonzero(box.any(1)), np.flatnonzero(box.any(0))
     part = grey_of(view)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     image = Image.fromarray(np.ascontiguousarray(part)).resize((view.side, view.side), Image.Resampling.BILINEAR)
@@ -280,12 +298,13 @@ EDITS: Mapping[str, Edit] = {
     "lungs.blank": without_lungs("dilated", "inpaint"),
     "lungs.blank.control": blank_random,
     "lungs.crop": crop_lungs,
+    "lungs.crop.control": crop_random,
     **{f"no_lungs.{s}.{h}": without_lungs(s, h) for s in _SHAPES for h in ("mean", "blur", "inpaint")},
     **{f"lungs_only.{s}": only_lungs(s) for s in _SHAPES},
     **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
     "border_only": only_border,
     "exposure.bright": exposure(1.35),
-    "exposure.bright.control": exposure(1 / 1.35),
+    "exposure.bright.control": patchy(1.35),
     "size.outside": outside_lungs(coarser(2)),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),

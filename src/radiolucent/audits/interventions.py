@@ -7,7 +7,7 @@ flinches at any change is not taken for one that reads markers. A test fails whe
 patients) lies above the threshold: not where a difference is merely significant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,16 @@ import numpy as np
 from radiolucent.audits.table import ORIGINAL, Table
 from radiolucent.audits.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
-from radiolucent.types import Estimate, Finding
+from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention"]
+__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention", "interventions"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
 the log-odds from film to film."""
 
-MEDIUM, LARGE = 0.5, 0.8
-"""Cohen's "medium" and "large" effects, for changes of so much of the picture that any network notices."""
+MEDIUM = 0.5
+"""Cohen's "medium" effect, for changes of so much of the picture that any network notices."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Intervention:
         threshold: in spreads, and why it is that. signed: the figure is Δ change − Δ control instead, and fails on
             either side: for two changes of which neither is the neutral one.
         needs: the mask without which it is not applicable, in words; "" for none.
+        wanted: the answer *should* change: the test fails where the whole interval lies below the threshold.
     """
 
     edit: str
@@ -50,10 +51,22 @@ class Intervention:
     reason: str = "Cohen 1988: 0.2 SD is a small effect"
     needs: str = ""
     signed: bool = False
+    wanted: bool = False
+
+    def says(self, verdict: Verdict) -> str:
+        """The verdict in words, without a full stop."""
+        if self.wanted:
+            return {
+                "fail": f"the decision hardly rests on {self.subject}",
+                "pass": f"the decision rests on {self.subject}",
+            }.get(verdict, f"whether the decision rests on {self.subject} is open")
+        return {
+            "fail": f"the decision follows {self.subject}",
+            "pass": f"the decision does not follow {self.subject}",
+        }.get(verdict, f"whether the decision follows {self.subject} is open")
 
 
 _MEDIUM = "Cohen 1988: 0.5 SD is a medium effect; a change of the whole picture moves any network a little"
-_LARGE = "Cohen 1988: 0.8 SD is a large effect; opacities too are brightness, so some effect is no fault"
 _MARKED = "films with known markers (--markers, or a detector that finds some)"
 _UNMARKED = "films without a marker"
 _LUNGS = "lung masks (--lungs)"
@@ -99,12 +112,22 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "a brighter film", "a darker one", LARGE, _LARGE, signed=True,
+            "brightening the film", "as much brightening and darkening in patches",
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
+        ),
+        Intervention(
+            "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",
+            "Does the answer change when the film is cropped to the lungs?",
+            "cropping to the lungs", "cropping as large a box at a random place", MEDIUM, _MEDIUM, _LUNGS,
+        ),
+        Intervention(
+            "lungs.blank", "lungs.blank.control", "the lungs",
+            "Does the answer change when the lungs are blanked?",
+            "blanking the lungs", "in-painting as large an area elsewhere", needs=_LUNGS, wanted=True,
         ),
     )
 }  # fmt: skip
@@ -115,6 +138,18 @@ def edits_of(names: Mapping[str, Intervention] | None = None) -> tuple[str, ...]
     chosen = INTERVENTIONS if names is None else names
     pairs = [e for i in chosen.values() for e in (i.edit, i.control) if e != ORIGINAL]
     return tuple(dict.fromkeys(pairs))
+
+
+def interventions(
+    table: Table, tests: Sequence[Intervention] = (), *, level: float = 0.95, seed: int = 0
+) -> list[Finding]:
+    """Judge several interventions, all unless given, with intervals corrected for their number (Bonferroni).
+
+    Of eleven tests some would else fail by chance on one innocent network or another.
+    """
+    chosen = tests or tuple(INTERVENTIONS.values())
+    corrected = 1 - (1 - level) / len(chosen)
+    return [intervention(table, test, level=corrected, seed=seed) for test in chosen]
 
 
 def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed: int = 0) -> Finding:
@@ -133,6 +168,8 @@ def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed:
         )  # fmt: skip
     estimate, control = _figures(table, test, level, seed)
     verdict = two_sided(estimate, test.threshold) if test.signed else beyond(estimate, test.threshold)
+    if test.wanted:
+        verdict = _OTHER_WAY.get(verdict, verdict)
     evidence = _evidence(table, test, level, seed)
     return Finding(
         test.edit,
@@ -143,13 +180,28 @@ def intervention(table: Table, test: Intervention, *, level: float = 0.95, seed:
         test.threshold,
         evidence,
         source,
-        f"crop or in-paint {test.subject}, or put it on films of both classes at random, train again, and audit again"
-        if verdict == "fail"
-        else "",
+        _advice(test) if verdict == "fail" else "",
         "model",
         control,
-        abs(estimate.value or 0.0) / test.threshold if verdict == "fail" else 0.0,
+        _severity(test, estimate) if verdict == "fail" else 0.0,
     )
+
+
+_OTHER_WAY: Mapping[Verdict, Verdict] = {"fail": "pass", "pass": "fail"}
+
+
+def _advice(test: Intervention) -> str:
+    if test.wanted:
+        return "find what decides instead: see the other interventions; train on films cropped to the lungs"
+    return (
+        f"crop or in-paint {test.subject}, or put it on films of both classes at random, train again, and audit again"
+    )
+
+
+def _severity(test: Intervention, estimate: Estimate) -> float:
+    """How far beyond the threshold, in thresholds; for a change that should be seen, 1 where none is."""
+    value = estimate.value or 0.0
+    return 1 - value / test.threshold if test.wanted else abs(value) / test.threshold
 
 
 def _figures(table: Table, test: Intervention, level: float, seed: int) -> tuple[Estimate, Estimate]:
@@ -164,18 +216,19 @@ def _figures(table: Table, test: Intervention, level: float, seed: int) -> tuple
     return shift, paired_shift(table, known, np.zeros_like(near), level=level, seed=seed)
 
 
-def _words(test: Intervention, estimate: Estimate, control: Estimate, verdict: str, evidence: Mapping[str, Any]) -> str:
-    says = {
-        "fail": f"The decision follows {test.subject}",
-        "pass": f"The decision does not follow {test.subject}",
-        "inconclusive": f"Whether the decision follows {test.subject} is open",
-    }[verdict]
+def _words(
+    test: Intervention, estimate: Estimate, control: Estimate, verdict: Verdict, evidence: Mapping[str, Any]
+) -> str:
+    says = test.says(verdict)
     flips, others = evidence["flips"]["value"], evidence["flips_control"]["value"]
     value, low, high = estimate.value or 0.0, estimate.low, estimate.high
-    interval = f" ({estimate.level:.0%} CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    interval = (
+        f" ({100 * estimate.level:.3g}% CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
+    )
     more = " more" if test.signed else " further"
     words = (
-        f"{says}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than {test.control_did} does "
+        f"{says[0].upper()}{says[1:]}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than "
+        f"{test.control_did} does "
         f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
     )
     return words + (needed_words(estimate, test.threshold) if verdict == "inconclusive" else "")

@@ -3,7 +3,7 @@
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.attribution import Pointing, as_film, attribution, fixed_peaks, point
 from radiolucent.audits.calibrated import calibrated
-from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.interventions import INTERVENTIONS, edits_of, interventions
+from radiolucent.audits.leaked import leaked
+from radiolucent.audits.mapslices import map_slices
 from radiolucent.audits.masked import MASKED_EDITS, masked
+from radiolucent.audits.probes import PROBED, PROBES, probes
 from radiolucent.audits.regions import Masker, View, view_of
+from radiolucent.audits.retrained import retrained
 from radiolucent.audits.stress import STRESSES, stress
 from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
 from radiolucent.audits.table import Table, collect
@@ -47,7 +51,7 @@ class Audit:
         class_names, positive: of the classifier.
         records: the films, in the order asked; `view(record)` gives one as the model sees it. ask: from films uint8
             (N, S, S) in the model's frame to calibrated probabilities (N,) of the positive class.
-        masks: what made the masks.
+        masks: what made the masks. model: the classifier's `meta`, hash and number of parameters, JSON-ready.
     """
 
     findings: tuple[Finding, ...]
@@ -61,6 +65,7 @@ class Audit:
     view: Callable[[Record], View]
     ask: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
     masks: str = ""
+    model: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def audit(classifier: Classifier, dataset: Dataset | Sequence[Record], **options: Any) -> list[Finding]:
@@ -81,6 +86,9 @@ def examine(
     groups: Mapping[str, Sequence[str | None]] | None = None,
     methods: Sequence[str] = ("gradcam",),
     map_films: int = 100,
+    probe_films: int = 1000,
+    whole: Dataset | None = None,
+    trained: Sequence[Record] = (),
     data_checks: bool = True,
     tests: Sequence[str] = (),
     folder: str | Path | None = None,
@@ -97,8 +105,10 @@ def examine(
         lungs, markers: from a film to its mask in source pixels (see `masks_from_folder`); None: not known, and the
             tests that need them are "not applicable".
         groups: further groupings of the films by name, in the dataset's order; site and etiology are taken from it.
-        methods: explainers by name, for where maps point; () for none. map_films: films explained.
-        data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients).
+        methods: explainers by name, for where maps point; () for none. map_films: films explained. probe_films: films
+            that small probes are trained on.
+        data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients): `whole`,
+            where the audited films are one split of more. trained: the films that the model was trained or chosen on.
         tests: only tests whose name starts with one of these, e.g. "marker", "regions.no_lungs"; all unless given.
         folder: keeps a journal there, so that the same call goes on after a kill. mask_note: what made the masks, which
             is part of the journal's identity.
@@ -131,12 +141,14 @@ def examine(
         return classifier.probabilities(classifier.logits(inputs))[:, classifier.positive].numpy()
 
     records = films.records
+    keys = [r.image_id for r in records]
     table = collect(
-        classifier, len(records), lambda i: view(records[i]), edits, keys=[r.image_id for r in records],
+        classifier, len(records), lambda i: view(records[i]), edits, keys=keys,
+        small=_small(keys, edits, tests, probe_films, seed), small_edits=PROBED,
         settings=_identity(records, annotations, mask_note, lungs, markers),
         folder=None if folder is None else Path(folder), seed=seed, progress=_stage(progress, "asking the model"),
     )  # fmt: skip
-    findings = judge(table, edits, level=level, seed=seed)
+    findings = judge(table, edits, level=level, seed=seed) + probes(table, level=level, seed=seed)
     if not tests:
         findings += subgroups(table, _groupings(films, table, groups or {}), level=level, seed=seed)
         findings += [slices(table, level=level, seed=seed), source_in_embedding(table, level=level, seed=seed)]
@@ -152,8 +164,12 @@ def examine(
         findings += _sanity(bare, records, seen, methods, seed)
     for name, shown in maps.items():
         findings += attribution(name, shown, level=level, seed=seed) + fixed_peaks(name, shown, classifier.class_names)
+        findings += [map_slices(name, shown, table, level=level, seed=seed)]
+    if maps:
+        findings += retrained(table, _chosen_methods(methods), level=level, seed=seed, progress=progress)
     if data_checks and not tests:
-        findings += check(films, progress=_stage(progress, "checking the data"))
+        every = films if whole is None else relabel(whole, classifier.class_names)
+        findings += [*check(every, progress=_stage(progress, "checking the data")), leaked(records, trained)]
     ordered = by_severity(findings)
     verdict, headline = verdict_of(ordered)
     return Audit(
@@ -168,6 +184,11 @@ def examine(
         view,
         ask,
         mask_note,
+        {
+            "meta": classifier.meta(),
+            "hash": classifier.hash,
+            "parameters": sum(p.numel() for p in classifier.network.parameters()),
+        },
     )
 
 
@@ -212,20 +233,29 @@ def _edits(tests: Sequence[str]) -> tuple[str, ...]:
         return not tests or any(name.startswith(t) for t in tests)
 
     chosen = {name: test for name, test in INTERVENTIONS.items() if wanted(name)}
-    parts = MASKED_EDITS if any(wanted(name) for name in REGIONS) else ()
+    parts = MASKED_EDITS if any(wanted(name) for name in (*REGIONS, *PROBES)) else ()
     found = (*edits_of(chosen), *parts, *(name for name in STRESSES if wanted(name)))
     if not found:
         raise ConfigError(
             f"tests {', '.join(tests)}; expected the beginning of any of "
-            f"{', '.join([*INTERVENTIONS, *REGIONS, *STRESSES])}."
+            f"{', '.join([*INTERVENTIONS, *REGIONS, *PROBES, *STRESSES])}."
         )
     return tuple(dict.fromkeys(found))
+
+
+def _small(keys: Sequence[str], edits: Sequence[str], tests: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
+    """The films whose small pictures probes are trained on: drawn at random; none where no probe is wanted."""
+    wanted = not tests or any(name.startswith(t) for name in PROBES for t in tests)
+    if not wanted or not set(MASKED_EDITS) <= set(edits):
+        return ()
+    order = np.random.default_rng([seed, 63]).permutation(len(keys))[:count]
+    return tuple(keys[int(i)] for i in sorted(order))
 
 
 def judge(table: Table, edits: Sequence[str], *, level: float = 0.95, seed: int = 0) -> list[Finding]:
     """The findings that rest on the table of answers alone."""
     chosen = [i for i in INTERVENTIONS.values() if {i.edit, i.control} <= {*edits, "original"}]
-    findings = [intervention(table, test, level=level, seed=seed) for test in chosen]
+    findings = interventions(table, chosen, level=level, seed=seed) if chosen else []
     if set(MASKED_EDITS) <= set(edits):
         findings += masked(table, level=level)
     return findings + stress(table, level=level, seed=seed)
@@ -325,7 +355,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     if failed:
         lead = next((f for f in failed if f.test in INTERVENTIONS), failed[0])
         known = lead.test in INTERVENTIONS
-        words = f"the decision follows {INTERVENTIONS[lead.test].subject}" if known else _PARTS[lead.test]
+        words = INTERVENTIONS[lead.test].says("fail") if known else _PARTS[lead.test]
         more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
         return "fail", f"FAIL: {words}{more}.{weaknesses}"
     if not any(f.verdict == "pass" and f.test in INTERVENTIONS for f in trial):

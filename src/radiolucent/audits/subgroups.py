@@ -20,7 +20,7 @@ from radiolucent.audits.verdicts import FOLDS, two_sided
 from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["slices", "source_in_embedding", "subgroups"]
+__all__ = ["grouping", "slices", "source_in_embedding", "subgroups"]
 
 GAP = 0.05
 """Seah 2021: a gap above .05 between subgroups matters."""
@@ -34,9 +34,7 @@ def subgroups(table: Table, groups: Mapping[str, Labels], *, level: float = 0.95
     Args:
         groups: by name of the grouping, each film's group or None.
     """
-    found = [
-        _grouping(table, f"subgroups.{name}", f"by {name}", labels, level, seed) for name, labels in groups.items()
-    ]
+    found = [grouping(table, f"subgroups.{name}", f"by {name}", labels, level, seed) for name, labels in groups.items()]
     if found:
         return found
     return [
@@ -68,16 +66,21 @@ def slices(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
     with threadpool_limits(limits=1):
         clusters = KMeans(CLUSTERS, n_init=cast(Any, 4), random_state=seed).fit(scaled[finding]).predict(scaled)
     labels = [f"slice {c + 1}" if usable[i] and not finding[i] else None for i, c in enumerate(clusters)]
-    return _grouping(table, "slices", "among films alike to the model", labels, level, seed, question)
+    return grouping(table, "slices", "among films alike to the model", labels, level, seed, question)
 
 
 def _labelled(table: Table) -> NDArray[np.bool_]:
     return table.known & np.isfinite(table.original)
 
 
-def _grouping(
+def grouping(
     table: Table, test: str, what: str, labels: Labels, level: float, seed: int, question: str = ""
 ) -> Finding:
+    """Error rate of each group less that of all others; the worst decides, intervals corrected for their number.
+
+    Args:
+        labels: each film's group, or None. what: how groups are made, in words.
+    """
     question = question or f"Does the model err more often in some group of films, {what}?"
     source = "Seah 2021: a gap above .05 matters; intervals corrected for the number of groups (Bonferroni)"
     wrong = (table.original >= table.cut) != table.truth

@@ -9,7 +9,7 @@ from radiolucent.audits.table import Table
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Verdict
 
-__all__ = ["FOLDS", "beyond", "cases_needed", "needed_words", "paired_shift", "two_sided"]
+__all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "paired_shift", "two_sided"]
 
 FOLDS = 2000
 LEAST = 10  # units below which no interval is trusted
@@ -70,8 +70,12 @@ def paired_shift(
     )
     groups = np.array(table.patients)
     known = np.isfinite(difference)
-    found = cluster_bootstrap_mean(difference[known], groups[known], level=level, folds=FOLDS, seed=seed)
-    if found.value is not None and found.low is None and known.sum() >= LEAST and np.ptp(difference[known]) < 1e-12:
-        # All films answer alike to the last bit: the mean is known exactly on them.
+    return film_mean(difference[known], groups[known], level=level, seed=seed)
+
+
+def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
+    """Mean over films, bootstrap over patients; known exactly where all films answer alike to the last bit."""
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=FOLDS, seed=seed)
+    if found.value is not None and len(values) >= LEAST and np.ptp(values) < 1e-12:
         return Estimate(found.value, found.value, found.value, level, found.n, found.method, "all films answer alike")
     return found

@@ -123,8 +123,7 @@ def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
     unique = list({f.sha256: f for f in films}.values())
     if len(unique) < 2:
         return Finding("duplicates.near", question, "not applicable", "fewer than two distinct films.")
-    thumbs = np.stack([f.thumb.ravel() for f in unique])
-    pairs = _close_pairs(thumbs / np.sqrt(THUMB * THUMB), NEAR)
+    pairs = _close_pairs([f.thumb for f in unique], NEAR)
     parent = list(range(len(unique)))
 
     def find(i: int) -> int:
@@ -141,12 +140,18 @@ def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
     return _duplicates("duplicates.near", question, groups, _pairs(groups), dataset)
 
 
-def _close_pairs(rows: NDArray[np.float32], least: float, chunk: int = 1024) -> list[tuple[int, int]]:
-    """Pairs (i < j) of unit rows whose dot product is at least `least`."""
+def _close_pairs(thumbs: Sequence[NDArray[np.float16]], least: float, chunk: int = 512) -> list[tuple[int, int]]:
+    """Pairs (i < j) of standardised thumbnails whose correlation is at least `least`; two blocks at a time."""
+
+    def block(start: int) -> NDArray[np.float32]:
+        return np.stack([t.ravel() for t in thumbs[start : start + chunk]]).astype(np.float32) / np.float32(THUMB)
+
     found: list[tuple[int, int]] = []
-    for start in range(0, len(rows), chunk):
-        close = np.argwhere(rows[start : start + chunk] @ rows.T >= least)
-        found += [(int(i) + start, int(j)) for i, j in close if i + start < j]
+    for first in range(0, len(thumbs), chunk):
+        rows = block(first)
+        for second in range(first, len(thumbs), chunk):
+            close = np.argwhere(rows @ block(second).T >= least)
+            found += [(int(i) + first, int(j) + second) for i, j in close if i + first < j + second]
     return found
 
 

@@ -30,7 +30,7 @@ class Film:
         sha256: of its bytes. size: bytes. width, height: stored pixels. mode, format: as stored. tables: hash of its
             JPEG quantisation tables.
         grey: mean grey level. border: mean grey level of the outer 5 %.
-        thumb: float32 (64, 64), high-passed and standardised; for telling near duplicates.
+        thumb: float16 (64, 64), high-passed and standardised; for telling near duplicates.
     """
 
     record: Record
@@ -44,7 +44,7 @@ class Film:
     tables: str = ""
     grey: float = 0.0
     border: float = 0.0
-    thumb: NDArray[np.float32] = field(default_factory=lambda: np.zeros((THUMB, THUMB), np.float32))
+    thumb: NDArray[np.float16] = field(default_factory=lambda: np.zeros((THUMB, THUMB), np.float16))
 
 
 def survey(records: Sequence[Record], *, progress: Callable[[int, int], None] | None = None) -> list[Film]:
@@ -84,5 +84,5 @@ def _look(record: Record) -> Film:
         tables=str(meta.get("jpeg_tables", "")),
         grey=float(pixels.mean()),
         border=float(border.mean()),
-        thumb=(detail / spread if spread > 1e-4 else 0 * detail).astype(np.float32),
+        thumb=(detail / spread if spread > 1e-4 else 0 * detail).astype(np.float16),
     )

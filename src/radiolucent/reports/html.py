@@ -48,6 +48,7 @@ def environment() -> Environment:
         "uri": _uri,
         "interval": words.interval,
         "percent": words.percent,
+        "plain": words.plain,
         "plain_interval": words.plain_interval,
         "share": words.share,
         "method": method_name,

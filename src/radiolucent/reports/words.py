@@ -20,6 +20,7 @@ __all__ = [
     "interval",
     "p_value",
     "percent",
+    "plain",
     "plain_interval",
     "share",
     "statement_rows",
@@ -62,6 +63,18 @@ def plain_interval(values: Mapping[str, Any]) -> str:
     if values["value"] is None:
         return "an unknown share"
     return f"{100 * values['value']:.0f} % ({100 * values['low']:.0f} to {100 * values['high']:.0f} %)"
+
+
+def plain(values: Mapping[str, Any]) -> str:
+    """A figure in the form of `summary.json` with its interval, for a table.
+
+    >>> plain({"value": 0.5, "low": 0.4, "high": 0.6}), plain({"value": None, "low": None, "high": None})
+    ('0.50 (0.40 to 0.60)', '–')
+    """
+    if values["value"] is None:
+        return "–"
+    ends = "" if values["low"] is None else f" ({values['low']:.2f} to {values['high']:.2f})"
+    return _minus(f"{values['value']:.2f}{ends}")
 
 
 def interval(e: Estimate | None) -> str:
