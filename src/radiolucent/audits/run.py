@@ -360,7 +360,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
         return "fail", f"FAIL: {words}{more}.{weaknesses}"
     if not any(f.verdict == "pass" and f.test in INTERVENTIONS for f in trial):
         return "inconclusive", f"OPEN: no intervention could clear the model; {len(open_)} are open.{weaknesses}"
-    more = f"; {len(open_)} tests are open" if open_ else ""
+    more = f"; {len(open_)} of the tests for shortcuts are open" if open_ else ""
     return (
         "pass",
         f"PASS: no test shows that the decision follows a shortcut{more}. It proves no innocence.{weaknesses}",

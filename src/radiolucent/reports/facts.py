@@ -44,11 +44,26 @@ def figure(e: Values | None) -> str:
     return f"{e['value']:.3f} ({ends}, n = {e['n']}, {e['method']})"
 
 
+def _listed(values: Values) -> str:
+    """Names and values in one line, those within a value as well; what is empty is left out.
+
+    >>> _listed({"name": "small_cnn", "timm": "", "arguments": {"widths": [12, 24]}})
+    'name small_cnn, widths 12 24'
+    """
+    inner = [
+        (k, v)
+        for key, value in values.items()
+        for k, v in (value.items() if isinstance(value, dict) else [(key, value)])
+    ]
+    words = ((k, " ".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v)) for k, v in inner)
+    return ", ".join(f"{k} {v}" for k, v in words if v)
+
+
 def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     header = "model.safetensors (header)"
     meta, pre = model["meta"], model["meta"]["preprocess"]
     names = " | ".join(meta["class_names"])
-    architecture = ", ".join(f"{k} {v}" for k, v in meta["architecture"].items()) or "not recorded"
+    architecture = _listed(meta["architecture"]) or "not recorded"
     count = f"{model['parameters']:,} parameters"
     yield "category", Fact(f"Deep learning: a neural network that classifies radiographs as {names}.", header)
     yield "architecture", Fact(f"{architecture}; {count}; head {meta['head']}.", header)
