@@ -8,6 +8,8 @@ import typer
 
 from radiolucent.cli_print import (
     CHECK_FAILED,
+    RUN,
+    USE,
     Annotations,
     AsJson,
     Seed,
@@ -15,12 +17,13 @@ from radiolucent.cli_print import (
     print_findings,
     print_json,
     progress_bar,
+    run_path,
     say,
 )
 
 __all__ = ["audit"]
 
-OptionalRun = Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.", exists=True)]
+OptionalRun = Annotated[Path | None, typer.Argument(help=RUN, parser=run_path, metavar="[RUN]")]
 OptionalData = Annotated[
     Path | None, typer.Argument(help="Films with labels that the model was not trained on: a folder or a manifest.")
 ]
@@ -35,7 +38,10 @@ Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at
 Methods = Annotated[str, typer.Option(help="Explainers whose maps are looked at, with commas; '' for none.")]
 Tests = Annotated[str, typer.Option(help="Only tests whose names begin so, with commas, e.g. marker,border.")]
 AuditOut = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given.")
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box)."
+    ),
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
 Seeds = Annotated[int, typer.Option(help="Self-test: models for each shortcut and share.", min=1)]
@@ -87,12 +93,12 @@ def audit(
     if as_json:
         from radiolucent.reports.audit import audit_summary
 
-        print_json(audit_summary(found))
+        print_json({"use": USE} | audit_summary(found))
     else:
         print_findings(found.findings)
         colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
-        say.print(f"report: {home / 'audit.html'}")
+        say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
     try:
         end_with_left_out(found.table.left_out)
     finally:
@@ -120,20 +126,20 @@ def _audit(
     from radiolucent.audits.run import examine
     from radiolucent.audits.seen import maskers
     from radiolucent.data import load_dataset, read_annotations
-    from radiolucent.models import load
+    from radiolucent.models import load, names_box
     from radiolucent.reports.audit import write_audit
 
     dataset = load_dataset(data)
     chosen = _chosen(dataset, split, films, seed)
-    beside = run if run.is_dir() else run.parent
-    home = out or beside / "audit"
+    beside = None if names_box(run) else run if run.is_dir() else run.parent
+    home = out or (beside / "audit" if beside else Path("box-audit"))
     classifier = load(run)
     lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(
         classifier,
         chosen,
         whole=dataset,
-        trained=_trained_on(beside),
+        trained=_trained_on(beside) if beside else (),
         annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
@@ -145,8 +151,7 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    summary = beside / "summary.json"
-    told = json.loads(summary.read_text()) if summary.is_file() else None
+    told = json.loads(s.read_text()) if beside and (s := beside / "summary.json").is_file() else None
     write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
     return found, home
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CHECK_FAILED",
     "LEFT_OUT",
+    "RUN",
+    "USE",
     "Annotations",
     "AsJson",
     "Data",
@@ -31,19 +33,33 @@ __all__ = [
     "print_findings",
     "print_json",
     "progress_bar",
+    "research_use",
     "resumable",
+    "run_path",
     "say",
     "stages",
 ]
 
 LEFT_OUT, CHECK_FAILED = 3, 4
+USE = "research only, not for diagnosis"
 
 say = Console(stderr=True)  # progress and messages; standard output is for results
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Run = Annotated[Path, typer.Argument(help="A run folder or a model.safetensors file.", exists=True)]
+
+
+def run_path(text: str) -> Path:
+    """A path that exists, or "box": the model in the box."""
+    found = Path(text)
+    if text != "box" and not found.exists():
+        raise typer.BadParameter(f"Path '{text}' does not exist.")
+    return found
+
+
+RUN = "A run folder, a model.safetensors file, or box: the model that comes with radiolucent."
+Run = Annotated[Path, typer.Argument(help=RUN, parser=run_path, metavar="RUN")]
 Data = Annotated[
     Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
 ]
@@ -82,6 +98,11 @@ def progress_bar() -> Generator[Callable[[str, int, int], None]]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield update
+
+
+def research_use(classifier: Any) -> str:
+    """What a model is for, in a line; said wherever it answers."""
+    return str(classifier.provenance.get("use", USE))
 
 
 def print_json(value: Any) -> None:

@@ -20,21 +20,32 @@ from radiolucent.cli_print import (
     print_comparison,
     print_json,
     progress_bar,
+    research_use,
     resumable,
     say,
     stages,
 )
 
+RunAndImages = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A run folder or model.safetensors file (or box, or nothing: the model that comes with radiolucent), then "
+        "images or folders, of any number of images.",
+        metavar="[RUN] IMAGES...",
+    ),
+]
+
 __all__ = ["compare", "evaluate", "explain", "predict"]
 
 
-def _predictions(run: Path, data: Path, update: Callable[[str, int, int], None]) -> tuple[Any, list[tuple[Path, str]]]:
-    """(predictions, files left out) of a run on a data set; labels are matched by class name."""
+def _predictions(
+    classifier: Any, data: Path, update: Callable[[str, int, int], None]
+) -> tuple[Any, list[tuple[Path, str]]]:
+    """(predictions, files left out) of a classifier on a data set; labels are matched by class name."""
     from radiolucent.data import load_dataset
     from radiolucent.data.relabel import relabel
-    from radiolucent.models import load, predict
+    from radiolucent.models import predict
 
-    classifier = load(run)
     dataset = relabel(load_dataset(data), classifier.class_names)
     left: list[tuple[Path, str]] = [(item.path, item.reason) for item in dataset.left_out]
     found = predict(classifier, dataset.records, left_out=left, progress=stages(update, "predicting"))
@@ -53,16 +64,18 @@ def evaluate(
     """Evaluate a run on a folder or manifest it has never seen, at the threshold fixed in training."""
     from radiolucent.files import write_json
     from radiolucent.metrics import evaluate as evaluate_predictions
+    from radiolucent.models import load
     from radiolucent.study import write_predictions
 
+    classifier = load(run)
     with progress_bar() as update:
-        predictions, left = _predictions(run, data, update)
+        predictions, left = _predictions(classifier, data, update)
     result = evaluate_predictions(predictions, seed=seed)
     if out:
         write_predictions(out / "predictions.csv", [("given", predictions)])
         write_json(out / "evaluation.json", result.as_dict())
     if as_json:
-        print_json(result.as_dict())
+        print_json({"use": research_use(classifier)} | result.as_dict())
     else:
         table = Table(title=f"{result.n} films of {result.patients} patients; threshold {result.threshold:.3f}")
         table.add_column("figure")
@@ -71,12 +84,33 @@ def evaluate(
             table.add_row(name, str(estimate))
         table.add_row("confusion", ", ".join(f"{k} {v}" for k, v in result.confusion.items()))
         Console().print(table)
+        _say_use(classifier, run)
     end_with_left_out(left)
 
 
-def predict(
-    run: Run, paths: Annotated[list[Path], typer.Argument(help="Images or folders.")], as_json: AsJson = False
-) -> None:
+def _say_use(classifier: Any, run: Path) -> None:
+    """Which model has answered, and what it is for."""
+    from radiolucent.models import names_box
+
+    who = "the model in the box" if names_box(run) else str(run)
+    say.print(f"answered by {escape(who)}: {research_use(classifier)}", soft_wrap=True, highlight=False)
+
+
+def _run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
+    """Which model, and on which images: the model in the box where the first of them is no run."""
+    from radiolucent.models import BOX, is_checkpoint, names_box
+
+    first, rest = given[0], given[1:]
+    if not (is_checkpoint(first) or names_box(first)):
+        if any((first / name).is_file() for name in ("study.json", "config.json")):
+            raise typer.BadParameter(f"{first} is a run without a finished model; train it to its end first.")
+        return Path(BOX), given
+    if not rest:
+        raise typer.BadParameter(f"{first} is a model; give images or folders behind it.")
+    return first, rest
+
+
+def predict(given: RunAndImages, as_json: AsJson = False) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold."""
     from radiolucent.data import find_films
     from radiolucent.figures import sure
@@ -84,6 +118,7 @@ def predict(
     from radiolucent.models import load
     from radiolucent.study import make_case
 
+    run, paths = _run_and_images(given)
     classifier = load(run)
     rows: list[dict[str, Any]] = []
     files, left = find_films(paths)
@@ -98,7 +133,10 @@ def predict(
                 f"{escape(film.image_id)}: {sure(case.probability, case.called)}", highlight=False, soft_wrap=True
             )
     if as_json:
-        print_json({"predictions": rows, "left_out": [{"file": str(p), "reason": r} for p, r in left]})
+        skipped = [{"file": str(p), "reason": r} for p, r in left]
+        print_json({"use": research_use(classifier), "predictions": rows, "left_out": skipped})
+    else:
+        _say_use(classifier, run)
     end_with_left_out(left)
 
 
@@ -124,8 +162,7 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
 
 @resumable()
 def explain(
-    run: Run,
-    paths: Annotated[list[Path], typer.Argument(help="Images or folders, of any number of images.")],
+    given: RunAndImages,
     method: Annotated[
         str, typer.Option(help="gradcam, cam, lime, …; several with commas, side by side.")
     ] = "gradcam,lime",
@@ -154,22 +191,28 @@ def explain(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Explain any images, DICOM included: raw maps (NPZ), panels (PNG) and one table. Interrupted, it goes on."""
+    """Explain any images, DICOM included: raw maps (NPZ), panels (PNG) and one table. Interrupted, it goes on.
+
+    Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
+    """
     from radiolucent.data import read_annotations
     from radiolucent.models import load
     from radiolucent.study import ManyConfig, explain_many
 
+    run, paths = _run_and_images(given)
+    classifier = load(run)
     config = ManyConfig(
         _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
     )
     readings = read_annotations(annotations) if annotations else []
     with progress_bar() as update:
-        found = explain_many(load(run), paths, out, config, readings=readings, fresh=fresh, say=update)
+        found = explain_many(classifier, paths, out, config, readings=readings, fresh=fresh, say=update)
     left = [{"file": str(p), "reason": r} for p, r in found.left_out]
     if as_json:
         listed = {str(p): n for n, p in enumerate(found.files)}
         rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
-        summary = {"table": str(found.table), "parquet": str(found.parquet), "films": found.films, "new": found.new}
+        summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
+        summary |= {"films": found.films, "new": found.new}
         print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
     else:
         say.print(
@@ -177,6 +220,7 @@ def explain(
             soft_wrap=True,
             highlight=False,
         )
+        _say_use(classifier, run)
     end_with_left_out(found.left_out)
 
 

@@ -68,6 +68,16 @@ def test_a_stale_save_is_refused_and_a_repeated_one_is_one(store: Store) -> None
         store.lock(case, reader, 1)
 
 
+def test_a_stale_answer_after_the_reveal_is_refused_and_a_repeated_one_is_one(store: Store) -> None:
+    reader, case = store.reader("Dr A"), film(0).id
+    locked(store, reader, 0)
+    first = store.save_final(case, reader, Final(label="NORMAL"), "a")
+    assert store.save_final(case, reader, Final(label="NORMAL"), "a") == first
+    with pytest.raises(StaleError):
+        store.save_final(case, reader, Final(label="PNEUMONIA"), "b")
+    assert store.save_final(case, reader, Final(revision=1, label="NORMAL", confidence=2), "c").revision == 2
+
+
 def test_every_reader_has_their_own_order_and_readings(store: Store) -> None:
     a, b = store.reader("Dr A"), store.reader("Dr B")
     assert store.reader("Dr A") == a

@@ -262,7 +262,9 @@ def _headline(made: Figure, case: Case) -> None:
     )
     facts = f"{plain(verdict)}   "
     made.text(MARGIN / across, 1 - 0.6 / down, facts, fontsize=11, weight="bold", color=colour, **at)
-    line = plain(f"calibrated probability {min(case.probability, 0.9999):.4f} · {case.film.image_id}")
+    line = plain(
+        f"research use, not for diagnosis · probability {min(case.probability, 0.9999):.4f} · {case.film.image_id}"
+    )
     made.text(
         1 - MARGIN / across,
         1 - 0.6 / down,

@@ -1,19 +1,23 @@
 """Networks: building, weights, freezing, checkpoints, prediction."""
 
+from radiolucent.models.box import BOX, box_card, box_path, is_checkpoint, names_box
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import UNFINISHED, finished, load, save
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.engine import Engine, EngineKind, bytes_per_image, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
+from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.predict import Case, predict
 from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
 from radiolucent.models.shift import shift_logits
 from radiolucent.models.small_cnn import SmallCNN
+from radiolucent.models.small_resnet import SmallResNet
 from radiolucent.models.weights import WeightsReport
 from radiolucent.models.wrap import BlackBox, wrap, wrap_function
 
 __all__ = [
+    "BOX",
     "PRESETS",
     "UNFINISHED",
     "BlackBox",
@@ -22,17 +26,23 @@ __all__ = [
     "Engine",
     "EngineKind",
     "FrozenPrefix",
+    "InLungs",
     "SmallCNN",
+    "SmallResNet",
     "WeightsReport",
+    "box_card",
+    "box_path",
     "build",
     "bytes_per_image",
     "engine",
     "finished",
     "freeze",
     "frozen_prefix",
+    "is_checkpoint",
     "keep_freed_memory",
     "keras_layers",
     "load",
+    "names_box",
     "predict",
     "save",
     "set_train_mode",

@@ -13,8 +13,10 @@ from torch import nn
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.small_cnn import SmallCNN
+from radiolucent.models.small_resnet import SmallResNet
 from radiolucent.models.weights import WeightsReport, load_weights, needs_hub, settle_missing
 from radiolucent.types import Head
 
@@ -44,7 +46,11 @@ PRESETS: dict[str, Preset] = {
     "inception_v3": Preset("inception_v3", 299, arguments={"aux_logits": False}),
     "densenet121": Preset("densenet121", 224, *IMAGENET),
     "small_cnn": Preset("", 160, (0.5,), (0.25,)),
+    "small_resnet": Preset("", 128, (0.5,), (0.25,)),
+    "in_lungs": Preset("", 224, (0.0,), (1.0,)),
 }
+OWN: dict[str, Callable[..., nn.Module]] = {"small_cnn": SmallCNN, "small_resnet": SmallResNet, "in_lungs": InLungs}
+"""Networks that are not timm's; they have no ImageNet weights."""
 
 
 def make_network(architecture: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
@@ -56,8 +62,8 @@ def make_network(architecture: Mapping[str, Any], *, pretrained: bool = False) -
     """
     keep_freed_memory()
     name, arguments = str(architecture["name"]), dict(architecture.get("arguments", {}))
-    if name == "small_cnn":
-        build_it: Callable[..., nn.Module] = SmallCNN
+    if name in OWN:
+        build_it = partial(OWN[name], architecture["outputs"])
         arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
     else:
         if not timm.is_model(architecture["timm"]) or READS_FILES & arguments.keys():
@@ -68,7 +74,7 @@ def make_network(architecture: Mapping[str, Any], *, pretrained: bool = False) -
         build_it = partial(timm.create_model, architecture["timm"], pretrained=pretrained)
         arguments["num_classes"] = architecture["outputs"]
     try:
-        return build_it(architecture["outputs"], **arguments) if name == "small_cnn" else build_it(**arguments)
+        return build_it(**arguments)
     except (TypeError, ValueError, AssertionError, AttributeError) as error:
         raise ModelError(f"model {name!r} does not take these arguments: {arguments} ({error}).") from error
 
@@ -152,7 +158,7 @@ def build(
 
 
 def _dropout_name(name: str) -> str:
-    return "dropout" if name == "small_cnn" else "drop_rate"
+    return "dropout" if name in OWN else "drop_rate"
 
 
 def _with_weights(
@@ -161,7 +167,7 @@ def _with_weights(
     if weights is not None:
         network = make_network(architecture)
         return network, settle_missing(network, load_weights(network, weights))
-    if not pretrained or architecture["name"] == "small_cnn":
+    if not pretrained or architecture["name"] in OWN:
         network = make_network(architecture)
         return network, WeightsReport("random", missing=tuple(n for n, _ in network.named_parameters()))
     with needs_hub(architecture["timm"]):

@@ -13,6 +13,7 @@ from torch import nn
 from radiolucent.errors import CheckpointError
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
+from radiolucent.models.box import box_path, names_box
 from radiolucent.models.build import make_network
 from radiolucent.models.classifier import Classifier
 from radiolucent.segment import window_from
@@ -51,7 +52,7 @@ def save(classifier: Classifier, path: str | Path) -> Path:
 
 
 def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
-    """Read a classifier from a checkpoint file or a run folder.
+    """Read a classifier from a checkpoint file or a run folder, or "box", the one that comes with the package.
 
     Args:
         unfinished: also take one whose training or calibration is under way, or was killed: its threshold and
@@ -61,10 +62,10 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
         CheckpointError: missing, damaged (weights and header are held against their checksum), not of this project,
             of a newer format, or unfinished.
     """
-    file = Path(path)
+    file = box_path() if names_box(path) else Path(path)
     file = file / NAME if file.is_dir() else file
     if not file.is_file():
-        raise CheckpointError(f"{file}: no checkpoint there; give a run folder or a model.safetensors file.")
+        raise CheckpointError(f"{file}: no checkpoint there; give a run folder, a model.safetensors file, or box.")
     try:
         with safe_open(file, framework="pt") as stream:
             text = (stream.metadata() or {}).get(KEY)

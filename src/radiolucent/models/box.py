@@ -1,0 +1,42 @@
+"""The model in the box: a small pneumonia classifier of our own that comes with the package."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from radiolucent.errors import CheckpointError
+
+__all__ = ["BOX", "box_card", "box_path", "is_checkpoint", "names_box"]
+
+BOX = "box"
+"""In place of a run: the model in the box."""
+
+
+def box_path() -> Path:
+    """Its checkpoint."""
+    return Path(str(resources.files("radiolucent.models") / "box.safetensors"))
+
+
+def box_card() -> dict[str, Any]:
+    """Its card, JSON-ready: data, recipe, figures with intervals, limits.
+
+    Raises:
+        CheckpointError: the card is missing or another model's.
+    """
+    file = box_path().with_suffix(".json")
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: no card ({error}); install radiolucent again.") from error
+    return card
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path is a checkpoint file, or a folder that holds one."""
+    return path.suffix == ".safetensors" or (path / "model.safetensors").is_file()
+
+
+def names_box(path: str | Path) -> bool:
+    """Whether a path means the model in the box: "box", unless a run of that name lies here (`./box` is that run)."""
+    return str(path) == BOX and not is_checkpoint(Path(BOX))

@@ -1,0 +1,142 @@
+"""The model in the box: that it is there, small, safe to load, calibrated, and says what it is for."""
+
+import json
+import pickle
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+from PIL import Image
+from typer.testing import CliRunner
+
+import radiolucent as rl
+from radiolucent.cli import app
+from radiolucent.data.phantom import draw
+from radiolucent.files import sha256_file
+from radiolucent.models import box_card, box_path, names_box
+from radiolucent.segment import load_segmenter
+
+ROOT = Path(__file__).resolve().parents[2]
+USE = "research only, not for diagnosis"
+
+
+def write_films(folder: Path, count: int = 4) -> Path:
+    for i in range(count):
+        place = folder / ("PNEUMONIA" if i % 2 else "NORMAL")
+        place.mkdir(parents=True, exist_ok=True)
+        film = draw(np.random.default_rng([9, i]), size=160, pneumonia=bool(i % 2), marker="R", site=i % 3)
+        Image.fromarray(film.pixels).save(place / f"p{i}.png")
+    return folder
+
+
+def test_it_is_loaded_by_name_and_predicts_a_phantom() -> None:
+    box = rl.load("box")
+    assert box.class_names == ("NORMAL", "PNEUMONIA") and box.positive == 1 and box.provenance["use"] == USE
+    film = rl.from_array(draw(np.random.default_rng(4), size=200, pneumonia=True, marker="R", site=0).pixels / 255)
+    chance = box.probabilities(box.logits(box.preprocess(film)[None]))[0]
+    assert float(chance.sum()) == pytest.approx(1) and 0 < float(chance[1]) < 1
+    assert 0 < box.threshold < 1 and box.temperature != 1
+
+
+def test_it_is_small_and_its_card_is_its_own() -> None:
+    assert box_path().stat().st_size <= 8_000_000
+    card = box_card()
+    assert card["sha256"] == sha256_file(box_path()) and card["use"] == USE and "CC BY 4.0" in card["data"]["licence"]
+    page = (ROOT / "docs" / "reference" / "cards" / "box.md").read_text(encoding="utf-8")
+    assert re.findall(r"SHA-256 `([0-9a-f]{64})`", page) == [card["sha256"]]
+    whole = card["cross_validation"]["auroc"]
+    assert whole["low"] < whole["value"] < whole["high"] and whole["n"] > 2000
+    assert f"{whole['value']:.3f}" in page and f"{card['no_lungs']['no_lungs.boxed.inpaint']['value']:.3f}" in page
+
+
+def test_it_looks_with_the_shipped_segmenter() -> None:
+    finder, shipped = rl.load("box").network.finder.state_dict(), load_segmenter().network.state_dict()
+    assert all(torch.equal(finder[n], t) for n, t in shipped.items())
+
+
+def test_loading_it_executes_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("unpickled")
+
+    for where, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
+        monkeypatch.setattr(where, name, refuse)
+    rl.load("box")
+    start = box_path().read_bytes()[:9]  # safetensors: the header's length, then JSON
+    assert int.from_bytes(start[:8], "little") < 100_000 and start[8:] == b"{"
+
+
+def test_a_run_named_box_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "box").mkdir()
+    assert names_box("box") and not names_box("./box/") and not names_box(tmp_path / "box")
+    mine, _ = rl.build("small_cnn", class_names=("A", "B"), size=32, widths=(4,))
+    rl.save(mine, tmp_path / "box")
+    assert not names_box("box") and rl.load("box").class_names == ("A", "B")
+
+
+def test_wheel_and_sdist_carry_it(tmp_path: Path) -> None:
+    wheel = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
+    named = {"radiolucent/models/box.safetensors", "radiolucent/models/box.json"}
+    with zipfile.ZipFile(wheel) as inside:
+        assert named <= set(inside.namelist())
+        assert inside.read("radiolucent/models/box.safetensors") == box_path().read_bytes()
+    source = next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
+    with tarfile.open(source) as inside:
+        names = {name.split("/", 1)[-1] for name in inside.getnames()}
+    assert {f"src/{name}" for name in named} | {"scripts/train_box.py"} <= names
+
+
+def test_commands_take_it_and_say_what_it_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    films = write_films(tmp_path / "films")
+    one = str(films / "PNEUMONIA" / "p1.png")
+    for given in (["explain", one, "--method", "gradcam"], ["predict", one], ["predict", "box", one]):
+        found = CliRunner().invoke(app, given)
+        assert found.exit_code == 0, found.output
+        assert "answered by the model in the box" in found.output and USE in found.output
+    assert len(list(tmp_path.glob("explanations/panels/*/*.png"))) == 1
+    for given in (["evaluate", "box", str(films)], ["predict", "box", one], ["explain", "box", one, "--method", "cam"]):
+        out = [] if given[0] != "explain" else ["--out", str(tmp_path / "again"), "--no-panels", "--no-trust"]
+        found = CliRunner().invoke(app, [*given, *out, "--json"])
+        assert found.exit_code == 0 and json.loads(found.stdout)["use"] == USE
+
+
+def test_the_audit_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    films = write_films(tmp_path / "films", 6)
+    found = CliRunner().invoke(app, ["audit", "box", str(films), "--tests", "border,regions.border", "--json"])
+    assert found.exit_code in (0, 4), found.output
+    said = json.loads(found.stdout)
+    assert said["use"] == USE and said["films"] == 6
+    assert "Not for diagnosis" in (tmp_path / "box-audit" / "audit.html").read_text(encoding="utf-8")
+
+
+def test_what_is_no_run_and_no_image_is_named(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["predict", "box"])
+    assert found.exit_code == 2 and "give images or folders" in found.output
+    (tmp_path / "config.json").write_text("{}")
+    found = CliRunner().invoke(app, ["explain", str(tmp_path)])
+    assert found.exit_code == 2 and "without a finished model" in found.output
+    found = CliRunner().invoke(app, ["evaluate", "nowhere", str(tmp_path)])
+    assert found.exit_code == 2 and "does not exist" in found.output
+
+
+@pytest.mark.realdata
+def test_it_tells_real_films_apart_and_not_without_their_lungs(realdata: Path) -> None:
+    from radiolucent.audits.run import examine
+    from radiolucent.audits.seen import seen_lungs
+    from radiolucent.data import load_dataset, split_dataset
+
+    held = split_dataset(load_dataset(realdata / "chest_xray"), val=0.1, test=0.1, seed=0).split("test").records[::9]
+    found = examine(rl.load("box"), held, lungs=seen_lungs, tests=("regions.",), methods=(), data_checks=False)
+    table = found.table
+    whole = rl.evaluate(rl.predict(rl.load("box"), held)).estimates["auroc"].value or 0
+    assert whole > 0.96 and len(table) == len(held)
+    verdicts = {f.test: f.verdict for f in found.findings}
+    assert verdicts["regions.no_lungs"] != "fail" and verdicts["regions.border_only"] != "fail"

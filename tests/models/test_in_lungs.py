@@ -1,0 +1,161 @@
+"""The network that sees nothing but the lungs: its window, what it blanks, and where its maps lie."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import radiolucent as rl
+from radiolucent.data.phantom import draw
+from radiolucent.explainers.layers import find_layer
+from radiolucent.models import Classifier, InLungs, shift_logits
+from radiolucent.models.in_lungs import Window, cut_out, look, standardised, window_of
+from radiolucent.segment import load_segmenter
+
+
+def two_lungs(n: int = 1) -> torch.Tensor:
+    chance = torch.zeros(n, 64, 64)
+    chance[:, 16:48, 10:28] = chance[:, 16:48, 36:54] = 0.95
+    return chance
+
+
+def network(seed: int = 0) -> InLungs:
+    torch.manual_seed(seed)
+    found = InLungs(2, side=64, widths=(8, 8, 12, 16)).eval()
+    found.finder.load_state_dict(load_segmenter().network.state_dict())
+    return found
+
+
+def films(count: int = 3) -> torch.Tensor:
+    drawn = [
+        draw(np.random.default_rng([3, i]), size=224, pneumonia=bool(i % 2), marker="R", site=i % 3)
+        for i in range(count)
+    ]
+    return torch.from_numpy(np.stack([d.pixels for d in drawn])).float()[:, None] / 255
+
+
+def classifier(net: InLungs) -> Classifier:
+    made, _ = rl.build("in_lungs", pretrained=False, side=64, widths=(8, 8, 12, 16))
+    made.network.load_state_dict(net.state_dict())
+    return made
+
+
+def test_window_is_the_lungs_box_and_specks_do_not_move_it() -> None:
+    chance = two_lungs(2)
+    chance[1, 60:62, 60:62] = 0.99  # 4 of 1,156 pixels
+    tight = window_of(chance, 0.0)
+    for edge, cell in ((tight.top, 16), (tight.bottom, 48), (tight.left, 10), (tight.right, 54)):
+        assert edge.tolist() == pytest.approx([cell / 64, cell / 64])
+    wide = window_of(chance, 0.25)
+    assert wide.top[0].item() == pytest.approx(8 / 64) and wide.bottom[0].item() == pytest.approx(56 / 64)
+    nothing = window_of(torch.zeros(1, 64, 64), 0.1)
+    assert [float(e) for e in (nothing.top, nothing.bottom, nothing.left, nothing.right)] == pytest.approx([0, 1, 0, 1])
+
+
+def test_cutting_out_is_bilinear_sampling() -> None:
+    grey = torch.rand(2, 50, 70)
+    edges = torch.tensor([[0.1, 0.0], [0.8, 1.0], [0.25, 0.0], [0.9, 1.0]])
+    found = cut_out(grey, Window(*edges), 32)
+    theta = torch.zeros(2, 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = edges[3] - edges[2], edges[3] + edges[2] - 1
+    theta[:, 1, 1], theta[:, 1, 2] = edges[1] - edges[0], edges[1] + edges[0] - 1
+    grid = F.affine_grid(theta, [2, 1, 32, 32], align_corners=False)
+    expected = F.grid_sample(grey[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_exposure_is_taken_away_and_what_is_not_seen_is_the_mean() -> None:
+    grey, seen = torch.rand(1, 40, 40), torch.zeros(1, 40, 40)
+    seen[:, 5:30, 8:30] = 1
+    found = standardised(grey, seen)
+    inside = found[seen == 1]
+    assert float(inside.mean()) == pytest.approx(0, abs=1e-5) and 0.7 < float(inside.std()) < 1
+    assert (found[seen == 0] == 0).all()
+    torch.testing.assert_close(standardised(grey * 0.5 + 0.3, seen).sign(), found.sign())
+
+
+def test_maps_are_laid_where_they_lie_and_keep_their_mean() -> None:
+    net = network()
+    maps = torch.rand(2, 3, 8, 8)
+    edges = [torch.tensor(v) for v in ([0.25, 0.13], [0.75, 0.81], [0.5, 0.07], [1.0, 0.66])]
+    placed = net.placed(maps, *edges)
+    assert placed.shape == (2, 3, 28, 28)
+    torch.testing.assert_close(placed.mean((2, 3)), maps.mean((2, 3)))
+    corner = torch.zeros(1, 1, 8, 8)
+    corner[..., 0, 7] = 1  # top right of a window in the film's right half
+    there = net.placed(corner, *(e[:1] for e in edges))[0, 0].nonzero()
+    assert there[:, 0].min() >= 7 and there[:, 0].max() <= 8 and there[:, 1].min() >= 26
+    assert (net.placed(maps, *edges)[0][:, :, :14] == 0).all()
+
+
+def test_what_is_not_seen_has_no_way_to_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = network(), films()
+    chance = net.chances(x[:, 0])
+    monkeypatch.setattr(net, "chances", lambda grey: chance)
+    far = F.interpolate(F.max_pool2d(chance[:, None], 7, 1, 3), (224, 224), mode="nearest") < 0.3
+    assert 0.1 < far.float().mean() < 0.9
+    other = torch.where(far, torch.rand_like(x), x)
+    with torch.no_grad():
+        assert torch.equal(net(x), net(other))
+        assert not torch.equal(net(x), net(torch.where(far, x, torch.rand_like(x))))
+
+
+def test_a_film_without_lungs_gets_one_and_the_same_answer() -> None:
+    net = network()
+    with torch.no_grad():
+        found = net(torch.cat([torch.zeros(1, 1, 224, 224), torch.full((1, 1, 224, 224), 0.6)]))
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=0)
+
+
+def test_what_has_no_texture_is_no_lung() -> None:
+    net, x = network(), films()
+    grey = x[:, 0]
+    chance = net.chances(grey)
+    smooth = F.interpolate(F.avg_pool2d(x, 32), (224, 224), mode="bilinear")[:, 0]
+    fine, none = (look(g, chance, 64, 0.04)[2] for g in (grey, smooth))
+    assert float(fine.min()) > 2 * float(none.max())
+    with torch.no_grad():
+        before = net(torch.stack([grey[0], smooth[0], smooth[1]])[:, None])
+        net.least = float(fine.min() + none.max()) / 2
+        after = net(torch.stack([grey[0], smooth[0], smooth[1]])[:, None])
+    assert torch.equal(before[0], after[0]) and not torch.equal(before[1], after[1])
+    assert torch.equal(after[1], after[2])
+    torch.testing.assert_close(after[1], net.trunk.head.dense.bias.detach())
+
+
+def test_grad_cam_lies_on_the_film_and_within_the_window() -> None:
+    net, x = network(), films(1)
+    made = classifier(net)
+    assert find_layer(made.network, x).name == "placed"
+    film = rl.from_array(x[0, 0].numpy())
+    shown = rl.explain(made, film, rl.GradCAM(), target=0)
+    other = rl.explain(made, film, rl.GradCAM(), target=1)
+    window = window_of(net.chances(x[:, 0]), net.margin)
+    box = [round(float(e) * 224) for e in (window.top, window.bottom, window.left, window.right)]
+    outside = np.ones((224, 224), bool)
+    outside[max(box[0] - 13, 0) : box[1] + 13, max(box[2] - 13, 0) : box[3] + 13] = False
+    total = np.abs(shown.map) + np.abs(other.map)
+    assert outside.any() and total.max() > 0 and (total[outside] == 0).all()
+
+
+def test_saved_loaded_shifted_and_converted(tmp_path: Path) -> None:
+    net, x = network(), films()
+    made = classifier(net)
+    before = made.logits(x)
+    assert torch.equal(rl.load(rl.save(made, tmp_path / "a.safetensors")).logits(x), before)
+    assert shift_logits(made, torch.tensor([-0.5, 0.5]))
+    torch.testing.assert_close(made.logits(x), before + torch.tensor([-0.5, 0.5]))
+    assert not any(p.requires_grad for p in net.finder.parameters())
+
+
+def test_the_finder_learns_nothing() -> None:
+    net: Any = network()
+    before = {n: t.clone() for n, t in net.finder.state_dict().items()}
+    x = films(2).requires_grad_()
+    F.cross_entropy(net.train()(x), torch.tensor([0, 1])).backward()
+    assert all(p.grad is None for p in net.finder.parameters()) and x.grad is not None and x.grad.abs().sum() > 0
+    assert all(torch.equal(before[n], t) for n, t in net.finder.state_dict().items())
