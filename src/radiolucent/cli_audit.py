@@ -93,7 +93,7 @@ def audit(
     if as_json:
         from radiolucent.reports.audit import audit_summary
 
-        print_json({"use": USE} | audit_summary(found))
+        print_json(audit_summary(found))
     else:
         print_findings(found.findings)
         colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")

@@ -46,6 +46,7 @@ def audit_summary(found: Audit) -> dict[str, Any]:
     """JSON-ready: `verdict`, `headline`, `films`, `masks`, `model`, `left_out`, `findings[]`, `not_tested[]`."""
     return {
         "schema": 1,
+        "use": "research only, not for diagnosis",
         "verdict": found.verdict,
         "headline": found.headline,
         "films": len(found.table),
