@@ -349,6 +349,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     trial = [f for f in own if f.test in INTERVENTIONS or f.test in REGIONS]
     failed = [f for f in trial if f.verdict == "fail"]
     open_ = [f for f in trial if f.verdict == "inconclusive"]
+    verb = "is" if len(open_) == 1 else "are"
     weak = sum(f.verdict == "fail" for f in own) - len(failed)
     tests = "test fails" if weak == 1 else "tests fail"
     weaknesses = f" Of robustness, groups and calibration {weak} {tests}." if weak else ""
@@ -359,8 +360,8 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
         more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
         return "fail", f"FAIL: {words}{more}.{weaknesses}"
     if not any(f.verdict == "pass" and f.test in INTERVENTIONS for f in trial):
-        return "inconclusive", f"OPEN: no intervention could clear the model; {len(open_)} are open.{weaknesses}"
-    more = f"; {len(open_)} of the tests for shortcuts are open" if open_ else ""
+        return "inconclusive", f"OPEN: no intervention could clear the model; {len(open_)} {verb} open.{weaknesses}"
+    more = f"; {len(open_)} of the tests for shortcuts {verb} open" if open_ else ""
     return (
         "pass",
         f"PASS: no test shows that the decision follows a shortcut{more}. It proves no innocence.{weaknesses}",
