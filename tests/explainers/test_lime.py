@@ -89,7 +89,7 @@ def test_the_emulator_comes_nearer_to_the_limit_of_many_samples_and_knows_how_ne
         masks = design(36, 257, "balanced", np.random.default_rng(seed))
         scores = score(masks)
         off["ridge"].append(float(np.mean((fit_ridge(masks, scores, close(masks)).coefficients - truth) ** 2)))
-        fit = fit_emulated(masks, scores, emulate(masks, scores, centres, np.random.default_rng(seed)), close)
+        fit = fit_emulated(masks, scores, emulate(masks, [scores], centres, np.random.default_rng(seed))[0], close)
         off["emulator"].append(float(np.mean((fit.coefficients - truth) ** 2)))
         told.append(float(np.mean(fit.errors**2)))
     assert np.mean(off["emulator"]) < 0.85 * np.mean(off["ridge"])
@@ -99,9 +99,10 @@ def test_the_emulator_comes_nearer_to_the_limit_of_many_samples_and_knows_how_ne
 def test_the_emulator_of_a_linear_score_is_that_score() -> None:
     masks = design(12, 65, "balanced", np.random.default_rng(0))
     scores = masks @ np.linspace(-1, 2, 12) + 0.5
-    emulated = emulate(masks, scores, np.random.default_rng(1).random((12, 2)), np.random.default_rng(2))
+    emulated, nothing = emulate(
+        masks, [scores, np.ones(65)], np.random.default_rng(1).random((12, 2)), np.random.default_rng(2)
+    )
     np.testing.assert_allclose(emulated.scores, emulated.masks @ np.linspace(-1, 2, 12) + 0.5, atol=1e-6)
-    nothing = emulate(masks, np.ones(65), np.zeros((12, 2)), np.random.default_rng(2))
     np.testing.assert_array_equal(nothing.scores, 1.0)
 
 

@@ -18,6 +18,13 @@ from radiolucent import explainers as room
 from radiolucent.explainers import METHODS
 from radiolucent.models import build, save
 
+SHIPPED = (
+    "gradcam cam gradcamplusplus hirescam layercam xgradcam eigencam scorecam ablationcam reciprocam guidedgradcam "
+    "lime kernelshap occlusion rise sobol saliency inputtimesgradient smoothgrad integratedgradients deeplift "
+    "gradientshap lrp guidedbackprop"
+).split()
+"""What must not get lost; a method that comes needs no line here."""
+
 METHOD = '''"""Slope times film."""
 
 from dataclasses import dataclass
@@ -90,7 +97,7 @@ def test_the_contract_table_runs_over_it(package: Path) -> None:
 def test_every_method_stands_in_a_file_of_its_own() -> None:
     """The name decides everything else, and each is named once."""
     source = Path(str(room.__file__)).read_text()
-    assert len({method.__module__ for method in METHODS.values()}) == len(METHODS) == 24
+    assert len({method.__module__ for method in METHODS.values()}) == len(METHODS) and {*METHODS} >= {*SHIPPED}
     for name, method in METHODS.items():
         assert name == method.__name__.lower() == FAST[name].name and source.count(f'"{method.__name__}"') == 1
         assert method.__module__.startswith(f"radiolucent.explainers.{name}")
@@ -109,4 +116,4 @@ def test_every_method_stands_in_a_file_of_its_own() -> None:
 def test_shipped_methods_are_known_to_type_checkers() -> None:
     tree = ast.parse(Path(str(rl.__file__)).read_text())
     named = {a.asname for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
-    assert named >= {m.__name__ for m in METHODS.values()}
+    assert named >= {METHODS[name].__name__ for name in SHIPPED}

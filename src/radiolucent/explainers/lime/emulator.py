@@ -6,6 +6,7 @@ samples, as a prior favours: pieces that act together lie together. Source: Gaus
 hyperparameters by marginal likelihood (Rasmussen & Williams 2006, eq. 5.8); the kernels are ours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ GROUPS = 16
 
 @dataclass(frozen=True, eq=False)
 class Emulated:
-    """Emulated scores at other masks.
+    """Emulated scores of a class at other masks.
 
     Attributes:
         masks: (1 + m, d), all shown first, then pairs of complements (balanced).
@@ -55,8 +56,10 @@ def places(segments: NDArray[np.int32]) -> Floats:
     return np.array(center_of_mass(np.ones(segments.shape), segments, labels)) / max(segments.shape)
 
 
-def emulate(masks: NDArray[np.bool_], scores: Floats, centres: Floats, rng: np.random.Generator) -> Emulated:
-    """Scores at `MANY` other masks, by a Gaussian process on the pairs drawn.
+def emulate(
+    masks: NDArray[np.bool_], scores: Sequence[Floats], centres: Floats, rng: np.random.Generator
+) -> list[Emulated]:
+    """Scores at `MANY` other masks, by a Gaussian process on the pairs drawn; one for each class's scores.
 
     With s = ±1 for shown and hidden, a pair of complements gives the odd part (f(s) − f(−s))/2 and the even part
     (f(s) + f(−s))/2 of the score. The odd part has the kernel a·⟨s, s'⟩ + b·Σ_p c_p ⟨s, s'⟩_p³, the even part
@@ -64,25 +67,29 @@ def emulate(masks: NDArray[np.bool_], scores: Floats, centres: Floats, rng: np.r
     its own effect (effects of several pieces are largest among pieces that act alone: heredity).
 
     Args:
-        masks: (n, d) as drawn, the first row all shown, then pairs of complements. scores: (n,).
+        masks: (n, d) as drawn, the first row all shown, then pairs of complements. scores: (n,) each, of these masks.
         centres: (d, 2), see `places`. rng: for the other masks.
     """
     count = (len(masks) - 1) // 2
     others = design(masks.shape[1], 1 + MANY, "balanced", rng)
     drawn, asked = (np.where(m, 1.0, -1.0) for m in (masks[1 : 2 * count : 2], others[1::2]))
-    first, second = scores[1 : 2 * count : 2], scores[2 : 2 * count + 1 : 2]
-    odd, even = (first - second) / 2, (first + second) / 2
     apart = ((centres[:, None] - centres[None]) ** 2).sum(-1)
     near = np.exp(-apart / (2 * REACH**2))
-    effects = np.abs(np.linalg.lstsq(drawn, odd, rcond=None)[0])
-    effects = np.maximum(effects, 0.05 * effects.max()) if effects.max() > 0 else np.ones_like(effects)
-    plain = _scaled(drawn @ drawn.T, asked @ drawn.T)
+    plain, pairs = _scaled(drawn @ drawn.T, asked @ drawn.T), _local(drawn, asked, near, 2)
     groups = np.arange(count) % min(GROUPS, count)
-    of_odd = _posterior(odd, plain, _local(drawn, asked, near * effects, 3), groups)
-    of_even = _posterior(even - even.mean(), None, _local(drawn, asked, near, 2), groups)
-    both = np.stack([of_even + of_odd, of_even - of_odd], axis=-1).reshape(len(of_odd), -1) + even.mean()
-    found = np.concatenate([np.full((len(both), 1), scores[0]), both], axis=1)
-    return Emulated(others, found[0], found[1:])
+
+    def emulated(own: Floats) -> Emulated:
+        first, second = own[1 : 2 * count : 2], own[2 : 2 * count + 1 : 2]
+        odd, even = (first - second) / 2, (first + second) / 2
+        effects = np.abs(np.linalg.lstsq(drawn, odd, rcond=None)[0])
+        effects = np.maximum(effects, 0.05 * effects.max()) if effects.max() > 0 else np.ones_like(effects)
+        of_odd = _posterior(odd, plain, _local(drawn, asked, near * effects, 3), groups)
+        of_even = _posterior(even - even.mean(), None, pairs, groups)
+        both = np.stack([of_even + of_odd, of_even - of_odd], axis=-1).reshape(len(of_odd), -1) + even.mean()
+        found = np.concatenate([np.full((len(both), 1), own[0]), both], axis=1)
+        return Emulated(others, found[0], found[1:])
+
+    return [emulated(own) for own in scores]
 
 
 def _scaled(own: Floats, other: Floats) -> tuple[Floats, Floats]:

@@ -1,7 +1,7 @@
 """LIME for films."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,16 +86,17 @@ class LIME(Perturbation):
         segments = segment(grey_of(classifier, image), self.segmentation, seed, self.segmentation_options)
         fill = filled(classifier, image, self.hide_color, segments)
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
-        run = self.asker(classifier, image, len(masks))
+        run, centres = self.asker(classifier, image, len(masks)), places(segments)
 
         def settled(logits: torch.Tensor) -> bool:
-            fit = self._fit(masks[: len(logits)], scores_of(goal, logits), places(segments), seed, None)
+            scores = [scores_of(goal, logits)]
+            fit = dataclasses.replace(self, num_features=None)._fits(masks[: len(logits)], scores, centres, seed)[0]
             largest = float(np.abs(fit.coefficients).max())
             return largest == 0 or float(np.median(fit.errors)) <= (self.tolerance or 0) * largest
 
         compose = hide_pieces(image, fill, segments, masks)
         logits = run.ask(len(masks), compose, None if self.tolerance is None else settled)
-        surrogates = self._surrogates(masks[: len(logits)], logits, goal, places(segments), seed)
+        surrogates = self._surrogates(masks[: len(logits)], logits, goal, centres, seed)
         target = int(goal.targets[0])
         own = surrogates[target]
         details: dict[str, Any] = {
@@ -114,22 +115,24 @@ class LIME(Perturbation):
         }
         return torch.from_numpy(own.coefficients.astype(np.float32)[segments]), details
 
-    def _fit(
+    def _fits(
         self,
         masks: NDArray[np.bool_],
-        scores: NDArray[np.float64],
+        scores: Sequence[NDArray[np.float64]],
         centres: NDArray[np.float64],
         seed: int,
-        num_features: int | None,
-    ) -> Surrogate:
+    ) -> list[Surrogate]:
+        """A linear model for each class's scores."""
+        options: dict[str, Any] = {"alpha": self.alpha, "num_features": self.num_features}
+
         def close(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
             return closeness(rows, self.distance_metric, self.kernel_width)
 
         if self.estimator == "emulator":
-            emulated = emulate(masks, scores, centres, np.random.default_rng(seed))
-            return fit_emulated(masks, scores, emulated, close, alpha=self.alpha, num_features=num_features)
-        paired = self.sampling != "random"
-        return fit_ridge(masks, scores, close(masks), alpha=self.alpha, num_features=num_features, paired=paired)
+            many = emulate(masks, scores, centres, np.random.default_rng(seed))
+            return [fit_emulated(masks, s, e, close, **options) for s, e in zip(scores, many, strict=True)]
+        weights, paired = close(masks), self.sampling != "random"
+        return [fit_ridge(masks, s, weights, paired=paired, **options) for s in scores]
 
     def _surrogates(
         self, masks: NDArray[np.bool_], logits: torch.Tensor, goal: Goal, centres: NDArray[np.float64], seed: int
@@ -140,4 +143,5 @@ class LIME(Perturbation):
             order.remove(int(goal.against[0]))  # against itself it is nothing
         target = int(goal.targets[0])
         classes = list(dict.fromkeys([target, *order]))[: max(1, self.top_labels)]
-        return {c: self._fit(masks, scores_of(goal, logits, c), centres, seed, self.num_features) for c in classes}
+        fits = self._fits(masks, [scores_of(goal, logits, c) for c in classes], centres, seed)
+        return dict(zip(classes, fits, strict=True))
