@@ -156,13 +156,13 @@ Weights: `models/box.safetensors`, SHA-256 `{sha256}`; the same figures as JSON:
 The film is brought to 224 × 224 pixels. Inside the network the segmenter finds the lungs; their box is cut out and
 brought to {side} × {side} pixels (no frame, size or aspect ratio is left), everything but the lungs is blanked (no
 marker, text, border, shoulder), and what is left is standardised (no exposure is left). What is not seen has no way
-to the answer but through the outline; a test holds the network to that. Its last feature maps are laid back where
+to the answer but through the outline and, beside its edge, the texture below; a test holds the network to that. Its last feature maps are laid back where
 they lie on the film, so that Grad-CAM and its kin show the film and add up to the logit.
 
 Where what is left has less texture than any real film here, nothing is taken for lung: the features are zero and the
 answer is always the same. **This was added after a look at the trial below**: without it in-painted lungs, into which
 the painting carries the shades around them, gave AUROC 0.333 (0.237–0.429) on 150 of these films, below chance, but
-not chance. No real film is touched by it.
+not chance. None of the 5,184 films with lungs found is touched by it.
 
 Against the outline and what surrounds the lungs, training moves, stretches and turns the window, grows and shrinks
 the outline, cuts it to another film's on a third of the films, and adds one emptied film (lungs filled in, in their

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,11 +17,10 @@ from radiolucent.data import Dataset, PixelCache, build_cache, load_dataset, spl
 from radiolucent.data.split import groups_of
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
-from radiolucent.models import InLungs
+from radiolucent.models import InLungs, build
 from radiolucent.models.in_lungs import Window, cut_out, look, standardised, visible, window_of
-from radiolucent.segment import load_segmenter
 
-__all__ = ["FOLDS", "Films", "LungLoader", "films_of", "folds_of", "with_finder"]
+__all__ = ["FOLDS", "Films", "LungLoader", "films_of", "folds_of"]
 
 Say = Callable[[str, int, int], None]
 FOLDS = 5
@@ -48,12 +48,6 @@ class Films:
     def rows(self, split: str) -> NDArray[np.intp]:
         """Positions of one split's films."""
         return np.flatnonzero([r.split == split for r in self.cache.records])
-
-
-def with_finder(network: InLungs) -> InLungs:
-    """The network with the shipped lung segmenter as its finder."""
-    network.finder.load_state_dict(load_segmenter().network.state_dict())
-    return network
 
 
 def films_of(data: Path, work: Path, *, seed: int, say: Say) -> Films:
@@ -109,7 +103,7 @@ _FINDER: list[InLungs] = []
 
 def _chances(films: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
     if not _FINDER:
-        _FINDER.append(with_finder(InLungs(2)).eval())
+        _FINDER.append(cast(InLungs, build("in_lungs", pretrained=False)[0].network))
     found = _FINDER[0].chances(torch.from_numpy(films).float() / 255)
     return (found * 255).round().to(torch.uint8).numpy()
 

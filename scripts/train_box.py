@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sklearn.model_selection import StratifiedGroupKFold
 
 from box_card import SOURCE, write_card
-from box_data import FOLDS, Films, LungLoader, films_of, folds_of, with_finder
+from box_data import FOLDS, Films, LungLoader, films_of, folds_of
 from radiolucent.audits.run import examine
 from radiolucent.audits.seen import maskers
 from radiolucent.data import Augment, Dataset, Loader, PixelCache, build_cache
@@ -61,7 +61,7 @@ def trunk(side: int, seed: int) -> Classifier:
 def in_lungs(learnt: Classifier) -> Classifier:
     """The whole network: finder, window and the trained trunk."""
     whole, _ = build("in_lungs", pretrained=False, side=SIDE, margin=MARGIN, widths=WIDTHS, least=LEAST)
-    network: Any = with_finder(whole.network)  # pyright: ignore[reportArgumentType]
+    network: Any = whole.network
     network.trunk.load_state_dict(learnt.network.state_dict())
     return whole.with_(provenance=learnt.provenance)
 

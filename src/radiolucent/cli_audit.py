@@ -14,9 +14,11 @@ from radiolucent.cli_print import (
     AsJson,
     Seed,
     end_with_left_out,
+    names_in,
     print_findings,
     print_json,
     progress_bar,
+    resumable,
     run_path,
     say,
 )
@@ -56,6 +58,7 @@ Cite = Annotated[
 Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
 
 
+@resumable()
 def audit(
     run: OptionalRun = None,
     data: OptionalData = None,
@@ -143,8 +146,8 @@ def _audit(
         annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
-        methods=_names(methods),
-        tests=_names(tests),
+        methods=names_in(methods),
+        tests=names_in(tests),
         folder=home / "state",
         mask_note=note,
         seed=seed,
@@ -162,10 +165,6 @@ def _trained_on(beside: Path) -> Any:
 
     file = beside / "split.csv"
     return [r for r in load_dataset(file).records if r.split in ("train", "val")] if file.is_file() else []
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 def _chosen(dataset: Any, split: str | None, films: int | None, seed: int) -> Any:
@@ -191,10 +190,10 @@ def _planned(seeds: int, shortcuts: str, shares: str, maps: bool, seed: int) -> 
     from radiolucent.errors import ConfigError
 
     try:
-        parts = tuple(float(share) / 100 for share in _names(shares))
+        parts = tuple(float(share) / 100 for share in names_in(shares))
     except ValueError as error:
         raise ConfigError(f"--shares {shares}: expected per cents with commas, e.g. 0,50,100.") from error
-    return SelfTest(seeds=seeds, kinds=_names(shortcuts), shares=parts, maps=maps, seed=seed)
+    return SelfTest(seeds=seeds, kinds=names_in(shortcuts), shares=parts, maps=maps, seed=seed)
 
 
 def _self_test(planned: Any, out: Path, workers: int | None, as_json: bool) -> None:

@@ -14,16 +14,11 @@ __all__ = ["features"]
 
 def _films(data: Path, left: list[tuple[Path, str]]) -> Generator[Any]:
     from radiolucent.data import load_dataset
-    from radiolucent.errors import ImageError
-    from radiolucent.images import read
+    from radiolucent.images import read_or_note
 
     dataset = load_dataset(data)
     left += [(item.path, item.reason) for item in dataset.left_out]
-    for record in dataset.records:
-        try:
-            yield read(record.path, image_id=record.image_id)
-        except ImageError as error:
-            left.append((record.path, str(error).removeprefix(f"{record.path}: ")))
+    yield from filter(None, (read_or_note(r.path, left, image_id=r.image_id) for r in dataset.records))
 
 
 def _channels(text: str | None) -> tuple[int, ...] | None:

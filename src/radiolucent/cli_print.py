@@ -29,6 +29,7 @@ __all__ = [
     "Run",
     "Seed",
     "end_with_left_out",
+    "names_in",
     "print_comparison",
     "print_findings",
     "print_json",
@@ -64,6 +65,15 @@ Data = Annotated[
     Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """What stands between commas, in lower case, each once; empty parts are left out.
+
+    >>> names_in("gradcam, LIME,,lime")
+    ('gradcam', 'lime')
+    """
+    return tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
 
 
 @contextmanager

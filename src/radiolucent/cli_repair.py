@@ -12,6 +12,7 @@ from radiolucent.cli_print import (
     Annotations,
     AsJson,
     Seed,
+    names_in,
     print_json,
     progress_bar,
     resumable,
@@ -58,7 +59,7 @@ def repair(
     from radiolucent.study.repair import RepairConfig
     from radiolucent.study.repair import repair as mend
 
-    names = tuple(dict.fromkeys(n.strip().lower() for n in method.split(",") if n.strip()))
+    names = names_in(method)
     config = RepairConfig(
         run, data, out, names, fine_tune, epochs, penalty, lungs, markers, annotations, films, seed=seed
     )  # fmt: skip

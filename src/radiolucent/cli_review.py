@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from radiolucent.cli_print import AsJson, Seed, end_with_left_out, print_json, progress_bar, say, stages
+from radiolucent.cli_print import AsJson, Seed, end_with_left_out, names_in, print_json, progress_bar, say, stages
 from radiolucent.errors import ConfigError
 
 __all__ = ["review"]
@@ -52,7 +52,7 @@ def review(
         raise ConfigError("review needs RUN, DATA and --study NAME; or --demo, which needs nothing.")
     check_readers(reader or [])
     place = folder / _safe(name)
-    methods = tuple(m.strip().lower() for m in method.split(","))
+    methods = names_in(method)
     with progress_bar() as update:
         if demo:
             plan = demo_plan(place, Path("runs/demo"), update, seed=seed)

@@ -17,6 +17,7 @@ from radiolucent.cli_print import (
     Run,
     Seed,
     end_with_left_out,
+    names_in,
     print_comparison,
     print_json,
     progress_bar,
@@ -146,7 +147,7 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
     from radiolucent.explainers import METHODS
     from radiolucent.explainers.samples import with_samples
 
-    wanted = list(dict.fromkeys(n.strip().lower() for n in names.split(",") if n.strip()))
+    wanted = names_in(names)
     if not wanted:
         raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
     if unknown := [n for n in wanted if n not in METHODS]:
@@ -252,7 +253,7 @@ def compare(
     except ValueError as error:
         raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.") from error
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
-    names = tuple(dict.fromkeys(m.strip().lower() for m in method.split(",")))
+    names = names_in(method)
     with progress_bar() as update:
         found = compare_run(
             run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,

@@ -31,7 +31,7 @@ def calibrated(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
     line = calibration_line(truth, chances, groups=groups, level=level)
     words = (
         f"Mean probability {chances.mean():.1%}, share of positives {truth.mean():.1%}: a difference of {estimate}."
-        + (needed_words(estimate, LARGE) if verdict == "inconclusive" else "")
+        + (needed_words(estimate, LARGE, signed=True) if verdict == "inconclusive" else "")
     )
     evidence = {"slope": line.slope.as_dict(), "intercept": line.intercept.as_dict()}
     return Finding(

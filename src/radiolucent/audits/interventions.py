@@ -231,7 +231,7 @@ def _words(
         f"{test.control_did} does "
         f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
     )
-    return words + (needed_words(estimate, test.threshold) if verdict == "inconclusive" else "")
+    return words + (needed_words(estimate, test.threshold, signed=test.signed) if verdict == "inconclusive" else "")
 
 
 def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def planted_films(
 
     Writes `split/CLASS/*.png`, `masks/{lungs,markers}/*.png` and `manifest.csv`. Painted as in the self-test: every
     shortcut on a tenth of either class by chance, the planted one on `share` of the ill films more; on test films
-    markers are on half of either class.
+    markers are on about half of either class.
 
     Args:
         films: for train, val (100 or more, or `split_dataset` deals anew) and test. kind: a name in `KINDS`. drawn:

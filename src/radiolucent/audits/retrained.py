@@ -77,15 +77,17 @@ def retrained(
     of ρ(true, other seed). Pass: above 0.7. Fail: below.
     """
     films = _films(table, seed)
-    if films is None or min(films.truth.sum(), (~films.truth).sum()) < LEAST // 4:
+    rng = np.random.default_rng([seed, 83])
+    names = np.unique(films.patients) if films is not None else np.array([])
+    chosen = names[rng.permutation(len(names))[: len(names) // 2]]
+    learning = np.isin(films.patients, chosen) if films is not None else np.zeros(0, bool)
+    halves = [] if films is None else [films.truth[learning], films.truth[~learning]]
+    if films is None or min(min(half.sum(), (~half).sum()) for half in halves) < LEAST // 12:
         return [
             Finding(f"training.{what}.{name}", question.format(name), "not applicable",
                     f"Needs small pictures of {LEAST} labelled films of both classes.", concerns="map")
             for name in methods for what, question in _QUESTIONS.items()
         ]  # fmt: skip
-    rng = np.random.default_rng([seed, 83])
-    names = np.unique(films.patients)
-    learning = np.isin(films.patients, names[rng.permutation(len(names))[: len(names) // 2]])
     learn, hold = films[learning], films[~learning]
     shuffled = rng.permutation(learn.truth)
     networks: list[Classifier] = []

@@ -200,6 +200,10 @@ def _films(dataset: Dataset | Sequence[Record], classifier: Classifier) -> Datas
     return films
 
 
+def _crc(pixels: NDArray[Any] | None) -> int | None:
+    return None if pixels is None else zlib.crc32(np.packbits(pixels).tobytes())
+
+
 def _identity(
     records: Sequence[Record],
     annotations: Sequence[Annotation],
@@ -210,7 +214,7 @@ def _identity(
     """What decides the answers besides model, edits and seed."""
     films = [(r.image_id, str(r.path), r.patient_id, r.label, r.site) for r in records]
     marks = [
-        (a.image_id, a.reader, r.kind, None if r.points is None else r.points.tolist(), r.pixels is not None)
+        (a.image_id, a.reader, r.kind, None if r.points is None else r.points.tolist(), _crc(r.pixels))
         for a in annotations
         for r in a.regions
     ]

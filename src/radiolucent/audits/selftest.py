@@ -24,7 +24,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
-from radiolucent.files import write_json
+from radiolucent.files import append_lines, read_lines, write_json
 from radiolucent.metrics import auroc, wilson
 from radiolucent.types import Estimate
 
@@ -182,7 +182,7 @@ def self_test(
     todo = [job for job in config.jobs() if job not in done]
     for count, result in enumerate(_run(config, home, todo, workers), len(done) + 1):
         done[result["shortcut"], result["share"], result["number"]] = result
-        _append(home, result)
+        append_lines(home / "models.jsonl", [result])
         if progress:
             progress("models trained and audited", count, len(config.jobs()))
     found = SelfTestResult(config, tuple(done[job] for job in config.jobs()))
@@ -197,23 +197,10 @@ def _journal(home: Path, config: SelfTest) -> dict[tuple[str, float, int], dict[
     if note.is_file() and json.loads(note.read_text()) != values:
         raise ConfigError(f"{home}: holds a self-test of another configuration; choose another --out or remove it.")
     write_json(note, values)
-    if not file.is_file():
-        return {}
-    lines = file.read_bytes().split(b"\n")
-    whole, torn = lines[:-1], lines[-1]
-    if torn:
-        os.truncate(file, sum(len(line) + 1 for line in whole))
-    rows = [json.loads(line) for line in whole]
+    rows = [row for _, row in read_lines(file)]
     wanted = set(config.jobs())
     known = {(r["shortcut"], r["share"], r["number"]): r for r in rows}
     return {job: row for job, row in known.items() if job in wanted}
-
-
-def _append(home: Path, result: Mapping[str, Any]) -> None:
-    with (home / "models.jsonl").open("ab") as stream:
-        stream.write(json.dumps(result, allow_nan=False).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _run(

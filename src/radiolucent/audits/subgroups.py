@@ -62,6 +62,12 @@ def slices(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
     patients = np.array(table.patients)
     names = np.unique(patients)
     finding = np.isin(patients, names[rng.random(len(names)) < 0.5]) & usable
+    if finding.sum() < 2 * CLUSTERS:
+        return Finding(
+            "slices", question, "not applicable",
+            f"Half of {len(names)} patients have {int(finding.sum())} labelled films; needs {2 * CLUSTERS}.",
+            concerns="model",
+        )  # fmt: skip
     scaled = np.asarray(StandardScaler().fit(table.embeddings[finding]).transform(table.embeddings), np.float32)
     with threadpool_limits(limits=1):
         clusters = KMeans(CLUSTERS, n_init=cast(Any, 4), random_state=seed).fit(scaled[finding]).predict(scaled)
@@ -95,11 +101,11 @@ def grouping(
         )  # fmt: skip
     corrected = 1 - (1 - level) / len(large)
     gaps = {n: _gap(wrong, inside[n], member, table, corrected, seed) for n in large}
-    worst = max(large, key=lambda n: gaps[n].value or 0.0)
     verdicts = {n: two_sided(gaps[n], GAP) if (gaps[n].value or 0) > 0 else "pass" for n in large}
     verdict = (
         "fail" if "fail" in verdicts.values() else "inconclusive" if "inconclusive" in verdicts.values() else "pass"
     )
+    worst = max((n for n in large if verdicts[n] == verdict), key=lambda n: gaps[n].value or 0.0)
     evidence = {n: _told(table, wrong, inside[n], gaps[n], level, seed) for n in large}
     small = [n for n in names if n not in large]
     words = (
@@ -155,12 +161,14 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     known = np.array([site is not None for site in table.sites])
     sites = np.array([str(site) for site in table.sites])[known]
     names, counts = np.unique(sites, return_counts=True) if known.any() else (np.array([]), np.array([0]))
-    if table.embeddings is None or len(names) < 2 or counts.min() < 2 * FOLDS_CV:
+    patients = np.array(table.patients)[known]
+    several = all(len(np.unique(patients[sites == name])) >= FOLDS_CV for name in names)
+    if table.embeddings is None or len(names) < 2 or counts.min() < 2 * FOLDS_CV or not several:
         return Finding(
             "source.embedding", question, "not applicable",
-            f"Needs feature maps and two sites with {2 * FOLDS_CV} films or more each.", source=source,
+            f"Needs feature maps and two sites with {2 * FOLDS_CV} films or more of {FOLDS_CV} patients or more each.",
+            source=source,
         )  # fmt: skip
-    patients = np.array(table.patients)[known]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
     folds = StratifiedGroupKFold(FOLDS_CV, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):

@@ -173,7 +173,7 @@ def _ask(
 
 
 def _row(key: str, seen: View) -> dict[str, Any]:
-    figures: dict[str, float] = {"grey": float(seen.grey[seen.film].mean()) / 255}
+    figures: dict[str, float] = {}
     for name in ("lungs", "markers", "findings"):
         mask = getattr(seen, name)
         if mask is not None:

@@ -35,23 +35,28 @@ def beyond(estimate: Estimate, threshold: float) -> Verdict:
     return "fail" if estimate.low > threshold else "pass" if estimate.high < threshold else "inconclusive"
 
 
-def cases_needed(estimate: Estimate, threshold: float) -> int | None:
+def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
     """Units with which an interval about the same value would clear the threshold: n (half width / distance)².
 
-    None where the value lies on the threshold (within 2 %), which no number of cases settles.
+    None where the value lies on the threshold (within 2 %), which no number of cases settles, or has no interval.
+
+    Args:
+        signed: the verdict is that of `two_sided`, for which −threshold counts as well; else that of `beyond`.
     """
     if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
         return None
-    distance = min(abs(abs(estimate.value) - threshold), abs(estimate.value - threshold))
+    distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
     half = (estimate.high - estimate.low) / 2
     if distance < 0.02 * max(threshold, 1e-9):
         return None
     return max(LEAST, math.ceil(estimate.n * (half / distance) ** 2))
 
 
-def needed_words(estimate: Estimate, threshold: float) -> str:
-    """The sentence that an inconclusive finding ends with."""
-    needed = cases_needed(estimate, threshold)
+def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
+    """The sentence that an inconclusive finding ends with; see `cases_needed`."""
+    if estimate.low is None or estimate.high is None:
+        return f" Too few patients for an interval ({estimate.n})."
+    needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
     return f" About {max(needed, estimate.n + 1)} patients like these would settle it ({estimate.n} here)."

@@ -14,6 +14,7 @@ from radiolucent.data.manifest import write_manifest
 from radiolucent.data.marks import marker_place
 from radiolucent.data.records import Dataset, Record
 from radiolucent.errors import ConfigError
+from radiolucent.files import sha256_bytes
 from radiolucent.images import read
 from radiolucent.segment import lungs
 from radiolucent.types import Radiograph
@@ -53,7 +54,7 @@ def plant_markers(
 ) -> Dataset:
     """Paste a marker on exactly `share` of one class's films in some splits; the other films stay where they are.
 
-    Writes the changed films as `out/films/<image_id>.png` and `out/manifest.csv` of all films, whose column `pasted`
+    Writes the changed films as `out/films/<name>-<hash>.png` and `out/manifest.csv` of all films, whose column `pasted`
     says which. Films that are there already are not made again, so that an interrupted run goes on.
 
     Args:
@@ -92,7 +93,9 @@ def save_film(file: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def _pasted(record: Record, out: Path, text: str, seed: int) -> Record:
-    file = (out / "films" / record.image_id).with_suffix(".png")
+    # Identifiers may be absolute paths, and differ in what a file's name would lose.
+    mark = sha256_bytes(f"{record.image_id} {text} {seed}".encode())[:12]
+    file = out / "films" / f"{Path(record.image_id).stem[:60]}-{mark}.png"
     if not file.is_file():
         film = read(record.path, image_id=record.image_id)
         save_film(file, paste_marker(film, text, seed=seed))

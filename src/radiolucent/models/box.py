@@ -3,9 +3,10 @@
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from radiolucent.errors import CheckpointError
+from radiolucent.files import sha256_file
 
 __all__ = ["BOX", "box_card", "box_path", "is_checkpoint", "names_box"]
 
@@ -29,7 +30,9 @@ def box_card() -> dict[str, Any]:
         card = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: no card ({error}); install radiolucent again.") from error
-    return card
+    if not isinstance(card, dict) or cast(Any, card).get("sha256") != sha256_file(box_path()):
+        raise CheckpointError(f"{file}: another model's card; install radiolucent again.")
+    return cast(dict[str, Any], card)
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -18,6 +18,7 @@ from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.small_resnet import SmallResNet
 from radiolucent.models.weights import WeightsReport, load_weights, needs_hub, settle_missing
+from radiolucent.segment import load_segmenter
 from radiolucent.types import Head
 
 __all__ = ["PRESETS", "build", "make_network"]
@@ -120,9 +121,10 @@ def build(
     """Build a classifier.
 
     Args:
-        name: "mobilenetv1", "inception_v3" (299 px), "densenet121", "small_cnn", or any timm name.
+        name: "mobilenetv1", "inception_v3" (299 px), "densenet121", "small_cnn", "small_resnet", "in_lungs" (sees the
+            lungs alone, which the shipped segmenter finds), or any timm name.
         class_names: the classes, in the order of the logits.
-        pretrained: start from ImageNet weights: from the hub, or from `weights`. The small CNN has none.
+        pretrained: start from ImageNet weights: from the hub, or from `weights`. Our own networks have none.
         weights: a file (safetensors, or a plain PyTorch state dict); partial files are fine.
         size: side of the input in pixels; the preset's unless given.
         fit: how films are made square: "squash", "pad" or "crop".
@@ -143,6 +145,8 @@ def build(
     extra = {**(preset.hub if from_hub and preset.hub is not None else preset.arguments), **arguments} | (
         {} if dropout is None else {_dropout_name(name): dropout}
     )
+    if name == "in_lungs" and size is not None:
+        extra.setdefault("film", size)
     outputs = 1 if head == "sigmoid" else len(names)
     architecture = {"name": name, "timm": preset.timm, "outputs": outputs, "arguments": extra}
     with torch.random.fork_rng(devices=[]):
@@ -161,15 +165,23 @@ def _dropout_name(name: str) -> str:
     return "dropout" if name in OWN else "drop_rate"
 
 
+def _with_finder(network: nn.Module) -> nn.Module:
+    """A network that looks at the lungs alone is given the shipped segmenter to find them: it never learns that."""
+    if isinstance(network, InLungs):
+        network.finder.load_state_dict(load_segmenter().network.state_dict())
+    return network
+
+
 def _with_weights(
     architecture: Mapping[str, Any], pretrained: bool, weights: Path | None
 ) -> tuple[nn.Module, WeightsReport]:
     if weights is not None:
-        network = make_network(architecture)
+        network = _with_finder(make_network(architecture))
         return network, settle_missing(network, load_weights(network, weights))
     if not pretrained or architecture["name"] in OWN:
-        network = make_network(architecture)
-        return network, WeightsReport("random", missing=tuple(n for n, _ in network.named_parameters()))
+        network = _with_finder(make_network(architecture))
+        drawn = tuple(n for n, p in network.named_parameters() if p.requires_grad)
+        return network, WeightsReport("random", missing=drawn)
     with needs_hub(architecture["timm"]):
         network = make_network(architecture, pretrained=True)
     head = set(cast(Any, network).get_classifier().parameters())

@@ -137,7 +137,8 @@ class InLungs(nn.Module):
     The finder (the lung segmenter's network, one pass, no gradient) gives each pixel's chance to be lung; their window
     is cut out and brought to side × side, which takes away the film's frame, size and aspect; what is not lung, grown
     by one of the finder's cells, is set to the lungs' mean; the rest is standardised, which takes away the exposure.
-    Pixels that are not seen have no way to the logits but through the finder.
+    Pixels that are not seen have no way to the logits but through the finder and, beside the edge of what is seen, the
+    texture that decides whether it is lung.
 
     Args:
         outputs: number of logits.

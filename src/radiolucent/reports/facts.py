@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from radiolucent.audits.interventions import INTERVENTIONS
+
 __all__ = ["Fact", "facts"]
 
 Values = Mapping[str, Any]
@@ -90,7 +92,7 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     yield "details", Fact("All figures with intervals, thresholds, sources and seeds.", "audit.json, audit.html")
     yield "blind_model", Fact("The network was given the film's pixels alone.", f"{page}, How to read this")
     groups = {
-        "stress": ("stress.", "The model"), "interventions": ("marker.", "The model"),
+        "stress": ("stress.", "The model"), "interventions": (tuple(INTERVENTIONS), "The model"),
         "slices": ("slices", "The model"), "subgroups": ("subgroups", "The model"),
         "metadata": ("shortcut.", "The data"), "shift": ("prevalence.", "The data"),
         "disjoint": ("patients.", "The data"), "checks": ("duplicates.", "The data"), "sites": ("source.", "The data"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from radiolucent.errors import ImageError
 from radiolucent.files import atomic_path, write_text
-from radiolucent.images import read
+from radiolucent.images import read_or_note
 from radiolucent.segment.lungs import LungMask, Segmenter, load_segmenter, lungs_of
 from radiolucent.segment.trust import SIGNS
 from radiolucent.types import Radiograph
@@ -60,6 +60,16 @@ def write_lungs(
     root, chosen = Path(out), segmenter or load_segmenter()
     digest = str(chosen.about.get("sha256", ""))
     left: list[tuple[Path, str]] = []
+    total, places = len(films), Counter(_target(root, f.image_id) for f in films)
+    left += [
+        (
+            f.path,
+            f"another film's mask would be {place.relative_to(root)} too; give other identifiers.",
+        )
+        for f in films
+        if places[place := _target(root, f.image_id)] > 1
+    ]
+    films = [f for f in films if places[_target(root, f.image_id)] == 1]
     kept = {f.image_id: note for f in films if (note := _note(_target(root, f.image_id), digest)) is not None}
     todo = [f for f in films if f.image_id not in kept]
     done = len(kept)
@@ -67,7 +77,7 @@ def write_lungs(
         kept[mask.image_id] = _write(_target(root, mask.image_id), mask, digest)
         done += 1
         if progress:
-            progress(done + len(left), len(films))
+            progress(done + len(left), total)
     order = [f.image_id for f in films if f.image_id in kept]
     _table(root / "lungs.csv", [(name, kept[name]) for name in order])
     doubted = tuple((name, tuple(kept[name]["reasons"])) for name in order if kept[name]["reasons"])
@@ -81,11 +91,7 @@ def _target(root: Path, image_id: str) -> Path:
 
 
 def _read(films: Sequence[Film], left: list[tuple[Path, str]]) -> Iterator[Radiograph]:
-    for film in films:
-        try:
-            yield read(film.path, image_id=film.image_id)
-        except ImageError as error:
-            left.append((film.path, str(error).removeprefix(f"{film.path}: ")))
+    yield from filter(None, (read_or_note(film.path, left, image_id=film.image_id) for film in films))
 
 
 def _write(path: Path, mask: LungMask, digest: str) -> dict[str, list[str] | dict[str, float]]:

@@ -15,6 +15,7 @@ from radiolucent.data import PixelCache, Record
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess, read
 from radiolucent.study.config import Progress, quiet
+from radiolucent.study.many_config import digest
 from radiolucent.types import Annotation
 
 __all__ = ["Layers", "find_layers"]
@@ -24,7 +25,7 @@ CHUNK = 64
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Masks bool (N, S, S) in a cache's order, memory-mapped.
+    """Masks bool (N, S, S) in a cache's order, in memory.
 
     Attributes:
         lungs: where they are known (`lungs_known` (N,)), else empty. markers: likewise. findings: doctors' regions.
@@ -52,7 +53,8 @@ def find_layers(
             `masks-*.npy`, one bit-plane a mask, and its count of finished films.
     """
     size = cache.preprocess.size
-    identity = json.dumps([note, cache.preprocess.to_dict(), [r.image_id for r in cache.records], len(annotations)])
+    films = [[r.image_id, r.sha256, r.path.stat().st_size] for r in cache.records]
+    identity = json.dumps([note, cache.preprocess.to_dict(), films, digest(annotations)])
     stem = folder / f"masks-{sha256_bytes(identity.encode())[:16]}"
     file, count = stem.with_suffix(".npy"), stem.with_suffix(".json")
     known = json.loads(count.read_text()) if count.is_file() and file.is_file() else {"films": 0}

@@ -17,7 +17,7 @@ from radiolucent.explainers.footprint import MEMORY_ONLY
 from radiolucent.models import Classifier
 from radiolucent.types import Annotation
 
-__all__ = ["ManyConfig", "describe"]
+__all__ = ["ManyConfig", "describe", "digest"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ManyConfig:
             "methods": {m.name: describe(m) for m in self.methods},
             "targets": list(self.targets),
             **{name: getattr(self, name) for name in kept},
-            "readings": _digest(readings) if readings else None,
+            "readings": digest(readings) if readings else None,
         }
 
 
@@ -100,6 +100,6 @@ def describe(value: Any) -> Any:
     return repr(value)
 
 
-def _digest(readings: Sequence[Annotation]) -> str:
+def digest(readings: Sequence[Annotation]) -> str:
     """SHA-256 over what readers said and drew, whatever the order of the readings."""
     return hashlib.sha256(json.dumps(sorted(describe(r) for r in readings)).encode()).hexdigest()

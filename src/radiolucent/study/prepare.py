@@ -66,20 +66,29 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     return Prepared(split, findings, placed)
 
 
+def splits_in(file: Path) -> dict[str, str | None]:
+    """The split of each film by its identifier, as a run's `split.csv` has it.
+
+    Raises:
+        DataError: it is missing, or of a version that did not write identifiers.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            return {row[IDENTITY]: row["split"] or None for row in csv.DictReader(stream)}
+    except (OSError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or give the "
+            "command that made it once more."
+        ) from error
+
+
 def _as_trained(dataset: Dataset, file: Path) -> Dataset:
     """The data set with the splits written down in training, whatever has come or gone since.
 
     Raises:
         DataError: they are missing, or of a version that did not write identifiers.
     """
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            before = {row[IDENTITY]: row["split"] or None for row in csv.DictReader(stream)}
-    except (OSError, KeyError, csv.Error) as error:
-        raise DataError(
-            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or give the "
-            "command that made it once more."
-        ) from error
+    before = splits_in(file)
     now = {r.image_id: r.split for r in dataset.records}
     if before == now:
         return dataset

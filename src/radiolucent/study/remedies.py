@@ -108,13 +108,15 @@ def named(name: str) -> tuple[Remedy, ...]:
     """The remedies of a name such as "crop+randomise".
 
     Raises:
-        ConfigError: an unknown one, or one twice.
+        ConfigError: an unknown one, one twice, or two that exclude each other.
     """
     parts = name.split("+")
     if unknown := [p for p in parts if p not in REMEDIES]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(REMEDIES)}, joined with '+'.")
     if len(set(parts)) < len(parts):
         raise ConfigError(f"method {name}: the same twice.")
+    if {"inpaint", "randomise"} <= set(parts):
+        raise ConfigError(f"method {name}: randomise fills markers in by itself; expected one of the two.")
     return tuple(REMEDIES[p] for p in REMEDIES if p in parts)
 
 

@@ -22,7 +22,7 @@ from radiolucent.models import Classifier, WeightsReport, build, load, predict
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.costs import FIGURES, Costs, costs
 from radiolucent.study.layers import find_layers
-from radiolucent.study.prepare import Prepared, prepare
+from radiolucent.study.prepare import Prepared, prepare, splits_in
 from radiolucent.study.remedies import REMEDIES, Plan, named, windowed
 from radiolucent.study.train import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
@@ -216,16 +216,15 @@ def _bench(config: RepairConfig, say: Progress) -> _Bench:
 
 def _same_split(there: Path, here: Path) -> None:
     """Refuse films that the run had in another split: its test films must not be trained on, nor the reverse."""
-    if there.is_file() and there.read_bytes() != here.read_bytes():
-        from radiolucent.data import load_dataset
-
-        old = {r.path.resolve(): r.split for r in load_dataset(there).records}
-        moved = [r for r in load_dataset(here).records if old.get(r.path.resolve(), r.split) != r.split]
-        if moved:
-            raise ConfigError(
-                f"{len(moved)} films (e.g. {moved[0].image_id}) are in another split than in {there}; give the data "
-                "that the run was made from."
-            )
+    if not there.is_file() or there.read_bytes() == here.read_bytes():
+        return
+    old, new = splits_in(there), splits_in(here)  # by identifier: the data may lie elsewhere now
+    moved = [name for name, split in new.items() if old.get(name, split) != split]
+    if moved or not old.keys() & new.keys():
+        raise ConfigError(
+            f"{len(moved) or len(new)} films (e.g. {(moved or list(new) or ['none'])[0]}) are in another split than in "
+            f"{there}, or in none there; give the data that the run was made from."
+        )
 
 
 def _mended(bench: _Bench, name: str) -> Classifier:
@@ -328,6 +327,7 @@ def _audited(bench: _Bench, name: str, classifier: Classifier) -> Audit:
         markers=markers,
         methods=(),
         data_checks=False,
+        probe_films=0,
         folder=config.home / "audits" / stem,
         mask_note=note,
         seed=config.seed,

@@ -3,11 +3,15 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from radiolucent.readers.store import Store
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
+
+if TYPE_CHECKING:
+    from radiolucent.web.statistics import StudyStatistics
 
 __all__ = ["Desk"]
 
@@ -30,7 +34,7 @@ class Desk:
     log: RefusalLog
     failures: FailureLog
     port: int = 0
-    statistics: dict[int, str] = field(default_factory=dict[int, str])
+    statistics: "dict[int, StudyStatistics]" = field(default_factory=lambda: {})
 
     @cached_property
     def _word(self) -> str:

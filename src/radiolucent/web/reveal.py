@@ -142,8 +142,9 @@ class Reveal:
         try:
             film = self.films.radiograph(case)
             if not told.is_file():
-                said = make_case(self.classifier, film, self._logits(film), None, (), ())
-                write_json(told, self._words(said.called, said.probability, film))
+                logits = self.classifier.logits(self.classifier.preprocess(film)[None])
+                said = make_case(self.classifier, film, logits, None, (), ())
+                write_json(told, self._words(said.called, said.probability, logits))
         except Exception as error:  # whatever one film brings up, the next reader's still has its turn
             self._fail(case, told, _NO_FILM, error)
             for name in self.methods:
@@ -173,11 +174,8 @@ class Reveal:
             _LOG.warning("case %s: %s: %s: %s", case.id, file.name, type(error).__name__, error)
             self.failures.write(f"computing {file.name.removeprefix(f'{case.id}.')}", error, case=case.id)
 
-    def _logits(self, film: Radiograph) -> Any:
-        return self.classifier.logits(self.classifier.preprocess(film)[None])
-
-    def _words(self, called: str, chance: float, film: Radiograph) -> dict[str, Any]:
-        score = float(self.classifier.probabilities(self._logits(film))[0][self.classifier.positive])
+    def _words(self, called: str, chance: float, logits: Any) -> dict[str, Any]:
+        score = float(self.classifier.probabilities(logits)[0][self.classifier.positive])
         likely = min(max(round(100 * chance), 1), 99)
         words = [
             f"Of 100 films rated like this one, about {likely} should be {called}, if its calibration holds here. "

@@ -56,13 +56,19 @@ def _environment() -> Environment:
 
 
 def statistics_page(desk: Desk) -> str:
-    """The page as HTML. It is made anew when a reading was locked or finished."""
+    """The page as HTML."""
+    return render_statistics(_gathered(desk), picture="/statistics/agreement.png")
+
+
+def _gathered(desk: Desk) -> StudyStatistics:
+    """What the page and its figure show; made anew when a reading was locked or finished."""
     state = desk.store.ask("SELECT count(*), max(id) FROM events WHERE what IN ('locked', 'finished')")[0]
     key = hash((state[0], state[1], len(list(desk.reveal.folder.iterdir()))))
-    if key not in desk.statistics:
-        desk.statistics.clear()
-        desk.statistics[key] = render_statistics(gather(desk), picture="/statistics/agreement.png")
-    return desk.statistics[key]
+    found = desk.statistics.get(key)
+    if found is None:
+        found = gather(desk)
+        desk.statistics = {key: found}  # put in place at once: another thread may be asking
+    return found
 
 
 def render_statistics(found: StudyStatistics, *, style: str = "", picture: str) -> str:
@@ -82,7 +88,7 @@ def statistics(_: Cleared, desk: Study) -> Response:
 @router.get("/statistics/agreement.png")
 def picture(_: Cleared, desk: Study) -> Response:
     """Maps against readers, as a figure."""
-    found = leading(gather(desk))
+    found = leading(_gathered(desk))
     if not found:
         raise Refused(404, "path", "no map was compared with a marking yet.")
     return Response(to_png(agreement_plot(found)), media_type="image/png")
