@@ -156,8 +156,9 @@ Weights: `models/box.safetensors`, SHA-256 `{sha256}`; the same figures as JSON:
 The film is brought to 224 × 224 pixels. Inside the network the segmenter finds the lungs; their box is cut out and
 brought to {side} × {side} pixels (no frame, size or aspect ratio is left), everything but the lungs is blanked (no
 marker, text, border, shoulder), and what is left is standardised (no exposure is left). What is not seen has no way
-to the answer but through the outline and, beside its edge, the texture below; a test holds the network to that. Its last feature maps are laid back where
-they lie on the film, so that Grad-CAM and its kin show the film and add up to the logit.
+to the answer but through the outline and, beside its edge, the texture below; a test holds the network to that. Its
+last feature maps are laid back where they lie on the film, so that Grad-CAM and its kin show the film and add up to
+the logit.
 
 Where what is left has less texture than any real film here, nothing is taken for lung: the features are zero and the
 answer is always the same. **This was added after a look at the trial below**: without it in-painted lungs, into which
