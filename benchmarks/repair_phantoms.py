@@ -2,7 +2,7 @@
 
     python benchmarks/repair_phantoms.py --out OUT [--seeds 5] [--methods crop,inpaint,randomise,reasons]
 
-Each seed draws phantoms (64 × 64 pixels; 300 to train on, 100 to choose the epoch on, 200 for the test), puts a marker
+Each seed draws phantoms (64 × 64 pixels; 800 to train on, 200 to choose the epoch on, 300 for the test), puts a marker
 on every ill film of training and validation, trains a small network and repairs it. On test films markers are chance.
 Masks are the phantoms' own. Goes on where an interrupted one stopped.
 """
@@ -24,7 +24,7 @@ def one(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     home: Path = options.out / f"seed{seed}"
     manifest = home / "films" / "manifest.csv"
     if not manifest.is_file():
-        planted_films(home / "films", seed=seed)
+        planted_films(home / "films", films=options.films, seed=seed)
     train_only(
         StudyConfig(
             data=manifest, out=home / "run", model="small_cnn", pretrained=False, size=64, cache=home / "cache",
@@ -69,7 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--films", type=int, nargs=3, default=(800, 200, 300), help="train, val, test")
     parser.add_argument("--methods", default="crop,inpaint,randomise,reasons")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []

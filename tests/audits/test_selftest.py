@@ -29,7 +29,7 @@ def test_painting_plants_exactly_what_was_asked() -> None:
     n = 80
     blank = np.full((n, 64, 64), 60, np.uint8)
     none = np.zeros((n, 64, 64), bool)
-    plain = Pool(blank, none, none, np.arange(n) % 2)
+    plain = Pool(blank, none, np.arange(n) % 2)
     white = {}
     for share in (0.0, 0.5, 1.0):
         films, labels = training_films(plain, "marker", share, np.random.default_rng(0))

@@ -16,7 +16,7 @@ from radiolucent.files import atomic_path
 from radiolucent.models import Classifier, build
 from radiolucent.training import TrainConfig, fit
 
-__all__ = ["KINDS", "Pool", "audit_views", "paint", "pool", "train_planted", "training_films"]
+__all__ = ["KINDS", "Pool", "Shuffled", "audit_views", "paint", "pool", "train_planted", "training_films"]
 
 Pixels = NDArray[np.uint8]
 BACKGROUND = 0.1
@@ -25,11 +25,10 @@ BACKGROUND = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Plain phantoms, half of them ill: pixels uint8 (N, S, S), true lungs and opacities bool (N, S, S), label (N,)."""
+    """Plain phantoms, half of them ill: pixels uint8 (N, S, S), true lungs bool (N, S, S), label (N,)."""
 
     pixels: Pixels
     lungs: NDArray[np.bool_]
-    opacities: NDArray[np.bool_]
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -43,7 +42,7 @@ def pool(
     file = folder / f"phantoms-{films}-{size}-{seed}.npz" if folder else None
     if file is not None and file.is_file():
         with np.load(file) as kept:
-            return Pool(kept["pixels"], kept["lungs"], kept["opacities"], kept["labels"])
+            return Pool(kept["pixels"], kept["lungs"], kept["labels"])
     drawn = []
     for i in range(films):
         drawn.append(draw(np.random.default_rng([seed, 21, i]), size=size, pneumonia=i % 2 == 1, site=i % 3))
@@ -52,14 +51,11 @@ def pool(
     found = Pool(
         np.stack([p.pixels for p in drawn]),
         np.stack([p.lungs for p in drawn]),
-        np.stack([p.opacity for p in drawn]),
         np.array([p.label for p in drawn], np.int64),
     )
     if file is not None:
         with atomic_path(file) as temporary:
-            np.savez_compressed(
-                temporary, pixels=found.pixels, lungs=found.lungs, opacities=found.opacities, labels=found.labels
-            )
+            np.savez_compressed(temporary, pixels=found.pixels, lungs=found.lungs, labels=found.labels)
     return found
 
 
@@ -165,13 +161,13 @@ def audit_views(phantoms: Pool, seed: int) -> list[View]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batches:
-    """Shuffled batches, a new order every epoch; films shifted by up to two pixels, so that places are not learnt."""
+class Shuffled:
+    """Shuffled batches, a new order every epoch; films shifted by up to `shift` pixels: places are not learnt."""
 
     inputs: torch.Tensor
     labels: torch.Tensor
-    size: int
-    seed: int
+    shift: int = 2
+    size: int = 32
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.size)
@@ -180,7 +176,7 @@ class _Batches:
         order = torch.randperm(len(self.labels))
         for start in range(0, len(order), self.size):
             rows = order[start : start + self.size]
-            dy, dx = (int(v) for v in torch.randint(-2, 3, (2,)))
+            dy, dx = (int(v) for v in torch.randint(-self.shift, self.shift + 1, (2,)))
             yield self.inputs[rows].roll((dy, dx), (2, 3)), self.labels[rows]
 
 
@@ -192,9 +188,9 @@ def train_planted(
     size = phantoms.pixels.shape[1]
     start, _ = build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)
 
-    def loaded(source: Pool) -> _Batches:
+    def loaded(source: Pool) -> Shuffled:
         pixels, labels = training_films(source, kind, share, rng)
-        return _Batches(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels), 32, seed)
+        return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
 
     config = TrainConfig(
         epochs=epochs, batch_size=32, lr=3e-3, label_smoothing=0.05, precision="32", seed=seed, cache_prefix="never"

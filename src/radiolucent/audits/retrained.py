@@ -5,13 +5,14 @@ at 32 × 32 pixels, and each explanation method is tried on it. What is tested i
 not the audited network (`maps.*.randomisation` tests that one).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from radiolucent.audits.planted import Shuffled
 from radiolucent.audits.similarity import pooled, rank_correlation
 from radiolucent.audits.table import Table
 from radiolucent.audits.verdicts import film_mean
@@ -40,22 +41,6 @@ class _Films:
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> "_Films":
         return _Films(self.pixels[rows], self.truth[rows], self.patients[rows])
-
-
-@dataclass(frozen=True, eq=False)
-class _Batches:
-    """Shuffled batches, a new order every epoch, shifted by up to a pixel."""
-
-    inputs: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        return -(-len(self.labels) // 32)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for rows in torch.randperm(len(self.labels)).split(32):
-            dy, dx = (int(v) for v in torch.randint(-1, 2, (2,)))
-            yield self.inputs[rows].roll((dy, dx), (2, 3)), self.labels[rows]
 
 
 def retrained(
@@ -129,7 +114,7 @@ def _trained(pixels: NDArray[np.uint8], labels: NDArray[np.bool_], seed: int) ->
     inputs = start.preprocess.normalise(torch.from_numpy(pixels))
     coded = torch.from_numpy(labels.astype(np.int64))
     config = TrainConfig(epochs=EPOCHS, batch_size=32, lr=3e-3, precision="32", seed=seed, cache_prefix="never")
-    return fit(start, _Batches(inputs, coded), [(inputs, coded)], config).classifier
+    return fit(start, Shuffled(inputs, coded, shift=1), [(inputs, coded)], config).classifier
 
 
 def _answers(network: Classifier, films: _Films) -> Estimate:

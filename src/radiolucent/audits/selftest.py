@@ -272,7 +272,7 @@ def _phantoms(
 
 def _part(phantoms: Pool, start: int, stop: int) -> Pool:
     part = slice(start, stop)
-    return Pool(phantoms.pixels[part], phantoms.lungs[part], phantoms.opacities[part], phantoms.labels[part])
+    return Pool(phantoms.pixels[part], phantoms.lungs[part], phantoms.labels[part])
 
 
 def _numbers(estimate: Estimate | None) -> list[float | None]:
