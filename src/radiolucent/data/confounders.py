@@ -82,9 +82,10 @@ def _one(
 ) -> Finding:
     question = f"Can the label be told from {words} alone?"
     source = "DeGrave 2021, Zech 2018: what predicts the label without the lungs; threshold ours"
-    rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
+    rarest = min(len(np.unique(groups[truth])), len(np.unique(groups[~truth])))  # a fold takes whole patients
     if rarest < 2 * FOLDS:
-        return Finding(name, question, "not applicable", f"{rarest} labelled films of the rarer class.", source=source)
+        few = f"{rarest} patients with labelled films of the rarer class; {2 * FOLDS} would do."
+        return Finding(name, question, "not applicable", few, source=source)
     x = feature(films)
     if np.ptp(x, axis=0).max() == 0:
         return Finding(
