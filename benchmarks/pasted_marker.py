@@ -51,7 +51,7 @@ def one(name: str, manifest: Path, options: argparse.Namespace) -> dict[str, Any
         "training_seconds": trained["seconds"],
         "audit_seconds": audited["seconds"],
         "status": audited["status"],
-        "estimates": {k: performance["estimates"][k] for k in ("auroc", "sensitivity", "specificity")},
+        "estimates": {k: performance[k] for k in ("auroc", "sensitivity", "specificity")},
         "findings": [{k: f[k] for k in ("test", "verdict", "estimate", "threshold", "summary")} for f in chosen],
     }
 

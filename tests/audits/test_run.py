@@ -201,6 +201,13 @@ def test_the_order_is_by_what_fails_the_model() -> None:
         finding("b", "fail", "model", 1), finding("a", "fail", "model", 3),
     ]  # fmt: skip
     assert [f.test for f in by_severity(given)] == ["a", "b", "d", "m", "p"]
+    # what the verdict rests on comes before what is only a weakness, however grave
+    grave = dataclasses.replace(finding("subgroups.age", "fail", "model"), severity=9.0)
+    parts = dataclasses.replace(finding("regions.no_lungs", "fail", "model"), severity=5.0)
+    mild = dataclasses.replace(finding("marker.paste", "fail", "model"), severity=1.1)
+    ordered = by_severity([grave, parts, mild])
+    assert [f.test for f in ordered] == ["marker.paste", "regions.no_lungs", "subgroups.age"]
+    assert "side marker" in verdict_of(ordered)[1]
     assert verdict_of([finding("d", "fail", "data"), finding("marker.paste", "pass", "model")])[0] == "pass"
     assert verdict_of([finding("m", "fail", "map")])[0] == "inconclusive"
     assert "control" in finding("x", "pass", "data").as_dict()

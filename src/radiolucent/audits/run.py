@@ -339,12 +339,20 @@ def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] |
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    """Failed findings on the model first, the gravest of them at the top; then data, then maps; then the rest."""
-    return sorted(findings, key=lambda f: (_ORDER[f.verdict], _CONCERNS[f.concerns], -f.severity))
+    """Failed findings first: on the model, then the data, then maps.
+
+    Of those on the model, interventions come first, then parts of the film, then its weaknesses; of each the gravest.
+    """
+
+    def key(finding: Finding) -> tuple[float, ...]:
+        kind = 0 if finding.test in INTERVENTIONS else 1 if finding.test in REGIONS else 2
+        return _ORDER[finding.verdict], _CONCERNS[finding.concerns], kind, -finding.severity
+
+    return sorted(findings, key=key)
 
 
 def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
-    """The model's verdict and its headline.
+    """The model's verdict and its headline, from findings in order of severity.
 
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts.
@@ -358,7 +366,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     tests = "test fails" if weak == 1 else "tests fail"
     weaknesses = f" Of robustness, groups and calibration {weak} {tests}." if weak else ""
     if failed:
-        lead = next((f for f in failed if f.test in INTERVENTIONS), failed[0])
+        lead = failed[0]
         known = lead.test in INTERVENTIONS
         words = INTERVENTIONS[lead.test].says("fail") if known else _PARTS[lead.test]
         more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
