@@ -9,7 +9,7 @@ import torch
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, reference_logits
 from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import summed
 from radiolucent.explainers.promise import Promise, adds_up
@@ -59,9 +59,12 @@ class GradientSHAP(Explainer):
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
         starts = [reference(each, classifier, inputs) for each in self.references]
-        starts += [classifier.preprocess(film).to(inputs).expand_as(inputs) for film in self.films]
-        each = self.samples // len(starts)
-        logits = torch.stack([Pass(classifier, start).logits for start in starts]).mean(0)
+        before = [reference_logits(e, classifier, s) for e, s in zip(self.references, starts, strict=True)]
+        films = [classifier.preprocess(film).to(inputs) for film in self.films]
+        if films:
+            before += [row.expand(len(inputs), -1) for row in Pass(classifier, torch.stack(films)).logits]
+            starts += [film.expand_as(inputs) for film in films]
+        each, logits = self.samples // len(starts), torch.stack(before).mean(0)
         maps = torch.stack([self._from(classifier, inputs, start, goal, generator, each) for start in starts]).mean(0)
         return Attribution(maps, completeness(maps, goal, goal.over(classifier, inputs).logits, logits))
 
@@ -76,7 +79,8 @@ class GradientSHAP(Explainer):
     ) -> torch.Tensor:
         t = ((torch.arange(count) + torch.rand(count, generator=generator)) / count).to(inputs)
         line, total = inputs - start, torch.zeros_like(inputs)
-        step = max(1, self.batch_size // len(inputs))
+        passes = -(-count // max(1, self.batch_size // len(inputs)))
+        step = -(-count // passes)  # about as many points in each
         for first in range(0, count, step):
             some = t[first : first + step]
             places = torch.addcmul(start, line, some.view(-1, 1, 1, 1, 1)).flatten(0, 1)
