@@ -21,7 +21,7 @@ from radiolucent.study import RepairConfig, StudyConfig, repair, train_only
 
 def one(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every row of one seed's repair."""
-    home: Path = options.out / f"seed{seed}"
+    home: Path = options.out / f"{'-'.join(map(str, options.films))}-seed{seed}"
     manifest = home / "films" / "manifest.csv"
     if not manifest.is_file():
         planted_films(home / "films", films=options.films, seed=seed)

@@ -4,7 +4,7 @@
     python scripts/ship_selftest.py runs/self-test
 
 Writes `src/radiolucent/audits/selftest.json` (without single models) and `docs/images/selftest.png`, and prints the
-table for `docs/explanation/audit.md`.
+figures of the table in `docs/explanation/audit.md`.
 """
 
 import argparse

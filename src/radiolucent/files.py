@@ -15,6 +15,7 @@ __all__ = [
     "read_lines",
     "sha256_bytes",
     "sha256_file",
+    "stem_of",
     "write_bytes",
     "write_json",
     "write_text",
@@ -115,3 +116,9 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     """Hexadecimal SHA-256 of a file's content, read in pieces."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its suffix; digits behind the last dot are part of the name (a DICOM UID), no suffix."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and stem and not suffix.isdigit() else name

@@ -184,3 +184,8 @@ def test_films_that_were_trained_on_are_told(tmp_path: Path) -> None:
     found = leaked(audited, [copied, kin])
     assert found.verdict == "fail" and found.estimate is not None and found.estimate.value == pytest.approx(2 / 3)
     assert found.evidence == {"films": ["a.png"], "of_their_patients": ["b.png"]}
+
+
+def test_without_labelled_films_metadata_are_not_applicable() -> None:
+    told = confounders([], ("NORMAL", "PNEUMONIA"))
+    assert told and all(f.verdict == "not applicable" and "0 patients" in f.summary for f in told)

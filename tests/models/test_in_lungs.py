@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 import radiolucent as rl
 from radiolucent.data.phantom import draw
@@ -159,3 +160,19 @@ def test_the_finder_learns_nothing() -> None:
     F.cross_entropy(net.train()(x), torch.tensor([0, 1])).backward()
     assert all(p.grad is None for p in net.finder.parameters()) and x.grad is not None and x.grad.abs().sum() > 0
     assert all(torch.equal(before[n], t) for n, t in net.finder.state_dict().items())
+
+
+def test_the_finder_is_shipped_whatever_size_and_weights_are_given(tmp_path: Path) -> None:
+    made, _ = rl.build("in_lungs", class_names=("NORMAL", "PNEUMONIA"), size=96, seed=1)
+    shipped, finder = load_segmenter().network.state_dict(), made.network.finder.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(finder[name], value) for name, value in shipped.items()) and made.preprocess.size == 96
+    trunk = {n: t.clone().contiguous() for n, t in made.network.state_dict().items() if not n.startswith("finder.")}
+    norm = next(n for n in trunk if n.startswith("trunk.") and n.endswith("running_mean"))
+    trunk[norm] += 0.25
+    save_file(trunk, tmp_path / "trunk.safetensors")
+    again, report = rl.build(
+        "in_lungs", class_names=("NORMAL", "PNEUMONIA"), size=96, weights=tmp_path / "trunk.safetensors"
+    )
+    assert torch.equal(again.network.state_dict()[norm], trunk[norm])  # not reset as if what is before it were fresh
+    assert not report.reset and not any(n.startswith("finder.") for n in report.missing)
+    assert all(torch.equal(again.network.finder.state_dict()[n], v) for n, v in shipped.items())  # type: ignore[union-attr]

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 import radiolucent as rl
 from lungs_data import mask_path, with_heart
+from radiolucent.audits import masks_from_folder
 from radiolucent.cli import app
-from radiolucent.data import load_dataset, split_dataset
+from radiolucent.data import Record, load_dataset, split_dataset
 from radiolucent.data.phantom import Phantom, draw
 from radiolucent.errors import WeightsError
 from radiolucent.files import sha256_file
@@ -191,3 +192,17 @@ def test_command_lists_what_it_distrusts(tmp_path: Path) -> None:
     mask = next(out.rglob("p0.png"))
     found = np.asarray(Image.open(mask))
     assert found.shape == (128, 128) and set(np.unique(found)) == {0, 255}
+
+
+def test_masks_of_one_name_are_left_out_and_uids_keep_theirs(tmp_path: Path) -> None:
+    films = []
+    for i, name in enumerate(("a/x.png", "a/x.jpeg", "1.2.840.1", "1.2.840.2")):
+        path = tmp_path / f"film{i}.png"
+        Image.fromarray(phantom(i).pixels).save(path)
+        films.append(Record(path, name, 0, f"child{i}"))
+    found = write_lungs(films, tmp_path / "masks")
+    assert found.written == 2 and {p for p, _ in found.left_out} == {films[0].path, films[1].path}
+    assert all("a/x.png" in reason for _, reason in found.left_out)
+    masker = masks_from_folder(tmp_path / "masks")
+    first, second = (masker(film_of(phantom(i).pixels, f"1.2.840.{i - 1}")) for i in (2, 3))
+    assert first is not None and second is not None and (first != second).any()

@@ -148,6 +148,10 @@ def test_bodies_are_limited_also_in_chunks(desk: Desk, reader: Client) -> None:
             pass
     assert sent < 20 * BODY_LIMIT and (not answer or b" 413 " in answer)
     assert [r["status"] for r in refusals(desk)[before:]] == [413]
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=20) as link:  # over the limit with its last bytes
+        link.sendall(f"{head}Cookie: {reader.cookie}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        link.sendall(f"{BODY_LIMIT + 1:x}\r\n".encode() + b"y" * (BODY_LIMIT + 1) + b"\r\n0\r\n\r\n")
+        assert b" 413 " in link.recv(200)
     status, _, content = reader.ask("PUT", path, raw=b"{}", headers={"Content-Type": "text/plain"})
     assert status == 415 and b"application/json" in content
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from radiolucent.errors import AnnotationError, DataError
+from radiolucent.files import stem_of
 from radiolucent.images import Preprocess, coverage_to_model, mask_to_model, region_mask
 from radiolucent.images.fill import dilated as grown
 from radiolucent.images.preprocess import Box, cut
@@ -191,7 +192,7 @@ def masks_from_folder(folder: str | Path) -> Masker:
 
 def _mask_of(film: Radiograph, by_stem: Mapping[str, Sequence[Path]]) -> Mask | None:
     name = Path(film.image_id)
-    found = by_stem.get(name.stem)
+    found = by_stem.get(stem_of(name.name))
     if not found:
         return None
     folders = set(name.parts[:-1])

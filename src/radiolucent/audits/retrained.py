@@ -24,7 +24,7 @@ from radiolucent.types import Estimate, Finding, Radiograph, Verdict
 
 __all__ = ["retrained"]
 
-FILMS, LEAST, MAPS, EPOCHS, CELLS = 240, 60, 24, 14, 8
+FILMS, LEAST, EACH, MAPS, EPOCHS, CELLS = 240, 60, 5, 24, 14, 8
 ALIKE = 0.7
 """Rank correlation of two maps below which they no longer tell the same (ours, as in `trust.repeatability`)."""
 SMALL = 0.1
@@ -67,10 +67,11 @@ def retrained(
     chosen = names[rng.permutation(len(names))[: len(names) // 2]]
     learning = np.isin(films.patients, chosen) if films is not None else np.zeros(0, bool)
     halves = [] if films is None else [films.truth[learning], films.truth[~learning]]
-    if films is None or min(min(half.sum(), (~half).sum()) for half in halves) < LEAST // 12:
+    if films is None or min(min(half.sum(), (~half).sum()) for half in halves) < EACH:
         return [
             Finding(f"training.{what}.{name}", question.format(name), "not applicable",
-                    f"Needs small pictures of {LEAST} labelled films of both classes.", concerns="map")
+                    f"Needs small pictures of {LEAST} labelled films, {EACH} of either class in either half.",
+                    concerns="map")
             for name in methods for what, question in _QUESTIONS.items()
         ]  # fmt: skip
     learn, hold = films[learning], films[~learning]

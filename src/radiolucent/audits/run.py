@@ -352,12 +352,12 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
-    """The model's verdict and its headline, from findings in order of severity.
+    """The model's verdict and its headline.
 
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts.
     """
-    own = [f for f in findings if f.concerns == "model"]
+    own = [f for f in by_severity(findings) if f.concerns == "model"]
     trial = [f for f in own if f.test in INTERVENTIONS or f.test in REGIONS]
     failed = [f for f in trial if f.verdict == "fail"]
     open_ = [f for f in trial if f.verdict == "inconclusive"]

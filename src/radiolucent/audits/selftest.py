@@ -194,8 +194,11 @@ def _journal(home: Path, config: SelfTest) -> dict[tuple[str, float, int], dict[
     note, file = home / "config.json", home / "models.jsonl"
     # More seeds only add models, so that a short self-test can be made longer.
     values = {k: v for k, v in json.loads(json.dumps(dataclasses.asdict(config))).items() if k != "seeds"}
+    values["tests"] = {name: [i.edit, i.control, i.threshold] for name, i in INTERVENTIONS.items()}
     if note.is_file() and json.loads(note.read_text()) != values:
-        raise ConfigError(f"{home}: holds a self-test of another configuration; choose another --out or remove it.")
+        raise ConfigError(
+            f"{home}: holds a self-test of another configuration, or of other tests; choose another --out or remove it."
+        )
     write_json(note, values)
     rows = [row for _, row in read_lines(file)]
     wanted = set(config.jobs())

@@ -63,8 +63,8 @@ def confounders(films: Sequence[Film], class_names: tuple[str, ...]) -> list[Fin
     means one thing in grey and another in colour.
     """
     known = [f for f in films if f.record.label is not None]
-    truth = np.array([f.record.label == len(class_names) - 1 for f in known])
-    groups = np.array([f.record.patient_id or f.record.image_id for f in known])
+    truth = np.array([f.record.label == len(class_names) - 1 for f in known], bool)
+    groups = np.array([f.record.patient_id or f.record.image_id for f in known], str)
     kinds = {
         "shortcut.metadata": ("all metadata (size, aspect, mode, format, exposure) together", _together),
         **_FEATURES,

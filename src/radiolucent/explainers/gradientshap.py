@@ -62,7 +62,8 @@ class GradientSHAP(Explainer):
         before = [reference_logits(e, classifier, s) for e, s in zip(self.references, starts, strict=True)]
         films = [classifier.preprocess(film).to(inputs) for film in self.films]
         if films:
-            before += [row.expand(len(inputs), -1) for row in Pass(classifier, torch.stack(films)).logits]
+            parts = torch.stack(films).split(self.batch_size)
+            before += [row.expand(len(inputs), -1) for part in parts for row in Pass(classifier, part).logits]
             starts += [film.expand_as(inputs) for film in films]
         each, logits = self.samples // len(starts), torch.stack(before).mean(0)
         maps = torch.stack([self._from(classifier, inputs, start, goal, generator, each) for start in starts]).mean(0)

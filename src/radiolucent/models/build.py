@@ -1,5 +1,6 @@
 """Networks by name: any of timm's, four presets, and the small CNN."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -177,7 +178,11 @@ def _with_weights(
 ) -> tuple[nn.Module, WeightsReport]:
     if weights is not None:
         network = _with_finder(make_network(architecture))
-        return network, settle_missing(network, load_weights(network, weights))
+        report = load_weights(network, weights)
+        if isinstance(network, InLungs):  # what a file lacks of the finder is the shipped segmenter's, not afresh
+            missing = tuple(n for n in report.missing if not n.startswith("finder."))
+            report = dataclasses.replace(report, missing=missing)
+        return network, settle_missing(network, report)
     if not pretrained or architecture["name"] in OWN:
         network = _with_finder(make_network(architecture))
         drawn = tuple(n for n, p in network.named_parameters() if p.requires_grad)

@@ -42,6 +42,7 @@ def write_repair(found: Mapping[str, Any], folder: str | Path) -> Path:
         interval=interval,
         tests=[(name, _question(name)) for name in tests],
         level=found["rows"][0]["auroc"]["level"],
+        cleared=sum(found["lead"] not in r["failing"] for r in found["rows"][1:]),
     )  # fmt: skip
     write_bytes(out / "repair.png", image)
     write_text(out / "repair.html", page)
@@ -57,6 +58,6 @@ def _question(name: str) -> str:
         return INTERVENTIONS[name].question
     return {
         "regions.no_lungs": "Can the model tell the classes apart without the lungs?",
-        "regions.border_only": "… from the border alone?",
-        "regions.lungs_only": "… from the lungs alone?",
+        "regions.border_only": "Can the model tell the classes apart from the film's border alone?",
+        "regions.lungs_only": "Can the model tell the classes apart from the lungs alone?",
     }.get(name, name)

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from radiolucent.files import atomic_path, write_text
+from radiolucent.files import atomic_path, stem_of, write_text
 from radiolucent.images import read_or_note
 from radiolucent.segment.lungs import LungMask, Segmenter, load_segmenter, lungs_of
 from radiolucent.segment.trust import SIGNS
@@ -37,7 +37,8 @@ class MasksWritten:
     """What `write_lungs` did.
 
     Attributes:
-        written: masks there now. distrusted: (image_id, reasons). left_out: (path, reason) of unreadable films.
+        written: masks there now. distrusted: (image_id, reasons).
+        left_out: (path, reason) of unreadable films, and of films whose masks would have one name.
     """
 
     written: int
@@ -55,7 +56,8 @@ def write_lungs(
     """Write `out/<image_id>.png` (white: lungs; the film's own pixels) for every film, and `out/lungs.csv`.
 
     Each PNG carries its signs and the hash of the weights, so that an interrupted run goes on where it stopped and a
-    mask by other weights is made anew. Films are streamed: memory does not grow with their number.
+    mask by other weights is made anew. Films are streamed: memory does not grow with their number. Of
+    films whose masks would have one name all are left out.
     """
     root, chosen = Path(out), segmenter or load_segmenter()
     digest = str(chosen.about.get("sha256", ""))
@@ -86,8 +88,8 @@ def write_lungs(
 
 def _target(root: Path, image_id: str) -> Path:
     """Below `root`, whatever the identifier: no part of it may lead out."""
-    parts = [part for part in Path(image_id).with_suffix(".png").parts if part not in ("/", "..", ".")]
-    return root.joinpath(*parts)
+    *folders, name = [part for part in Path(image_id).parts if part not in ("/", "..", ".")]
+    return root.joinpath(*folders, f"{stem_of(name)}.png")
 
 
 def _read(films: Sequence[Film], left: list[tuple[Path, str]]) -> Iterator[Radiograph]:

@@ -69,10 +69,10 @@ class Guard:
 
         try:
             self._check(scope)
-            body = await self._body(scope, receive)
+            body = await self._body(scope, receive, note)
         except Refused as refused:
             note["code"] = refused.code
-            if refused.status == 413:
+            if note.pop("more", False):
                 await _drop(receive)
             await _refuse(answer, refused)
             return
@@ -94,10 +94,11 @@ class Guard:
         if site not in ("none", "same-origin") and scope["path"] != "/":
             raise Refused(403, "origin", "this server answers its own page only.")
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body, read up to the limit whatever the headers promise."""
+    async def _body(self, scope: Scope, receive: Receive, note: dict[str, Any]) -> bytes:
+        """The whole body, read up to the limit whatever the headers promise; `note["more"]`: more would come."""
         lengths = [v for k, v in scope["headers"] if k.lower() == b"content-length"]
         if any(not v.isdigit() or int(v[:12]) > BODY_LIMIT for v in lengths):
+            note["more"] = True
             raise Refused(413, "body", f"at most {BODY_LIMIT} bytes are taken.")
         parts: list[bytes] = []
         size = 0
@@ -110,6 +111,7 @@ class Guard:
                     part = message.get("body", b"")
                     size += len(part)
                     if size > BODY_LIMIT:
+                        note["more"] = bool(message.get("more_body", False))
                         raise Refused(413, "body", f"at most {BODY_LIMIT} bytes are taken.")
                     parts.append(part)
                     if not message.get("more_body", False):
