@@ -1,5 +1,6 @@
 """Markers taken off, put on at random, and planted."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,11 @@ def test_plants_on_exactly_a_share_of_one_class_and_goes_on(tmp_path: Path) -> N
     assert at_most(data, 7).split("val").records == data.split("val").records
     with pytest.raises(ConfigError, match="expected one of NORMAL, PNEUMONIA"):
         plant_markers(data, tmp_path / "other", target="COVID")
+
+
+def test_films_of_one_stem_or_with_absolute_names_get_pasted_films_of_their_own(tmp_path: Path) -> None:
+    data = split_dataset(load_dataset(_folder(tmp_path / "films")))
+    named = [dataclasses.replace(r, image_id=str(tmp_path / f"{i}" / "film.png")) for i, r in enumerate(data.records)]
+    found = plant_markers(dataclasses.replace(data, records=tuple(named)), tmp_path / "out", share=1.0)
+    pasted = [r.path for r in found.records if "pasted" in r.extra]
+    assert len(set(pasted)) == len(pasted) > 50 and all(p.parent == tmp_path / "out" / "films" for p in pasted)

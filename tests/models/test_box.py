@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import radiolucent as rl
 from radiolucent.cli import app
 from radiolucent.data.phantom import draw
+from radiolucent.errors import CheckpointError
 from radiolucent.files import sha256_file
 from radiolucent.models import box_card, box_path, names_box
 from radiolucent.segment import load_segmenter
@@ -53,6 +54,12 @@ def test_it_is_small_and_its_card_is_its_own() -> None:
     whole = card["cross_validation"]["auroc"]
     assert whole["low"] < whole["value"] < whole["high"] and whole["n"] > 2000
     assert f"{whole['value']:.3f}" in page and f"{card['no_lungs']['no_lungs.boxed.inpaint']['value']:.3f}" in page
+
+
+def test_another_models_card_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("radiolucent.models.box.sha256_file", lambda _: "0" * 64)
+    with pytest.raises(CheckpointError, match="another model's card"):
+        box_card()
 
 
 def test_it_looks_with_the_shipped_segmenter() -> None:

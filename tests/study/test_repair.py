@@ -89,6 +89,8 @@ def test_films_in_other_splits_and_unknown_methods_are_refused(home: Path, tmp_p
         _config(home, methods=("crop+crop",))
     with pytest.raises(ConfigError, match="no study"):
         repair(replace(_config(home), run=tmp_path))
+    with pytest.raises(ConfigError, match="one of the two"):
+        named("inpaint+randomise")
     assert [r.title for r in named("reasons+crop")] == ["crop to lungs", "right reasons"]
 
 
