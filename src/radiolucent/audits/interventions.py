@@ -28,8 +28,8 @@ MEDIUM = 0.5
 """Cohen's "medium" effect, for changes of so much of the picture that any network notices."""
 
 LARGE = 0.8
-"""Cohen's "large" effect, for a crop: it also changes the scale, and no control box enlarges just the lungs. Below it
-networks that learnt from films without any shortcut failed (in development, not in the self-test that is shipped)."""
+"""Cohen's "large" effect, for a crop: it also changes the scale, and no control box enlarges just the lungs. At
+0.5 six of 96 clean networks of a first self-test failed, and three development networks; the shipped one came after."""
 
 
 @dataclass(frozen=True)
