@@ -63,18 +63,15 @@ def retrained(
     """
     films = _films(table, seed)
     rng = np.random.default_rng([seed, 83])
-    names = np.unique(films.patients) if films is not None else np.array([])
-    chosen = names[rng.permutation(len(names))[: len(names) // 2]]
-    learning = np.isin(films.patients, chosen) if films is not None else np.zeros(0, bool)
-    halves = [] if films is None else [films.truth[learning], films.truth[~learning]]
-    if films is None or min(min(half.sum(), (~half).sum()) for half in halves) < EACH:
+    halves = None if films is None else _halves(films, rng)
+    if halves is None:
         return [
             Finding(f"training.{what}.{name}", question.format(name), "not applicable",
                     f"Needs small pictures of {LEAST} labelled films, {EACH} of either class in either half.",
                     concerns="map")
             for name in methods for what, question in _QUESTIONS.items()
         ]  # fmt: skip
-    learn, hold = films[learning], films[~learning]
+    learn, hold = halves
     shuffled = rng.permutation(learn.truth)
     networks: list[Classifier] = []
     for k, (labels, own_seed) in enumerate(((learn.truth, seed), (shuffled, seed), (learn.truth, seed + 1))):
@@ -107,6 +104,15 @@ def _films(table: Table, seed: int) -> _Films | None:
         return None
     rows = rows[chosen]
     return _Films(pixels[chosen], table.truth[rows], np.array(table.patients)[rows])
+
+
+def _halves(films: _Films, rng: np.random.Generator) -> tuple[_Films, _Films] | None:
+    """Films of half of the patients, and of the others; None where either half has too few of a class."""
+    names = np.unique(films.patients)
+    learning = np.isin(films.patients, names[rng.permutation(len(names))[: len(names) // 2]])
+    halves = films[learning], films[~learning]
+    enough = all(min(half.truth.sum(), (~half.truth).sum()) >= EACH for half in halves)
+    return halves if enough else None
 
 
 def _trained(pixels: NDArray[np.uint8], labels: NDArray[np.bool_], seed: int) -> Classifier:

@@ -61,13 +61,9 @@ def write_lungs(
     """
     root, chosen = Path(out), segmenter or load_segmenter()
     digest = str(chosen.about.get("sha256", ""))
-    left: list[tuple[Path, str]] = []
     total, places = len(films), Counter(_target(root, f.image_id) for f in films)
-    left += [
-        (
-            f.path,
-            f"another film's mask would be {place.relative_to(root)} too; give other identifiers.",
-        )
+    left = [
+        (f.path, f"another film's mask would be {place.relative_to(root)} too; give other identifiers.")
         for f in films
         if places[place := _target(root, f.image_id)] > 1
     ]
