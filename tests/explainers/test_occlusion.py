@@ -93,16 +93,21 @@ def test_incremental_passes_are_whole_passes(name: str) -> None:
         for copy, patch, (y, x) in zip(copies, patches, corners.tolist(), strict=True):
             copy[:, y : y + box[0], x : x + box[1]] = patch
         expected = clf.logits(copies)
-        found = made.logits(patches, *corners.T)
+        routes = {n: made.route(Box(*corners[:n].numpy().T, *box)) for n in (8, 3)}
+        found = made.logits(patches, routes[8])
         assert float((found - expected).abs().max()) <= 1e-4 * max(1.0, float(expected.abs().max()))
         assert float((expected - clf.logits(image)).abs().max()) > 1e-2  # the patches matter
-        assert 0 < made.plan(*corners.T, box) < 1
-        ended = made.with_tail([Box(*corners.T, *box)])
+        assert 0 < made.plan(routes[8]) < 1
+        ended = made.with_tail([routes[8]])
         assert ended.tail is not None and made.tail is None, next(iter(made.graph.meta["tails"].values()))
-        for count in (8, 3):  # any number of samples
-            behind = ended.logits(patches[:count], *corners[:count].T)
+        for count, route in routes.items():  # any number of samples
+            behind = ended.logits(patches[:count], route)
             assert float((behind - expected[:count]).abs().max()) <= 2e-4 * max(1.0, float(expected.abs().max()))
-        few = made.logits(patches[:3], *corners[:3].T)
+        boxes = {n: Box(*corners[:n].numpy().T, *box) for n in (8, 3)}
+        kept = made.routes([boxes[8]])
+        assert made.routes([Box(*corners.numpy().T, *box)])[0] is kept[0]  # the same places
+        assert len(next(b for b in made.routes([boxes[3]])[0].values() if b).y) == 3  # others
+        few = made.logits(patches[:3], routes[3])
         assert torch.allclose(few, found[:3], atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 

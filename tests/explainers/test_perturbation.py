@@ -1,8 +1,10 @@
 """How images are altered and asked: batches, memory, engines, early stops."""
 
+import dataclasses
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ import torch
 
 from explainer_cases import FAST, Blob, blob_film, noise_films, wrap
 from radiolucent.errors import ConfigError
-from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, Sobol, explain
+from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, ScoreCAM, Sobol, explain
 from radiolucent.explainers.perturb import Asker
 from radiolucent.models import build, bytes_per_image
+from radiolucent.models.engine import _Compiled
 
 ASKING = {
     "lime": LIME(100, segmentation="slic"),
@@ -35,6 +38,33 @@ def test_neither_batch_nor_engine_changes_the_map(name: str) -> None:
     np.testing.assert_allclose(maps[2], maps[0], atol=1e-3 * max(size, 0.1))
     other = explain(clf, film, ASKING[name], target=1, seed=4).map
     assert name == "occlusion" or not np.array_equal(other, maps[0])
+
+
+@pytest.mark.parametrize("name", [*ASKING, "scorecam"])
+def test_passes_side_by_side_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three at a time and one after the other, in OpenVINO."""
+    film, method = noise_films(1)[0], dataclasses.replace(ASKING.get(name, ScoreCAM()), engine="openvino")
+    if isinstance(method, Occlusion):
+        method = dataclasses.replace(method, window=12, stride=5)  # windows enough for passes in part
+    seen, compute, threads = set[str](), _Compiled.__call__, torch.get_num_threads()
+
+    def asked(network: _Compiled, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        seen.add(threading.current_thread().name)
+        return compute(network, arrays)
+
+    monkeypatch.setattr(_Compiled, "__call__", asked)
+    maps, where = list[np.ndarray](), list[set[str]]()
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        try:
+            found = explain(build("small_cnn", size=64, seed=1)[0], film, method, target=1, seed=3)
+        finally:
+            torch.set_num_threads(threads)
+        assert "openvino" in found.details["engine"]
+        maps.append(found.map)
+        where.append(set(seen))
+    np.testing.assert_allclose(maps[1], maps[0], atol=1e-5 * np.abs(maps[0]).max())
+    assert where[0] == {"MainThread"} and len(where[1]) > 2
 
 
 def test_an_early_stop_is_asked_at_the_same_samples_whatever_the_batch() -> None:

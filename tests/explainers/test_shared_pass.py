@@ -9,7 +9,7 @@ import torch
 
 import radiolucent as rl
 from radiolucent.errors import ConfigError
-from radiolucent.explainers import CAM, LIME, GradCAM, explain
+from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, explain
 from radiolucent.explainers.base import Explainer, untouched
 from radiolucent.models import build, predict
 from radiolucent.study import make_case
@@ -73,6 +73,12 @@ def test_perturbation_and_layer_methods_together(counted, films) -> None:
         np.testing.assert_allclose(explain(clf, film, lime, target=1, seed=3).map, each[1].map, atol=1e-5)
     single = explain(clf, films[0], [GradCAM(), lime], target=1, seed=3)
     assert [e.method for e in single] == ["gradcam", "lime"]
+
+
+def test_guided_gradcam_is_one_pass_beside_the_answer(counted, films) -> None:
+    clf, sizes = counted
+    explain(clf, films, GuidedGradCAM())
+    assert sizes == [3, 3]
 
 
 def test_a_contrast_is_the_difference_of_two_classes(films) -> None:

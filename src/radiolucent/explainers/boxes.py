@@ -3,24 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 __all__ = ["Box", "Patch", "Window", "around", "behind", "gather", "gather_image"]
+
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
     """Boxes of one size: first rows and columns, int64 (n,), height and width."""
 
-    y: torch.Tensor
-    x: torch.Tensor
+    y: Places
+    x: Places
     height: int
     width: int
 
     def same(self, other: "Box") -> bool:
         """Whether they are the same boxes."""
         alike = (self.height, self.width) == (other.height, other.width)
-        return self is other or (alike and torch.equal(self.y, other.y) and torch.equal(self.x, other.x))
+        return self is other or (alike and np.array_equal(self.y, other.y) and np.array_equal(self.x, other.x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +56,13 @@ class Window:
 
 def behind(window: Window, box: Box, size: tuple[int, int]) -> Box:
     """Boxes of the output (H, W) that hold all that changed boxes of the input reach."""
-    low, high = list[torch.Tensor](), list[torch.Tensor]()
+    low, high = list[Places](), list[Places]()
     for axis, (start, length) in enumerate(((box.y, box.height), (box.x, box.width))):
         reach, stride, pad = window.reach[axis], window.stride[axis], window.pad[axis]
-        first = -torch.div(reach - 1 - pad - start, stride, rounding_mode="floor")  # ⌈(start + pad − reach + 1)/stride⌉
-        last = torch.div(start + (length - 1 + pad), stride, rounding_mode="floor")
-        low.append(first.clamp(0, size[axis] - 1))
-        high.append((last + 1).clamp(1, size[axis]))
+        first = -((reach - 1 - pad - start) // stride)  # ⌈(start + pad − reach + 1)/stride⌉
+        last = (start + (length - 1 + pad)) // stride
+        low.append(first.clip(0, size[axis] - 1))
+        high.append((last + 1).clip(1, size[axis]))
     return _of_one_size(low, high, size)
 
 
@@ -66,18 +70,15 @@ def around(boxes: Sequence[Box], size: tuple[int, int]) -> Box:
     """Boxes that hold several boxes each, in maps (H, W)."""
     if all(b.same(boxes[0]) for b in boxes):
         return boxes[0]
-    low = [torch.stack([b.y for b in boxes]).amin(0), torch.stack([b.x for b in boxes]).amin(0)]
-    high = [
-        torch.stack([b.y + b.height for b in boxes]).amax(0),
-        torch.stack([b.x + b.width for b in boxes]).amax(0),
-    ]
+    low = [np.min([b.y for b in boxes], axis=0), np.min([b.x for b in boxes], axis=0)]
+    high = [np.max([b.y + b.height for b in boxes], axis=0), np.max([b.x + b.width for b in boxes], axis=0)]
     return _of_one_size(low, high, size)
 
 
-def _of_one_size(low: Sequence[torch.Tensor], high: Sequence[torch.Tensor], size: tuple[int, int]) -> Box:
+def _of_one_size(low: Sequence[Places], high: Sequence[Places], size: tuple[int, int]) -> Box:
     """Boxes as large as the largest, moved inside the map: what they hold besides is as in the unchanged image."""
     most = [max(int((h - f).max()), 1) for f, h in zip(low, high, strict=True)]
-    y, x = (f.clamp(max=side - n) for f, side, n in zip(low, size, most, strict=True))
+    y, x = (np.minimum(f, side - n) for f, side, n in zip(low, size, most, strict=True))
     return Box(y, x, most[0], most[1])
 
 
@@ -88,25 +89,31 @@ def gather(whole: torch.Tensor, patch: Patch, box: Box, beyond: float = 0.0) -> 
     """
     _, channels, height, width = whole.shape
     high, wide = patch.box.height, patch.box.width
-    ys, xs = box.y[:, None] + torch.arange(box.height), box.x[:, None] + torch.arange(box.width)
-    outside = ((ys < 0) | (ys >= height))[:, :, None] | ((xs < 0) | (xs >= width))[:, None]
+    ys, xs = _places(box)
     index = ys[:, :, None] * width + xs[:, None]
-    index.masked_fill_(outside, height * width)
+    above, beside = (ys < 0) | (ys >= height), (xs < 0) | (xs >= width)
+    if above.any() or beside.any():
+        index[above[:, :, None] | beside[:, None]] = height * width
     down, right = ys - patch.box.y[:, None], xs - patch.box.x[:, None]
     inside = ((down >= 0) & (down < high))[:, :, None] & ((right >= 0) & (right < wide))[:, None]
-    start = height * width + 1 + torch.arange(len(ys))[:, None, None] * (high * wide)
-    index = torch.where(inside, start + down[:, :, None] * wide + right[:, None], index)
+    start = height * width + 1 + np.arange(len(ys))[:, None] * (high * wide) + down * wide
+    np.add(start[:, :, None], right[:, None], out=index, where=inside)
     table = torch.cat([_pixels(whole), whole.new_full((1, channels), beyond), _pixels(patch.values)])
-    taken = table.index_select(0, index.flatten().to(table.device))
+    taken = table.index_select(0, torch.from_numpy(index.ravel()).to(table.device))
     return taken.view(len(ys), box.height, box.width, channels).permute(0, 3, 1, 2)
 
 
 def gather_image(whole: torch.Tensor, box: Box) -> torch.Tensor:
     """Boxes (n, C, h, w) of a map (1, C, H, W), inside it."""
-    index = (box.y[:, None] + torch.arange(box.height))[:, :, None] * whole.shape[3]
-    index = index + (box.x[:, None] + torch.arange(box.width))[:, None]
-    taken = _pixels(whole).index_select(0, index.flatten().to(whole.device))
+    ys, xs = _places(box)
+    index = ys[:, :, None] * whole.shape[3] + xs[:, None]
+    taken = _pixels(whole).index_select(0, torch.from_numpy(index.ravel()).to(whole.device))
     return taken.view(len(box.y), box.height, box.width, whole.shape[1]).permute(0, 3, 1, 2)
+
+
+def _places(box: Box) -> tuple[Places, Places]:
+    """Rows (n, h) and columns (n, w) of boxes."""
+    return box.y[:, None] + np.arange(box.height), box.x[:, None] + np.arange(box.width)
 
 
 def _pixels(maps: torch.Tensor) -> torch.Tensor:

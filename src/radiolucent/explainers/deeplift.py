@@ -11,7 +11,7 @@ from radiolucent.explainers.baselines import Baseline, check_baseline, completen
 from radiolucent.explainers.forward import INPUT, Pass, run
 from radiolucent.explainers.joining import summed
 from radiolucent.explainers.promise import Promise, adds_up
-from radiolucent.explainers.rules import Activation, Rules, passing
+from radiolucent.explainers.rules import Activation, Rules
 from radiolucent.models import Classifier
 
 __all__ = ["DeepLift"]
@@ -47,8 +47,7 @@ class DeepLift(Explainer):
         notes: list[_Note] = []
         with torch.no_grad(), _Record(notes):
             before = run(classifier, start)
-        with _Rescale(notes):
-            cut = Pass(classifier, inputs).cut(INPUT)
+        cut = Pass(classifier, inputs, rules=_Rescale(notes)).cut(INPUT)
         logits, before = cut.logits.detach(), before.expand(len(inputs), -1)
         change = logits - before
         slope = goal.gradient(logits)
@@ -90,11 +89,10 @@ class _Rescale(Rules):
     def activate(self, at: Activation) -> torch.Tensor:
         note = next(self.notes)
         change = at.z.detach() - note.z
-        near = change.abs() < NEAR
-        slope = (at.value - note.value) / torch.where(near, 1, change)
-        if near.any():  # where film and reference agree the slope between them is the derivative
-            slope = torch.where(near, at.derivative(), slope)
-        return passing(at.z, at.value, slope)
+        slope = (at.value - note.value).div_(change)
+        # Where film and reference agree the slope between them is the derivative.
+        slope = torch.where(change.abs_() < NEAR, at.derivative(), slope)
+        return at.passing(slope)
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         note = next(self.notes)

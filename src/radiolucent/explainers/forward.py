@@ -1,6 +1,7 @@
 """One forward pass over a batch, shared by every method and target that looks at it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -8,6 +9,8 @@ import torch
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.hooks import forward_cut
 from radiolucent.explainers.layers import Layer, find_layer
+from radiolucent.explainers.norms import LightNorms
+from radiolucent.explainers.rules import Rules
 from radiolucent.models import Classifier
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
@@ -66,6 +69,7 @@ class Pass:
 
     Attributes:
         classifier: whose network. inputs: float32 (N, C, H, W).
+        rules: for the way back, in force while it runs; where there are any the pass is not for sharing.
         wanted: layers that methods will ask for (dotted names, None for the default one, `INPUT`): the first run keeps
             all of them, so that logits, features and gradients of several methods come from one pass.
     """
@@ -73,6 +77,7 @@ class Pass:
     classifier: Classifier
     inputs: torch.Tensor
     wanted: Sequence[str | None] = ()
+    rules: Rules | None = None
     _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
     _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
 
@@ -100,7 +105,7 @@ class Pass:
     def row(self, index: int) -> "Pass":
         """The pass of one image, which knows its logits."""
         one = slice(index, index + 1)
-        return Pass(self.classifier, self.inputs[one], (), {}, [self.logits[one]])
+        return Pass(self.classifier, self.inputs[one], _logits=[self.logits[one]])
 
     def resolve(self, layer: str | None) -> Layer:
         """The layer asked for; see `cut`."""
@@ -117,7 +122,7 @@ class Pass:
         x = self.inputs.to(self.classifier.device)
         if INPUT in missing:
             x = x.detach().clone().requires_grad_()
-        with torch.enable_grad():
+        with torch.enable_grad(), LightNorms(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             given = given.clone() if given is x and INPUT in missing else given  # the network may write in place
             out, kept = forward_cut(self.classifier.network, given, [n for n in missing if n != INPUT])

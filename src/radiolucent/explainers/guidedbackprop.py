@@ -1,5 +1,6 @@
 """Guided backpropagation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from radiolucent.explainers.joining import by_grey
 from radiolucent.explainers.rules import Rules
 from radiolucent.models import Classifier
 
-__all__ = ["GuidedBackprop", "guided_gradient"]
+__all__ = ["Guided", "GuidedBackprop", "guided_pass"]
 
 
 @dataclass(frozen=True)
@@ -26,42 +27,49 @@ class GuidedBackprop(Explainer):
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> torch.Tensor:
-        return by_grey(guided_gradient(classifier, inputs, goal), classifier)
+        cut = guided_pass(classifier, inputs)[0].cut(INPUT)
+        return by_grey(cut.gradient(goal.of(cut.logits)), classifier)
 
 
-def guided_gradient(classifier: Classifier, inputs: torch.Tensor, goal: Goal) -> torch.Tensor:
-    """The guided gradient (N, C, H, W) by the inputs.
+class Guided(Rules):
+    """Drops what is negative behind each ReLU on the way back.
+
+    Attributes:
+        guiding: whether it does; if not, gradients are the plain ones.
+    """
+
+    ordinary = True
+
+    def __init__(self) -> None:
+        super().__init__("guided backpropagation")
+        self.guiding = True
+
+    def behind(self, name: str, value: torch.Tensor) -> None:
+        if name in RELUS and value.requires_grad:
+            value.register_hook(self._guide)
+
+    def other(self, name: str) -> None:
+        """Whatever is no ReLU keeps its derivative."""
+
+    def _guide(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient.clamp(min=0) if self.guiding else gradient
+
+
+def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[str | None] = ()) -> tuple[Pass, Guided]:
+    """A pass cut at the input and at some layers, whose gradients are guided, and the rule that guides them.
 
     Raises:
         ExplainError: the network has no ReLU.
     """
-    rules = _Guided()
-    with rules:
-        cut = Pass(classifier, inputs).cut(INPUT)
+    rules = Guided()
+    made = Pass(classifier, inputs, (INPUT, *layers), rules)
+    made.cut(INPUT)
     if not RELUS & set(rules.seen):
         met = ", ".join(dict.fromkeys(rules.seen)) or "no activation"
         raise ExplainError(
             f"guided backpropagation is a rule for ReLUs, and this network has none ({met}); use SmoothGrad()."
         )
-    return cut.gradient(goal.of(cut.logits))
+    return made, rules
 
 
 RELUS = {"relu", "relu6", "hardtanh"}
-
-
-class _Guided(Rules):
-    ordinary = True
-
-    def __init__(self) -> None:
-        super().__init__("guided backpropagation")
-
-    def behind(self, name: str, value: torch.Tensor) -> None:
-        if name in RELUS and value.requires_grad:
-            value.register_hook(_positive)
-
-    def other(self, name: str) -> None:
-        """Whatever is no ReLU keeps its derivative."""
-
-
-def _positive(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.clamp(min=0)

@@ -6,8 +6,9 @@ import torch
 
 from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
+from radiolucent.explainers.forward import INPUT
 from radiolucent.explainers.gradcam import GradCAM
-from radiolucent.explainers.guidedbackprop import guided_gradient
+from radiolucent.explainers.guidedbackprop import guided_pass
 from radiolucent.explainers.joining import by_grey
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
@@ -23,9 +24,17 @@ class GuidedGradCAM(AtLayer):
     share guided backpropagation's weakness.
     """
 
+    @property
+    def cuts(self) -> tuple[str | None, ...]:
+        return ()  # its pass has rules of its own
+
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> torch.Tensor:
-        coarse = GradCAM(self.layer).weigh(goal.over(classifier, inputs).cut(self.layer), goal)
-        fine = by_grey(guided_gradient(classifier, inputs, goal), classifier)
+        made, rules = guided_pass(classifier, inputs, (self.layer,))
+        rules.guiding = False
+        coarse = GradCAM(self.layer).weigh(made.cut(self.layer), goal)
+        rules.guiding = True
+        cut = made.cut(INPUT)
+        fine = by_grey(cut.gradient(goal.of(cut.logits)), classifier)
         return fine * upsample(coarse.clamp(min=0), inputs.shape[2:]).to(fine)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx
@@ -17,7 +18,7 @@ from radiolucent.explainers.tail import Tail, tail_of
 from radiolucent.models import Classifier
 from radiolucent.models.remember import remember, remembers, weights_of
 
-__all__ = ["Incremental", "incremental", "worth_tracing"]
+__all__ = ["Incremental", "Route", "incremental", "worth_tracing"]
 
 WHOLE = 0.7
 """Share of a layer's map beyond which computing all of it is quicker than gathering what is needed."""
@@ -35,6 +36,10 @@ ELEMENTWISE = {
     ).split()
 } | {aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default}
 BINARY = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
+
+
+Route = Mapping[fx.Node, Box | None]
+"""By node, the boxes of its output that changed; None where whole maps are computed."""
 
 
 @dataclass(eq=False)
@@ -61,65 +66,73 @@ class Incremental:
         """What computes the passes."""
         return "torch" if self.tail is None else "torch, openvino behind it"
 
-    def with_tail(self, boxes: Sequence[Box]) -> "Incremental":
-        """The same with a tail, cut where boxes like these grow large; as it is where OpenVINO cannot compute that.
+    def routes(self, boxes: Sequence[Box]) -> list[Route]:
+        """A route for each; the last ones are remembered with the traced network, for its next image."""
+        key = [(b.y.tobytes(), b.x.tobytes(), b.height, b.width) for b in boxes]
+        if self.graph.meta.get("routes", ((), []))[0] != key:
+            self.graph.meta["routes"] = key, [self.route(box) for box in boxes]
+        found: list[Route] = self.graph.meta["routes"][1]
+        return found
 
-        A tail is remembered with the traced network, as is that there is none.
-        """
-        found = tail_of(self.graph, self._in_part(boxes), self.maps, self.batch)
-        return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
-
-    def _in_part(self, boxes: Sequence[Box]) -> dict[fx.Node, None]:
-        """Nodes, in order, of whose maps these boxes reach less than a share on average, as of all maps before."""
-        reached: list[dict[fx.Node, Box | None]] = [{} for _ in boxes]
-        inside: dict[fx.Node, None] = {}
-        for node in self.graph.graph.nodes:
-            if node.op == "placeholder":
-                inside[node] = None
-                for known, box in zip(reached, boxes, strict=True):
-                    known[node] = box
-            elif node in self.maps and all(n in inside for n in _inputs(node)):
-                area, share = self.maps[node].shape[2:].numel(), 0.0
-                for known in reached:
-                    known[node] = box = self._reached(node, known)
-                    share += (1.0 if box is None else box.height * box.width / area) / len(boxes)
-                if share <= WHOLE_IN_TAIL:
-                    inside[node] = None
-        return inside
-
-    def logits(self, patches: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Logits (n, K) of the image with patches (n, C, h, w) put at rows y and columns x (n,), n ≤ `batch`."""
-        patches = patches.contiguous(memory_format=torch.channels_last)
-        box = Box(y, x, int(patches.shape[2]), int(patches.shape[3]))
-        state: dict[fx.Node, Any] = {}
-        with torch.inference_mode():
-            for node in self.graph.graph.nodes:
-                if node.op == "placeholder":
-                    state[node] = Patch(patches, box)
-                elif node.op == "get_attr":
-                    state[node] = getattr(self.graph, str(node.target))
-                elif node.op == "call_function" and (self.tail is None or node in self.tail.before):
-                    state[node] = self._step(node, state)
-            if self.tail is not None:
-                return self.tail.logits([self._whole(n, state[n]) for n in self.tail.inputs])
-        return state[_result(self.graph)][: len(patches)].float().cpu()
-
-    def plan(self, y: torch.Tensor, x: torch.Tensor, size: tuple[int, int]) -> float:
-        """The share of a whole pass's multiplications that boxes of this size at these places need."""
+    def route(self, box: Box) -> Route:
+        """The boxes of every node's output that boxes of the image reach, None where whole maps are computed."""
         boxes: dict[fx.Node, Box | None] = {}
-        needed = whole = 0.0
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
-                boxes[node] = Box(y, x, *size)
-            if node.op != "call_function":
-                continue
-            boxes[node] = box = self._reached(node, boxes)
+                boxes[node] = box
+            elif node.op == "call_function":
+                boxes[node] = self._reached(node, boxes)
+        return boxes
+
+    def plan(self, route: Route) -> float:
+        """The share of a whole pass's multiplications that boxes on this route need."""
+        needed = whole = 0.0
+        for node, box in route.items():
             if node.target == aten.convolution.default:
                 shape, kernel = _value(node).shape, _value(_weight(node)).shape
                 cost = float(shape[1:].numel() * kernel[1:].numel())
                 whole += cost
                 needed += cost * (1.0 if box is None else box.height * box.width / (shape[2] * shape[3]))
         return needed / whole if whole else 1.0
+
+    def with_tail(self, routes: Sequence[Route]) -> "Incremental":
+        """The same with a tail, cut where boxes grow large on these routes; as it is where OpenVINO cannot compute it.
+
+        A tail is remembered with the traced network, as is that there is none.
+        """
+        found = tail_of(self.graph, self._in_part(routes), self.maps, self.batch)
+        return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
+
+    def _in_part(self, routes: Sequence[Route]) -> dict[fx.Node, None]:
+        """Nodes, in order, of whose maps these routes reach less than a share on average, as of all maps before."""
+        inside: dict[fx.Node, None] = {}
+        for node in self.graph.graph.nodes:
+            if node.op == "placeholder":
+                inside[node] = None
+            elif node in self.maps and all(n in inside for n in _inputs(node)):
+                area, boxes = self.maps[node].shape[2:].numel(), [route[node] for route in routes]
+                shares = [1.0 if box is None else box.height * box.width / area for box in boxes]
+                if sum(shares) / len(shares) <= WHOLE_IN_TAIL:
+                    inside[node] = None
+        return inside
+
+    def logits(self, patches: torch.Tensor, route: Route) -> torch.Tensor:
+        """Logits (n, K) of the image with patches (n, C, h, w) put where a route begins, n ≤ `batch`."""
+        patches = patches.contiguous(memory_format=torch.channels_last)
+        state: dict[fx.Node, Any] = {}
+        with torch.inference_mode():
+            for node in self.graph.graph.nodes:
+                if node.op == "placeholder":
+                    begin = route[node]
+                    assert begin is not None
+                    state[node] = Patch(patches, begin)
+                elif node.op == "get_attr":
+                    state[node] = getattr(self.graph, str(node.target))
+                elif node.op == "call_function" and (self.tail is None or node in self.tail.before):
+                    state[node] = self._step(node, state, route[node])
+            if self.tail is not None:
+                return self.tail.logits([self._whole(n, state[n]) for n in self.tail.inputs])
+        return state[_result(self.graph)][: len(patches)].float().cpu()
 
     def _reached(self, node: fx.Node, boxes: Mapping[fx.Node, Box | None]) -> Box | None:
         """The boxes of a node's output that changed, None where whole maps are computed."""
@@ -132,12 +145,11 @@ class Incremental:
         box = around(changed, size) if window is None else behind(window, changed[0], size)
         return None if box.height * box.width > WHOLE * size[0] * size[1] else box
 
-    def _step(self, node: fx.Node, state: dict[fx.Node, Any]) -> Any:
+    def _step(self, node: fx.Node, state: dict[fx.Node, Any], box: Box | None) -> Any:
         patches: dict[fx.Node, Patch] = {n: state[n] for n in _inputs(node) if isinstance(state[n], Patch)}
         if patches and _follows_fused(node):  # done with the convolution; harmless where it is done again
             return next(iter(patches.values()))
         if patches:
-            box = self._reached(node, {n: p.box for n, p in patches.items()})
             if box is not None:
                 return Patch(self._local(node, state, box), box)
             for n, patch in patches.items():  # from here on whole maps
@@ -152,7 +164,7 @@ class Incremental:
         """A node's maps (n, C, H, W)."""
         if isinstance(value, torch.Tensor):
             return value
-        zero = torch.zeros_like(value.box.y)
+        zero = np.zeros_like(value.box.y)
         height, width = self.maps[node].shape[2:]
         return gather(self.maps[node], value, Box(zero, zero, int(height), int(width)))
 
@@ -215,8 +227,9 @@ def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor,
         made = Incremental(graph, batch, _maps(graph, image))
     if len(made.maps) < 2:
         return "it does not begin with local operations"
-    zero = torch.zeros(1, dtype=torch.long)
-    alike, expected = made.logits(image.flip(-1), zero, zero), classifier.logits(image.flip(-1))
+    zero = np.zeros(1, np.int64)
+    route = made.route(Box(zero, zero, int(image.shape[2]), int(image.shape[3])))
+    alike, expected = made.logits(image.flip(-1), route), classifier.logits(image.flip(-1))
     apart = float((alike - expected).abs().max() / max(1.0, float(expected.abs().max())))
     return "" if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
 

@@ -11,7 +11,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.promise import AddsUp, Promise
-from radiolucent.explainers.rules import Activation, Rules, passing
+from radiolucent.explainers.rules import Activation, Rules
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
 
@@ -61,8 +61,7 @@ class LRP(Explainer):
         at = INPUT if self.layer is None else shared.resolve(self.layer).name
         # Behind a layer in between, the biases before it are no part of the sum.
         ones = inputs.new_ones(len(inputs)).requires_grad_() if self.conserve and self.layer is None else None
-        with _Relevance(self.epsilon, ones):
-            cut = Pass(classifier, inputs).cut(at)
+        cut = Pass(classifier, inputs, rules=_Relevance(self.epsilon, ones)).cut(at)
         z = cut.logits.detach()
         slope = goal.gradient(z)
         score = (slope * z / stabilised(z, self.epsilon) * cut.logits).sum(1)
@@ -101,7 +100,7 @@ class _Relevance(Rules):
     def activate(self, at: Activation) -> torch.Tensor:
         if at.name in ("sigmoid", "hardsigmoid", "softplus"):  # not 0 at 0: a gate
             self.other(at.name)
-        return passing(at.z, at.value, at.value / stabilised(at.z.detach(), self.epsilon))
+        return at.passing(at.value / stabilised(at.z.detach(), self.epsilon))
 
     def affine(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self.ones is None:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.boxes import Box, gather_image
-from radiolucent.explainers.incremental import Incremental, incremental, worth_tracing
+from radiolucent.explainers.incremental import Incremental, Route, incremental, worth_tracing
 from radiolucent.explainers.inpaint import inpaint
-from radiolucent.explainers.perturb import Asker, Fill, Perturbation, filled, grey_of, scores_of
+from radiolucent.explainers.perturb import LARGEST_BATCH, Fill, Perturbation, filled, grey_of, scores_of
 from radiolucent.models import Classifier
 from radiolucent.models.engine import with_openvino
+from radiolucent.models.workers import side_by_side, workers
 
 __all__ = ["Occlusion", "Windows"]
 
@@ -74,20 +75,26 @@ class Occlusion(Perturbation):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         windows = Windows.over((int(image.shape[2]), int(image.shape[3])), _pair(self.window), _pair(self.stride))
         count = len(windows.y)
-        order, parts = windows.alike(self.batch_of(classifier, image))
+        sides = workers() if classifier.device.type == "cpu" else 1
+        batch, sides = self.passes_of(classifier, image, sides, LARGEST_BATCH * sides)
+        order, parts = windows.alike(batch)
         sorted_ = windows.taken(order)
         hidden = self._hidden(classifier, image, sorted_)
-        run, quick, why = self._passes(classifier, image, sorted_, parts)
+        quick, routes, why = self._incremental(classifier, image, [sorted_.box(p) for p in parts], batch)
 
         def patched(part: slice) -> torch.Tensor:
             copies = image.repeat(part.stop - part.start, 1, 1, 1)
             return sorted_.paste(copies, hidden(part), part)
 
         if quick is None:
-            found = [run.logits(patched(p)) for p in run.parts(count)]
+            run = self.asker(classifier, image, count)
+            logits, name = run.ask(count, patched), run.name
         else:
-            found = [quick.logits(hidden(p), sorted_.y[p], sorted_.x[p]) for p in parts]
-        logits = torch.cat(found)[order.argsort()]
+            slowest_first = sorted(range(len(parts)), key=lambda i: -quick.plan(routes[i]) * len(order[parts[i]]))
+            each = side_by_side(lambda i: quick.logits(hidden(parts[i]), routes[i]), slowest_first, sides)
+            by_part = dict(zip(slowest_first, each, strict=True))
+            logits, name = torch.cat([by_part[i] for i in range(len(parts))]), quick.engine
+        logits = logits[order.argsort()]
         drops = float(goal.of(goal.over(classifier, image).logits)[0]) - scores_of(goal, logits)
         details: dict[str, Any] = {
             "drops": drops.reshape(windows.grid),
@@ -95,31 +102,30 @@ class Occlusion(Perturbation):
             "columns": np.unique(windows.left.numpy()),
             "passes": "whole" if quick is None else "incremental",
             "why": why,
-            "engine": run.name if quick is None else quick.engine,
+            "engine": name,
             "samples": count,
         }
         return torch.from_numpy(windows.mean_over_cover(drops).astype(np.float32)), details
 
-    def _passes(
-        self, classifier: Classifier, image: torch.Tensor, windows: "Windows", parts: Sequence[slice]
-    ) -> tuple[Asker, Incremental | None, str]:
-        """How the windows, in these batches, are computed, and why."""
-        count = len(windows.y)
+    def _incremental(
+        self, classifier: Classifier, image: torch.Tensor, boxes: Sequence[Box], batch: int
+    ) -> tuple[Incremental | None, list[Route], str]:
+        """What computes batches of windows in part, by which routes, or None, and why."""
+        count = sum(len(box.y) for box in boxes)
         if self.passes == "whole" or (self.passes == "auto" and not worth_tracing(classifier, count)):
-            return self.asker(classifier, image, count), None, "asked for" if self.passes == "whole" else "few windows"
-        found = incremental(classifier, image, self.batch_of(classifier, image))
+            return None, [], "asked for" if self.passes == "whole" else "few windows"
+        found = incremental(classifier, image, batch)
         if isinstance(found, Incremental):
-            shares = [found.plan(windows.y[p], windows.x[p], windows.size) * (p.stop - p.start) for p in parts]
-            share = sum(shares) / count
+            routes = found.routes(boxes)
+            share = sum(found.plan(r) * len(box.y) for r, box in zip(routes, boxes, strict=True)) / count
             if self.passes == "incremental" or share < QUICKER:
-                forward = Asker(classifier.logits, "torch", found.batch)
                 if with_openvino(classifier, count, self.engine):
-                    found = found.with_tail([Box(windows.y[p], windows.x[p], *windows.size) for p in parts])
-                return forward, found, f"{share:.0%} of the multiplications of whole passes"
-            return self.asker(classifier, image, count), None, f"windows reach {share:.0%} of the network's work"
+                    found = found.with_tail(routes)
+                return found, routes, f"{share:.0%} of the multiplications of whole passes"
+            return None, [], f"windows reach {share:.0%} of the network's work"
         if self.passes == "incremental":
             raise ConfigError(f"no incremental passes for this network: {found}; use passes='auto'.")
-        return self.asker(classifier, image, count), None, found
+        return None, [], found
 
     def _hidden(self, classifier: Classifier, image: torch.Tensor, windows: "Windows") -> Any:
         """Boxes (n, C, h, w) of the hidden film, of a batch of windows."""
@@ -207,6 +213,10 @@ class Windows:
         (height, width), (h, w) = self.shape, self.size
         return [(t, s, min(t + h, height), min(s + w, width)) for t, s in zip(tops, lefts, strict=True)]
 
+    def box(self, part: slice) -> Box:
+        """Where the boxes lie."""
+        return Box(self.y[part].numpy(), self.x[part].numpy(), *self.size)
+
     def inside(self, part: slice) -> torch.Tensor:
         """(n, h, w): which pixels of the boxes the windows cover."""
         rows = self.y[part, None] + torch.arange(self.size[0]) >= self.top[part, None]
@@ -215,7 +225,7 @@ class Windows:
 
     def boxes(self, whole: torch.Tensor, part: slice) -> torch.Tensor:
         """Boxes (n, C, h, w) of a map (1, C, H, W)."""
-        return gather_image(whole, Box(self.y[part], self.x[part], *self.size))
+        return gather_image(whole, self.box(part))
 
     def paste(self, copies: torch.Tensor, boxes: torch.Tensor, part: slice) -> torch.Tensor:
         """Copies (n, C, H, W) with boxes written into them, in place."""

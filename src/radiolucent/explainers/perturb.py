@@ -1,7 +1,7 @@
 """Asking a network about many altered copies of one image: composed in batches, in bounded memory."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.superpixels import fill_for
 from radiolucent.models import Classifier, EngineKind, bytes_per_image, engine
+from radiolucent.models.workers import side_by_side, workers
 
 __all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of"]
 
@@ -32,16 +33,17 @@ class Asker:
 
     Attributes:
         logits: inputs (n, C, S, S) to logits (n, K). name: of the engine. batch: copies a pass.
+        workers: passes side by side.
     """
 
     logits: Callable[[torch.Tensor], torch.Tensor]
     name: str
     batch: int
+    workers: int = 1
 
-    def parts(self, count: int, start: int = 0) -> Iterator[slice]:
+    def parts(self, count: int, start: int = 0) -> list[slice]:
         """Batches of the samples start … count − 1."""
-        for first in range(start, count, self.batch):
-            yield slice(first, min(first + self.batch, count))
+        return [slice(first, min(first + self.batch, count)) for first in range(start, count, self.batch)]
 
     def ask(
         self,
@@ -52,14 +54,14 @@ class Asker:
         """Logits (m, K) of the first m ≤ `count` samples, m = `count` without `stop`.
 
         Args:
-            compose: the altered copies (n, C, S, S) of a batch of samples.
+            compose: the altered copies (n, C, S, S) of a batch of samples; draws nothing, changes nothing.
             stop: asked with all logits so far after 256, 512, 1024, … samples, whatever the batch; True ends it.
         """
         found: list[torch.Tensor] = []
         done, check = 0, FIRST_CHECK if stop else count
         while done < count:
             until = min(check, count)
-            found += [self.logits(compose(part)) for part in self.parts(until, done)]
+            found += side_by_side(lambda part: self.logits(compose(part)), self.parts(until, done), self.workers)
             done, check = until, 2 * check
             if stop and done < count and stop(torch.cat(found)):
                 break
@@ -72,7 +74,7 @@ class Perturbation(Explainer):
 
     Attributes:
         engine: what computes the passes: "torch", "openvino", or "auto" (see `radiolucent.models.engine`).
-        batch_size: altered copies a pass; None: as many as `max_memory_mb` holds, 32 at most.
+        batch_size: altered copies at a time; None: as many as `max_memory_mb` holds, 32 at most.
         max_memory_mb: what composed copies and feature maps may take, beside the network itself.
     """
 
@@ -110,14 +112,28 @@ class Perturbation(Explainer):
     def asker(self, classifier: Classifier, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
         """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
         chosen = engine(classifier, image, count, self.engine)
-        return Asker(chosen.logits, chosen.name, self.batch_of(classifier, image, reserved))
+        sides = workers() if chosen.name == "openvino" else 1
+        return Asker(chosen.logits, chosen.name, *self.passes_of(classifier, image, sides, reserved=reserved))
 
-    def batch_of(self, classifier: Classifier, image: torch.Tensor, reserved: int = 0) -> int:
-        """Altered copies a pass."""
+    def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
+        """Altered copies a pass, where passes go one after the other."""
+        return self.passes_of(classifier, image, 1)[0]
+
+    def passes_of(
+        self, classifier: Classifier, image: torch.Tensor, sides: int, most: int = LARGEST_BATCH, reserved: int = 0
+    ) -> tuple[int, int]:
+        """Altered copies a pass, and passes side by side.
+
+        Args:
+            sides: passes that could go side by side. most: copies in all of them, if the memory holds so many.
+        """
         if self.batch_size is not None:
-            return self.batch_size
-        fits = int((self.max_memory_mb * 2**20 - reserved) // bytes_per_image(classifier, image))
-        return min(max(fits, 1), LARGEST_BATCH)
+            at_once = self.batch_size
+        else:
+            fits = int((self.max_memory_mb * 2**20 - reserved) // bytes_per_image(classifier, image))
+            at_once = min(max(fits, 1), most)
+        sides = min(sides, at_once)
+        return at_once // sides, sides
 
 
 def grey_of(classifier: Classifier, image: torch.Tensor) -> NDArray[np.float32]:

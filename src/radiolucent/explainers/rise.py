@@ -71,14 +71,11 @@ class RISE(Perturbation):
         member = np.arange(self.num_masks) // (2 if self.paired else 1) % RUNS
         shares = np.eye(RUNS)[member]  # (N, RUNS): which run each mask belongs to
         sums = torch.zeros(2 * RUNS, size[0] * size[1])  # Σ f M, then Σ M, of each run
-        totals, level = np.zeros(RUNS), 0.0  # scores are counted from the first, or single precision loses them
+        scores = scores_of(goal, run.ask(self.num_masks, lambda part: blend(image, fill, masks.of(part))))
+        totals, level = scores @ shares, scores[0]  # counted from the first, or single precision loses them
+        weighed = np.concatenate([shares * (scores - level)[:, None], shares], axis=1).T.astype(np.float32)
         for part in run.parts(self.num_masks):
-            here = masks.of(part)
-            scores = scores_of(goal, run.logits(blend(image, fill, here)))
-            level = level if part.start else float(scores[0])
-            weighed = np.concatenate([shares[part] * (scores - level)[:, None], shares[part]], axis=1).T
-            sums.addmm_(torch.from_numpy(weighed.astype(np.float32)), here.flatten(1))
-            totals += scores @ shares[part]
+            sums.addmm_(torch.from_numpy(weighed[:, part]), masks.of(part).flatten(1))
         scored, shown = sums.view(2, RUNS, *size).double().numpy()
         scored = scored + level * shown
         counts = shares.sum(0)

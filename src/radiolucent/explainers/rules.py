@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from radiolucent.errors import ExplainError
 
-__all__ = ["Activation", "Rules", "passing"]
+__all__ = ["Activation", "Rules"]
 
 LINEAR = frozenset(
     "add iadd radd sub isub rsub neg sum mean cat concat concatenate stack flatten view reshape unflatten permute "
@@ -57,38 +57,42 @@ class Activation:
 
     Attributes:
         name: "relu", "gelu", ... z: what goes in, on the graph. value: what comes out, off the graph.
-        function: z to value.
+        function: z to value. in_place: whether z itself has to become the value.
     """
 
     name: str
     z: torch.Tensor
     value: torch.Tensor
     function: Callable[[torch.Tensor], torch.Tensor]
+    in_place: bool = False
 
     def derivative(self) -> torch.Tensor:
         """σ'(z)."""
         with torch.enable_grad():
-            leaf = self.z.detach().clone().requires_grad_()
-            return torch.autograd.grad(self.function(leaf).sum(), leaf)[0]
+            leaf = self.z.detach().requires_grad_()
+            out = self.function(leaf)
+            return torch.autograd.grad(out, leaf, torch.ones_like(out[:1]).expand_as(out))[0]
+
+    def passing(self, factor: torch.Tensor) -> torch.Tensor:
+        """The value, whose gradient by z is said to be `factor`."""
+        return cast(torch.Tensor, _Passing.apply(self.z, self.value, factor, self.in_place))
 
 
 class _Passing(torch.autograd.Function):
     """The value as given; backward the gradient times a factor."""
 
     @staticmethod
-    def forward(ctx: Any, z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor, in_place: bool) -> torch.Tensor:
         ctx.save_for_backward(factor)
-        return value
+        if not in_place:
+            return value
+        ctx.mark_dirty(z)
+        return z.copy_(value)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (factor,) = ctx.saved_tensors
-        return grads[0] * factor, None, None
-
-
-def passing(z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """`value`, whose gradient by z is said to be `factor`."""
-    return cast(torch.Tensor, _Passing.apply(z, value, factor))
+        return grads[0] * factor, None, None, None
 
 
 class Rules(TorchFunctionMode):
@@ -154,17 +158,16 @@ class Rules(TorchFunctionMode):
             out = func(*args, **kwargs)
             self.behind(name, out)
             return out
-        # In place or not, the rule needs what went in.
         plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
         rest = tuple(a for a in args[1:] if not isinstance(a, bool))
-        before = z.detach().clone()
 
         def function(x: torch.Tensor) -> torch.Tensor:
             return _POINTWISE[name](x, *rest, **plain)
 
-        out = self.activate(Activation(name, z, function(before), function))
-        in_place = kwargs.get("inplace") or str(getattr(func, "__name__", "")).endswith("_") or True in args[1:]
-        return z.copy_(out) if in_place and not (z.is_leaf and z.requires_grad) else out
+        into = kwargs.get("inplace") or str(getattr(func, "__name__", "")).endswith("_") or True in args[1:]
+        in_place = bool(into) and not (z.is_leaf and z.requires_grad)
+        out = self.activate(Activation(name, z, function(z.detach()), function, in_place))
+        return z.copy_(out) if in_place and out is not z else out
 
 
 def _scales(name: str, args: Any) -> bool:

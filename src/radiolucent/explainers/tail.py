@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx
@@ -68,7 +67,7 @@ def _made(
 
     def logits(given: Sequence[torch.Tensor]) -> torch.Tensor:
         arrays = [m.permute(0, 2, 3, 1).contiguous().cpu().numpy() for m in given]
-        return torch.from_numpy(np.array(network(arrays)[0]))
+        return torch.from_numpy(network(arrays)[0])
 
     others = [torch.cat([m, 0.7 * m.flip(-1), m]) for m in maps]
     with torch.inference_mode():

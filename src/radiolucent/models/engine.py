@@ -1,6 +1,7 @@
 """Fast forward passes for methods that ask a network hundreds of times: torch, or OpenVINO on a CPU."""
 
 import importlib.util
+import queue
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -15,6 +17,7 @@ from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.remember import remember, remembered, remembers, structure_of, weights_of
+from radiolucent.models.workers import workers
 from radiolucent.models.wrap import BlackBox
 
 __all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "compiled", "engine", "with_openvino"]
@@ -98,14 +101,32 @@ def with_openvino(classifier: Classifier, images: int, kind: EngineKind) -> bool
     return classifier.device.type == "cpu" and installed and images >= WORTH_CONVERTING // 2
 
 
-def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last: bool = False) -> Any:
-    """OpenVINO's network of a torch network, float32, for any number of images.
+class _Compiled:
+    """An OpenVINO network that any number of threads may ask at once."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def __call__(self, arrays: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._network.create_infer_request()
+        try:
+            return list(request.infer(list(arrays), share_inputs=True).to_tuple())
+        finally:
+            self._idle.put(request)
+
+
+def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last: bool = False) -> _Compiled:
+    """OpenVINO's network of a torch network, float32, for any number of images; as many batches at a time as `workers`.
 
     Args:
         examples: inputs (N, …) to trace it with. last: the inputs will be given as (N, H, W, C).
 
     Returns:
-        What takes a list of arrays and gives the outputs by number. Not compared with torch: the caller does.
+        What takes a list of arrays and gives the outputs. Not compared with torch: the caller does.
 
     Raises:
         ModelError: it cannot be converted. MissingExtraError: OpenVINO is not installed.
@@ -129,8 +150,12 @@ def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last
                 steps.input(i).tensor().set_layout(ov.Layout("NHWC"))
                 steps.input(i).model().set_layout(ov.Layout("NCHW"))
             model = steps.build()
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        return ov.Core().compile_model(model, "CPU", settings)
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": workers(),
+        }
+        return _Compiled(ov.Core().compile_model(model, "CPU", settings))
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:
@@ -142,7 +167,7 @@ def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
     network = compiled(classifier.network, [example])
 
     def logits(inputs: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(np.array(network(inputs.contiguous().numpy())[0]))
+        return torch.from_numpy(network([inputs.contiguous().numpy()])[0])
 
     # Not the image it was traced with: a network that leaves torch on its way is traced into a constant.
     other = example.flip(-1) * 0.7
