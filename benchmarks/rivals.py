@@ -15,7 +15,6 @@ from radiolucent.models import Classifier
 
 Run = Callable[[], object]
 SETTINGS: dict[str, dict[str, Any]] = {
-    "lime": {"num_samples": 512},
     "kernelshap": {"num_samples": 500},
     "occlusion": {"window": 32, "stride": 16, "fill": 0.0},
     "integratedgradients": {"steps": 20},

@@ -9,7 +9,7 @@ import torch
 
 import radiolucent as rl
 from radiolucent.errors import ConfigError
-from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, explain
+from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, InputTimesGradient, explain
 from radiolucent.explainers.base import Explainer, untouched
 from radiolucent.models import build, predict
 from radiolucent.study import make_case
@@ -73,6 +73,20 @@ def test_perturbation_and_layer_methods_together(counted, films) -> None:
         np.testing.assert_allclose(explain(clf, film, lime, target=1, seed=3).map, each[1].map, atol=1e-5)
     single = explain(clf, films[0], [GradCAM(), lime], target=1, seed=3)
     assert [e.method for e in single] == ["gradcam", "lime"]
+
+
+def test_a_reference_of_one_level_is_asked_once_for_a_networks_weights(counted, films) -> None:
+    clf, sizes = counted
+    first = explain(clf, films, InputTimesGradient("black"))
+    again = explain(clf, films, InputTimesGradient("black"))
+    assert sizes == [3, 1, 3]
+    assert again[0].details == first[0].details
+    explain(clf, films, InputTimesGradient("white"))
+    with torch.no_grad():
+        next(clf.network.parameters()).mul_(1.5)
+    changed = explain(clf, films, InputTimesGradient("black"))
+    assert sizes == [3, 1, 3, 3, 1, 3, 1]
+    assert changed[0].details["reference_score"] != first[0].details["reference_score"]
 
 
 def test_guided_gradcam_is_one_pass_beside_the_answer(counted, films) -> None:
