@@ -45,6 +45,7 @@ from explain import films
 from radiolucent.explainers import METHODS
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
+from radiolucent.models.remember import steady
 from rivals import LIBRARIES, Contest, method_of
 
 
@@ -195,7 +196,9 @@ def main() -> None:
         if time.monotonic() - begin > 60 * options.minutes:
             console.print(f"time is up; call again for {', '.join(n for n in missing if n not in results)}")
             break
-        found = dataclasses.replace(measured(contest, name, options.rounds, options.seconds, clock), conditions=told)
+        with steady(clf.network):  # as within rl.explain, which checks the weights once for all films it is given
+            found = measured(contest, name, options.rounds, options.seconds, clock)
+        found = dataclasses.replace(found, conditions=told)
         results[name] = found
         console.print("  ".join(cells(name, found)), found.note)
         if options.results:

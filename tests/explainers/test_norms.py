@@ -46,6 +46,8 @@ def test_what_is_left_alone() -> None:
         with torch.no_grad():
             assert not norm(x).requires_grad
         assert "BatchNorm" in str(F.batch_norm(x, None, None, training=True).grad_fn)
+        with pytest.raises(RuntimeError, match="should contain"):
+            norm(x[:, :1])
         norm.requires_grad_(True)
         assert "BatchNorm" in str(norm(x).grad_fn)
 

@@ -68,8 +68,23 @@ class Plain(nn.Module):
         return self.head(self.last(self.mean(nn.functional.pad(x, (1, 2, 0, 1)))).amax((2, 3)))
 
 
+class Branching(nn.Module):
+    """One branch soon needs whole maps, which another one joins again where boxes would do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.near = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 6, 1)
+        self.far, self.head = nn.Conv2d(6, 6, 61, padding=30, groups=6), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x).relu()
+        near, far = self.near(x), self.far(x)
+        return self.head(((x + near).relu() + far).amax((2, 3)))
+
+
 CASES = {
     "plain": lambda: wrap(Plain(), 70),
+    "branching": lambda: wrap(Branching(), 64),
     "small_cnn": partial(build_it := (lambda name, size: make(name, size=size)), "small_cnn", 96),
     "mobilenetv1": partial(build_it, "mobilenetv1", 96),
     "densenet121": partial(build_it, "densenet121", 64),

@@ -12,6 +12,7 @@ import radiolucent as rl
 from explainer_cases import wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import (
+    LRP,
     DeepLift,
     GradientSHAP,
     GuidedBackprop,
@@ -23,6 +24,7 @@ from radiolucent.explainers import (
     explain,
 )
 from radiolucent.explainers.baselines import reference
+from radiolucent.explainers.guidedbackprop import Guided
 from radiolucent.models import Classifier, build
 from radiolucent.types import Radiograph
 
@@ -196,6 +198,78 @@ def test_guided_backpropagation_through_relu6_and_functions(film) -> None:
     clf = wrap(Tricky(), 48)
     plain, guided = (explain(clf, film, m, target=1).map for m in (Saliency(), GuidedBackprop()))
     assert (guided != plain).any() and guided.any()
+
+
+class Beside(nn.Module):
+    """An activation out of place whose input, or output, goes on being used."""
+
+    def __init__(self, act: nn.Module, into: bool) -> None:
+        super().__init__()
+        self.first, self.act, self.into = nn.Conv2d(1, 6, 3), act, into
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        out = self.act(h)
+        if self.into:
+            out += 0.5 * h
+        else:
+            out = out + h
+        return self.last(out.mean((2, 3)))
+
+
+@pytest.mark.parametrize("into", [False, True])
+@pytest.mark.parametrize("act", [nn.ReLU(), nn.ReLU6(), nn.ELU(), nn.Softplus(), nn.Hardtanh()])
+def test_rules_leave_the_network_what_it_computes(film, act: nn.Module, into: bool) -> None:
+    torch.manual_seed(2)
+    clf = wrap(Beside(act, into), 48)
+    found = explain(clf, film, DeepLift(), target=1)
+    assert found.details["score"] == pytest.approx(found.score, abs=1e-5)
+    assert abs(found.details["completeness_error"]) < 1e-4
+    if not isinstance(act, nn.Softplus):  # a gate, which ε-LRP refuses
+        assert explain(clf, film, LRP(), target=1).score == found.score
+
+
+class _ByHand(torch.autograd.Function):
+    """ReLU6 with the guided rule written out."""
+
+    @staticmethod
+    def forward(ctx, z):
+        ctx.save_for_backward(z)
+        return z.clamp(0, 6)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        (z,) = ctx.saved_tensors
+        return grads[0].clamp(min=0) * ((z > 0) & (z < 6))
+
+
+@pytest.mark.parametrize("how", ["plain", "in place", "in place on a part"])
+def test_the_guided_rule_where_gradients_meet(how: str) -> None:
+    """An activation used twice, its output used elsewhere, and one written into a part of a tensor."""
+    x = torch.randn(8, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    signs = torch.tensor([1.0, -1.0, 0.5, -0.5, 2.0, -2.0])
+
+    def score(act) -> torch.Tensor:
+        u = 4 * x + 0.1
+        if how == "in place on a part" and act is not _ByHand.apply:
+            a = u.clone()
+            nn.functional.relu6(a[:, :3], inplace=True)
+        elif how == "in place on a part":
+            a = torch.cat([act(u[:, :3]), u[:, 3:]], 1)
+        else:
+            a = act(u)
+        b = act(a - 0.3)
+        return ((a + b) * signs).sum() + (act(a + b) * signs.flip(0)).sum()
+
+    rules = Guided()
+    with rules:
+        found = torch.autograd.grad(score(lambda t: nn.functional.relu6(t, inplace=how == "in place")), x)[0]
+    assert torch.allclose(found, torch.autograd.grad(score(_ByHand.apply), x)[0], atol=1e-6)
+    rules.guiding = False
+    with rules:
+        plain = torch.autograd.grad(score(nn.functional.relu6), x)[0]
+    assert not torch.allclose(plain, found)
 
 
 def test_a_network_without_gradients_says_so(film) -> None:

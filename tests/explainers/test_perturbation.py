@@ -60,7 +60,7 @@ def test_passes_side_by_side_change_nothing(name: str, monkeypatch: pytest.Monke
             found = explain(build("small_cnn", size=64, seed=1)[0], film, method, target=1, seed=3)
         finally:
             torch.set_num_threads(threads)
-        assert "openvino" in found.details["engine"]
+        assert "openvino" in found.details["engine"] and found.details.get("passes", "incremental") == "incremental"
         maps.append(found.map)
         where.append(set(seen))
     np.testing.assert_allclose(maps[1], maps[0], atol=1e-5 * np.abs(maps[0]).max())
@@ -90,6 +90,12 @@ def test_the_batch_follows_the_memory() -> None:
     assert Occlusion(max_memory_mb=0.1 * one / 2**20).batch_of(clf, image) == 1
     assert Occlusion(max_memory_mb=4096).batch_of(clf, image) == 32
     assert Occlusion(batch_size=5).batch_of(clf, image) == 5
+    for method in (Occlusion(max_memory_mb=10.5 * one / 2**20), Occlusion(batch_size=3), Occlusion(batch_size=7)):
+        at_once = method.batch_of(clf, image)
+        for sides in (1, 2, 4, 8):
+            copies, together = method.passes_of(clf, image, sides)
+            assert 1 <= together <= sides and at_once - together < copies * together <= at_once
+    assert Occlusion(max_memory_mb=4096).passes_of(clf, image, 4, 32 * 4) == (32, 4)
     for bad in ({"batch_size": 0}, {"max_memory_mb": 0}):
         with pytest.raises(ConfigError, match="positive"):
             Occlusion(**bad)

@@ -43,14 +43,37 @@ def test_threads_are_shared_out_and_afterwards_as_before() -> None:
         torch.set_num_threads(before)
 
 
+def test_calls_that_overlap_leave_the_number_of_threads_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    inside, leave, seen = threading.Event(), threading.Event(), list[int]()
+
+    def slow(_: int) -> None:
+        inside.set()
+        assert leave.wait(30)
+
+    try:
+        first = threading.Thread(target=side_by_side, args=(slow, range(2), 2))
+        first.start()
+        assert inside.wait(30)
+        seen += [workers(), *side_by_side(lambda _: torch.get_num_threads(), range(2), 2)]
+        leave.set()
+        first.join()
+        assert seen == [4, 2, 2] and torch.get_num_threads() == 4 == workers()
+    finally:
+        leave.set()
+        torch.set_num_threads(before)
+
+
 def test_an_error_comes_through_and_what_was_not_begun_is_left() -> None:
     begun: list[int] = []
 
     def work(part: int) -> None:
         begun.append(part)
-        time.sleep(0.01)
-        raise ValueError(f"part {part}")
+        time.sleep(1.0 if part == 0 else 0.01)
+        if part:
+            raise ValueError(f"part {part}")
 
-    with pytest.raises(ValueError, match="part 0"):
-        side_by_side(work, range(100), 2)
-    assert len(begun) < 100
+    with pytest.raises(ValueError, match="part 1"):
+        side_by_side(work, range(300), 2)
+    assert len(begun) < 50

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -45,14 +46,24 @@ class Guided(Rules):
         self.guiding = True
 
     def behind(self, name: str, value: torch.Tensor) -> None:
-        if name in RELUS and value.requires_grad:
-            value.register_hook(self._guide)
+        node = value.grad_fn
+        if name not in RELUS or node is None:
+            return
+        if node.name().startswith(("ReluBackward", "HardtanhBackward")):
+            node.register_hook(self._guide)
+        else:  # in place on part of a tensor: the node is another one
+            value.register_hook(self._guided)
 
     def other(self, name: str) -> None:
         """Whatever is no ReLU keeps its derivative."""
 
-    def _guide(self, gradient: torch.Tensor) -> torch.Tensor:
+    def _guided(self, gradient: torch.Tensor) -> torch.Tensor:
         return gradient.clamp(min=0) if self.guiding else gradient
+
+    def _guide(self, inside: tuple[torch.Tensor, ...], _: Any) -> None:
+        """Given what a ReLU's derivative has made of a gradient, 0 or the gradient, which nobody else holds."""
+        if self.guiding:
+            inside[0].clamp_(min=0)
 
 
 def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[str | None] = ()) -> tuple[Pass, Guided]:

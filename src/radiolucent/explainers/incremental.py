@@ -69,10 +69,10 @@ class Incremental:
     def routes(self, boxes: Sequence[Box]) -> list[Route]:
         """A route for each; the last ones are remembered with the traced network, for its next image."""
         key = [(b.y.tobytes(), b.x.tobytes(), b.height, b.width) for b in boxes]
-        if self.graph.meta.get("routes", ((), []))[0] != key:
-            self.graph.meta["routes"] = key, [self.route(box) for box in boxes]
-        found: list[Route] = self.graph.meta["routes"][1]
-        return found
+        kept: tuple[Any, list[Route]] | None = self.graph.meta.get("routes")
+        if kept is None or kept[0] != key:
+            self.graph.meta["routes"] = kept = key, [self.route(box) for box in boxes]
+        return kept[1]
 
     def route(self, box: Box) -> Route:
         """The boxes of every node's output that boxes of the image reach, None where whole maps are computed."""
@@ -150,7 +150,7 @@ class Incremental:
         if patches and _follows_fused(node):  # done with the convolution; harmless where it is done again
             return next(iter(patches.values()))
         if patches:
-            if box is not None:
+            if box is not None and len(patches) == len(_inputs(node)):  # else one is whole already
                 return Patch(self._local(node, state, box), box)
             for n, patch in patches.items():  # from here on whole maps
                 state[n] = self._whole(n, patch)

@@ -41,6 +41,8 @@ def _affine(
         return None
     if any(t is not None and t.requires_grad for t in given[1:]):
         return None
+    if input.ndim < 2 or input.shape[1] != len(running_mean):
+        return None  # an error, which torch tells
     gain = torch.rsqrt(running_var + eps)
     gain = gain if weight is None else gain * weight
     shift = torch.addcmul(torch.zeros_like(gain) if bias is None else bias, running_mean, gain, value=-1)

@@ -39,6 +39,7 @@ class Occlusion(Perturbation):
 
     Attributes:
         window: side in pixels, or (height, width). stride: in pixels, or (down, right); at most the window.
+        batch_size: windows at a time; None: as many as `max_memory_mb` holds as whole films, 32 a thread at most.
         fill: what the window shows: a grey in [0, 1], "grey", "mean" (of the film), "blur", or "inpaint" (harmonic from
             the window's rim).
         passes: "auto", "whole" or "incremental" (an error where that cannot be).

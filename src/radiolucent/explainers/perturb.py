@@ -74,7 +74,8 @@ class Perturbation(Explainer):
 
     Attributes:
         engine: what computes the passes: "torch", "openvino", or "auto" (see `radiolucent.models.engine`).
-        batch_size: altered copies at a time; None: as many as `max_memory_mb` holds, 32 at most.
+        batch_size: altered copies at a time, in one pass or in several side by side; None: as many as `max_memory_mb`
+            holds, 32 at most.
         max_memory_mb: what composed copies and feature maps may take, beside the network itself.
     """
 
@@ -153,7 +154,8 @@ def filled(
 
 def blend(image: torch.Tensor, fill: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Copies (n, C, H, W): the image where a mask (n, H, W) is 1, the fill where it is 0, between them in between."""
-    return torch.addcmul(fill, image - fill, masks[:, None].to(image.device))
+    planes = fill.contiguous(), (image - fill).contiguous()  # as masks are, or each pixel's channels go one by one
+    return torch.addcmul(*planes, masks[:, None].to(image.device))
 
 
 def hide_pieces(

@@ -84,10 +84,9 @@ class _Passing(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor, value: torch.Tensor, factor: torch.Tensor, in_place: bool) -> torch.Tensor:
         ctx.save_for_backward(factor)
-        if not in_place:
-            return value
-        ctx.mark_dirty(z)
-        return z.copy_(value)
+        out = z.copy_(value) if in_place else value
+        ctx.mark_dirty(out)  # or a value returned as it was given is a view, which nothing may be written into
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
@@ -164,7 +163,11 @@ class Rules(TorchFunctionMode):
         def function(x: torch.Tensor) -> torch.Tensor:
             return _POINTWISE[name](x, *rest, **plain)
 
-        into = kwargs.get("inplace") or str(getattr(func, "__name__", "")).endswith("_") or True in args[1:]
+        into = (
+            kwargs.get("inplace")
+            or str(getattr(func, "__name__", "")).endswith("_")
+            or any(a is True for a in args[1:])
+        )
         in_place = bool(into) and not (z.is_leaf and z.requires_grad)
         out = self.activate(Activation(name, z, function(z.detach()), function, in_place))
         return z.copy_(out) if in_place and out is not z else out

@@ -60,14 +60,12 @@ class ScoreCAM(AtLayer, Perturbation):
             np.rint(scaled.cpu().numpy() * 1e6).astype(np.int32), axis=0, return_index=True, return_inverse=True
         )
         chosen = scaled[torch.from_numpy(first).to(scaled.device)].view(-1, 1, *features.shape[1:])
-        run = self.asker(classifier, image, len(chosen))
+        run, planes = self.asker(classifier, image, len(chosen)), image.contiguous()  # masks are planes too
 
         def compose(part: slice) -> torch.Tensor:
             masks = F.interpolate(chosen[part], size=image.shape[2:], mode="bilinear", align_corners=False)
             least, most = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
-            return image * ((masks - least) / (most - least).clamp_min(torch.finfo(torch.float32).tiny)).to(
-                image.device
-            )
+            return planes * masks.sub_(least).div_((most - least).clamp_min_(TINY)).to(image.device)
 
         scores = torch.from_numpy(scores_of(goal, run.ask(len(chosen), compose))[same.ravel()])
         weights = scores.softmax(0).float().to(features.device)

@@ -12,6 +12,7 @@ from torch import fx
 from radiolucent.errors import ModelError
 from radiolucent.explainers.graph import aten
 from radiolucent.models.engine import compiled
+from radiolucent.models.workers import threads
 
 __all__ = ["Tail", "tail_of"]
 
@@ -45,8 +46,8 @@ def tail_of(
         maps: of one image (1, C, H, W), of these nodes. batch: number of samples the network was traced with.
     """
     inputs = [n for n in before if any(u not in before for u in n.users)]
-    name = tuple(n.name for n in inputs)
-    tails: dict[tuple[str, ...], Tail | str] = graph.meta.setdefault("tails", {})
+    name = (threads(), *(n.name for n in inputs))
+    tails: dict[tuple[int | str, ...], Tail | str] = graph.meta.setdefault("tails", {})
     if name not in tails:
         tails[name] = _made(graph, inputs, frozenset(before), [maps[n] for n in inputs], batch)
     return tails[name]

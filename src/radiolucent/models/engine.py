@@ -17,7 +17,7 @@ from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.remember import remember, remembered, remembers, structure_of, weights_of
-from radiolucent.models.workers import workers
+from radiolucent.models.workers import threads, workers
 from radiolucent.models.wrap import BlackBox
 
 __all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "compiled", "engine", "with_openvino"]
@@ -74,7 +74,7 @@ def engine(classifier: Classifier, example: torch.Tensor, images: int, kind: Eng
             return plain
         if few and not remembers(network, "engine"):
             return plain
-    valid = (tuple(example.shape[1:]), weights_of(network))
+    valid = (tuple(example.shape[1:]), threads(), weights_of(network))
     if few and remembered(network, "engine", valid) is None:
         return plain
     found = remember(network, "engine", valid, lambda: _tried(classifier, example))
@@ -152,7 +152,7 @@ def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last
             model = steps.build()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_NUM_THREADS": threads(),
             "NUM_STREAMS": workers(),
         }
         return _Compiled(ov.Core().compile_model(model, "CPU", settings))

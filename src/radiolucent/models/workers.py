@@ -1,12 +1,14 @@
 """Batches side by side, each on threads of its own, instead of one after the other on all of them."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
-__all__ = ["side_by_side", "workers"]
+__all__ = ["side_by_side", "threads", "workers"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -14,10 +16,21 @@ T = TypeVar("T")
 MOST = 8
 """Batches at a time, however many threads there are."""
 
+# torch's number of threads is the process's: a worker that sets its own sets everybody's. The first call keeps it and
+# the last puts it back.
+_GUARD = threading.Lock()
+_UNDER_WAY: list[int] = []
+
+
+def threads() -> int:
+    """torch's number of threads, also while batches go side by side."""
+    with _GUARD:
+        return _UNDER_WAY[0] if _UNDER_WAY else torch.get_num_threads()
+
 
 def workers() -> int:
     """How many batches go side by side here: one for each of torch's threads, 8 at most."""
-    return max(1, min(torch.get_num_threads(), MOST))
+    return max(1, min(threads(), MOST))
 
 
 def side_by_side(work: Callable[[S], T], parts: Sequence[S], count: int) -> list[T]:
@@ -28,22 +41,40 @@ def side_by_side(work: Callable[[S], T], parts: Sequence[S], count: int) -> list
     of threads is afterwards what it was. `work` must not draw random numbers or change anything. Gradients are off.
 
     Raises:
-        Whatever `work` raises first; parts not begun by then are left.
+        What `work` raises, of the first part where it does; parts not begun by then are left.
     """
-    threads = torch.get_num_threads()
-    count = min(count, len(parts))
-    if count <= 1:
-        with torch.no_grad():
-            return [work(part) for part in parts]
 
     def quietly(part: S) -> T:
         with torch.no_grad():  # a thread has a mode of its own
             return work(part)
 
-    pool = ThreadPoolExecutor(count, "radiolucent", torch.set_num_threads, (max(1, threads // count),))
+    count = min(count, len(parts))
+    if count <= 1:
+        return [quietly(part) for part in parts]
+    with _shared_out() as everybodys:
+        pool = ThreadPoolExecutor(count, "radiolucent", torch.set_num_threads, (max(1, everybodys // count),))
+        try:
+            futures = [pool.submit(quietly, part) for part in parts]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in futures:
+                if future.done():
+                    future.result()
+                else:
+                    future.cancel()
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _shared_out() -> Generator[int]:
+    with _GUARD:
+        _UNDER_WAY.append(_UNDER_WAY[0] if _UNDER_WAY else torch.get_num_threads())
+        before = _UNDER_WAY[0]
     try:
-        futures = [pool.submit(quietly, part) for part in parts]
-        return [future.result() for future in futures]
+        yield before
     finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # a worker's number is what new threads begin with
+        with _GUARD:
+            _UNDER_WAY.pop()
+            if not _UNDER_WAY:
+                torch.set_num_threads(before)
