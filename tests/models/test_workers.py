@@ -52,14 +52,24 @@ def test_calls_that_overlap_leave_the_number_of_threads_alone() -> None:
         inside.set()
         assert leave.wait(30)
 
+    def second() -> None:  # in a thread that has no number of its own yet
+        seen.append(workers())
+        seen.extend(side_by_side(lambda _: torch.get_num_threads(), range(2), 2))
+
+    def told() -> None:
+        seen.append(torch.get_num_threads())
+
     try:
         first = threading.Thread(target=side_by_side, args=(slow, range(2), 2))
         first.start()
         assert inside.wait(30)
-        seen += [workers(), *side_by_side(lambda _: torch.get_num_threads(), range(2), 2)]
-        leave.set()
-        first.join()
-        assert seen == [4, 2, 2] and torch.get_num_threads() == 4 == workers()
+        for each in (second, told):
+            other = threading.Thread(target=each)
+            other.start()
+            other.join()
+            leave.set()
+            first.join()
+        assert seen == [4, 2, 2, 4] and torch.get_num_threads() == 4 == workers()
     finally:
         leave.set()
         torch.set_num_threads(before)
