@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -56,11 +56,8 @@ def side_by_side(work: Callable[[S], T], parts: Sequence[S], count: int) -> list
         try:
             futures = [pool.submit(quietly, part) for part in parts]
             wait(futures, return_when=FIRST_EXCEPTION)
-            for future in futures:
-                if future.done():
-                    future.result()
-                else:
-                    future.cancel()
+            for future in filter(Future.done, futures):
+                future.result()  # an error, if there is one
             return [future.result() for future in futures]
         finally:
             pool.shutdown(cancel_futures=True)
