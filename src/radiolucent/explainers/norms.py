@@ -14,7 +14,8 @@ class LightNorms(TorchFunctionMode):
 
     On a CPU torch takes up to four times as long for the gradient of its own. Forward torch computes it in this way
     too, so that no ReLU falls on its other side (the same to the bit on the x86 processors tried); backward the numbers
-    are the same up to rounding. Other devices, other types, norms that learn, and passes without a gradient are left alone.
+    are the same up to rounding. Other devices, other types, norms that learn, and passes without a gradient are left
+    alone.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
