@@ -1,6 +1,6 @@
 """One forward pass over a batch, shared by every method and target that looks at it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -9,9 +9,10 @@ import torch
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.hooks import forward_cut
 from radiolucent.explainers.layers import Layer, find_layer
-from radiolucent.explainers.norms import LightNorms
+from radiolucent.explainers.light import Light
 from radiolucent.explainers.rules import Rules
 from radiolucent.models import Classifier
+from radiolucent.models.remember import remember, remembered, structure_of
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
 
@@ -119,15 +120,25 @@ class Pass:
     def _run(self, layers: Sequence[str | None]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
-        x = self.inputs.to(self.classifier.device)
-        if INPUT in missing:
-            x = x.detach().clone().requires_grad_()
-        with torch.enable_grad(), LightNorms(), self.rules or nullcontext():
-            given = x.to(self.classifier.dtype)
-            given = given.clone() if given is x and INPUT in missing else given  # the network may write in place
-            out, kept = forward_cut(self.classifier.network, given, [n for n in missing if n != INPUT])
-            logits = out.float().cpu()
-        values = kept | ({INPUT: x} if INPUT in missing else {})
+        network = self.classifier.network
+        valid = structure_of(network)
+        light = Light(clips=not remembered(network, "writes over activations", valid))
+        logits, values = self._cut_at(missing, light)
+        if light.overwritten:
+            remember(network, "writes over activations", valid, lambda: True)
+            logits, values = self._cut_at(missing, Light(clips=False))
         self._cuts.update({n: Cut(missing[n], values[n], logits) for n in missing})
         if not self._logits:
             self._logits.append(logits.detach())
+
+    def _cut_at(self, names: Collection[str], light: Light) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Logits, and what the named layers gave, on the graph."""
+        x = self.inputs.to(self.classifier.device)
+        if INPUT in names:
+            x = x.detach().requires_grad_()
+        with torch.enable_grad(), light, self.rules or nullcontext():
+            given = x.to(self.classifier.dtype)
+            given = given.clone() if given is x and INPUT in names else given  # the network may write in place
+            out, kept = forward_cut(self.classifier.network, given, [n for n in names if n != INPUT])
+            logits = out.float().cpu()
+        return logits, kept | ({INPUT: x} if INPUT in names else {})
