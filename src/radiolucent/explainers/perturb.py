@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ __all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_
 
 LARGEST_BATCH = 32
 """Beyond it a batch gains nothing on a CPU and leaves its caches."""
+
+SMALL_BATCH = 8
+"""In OpenVINO, where batches go side by side: as quick an image as larger ones, and the last are sooner done."""
 
 FIRST_CHECK = 256
 """Samples after which an early stop is first thought of; then whenever they have doubled."""
@@ -42,8 +46,12 @@ class Asker:
     workers: int = 1
 
     def parts(self, count: int, start: int = 0) -> list[slice]:
-        """Batches of the samples start … count − 1."""
-        return [slice(first, min(first + self.batch, count)) for first in range(start, count, self.batch)]
+        """Batches of the samples start … count − 1: as many for each worker, larger by one sample before smaller."""
+        samples = count - start
+        passes = min(-(-samples // (self.batch * self.workers)) * self.workers, samples)
+        each, more = divmod(samples, max(passes, 1))  # sizes change once: each change costs OpenVINO a little
+        edges = accumulate((each + (i < more) for i in range(passes)), initial=start)
+        return [slice(a, b) for a, b in pairwise(edges)]
 
     def ask(
         self,
@@ -113,8 +121,10 @@ class Perturbation(Explainer):
     def asker(self, classifier: Classifier, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
         """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
         chosen = engine(classifier, image, count, self.engine)
-        sides = workers() if chosen.name == "openvino" else 1
-        return Asker(chosen.logits, chosen.name, *self.passes_of(classifier, image, sides, reserved=reserved))
+        quick = chosen.name == "openvino"
+        sides = workers() if quick else 1
+        most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
+        return Asker(chosen.logits, chosen.name, *self.passes_of(classifier, image, sides, most, reserved))
 
     def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
         """Altered copies a pass, where passes go one after the other."""
