@@ -67,6 +67,20 @@ def test_passes_side_by_side_change_nothing(name: str, monkeypatch: pytest.Monke
     assert where[0] == {"MainThread"} and len(where[1]) > 2
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_batches_hold_every_sample_once_and_are_as_many_for_each_worker(workers: int) -> None:
+    for batch in (1, 8, 16):
+        run = Asker(lambda x: x, "openvino", batch, workers)
+        for start, count in ((0, 594), (0, 37), (0, 1), (5, 5), (256, 512), (3, 2 + 3 * batch * workers)):
+            parts = run.parts(count, start)
+            sizes = [p.stop - p.start for p in parts]
+            assert [i for p in parts for i in range(p.start, p.stop)] == list(range(start, count))
+            assert max(sizes, default=0) <= batch and sizes == sorted(sizes, reverse=True)
+            assert not sizes or sizes[0] - sizes[-1] <= 1
+            assert len(parts) % workers == 0 or len(parts) == count - start
+            assert len(parts) <= -(-(count - start) // (batch * workers)) * workers  # no more than needed
+
+
 def test_an_early_stop_is_asked_at_the_same_samples_whatever_the_batch() -> None:
     for batch in (7, 100, 256):
         asked: list[int] = []

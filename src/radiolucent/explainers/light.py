@@ -124,5 +124,5 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (gain,) = ctx.saved_tensors
-        own = grads[0].data_ptr() == ctx.to_itself
+        own, ctx.to_itself = grads[0].data_ptr() == ctx.to_itself, 0
         return grads[0].mul_(gain) if own else grads[0] * gain, None, None
