@@ -80,6 +80,8 @@ class Clips(nn.Module):
         self.head, self.behind = nn.Linear(8, 2), behind
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.behind == "scaled":
+            x.sub_(0.5)
         x = self.norm(self.first(x))
         before = x + 1 if self.behind == "beside" else None
         x = self.six(x)
@@ -107,12 +109,16 @@ def test_clipped_relus_in_a_pass_keep_the_gradient(behind: str) -> None:
     cut = made.cut(INPUT)
     found = [cut.gradient(cut.logits[:, k]) for k in (0, 1, 0)]
     leaf = x.clone().requires_grad_()
-    logits = network(leaf)
+    logits = network(leaf.clone())
     expected = [torch.autograd.grad(logits[:, k].sum(), leaf, retain_graph=True)[0] for k in (0, 1, 0)]
     assert float(expected[0].abs().max()) > 0
     for a, b in zip(found, expected, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max()))
     assert remembers(clf.network, "writes over activations") == (behind == "scaled")
+    kept = x.clone()
+    for layer in ("module.second", None):
+        fresh = wrap(clips(behind), ["a", "b"], preprocess=Preprocess(size=16, channels=3))
+        assert torch.allclose(Pass(fresh, x).cut(layer).logits, logits, rtol=1e-5, atol=1e-6) and torch.equal(x, kept)
     again = Pass(clf, x).cut(INPUT)
     assert torch.equal(again.gradient(again.logits[:, 0]), found[0])
 
@@ -152,3 +158,28 @@ def test_a_gradient_that_others_hold_is_not_written_into() -> None:
     assert torch.equal(b, torch.full_like(b, 3.0))
     gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     assert torch.allclose(a, 3.0 * gain.view(1, -1, 1, 1).expand_as(a), rtol=1e-5)
+
+
+def test_a_gradient_of_the_norms_own_is_written_into_each_time_anew() -> None:
+    x, norm = given()
+    with Light():
+        z = norm(x)
+        node = z.grad_fn
+        out = F.relu6(z, True)
+    up = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    seen: list[tuple[int, int]] = []
+    node.register_prehook(lambda grads: seen.append((grads[0].data_ptr(), node.to_itself)))
+    first, second = (torch.autograd.grad(out, x, up, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second) and node.to_itself == 0
+    assert len(seen) == 2 and all(a == b != 0 for a, b in seen)
+    (expected,) = torch.autograd.grad(F.relu6(norm(x)), x, up)
+    assert torch.allclose(first, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_made_in_inference_mode() -> None:
+    clf = build("small_cnn", size=64, seed=1)[0]
+    clf.network.eval()
+    with torch.inference_mode():
+        x = torch.rand(1, 1, 64, 64)
+    cut = Pass(clf, x).cut(INPUT)
+    assert float(cut.gradient(cut.logits[:, 1]).abs().max()) > 0

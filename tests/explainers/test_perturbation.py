@@ -95,6 +95,18 @@ def test_an_early_stop_is_asked_at_the_same_samples_whatever_the_batch() -> None
     assert len(run.ask(300, lambda part: torch.zeros(part.stop - part.start, 1, 2, 2), lambda _: False)) == 300
 
 
+def test_batches_in_openvino_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    clf, _ = build("small_cnn", size=64)
+    clf.network.eval()
+    image = torch.zeros(1, 1, 64, 64)
+    for threads, expected in ((1, (8, 1)), (2, (8, 2)), (8, (4, 8))):
+        monkeypatch.setattr("radiolucent.explainers.perturb.workers", lambda n=threads: n)
+        run = LIME(max_memory_mb=4096, engine="openvino").asker(clf, image, 1000)
+        assert (run.batch, run.workers) == expected
+    run = LIME(max_memory_mb=4096, engine="torch").asker(clf, image, 1000)
+    assert (run.batch, run.workers) == (32, 1)
+
+
 def test_the_batch_follows_the_memory() -> None:
     clf, _ = build("small_cnn", size=64)
     image = torch.zeros(1, 1, 64, 64)

@@ -112,7 +112,7 @@ class Pass:
         """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
-        return find_layer(self.classifier.network, self._placed()[:1], layer)
+        return find_layer(self.classifier.network, self._placed()[:1].clone(), layer)
 
     def _placed(self) -> torch.Tensor:
         return self.inputs.to(self.classifier.device, self.classifier.dtype)
@@ -126,6 +126,7 @@ class Pass:
         logits, values = self._cut_at(missing, light)
         if light.overwritten:
             remember(network, "writes over activations", valid, lambda: True)
+            del logits, values, light  # the graph of the first run, before there is another
             logits, values = self._cut_at(missing, Light(clips=False))
         self._cuts.update({n: Cut(missing[n], values[n], logits) for n in missing})
         if not self._logits:
@@ -135,10 +136,11 @@ class Pass:
         """Logits, and what the named layers gave, on the graph."""
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
-            x = x.detach().requires_grad_()
+            x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
         with torch.enable_grad(), light, self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
-            given = given.clone() if given is x and INPUT in names else given  # the network may write in place
+            if given is x or given.data_ptr() == self.inputs.data_ptr():
+                given = given.clone()  # the network may write in place
             out, kept = forward_cut(self.classifier.network, given, [n for n in names if n != INPUT])
             logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -18,7 +18,9 @@ class Light(TorchFunctionMode):
 
     A clipped ReLU (ReLU6, Hardtanh) in place keeps what it gives instead of a copy of what it was given: what lies
     strictly between the limits is the same of both, and so is the gradient, to the bit. Where a network then writes
-    into it, its gradient would be lost: see `overwritten`.
+    into it, its gradient would be lost: see `overwritten` (writes that torch does not count, as through `.data`, are
+    not seen). The gradient between a norm and a clipped ReLU is written into: a hook of the network's own that keeps
+    it has to keep a copy.
 
     Other devices, other types, norms that learn, and passes without a gradient are left alone.
 

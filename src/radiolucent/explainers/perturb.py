@@ -83,7 +83,7 @@ class Perturbation(Explainer):
     Attributes:
         engine: what computes the passes: "torch", "openvino", or "auto" (see `radiolucent.models.engine`).
         batch_size: altered copies at a time, in one pass or in several side by side; None: as many as `max_memory_mb`
-            holds, 32 at most.
+            holds, 32 at most, and in OpenVINO 8 for each of torch's threads.
         max_memory_mb: what composed copies and feature maps may take, beside the network itself.
     """
 
