@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.kernels import with_kernels
 from radiolucent.models.remember import remember, remembered, remembers, structure_of, weights_of
 from radiolucent.models.workers import threads, workers
 from radiolucent.models.wrap import BlackBox
@@ -155,7 +156,7 @@ def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last
             "INFERENCE_NUM_THREADS": threads(),
             "NUM_STREAMS": workers(),
         }
-        return _Compiled(ov.Core().compile_model(model, "CPU", settings))
+        return _Compiled(ov.Core().compile_model(with_kernels(model), "CPU", settings))
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:
