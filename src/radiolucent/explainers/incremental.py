@@ -2,8 +2,9 @@
 
 import dataclasses
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,14 +53,28 @@ class Incremental:
 
     Attributes:
         batch: patches a pass; fewer are filled up where whole maps are computed by other than local operations.
-        maps: of the unchanged image, behind every operation that is local.
+        image: (1, C, H, W), unchanged.
         tail: the network's end in OpenVINO, behind the last maps computed in part.
     """
 
     graph: fx.GraphModule
     batch: int
-    maps: dict[fx.Node, torch.Tensor]
+    image: torch.Tensor
     tail: Tail | None = None
+
+    @cached_property
+    def maps(self) -> dict[fx.Node, torch.Tensor]:
+        """Of the unchanged image, behind every operation that is local; before the tail, where there is one."""
+        with torch.inference_mode():
+            return _maps(self.graph, self.image, self.local if self.tail is None else self.tail.before)
+
+    @property
+    def local(self) -> Mapping[fx.Node, tuple[int, int]]:
+        """Height and width of the maps behind every operation that is local, as are all before it."""
+        found: Mapping[fx.Node, tuple[int, int]] | None = self.graph.meta.get("local")
+        if found is None:
+            self.graph.meta["local"] = found = _local_nodes(self.graph)
+        return found
 
     @property
     def engine(self) -> str:
@@ -100,8 +115,15 @@ class Incremental:
 
         A tail is remembered with the traced network, as is that there is none.
         """
-        found = tail_of(self.graph, self._in_part(routes), self.maps, self.batch)
+        found = tail_of(self.graph, self._in_part(routes), lambda node: self.maps[node], self.batch)
         return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
+
+    def unchanged(self) -> torch.Tensor | None:
+        """Logits (1, K) of the unchanged image by what computes those of the changed ones; None without a tail.
+
+        With them a patch that changes nothing moves no logit, not even in the last digit.
+        """
+        return None if self.tail is None else self.tail.logits([self.maps[n] for n in self.tail.inputs])
 
     def _in_part(self, routes: Sequence[Route]) -> dict[fx.Node, None]:
         """Nodes, in order, of whose maps these routes reach less than a share on average, as of all maps before."""
@@ -109,9 +131,9 @@ class Incremental:
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
                 inside[node] = None
-            elif node in self.maps and all(n in inside for n in _inputs(node)):
-                area, boxes = self.maps[node].shape[2:].numel(), [route[node] for route in routes]
-                shares = [1.0 if box is None else box.height * box.width / area for box in boxes]
+            elif node in self.local and all(n in inside for n in _inputs(node)):
+                (height, width), boxes = self.local[node], [route[node] for route in routes]
+                shares = [1.0 if box is None else box.height * box.width / (height * width) for box in boxes]
                 if sum(shares) / len(shares) <= WHOLE_IN_TAIL:
                     inside[node] = None
         return inside
@@ -138,9 +160,9 @@ class Incremental:
         """The boxes of a node's output that changed, None where whole maps are computed."""
         given = [boxes.get(n) for n in _inputs(node)]
         changed = [b for b in given if b is not None]
-        if node not in self.maps or len(changed) < len(given):
+        if node not in self.local or len(changed) < len(given):
             return None
-        size = (int(self.maps[node].shape[2]), int(self.maps[node].shape[3]))
+        size = self.local[node]
         window = _window(node)
         box = around(changed, size) if window is None else behind(window, changed[0], size)
         return None if box.height * box.width > WHOLE * size[0] * size[1] else box
@@ -154,9 +176,9 @@ class Incremental:
                 return Patch(self._local(node, state, box), box)
             for n, patch in patches.items():  # from here on whole maps
                 state[n] = self._whole(n, patch)
-        if node not in self.maps:  # it may have the traced number of samples written into it
+        if node not in self.local:  # it may have the traced number of samples written into it
             for n in _inputs(node):
-                if n in self.maps:
+                if n in self.local:
                     state[n] = self._filled_up(state[n])
         return _run(node, *_arguments(node, state))
 
@@ -165,8 +187,7 @@ class Incremental:
         if isinstance(value, torch.Tensor):
             return value
         zero = np.zeros_like(value.box.y)
-        height, width = self.maps[node].shape[2:]
-        return gather(self.maps[node], value, Box(zero, zero, int(height), int(width)))
+        return gather(self.maps[node], value, Box(zero, zero, *self.local[node]))
 
     def _filled_up(self, values: torch.Tensor) -> torch.Tensor:
         missing = self.batch - len(values)
@@ -215,17 +236,15 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> Incr
 
     try:
         graph, refusal = remember(network, "traced", valid, trace)
-        with torch.inference_mode():
-            return refusal or Incremental(graph, batch, _maps(graph, image))
+        return refusal or Incremental(graph, batch, image)
     except Exception as error:  # a network may refuse in any way
         return f"it cannot be traced ({type(error).__name__}: {str(error)[:120]})"
 
 
 def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor, batch: int) -> str:
     """Why a traced network is of no use; empty where it gives the network's logits on another image."""
-    with torch.inference_mode():
-        made = Incremental(graph, batch, _maps(graph, image))
-    if len(made.maps) < 2:
+    made = Incremental(graph, batch, image)
+    if len(made.local) < 2:
         return "it does not begin with local operations"
     zero = np.zeros(1, np.int64)
     route = made.route(Box(zero, zero, int(image.shape[2]), int(image.shape[3])))
@@ -250,16 +269,31 @@ def _arguments(node: fx.Node, values: Mapping[fx.Node, Any]) -> tuple[Any, Any]:
     return found
 
 
-def _maps(graph: fx.GraphModule, image: torch.Tensor) -> dict[fx.Node, torch.Tensor]:
-    """Maps (1, C, H, W) of the image behind every operation that is local, as are all before it."""
+def _local_nodes(graph: fx.GraphModule) -> dict[fx.Node, tuple[int, int]]:
+    """Height and width of the maps behind every operation that is local, as are all before it, in order."""
+    found: dict[fx.Node, tuple[int, int]] = {}
+    for node in graph.graph.nodes:
+        if node.op == "placeholder" or (node.op == "call_function" and _is_local(node, found)):
+            found[node] = (int(_value(node).shape[2]), int(_value(node).shape[3]))
+    return found
+
+
+def _maps(graph: fx.GraphModule, image: torch.Tensor, wanted: Collection[fx.Node]) -> dict[fx.Node, torch.Tensor]:
+    """Maps (1, C, H, W) of the image behind local operations, all that they need among them."""
     maps: dict[fx.Node, torch.Tensor] = {}
     weights = {n: getattr(graph, str(n.target)) for n in graph.graph.nodes if n.op == "get_attr"}
     for node in graph.graph.nodes:
+        if node not in wanted:
+            continue
         if node.op == "placeholder":
-            maps[node] = image
-        elif node.op == "call_function" and _is_local(node, maps):
-            found: torch.Tensor = _run(node, *_arguments(node, {**weights, **maps}))
-            maps[node] = found.contiguous(memory_format=torch.channels_last)
+            found = image
+        elif _follows_fused(node):
+            found = maps[_inputs(node)[0]]
+        elif _fused(node) is not None:
+            found = _apply(node, {**weights, **maps}, _two(node.args[4]))
+        else:
+            found = _run(node, *_arguments(node, {**weights, **maps}))
+        maps[node] = found.contiguous(memory_format=torch.channels_last)
     return maps
 
 
@@ -354,17 +388,17 @@ def _reach(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int
     return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
 
-def _apply(node: fx.Node, values: Mapping[fx.Node, Any]) -> torch.Tensor:
-    """A node's operation on regions that hold their own padding."""
+def _apply(node: fx.Node, values: Mapping[fx.Node, Any], pad: tuple[int, int] = (0, 0)) -> torch.Tensor:
+    """A node's operation on regions that hold their own padding; a convolution's also with zeros around them."""
     args: list[Any] = [*node.args, *[None] * 8]
     region: torch.Tensor = values[args[0]]
     if node.target == aten.convolution.default:
         bias = None if args[2] is None else values[args[2]]
         if (name := _fused(node)) is not None:
             limits = list(next(iter(node.users)).args[1:])
-            sizes = ([0, 0], _two(args[3]), _two(args[5]), int(args[8]))
+            sizes = (pad, _two(args[3]), _two(args[5]), int(args[8]))
             return torch.ops.mkldnn._convolution_pointwise(region, values[args[1]], bias, *sizes, name, limits, "")
-        return torch.conv2d(region, values[args[1]], bias, _two(args[3]), 0, _two(args[5]), int(args[8]))
+        return torch.conv2d(region, values[args[1]], bias, _two(args[3]), pad, _two(args[5]), int(args[8]))
     kernel = _two(args[1])
     if node.target == aten.max_pool2d_with_indices.default:
         return F.max_pool2d(region, kernel, _two(args[2], kernel), 0, _two(args[4], (1, 1)))

@@ -87,6 +87,7 @@ class Occlusion(Perturbation):
             copies = image.repeat(part.stop - part.start, 1, 1, 1)
             return sorted_.paste(copies, hidden(part), part)
 
+        given = None if quick is None else quick.unchanged()
         if quick is None:
             run = self.asker(classifier, image, count)
             logits, name = run.ask(count, patched), run.name
@@ -96,7 +97,8 @@ class Occlusion(Perturbation):
             by_part = dict(zip(slowest_first, each, strict=True))
             logits, name = torch.cat([by_part[i] for i in range(len(parts))]), quick.engine
         logits = logits[order.argsort()]
-        drops = float(goal.of(goal.over(classifier, image).logits)[0]) - scores_of(goal, logits)
+        given = goal.over(classifier, image).logits if given is None else given
+        drops = float(goal.of(given)[0]) - scores_of(goal, logits)
         details: dict[str, Any] = {
             "drops": drops.reshape(windows.grid),
             "rows": np.unique(windows.top.numpy()),

@@ -1,7 +1,7 @@
 """The end of a traced network, where whole maps are computed anyway, in OpenVINO."""
 
 import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,18 +38,18 @@ class Tail:
 
 
 def tail_of(
-    graph: fx.GraphModule, before: Collection[fx.Node], maps: Mapping[fx.Node, torch.Tensor], batch: int
+    graph: fx.GraphModule, before: Collection[fx.Node], maps: Callable[[fx.Node], torch.Tensor], batch: int
 ) -> Tail | str:
     """Make the tail behind nodes and all that comes before them, or say why OpenVINO cannot compute it as torch does.
 
     Args:
-        maps: of one image (1, C, H, W), of these nodes. batch: number of samples the network was traced with.
+        maps: gives those of one image (1, C, H, W), by node. batch: number of samples the network was traced with.
     """
     inputs = [n for n in before if any(u not in before for u in n.users)]
     name = (threads(), *(n.name for n in inputs))
     tails: dict[tuple[int | str, ...], Tail | str] = graph.meta.setdefault("tails", {})
     if name not in tails:
-        tails[name] = _made(graph, inputs, frozenset(before), [maps[n] for n in inputs], batch)
+        tails[name] = _made(graph, inputs, frozenset(before), [maps(n) for n in inputs], batch)
     return tails[name]
 
 

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.kernels import with_kernels
+from radiolucent.models.kernels import compile_model
 from radiolucent.models.remember import remember, remembered, remembers, structure_of, weights_of
 from radiolucent.models.workers import threads, workers
 from radiolucent.models.wrap import BlackBox
@@ -133,7 +133,6 @@ def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last
         ModelError: it cannot be converted. MissingExtraError: OpenVINO is not installed.
     """
     # The front end directly, not openvino.convert_model: that one sends usage statistics over the network.
-    ov: Any = require("openvino", extra="openvino")
     front: Any = require("openvino.frontend", extra="openvino")
     traced: Any = require("openvino.frontend.pytorch.ts_decoder", extra="openvino")
     modes = [(m, m.training) for m in network.modules()]
@@ -145,23 +144,27 @@ def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last
         pytorch = front.FrontEndManager().load_by_framework("pytorch")
         model = pytorch.convert(pytorch.load(decoder))
         model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
-        if last:
-            steps: Any = ov.preprocess.PrePostProcessor(model)
-            for i in range(len(examples)):
-                steps.input(i).tensor().set_layout(ov.Layout("NHWC"))
-                steps.input(i).model().set_layout(ov.Layout("NCHW"))
-            model = steps.build()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads(),
             "NUM_STREAMS": workers(),
         }
-        return _Compiled(ov.Core().compile_model(with_kernels(model), "CPU", settings))
+        return _Compiled(compile_model(model, settings, _channels_last if last else lambda m: m))
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _channels_last(model: Any) -> Any:
+    """The same model, its inputs given as (N, H, W, C)."""
+    ov: Any = require("openvino", extra="openvino")
+    steps = ov.preprocess.PrePostProcessor(model)
+    for i in range(len(model.inputs)):
+        steps.input(i).tensor().set_layout(ov.Layout("NHWC"))
+        steps.input(i).model().set_layout(ov.Layout("NCHW"))
+    return steps.build()
 
 
 def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:

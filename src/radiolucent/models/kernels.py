@@ -1,6 +1,7 @@
 """Which convolution kernels OpenVINO takes, where those that it takes by itself are the slower ones."""
 
 import tempfile
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,34 +11,55 @@ import torch
 
 from radiolucent.extras import require
 
-__all__ = ["with_kernels"]
+__all__ = ["compile_model"]
 
 POINTWISE = 0.75
-"""Share of a network's multiply-adds in 1 × 1 convolutions from which blocked kernels are the quicker ones on AVX2.
+"""Share of a network's multiply-adds in 1 × 1 convolutions from which blocked kernels are asked for.
 
-Measured on one thread of an AMD EPYC (Zen 3), OpenVINO 2026.4: with 79 to 95 % of them there (MobileNet v1 to v3,
+Measured on one thread of an AMD EPYC (Zen 3) with OpenVINO 2026.4: with 79 to 95 % of them there (MobileNet v1 to v3,
 EfficientNet-B0, RegNetY, Xception) passes take 1/1.12 to 1/1.33 of the time; with 52 % (ResNet-50, DenseNet-121) from 2 %
 less to 11 % more; with fewer (ResNet-18, ConvNeXt) up to 76 % more.
 """
 
-BLOCKED = "cpu:jit_avx2_1x1,cpu:jit_avx2_dw,cpu:jit_avx2"
+BLOCKED = "jit_avx2"
+PLANAR = 4
+"""Channels of an input from which the first convolution wants it in blocks; below it takes whole planes."""
 
 
-def with_kernels(model: Any) -> Any:
-    """An OpenVINO model that asks for oneDNN's blocked kernels where they are quicker; else the model itself.
+def compile_model(model: Any, settings: Mapping[str, Any], prepare: Callable[[Any], Any]) -> Any:
+    """An OpenVINO model compiled for the CPU, with oneDNN's blocked kernels where they are quicker.
 
-    On processors with AVX2 and without AVX-512, OpenVINO takes oneDNN's batched matrix products (`brgconv`) on channels
-    last for every convolution. The older kernels (`jit_avx2`) on channels in blocks of eight are quicker at 1 × 1
-    convolutions and slower at large ones, so networks made of the former ask for them. What is asked for is a preference
-    (`PrimitivesPriority`, with which OpenVINO's own tests choose kernels): where it is not known nothing changes.
+    On processors with AVX2 and without AVX-512, OpenVINO computes every convolution as batched matrix products
+    (`brgconv`) on channels last. oneDNN's older kernels (`jit_avx2`), on channels in blocks of eight, are quicker at
+    1 × 1 convolutions and slower at large ones: networks made of the former (`POINTWISE`) ask for them. That is a
+    preference (`PrimitivesPriority`, with which OpenVINO's own tests choose kernels); a network in which it is not
+    followed everywhere is compiled as OpenVINO would by itself.
 
     Args:
-        model: an `openvino.Model` with whole, fixed maps; its batch may be free. It is not changed.
+        model: an `openvino.Model`; its batch may be free. settings: of the device. prepare: what is done to a model last.
     """
-    if torch.backends.cpu.get_cpu_capability() != "AVX2" or _pointwise(model) < POINTWISE:
-        return model
+    core = require("openvino", extra="openvino").Core()
+    if torch.backends.cpu.get_cpu_capability() == "AVX2" and _pointwise(model) >= POINTWISE:
+        network = core.compile_model(prepare(_in_blocks(core, model)), "CPU", settings)
+        if all(kernel.startswith(BLOCKED) for kernel in kernels(network)):
+            return network
+    return core.compile_model(prepare(model), "CPU", settings)
+
+
+def kernels(network: Any) -> list[str]:
+    """What a compiled network's convolutions run in, such as "jit_avx2_1x1_f32", in order."""
+    infos = [op.get_rt_info() for op in network.get_runtime_model().get_ordered_ops()]
+    return [_text(i["primitiveType"]) for i in infos if "Convolution" in _text(i["layerType"])]
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "value", value))
+
+
+def _in_blocks(core: Any, model: Any) -> Any:
+    """The same model with a preference for blocked kernels at its convolutions."""
     ov: Any = require("openvino", extra="openvino")
-    # The preference can be read from a written model only: from Python, OpenVINO takes it for plain text and ignores it.
+    # The preference is read from a written model only: set from Python it is taken for plain text and ignored.
     with tempfile.TemporaryDirectory(prefix="radiolucent-") as folder:
         layers, weights = Path(folder, "model.xml"), Path(folder, "model.bin")
         ov.serialize(model, str(layers), str(weights))
@@ -45,8 +67,21 @@ def with_kernels(model: Any) -> Any:
         for layer in tree.iter("layer"):
             data = layer.find("data")
             if layer.get("type") in ("Convolution", "GroupConvolution") and data is not None:
-                data.set("PrimitivesPriority", BLOCKED)
-        return ov.Core().read_model(ElementTree.tostring(tree), weights.read_bytes())
+                data.set("PrimitivesPriority", f"cpu:{BLOCKED}_1x1,cpu:{BLOCKED}_dw,cpu:{BLOCKED}")
+        asked = core.read_model(ElementTree.tostring(tree), weights.read_bytes())
+    # A convolution takes the layout of what comes before it, so inputs with many channels go through a pooling of one
+    # pixel: it changes nothing and gives blocks.
+    operations: Any = require("openvino.opset8", extra="openvino")
+    for parameter in asked.get_parameters():
+        given = parameter.output(0)
+        shape = given.get_partial_shape()
+        if len(shape) == 4 and shape[1].is_static and shape[1].get_length() >= PLANAR:
+            users = list(given.get_target_inputs())
+            pooled = operations.max_pool(given, [1, 1], [1, 1], [0, 0], [0, 0], [1, 1]).output(0)
+            for user in users:
+                user.replace_source_output(pooled)
+    asked.validate_nodes_and_infer_types()
+    return asked
 
 
 def _pointwise(model: Any) -> float:
