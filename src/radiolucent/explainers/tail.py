@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import fx
+from torch import fx, nn
 
 from radiolucent.errors import ModelError
 from radiolucent.explainers.graph import aten
@@ -62,19 +62,37 @@ def _made(
 ) -> Tail | str:
     try:
         module = _behind(graph, inputs, batch)
-        network = compiled(module, maps, last=True)
+        network = compiled(_FromPixels(module, [(m.shape[2], m.shape[3]) for m in maps]), [_pixels(m) for m in maps])
     except ModelError as error:
         return str(error)
 
     def logits(given: Sequence[torch.Tensor]) -> torch.Tensor:
-        arrays = [m.permute(0, 2, 3, 1).contiguous().cpu().numpy() for m in given]
-        return torch.from_numpy(network(arrays)[0])
+        return torch.from_numpy(network([_pixels(m).cpu().numpy() for m in given])[0])
 
     others = [torch.cat([m, 0.7 * m.flip(-1), m]) for m in maps]
     with torch.inference_mode():
         expected = torch.cat([module(*(o[i : i + 1] for o in others)) for i in range(3)])
         apart = float((logits(others) - expected).abs().max() / max(1.0, float(expected.abs().max())))
     return Tail(tuple(inputs), before, logits) if apart <= APART else f"OpenVINO's logits differ by {apart:.0e}"
+
+
+class _FromPixels(nn.Module):
+    """A network of maps (n, C, H, W) as one of pixels (n, H·W, C), as they lie in memory: quicker turned inside."""
+
+    def __init__(self, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.network, self.sizes = network, sizes
+
+    def forward(self, *pixels: torch.Tensor) -> torch.Tensor:
+        turned = (p.transpose(1, 2) for p in pixels)
+        maps = [t.reshape(-1, t.shape[1], *size) for t, size in zip(turned, self.sizes, strict=True)]
+        found: torch.Tensor = self.network(*maps)
+        return found
+
+
+def _pixels(maps: torch.Tensor) -> torch.Tensor:
+    """Maps (n, C, H, W) as (n, H·W, C)."""
+    return maps.permute(0, 2, 3, 1).flatten(1, 2).contiguous()
 
 
 def _behind(graph: fx.GraphModule, inputs: Sequence[fx.Node], batch: int) -> fx.GraphModule:

@@ -120,11 +120,11 @@ class _Compiled:
             self._idle.put(request)
 
 
-def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last: bool = False) -> _Compiled:
+def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor]) -> _Compiled:
     """OpenVINO's network of a torch network, float32, for any number of images; as many batches at a time as `workers`.
 
     Args:
-        examples: inputs (N, …) to trace it with. last: the inputs will be given as (N, H, W, C).
+        examples: inputs (N, …) to trace it with.
 
     Returns:
         What takes a list of arrays and gives the outputs. Not compared with torch: the caller does.
@@ -149,22 +149,12 @@ def compiled(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, last
             "INFERENCE_NUM_THREADS": threads(),
             "NUM_STREAMS": workers(),
         }
-        return _Compiled(compile_model(model, settings, _channels_last if last else lambda m: m))
+        return _Compiled(compile_model(model, settings))
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def _channels_last(model: Any) -> Any:
-    """The same model, its inputs given as (N, H, W, C)."""
-    ov: Any = require("openvino", extra="openvino")
-    steps = ov.preprocess.PrePostProcessor(model)
-    for i in range(len(model.inputs)):
-        steps.input(i).tensor().set_layout(ov.Layout("NHWC"))
-        steps.input(i).model().set_layout(ov.Layout("NCHW"))
-    return steps.build()
 
 
 def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:

@@ -1,7 +1,7 @@
 """Which convolution kernels OpenVINO takes, where those that it takes by itself are the slower ones."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,18 @@ POINTWISE = 0.75
 """Share of a network's multiply-adds in 1 × 1 convolutions from which blocked kernels are asked for.
 
 Measured on one thread of an AMD EPYC (Zen 3) with OpenVINO 2026.4: with 79 to 95 % of them there (MobileNet v1 to v3,
-EfficientNet-B0, RegNetY, Xception) passes take 1/1.12 to 1/1.33 of the time; with 52 % (ResNet-50, DenseNet-121) from 2 %
-less to 11 % more; with fewer (ResNet-18, ConvNeXt) up to 76 % more.
+EfficientNet-B0, RegNetY, Xception) passes take 1/1.12 to 1/1.33 of the time; with 52 % (ResNet-50, DenseNet-121) from
+2 % less to 11 % more; with fewer (ResNet-18, ConvNeXt) up to 76 % more.
 """
 
 BLOCKED = "jit_avx2"
 PLANAR = 4
-"""Channels of an input from which the first convolution wants it in blocks; below it takes whole planes."""
+"""Channels from which a convolution wants its input in blocks; below it takes whole planes."""
+
+GIVEN = ("Parameter", "Reshape", "Transpose")
 
 
-def compile_model(model: Any, settings: Mapping[str, Any], prepare: Callable[[Any], Any]) -> Any:
+def compile_model(model: Any, settings: Mapping[str, Any]) -> Any:
     """An OpenVINO model compiled for the CPU, with oneDNN's blocked kernels where they are quicker.
 
     On processors with AVX2 and without AVX-512, OpenVINO computes every convolution as batched matrix products
@@ -36,14 +38,14 @@ def compile_model(model: Any, settings: Mapping[str, Any], prepare: Callable[[An
     followed everywhere is compiled as OpenVINO would by itself.
 
     Args:
-        model: an `openvino.Model`; its batch may be free. settings: of the device. prepare: what is done to a model last.
+        model: an `openvino.Model`; its batch may be free. settings: of the device.
     """
     core = require("openvino", extra="openvino").Core()
     if torch.backends.cpu.get_cpu_capability() == "AVX2" and _pointwise(model) >= POINTWISE:
-        network = core.compile_model(prepare(_in_blocks(core, model)), "CPU", settings)
+        network = core.compile_model(_in_blocks(core, model), "CPU", settings)
         if all(kernel.startswith(BLOCKED) for kernel in kernels(network)):
             return network
-    return core.compile_model(prepare(model), "CPU", settings)
+    return core.compile_model(model, "CPU", settings)
 
 
 def kernels(network: Any) -> list[str]:
@@ -69,17 +71,16 @@ def _in_blocks(core: Any, model: Any) -> Any:
             if layer.get("type") in ("Convolution", "GroupConvolution") and data is not None:
                 data.set("PrimitivesPriority", f"cpu:{BLOCKED}_1x1,cpu:{BLOCKED}_dw,cpu:{BLOCKED}")
         asked = core.read_model(ElementTree.tostring(tree), weights.read_bytes())
-    # A convolution takes the layout of what comes before it, so inputs with many channels go through a pooling of one
-    # pixel: it changes nothing and gives blocks.
+    # A convolution takes the layout of what comes before it, so maps that are given, not computed, go through a pooling
+    # of one pixel: it changes nothing and gives blocks.
     operations: Any = require("openvino.opset8", extra="openvino")
-    for parameter in asked.get_parameters():
-        given = parameter.output(0)
-        shape = given.get_partial_shape()
-        if len(shape) == 4 and shape[1].is_static and shape[1].get_length() >= PLANAR:
-            users = list(given.get_target_inputs())
-            pooled = operations.max_pool(given, [1, 1], [1, 1], [0, 0], [0, 0], [1, 1]).output(0)
-            for user in users:
-                user.replace_source_output(pooled)
+    for op in asked.get_ordered_ops():
+        if op.get_type_name() in ("Convolution", "GroupConvolution"):
+            given = op.input(0).get_source_output()
+            channels = given.get_partial_shape()[1]
+            if given.get_node().get_type_name() in GIVEN and channels.is_static and channels.get_length() >= PLANAR:
+                pooled = operations.max_pool(given, [1, 1], [1, 1], [0, 0], [0, 0], [1, 1])
+                op.input(0).replace_source_output(pooled.output(0))
     asked.validate_nodes_and_infer_types()
     return asked
 
