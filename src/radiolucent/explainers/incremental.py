@@ -52,7 +52,8 @@ class Incremental:
     the box is nearly the whole map, or where an operation is not local, whole maps are computed.
 
     Attributes:
-        batch: patches a pass; fewer are filled up where whole maps are computed by other than local operations.
+        batch: patches a pass. Without a tail as many as the network was traced with, and fewer are filled up where
+            whole maps are computed by other than local operations; with one it may be any.
         image: (1, C, H, W), unchanged.
         tail: the network's end in OpenVINO, behind the last maps computed in part.
     """
@@ -109,6 +110,20 @@ class Incremental:
                 whole += cost
                 needed += cost * (1.0 if box is None else box.height * box.width / (shape[2] * shape[3]))
         return needed / whole if whole else 1.0
+
+    def bytes_per_patch(self, routes: Sequence[Route]) -> int:
+        """About what one more patch in a pass takes, on the route that takes most: twice the largest step."""
+
+        def held(node: fx.Node, route: Route) -> float:
+            value, box = _value(node), route.get(node)
+            if not isinstance(value, torch.Tensor):
+                return 0.0
+            inside = box is not None and (self.tail is None or node in self.tail.before)
+            share = box.height * box.width / value.shape[2:].numel() if box is not None and inside else 1.0
+            return share * value.element_size() * value.shape[1:].numel()
+
+        steps = [n for n in self.graph.graph.nodes if n.op == "call_function"]
+        return int(2 * max(sum(held(n, r) for n in {*_inputs(s), s}) for r in routes for s in steps))
 
     def with_tail(self, routes: Sequence[Route]) -> "Incremental":
         """The same with a tail, cut where boxes grow large on these routes; as it is where OpenVINO cannot compute it.

@@ -1,7 +1,6 @@
 """Occlusion: how much the score drops when a window hides a place."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, cast
@@ -78,10 +77,10 @@ class Occlusion(Perturbation):
         count = len(windows.y)
         sides = workers() if classifier.device.type == "cpu" else 1
         batch, sides = self.passes_of(classifier, image, sides, LARGEST_BATCH * sides)
-        order, parts = windows.alike(batch)
+        quick, routes, why = self._incremental(classifier, image, windows, batch, sides)
+        order, parts = windows.alike(batch if quick is None else quick.batch)
         sorted_ = windows.taken(order)
         hidden = self._hidden(classifier, image, sorted_)
-        quick, routes, why = self._incremental(classifier, image, [sorted_.box(p) for p in parts], batch)
 
         def patched(part: slice) -> torch.Tensor:
             copies = image.repeat(part.stop - part.start, 1, 1, 1)
@@ -111,24 +110,35 @@ class Occlusion(Perturbation):
         return torch.from_numpy(windows.mean_over_cover(drops).astype(np.float32)), details
 
     def _incremental(
-        self, classifier: Classifier, image: torch.Tensor, boxes: Sequence[Box], batch: int
+        self, classifier: Classifier, image: torch.Tensor, windows: "Windows", batch: int, sides: int
     ) -> tuple[Incremental | None, list[Route], str]:
         """What computes batches of windows in part, by which routes, or None, and why."""
-        count = sum(len(box.y) for box in boxes)
+        count = len(windows.y)
         if self.passes == "whole" or (self.passes == "auto" and not worth_tracing(classifier, count)):
             return None, [], "asked for" if self.passes == "whole" else "few windows"
         found = incremental(classifier, image, batch)
-        if isinstance(found, Incremental):
-            routes = found.routes(boxes)
-            share = sum(found.plan(r) * len(box.y) for r, box in zip(routes, boxes, strict=True)) / count
-            if self.passes == "incremental" or share < QUICKER:
-                if with_openvino(classifier, count, self.engine):
-                    found = found.with_tail(routes)
-                return found, routes, f"{share:.0%} of the multiplications of whole passes"
-            return None, [], f"windows reach {share:.0%} of the network's work"
-        if self.passes == "incremental":
-            raise ConfigError(f"no incremental passes for this network: {found}; use passes='auto'.")
-        return None, [], found
+        if not isinstance(found, Incremental):
+            if self.passes == "incremental":
+                raise ConfigError(f"no incremental passes for this network: {found}; use passes='auto'.")
+            return None, [], found
+        ended = with_openvino(classifier, count, self.engine)
+        # Parts of films need less memory than films, so more may go together: how many is known once they are planned.
+        together: dict[Any, int] = found.graph.meta.setdefault("together", {})
+        key = (windows.shape, windows.size, windows.grid, batch, sides, self.max_memory_mb)
+        while True:
+            planned = dataclasses.replace(found, batch=together.get(key, batch))
+            order, parts = windows.alike(planned.batch)
+            sorted_ = windows.taken(order)
+            boxes = [sorted_.box(p) for p in parts]
+            routes = planned.routes(boxes)
+            share = sum(planned.plan(r) * len(box.y) for r, box in zip(routes, boxes, strict=True)) / count
+            if self.passes == "auto" and share >= QUICKER:
+                return None, [], f"windows reach {share:.0%} of the network's work"
+            planned = planned.with_tail(routes) if ended else planned
+            if key in together or planned.tail is None or self.batch_size is not None:
+                return planned, routes, f"{share:.0%} of the multiplications of whole passes"
+            fits = int(self.max_memory_mb * 2**20 // (planned.bytes_per_patch(routes) * sides))
+            together[key] = max(batch, min(fits, LARGEST_BATCH))
 
     def _hidden(self, classifier: Classifier, image: torch.Tensor, windows: "Windows") -> Any:
         """Boxes (n, C, h, w) of the hidden film, of a batch of windows."""
