@@ -126,6 +126,39 @@ def test_incremental_passes_are_whole_passes(name: str) -> None:
         assert torch.allclose(few, found[:3], atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 
+def test_the_unchanged_film_is_computed_as_the_changed_ones_and_no_further_than_they_need() -> None:
+    clf = make("mobilenetv1", size=96)
+    image = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    made = incremental(clf, image, 2)
+    assert isinstance(made, Incremental) and made.unchanged() is None
+    box = Box(np.array([8, 40]), np.array([8, 64]), 16, 16)
+    ended = made.with_tail([made.route(box)])
+    assert ended.tail is not None and set(ended.maps) == set(ended.tail.before) < set(made.maps)
+    assert all(torch.allclose(found, made.maps[node], atol=1e-5) for node, found in ended.maps.items())
+    alone = ended.unchanged()
+    assert alone is not None and torch.allclose(alone, clf.logits(image), atol=1e-4)
+    same = torch.cat([image[:, :, y : y + 16, x : x + 16] for y, x in zip(box.y, box.x, strict=True)])
+    assert torch.allclose(ended.logits(same, ended.route(box)), alone.expand(2, -1), atol=1e-6)
+
+
+def test_as_many_windows_together_as_their_parts_need_memory() -> None:
+    clf, film = make("mobilenetv1", size=96), noise_films(1)[0]
+    image = clf.preprocess(film)[None]
+    windows = Windows.over((96, 96), (8, 8), (4, 4))
+    for megabytes, several in ((512, True), (4, False)):
+        method = Occlusion(8, 4, max_memory_mb=megabytes)
+        batch, sides = method.passes_of(clf, image, 1, 32)
+        for _ in range(2):  # found out once, then remembered
+            quick, routes, why = method._incremental(clf, image, windows, min(batch, 8), sides)
+            assert quick is not None and quick.tail is not None, why
+            assert quick.batch == (32 if several else max(min(batch, 8), 4 * 2**20 // quick.bytes_per_patch(routes)))
+            assert len(routes) == len(windows.alike(quick.batch)[1])
+    made = incremental(clf, image, 4)
+    assert isinstance(made, Incremental)
+    small, large = (made.bytes_per_patch([made.route(Box(*np.zeros((2, 1), int), s, s))]) for s in (8, 64))
+    assert 0 < small < large
+
+
 @pytest.mark.parametrize("fill", [0.3, "mean", "blur", "inpaint"])
 def test_both_ways_give_the_same_map(fill) -> None:
     clf, film = make("small_cnn", size=96), noise_films(1)[0]

@@ -136,7 +136,7 @@ class Incremental:
     def unchanged(self) -> torch.Tensor | None:
         """Logits (1, K) of the unchanged image by what computes those of the changed ones; None without a tail.
 
-        With them a patch that changes nothing moves no logit, not even in the last digit.
+        A difference from them is the patch's alone, not that of two ways of computing.
         """
         return None if self.tail is None else self.tail.logits([self.maps[n] for n in self.tail.inputs])
 
