@@ -141,22 +141,45 @@ def test_the_unchanged_film_is_computed_as_the_changed_ones_and_no_further_than_
     assert torch.allclose(ended.logits(same, ended.route(box)), alone.expand(2, -1), atol=1e-6)
 
 
+def together(clf, film, **options) -> int:
+    """Windows in the largest batch that occlusion by windows of 8 px plans in part."""
+    method, image = Occlusion(8, 4, **options), clf.preprocess(film)[None]
+    batch, sides = method.passes_of(clf, image, 1, 32)
+    quick, routes, (_, parts), why = method._incremental(
+        clf, image, Windows.over((96, 96), (8, 8), (4, 4)), batch, sides
+    )
+    assert quick is not None and len(routes) == len(parts), why
+    return max(p.stop - p.start for p in parts)
+
+
 def test_as_many_windows_together_as_their_parts_need_memory() -> None:
     clf, film = make("mobilenetv1", size=96), noise_films(1)[0]
-    image = clf.preprocess(film)[None]
-    windows = Windows.over((96, 96), (8, 8), (4, 4))
-    for megabytes, several in ((512, True), (4, False)):
-        method = Occlusion(8, 4, max_memory_mb=megabytes)
-        batch, sides = method.passes_of(clf, image, 1, 32)
-        for _ in range(2):  # found out once, then remembered
-            quick, routes, why = method._incremental(clf, image, windows, min(batch, 8), sides)
-            assert quick is not None and quick.tail is not None, why
-            assert quick.batch == (32 if several else max(min(batch, 8), 4 * 2**20 // quick.bytes_per_patch(routes)))
-            assert len(routes) == len(windows.alike(quick.batch)[1])
-    made = incremental(clf, image, 4)
+    most = Occlusion(8, 4, max_memory_mb=32).passes_of(clf, clf.preprocess(film)[None], 1, 32)[0]
+    assert most < 20  # as whole films
+    for _ in range(2):  # found out once, then remembered
+        assert 20 < together(clf, film, max_memory_mb=32) <= 32
+        assert together(clf, film, max_memory_mb=32, engine="torch") <= most  # there the number traced with is kept
+        assert together(clf, film, max_memory_mb=32, batch_size=most) <= most  # as is one that is asked for
+        assert together(clf, film, max_memory_mb=4) < 20
+    made = incremental(clf, clf.preprocess(film)[None], 4)
     assert isinstance(made, Incremental)
     small, large = (made.bytes_per_patch([made.route(Box(*np.zeros((2, 1), int), s, s))]) for s in (8, 64))
     assert 0 < small < large
+
+
+@pytest.mark.parametrize(
+    ("name", "window", "stride", "megabytes"),
+    [("small_cnn", 20, 6, 9), ("small_cnn", 10, 5, 9), ("mobilenetv1", 8, 4, 32), ("mobilenetv1", 10, 5, 32)],
+)
+def test_windows_together_give_the_map_of_whole_passes(name: str, window: int, stride: int, megabytes: int) -> None:
+    clf, film = make(name, size=96), noise_films(1)[0]
+    ways = [{"passes": "whole"}, {}, {}, {"engine": "torch"}, {"batch_size": 12}, {}]
+    found = [explain(clf, film, Occlusion(window, stride, max_memory_mb=megabytes, **way), target=1) for way in ways]
+    whole, *others = found
+    assert [e.details["passes"] for e in others] == ["incremental"] * 5, [e.details["why"] for e in others]
+    for other in others:
+        np.testing.assert_allclose(other.map, whole.map, atol=2e-4 * max(1.0, abs(whole.score)))
+    assert np.ptp(whole.map) > 0
 
 
 @pytest.mark.parametrize("fill", [0.3, "mean", "blur", "inpaint"])

@@ -8,7 +8,7 @@ from torch import nn
 
 from radiolucent.models import kernels
 from radiolucent.models.engine import compiled
-from radiolucent.models.kernels import kernels as kernels_of
+from radiolucent.models.kernels import kernels_of
 
 AVX2 = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
@@ -55,6 +55,26 @@ def test_a_preference_that_is_not_followed_is_withdrawn(monkeypatch: pytest.Monk
     x = torch.randn(2, 16, 12, 12, generator=torch.Generator().manual_seed(0))
     ran = ran_in(chain(*SEPARABLE), x)
     assert all(kernel.startswith("brgconv") for kernel in ran), ran
+
+
+def test_what_cannot_be_asked_for_runs_as_openvino_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    draw = torch.Generator().manual_seed(0)
+    lines = nn.Sequential(nn.Conv1d(32, 32, 1), nn.ReLU(), nn.Conv1d(32, 32, 1)).eval()
+    assert ran_in(lines, torch.randn(2, 32, 64, generator=draw))
+    tried: list[int] = []
+
+    def fails(*_: Any) -> Any:
+        tried.append(1)
+        raise OSError("no room for a written model")
+
+    monkeypatch.setattr(kernels, "_in_blocks", fails)
+    assert ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=draw)) and tried
+    monkeypatch.setattr(kernels, "_in_blocks", lambda _core, model: model)
+    monkeypatch.setattr(
+        kernels, "kernels_of", lambda _network: tried.append(2) or []
+    )  # nothing known is nothing followed
+    assert ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=draw)) and tried[-1] == 2
 
 
 def test_with_avx512_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,8 @@ class Incremental:
     the box is nearly the whole map, or where an operation is not local, whole maps are computed.
 
     Attributes:
-        batch: patches a pass. Without a tail as many as the network was traced with, and fewer are filled up where
-            whole maps are computed by other than local operations; with one it may be any.
+        batch: samples the network was traced with: patches a pass, of which fewer are filled up where whole maps are
+            computed by other than local operations. With a tail there may be any number of patches.
         image: (1, C, H, W), unchanged.
         tail: the network's end in OpenVINO, behind the last maps computed in part.
     """
@@ -120,7 +120,7 @@ class Incremental:
                 return 0.0
             inside = box is not None and (self.tail is None or node in self.tail.before)
             share = box.height * box.width / value.shape[2:].numel() if box is not None and inside else 1.0
-            return share * value.element_size() * value.shape[1:].numel()
+            return share * value.element_size() * value.numel() / self.batch
 
         steps = [n for n in self.graph.graph.nodes if n.op == "call_function"]
         return int(2 * max(sum(held(n, r) for n in {*_inputs(s), s}) for r in routes for s in steps))
@@ -138,7 +138,8 @@ class Incremental:
 
         A difference from them is the patch's alone, not that of two ways of computing.
         """
-        return None if self.tail is None else self.tail.logits([self.maps[n] for n in self.tail.inputs])
+        maps = self.maps  # computed here, and not by each of the workers that need them
+        return None if self.tail is None else self.tail.logits([maps[n] for n in self.tail.inputs])
 
     def _in_part(self, routes: Sequence[Route]) -> dict[fx.Node, None]:
         """Nodes, in order, of whose maps these routes reach less than a share on average, as of all maps before."""
@@ -154,7 +155,7 @@ class Incremental:
         return inside
 
     def logits(self, patches: torch.Tensor, route: Route) -> torch.Tensor:
-        """Logits (n, K) of the image with patches (n, C, h, w) put where a route begins, n ≤ `batch`."""
+        """Logits (n, K) of the image with patches (n, C, h, w) put where a route begins; without a tail n ≤ `batch`."""
         patches = patches.contiguous(memory_format=torch.channels_last)
         state: dict[fx.Node, Any] = {}
         with torch.inference_mode():

@@ -17,7 +17,7 @@ from radiolucent.explainers.inpaint import inpaint
 from radiolucent.explainers.perturb import LARGEST_BATCH, Fill, Perturbation, filled, grey_of, scores_of
 from radiolucent.models import Classifier
 from radiolucent.models.engine import with_openvino
-from radiolucent.models.workers import side_by_side, workers
+from radiolucent.models.workers import side_by_side, threads, workers
 
 __all__ = ["Occlusion", "Windows"]
 
@@ -38,7 +38,8 @@ class Occlusion(Perturbation):
 
     Attributes:
         window: side in pixels, or (height, width). stride: in pixels, or (down, right); at most the window.
-        batch_size: windows at a time; None: as many as `max_memory_mb` holds as whole films, 32 a thread at most.
+        batch_size: windows at a time; None: as many as `max_memory_mb` holds, 32 a thread at most: as whole films, or
+            as the parts of films that are computed where OpenVINO computes the network's end.
         fill: what the window shows: a grey in [0, 1], "grey", "mean" (of the film), "blur", or "inpaint" (harmonic from
             the window's rim).
         passes: "auto", "whole" or "incremental" (an error where that cannot be).
@@ -77,8 +78,7 @@ class Occlusion(Perturbation):
         count = len(windows.y)
         sides = workers() if classifier.device.type == "cpu" else 1
         batch, sides = self.passes_of(classifier, image, sides, LARGEST_BATCH * sides)
-        quick, routes, why = self._incremental(classifier, image, windows, batch, sides)
-        order, parts = windows.alike(batch if quick is None else quick.batch)
+        quick, routes, (order, parts), why = self._incremental(classifier, image, windows, batch, sides)
         sorted_ = windows.taken(order)
         hidden = self._hidden(classifier, image, sorted_)
 
@@ -111,34 +111,46 @@ class Occlusion(Perturbation):
 
     def _incremental(
         self, classifier: Classifier, image: torch.Tensor, windows: "Windows", batch: int, sides: int
-    ) -> tuple[Incremental | None, list[Route], str]:
-        """What computes batches of windows in part, by which routes, or None, and why."""
-        count = len(windows.y)
+    ) -> tuple[Incremental | None, list[Route], tuple[torch.Tensor, list[slice]], str]:
+        """What computes batches of windows in part, or None; by which routes; the batches (`Windows.alike`); and why."""
+        count, whole = len(windows.y), windows.alike(batch)
         if self.passes == "whole" or (self.passes == "auto" and not worth_tracing(classifier, count)):
-            return None, [], "asked for" if self.passes == "whole" else "few windows"
+            return None, [], whole, "asked for" if self.passes == "whole" else "few windows"
         found = incremental(classifier, image, batch)
         if not isinstance(found, Incremental):
             if self.passes == "incremental":
                 raise ConfigError(f"no incremental passes for this network: {found}; use passes='auto'.")
-            return None, [], found
+            return None, [], whole, found
         ended = with_openvino(classifier, count, self.engine)
-        # Parts of films need less memory than films, so more may go together: how many is known once they are planned.
-        together: dict[Any, int] = found.graph.meta.setdefault("together", {})
-        key = (windows.shape, windows.size, windows.grid, batch, sides, self.max_memory_mb)
-        while True:
-            planned = dataclasses.replace(found, batch=together.get(key, batch))
-            order, parts = windows.alike(planned.batch)
+
+        def planned(size: int) -> tuple[Incremental | None, list[Route], tuple[torch.Tensor, list[slice]], str]:
+            order, parts = windows.alike(size)
             sorted_ = windows.taken(order)
             boxes = [sorted_.box(p) for p in parts]
-            routes = planned.routes(boxes)
-            share = sum(planned.plan(r) * len(box.y) for r, box in zip(routes, boxes, strict=True)) / count
+            routes = found.routes(boxes)
+            share = sum(found.plan(r) * len(box.y) for r, box in zip(routes, boxes, strict=True)) / count
             if self.passes == "auto" and share >= QUICKER:
-                return None, [], f"windows reach {share:.0%} of the network's work"
-            planned = planned.with_tail(routes) if ended else planned
-            if key in together or planned.tail is None or self.batch_size is not None:
-                return planned, routes, f"{share:.0%} of the multiplications of whole passes"
-            fits = int(self.max_memory_mb * 2**20 // (planned.bytes_per_patch(routes) * sides))
-            together[key] = max(batch, min(fits, LARGEST_BATCH))
+                return None, [], whole, f"windows reach {share:.0%} of the network's work"
+            quick = found.with_tail(routes) if ended else found
+            return quick, routes, (order, parts), f"{share:.0%} of the multiplications of whole passes"
+
+        if not ended or self.batch_size is not None:
+            return planned(batch)
+        # Parts of films need less memory than films, so with a tail, which takes any number, more may go together. How
+        # many is known once the first are planned; it is kept unless more, less alike, are no longer worth it.
+        together: dict[Any, int] = found.graph.meta.setdefault("together", {})
+        key = (windows.shape, windows.size, windows.grid, batch, sides, threads(), self.max_memory_mb, self.passes)
+        plan = planned(together.get(key, batch))
+        quick, routes = plan[:2]
+        if key not in together:
+            together[key] = batch
+            if quick is not None and quick.tail is not None:
+                fits = int(self.max_memory_mb * 2**20 // (quick.bytes_per_patch(routes) * sides))
+                more = max(batch, min(fits, LARGEST_BATCH))
+                larger = planned(more)
+                if larger[0] is not None and larger[0].tail is not None:
+                    together[key], plan = more, larger
+        return plan
 
     def _hidden(self, classifier: Classifier, image: torch.Tensor, windows: "Windows") -> Any:
         """Boxes (n, C, h, w) of the hidden film, of a batch of windows."""

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from radiolucent.extras import require
 
-__all__ = ["compile_model"]
+__all__ = ["compile_model", "kernels_of"]
 
 POINTWISE = 0.75
 """Share of a network's multiply-adds in 1 × 1 convolutions from which blocked kernels are asked for.
@@ -41,14 +42,17 @@ def compile_model(model: Any, settings: Mapping[str, Any]) -> Any:
         model: an `openvino.Model`; its batch may be free. settings: of the device.
     """
     core = require("openvino", extra="openvino").Core()
-    if torch.backends.cpu.get_cpu_capability() == "AVX2" and _pointwise(model) >= POINTWISE:
-        network = core.compile_model(_in_blocks(core, model), "CPU", settings)
-        if all(kernel.startswith(BLOCKED) for kernel in kernels(network)):
-            return network
+    # A preference is worth no failure: what does not work with it is tried without, and says itself what is wrong.
+    with suppress(Exception):
+        if torch.backends.cpu.get_cpu_capability() == "AVX2" and _pointwise(model) >= POINTWISE:
+            network = core.compile_model(_in_blocks(core, model), "CPU", settings)
+            ran = kernels_of(network)
+            if ran and all(kernel.startswith(BLOCKED) for kernel in ran):
+                return network
     return core.compile_model(model, "CPU", settings)
 
 
-def kernels(network: Any) -> list[str]:
+def kernels_of(network: Any) -> list[str]:
     """What a compiled network's convolutions run in, such as "jit_avx2_1x1_f32", in order."""
     infos = [op.get_rt_info() for op in network.get_runtime_model().get_ordered_ops()]
     return [_text(i["primitiveType"]) for i in infos if "Convolution" in _text(i["layerType"])]
@@ -86,7 +90,7 @@ def _in_blocks(core: Any, model: Any) -> Any:
 
 
 def _pointwise(model: Any) -> float:
-    """Share of the convolutions' multiply-adds that 1 × 1 ones do; 0 where there are none, or maps of any size."""
+    """Share of the convolutions' multiply-adds that 1 × 1 ones do; 0 if any is not of maps (N, C, H, W) of one size."""
     small = every = 0
     for op in model.get_ops():
         kind = op.get_type_name()
@@ -94,7 +98,7 @@ def _pointwise(model: Any) -> float:
             continue
         maps, weights = op.output(0).get_partial_shape(), op.input(1).get_partial_shape()
         sizes = [maps[i] for i in range(2, len(maps))]
-        if weights.is_dynamic or any(size.is_dynamic for size in sizes):
+        if len(maps) != 4 or weights.is_dynamic or any(size.is_dynamic for size in sizes):
             return 0.0
         shape = list(weights.to_shape())
         work = prod(shape) * prod(size.get_length() for size in sizes)
