@@ -112,7 +112,7 @@ class Occlusion(Perturbation):
     def _incremental(
         self, classifier: Classifier, image: torch.Tensor, windows: "Windows", batch: int, sides: int
     ) -> tuple[Incremental | None, list[Route], tuple[torch.Tensor, list[slice]], str]:
-        """What computes batches of windows in part, or None; by which routes; the batches (`Windows.alike`); and why."""
+        """What computes batches of windows in part, or None; by which routes; batches (`Windows.alike`); why."""
         count, whole = len(windows.y), windows.alike(batch)
         if self.passes == "whole" or (self.passes == "auto" and not worth_tracing(classifier, count)):
             return None, [], whole, "asked for" if self.passes == "whole" else "few windows"
