@@ -67,7 +67,9 @@ class Contest:
         def run() -> object:
             options = {"batch_size": self.copies} if name == "ScoreCAM" else {}
             with getattr(library, name)(self.network, self.layer, **options) as extractor:
-                return extractor([1] * len(inputs), self.network(inputs))
+                with torch.inference_mode(name == "CAM"):  # as its documentation has it: CAM needs no gradients
+                    logits = self.network(inputs)
+                return extractor([1] * len(inputs), logits)
 
         return run
 
@@ -161,7 +163,7 @@ class Contest:
         found: dict[str, Run] = {}
         if name in alone:
             found["grad-cam"] = self.grad_cam(alone[name], batch)
-        if name in both and name != "cam":
+        if name in both:
             found["torchcam"] = self.torchcam(both[name], batch)
         if name == "gradcam":
             found["torchcam"] = self.torchcam("GradCAM", batch)
