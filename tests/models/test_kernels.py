@@ -71,9 +71,8 @@ def test_what_cannot_be_asked_for_runs_as_openvino_chooses(monkeypatch: pytest.M
     monkeypatch.setattr(kernels, "_in_blocks", fails)
     assert ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=draw)) and tried
     monkeypatch.setattr(kernels, "_in_blocks", lambda _core, model: model)
-    monkeypatch.setattr(
-        kernels, "kernels_of", lambda _network: tried.append(2) or []
-    )  # nothing known is nothing followed
+    # Nothing known is nothing followed.
+    monkeypatch.setattr(kernels, "kernels_of", lambda _network: tried.append(2) or [])
     assert ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=draw)) and tried[-1] == 2
 
 

@@ -1,7 +1,6 @@
 """Forward passes of one image with small patches changed, computing only what the patches reach."""
 
 import dataclasses
-import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import fx
-from torch.fx.node import map_arg
 
-from radiolucent.explainers.boxes import Box, Patch, Window, around, behind, gather
+from radiolucent.explainers.boxes import Box, Patch, around, behind, gather
 from radiolucent.explainers.graph import aten, fold_batch_norms, operations
+from radiolucent.explainers.nodes import (
+    arguments_of,
+    follows_fused,
+    fused,
+    inputs_of,
+    is_local,
+    pair,
+    run_node,
+    run_on_regions,
+    value_of,
+    weight_of,
+    window_of,
+)
 from radiolucent.explainers.tail import Tail, tail_of
 from radiolucent.models import Classifier
 from radiolucent.models.remember import remember, remembers, weights_of
@@ -29,15 +39,6 @@ WHOLE_IN_TAIL = 0.5
 
 WORTH_TRACING = 100
 """Passes below which tracing a network takes longer than it saves."""
-
-ELEMENTWISE = {
-    getattr(aten, name).default
-    for name in (
-        "relu hardtanh sigmoid silu hardswish hardsigmoid gelu leaky_relu elu tanh clone detach alias neg exp softplus"
-    ).split()
-} | {aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default}
-BINARY = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
-
 
 Route = Mapping[fx.Node, Box | None]
 """By node, the boxes of its output that changed; None where whole maps are computed."""
@@ -105,7 +106,7 @@ class Incremental:
         needed = whole = 0.0
         for node, box in route.items():
             if node.target == aten.convolution.default:
-                shape, kernel = _value(node).shape, _value(_weight(node)).shape
+                shape, kernel = value_of(node).shape, value_of(weight_of(node)).shape
                 cost = float(shape[1:].numel() * kernel[1:].numel())
                 whole += cost
                 needed += cost * (1.0 if box is None else box.height * box.width / (shape[2] * shape[3]))
@@ -115,7 +116,7 @@ class Incremental:
         """About what one more patch in a pass takes, on the route that takes most: twice the largest step."""
 
         def held(node: fx.Node, route: Route) -> float:
-            value, box = _value(node), route.get(node)
+            value, box = value_of(node), route.get(node)
             if not isinstance(value, torch.Tensor):
                 return 0.0
             inside = box is not None and (self.tail is None or node in self.tail.before)
@@ -123,7 +124,7 @@ class Incremental:
             return share * value.element_size() * value.numel() / self.batch
 
         steps = [n for n in self.graph.graph.nodes if n.op == "call_function"]
-        return int(2 * max(sum(held(n, r) for n in {*_inputs(s), s}) for r in routes for s in steps))
+        return int(2 * max(sum(held(n, r) for n in {*inputs_of(s), s}) for r in routes for s in steps))
 
     def with_tail(self, routes: Sequence[Route]) -> "Incremental":
         """The same with a tail, cut where boxes grow large on these routes; as it is where OpenVINO cannot compute it.
@@ -147,7 +148,7 @@ class Incremental:
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
                 inside[node] = None
-            elif node in self.local and all(n in inside for n in _inputs(node)):
+            elif node in self.local and all(n in inside for n in inputs_of(node)):
                 (height, width), boxes = self.local[node], [route[node] for route in routes]
                 shares = [1.0 if box is None else box.height * box.width / (height * width) for box in boxes]
                 if sum(shares) / len(shares) <= WHOLE_IN_TAIL:
@@ -174,29 +175,29 @@ class Incremental:
 
     def _reached(self, node: fx.Node, boxes: Mapping[fx.Node, Box | None]) -> Box | None:
         """The boxes of a node's output that changed, None where whole maps are computed."""
-        given = [boxes.get(n) for n in _inputs(node)]
+        given = [boxes.get(n) for n in inputs_of(node)]
         changed = [b for b in given if b is not None]
         if node not in self.local or len(changed) < len(given):
             return None
         size = self.local[node]
-        window = _window(node)
+        window = window_of(node)
         box = around(changed, size) if window is None else behind(window, changed[0], size)
         return None if box.height * box.width > WHOLE * size[0] * size[1] else box
 
     def _step(self, node: fx.Node, state: dict[fx.Node, Any], box: Box | None) -> Any:
-        patches: dict[fx.Node, Patch] = {n: state[n] for n in _inputs(node) if isinstance(state[n], Patch)}
-        if patches and _follows_fused(node):  # done with the convolution; harmless where it is done again
+        patches: dict[fx.Node, Patch] = {n: state[n] for n in inputs_of(node) if isinstance(state[n], Patch)}
+        if patches and follows_fused(node):  # done with the convolution; harmless where it is done again
             return next(iter(patches.values()))
         if patches:
-            if box is not None and len(patches) == len(_inputs(node)):  # else one is whole already
+            if box is not None and len(patches) == len(inputs_of(node)):  # else one is whole already
                 return Patch(self._local(node, state, box), box)
             for n, patch in patches.items():  # from here on whole maps
                 state[n] = self._whole(n, patch)
         if node not in self.local:  # it may have the traced number of samples written into it
-            for n in _inputs(node):
+            for n in inputs_of(node):
                 if n in self.local:
                     state[n] = self._filled_up(state[n])
-        return _run(node, *_arguments(node, state))
+        return run_node(node, *arguments_of(node, state))
 
     def _whole(self, node: fx.Node, value: torch.Tensor | Patch) -> torch.Tensor:
         """A node's maps (n, C, H, W)."""
@@ -211,7 +212,7 @@ class Incremental:
 
     def _local(self, node: fx.Node, state: Mapping[fx.Node, Any], box: Box) -> torch.Tensor:
         """Values (n, C, h, w) of a node's output in boxes."""
-        window = _window(node)
+        window = window_of(node)
         around_it = box if window is None else window.needed(box)
 
         def there(n: fx.Node) -> Any:
@@ -223,7 +224,7 @@ class Incremental:
             return gather(self.maps[n], value, around_it, 0.0 if window is None else window.beyond)
 
         values = {n: there(n) for n in node.all_input_nodes}
-        return _run(node, *_arguments(node, values)) if window is None else _apply(node, values)
+        return run_node(node, *arguments_of(node, values)) if window is None else run_on_regions(node, values)
 
 
 def worth_tracing(classifier: Classifier, passes: int) -> bool:
@@ -269,28 +270,16 @@ def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor,
     return "" if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
 
 
-def _inputs(node: fx.Node) -> list[fx.Node]:
-    return [n for n in node.all_input_nodes if n.op != "get_attr"]
-
-
 def _result(graph: fx.GraphModule) -> fx.Node:
     return next(n for n in graph.graph.nodes if n.op == "output").all_input_nodes[0]
-
-
-def _arguments(node: fx.Node, values: Mapping[fx.Node, Any]) -> tuple[Any, Any]:
-    def value_of(node: fx.Node) -> Any:
-        return values[node]
-
-    found: Any = map_arg((node.args, node.kwargs), value_of)
-    return found
 
 
 def _local_nodes(graph: fx.GraphModule) -> dict[fx.Node, tuple[int, int]]:
     """Height and width of the maps behind every operation that is local, as are all before it, in order."""
     found: dict[fx.Node, tuple[int, int]] = {}
     for node in graph.graph.nodes:
-        if node.op == "placeholder" or (node.op == "call_function" and _is_local(node, found)):
-            found[node] = (int(_value(node).shape[2]), int(_value(node).shape[3]))
+        if node.op == "placeholder" or (node.op == "call_function" and is_local(node, found)):
+            found[node] = (int(value_of(node).shape[2]), int(value_of(node).shape[3]))
     return found
 
 
@@ -303,121 +292,11 @@ def _maps(graph: fx.GraphModule, image: torch.Tensor, wanted: Collection[fx.Node
             continue
         if node.op == "placeholder":
             found = image
-        elif _follows_fused(node):
-            found = maps[_inputs(node)[0]]
-        elif _fused(node) is not None:
-            found = _apply(node, {**weights, **maps}, _two(node.args[4]))
+        elif follows_fused(node):
+            found = maps[inputs_of(node)[0]]
+        elif fused(node) is not None:
+            found = run_on_regions(node, {**weights, **maps}, pair(node.args[4]))
         else:
-            found = _run(node, *_arguments(node, {**weights, **maps}))
+            found = run_node(node, *arguments_of(node, {**weights, **maps}))
         maps[node] = found.contiguous(memory_format=torch.channels_last)
     return maps
-
-
-def _is_local(node: fx.Node, maps: Mapping[fx.Node, Any]) -> bool:
-    inputs, shape = _inputs(node), getattr(_value(node), "shape", ())
-    if not inputs or any(n not in maps for n in inputs) or len(shape) != 4:
-        return False
-    if node.target is operator.getitem:
-        return bool(node.args[1] == 0)
-    if node.target in BINARY:
-        others = [_value(n).shape for n in node.all_input_nodes if n.op == "get_attr"]
-        alike = all(tuple(_value(n).shape) == tuple(shape) for n in inputs)
-        return alike and all(len(s) == 0 or (len(s) >= 3 and s[-2:] == (1, 1)) for s in others)
-    if node.target == aten.cat.default:
-        parts: Any = node.args[0]
-        axis: Any = node.args[1] if len(node.args) > 1 else 0
-        return axis in (1, -3) and len(inputs) == len(parts)
-    return node.target in ELEMENTWISE or _window(node) is not None
-
-
-def _weight(node: fx.Node) -> fx.Node:
-    weight: Any = node.args[1]
-    return weight
-
-
-def _value(node: fx.Node) -> Any:
-    value = node.meta.get("val")
-    return value[0] if isinstance(value, tuple | list) else value
-
-
-def _run(node: fx.Node, args: Any, kwargs: Any) -> Any:
-    target: Any = node.target
-    if target is operator.getitem and isinstance(args[0], torch.Tensor):  # taken already
-        return args[0]
-    out = target(*args, **kwargs)
-    return out[0] if _is_pair(node) else out
-
-
-def _is_pair(node: fx.Node) -> bool:
-    """Whether of a tuple only the first is ever used: it is taken at once."""
-    return isinstance(node.meta.get("val"), tuple | list) and all(
-        u.target is operator.getitem and u.args[1] == 0 for u in node.users
-    )
-
-
-def _two(value: Any, default: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    numbers: list[Any] = [value] if isinstance(value, int) else list(value or [])
-    return default if not numbers else (int(numbers[0]), int(numbers[-1]))
-
-
-def _window(node: fx.Node) -> Window | None:
-    """How a convolution, pooling or padding looks at its input; None for anything else."""
-    args: list[Any] = [*node.args, *[None] * 8]
-    kernel = (1, 1)
-    if node.target == aten.convolution.default and not args[6]:
-        kernel = _two(_value(args[1]).shape[2:])
-        return Window(_reach(kernel, _two(args[5])), _two(args[3]), _two(args[4]))
-    if node.target == aten.max_pool2d_with_indices.default and _is_pair(node):
-        kernel = _two(args[1])
-        reach = _reach(kernel, _two(args[4], (1, 1)))
-        return Window(reach, _two(args[2], kernel), _two(args[3]), float("-inf"))
-    if node.target == aten.avg_pool2d.default:
-        kernel, pad = _two(args[1]), _two(args[3])
-        counts_alike = pad == (0, 0) or args[5] is None or bool(args[5])
-        if not args[4] and counts_alike and args[6] is None:
-            return Window(kernel, _two(args[2], kernel), pad)
-    if node.target == aten.constant_pad_nd.default and len(args[1]) == 4 and min(args[1]) >= 0:
-        return Window((1, 1), pad=(int(args[1][2]), int(args[1][0])), beyond=float(args[2] or 0.0))
-    return None
-
-
-def _fused(node: fx.Node) -> str | None:
-    """The activation that oneDNN computes with this convolution; only such as change nothing when done twice."""
-    users = list(node.users)
-    if node.target != aten.convolution.default or len(users) != 1 or not torch.backends.mkldnn.is_available():
-        return None
-    if _value(node).device.type != "cpu":
-        return None
-    return (
-        "hardtanh"
-        if len(users[0].args) == 3 and users[0].target == aten.hardtanh.default
-        else ("relu" if users[0].target == aten.relu.default else None)
-    )
-
-
-def _follows_fused(node: fx.Node) -> bool:
-    given = _inputs(node)
-    return node.target in (aten.hardtanh.default, aten.relu.default) and _fused(given[0]) is not None
-
-
-def _reach(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
-    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
-
-
-def _apply(node: fx.Node, values: Mapping[fx.Node, Any], pad: tuple[int, int] = (0, 0)) -> torch.Tensor:
-    """A node's operation on regions that hold their own padding; a convolution's also with zeros around them."""
-    args: list[Any] = [*node.args, *[None] * 8]
-    region: torch.Tensor = values[args[0]]
-    if node.target == aten.convolution.default:
-        bias = None if args[2] is None else values[args[2]]
-        if (name := _fused(node)) is not None:
-            limits = list(next(iter(node.users)).args[1:])
-            sizes = (pad, _two(args[3]), _two(args[5]), int(args[8]))
-            return torch.ops.mkldnn._convolution_pointwise(region, values[args[1]], bias, *sizes, name, limits, "")
-        return torch.conv2d(region, values[args[1]], bias, _two(args[3]), pad, _two(args[5]), int(args[8]))
-    kernel = _two(args[1])
-    if node.target == aten.max_pool2d_with_indices.default:
-        return F.max_pool2d(region, kernel, _two(args[2], kernel), 0, _two(args[4], (1, 1)))
-    if node.target == aten.avg_pool2d.default:
-        return F.avg_pool2d(region, kernel, _two(args[2], kernel))
-    return region

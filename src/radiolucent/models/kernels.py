@@ -26,6 +26,7 @@ BLOCKED = "jit_avx2"
 PLANAR = 4
 """Channels from which a convolution wants its input in blocks; below it takes whole planes."""
 
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
 GIVEN = ("Parameter", "Reshape", "Transpose")
 
 
@@ -72,14 +73,14 @@ def _in_blocks(core: Any, model: Any) -> Any:
         tree = ElementTree.fromstring(layers.read_bytes())
         for layer in tree.iter("layer"):
             data = layer.find("data")
-            if layer.get("type") in ("Convolution", "GroupConvolution") and data is not None:
+            if layer.get("type") in CONVOLUTIONS and data is not None:
                 data.set("PrimitivesPriority", f"cpu:{BLOCKED}_1x1,cpu:{BLOCKED}_dw,cpu:{BLOCKED}")
         asked = core.read_model(ElementTree.tostring(tree), weights.read_bytes())
     # A convolution takes the layout of what comes before it, so maps that are given, not computed, go through a pooling
     # of one pixel: it changes nothing and gives blocks.
     operations: Any = require("openvino.opset8", extra="openvino")
     for op in asked.get_ordered_ops():
-        if op.get_type_name() in ("Convolution", "GroupConvolution"):
+        if op.get_type_name() in CONVOLUTIONS:
             given = op.input(0).get_source_output()
             channels = given.get_partial_shape()[1]
             if given.get_node().get_type_name() in GIVEN and channels.is_static and channels.get_length() >= PLANAR:
@@ -94,7 +95,7 @@ def _pointwise(model: Any) -> float:
     small = every = 0
     for op in model.get_ops():
         kind = op.get_type_name()
-        if kind not in ("Convolution", "GroupConvolution"):
+        if kind not in CONVOLUTIONS:
             continue
         maps, weights = op.output(0).get_partial_shape(), op.input(1).get_partial_shape()
         sizes = [maps[i] for i in range(2, len(maps))]
