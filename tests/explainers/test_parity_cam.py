@@ -23,7 +23,7 @@ from radiolucent.explainers import (
     explain,
 )
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.forward import Pass
+from radiolucent.explainers.forward import Cut, Pass
 from radiolucent.models import Classifier, build
 from radiolucent.types import Radiograph
 
@@ -149,14 +149,12 @@ def test_gradcamplusplus_where_torchcam_differs() -> None:
 
 
 def test_closed_form_and_gradients_agree_for_every_score_and_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiolucent.explainers import weighing
-
     clf, _ = build("small_cnn", size=64, hidden=0, seed=3)
     film = film_of(64)
     methods = [GradCAM(), GradCAMPlusPlus(), HiResCAM(), LayerCAM(), XGradCAM()]
     kinds = [{"score": k} for k in ("logit", "probability", "margin")] + [{"contrast": 0}]
     fast = [explain(clf, film, methods, target=[1], **kind) for kind in kinds]
-    monkeypatch.setattr(weighing, "pooled_linear", lambda network, cut: None)
+    monkeypatch.setattr(Cut, "dense", None)
     for kind, quick in zip(kinds, fast, strict=True):
         for a, b in zip(quick, explain(clf, film, methods, target=[1], **kind), strict=True):
             close(a.details["feature_map"], b.details["feature_map"])
@@ -177,6 +175,4 @@ def test_a_head_that_only_looks_like_pooling_and_one_dense_layer_is_found_out() 
     clf = wrap(Almost())
     cut = Pass(clf, clf.preprocess(film_of(64))[None]).cut()
     assert cut.layer.name == "conv"
-    from radiolucent.explainers.weighing import pooled_linear
-
-    assert pooled_linear(clf.network, cut) is None
+    assert cut.dense is None

@@ -10,7 +10,7 @@ from radiolucent.explainers.base import Goal
 from radiolucent.explainers.forward import Cut
 from radiolucent.explainers.head import head_behind
 from radiolucent.explainers.perturb import Perturbation
-from radiolucent.explainers.weighing import pooled_linear, upsample, weighed
+from radiolucent.explainers.weighing import upsample, weighed
 from radiolucent.models import Classifier
 
 __all__ = ["AblationCAM"]
@@ -29,7 +29,7 @@ class AblationCAM(AtLayer, Perturbation):
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         cut = goal.over(classifier, image).cut(self.layer)
-        dense = pooled_linear(classifier.network, cut)
+        dense = cut.dense
         if dense is None:
             logits, how = self._ablated(classifier, image, cut)
         else:

@@ -7,7 +7,7 @@ import torch
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.forward import Cut
-from radiolucent.explainers.weighing import Weighing, pooled_linear, slopes, weighed
+from radiolucent.explainers.weighing import Weighing, slopes, weighed
 
 __all__ = ["CAM"]
 
@@ -20,7 +20,7 @@ class CAM(Weighing):
     """
 
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
-        if pooled_linear(goal.classifier.network, cut) is None:
+        if cut.dense is None:
             raise ExplainError(
                 f"CAM needs global average pooling and one dense layer behind the features ({cut.layer.name}); this "
                 "network has another head: use GradCAM()."

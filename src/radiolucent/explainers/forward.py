@@ -3,11 +3,13 @@
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
+from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.explainers.hooks import forward_cut
+from radiolucent.explainers.hooks import forward_cut, frozen
 from radiolucent.explainers.layers import Layer, find_layer
 from radiolucent.explainers.light import Light
 from radiolucent.explainers.rules import Rules
@@ -31,10 +33,12 @@ class Cut:
     """A forward pass cut at a layer.
 
     Attributes:
+        network: that was asked.
         layer: the layer's name and layout. value: its output, which the logits can be differentiated by.
         logits: float32 (N, C) on the CPU, with their graph behind the layer.
     """
 
+    network: nn.Module
     layer: Layer
     value: torch.Tensor
     logits: torch.Tensor
@@ -43,6 +47,22 @@ class Cut:
     def features(self) -> torch.Tensor:
         """Feature maps float32 (N, K, h, w); for the input the image itself."""
         return self.layer.maps(self.value.detach())
+
+    @cached_property
+    def dense(self) -> nn.Linear | None:
+        """The dense layer, if the network is nothing but global average pooling and that layer behind the features.
+
+        Not guessed from names: the layer's output on the pooled features must be the network's logits, to 1e-4 of their
+        size (in half precision to its own rounding).
+        """
+        found = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
+        layer, features = (found[-1] if found else None), self.features
+        if layer is None or layer.in_features != features.shape[1] or layer.out_features != self.logits.shape[1]:
+            return None
+        with torch.no_grad():
+            again = layer(features.mean((2, 3)).to(layer.weight.dtype)).float().cpu()
+            apart, size = float((again - self.logits).abs().max()), float(self.logits.abs().max())
+        return layer if apart <= max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps) * (size + 1e-6) else None
 
     def gradient(self, scores: torch.Tensor) -> torch.Tensor:
         """∂Σ scores/∂features, float32 (N, K, h, w); zero where the scores do not depend on them.
@@ -81,6 +101,7 @@ class Pass:
     rules: Rules | None = None
     _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
     _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
+    _layers: dict[str | None, Layer] = field(default_factory=dict[str | None, Layer], repr=False)
 
     @property
     def logits(self) -> torch.Tensor:
@@ -112,35 +133,38 @@ class Pass:
         """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
-        return find_layer(self.classifier.network, self._placed()[:1].clone(), layer)
-
-    def _placed(self) -> torch.Tensor:
-        return self.inputs.to(self.classifier.device, self.classifier.dtype)
+        if layer not in self._layers:
+            one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
+            self._layers[layer] = find_layer(self.classifier.network, one, layer)
+        return self._layers[layer]
 
     def _run(self, layers: Sequence[str | None]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
         network = self.classifier.network
         valid = structure_of(network)
-        light = Light(clips=not remembered(network, "writes over activations", valid))
+        light = None
+        if INPUT in missing or missing.keys() - {self.resolve(None).name}:  # behind the last maps it would only cost
+            light = Light(clips=not remembered(network, "writes over activations", valid))
         logits, values = self._cut_at(missing, light)
-        if light.overwritten:
+        if light is not None and light.overwritten:
             remember(network, "writes over activations", valid, lambda: True)
             del logits, values, light  # the graph of the first run, before there is another
             logits, values = self._cut_at(missing, Light(clips=False))
-        self._cuts.update({n: Cut(missing[n], values[n], logits) for n in missing})
+        self._cuts.update({n: Cut(network, missing[n], values[n], logits) for n in missing})
         if not self._logits:
             self._logits.append(logits.detach())
 
-    def _cut_at(self, names: Collection[str], light: Light) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _cut_at(self, names: Collection[str], light: Light | None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits, and what the named layers gave, on the graph."""
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        with torch.enable_grad(), light, self.rules or nullcontext():
+        network, asides = self.classifier.network, (light or nullcontext(), self.rules or nullcontext())
+        with torch.enable_grad(), frozen(network), asides[0], asides[1]:
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
-            out, kept = forward_cut(self.classifier.network, given, [n for n in names if n != INPUT])
+            out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
             logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

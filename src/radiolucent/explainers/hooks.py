@@ -30,23 +30,23 @@ def differentiable(network: nn.Module) -> nn.Module:
 @contextmanager
 def frozen(network: nn.Module) -> Generator[None]:
     """No parameter asks for a gradient inside, so that a graph begins only where a leaf is put."""
-    requires = [(p, p.requires_grad) for p in network.parameters()]
+    learning = [p for p in network.parameters() if p.requires_grad]
     try:
-        for parameter, _ in requires:
+        for parameter in learning:
             parameter.requires_grad_(False)
         yield
     finally:
-        for parameter, value in requires:
-            parameter.requires_grad_(value)
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def forward_cut(
     network: nn.Module, inputs: torch.Tensor, names: Sequence[str]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """One forward pass that keeps the outputs of the named layers and records gradients only behind the first of them.
+    """One forward pass that keeps the outputs of the named layers; `frozen`, it has a graph only behind the first.
 
-    What lies before runs without a graph, so that a frozen backbone, an in-place activation or a large trunk do not
-    matter. A layer called several times counts with its last call.
+    What lies before runs without one, so that a frozen backbone, an in-place activation or a large trunk do not matter.
+    A layer called several times counts with its last call.
 
     Returns the network's output and the outputs kept; each of these can be differentiated by.
     """
@@ -62,7 +62,7 @@ def forward_cut(
 
     handles = [network.get_submodule(n).register_forward_hook(keeper(n)) for n in names]
     try:
-        with frozen(network), torch.enable_grad():
+        with torch.enable_grad():
             out = network(inputs)
     finally:
         for handle in handles:

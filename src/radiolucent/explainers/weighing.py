@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Attribution, Goal
 from radiolucent.explainers.forward import Cut
 from radiolucent.models import Classifier
 
-__all__ = ["Weighing", "pooled_linear", "slopes", "upsample", "weighed"]
+__all__ = ["Weighing", "slopes", "upsample", "weighed"]
 
 
 @dataclass(frozen=True)
@@ -32,30 +31,13 @@ class Weighing(AtLayer):
         return Attribution(upsample(coarse, inputs.shape[2:]), details)
 
 
-def pooled_linear(network: nn.Module, cut: Cut) -> nn.Linear | None:
-    """The dense layer, if the network is nothing but global average pooling and that layer behind the features.
-
-    Not guessed from names: the layer's output on the pooled features must be the network's logits, to 1e-4 of their
-    size (in half precision to its own rounding).
-    """
-    found = [m for m in network.modules() if isinstance(m, nn.Linear)]
-    layer, features = (found[-1] if found else None), cut.features
-    if layer is None or layer.in_features != features.shape[1] or layer.out_features != cut.logits.shape[1]:
-        return None
-    with torch.no_grad():
-        logits = cut.logits.detach()
-        again = layer(features.mean((2, 3)).to(layer.weight.dtype)).float().cpu()
-        tolerance = max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps)
-        return layer if float((again - logits).abs().max()) <= tolerance * (float(logits.abs().max()) + 1e-6) else None
-
-
 def slopes(cut: Cut, goal: Goal) -> torch.Tensor:
     """∂score/∂features: (N, K, h, w), or (N, K, 1, 1) where it is the same at every place.
 
     Behind global average pooling and one dense layer it is (∂score/∂z · W)_k/(hw), and no backward pass is needed;
     elsewhere only the layers behind the target layer are differentiated.
     """
-    dense = pooled_linear(goal.classifier.network, cut)
+    dense = cut.dense
     if dense is None:
         return cut.gradient(goal.of(cut.logits))
     places = cut.features[0, 0].numel()
