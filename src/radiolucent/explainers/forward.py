@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import nn
@@ -55,8 +56,7 @@ class Cut:
         Not guessed from names: the layer's output on the pooled features must be the network's logits, to 1e-4 of their
         size (in half precision to its own rounding).
         """
-        found = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
-        layer, features = (found[-1] if found else None), self.features
+        layer, features = _last_dense(self.network), self.features
         if layer is None or layer.in_features != features.shape[1] or layer.out_features != self.logits.shape[1]:
             return None
         with torch.no_grad():
@@ -82,6 +82,14 @@ class Cut:
             scores.sum(), self.value, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         return self.layer.maps(found[0])
+
+
+def _last_dense(network: nn.Module) -> nn.Linear | None:
+    def last() -> str | None:
+        return next((n for n, m in reversed(list(network.named_modules())) if isinstance(m, nn.Linear)), None)
+
+    name = remember(network, "last dense layer", structure_of(network), last)
+    return None if name is None else cast(nn.Linear, network.get_submodule(name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +168,13 @@ class Pass:
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        network, asides = self.classifier.network, (light or nullcontext(), self.rules or nullcontext())
-        with torch.enable_grad(), frozen(network), asides[0], asides[1]:
+        network = self.classifier.network
+        quiet = torch.no_grad() if light is None and self.rules is None else frozen(network)
+        with torch.enable_grad(), quiet, light or nullcontext(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
             out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
-            logits = out.float().cpu()
+            with torch.enable_grad():
+                logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

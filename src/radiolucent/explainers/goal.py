@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.forward import Pass
@@ -59,6 +60,8 @@ class Goal:
 
     def gradient(self, logits: torch.Tensor) -> torch.Tensor:
         """∂score/∂logits (N, K)."""
+        if self.kind == "logit" and self.classifier.head != "sigmoid":
+            return F.one_hot(self.targets, logits.shape[1]).to(logits)
         with torch.enable_grad():
             leaf = logits.detach().clone().requires_grad_()
             return torch.autograd.grad(self.of(leaf).sum(), leaf)[0]

@@ -20,7 +20,7 @@ from radiolucent.figures.dataset import contact_sheet
 from radiolucent.figures.display import display_map, overlay
 from radiolucent.figures.features import channel_grid, filter_grid, layer_strip_plot, patch_grid, wanted_grid
 from radiolucent.figures.lime import lime_plot
-from radiolucent.figures.style import to_png, to_svg
+from radiolucent.figures.style import drawn, encoded, to_png, to_svg
 from radiolucent.figures.training import learning_curves
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "contact_sheet",
     "decision_plot",
     "display_map",
+    "drawn",
+    "encoded",
     "filter_grid",
     "gallery",
     "layer_strip_plot",

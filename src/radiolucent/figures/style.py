@@ -5,10 +5,13 @@ from functools import cache
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 __all__ = [
     "BLUE",
@@ -22,6 +25,8 @@ __all__ = [
     "RED",
     "STYLE",
     "blank",
+    "drawn",
+    "encoded",
     "figure",
     "place",
     "plain",
@@ -113,12 +118,29 @@ def plain(text: str) -> str:
     return "".join(c if c == "\n" or (c.isprintable() and ord(c) in kept) else " □"[c.isprintable()] for c in text)
 
 
-def to_png(made: Figure, dpi: int = 130) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes."""
+def drawn(made: Figure, dpi: int = 130) -> Image.Image:
+    """The figure as an RGB picture."""
     stream = io.BytesIO()
     with mpl.rc_context(STYLE):
-        made.savefig(stream, format="png", dpi=dpi, facecolor="white", metadata={"Software": "radiolucent"})
+        made.savefig(stream, format="raw", dpi=dpi, facecolor="white")
+    across = int(made.get_figwidth() * dpi)
+    return Image.fromarray(np.frombuffer(stream.getbuffer(), np.uint8).reshape(-1, across, 4)[..., :3].copy())
+
+
+def encoded(picture: Image.Image, dpi: int = 130) -> bytes:
+    """A picture as PNG; the same picture gives the same bytes. Threads do it side by side.
+
+    Films are noise to a compressor: zlib's level 4 takes half the time of its default for 5 % more bytes.
+    """
+    stream, said = io.BytesIO(), PngInfo()
+    said.add_text("Software", "radiolucent")
+    picture.save(stream, "PNG", pnginfo=said, dpi=(dpi, dpi), compress_level=4)
     return stream.getvalue()
+
+
+def to_png(made: Figure, dpi: int = 130) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes."""
+    return encoded(drawn(made, dpi), dpi)
 
 
 def to_svg(made: Figure) -> bytes:

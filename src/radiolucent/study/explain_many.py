@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from radiolucent import figures
 from radiolucent.audits import stamp, trust_randomisation
@@ -34,7 +35,7 @@ TRUSTED = 20
 """Films up to which every one is stamped, and the size of the sample beyond."""
 
 WRITERS = 4
-"""Maps written at a time: a file waits for the disk most of the time."""
+"""Maps and panels written at a time: a file waits for the disk most of the time."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,10 @@ class _Run:
         films = [w.film for w in batch if w.film is not None]
         maps = iter(self._by_all(films) if films else [])
         with ThreadPoolExecutor(WRITERS) as pool:
-            saved: list[Future[Path]] = []
+            saved: list[Future[Any]] = []
 
-            def keep(e: Explanation, file: Path) -> None:
-                saved.append(pool.submit(save_explanation, e, file))
+            def keep(write: Callable[..., Any], *what: Any) -> None:
+                saved.append(pool.submit(write, *what))
 
             rows = [
                 self._written(w.film, next(maps), keep) if w.film else [_row(str(w.file), error=w.error)] for w in batch
@@ -228,7 +229,7 @@ class _Run:
         return found
 
     def _written(
-        self, film: Radiograph, maps: Sequence[Explanation | _Failed], keep: Callable[[Explanation, Path], None]
+        self, film: Radiograph, maps: Sequence[Explanation | _Failed], keep: Callable[..., None]
     ) -> list[dict[str, Any]]:
         mark = _hash(film.image_id)
         name = f"{mark[:2]}/{Path(film.image_id).stem[:60].lstrip('.')}-{mark[:8]}"
@@ -242,12 +243,12 @@ class _Run:
         for e in good:
             kind = f".{_plain(e.target_name)}" if len(self.config.targets) > 1 else ""
             file = f"maps/{name}.{e.method}{kind}.npz"
-            keep(e, self.out / file)
+            keep(save_explanation, e, self.out / file)
             rows.append(_explained_row(e, case, file, panel))
         if panel:
             said = tuple(a for a in self.readings if Path(a.image_id).name == Path(film.image_id).name)
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
-            write_bytes(self.out / panel, figures.to_png(figures.case_panel(case)))
+            keep(_write_panel, figures.drawn(figures.case_panel(case)), self.out / panel)
         return rows + failed
 
     def _stamped(self, film: Radiograph, e: Explanation) -> Explanation:
@@ -275,6 +276,10 @@ class _Run:
         for key in sorted(self.trusted):
             with suppress(ImageError):  # the table lists it
                 yield read(Path(key), image_id=key)
+
+
+def _write_panel(picture: Image.Image, file: Path) -> None:
+    write_bytes(file, figures.encoded(picture))
 
 
 def _plain(name: str) -> str:
