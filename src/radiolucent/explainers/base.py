@@ -13,6 +13,7 @@ from radiolucent.explainers.forward import Pass
 from radiolucent.explainers.goal import Goal, ScoreKind, checked_kind
 from radiolucent.explainers.guard import untouched
 from radiolucent.explainers.promise import Promise
+from radiolucent.explainers.trunk import coming
 from radiolucent.models import Classifier
 from radiolucent.models.remember import steady
 from radiolucent.types import Explanation, Radiograph
@@ -206,7 +207,8 @@ def explain(
     asked.check(classifier)
     step = 1 if all(m.one_by_one for m in methods) else batch_size
     found: list[list[Explanation]] = []
-    with untouched(classifier.network), steady(classifier.network):
+    network = classifier.network
+    with untouched(network), steady(network), coming(network, len(films)):
         for start in range(0, len(films), step):
             found += _batch(classifier, films[start : start + step], methods, asked)
     if single:

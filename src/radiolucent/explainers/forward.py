@@ -14,6 +14,7 @@ from radiolucent.explainers.hooks import forward_cut, frozen
 from radiolucent.explainers.layers import Layer, find_layer
 from radiolucent.explainers.light import Light
 from radiolucent.explainers.rules import Rules
+from radiolucent.explainers.trunk import trunk
 from radiolucent.models import Classifier
 from radiolucent.models.remember import remember, remembered, structure_of
 
@@ -37,12 +38,14 @@ class Cut:
         network: that was asked.
         layer: the layer's name and layout. value: its output, which the logits can be differentiated by.
         logits: float32 (N, C) on the CPU, with their graph behind the layer.
+        engine: what computed the features: "torch", or "openvino" (see `radiolucent.explainers.trunk`).
     """
 
     network: nn.Module
     layer: Layer
     value: torch.Tensor
     logits: torch.Tensor
+    engine: str = "torch"
 
     @property
     def features(self) -> torch.Tensor:
@@ -154,6 +157,10 @@ class Pass:
         light = None
         if INPUT in missing or missing.keys() - {self.resolve(None).name}:  # behind the last maps it would only cost
             light = Light(clips=not remembered(network, "writes over activations", valid))
+        elif missing and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:
+            self._cuts[quick.layer.name] = quick
+            self._logits[:] = self._logits or [quick.logits.detach()]
+            return
         logits, values = self._cut_at(missing, light)
         if light is not None and light.overwritten:
             remember(network, "writes over activations", valid, lambda: True)
@@ -162,6 +169,26 @@ class Pass:
         self._cuts.update({n: Cut(network, missing[n], values[n], logits) for n in missing})
         if not self._logits:
             self._logits.append(logits.detach())
+
+    def _quickly(self, layer: Layer) -> Cut | None:
+        """The cut at the last feature maps from a data set's engine, where there is one."""
+        clf, network = self.classifier, self.classifier.network
+
+        def pooled() -> bool:
+            one = Pass(clf, self.inputs[:1])
+            logits, values = one._cut_at([layer.name], None)
+            return Cut(network, layer, values[layer.name], logits).dense is not None
+
+        run = trunk(clf, self.inputs, layer.name, pooled) if layer.kind == "maps" else None
+        if run is None:
+            return None
+        logits, value = run(self.inputs)
+        dense = Cut(network, layer, value, logits).dense
+        if dense is None:  # not for these images
+            return None
+        with torch.enable_grad():
+            again = dense(value.requires_grad_().mean((2, 3)))
+        return Cut(network, layer, value, again, "openvino")
 
     def _cut_at(self, names: Collection[str], light: Light | None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits, and what the named layers gave, on the graph."""

@@ -10,7 +10,7 @@ from torch import nn
 from radiolucent.errors import ExplainError
 from radiolucent.models import BlackBox
 
-__all__ = ["differentiable", "forward_cut", "forward_from", "frozen"]
+__all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen"]
 
 
 def differentiable(network: nn.Module) -> nn.Module:
@@ -84,3 +84,14 @@ def forward_from(network: nn.Module, name: str, inputs: torch.Tensor, value: tor
     finally:
         handle.remove()
     return out[0] if isinstance(out, tuple) else out
+
+
+def forward_beside(network: nn.Module, inputs: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The network's output, and what the named layer gave at its last call."""
+    kept: list[torch.Tensor] = []
+    handle = network.get_submodule(name).register_forward_hook(lambda _, __, output: kept.append(output.clone()))
+    try:
+        out = network(inputs)
+    finally:
+        handle.remove()
+    return (out[0] if isinstance(out, tuple) else out), kept[-1]

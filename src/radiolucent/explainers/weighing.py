@@ -27,7 +27,8 @@ class Weighing(AtLayer):
     ) -> Attribution:
         cut = goal.over(classifier, inputs).cut(self.layer)
         coarse = self.weigh(cut, goal)
-        details = [{"feature_map": m.cpu().numpy(), "layer": cut.layer.name} for m in coarse]
+        common = {"layer": cut.layer.name, "engine": cut.engine}
+        details = [{"feature_map": m.cpu().numpy(), **common} for m in coarse]
         return Attribution(upsample(coarse, inputs.shape[2:]), details)
 
 

@@ -20,9 +20,11 @@ from radiolucent.data import find_films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
+from radiolucent.explainers.trunk import coming
 from radiolucent.files import write_bytes, write_json
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
+from radiolucent.models.remember import steady
 from radiolucent.study.case import finding_from, make_case
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.journal import COLUMNS, Journal
@@ -89,8 +91,10 @@ def explain_many(
     run = _Run(classifier, out, config, readings, _sample(files, config))
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
+    network = classifier.network
     for batch in run.batches(todo):
-        journal.add(run.explained(batch))
+        with steady(network), coming(network, len(files)):
+            journal.add(run.explained(batch))
         done += len(batch)
         say("explaining", done, len(files))
     keys = [str(file) for file in files]

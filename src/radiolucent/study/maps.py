@@ -5,6 +5,7 @@ from pathlib import Path
 
 from radiolucent.data import Record
 from radiolucent.explainers import Explainer, explain
+from radiolucent.explainers.trunk import coming
 from radiolucent.images import read_or_note
 from radiolucent.models import Classifier
 from radiolucent.study.config import Progress, quiet
@@ -32,7 +33,9 @@ def maps_of(
         some = records[start : start + TOGETHER]
         read = [read_or_note(r.path, left_out, image_id=r.image_id, patient_id=r.patient_id) for r in some]
         films = [film for film in read if film is not None]
-        for each in explain(classifier, films, methods, target=target, seed=seed, batch_size=TOGETHER):
+        with coming(classifier.network, len(records)):
+            explained = explain(classifier, films, methods, target=target, seed=seed, batch_size=TOGETHER)
+        for each in explained:
             for maps, one in zip(found, each, strict=True):
                 maps.append(one)
         say(what, min(start + TOGETHER, len(records)), len(records))

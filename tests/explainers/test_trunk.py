@@ -1,0 +1,152 @@
+"""A data set's passes in OpenVINO give the maps that torch gives, or are not used."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import radiolucent as rl
+from explainer_cases import FAST, wrap
+from radiolucent.errors import ModelError
+from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explanation, trunk
+from radiolucent.explainers.trunk import coming
+from radiolucent.models import Classifier, build
+from radiolucent.models.remember import remembers
+from radiolucent.study import ManyConfig, explain_many
+from radiolucent.types import Explanation, Radiograph
+
+FAMILY = ("cam", "gradcam", "gradcamplusplus", "hirescam", "layercam", "xgradcam", "eigencam", "ablationcam")
+
+
+def pooled() -> Classifier:
+    return build("small_cnn", size=64, hidden=0, seed=3)[0]
+
+
+def some(count: int = 5, side: int = 64) -> list[Radiograph]:
+    rng = np.random.default_rng(1)
+    return [rl.from_array(rng.random((side, side)).astype(np.float32) ** (1 + i)) for i in range(count)]
+
+
+def both_ways(
+    clf: Classifier, methods: Sequence[Explainer], films: Sequence[Radiograph], **asked: object
+) -> tuple[list[list[Explanation]], list[list[Explanation]]]:
+    """Maps for few films, and the same films' as part of a data set."""
+    options: dict[str, object] = {"target": 1, **asked}
+    plain = explain(clf, films, methods, **options)  # type: ignore[call-overload]
+    with coming(clf.network, trunk.WORTH_CONVERTING):
+        return plain, explain(clf, films, methods, **options)  # type: ignore[call-overload]
+
+
+def same(plain: list[list[Explanation]], quick: list[list[Explanation]], within: float = 1e-4) -> None:
+    for one, other in zip((e for row in plain for e in row), (e for row in quick for e in row), strict=True):
+        assert np.abs(one.map).max() > 0
+        assert np.abs(one.map - other.map).max() <= within * np.abs(one.map).max(), one.method
+        assert one.score == pytest.approx(other.score, rel=within, abs=within) and one.target == other.target
+        assert one.logits == pytest.approx(other.logits, rel=within, abs=within)
+
+
+def engines(rows: list[list[Explanation]]) -> set[str]:
+    return {e.details["engine"] for row in rows for e in row if "engine" in e.details}
+
+
+@pytest.mark.parametrize("asked", [{}, {"score": "probability"}, {"contrast": 0}], ids=str)
+def test_the_same_maps_of_a_whole_family(asked: dict[str, object]) -> None:
+    plain, quick = both_ways(pooled(), [FAST[name] for name in FAMILY], some(), **asked)
+    assert (engines(plain), engines(quick)) == ({"torch"}, {"openvino"})
+    same(plain, quick)
+
+
+def test_only_for_many() -> None:
+    clf = pooled()
+    with coming(clf.network, trunk.WORTH_CONVERTING - 1), coming(clf.network, 3):
+        assert engines([explain(clf, some(), GradCAM())]) == {"torch"}
+    with coming(clf.network, trunk.WORTH_CONVERTING), coming(clf.network, 3):  # one of many
+        assert engines([explain(clf, some(1), GradCAM())]) == {"openvino"}
+    assert engines([explain(clf, some(), GradCAM())]) == {"torch"}
+
+
+def test_new_weights_are_asked() -> None:
+    clf = pooled()
+    before, _ = both_ways(clf, [GradCAM()], some())
+    with torch.no_grad():
+        for parameter in clf.network.parameters():
+            parameter.data.mul_(1.2)
+    plain, quick = both_ways(clf, [GradCAM()], some())
+    assert engines(quick) == {"openvino"}
+    same(plain, quick)
+    assert np.abs(before[0][0].map - plain[0][0].map).max() > 1e-2 * np.abs(before[0][0].map).max()
+
+
+class Head(nn.Module):
+    """Pooling, something, and one dense layer; it writes into its input."""
+
+    def __init__(self, between: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.act, self.between, self.fc = nn.Conv2d(1, 4, 3), nn.ReLU(), between, nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.between(self.act(self.conv(x.sub_(0.5))).mean((2, 3))))
+
+
+def test_a_network_that_writes_into_its_input() -> None:
+    clf, films = wrap(Head(nn.Identity())), some()
+    kept = [film.pixels.copy() for film in films]
+    plain, quick = both_ways(clf, [GradCAM(), CAM()], films)
+    assert engines(quick) == {"openvino"}
+    same(plain, quick)
+    assert all(np.array_equal(film.pixels, before) for film, before in zip(films, kept, strict=True))
+
+
+def test_another_head_is_left_to_torch_and_nothing_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunk, "compiled", lambda *_: pytest.fail("converted"))
+    plain, quick = both_ways(wrap(Head(nn.Tanh())), [GradCAM()], some())
+    assert engines(quick) == {"torch"}
+    same(plain, quick)
+
+
+def test_a_head_that_is_pooling_and_a_dense_layer_for_some_films_only() -> None:
+    clf, films = wrap(Head(nn.Hardtanh(-9.0, 9.0))), some(8)
+    with torch.no_grad():
+        clf.network.conv.weight.mul_(3.0)
+        means = [clf.network.act(clf.network.conv(clf.preprocess(f)[None] - 0.5)).mean((2, 3)) for f in films]
+    most = sorted((float(mean.max()), i) for i, mean in enumerate(means))
+    pair = [films[most[0][1]], films[most[-1][1]]]
+    clf.network.between.max_val = (most[0][0] + most[-1][0]) / 2  # clips the second film's
+    plain = [[explain(clf, film, GradCAM(), target=1)] for film in pair]
+    with coming(clf.network, trunk.WORTH_CONVERTING):
+        quick = [[explain(clf, film, GradCAM(), target=1)] for film in pair]
+    assert [row[0].details["engine"] for row in quick] == ["openvino", "torch"]
+    same(plain, quick)
+
+
+def test_what_cannot_be_converted_or_comes_out_otherwise_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ModelError("no")
+
+    for instead in (fails, lambda *_: lambda arrays: [np.zeros((len(arrays[0]), 2)), np.zeros((1, 4, 5, 5))]):
+        clf = pooled()
+        monkeypatch.setattr(trunk, "compiled", instead)
+        plain, quick = both_ways(clf, [GradCAM()], some())
+        assert engines(quick) == {"torch"} and remembers(clf.network, "trunk")
+        same(plain, quick)
+
+
+def test_a_folder_and_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunk, "WORTH_CONVERTING", 6)
+    (tmp_path / "films").mkdir()
+    for i, film in enumerate(some(6)):
+        Image.fromarray(np.rint(film.pixels * 255).astype(np.uint8)).save(tmp_path / "films" / f"{i}.png")
+    clf, config = pooled(), ManyConfig((GradCAM(),), panels=False, trust=False, batch_size=2)
+    found = explain_many(clf, [tmp_path / "films"], tmp_path / "out", config)
+    maps = sorted((tmp_path / "out" / "maps").rglob("*.npz"))
+    kept = {file: load_explanation(file) for file in maps}
+    assert engines([list(kept.values())]) == {"openvino"} and found.new == 6
+    lines = (tmp_path / "out" / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "out" / "journal.jsonl").write_bytes(b"".join(lines[:4]))  # as if it had died there
+    assert explain_many(clf, [tmp_path / "films"], tmp_path / "out", config).new == 2
+    assert all(np.array_equal(load_explanation(file).map, e.map) for file, e in kept.items())
