@@ -1,6 +1,6 @@
 """Every method beside every library that has it: same network, images and machine, one run.
 
-    python benchmarks/methods.py [IMAGE_FOLDER] [--weights FILE | --run RUN] [--quick] [--only NAME …]
+    python benchmarks/methods.py [IMAGE_FOLDER] [--weights FILE | --run RUN] [--quick] [--only NAME …] [--films N]
                                  [--results FILE [--minutes 3]] [--markdown FILE]
 
 Each contender of a method is timed in turn, round after round, after a round that warms up; the table gives the median
@@ -13,6 +13,9 @@ With `--results` every method's figures are kept as soon as they are measured, a
 that are missing: `--minutes` ends a call early. Figures of one method always come from one call. `--processor-time`
 counts what the process computes instead of what passes: ratios of one thread hardly change with what else the machine
 does.
+
+`--films` measures batches of a data set of so many films, for which methods that need no way back convert the network
+(`radiolucent.explainers.trunk`): that happens once, in the round that warms up, and its time is printed.
 
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its
 default of one copy a pass. "plain loop" is the paper's own way, where no library for torch has the method. Networks
@@ -43,6 +46,7 @@ from rich.table import Table
 import radiolucent as rl
 from explain import films
 from radiolucent.explainers import METHODS
+from radiolucent.explainers.trunk import coming
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
 from radiolucent.models.remember import steady
@@ -113,7 +117,8 @@ def conditions(options: argparse.Namespace, clf: Classifier) -> str:
         lines = cpu.read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
     return (
-        f"{clf.architecture.get('name')} at {clf.preprocess.size} px, at most {options.rounds} rounds, "
+        f"{clf.architecture.get('name')} at {clf.preprocess.size} px, "
+        f"{f'of a data set of {options.films} films, ' if options.films else ''}at most {options.rounds} rounds, "
         f"{'processor' if options.processor_time else 'wall'} time, "
         f"{torch.get_num_threads()} thread(s) of {model}, {versions}, Python {platform.python_version()}, "
         f"{datetime.datetime.now(tz=datetime.UTC).date()}"
@@ -164,6 +169,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, help="a trained run instead of a fresh network")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--films", type=int, default=0, help="of the data set that the batch is of")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int)
     parser.add_argument("--seconds", type=float, default=60.0, help="a method, after which no round is begun")
@@ -196,7 +202,12 @@ def main() -> None:
         if time.monotonic() - begin > 60 * options.minutes:
             console.print(f"time is up; call again for {', '.join(n for n in missing if n not in results)}")
             break
-        with steady(clf.network):  # as within rl.explain, which checks the weights once for all films it is given
+        # as within rl.explain, which checks the weights once for all films it is given
+        with steady(clf.network), coming(clf.network, options.films):
+            if options.films:
+                start = clock()
+                contest.ours(method_of(name, clf, contest.one))()
+                console.print(f"{name}: first batch of the data set {clock() - start:.1f} s")
             found = measured(contest, name, options.rounds, options.seconds, clock)
         found = dataclasses.replace(found, conditions=told)
         results[name] = found

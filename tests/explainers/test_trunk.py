@@ -13,6 +13,7 @@ import radiolucent as rl
 from explainer_cases import FAST, wrap
 from radiolucent.errors import ModelError
 from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explanation, trunk
+from radiolucent.explainers.forward import Pass
 from radiolucent.explainers.trunk import coming
 from radiolucent.models import Classifier, build
 from radiolucent.models.remember import remembers
@@ -124,16 +125,22 @@ def test_a_head_that_is_pooling_and_a_dense_layer_for_some_films_only() -> None:
     same(plain, quick)
 
 
-def test_what_cannot_be_converted_or_comes_out_otherwise_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
-        raise ModelError("no")
+@pytest.mark.parametrize("lies", [False, True], ids=["fails", "comes out otherwise"])
+def test_what_openvino_does_not_do_is_left_to_torch(lies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clf = pooled()
+    bias = [m for m in clf.network.modules() if isinstance(m, nn.Linear)][-1].bias.detach().numpy()
+    with torch.no_grad():
+        shape = Pass(clf, clf.preprocess(some(1)[0])[None]).cut().value.shape[1:]
 
-    for instead in (fails, lambda *_: lambda arrays: [np.zeros((len(arrays[0]), 2)), np.zeros((1, 4, 5, 5))]):
-        clf = pooled()
-        monkeypatch.setattr(trunk, "compiled", instead)
-        plain, quick = both_ways(clf, [GradCAM()], some())
-        assert engines(quick) == {"torch"} and remembers(clf.network, "trunk")
-        same(plain, quick)
+    def convert(*_: object) -> object:
+        if not lies:
+            raise ModelError("no")
+        return lambda arrays: [np.tile(bias, (len(arrays[0]), 1)), np.zeros((len(arrays[0]), *shape), np.float32)]
+
+    monkeypatch.setattr(trunk, "compiled", convert)
+    plain, quick = both_ways(clf, [GradCAM()], some())
+    assert engines(quick) == {"torch"} and remembers(clf.network, "trunk")
+    same(plain, quick)
 
 
 def test_a_folder_and_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
