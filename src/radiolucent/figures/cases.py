@@ -262,13 +262,15 @@ def _headline(made: Figure, case: Case) -> None:
     )
     facts = f"{plain(verdict)}   "
     made.text(MARGIN / across, 1 - 0.6 / down, facts, fontsize=11, weight="bold", color=colour, **at)
-    line = plain(
-        f"research use, not for diagnosis · probability {min(case.probability, 0.9999):.4f} · {case.film.image_id}"
-    )
+    line = f"research use, not for diagnosis · probability {min(case.probability, 0.9999):.4f} · "
+    room = max(12, 48 * round(across / SIDE) - 2 * len(facts))
+    name = case.film.image_id
+    if (spare := room - len(line)) < len(name) and spare > 1:  # the end of a path says which film it is
+        name = f"…{name[1 - spare :]}"
     made.text(
         1 - MARGIN / across,
         1 - 0.6 / down,
-        _cut(line, max(12, 36 * round(across / SIDE) - 2 * len(facts)), 1)[0],
+        _cut(line + name, room, 1)[0],
         fontsize=8,
         color=GREY,
         va="baseline",
