@@ -2,15 +2,19 @@
 
 import dataclasses
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import radiolucent as rl
-from radiolucent.errors import ConfigError
+from explainer_cases import wrap
+from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, InputTimesGradient, explain
 from radiolucent.explainers.base import Explainer, untouched
+from radiolucent.explainers.forward import Pass
 from radiolucent.models import build, predict
 from radiolucent.study import make_case
 from radiolucent.types import Radiograph
@@ -167,3 +171,41 @@ def test_a_third_party_method_shares_the_pass_without_registering(counted, films
     clf, sizes = counted
     explain(clf, films, [GradCAM(), Mean()], target=1)
     assert sizes == [3]
+
+
+class Inner(nn.Module):
+    """A dense head of two layers behind a trunk that is run in some mode of its own, or whose features are detached."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.fc1, self.fc2, self.mode = nn.Conv2d(1, 4, 9, 8), nn.Linear(256, 8), nn.Linear(8, 2), mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.set_grad_enabled(True) if self.mode == "enabled" else nullcontext():
+            x = self.conv(nn.functional.pad(x, (4, 4, 4, 4))).relu()
+        if self.mode == "writes":
+            with torch.no_grad():
+                self.fc1.weight.clamp_(-1, 1)
+        x = x.detach() if self.mode == "detached" else x
+        return self.fc2(self.fc1(x[:, :, :8, :8].flatten(1)).relu())
+
+
+@pytest.mark.parametrize("mode", ["plain", "enabled", "writes"])
+def test_networks_with_modes_of_their_own(mode: str, films: list[Radiograph]) -> None:
+    clf, plain = wrap(Inner(mode)), wrap(Inner("plain"))
+    expected = explain(plain, films[0], GradCAM(), target=1).map
+    np.testing.assert_array_equal(explain(clf, films[0], GradCAM(), target=1).map, expected)
+    assert np.abs(expected).max() > 0
+
+
+def test_detached_features_are_told_and_give_no_map_of_zeros(films: list[Radiograph]) -> None:
+    with pytest.raises(ExplainError, match="no gradient passes"):
+        explain(wrap(Inner("detached")), films[0], GradCAM(), target=1)
+
+
+def test_a_pass_lets_the_gradient_through_to_its_inputs(films: list[Radiograph]) -> None:
+    clf = build("small_cnn", size=64, hidden=0, seed=1)[0]
+    x = clf.preprocess(films[0])[None].requires_grad_()
+    logits = Pass(clf, x).cut().logits
+    assert float(torch.autograd.grad(logits[0, 1], x)[0].abs().max()) > 0

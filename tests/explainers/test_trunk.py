@@ -1,7 +1,10 @@
 """A data set's passes in OpenVINO give the maps that torch gives, or are not used."""
 
-from collections.abc import Sequence
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from torch import nn
 
 import radiolucent as rl
 from explainer_cases import FAST, wrap
+from radiolucent.audits.repeatability import seed_repeatability
 from radiolucent.errors import ModelError
 from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explanation, trunk
 from radiolucent.explainers.forward import Pass
@@ -96,15 +100,107 @@ class Head(nn.Module):
 
 def test_a_network_that_writes_into_its_input() -> None:
     clf, films = wrap(Head(nn.Identity())), some()
-    kept = [film.pixels.copy() for film in films]
     plain, quick = both_ways(clf, [GradCAM(), CAM()], films)
     assert engines(quick) == {"openvino"}
     same(plain, quick)
-    assert all(np.array_equal(film.pixels, before) for film, before in zip(films, kept, strict=True))
+    x = torch.stack([clf.preprocess(film) for film in films])
+    kept = x.clone()
+    with coming(clf.network, trunk.WORTH_CONVERTING):
+        assert Pass(clf, x).cut().engine == "openvino" and torch.equal(x, kept)
+
+
+class Looks(Head):
+    """A network whose way depends on what it is given, as Python sees it."""
+
+    def __init__(self, at: Callable[[torch.Tensor], object]) -> None:
+        super().__init__(nn.Identity())
+        self.at = at
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(1 - x if self.at(x) else x.clone())
+
+
+@pytest.mark.parametrize(
+    "at", [lambda x: x[0, 0, 0, 0] > 0.5, lambda x: x.mean() > 0.3, lambda x: len(x) == 1], ids=["guard", "mean", "one"]
+)
+def test_a_network_whose_way_depends_on_the_films_is_left_to_torch(at: Callable[[torch.Tensor], object]) -> None:
+    clf, films = wrap(Looks(at)), some()
+    plain, quick = both_ways(clf, [GradCAM()], films, batch_size=1)
+    assert engines(quick) == {"torch"}
+    same(plain, quick)
+
+
+def test_a_network_that_changes_as_it_runs_is_not_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counts(Head):
+        def __init__(self) -> None:
+            super().__init__(nn.Identity())
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return super().forward(x)
+
+    monkeypatch.setattr(trunk, "compiled", lambda *_, **__: pytest.fail("converted"))
+    plain, quick = both_ways(wrap(Counts()), [GradCAM()], some(), batch_size=2)
+    assert engines(quick) == {"torch"}
+    same(plain, quick)
+
+
+def test_a_failing_pass_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clf, real, fails = pooled(), trunk.compiled, list[bool]()
+
+    def convert(*given: Any, **options: Any) -> Any:
+        network = real(*given, **options)
+
+        def ask(arrays: Any) -> Any:
+            if fails:
+                raise RuntimeError("no memory")
+            return network(arrays)
+
+        return ask
+
+    monkeypatch.setattr(trunk, "compiled", convert)
+    plain, quick = both_ways(clf, [GradCAM()], some())
+    assert engines(quick) == {"openvino"}
+    fails.append(True)
+    with coming(clf.network, trunk.WORTH_CONVERTING):
+        again = explain(clf, some(), [GradCAM()], target=1)
+    assert engines(again) == {"torch"}
+    same(plain, again)
+
+
+def test_what_one_thread_expects_another_does_not() -> None:
+    clf, inside, after = pooled(), threading.Event(), threading.Event()
+
+    def many() -> None:
+        with coming(clf.network, trunk.WORTH_CONVERTING):
+            inside.set()
+            after.wait(60)
+
+    thread = threading.Thread(target=many)
+    thread.start()
+    inside.wait(60)
+    with coming(clf.network, 1):
+        after.set()
+        thread.join()
+        assert engines([explain(clf, some(1), GradCAM())]) == {"torch"}
+    assert engines([explain(clf, some(1), GradCAM())]) == {"torch"}
+
+
+def test_a_map_of_one_engine_is_the_same_in_the_other() -> None:
+    clf, film = pooled(), some(1)[0]
+    with coming(clf.network, trunk.WORTH_CONVERTING):
+        beside, alone = explain(clf, film, [GradCAM(), FAST["saliency"]])[0], explain(clf, film, GradCAM())
+        assert (beside.details["engine"], alone.details["engine"]) == ("torch", "openvino")
+        found = [seed_repeatability(clf, film, e, GradCAM()) for e in (beside, alone)]
+    assert [f.evidence["deterministic"] for f in found] == [True, True]
+    for off, same_map in ((5e-4, True), (5e-3, False)):  # engines may differ by more on other networks
+        nearly = dataclasses.replace(alone, map=alone.map * np.float32(1 + off))
+        assert seed_repeatability(clf, film, nearly, GradCAM()).evidence["deterministic"] == same_map
 
 
 def test_another_head_is_left_to_torch_and_nothing_converted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trunk, "compiled", lambda *_: pytest.fail("converted"))
+    monkeypatch.setattr(trunk, "compiled", lambda *_, **__: pytest.fail("converted"))
     plain, quick = both_ways(wrap(Head(nn.Tanh())), [GradCAM()], some())
     assert engines(quick) == {"torch"}
     same(plain, quick)
@@ -132,7 +228,7 @@ def test_what_openvino_does_not_do_is_left_to_torch(lies: bool, monkeypatch: pyt
     with torch.no_grad():
         shape = Pass(clf, clf.preprocess(some(1)[0])[None]).cut().value.shape[1:]
 
-    def convert(*_: object) -> object:
+    def convert(*_: object, **__: object) -> object:
         if not lies:
             raise ModelError("no")
         return lambda arrays: [np.tile(bias, (len(arrays[0]), 1)), np.zeros((len(arrays[0]), *shape), np.float32)]
@@ -148,11 +244,13 @@ def test_a_folder_and_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "films").mkdir()
     for i, film in enumerate(some(6)):
         Image.fromarray(np.rint(film.pixels * 255).astype(np.uint8)).save(tmp_path / "films" / f"{i}.png")
-    clf, config = pooled(), ManyConfig((GradCAM(),), panels=False, trust=False, batch_size=2)
+    clf, config = pooled(), ManyConfig((GradCAM(),), batch_size=2)
     found = explain_many(clf, [tmp_path / "films"], tmp_path / "out", config)
     maps = sorted((tmp_path / "out" / "maps").rglob("*.npz"))
     kept = {file: load_explanation(file) for file in maps}
     assert engines([list(kept.values())]) == {"openvino"} and found.new == 6
+    assert all(e.trust and e.trust["verdict"] for e in kept.values())
+    assert len(list((tmp_path / "out" / "panels").rglob("*.png"))) == 6
     lines = (tmp_path / "out" / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "out" / "journal.jsonl").write_bytes(b"".join(lines[:4]))  # as if it had died there
     assert explain_many(clf, [tmp_path / "films"], tmp_path / "out", config).new == 2

@@ -63,6 +63,19 @@ def test_a_network_that_converts_wrongly_stays_with_torch() -> None:
         engine(odd, x, 1, "tpu")  # type: ignore[arg-type]
 
 
+class Guards(nn.Module):
+    """Turns films that it takes for inverted."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = -x if x[0, 0, 0, 0] < 0 else x
+        return x.mean((2, 3)).repeat(1, 2)
+
+
+def test_a_network_that_looks_whether_a_film_is_inverted_stays_with_torch() -> None:
+    clf = build("small_cnn", size=32)[0].with_(network=Guards())
+    assert engine(clf, torch.rand(1, 1, 32, 32) + 0.1, 10_000).name == "torch"
+
+
 def test_without_openvino_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(name: str) -> Any:
         return None

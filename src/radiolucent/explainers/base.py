@@ -174,6 +174,9 @@ def explain(
 
     The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
     does not depend on what else is in the batch. Methods and targets share one forward pass a batch.
+    From 600 images on the CAM family takes features from OpenVINO, where it is installed and the network ends in
+    pooling and one dense layer (unless gradients or other layers are asked for in the same call): the same up to
+    rounding, see `details["engine"]`.
 
     Args:
         method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own; or several. Grad-CAM unless

@@ -179,10 +179,13 @@ class Pass:
             logits, values = one._cut_at([layer.name], None)
             return Cut(network, layer, values[layer.name], logits).dense is not None
 
-        run = trunk(clf, self.inputs, layer.name, pooled) if layer.kind == "maps" else None
-        if run is None:
+        if layer.kind != "maps" or self.inputs.requires_grad:
             return None
-        logits, value = run(self.inputs)
+        run = trunk(clf, self.inputs, layer.name, pooled)
+        found = None if run is None else run(self.inputs)
+        if found is None:
+            return None
+        logits, value = found
         dense = Cut(network, layer, value, logits).dense
         if dense is None:  # not for these images
             return None
@@ -196,12 +199,10 @@ class Pass:
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
         network = self.classifier.network
-        quiet = torch.no_grad() if light is None and self.rules is None else frozen(network)
-        with torch.enable_grad(), quiet, light or nullcontext(), self.rules or nullcontext():
+        with torch.enable_grad(), frozen(network), light or nullcontext(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
             out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
-            with torch.enable_grad():
-                logits = out.float().cpu()
+            logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -43,11 +43,10 @@ def frozen(network: nn.Module) -> Generator[None]:
 def forward_cut(
     network: nn.Module, inputs: torch.Tensor, names: Sequence[str]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """One forward pass that keeps the outputs of the named layers and has a graph behind the first of them.
+    """One forward pass that keeps the outputs of the named layers; `frozen`, it has a graph only behind the first.
 
-    What lies before has none if no gradients are recorded (`torch.no_grad`) or no parameter asks for one (`frozen`), so
-    that a frozen backbone, an in-place activation or a large trunk do not matter. A layer called several times counts
-    with its last call.
+    What lies before runs without one, so that a frozen backbone, an in-place activation or a large trunk do not matter.
+    A layer called several times counts with its last call.
 
     Returns the network's output and the outputs kept; each of these can be differentiated by.
     """
@@ -57,14 +56,13 @@ def forward_cut(
     def keeper(name: str) -> Any:
         def keep(_: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
             kept[name] = output if output.requires_grad else output.detach().requires_grad_()
-            torch.set_grad_enabled(True)
             return kept[name].clone()  # what follows may write in place (ReLU)
 
         return keep
 
     handles = [network.get_submodule(n).register_forward_hook(keeper(n)) for n in names]
     try:
-        with torch.set_grad_enabled(torch.is_grad_enabled()):
+        with torch.enable_grad():
             out = network(inputs)
     finally:
         for handle in handles:

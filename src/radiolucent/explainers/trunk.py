@@ -1,9 +1,10 @@
 """A data set's passes to the last feature maps, in OpenVINO."""
 
 import importlib.util
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
+from contextvars import ContextVar
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from radiolucent.errors import ModelError
 from radiolucent.explainers.hooks import forward_beside
 from radiolucent.models import Classifier
-from radiolucent.models.engine import TOLERANCE, compiled
+from radiolucent.models.engine import compiled
 from radiolucent.models.remember import remember, weights_of
 from radiolucent.models.workers import side_by_side, threads, workers
 
@@ -20,60 +21,74 @@ __all__ = ["Trunk", "coming", "trunk"]
 WORTH_CONVERTING = 600
 """Images to come below which making an OpenVINO network takes longer than it saves."""
 
-Trunk = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""Inputs (N, C, H, W) to logits (N, K) and a layer's output, float32."""
+APART = 1e-4
+"""Largest |difference| from torch of a logit or feature, as a share of their largest magnitude (at least 1)."""
 
-_COMING: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+Trunk = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor] | None]
+"""Inputs (N, C, H, W) to logits (N, K) and a layer's output, float32; None where it fails."""
+
+_COMING: ContextVar[Mapping[nn.Module, int]] = ContextVar("coming", default=MappingProxyType({}))
 
 
 @contextmanager
 def coming(network: nn.Module, images: int) -> Generator[None]:
-    """Inside, so many images are to be explained: what only many are worth may be prepared for them."""
-    before = _COMING.get(network, 0)
-    _COMING[network] = max(images, before)
+    """Inside, in this thread, so many images are to be explained: what only many are worth may be prepared for them."""
+    known = _COMING.get()
+    mark = _COMING.set({**known, network: max(images, known.get(network, 0))})
     try:
         yield
     finally:
-        _COMING[network] = before
+        _COMING.reset(mark)
 
 
 def trunk(classifier: Classifier, inputs: torch.Tensor, layer: str, pooled: Callable[[], bool]) -> Trunk | None:
     """The network's pass that also gives a layer's output, in OpenVINO; None where that is not worth it or fails.
 
     It has no graph: it serves only where nothing but pooling and a dense layer lies behind. Made once for a network and
-    its weights, and held against torch on an image that it was not traced with.
+    its weights, and held against torch on images that it was not traced with. A network in which Python looks at
+    values on the way (which tracing cannot follow), or that changes as it runs, has none.
 
     Args:
         pooled: whether that is so; asked before anything is converted.
     """
     network = classifier.network
-    if _COMING.get(network, 0) < WORTH_CONVERTING or classifier.device.type != "cpu":
+    if _COMING.get().get(network, 0) < WORTH_CONVERTING or classifier.device.type != "cpu":
         return None
     if network.training or classifier.dtype != torch.float32 or importlib.util.find_spec("openvino") is None:
         return None
-    valid = (layer, tuple(inputs.shape[1:]), threads(), weights_of(network))
-    return remember(network, "trunk", valid, lambda: _made(network, inputs[:1], layer) if pooled() else None)
+    weights = weights_of(network)
+
+    def make() -> Trunk | None:
+        return _made(network, inputs[:1], layer) if pooled() and weights_of(network) == weights else None
+
+    return remember(network, "trunk", (layer, tuple(inputs.shape[1:]), threads(), weights), make)
 
 
 def _made(network: nn.Module, image: torch.Tensor, layer: str) -> Trunk | None:
     both = _Both(network, layer)
     try:
-        fast = compiled(both, [image.clone()])  # the network may write in place
+        fast = compiled(both, [image.clone()], strict=True)  # the network may write in place
     except ModelError:
         return None
 
     def ask(inputs: torch.Tensor) -> list[torch.Tensor]:
         return [torch.from_numpy(a) for a in fast([inputs.contiguous().numpy()])]
 
-    def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         parts = inputs.split(-(-len(inputs) // workers()))
-        logits, values = zip(*side_by_side(ask, parts, workers()), strict=True)
+        try:
+            logits, values = zip(*side_by_side(ask, parts, workers()), strict=True)
+        except RuntimeError:  # OpenVINO's; torch says better what is wrong, if anything is
+            return None
         return torch.cat(logits), torch.cat(values)
 
-    other = image.flip(-1) * 0.7
-    with torch.no_grad():
-        pairs = zip(run(other), both(other.clone()), strict=True)
-    return run if all(_apart(a, b) <= TOLERANCE for a, b in pairs) else None
+    for others in (image.flip(-1) * 0.7, torch.cat([image, -image, image.flip(-2)])):
+        found = run(others.clone())
+        with torch.no_grad():
+            expected = both(others)
+        if found is None or not all(_apart(a, b) <= APART for a, b in zip(found, expected, strict=True)):
+            return None
+    return run
 
 
 def _apart(found: torch.Tensor, expected: torch.Tensor) -> float:

@@ -68,6 +68,7 @@ STYLE: Any = {
     "ytick.labelsize": 8,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "savefig.bbox": "standard",  # the size asked for, whatever a user has set
     "svg.hashsalt": "radiolucent",
 }
 styled = mpl.rc_context(STYLE)  # decorates what draws: text and ticks take the style when they are made

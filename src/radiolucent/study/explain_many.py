@@ -201,6 +201,8 @@ class _Run:
 
             def keep(write: Callable[..., Any], *what: Any) -> None:
                 saved.append(pool.submit(write, *what))
+                if len(saved) > 2 * WRITERS:  # no more waiting pictures than that
+                    saved[-2 * WRITERS].result()
 
             rows = [
                 self._written(w.film, next(maps), keep) if w.film else [_row(str(w.file), error=w.error)] for w in batch
