@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-__all__ = ["remember", "remembered", "remembers", "steady", "structure_of", "weights_of"]
+__all__ = ["parameters_of", "remember", "remembered", "remembers", "steady", "structure_of", "weights_of"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,16 @@ def structure_of(network: nn.Module) -> int:
     if known is not None:
         known["structure"] = found
     return found
+
+
+def parameters_of(network: nn.Module) -> list[nn.Parameter]:
+    """The network's parameters; within `steady` they are looked for once."""
+    known = _STEADY.get(network)
+    if known is None:
+        return list(network.parameters())
+    if "parameters" not in known:
+        known["parameters"] = list(network.parameters())
+    return cast(list[nn.Parameter], known["parameters"])
 
 
 def weights_of(network: nn.Module) -> int:
