@@ -39,6 +39,7 @@ export function mapControls(page, at) {
 
   const measure = async () => {
     const turn = ++asked, method = chosen, share = threshold / 100;
+    if (!loaded.has(method)) return; // another map was chosen meanwhile, and is still being computed
     const found = await json(`/api/cases/${page.id}/maps/${method}/agreement?threshold=${share.toFixed(2)}`).catch(() => null);
     if (!found || turn !== asked || method !== chosen) return;
     const percent = (/** @type {number} */ v) => `${(100 * v).toFixed(0)} %`;
