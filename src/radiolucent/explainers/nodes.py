@@ -36,10 +36,13 @@ BINARY = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
 
 
 def inputs_of(node: fx.Node) -> list[fx.Node]:
+    """The nodes whose values a node takes, without weights and other constants."""
     return [n for n in node.all_input_nodes if n.op != "get_attr"]
 
 
 def arguments_of(node: fx.Node, values: Mapping[fx.Node, Any]) -> tuple[Any, Any]:
+    """A node's positional and named arguments, with values in place of nodes."""
+
     def of(node: fx.Node) -> Any:
         return values[node]
 
@@ -48,6 +51,7 @@ def arguments_of(node: fx.Node, values: Mapping[fx.Node, Any]) -> tuple[Any, Any
 
 
 def is_local(node: fx.Node, maps: Mapping[fx.Node, Any]) -> bool:
+    """Whether places of a node's maps (n, C, H, W) depend on windows of those before it, all of them in `maps`."""
     inputs, shape = inputs_of(node), getattr(value_of(node), "shape", ())
     if not inputs or any(n not in maps for n in inputs) or len(shape) != 4:
         return False
@@ -65,16 +69,19 @@ def is_local(node: fx.Node, maps: Mapping[fx.Node, Any]) -> bool:
 
 
 def weight_of(node: fx.Node) -> fx.Node:
+    """The node of a convolution's weight."""
     weight: Any = node.args[1]
     return weight
 
 
 def value_of(node: fx.Node) -> Any:
+    """What a node gave when it was traced (a fake tensor); of a tuple the first."""
     value = node.meta.get("val")
     return value[0] if isinstance(value, tuple | list) else value
 
 
 def run_node(node: fx.Node, args: Any, kwargs: Any) -> Any:
+    """A node's operation on whole values; of a tuple the first, where only that is used."""
     target: Any = node.target
     if target is operator.getitem and isinstance(args[0], torch.Tensor):  # taken already
         return args[0]
@@ -90,6 +97,7 @@ def _is_pair(node: fx.Node) -> bool:
 
 
 def pair(value: Any, default: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """(down, across) of an argument that is one number, several, or missing."""
     numbers: list[Any] = [value] if isinstance(value, int) else list(value or [])
     return default if not numbers else (int(numbers[0]), int(numbers[-1]))
 
@@ -130,6 +138,7 @@ def fused(node: fx.Node) -> str | None:
 
 
 def follows_fused(node: fx.Node) -> bool:
+    """Whether a node is the activation that the convolution before it computes as well."""
     given = inputs_of(node)
     return node.target in (aten.hardtanh.default, aten.relu.default) and fused(given[0]) is not None
 

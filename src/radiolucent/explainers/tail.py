@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from radiolucent.errors import ModelError
 from radiolucent.explainers.graph import aten
-from radiolucent.models.engine import compiled
+from radiolucent.models.engine import apart, compiled
 from radiolucent.models.workers import threads
 
 __all__ = ["Tail", "tail_of"]
@@ -72,8 +72,8 @@ def _made(
     others = [torch.cat([m, 0.7 * m.flip(-1), m]) for m in maps]
     with torch.inference_mode():
         expected = torch.cat([module(*(o[i : i + 1] for o in others)) for i in range(3)])
-        apart = float((logits(others) - expected).abs().max() / max(1.0, float(expected.abs().max())))
-    return Tail(tuple(inputs), before, logits) if apart <= APART else f"OpenVINO's logits differ by {apart:.0e}"
+        off = apart(logits(others), expected)
+    return Tail(tuple(inputs), before, logits) if off <= APART else f"OpenVINO's logits differ by {off:.0e}"
 
 
 class _FromPixels(nn.Module):

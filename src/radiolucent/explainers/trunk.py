@@ -1,6 +1,5 @@
 """A data set's passes to the last feature maps, in OpenVINO."""
 
-import importlib.util
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +11,7 @@ from torch import nn
 from radiolucent.errors import ModelError
 from radiolucent.explainers.hooks import forward_beside
 from radiolucent.models import Classifier
-from radiolucent.models.engine import compiled
+from radiolucent.models.engine import apart, compiled, with_openvino
 from radiolucent.models.remember import remember, weights_of
 from radiolucent.models.workers import side_by_side, threads, workers
 
@@ -52,9 +51,10 @@ def trunk(classifier: Classifier, inputs: torch.Tensor, layer: str, pooled: Call
         pooled: whether that is so; asked before anything is converted.
     """
     network = classifier.network
-    if _COMING.get().get(network, 0) < WORTH_CONVERTING or classifier.device.type != "cpu":
+    images = _COMING.get().get(network, 0)
+    if images < WORTH_CONVERTING or not with_openvino(classifier, images, "auto"):
         return None
-    if network.training or classifier.dtype != torch.float32 or importlib.util.find_spec("openvino") is None:
+    if network.training or classifier.dtype != torch.float32:
         return None
     weights = weights_of(network)
 
@@ -86,16 +86,14 @@ def _made(network: nn.Module, image: torch.Tensor, layer: str) -> Trunk | None:
         found = run(others.clone())
         with torch.no_grad():
             expected = both(others)
-        if found is None or not all(_apart(a, b) <= APART for a, b in zip(found, expected, strict=True)):
+        if found is None or not all(apart(a, b) <= APART for a, b in zip(found, expected, strict=True)):
             return None
     return run
 
 
-def _apart(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).abs().max() / max(1.0, float(expected.abs().max())))
-
-
 class _Both(nn.Module):
+    """A network that gives its logits and what one of its layers puts out."""
+
     def __init__(self, network: nn.Module, layer: str) -> None:
         super().__init__()
         self.network, self.layer = network, layer

@@ -22,7 +22,7 @@ from radiolucent.models.remember import remember, remembered, remembers, structu
 from radiolucent.models.workers import threads, workers
 from radiolucent.models.wrap import BlackBox
 
-__all__ = ["TOLERANCE", "Engine", "EngineKind", "bytes_per_image", "compiled", "engine", "with_openvino"]
+__all__ = ["TOLERANCE", "Engine", "EngineKind", "apart", "bytes_per_image", "compiled", "engine", "with_openvino"]
 
 EngineKind = Literal["auto", "torch", "openvino"]
 
@@ -169,14 +169,16 @@ def _convert(classifier: Classifier, example: torch.Tensor) -> Engine:
 
     # Not the image it was traced with: a network that leaves torch on its way is traced into a constant. And its
     # negative: one that asks whether a film is inverted.
-    apart = list[float]()
-    for other in (example.flip(-1) * 0.7, -example):
-        expected, found = classifier.logits(other), logits(other)
-        apart.append(float((expected - found).abs().max() / max(1.0, float(expected.abs().max()))))
-    if not all(a <= TOLERANCE for a in apart):
-        told = ", ".join(f"{a:.1e}" for a in apart)
+    off = [apart(logits(other), classifier.logits(other)) for other in (example.flip(-1) * 0.7, -example)]
+    if not all(share <= TOLERANCE for share in off):
+        told = ", ".join(f"{share:.1e}" for share in off)
         raise ModelError(f"OpenVINO's logits differ from torch's by {told} of their size; expected ≤ {TOLERANCE}.")
-    return Engine("openvino", logits, f"logits within {max(apart):.0e} of torch's")
+    return Engine("openvino", logits, f"logits within {max(off):.0e} of torch's")
+
+
+def apart(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest |difference| of two tensors of one shape, as a share of the expected one's largest (at least 1)."""
+    return float((found - expected).abs().max() / max(1.0, float(expected.abs().max())))
 
 
 class _Largest(TorchDispatchMode):
