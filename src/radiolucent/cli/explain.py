@@ -1,0 +1,112 @@
+"""`radiolucent explain`: maps and panels of any images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from radiolucent.cli.output import (
+    Annotations,
+    AsJson,
+    Out,
+    Seed,
+    end_with_left_out,
+    names_in,
+    print_json,
+    progress_bar,
+    research_use,
+    resumable,
+    say,
+)
+from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
+
+__all__ = ["explain"]
+
+
+def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
+    """Methods by name; those that sample are given their number of samples, and it is said which do not."""
+    from radiolucent.errors import ConfigError
+    from radiolucent.explainers import METHODS
+    from radiolucent.explainers.samples import with_samples
+
+    wanted = names_in(names)
+    if not wanted:
+        raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
+    if unknown := [n for n in wanted if n not in METHODS]:
+        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
+    made = [METHODS[name]() for name in wanted]
+    if samples is None:
+        return tuple(made)
+    sampling, without = with_samples(made, samples)
+    if without:
+        say.print(f"--samples says nothing to {', '.join(without)}: no samples are drawn there.")
+    return tuple(sampling)
+
+
+@resumable()
+def explain(
+    given: RunAndImages,
+    method: Annotated[
+        str, typer.Option(help="gradcam, cam, lime, …; several with commas, side by side.")
+    ] = "gradcam,lime",
+    target: Annotated[
+        list[str] | None, typer.Option(help="Class to explain, may be repeated; the called one unless given.")
+    ] = None,
+    contrast: Annotated[
+        str | None, typer.Option(help="Explain why the target rather than this class, by their logits' difference.")
+    ] = None,
+    score: Annotated[str, typer.Option(help="logit, probability or margin.")] = "logit",
+    samples: Annotated[
+        int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
+    ] = None,
+    annotations: Annotations = None,
+    panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
+    trust: Annotated[
+        bool | None,
+        typer.Option("--trust/--no-trust", help="Stamp all maps, or none; unless given, those of at most 20 images."),
+    ] = None,
+    max_memory_mb: Annotated[
+        float, typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.")
+    ] = 1024,
+    batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
+    out: Out = Path("explanations"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")] = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Explain any images, DICOM included: raw maps (NPZ), panels (PNG) and one table. Interrupted, it goes on.
+
+    Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
+    """
+    from radiolucent.data import read_annotations
+    from radiolucent.models import load
+    from radiolucent.study import ManyConfig, explain_many
+
+    run, paths = run_and_images(given)
+    classifier = load(run)
+    config = ManyConfig(
+        _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
+    )
+    readings = read_annotations(annotations) if annotations else []
+    with progress_bar() as update:
+        found = explain_many(classifier, paths, out, config, readings=readings, fresh=fresh, say=update)
+    left = [{"file": str(p), "reason": r} for p, r in found.left_out]
+    if as_json:
+        listed = {str(p): n for n, p in enumerate(found.files)}
+        rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
+        summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
+        summary |= {"films": found.films, "new": found.new}
+        print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
+    else:
+        say.print(
+            f"{found.films} film(s) explained, {found.new} of them now; table: {escape(str(found.table))}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        say_use(classifier, run)
+    end_with_left_out(found.left_out)
+
+
+def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:
+    return row | {name: str(out / row[name]) for name in ("map", "panel") if row[name]}
