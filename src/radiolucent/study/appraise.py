@@ -27,7 +27,7 @@ from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.doctors import compare, doctors, read_readings
+from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.stamps import Stamper, tally
@@ -59,11 +59,11 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
     readings = read_readings(config)
-    compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
+    compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
     order = dict.fromkeys((*chosen, *range(len(p.image_ids))))
-    stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), config.seed)
+    stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), {"seed": config.seed})
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
     if said:

@@ -11,10 +11,7 @@ import numpy as np
 from radiolucent.audits.agreement import (
     Agreement,
     StatementAgreement,
-    agreement,
-    agreements,
     statement_agreement,
-    tune_threshold,
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, Record, load_dataset, read_annotations
@@ -23,7 +20,7 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
-from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
+from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
 from radiolucent.types import Estimate
 
@@ -122,12 +119,7 @@ def compare_run(
     tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **asked)
     found: list[Agreement] = []
     for maps, others in zip(by_method, tuning_maps, strict=True):
-        best = tune_threshold(others, readings)
-        options: dict[str, Any] = shared | {"tuned": best.threshold if best else None}
-        if reader == "all":
-            found += agreements(maps, readings, **options)
-        else:
-            found.append(agreement(maps, readings, reader=reader, **options))
+        found += measured(maps, others, readings, reader, **shared)
     words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)

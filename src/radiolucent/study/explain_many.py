@@ -2,11 +2,11 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,21 @@ import torch
 from PIL import Image
 
 from radiolucent import figures
-from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.data import find_films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
-from radiolucent.files import write_bytes, write_json
+from radiolucent.files import write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import steady
 from radiolucent.passes.fast.openvino_features import coming
-from radiolucent.study.case import finding_from, make_case
+from radiolucent.study.case import make_case
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.journal import COLUMNS, Journal
-from radiolucent.study.many_config import ManyConfig, describe
-from radiolucent.types import Annotation, Explanation, Finding, Radiograph
+from radiolucent.study.many_config import ManyConfig
+from radiolucent.study.stamps import Stamper
+from radiolucent.types import Annotation, Explanation, Radiograph
 
 __all__ = ["Many", "explain_many"]
 
@@ -260,22 +260,16 @@ class _Run:
     def _stamped(self, film: Radiograph, e: Explanation) -> Explanation:
         if film.image_id not in self.trusted:
             return e
-        method = next(m for m in self.methods if m.name == e.method)
-        return stamp(self.classifier, film, e, method, randomised=self._randomised(method))
+        return self.stamper(film, e, next(m for m in self.methods if m.name == e.method))
 
-    def _randomised(self, method: Explainer) -> Finding:
-        """The network's and method's randomisation test, made once on the first films that are stamped."""
-        file = self.out / "trust" / f"{method.name}.json"
-        target = self.config.targets[0] if self.config.targets else None
-        asked: dict[str, Any] = {"target": target, "contrast": self.config.contrast, "seed": self.config.seed}
-        if self.config.contrast is None:
-            asked["score"] = self.config.score
-        key = _hash(f"three films {self.classifier.hash} {describe(method)} {asked}")
-        if file.is_file() and (kept := json.loads(file.read_text()))["key"] == key:
-            return finding_from(kept["finding"])
-        found = trust_randomisation(self.classifier, self._few(), method, **asked)
-        write_json(file, {"key": key, "finding": found.as_dict()})
-        return found
+    @cached_property
+    def stamper(self) -> Stamper:
+        """Stamps maps; the randomisation test is made once for the folder, on the first films that are stamped."""
+        c = self.config
+        asked: dict[str, Any] = {"target": c.targets[0] if c.targets else None, "contrast": c.contrast, "seed": c.seed}
+        if c.contrast is None:
+            asked["score"] = c.score
+        return Stamper(self.classifier, self._few, asked, self.out / "trust")
 
     def _few(self) -> Iterator[Radiograph]:
         """Stamped films in a fixed order, so that the test does not depend on which was done first."""
