@@ -16,6 +16,7 @@ from radiolucent.cli.output import (
     print_json,
     progress_bar,
 )
+from radiolucent.cli.unseen import Unseen, warn_of_seen
 
 __all__ = ["compare"]
 
@@ -32,6 +33,7 @@ def compare(
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
     format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
+    unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -48,8 +50,10 @@ def compare(
     with progress_bar() as update:
         found = compare_run(
             run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            seed=seed, say=update,
+            unseen=unseen, seed=seed, say=update,
         )  # fmt: skip
+    if not unseen:
+        warn_of_seen(found.seen)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -1,7 +1,7 @@
 """The command line: parse → one public call → print.
 
-Exit status: 0 done; 1 failed, with a message; 2 wrong usage; 3 done, but some files were left out (they are listed);
-4 done, and a check failed (`data check`) or a model (`audit`).
+Exit status: 0 done; 1 failed or nothing done, with a message; 2 wrong usage; 3 done, but some files were left out (they
+are listed); 4 done, and a check failed (`data check`) or a model (`audit`).
 """
 
 import sys
@@ -16,12 +16,12 @@ from radiolucent.cli.data import data_app
 from radiolucent.cli.evaluate import evaluate
 from radiolucent.cli.explain import explain
 from radiolucent.cli.features import features
-from radiolucent.cli.output import say
+from radiolucent.cli.output import FAILED, WRONG_USAGE, say
 from radiolucent.cli.predict import predict
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
 from radiolucent.cli.study import demo, report, study, train
-from radiolucent.errors import RadiolucentError
+from radiolucent.errors import ConfigError, RadiolucentError
 
 __all__ = ["app", "main"]
 
@@ -43,10 +43,10 @@ for command in (demo, study, train, report, evaluate, predict, explain, features
 
 
 def main() -> NoReturn:
-    """Entry point: expected errors become one clear message and status 1."""
+    """Entry point: expected errors become one clear message, with status 2 where an option is wrong, else 1."""
     try:
         app()
     except RadiolucentError as error:
         say.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+        sys.exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED)
     sys.exit(0)

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECK_FAILED",
+    "FAILED",
     "LEFT_OUT",
     "RUN",
     "USE",
+    "WRONG_USAGE",
     "Annotations",
     "AsJson",
     "Data",
@@ -41,7 +43,7 @@ __all__ = [
     "stages",
 ]
 
-LEFT_OUT, CHECK_FAILED = 3, 4
+FAILED, WRONG_USAGE, LEFT_OUT, CHECK_FAILED = 1, 2, 3, 4
 USE = "research only, not for diagnosis"
 
 say = Console(stderr=True)  # progress and messages; standard output is for results
@@ -62,7 +64,10 @@ def run_path(text: str) -> Path:
 RUN = "A run folder, a model.safetensors file, or box: the model that comes with radiolucent."
 Run = Annotated[Path, typer.Argument(help=RUN, parser=run_path, metavar="RUN")]
 Data = Annotated[
-    Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
+    Path,
+    typer.Argument(
+        help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).", exists=True, metavar="DATA"
+    ),
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
 
@@ -120,19 +125,26 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
-def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
-    """List the files that were left out, and end with status 3 if any of them is missed.
+def end_with_left_out(left_out: Iterable[tuple[Any, str]], done: int | None = None) -> None:
+    """List the files that were left out, and end with status 3 if any of them is missed, or 1 if nothing was done.
 
     Hidden and system files are not worth a line; texts and tables beside the films are listed, but change no status.
+
+    Args:
+        done: how many films were used, where none is a failure.
     """
     from radiolucent.data.records import COMPANION, HIDDEN
 
     items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
-    if not items:
+    if not items and done != 0:
         return
+    if done == 0:
+        say.print("[red]error:[/red] nothing was done: none of the files could be used.")
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
         say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+    if done == 0:
+        raise typer.Exit(FAILED)
     if any(reason != COMPANION for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 

@@ -1,14 +1,17 @@
 """`radiolucent demo`, `study`, `train` and `report`: whatever trains a model, or tells of it."""
 
+import dataclasses
 import json
 import shlex
-import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
+from radiolucent.cli.evaluation_lines import summary_lines
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
@@ -48,11 +51,9 @@ def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> Non
     if as_json:
         print_json(json.loads((out / "summary.json").read_text()))
     else:
-        for name in ("auroc", "sensitivity", "specificity"):
-            say.print(f"{name:<12} {appraisal.test.estimates[name]}", highlight=False)
-        for found in appraisal.agreement:
-            say.print(f"{found.method} hit rate {found.estimates['hit_rate']}; area {found.estimates['area']}")
-        say.print(f"report: {appraisal.report}")
+        for line in summary_lines(appraisal):
+            say.print(line, highlight=False, soft_wrap=True, markup=False)
+        say.print(f"report: {appraisal.report}", soft_wrap=True, markup=False)
     end_with_left_out(prepared.left_out)
 
 
@@ -62,15 +63,36 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, as_json: AsJson = False) 
     from radiolucent.study import demo as run_demo
 
     with progress_bar() as update:
-        prepared, appraisal = run_demo(out, update, tell_epoch, seed=seed)
+        prepared, appraisal = run_demo(out, update, tell_epoch, seed=seed, on_ready=tell_ready)
     finish_study(prepared, appraisal, out, as_json)
 
 
-def _start_afresh(out: Path, fresh: bool) -> None:
-    if fresh:
-        for name in ("state", "study.json", "config.json", "history.csv"):
-            target = out / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+def tell_ready(prepared: Any, classifier: Any) -> None:
+    """Before training: which class is positive, and what there is too little of."""
+    names = classifier.class_names
+    others = ", ".join(n for n in names if n != names[classifier.positive])
+    say.print(
+        f"positive class: [bold]{escape(names[classifier.positive])}[/bold] (the other: {escape(others)}); --positive "
+        "chooses another." if len(names) == 2 else
+        f"classes {escape(', '.join(names))}; a film is called what is most probable. One against the rest is told of "
+        f"{escape(names[classifier.positive])}; --positive chooses another.", soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    for warning in prepared.warnings:
+        say.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
+
+
+def asking_positive(config: Any, start: Callable[[Any], Any]) -> Any:
+    """Start a training; where the class names do not say which is positive, a terminal is asked."""
+    from radiolucent.models.positive import AmbiguousPositive, positive_class
+
+    try:
+        return start(config)
+    except AmbiguousPositive as error:
+        if not (sys.stdin.isatty() and say.is_terminal):
+            raise
+        names = error.class_names
+    answer = typer.prompt(f"Which class is positive, {names[0]} or {names[1]}?", err=True)
+    return start(dataclasses.replace(config, positive=names[positive_class(names, answer)]))
 
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")]
@@ -94,9 +116,12 @@ def study(
     config = StudyConfig(
         **training, annotations=annotations, cases=cases, lime_samples=lime_samples, title=title, command=typed()
     )
-    _start_afresh(config.out, fresh)
-    with progress_bar() as update:
-        prepared, appraisal = run_study(config, update, tell_epoch)
+
+    def start(config: Any) -> Any:
+        with progress_bar() as update:
+            return run_study(config, update, tell_epoch, fresh=fresh, on_ready=tell_ready)
+
+    prepared, appraisal = asking_positive(config, start)
     finish_study(prepared, appraisal, config.out, as_json)
 
 
@@ -105,17 +130,32 @@ def study(
 def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = False) -> None:
     """Only train, and fix temperature and threshold on validation; `report RUN` does the rest."""
     from radiolucent.study import StudyConfig, train_only
+    from radiolucent.study.preflight import about_threshold
 
     config = StudyConfig(**training, command=typed())
-    _start_afresh(config.out, fresh)
-    with progress_bar() as update:
-        prepared, trained = train_only(config, update, tell_epoch)
+
+    def start(config: Any) -> Any:
+        with progress_bar() as update:
+            return train_only(config, update, tell_epoch, fresh=fresh, on_ready=tell_ready)
+
+    prepared, trained = asking_positive(config, start)
+    clf = trained.classifier
+    positive, doubts = clf.class_names[clf.positive], about_threshold(trained.threshold, trained.validation)
     if as_json:
         epochs_done = [h.to_dict() for h in trained.fitted.history]
-        print_json({"threshold": trained.threshold.as_dict(), "history": epochs_done, "notes": trained.fitted.notes})
+        notes = [*prepared.warnings, *doubts, *trained.fitted.notes]
+        found = {"positive": positive, "class_names": clf.class_names, "threshold": trained.threshold.as_dict()}
+        print_json(found | {"history": epochs_done, "notes": notes})
     else:
+        for doubt in doubts:
+            say.print(f"[yellow]warning:[/yellow] {escape(doubt)}", soft_wrap=True, highlight=False)
         kept, value = trained.fitted.best_epoch, trained.threshold.value
-        say.print(f"kept epoch {kept}; threshold {value:.3f}; model in {config.out}")
+        called = (
+            f"{escape(positive)} is called from a probability of {value:.3f} on"
+            if len(clf.class_names) == 2
+            else ("the most probable class is called")
+        )
+        say.print(f"kept epoch {kept}; {called}; model in {escape(str(config.out))}", soft_wrap=True, highlight=False)
     end_with_left_out(prepared.left_out)
 
 

@@ -40,6 +40,16 @@ class Record:
     sha256: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """What is known of the film beyond its label, by column: site, etiology, and a manifest's further columns."""
+        known = {"site": self.site, "etiology": self.etiology}
+        return {k: v for k, v in known.items() if v} | dict(self.extra)
+
+    def column(self, name: str) -> str | None:
+        """One column; None where it is not known."""
+        return self.columns.get(name)
+
 
 class LeftOut(NamedTuple):
     """A file that is not part of the data set, and why."""

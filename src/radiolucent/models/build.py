@@ -16,6 +16,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
+from radiolucent.models.positive import positive_class
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.small_resnet import SmallResNet
 from radiolucent.models.weights import WeightsReport, load_weights, needs_hub, settle_missing
@@ -114,7 +115,7 @@ def build(
     size: int | None = None,
     fit: str = "squash",
     head: Head = "softmax",
-    positive: int | None = None,
+    positive: int | str | None = None,
     dropout: float | None = None,
     seed: int = 0,
     **arguments: Any,
@@ -130,7 +131,7 @@ def build(
         size: side of the input in pixels; the preset's unless given.
         fit: how films are made square: "squash", "pad" or "crop".
         head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
-        positive: index of the class sensitivity speaks of; "PNEUMONIA" where there is one, else the last.
+        positive: name or index of the class sensitivity speaks of; by the names unless given (`positive_class`).
         dropout: before the last layer; the network's own default unless given.
         seed: of whatever is initialised at random.
         arguments: passed on to the network.
@@ -140,6 +141,7 @@ def build(
     """
     preset = _preset(name, arguments, size)
     names = tuple(class_names)
+    chosen = positive_class(names, positive)
     if head == "sigmoid" and len(names) != 2:
         raise ConfigError(f"a single logit tells two classes apart; got {len(names)}: {', '.join(names)}.")
     from_hub = pretrained and weights is None and preset.hub is not None
@@ -155,9 +157,6 @@ def build(
         network, report = _with_weights(architecture, pretrained, Path(weights) if weights else None)
     channels = len(preset.mean)
     preprocess = Preprocess(size or preset.size, cast(Any, fit), channels, preset.mean, preset.std)
-    chosen = (
-        positive if positive is not None else (names.index("PNEUMONIA") if "PNEUMONIA" in names else len(names) - 1)
-    )
     network = network.to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
     return Classifier(network, names, preprocess, chosen, head, architecture=architecture), report
 

@@ -1,8 +1,6 @@
 """What a finished classifier is worth: evaluated, explained, compared with the doctors, told as a report."""
 
-import csv
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from radiolucent.data import Dataset
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
-from radiolucent.files import write_bytes, write_text
+from radiolucent.files import write_bytes
 from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
@@ -29,12 +27,14 @@ from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
+from radiolucent.study.predictions_table import write_predictions
+from radiolucent.study.preflight import about_threshold
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
 from radiolucent.types import Annotation, Predictions
 
-__all__ = ["Appraisal", "appraise", "write_predictions"]
+__all__ = ["Appraisal", "appraise"]
 
 DISPUTED = 4  # panels of films where model and doctors differed
 PLACES = ("out", "cache")  # where a run lies, which says nothing of it
@@ -76,22 +76,6 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report)
-
-
-def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
-    """One row a film: ids, label, logits, calibrated probabilities, call."""
-    names = parts[0][1].class_names
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
-    writer.writerow(["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"])
-    for split, p in parts:
-        chances = p.probabilities
-        for i in range(len(p)):
-            label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
-            row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
-            writer.writerow([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
-    write_text(file, stream.getvalue())
 
 
 def _film(dataset: Dataset, image_id: str) -> Any:
@@ -260,7 +244,7 @@ def _story(
             ("augmentation", "none" if augment is None else json.dumps(augment.to_dict())),
             ("epochs", f"{len(trained.fitted.history)}, kept: {trained.fitted.best_epoch} (lowest validation loss)"),
         ),
-        notes=trained.fitted.notes,
+        notes=(*prepared.warnings, *about_threshold(trained.threshold, trained.validation), *trained.fitted.notes),
         threshold=trained.threshold.as_dict(),
         validation=validation,
         test=test,

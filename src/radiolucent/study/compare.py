@@ -16,6 +16,7 @@ from radiolucent.audits.agreement import (
 from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
+from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS
 from radiolucent.models import Classifier, load, predict
@@ -36,12 +37,15 @@ class Comparison:
         between: chance-corrected agreement of the readers, on diagnoses and on whether there is a finding.
         statements: words against markings and the first method's maps; None where no reading has words.
         left_out: (path, reason) of films and readings that were left out.
+        seen: which of the films the run was trained or chosen on; None where it does not say. unseen: they are left out.
     """
 
     agreement: tuple[Agreement, ...]
     between: Mapping[str, Estimate]
     statements: StatementAgreement | None
     left_out: tuple[tuple[Path, str], ...]
+    seen: Seen | None = None
+    unseen: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, laid out like `summary.json`."""
@@ -58,6 +62,7 @@ class Comparison:
                 "statements": self.statements.as_dict() if self.statements else None,
             },
             "left_out": [{"file": str(p), "reason": r} for p, r in self.left_out],
+            "trained_on": self.seen.as_dict(left_out=self.unseen) if self.seen else None,
         }
 
 
@@ -72,6 +77,7 @@ def compare_run(
     thresholds: Sequence[float] = THRESHOLDS,
     by: Sequence[str] = (),
     format: str | None = None,
+    unseen: bool = False,
     folds: int = 10_000,
     seed: int = 0,
     say: Progress = quiet,
@@ -85,6 +91,7 @@ def compare_run(
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
         format: of the annotations, where it should not be found by content.
+        unseen: leave out films that the run was trained or chosen on.
 
     Raises:
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
@@ -102,6 +109,14 @@ def compare_run(
     chose = {r.image_id for r in tuning}
     records = [r for r in every if r.image_id not in chose]
     left: list[tuple[Path, str]] = []
+    known = films_of_run(run)
+    seen = known.among(records) if known else None
+    if unseen and seen is None:
+        raise DataError(f"{run}: has no split.csv, so what it was trained on is not known; leave unseen out.")
+    if unseen and seen:
+        records = [r for r in records if r.image_id not in seen.films]
+        if not records:
+            raise DataError(f"{data}: the run was trained or chosen on all {seen.of} of its films with a reading.")
     groups = _groups(classifier, dataset, wanted, by, left)
     goal = target or classifier.class_names[classifier.positive]
     shared: dict[str, Any] = {
@@ -123,7 +138,9 @@ def compare_run(
     words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
-    return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
+    return Comparison(
+        tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)), seen, unseen
+    )
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from radiolucent.data import Dataset, PixelCache, build_cache, check, load_dataset, split_dataset, write_manifest
+from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import DataError
-from radiolucent.files import write_json
+from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess
 from radiolucent.study.case import finding_from
 from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.preflight import preflight
 from radiolucent.types import Finding
 
 __all__ = ["Prepared", "prepare"]
-
-IDENTITY = "image_id"  # column of `split.csv` beside those of a manifest
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Prepared:
 
     Attributes:
         dataset: with its splits. findings: of the data checks. cache: its readable films, in the dataset's order.
+        warnings: what there is too little of, and what would be enough.
     """
 
     dataset: Dataset
     findings: tuple[Finding, ...]
     cache: PixelCache
+    warnings: tuple[str, ...] = ()
 
     def rows(self, split: str) -> list[int]:
         """Positions in the cache of one split's films."""
@@ -52,18 +54,22 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     cache = build_cache(
         dataset.records, preprocess, config.cache_folder, progress=lambda d, t: say("decoding films", d, t)
     )
-    findings = _findings(dataset, config.out / "findings.json", say)
     readable = Dataset(
         cache.records, dataset.class_names, dataset.root, dataset.left_out, dataset.source, dataset.notes
     )
     split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
+    findings = _findings(dataset, config.out / "findings.json", say)  # the first that is written, after all that fails
     if trained:
         split = _as_trained(split, config.out / "split.csv")
     else:
-        named = [dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id}) for r in split.records]
+        digests = [sha256_bytes(film.tobytes()) for film in cache.pixels]
+        named = [
+            dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id, PIXELS: digest})
+            for r, digest in zip(split.records, digests, strict=True)
+        ]
         write_manifest(dataclasses.replace(split, records=tuple(named)), config.out / "split.csv")
     placed = PixelCache(cache.pixels, split.records, cache.shapes, preprocess, cache.left_out)
-    return Prepared(split, findings, placed)
+    return Prepared(split, findings, placed, preflight(split))
 
 
 def splits_in(file: Path) -> dict[str, str | None]:
