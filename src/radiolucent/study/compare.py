@@ -37,7 +37,8 @@ class Comparison:
         between: chance-corrected agreement of the readers, on diagnoses and on whether there is a finding.
         statements: words against markings and the first method's maps; None where no reading has words.
         left_out: (path, reason) of films and readings that were left out.
-        seen: which of the films the run was trained or chosen on; None where it does not say. unseen: they are left out.
+        seen: which of the films the run was trained or chosen on; None where it does not say.
+        unseen: they were left out.
     """
 
     agreement: tuple[Agreement, ...]
