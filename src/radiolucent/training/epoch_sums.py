@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
-from radiolucent.training.distributed import Team
+from radiolucent.training.distributed import Processes
 
-__all__ = ["Tally"]
+__all__ = ["EpochSums"]
 
 
-class Tally:
+class EpochSums:
     """Sums over the examples seen: weighted loss, weight, called right, number.
 
     Args:
@@ -31,6 +31,6 @@ class Tally:
         """Whether every loss so far was."""
         return math.isfinite(float(self._sums[0]))
 
-    def totals(self, team: Team) -> list[float]:
+    def totals(self, processes: Processes) -> list[float]:
         """The four sums over all processes."""
-        return team.sum(self._sums.clone()).tolist()
+        return processes.sum(self._sums.clone()).tolist()
