@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from radiolucent.cli.features import features
 from radiolucent.cli.explain import explain
+from radiolucent.cli.features import features
 from radiolucent.errors import ConfigError
 
 

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from radiolucent.data.records import SPLITS, Dataset, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, write_text
@@ -51,6 +48,9 @@ def read_manifest(path: Path) -> Dataset:
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pq.read_table(path).to_pylist()
@@ -64,6 +64,9 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
 
 def write_manifest(dataset: Dataset, path: str | Path) -> Path:
     """Write a data set as CSV or Parquet by the suffix, atomically; paths below the file's folder become relative."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = Path(path)
     rows = [_row(record, dataset.class_names, file.parent) for record in dataset.records]
     extras = sorted({key for record in dataset.records for key in record.extra})

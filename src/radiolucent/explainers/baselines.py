@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torchvision.transforms.v2.functional import gaussian_blur_image
 
 from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
@@ -42,6 +41,8 @@ def reference(baseline: Baseline, classifier: Classifier, inputs: torch.Tensor) 
     film blurred (Gaussian, σ = a twelfth of its side), which keeps exposure and outline and takes detail away; "zero"
     is zero in the network's own normalised units.
     """
+    from torchvision.transforms.v2.functional import gaussian_blur_image
+
     check_baseline(baseline)
     if baseline == "zero":
         return torch.zeros_like(inputs)

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
 from radiolucent.explainers import lime_view
+from radiolucent.figures.case import Case, sure
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
 from radiolucent.images import map_to_source
 from radiolucent.types import Annotation, Explanation, Radiograph
 
 __all__ = [
-    "Case",
     "case_panel",
     "draw_film",
     "draw_lime",
@@ -29,7 +28,6 @@ __all__ = [
     "method_strip",
     "outline",
     "overlay_plot",
-    "sure",
 ]
 
 NAMES = {
@@ -83,46 +81,6 @@ def method_name(method: str) -> str:
     ('Grad-CAM', 'mine')
     """
     return NAMES.get(method, method)
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A film with all that was said of it.
-
-    Attributes:
-        film: the X-ray. called: class called at the threshold. probability: calibrated, of that class.
-        truth: its label, or None where unknown.
-        annotations: readings of it. explanations: by any methods.
-    """
-
-    film: Radiograph
-    called: str
-    probability: float
-    truth: str | None = None
-    annotations: tuple[Annotation, ...] = ()
-    explanations: tuple[Explanation, ...] = ()
-
-    @property
-    def right(self) -> bool | None:
-        """Whether the call was right; None where the truth is unknown."""
-        return None if self.truth is None else self.called == self.truth
-
-
-def sure(probability: float, name: str) -> str:
-    """How sure the network is, in words; never "100 %".
-
-    Below one half the class was called because the threshold, chosen on validation, is not one half.
-
-    >>> sure(0.9948, "NORMAL")
-    '99.5 % sure: NORMAL'
-    >>> sure(1.0, "PNEUMONIA")
-    'over 99.9 % sure: PNEUMONIA'
-    >>> sure(0.306, "PNEUMONIA")
-    'called PNEUMONIA by threshold, at 30.6 %'
-    """
-    if probability < 0.5:
-        return f"called {name} by threshold, at {probability * 100:.1f} %"
-    return f"over 99.9 % sure: {name}" if probability > 0.9994 else f"{probability * 100:.1f} % sure: {name}"
 
 
 def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "", *, size: float = 11) -> None:

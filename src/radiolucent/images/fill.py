@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 __all__ = ["BLACK", "dilated", "fill"]
 
@@ -14,6 +13,8 @@ BLACK = 0.02
 
 def dilated(mask: Mask, share: float) -> Mask:
     """The mask grown by `share` of the side, at least one pixel, on all sides (Euclidean)."""
+    from scipy import ndimage
+
     reach = max(1.0, share * mask.shape[0])
     return np.asarray(ndimage.distance_transform_edt(~mask)) <= reach if mask.any() else mask
 
@@ -25,6 +26,8 @@ def fill(grey: Grey, mask: Mask, how: str = "inpaint", film: Mask | None = None)
     handed down again; Gortler 1996), "blur": a heavy blur of the film, "mean": the mean of the film outside the mask,
     "black".
     """
+    from scipy import ndimage
+
     out = grey.copy()
     if not mask.any():
         return out

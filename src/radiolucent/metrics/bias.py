@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from radiolucent.metrics.arrays import Floats
 from radiolucent.metrics.calibration import HIGHEST, LOWEST, fit_temperature
@@ -50,6 +49,8 @@ def fit_temperature_and_bias(
 
 
 def _fit(z: Floats, y: NDArray[np.intp], start: float) -> tuple[float, Floats] | None:
+    from scipy import optimize, special
+
     classes = z.shape[1]
     if len(np.unique(y)) < classes:
         return None

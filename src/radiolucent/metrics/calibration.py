@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, probabilities
@@ -44,6 +43,8 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], head: Head = "so
     >>> round(fit_temperature(np.array([[0.0, 2.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]), np.array([1, 1, 0, 0])), 2)
     1.82
     """
+    from scipy import optimize, special
+
     z, y = np.asarray(logits, np.float64), np.asarray(labels)
     if z.ndim != 2 or len(z) != len(y) or (head == "sigmoid" and z.shape[1] != 1):
         raise ConfigError(f"logits {z.shape} and labels {y.shape} for head {head!r}; expected (N, C) and N labels.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired, probabilities
@@ -43,6 +42,8 @@ def roc_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats,
     >>> [points.tolist() for points in roc_curve_points(np.array([0, 1]), np.array([0.2, 0.8]))]
     [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [inf, 0.8, 0.2]]
     """
+    from sklearn import metrics as sk
+
     fpr, tpr, thresholds = sk.roc_curve(*_curve(truth, scores))
     return np.asarray(fpr), np.asarray(tpr), np.asarray(thresholds)
 
@@ -58,6 +59,8 @@ def pr_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, 
     >>> [points.tolist() for points in pr_curve_points(np.array([0, 1]), np.array([0.2, 0.8]))]
     [[1.0, 1.0, 0.0], [0.5, 1.0, 1.0], [0.2, 0.8]]
     """
+    from sklearn import metrics as sk
+
     precision, recall, thresholds = sk.precision_recall_curve(*_curve(truth, scores))
     return np.asarray(recall), np.asarray(precision), np.asarray(thresholds)
 

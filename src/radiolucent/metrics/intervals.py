@@ -1,7 +1,6 @@
 """Closed-form intervals: Wilson's score, the exact binomial bound of a perfect score, the normal one."""
 
 import numpy as np
-from scipy import stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.types import Estimate
@@ -15,6 +14,8 @@ def z_of(level: float) -> float:
     Raises:
         ConfigError: a level outside (0, 1).
     """
+    from scipy import stats
+
     if not 0 < level < 1:
         raise ConfigError(f"level {level}; expected a coverage between 0 and 1, such as 0.95.")
     return float(stats.norm.ppf(0.5 + level / 2))

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, probabilities
 from radiolucent.metrics.intervals import normal_interval, undefined
@@ -23,6 +22,8 @@ def logit(p: NDArray[Any]) -> Floats:
     >>> float(logit(np.array([0.5]))[0])
     0.0
     """
+    from scipy import special
+
     return np.asarray(special.logit(np.clip(np.asarray(p, np.float64), 1e-7, 1 - 1e-7)))
 
 
@@ -48,6 +49,8 @@ class Recalibration:
     """
 
     def __init__(self, positive: Mask, scores: Floats) -> None:
+        from scipy import special
+
         self.x, self._y = logit(scores), positive.astype(np.float64)
         self._powers = np.stack([self.x**k for k in range(4)], axis=1)
         self._target = self._y[:, None] * self._powers[:, :2]
@@ -123,6 +126,8 @@ class Recalibration:
 
     def deviations(self) -> Floats:
         """Standard errors of intercept and slope on the whole sample, from the information matrix."""
+        from scipy import special
+
         p = special.expit(self.whole[0] + self.whole[1] * self.x)
         h = (p * (1 - p)) @ self._powers[:, :3]
         return np.sqrt(np.array([h[2], h[0]]) / (h[0] * h[2] - h[1] ** 2))

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import timm
 import torch
 from torch import nn
 
@@ -69,6 +68,8 @@ def make_network(architecture: Mapping[str, Any], *, pretrained: bool = False) -
         build_it = partial(OWN[name], architecture["outputs"])
         arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
     else:
+        import timm
+
         if not timm.is_model(architecture["timm"]) or READS_FILES & arguments.keys():
             raise ModelError(
                 f"model {name!r} ({architecture['timm']}) with arguments {arguments}; expected a name from "
@@ -92,6 +93,8 @@ def _sized(config: Any, size: int | None) -> dict[str, Any]:
 def _preset(name: str, arguments: Mapping[str, Any], chosen_size: int | None) -> Preset:
     if name in PRESETS:
         return PRESETS[name]
+    import timm
+
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         raise ModelError(

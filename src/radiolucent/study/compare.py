@@ -20,9 +20,9 @@ from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS
 from radiolucent.models import Classifier, load, predict
-from radiolucent.study.config import Progress, quiet
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Estimate
 
 __all__ = ["Comparison", "compare_run"]

@@ -11,14 +11,7 @@ from radiolucent.data import Augment
 from radiolucent.errors import ConfigError
 from radiolucent.training import TrainConfig, classic, strong
 
-__all__ = ["RECIPES", "Progress", "Recipe", "StudyConfig", "quiet"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    """No progress."""
+__all__ = ["RECIPES", "Recipe", "StudyConfig"]
 
 
 @dataclass(frozen=True)

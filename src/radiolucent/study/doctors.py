@@ -31,9 +31,10 @@ from radiolucent.readers.statistics import (
     zone_table,
 )
 from radiolucent.reports import Doctors
-from radiolucent.study.config import Progress, StudyConfig
+from radiolucent.study.config import StudyConfig
 from radiolucent.study.maps import maps_of
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress
 from radiolucent.types import Annotation, Estimate, Explanation, Predictions
 
 __all__ = ["Compared", "between_readers", "compare_test_films", "doctors", "groups_of", "measured", "read_readings"]

@@ -25,9 +25,9 @@ from radiolucent.models import Classifier
 from radiolucent.models.per_network import steady
 from radiolucent.passes.fast.openvino_features import coming
 from radiolucent.study.case import make_case
-from radiolucent.study.config import Progress, quiet
 from radiolucent.study.journal import COLUMNS, Journal
 from radiolucent.study.many_config import ManyConfig
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper
 from radiolucent.types import Annotation, Explanation, Radiograph
 

@@ -6,30 +6,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from radiolucent.errors import ConfigError
 from radiolucent.files import append_lines, atomic_path, read_lines, write_json
 
 __all__ = ["COLUMNS", "Journal"]
 
-COLUMNS: Mapping[str, pa.DataType] = {
-    "image": pa.string(),
-    "method": pa.string(),
-    "target": pa.string(),
-    "score_kind": pa.string(),
-    "contrast": pa.string(),
-    "score": pa.float64(),
-    "called": pa.string(),
-    "probability": pa.float64(),
-    "peak_x": pa.float64(),
-    "peak_y": pa.float64(),
-    "trust": pa.string(),
-    "trust_reasons": pa.string(),
-    "map": pa.string(),
-    "panel": pa.string(),
-    "error": pa.string(),
+COLUMNS: Mapping[str, str] = {  # and their Arrow types
+    "image": "string",
+    "method": "string",
+    "target": "string",
+    "score_kind": "string",
+    "contrast": "string",
+    "score": "float64",
+    "called": "string",
+    "probability": "float64",
+    "peak_x": "float64",
+    "peak_y": "float64",
+    "trust": "string",
+    "trust_reasons": "string",
+    "map": "string",
+    "panel": "string",
+    "error": "string",
 }
 
 
@@ -89,7 +86,10 @@ class Journal:
 
     def write_tables(self, folder: Path, first: Sequence[str] = ()) -> tuple[Path, Path]:
         """`explanations.csv` and `explanations.parquet`, one row an image, method and target, in bounded memory."""
-        schema = pa.schema([pa.field(name, kind) for name, kind in COLUMNS.items()])
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
         table, columns = folder / "explanations.csv", folder / "explanations.parquet"
         with atomic_path(table) as plain, atomic_path(columns) as packed:
             with plain.open("w", newline="", encoding="utf-8") as stream, pq.ParquetWriter(packed, schema) as parquet:

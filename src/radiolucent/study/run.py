@@ -14,10 +14,11 @@ from radiolucent.errors import ConfigError
 from radiolucent.files import one_process, write_json
 from radiolucent.metrics import choose_threshold
 from radiolucent.models import Classifier, build, freeze, load
-from radiolucent.study.appraise import Appraisal, appraise
-from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.prepare import Prepared, prepare
-from radiolucent.study.train import TOLD, Trained, restore, train
+from radiolucent.study.appraisal import Appraisal, appraise
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.prepared import Prepared, prepare
+from radiolucent.study.progress import Progress, quiet
+from radiolucent.study.trained import TOLD, Trained, restore, train
 from radiolucent.training import EpochResult, world
 
 __all__ = ["resume_report", "run_study", "train_only"]

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 __all__ = ["Processes", "world"]
@@ -29,6 +28,8 @@ class Processes:
     """
 
     def __init__(self, precision: str = "32") -> None:
+        from lightning_fabric import Fabric
+
         _, size = world()
         here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
         self.fabric = Fabric(

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage, stats
 
 from radiolucent.audits.trust.similarity import is_constant, pooled
 from radiolucent.errors import ConfigError
@@ -46,6 +45,8 @@ class Curves:
 
 def _filling(grey: torch.Tensor, fill: Fill) -> torch.Tensor:
     """What hidden places show, (S, S): the film blurred until findings are gone, or its mean."""
+    from scipy import ndimage
+
     if fill == "mean":
         return torch.full_like(grey, float(grey.mean()))
     if fill != "blur":
@@ -143,6 +144,8 @@ def faithfulness(
     Args:
         options: of `curves`.
     """
+    from scipy import stats
+
     question = "Does the answer depend on what the map marks, more than on places drawn at random?"
     if is_constant(explanation.map):
         return _finding("fail", question, "The map is the same everywhere: it points nowhere.", None, {})

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as rle
 
 from radiolucent.data.annotations.gather import Format, Gatherer, Shape, says_nothing_found
 from radiolucent.data.annotations.shapes import area_of, bounds
@@ -80,6 +79,8 @@ def _reading(reading: Any, g: Gatherer, name: str, shape: Shape | None) -> None:
 
 def coco_mask(coded: Any, shape: Shape | None) -> Any:
     """Pixels (H, W) of a run-length mask, compressed (string) or not (list), along columns; `size` is (H, W)."""
+    from pycocotools import mask as rle
+
     height, width = (int(v) for v in coded["size"])
     if shape and (height, width) != shape:
         raise AnnotationError(f"mask of {height} × {width}, image of {shape[0]} × {shape[1]} (height × width)")
@@ -162,6 +163,8 @@ def write_coco(annotations: Sequence[Annotation], path: str | Path, *, categorie
 
 
 def _coded(region: Region) -> dict[str, Any]:
+    from pycocotools import mask as rle
+
     item: dict[str, Any] = {"bbox": list(bounds(region)), "area": area_of(region), "iscrowd": 0}
     if region.kind == "polygon" and region.points is not None:
         item["segmentation"] = [region.points.ravel().tolist()]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.intervals import z_of
@@ -142,10 +141,14 @@ def _finite(value: float) -> float | None:
 
 def _tail(ratio: float, top: int, df: float) -> float:
     """P(F > ratio); with infinite denominator df, F times its numerator df is chi-square."""
+    from scipy import stats
+
     return float(stats.chi2.sf(ratio * top, top) if np.isinf(df) else stats.f.sf(ratio, top, df))
 
 
 def _p(gap: float, variance: float, df: float) -> float:
+    from scipy import stats
+
     if variance <= 0:
         return 1.0 if gap == 0 else 0.0
     return float(2 * stats.t.sf(abs(gap) / variance**0.5, df))
@@ -154,6 +157,8 @@ def _p(gap: float, variance: float, df: float) -> float:
 def _interval(
     value: float, variance: float, df: float, level: float, n: int, method: str, within: tuple[float, float] | None
 ) -> Estimate:
+    from scipy import stats
+
     z_of(level)  # refuses a level outside (0, 1)
     if variance <= 0:
         return Estimate(value, None, None, level, n, method, "no variance among readers or cases: no interval")

@@ -6,9 +6,10 @@ from pathlib import Path
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.files import one_process
 from radiolucent.models import Classifier
-from radiolucent.study.appraise import Appraisal
-from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.appraisal import Appraisal
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.run import run_study
 from radiolucent.training import EpochResult
 

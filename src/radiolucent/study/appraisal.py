@@ -24,14 +24,15 @@ from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
-from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
 from radiolucent.study.predictions_table import write_predictions
 from radiolucent.study.preflight import about_threshold
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
-from radiolucent.study.train import Trained, data_hash, predict_split, versions
+from radiolucent.study.trained import Trained, data_hash, predict_split, versions
 from radiolucent.types import Annotation, Predictions
 
 __all__ = ["Appraisal", "appraise"]

@@ -12,8 +12,9 @@ from radiolucent.errors import DataError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess
 from radiolucent.study.case import finding_from
-from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.config import StudyConfig
 from radiolucent.study.preflight import preflight
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Finding
 
 __all__ = ["Prepared", "prepare"]

@@ -20,8 +20,9 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.metrics import Threshold, choose_threshold, fit_temperature, fit_temperature_and_bias
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
-from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.training import EpochResult, Fitted, fit, read_history, tensorboard, world
 from radiolucent.types import Estimate, Predictions
 
