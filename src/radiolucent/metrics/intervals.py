@@ -14,11 +14,11 @@ def z_of(level: float) -> float:
     Raises:
         ConfigError: a level outside (0, 1).
     """
-    from scipy import stats
+    from scipy.special import ndtri
 
     if not 0 < level < 1:
         raise ConfigError(f"level {level}; expected a coverage between 0 and 1, such as 0.95.")
-    return float(stats.norm.ppf(0.5 + level / 2))
+    return float(ndtri(0.5 + level / 2))
 
 
 def undefined(note: str, level: float, n: int, method: str) -> Estimate:

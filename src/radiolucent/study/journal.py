@@ -87,21 +87,21 @@ class Journal:
     def write_tables(self, folder: Path, first: Sequence[str] = ()) -> tuple[Path, Path]:
         """`explanations.csv` and `explanations.parquet`, one row an image, method and target, in bounded memory."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
+        from pyarrow import csv as arrow_csv
+        from pyarrow import parquet as pq
 
-        schema = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
         table, columns = folder / "explanations.csv", folder / "explanations.parquet"
-        with atomic_path(table) as plain, atomic_path(columns) as packed:
-            with plain.open("w", newline="", encoding="utf-8") as stream, pq.ParquetWriter(packed, schema) as parquet:
-                writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n", restval="")
-                writer.writeheader()
-                group: list[dict[str, Any]] = []
-                for row in self.rows(first):
-                    writer.writerow({k: "" if v is None else v for k, v in row.items()})
-                    group.append(row)
-                    if len(group) == 1000:
-                        parquet.write_batch(pa.RecordBatch.from_pylist(group, schema))
-                        group = []
-                if group:
-                    parquet.write_batch(pa.RecordBatch.from_pylist(group, schema))
+        with atomic_path(table) as plain, plain.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n", restval="")
+            writer.writeheader()
+            for row in self.rows(first):
+                writer.writerow({k: "" if v is None else v for k, v in row.items()})
+        # Read back in blocks: Arrow makes columns from Python values only by way of pandas, which takes a second to load.
+        kinds = {name: pa.type_for_alias(kind) for name, kind in COLUMNS.items()}
+        convert = arrow_csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
+        parse = arrow_csv.ParseOptions(newlines_in_values=True)
+        with arrow_csv.open_csv(table, parse_options=parse, convert_options=convert) as reader:
+            with atomic_path(columns) as packed, pq.ParquetWriter(packed, reader.schema) as parquet:
+                for batch in reader:
+                    parquet.write_batch(batch)
         return table, columns
