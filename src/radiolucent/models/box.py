@@ -41,5 +41,8 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def names_box(path: str | Path) -> bool:
-    """Whether a path means the classifier that comes with the package: "box", unless a run of that name lies here (`./box` is that run)."""
+    """Whether a path means the classifier that comes with the package: "box", unless a run of that name lies here.
+
+    `./box` is always that run.
+    """
     return str(path) == BOX and not is_checkpoint(Path(BOX))
