@@ -48,12 +48,12 @@ def test_statistics_are_averaged_counts_copied_frozen_layers_left() -> None:
         assert not name.startswith("blocks.0.") or torch.equal(tensor, before[name])
 
 
-def test_worn_inside_the_block_only() -> None:
+def test_applied_inside_the_block_only() -> None:
     network = nn.Linear(2, 2)
     average = MovingAverage(network, 0.5)
     before = network.weight.detach().clone()
     average.values["weight"].fill_(3.0)
-    with pytest.raises(KeyError), average.worn():
+    with pytest.raises(KeyError), average.applied():
         assert torch.equal(network.weight, torch.full((2, 2), 3.0))
         raise KeyError
     assert torch.equal(network.weight, before)

@@ -45,7 +45,7 @@ class MovingAverage:
         self._average.n_averaged.fill_(steps + 1)
 
     @contextmanager
-    def worn(self) -> Generator[None]:
+    def applied(self) -> Generator[None]:
         """Inside the block the network has the averaged weights."""
         own = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
         self._network.load_state_dict(self.values)

@@ -23,7 +23,8 @@ class EpochSums:
 
     @torch.no_grad()
     def add(self, losses: torch.Tensor, weights: torch.Tensor, correct: torch.Tensor, counts: float) -> None:
-        """Take in one batch: (N,) each; `counts` is 0 for a batch that only keeps company."""
+        """Add one batch: losses, weights, correct (N,) each. `counts` is 0 for a repeated batch, which only keeps the
+        processes in step."""
         count = weights.new_tensor(len(weights) * counts)
         self._sums += torch.stack([losses.sum(), weights.sum(), correct.sum(), count])
 

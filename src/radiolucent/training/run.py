@@ -198,7 +198,7 @@ class Run:
     @contextmanager
     def averaged(self) -> Generator[None]:
         """Inside the block the network has its averaged weights, where there are any."""
-        with self.average.worn() if self.average is not None else nullcontext():
+        with self.average.applied() if self.average is not None else nullcontext():
             yield
 
     def agree_on_buffers(self) -> None:
