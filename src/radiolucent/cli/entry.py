@@ -4,13 +4,16 @@ Exit status: 0 done; 1 failed or nothing done, with a message; 2 wrong usage; 3 
 are listed); 4 done, and a check failed (`data check`) or a model (`audit`).
 """
 
+import os
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
+from radiolucent import __version__
 from radiolucent.cli.audit import audit
+from radiolucent.cli.common import with_common
 from radiolucent.cli.compare import compare
 from radiolucent.cli.data import data_app
 from radiolucent.cli.evaluate import evaluate
@@ -35,11 +38,31 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+for known in data_app.registered_commands:
+    assert known.callback is not None
+    known.callback = with_common(known.callback)
 app.add_typer(data_app, name="data")
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"radiolucent {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=SUBJECT)
+def options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before any command."""
+
+
 for command in (demo, study, train, report, evaluate, predict, explain, features, compare, review, audit, repair):
-    app.command()(command)
+    app.command()(with_common(command))
 
 
 def main() -> NoReturn:
@@ -47,6 +70,11 @@ def main() -> NoReturn:
     try:
         app()
     except RadiolucentError as error:
+        if os.environ.get("RADIOLUCENT_VERBOSE"):
+            import traceback
+
+            traceback.print_exc()
+        say.quiet = False
         say.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED)
     sys.exit(0)

@@ -1,11 +1,13 @@
 """`radiolucent explain`: maps and panels of any images."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from radiolucent.cli.answers import FEW, Answer, Force, Inline, Open, answer_of, print_answers, refusal, show
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
@@ -20,6 +22,10 @@ from radiolucent.cli.output import (
     say,
 )
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
+
+if TYPE_CHECKING:
+    from radiolucent.models import Classifier
+    from radiolucent.types import Radiograph
 
 __all__ = ["explain"]
 
@@ -72,6 +78,9 @@ def explain(
     batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
     out: Out = Path("explanations"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")] = False,
+    force: Force = False,
+    opened: Open = False,
+    inline: Inline = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -89,23 +98,49 @@ def explain(
         _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
     )
     readings = read_annotations(annotations) if annotations else []
+    refuse = refusal(classifier, force)
+    answers = [] if as_json else _answers(classifier, paths, refuse)
+    if answers:
+        print_answers(answers)  # before any map is drawn
     with progress_bar() as update:
-        found = explain_many(classifier, paths, out, config, readings=readings, fresh=fresh, say=update)
+        found = explain_many(
+            classifier, paths, out, config, readings=readings, fresh=fresh, refuse=refuse, say=update
+        )  # fmt: skip
     left = [{"file": str(p), "reason": r} for p, r in found.left_out]
+    listed = {str(p): n for n, p in enumerate(found.files)}
     if as_json:
-        listed = {str(p): n for n, p in enumerate(found.files)}
         rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
         summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
         summary |= {"films": found.films, "new": found.new}
         print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
     else:
+        if answers:
+            rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
+            print_answers(answers, rows, out)
+            shown = dict.fromkeys(out / r["panel"] for r in rows if r["panel"])
+            show(list(shown), inline=inline, opened=opened)
+        elif opened:
+            typer.launch(str(out))
         say.print(
-            f"{found.films} film(s) explained, {found.new} of them now; table: {escape(str(found.table))}",
+            f"{found.films} film(s) explained, {found.new} of them now; maps in {escape(str(out / 'maps'))}, table: "
+            f"{escape(str(found.table))}",
             soft_wrap=True,
             highlight=False,
         )
         say_use(classifier, run)
-    end_with_left_out(found.left_out)
+    end_with_left_out(found.left_out, found.films)
+
+
+def _answers(classifier: "Classifier", paths: list[Path], refuse: "Callable[[Radiograph], str] | None") -> list[Answer]:
+    """What the classifier says of a few films; none where there are more."""
+    from radiolucent.data import find_films
+    from radiolucent.images import read_or_note
+
+    files, left = find_films(paths)
+    if len(files) > FEW:
+        return []
+    films = [film for f in files if (film := read_or_note(f, left, image_id=str(f))) is not None]
+    return [answer_of(classifier, film) for film in films if refuse is None or not refuse(film)]
 
 
 def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:

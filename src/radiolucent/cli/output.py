@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 FAILED, WRONG_USAGE, LEFT_OUT, CHECK_FAILED = 1, 2, 3, 4
+LINE_SECONDS = 60.0
 USE = "research only, not for diagnosis"
 
 say = Console(stderr=True)  # progress and messages; standard output is for results
@@ -96,7 +98,13 @@ def resumable() -> Generator[None]:
 
 @contextmanager
 def progress_bar() -> Generator[Callable[[str, int, int], None]]:
-    """A function (stage, done, total) that draws one bar a stage on standard error."""
+    """A function (stage, done, total) that tells of progress on standard error.
+
+    On a terminal a bar a stage with the time left; in a log file a line a minute, and one as a long stage ends.
+    """
+    if not say.is_terminal:
+        yield _Lines()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -104,7 +112,7 @@ def progress_bar() -> Generator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=say, transient=not say.is_terminal) as progress:
+    with Progress(*columns, console=say, disable=say.quiet) as progress:
         tasks: dict[str, Any] = {}
 
         def update(stage: str, done: int, total: int) -> None:
@@ -113,6 +121,25 @@ def progress_bar() -> Generator[Callable[[str, int, int], None]]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield update
+
+
+class _Lines:
+    """Progress as lines, for a file: one a minute and stage, and the last of a stage that had any."""
+
+    def __init__(self) -> None:
+        self.began: dict[str, float] = {}
+        self.told: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        began = self.began.setdefault(stage, now)
+        due = now - self.told.get(stage, began) >= LINE_SECONDS
+        if not due and not (done >= total and stage in self.told):
+            return
+        self.told[stage] = now
+        left = "" if done >= total or not done else f", about {(now - began) / done * (total - done) / 60:.0f} min left"
+        say.print(f"{stage}: {done} of {total}{left}", markup=False, highlight=False, soft_wrap=True)
+        say.file.flush()
 
 
 def research_use(classifier: Any) -> str:

@@ -1,41 +1,55 @@
 """`radiolucent predict`: what a model makes of images."""
 
+import dataclasses
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
+from radiolucent.cli.answers import FEW, Answer, Force, answer_of, print_answers, refusal
 from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
 
 __all__ = ["predict"]
 
 
-def predict(given: RunAndImages, as_json: AsJson = False) -> None:
-    """Say what a run makes of images: calibrated probabilities and the call at its threshold."""
+def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
+    """Say what a run makes of images: calibrated probabilities and the call at its threshold.
+
+    Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
+    """
     from radiolucent.data import find_films
-    from radiolucent.figures import sure
     from radiolucent.images import read_or_note
     from radiolucent.models import load
-    from radiolucent.study import make_case
 
     run, paths = run_and_images(given)
     classifier = load(run)
-    rows: list[dict[str, Any]] = []
+    refuse = refusal(classifier, force)
     files, left = find_films(paths)
-    for film in filter(None, (read_or_note(file, left) for file in files)):
-        logits = classifier.logits(classifier.preprocess(film)[None])
-        case = make_case(classifier, film, logits, None, (), ())
-        chances = classifier.probabilities(logits)[0].tolist()
-        chance = dict(zip(classifier.class_names, chances, strict=True))
-        rows.append({"image": film.image_id, "called": case.called, "probability": chance})
-        if not as_json:
-            Console().print(
-                f"{escape(film.image_id)}: {sure(case.probability, case.called)}", highlight=False, soft_wrap=True
-            )
+    waiting: list[Answer] = []
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        film = read_or_note(file, left)
+        if film is None:
+            continue
+        if refuse is not None and (why := refuse(film)):
+            left.append((file, why))
+            continue
+        answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
+        rows.append({"image": str(file), "called": answer.called, "probability": dict(answer.by_class)})
+        waiting.append(answer)
+        if not as_json and len(waiting) == FEW and len(files) > FEW:  # any number, in bounded memory
+            print_answers(waiting)
+            waiting.clear()
     if as_json:
-        skipped = [{"file": str(p), "reason": r} for p, r in left]
-        print_json({"use": research_use(classifier), "predictions": rows, "left_out": skipped})
+        print_json(
+            {
+                "use": research_use(classifier),
+                "positive": classifier.class_names[classifier.positive],
+                "threshold": classifier.threshold,
+                "predictions": rows,
+                "left_out": [{"file": str(p), "reason": r} for p, r in left],
+            }
+        )
     else:
+        if waiting:
+            print_answers(waiting)
         say_use(classifier, run)
-    end_with_left_out(left)
+    end_with_left_out(left, len(rows))

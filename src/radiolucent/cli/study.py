@@ -5,12 +5,14 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from radiolucent.cli.common import as_toml
 from radiolucent.cli.evaluation_lines import summary_lines
 from radiolucent.cli.output import (
     Annotations,
@@ -81,6 +83,16 @@ def tell_ready(prepared: Any, classifier: Any) -> None:
         say.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
+def write_options(training: dict[str, Any], prepared: Any, classifier: Any) -> None:
+    """The file that repeats a training: `--config RUN/options.toml`."""
+    from radiolucent.files import write_text
+
+    chosen = training | {"positive": classifier.class_names[classifier.positive]}
+    places = {k: str(Path(v).resolve()) for k, v in chosen.items() if isinstance(v, Path) and k != "out"}
+    write_text(Path(training["out"]) / "options.toml", as_toml(chosen | places | {"out": training["out"]}))
+    tell_ready(prepared, classifier)
+
+
 def asking_positive(config: Any, start: Callable[[Any], Any]) -> Any:
     """Start a training; where the class names do not say which is positive, a terminal is asked."""
     from radiolucent.models.positive import AmbiguousPositive, positive_class
@@ -119,7 +131,7 @@ def study(
 
     def start(config: Any) -> Any:
         with progress_bar() as update:
-            return run_study(config, update, tell_epoch, fresh=fresh, on_ready=tell_ready)
+            return run_study(config, update, tell_epoch, fresh=fresh, on_ready=partial(write_options, training))
 
     prepared, appraisal = asking_positive(config, start)
     finish_study(prepared, appraisal, config.out, as_json)
@@ -136,7 +148,7 @@ def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = F
 
     def start(config: Any) -> Any:
         with progress_bar() as update:
-            return train_only(config, update, tell_epoch, fresh=fresh, on_ready=tell_ready)
+            return train_only(config, update, tell_epoch, fresh=fresh, on_ready=partial(write_options, training))
 
     prepared, trained = asking_positive(config, start)
     clf = trained.classifier

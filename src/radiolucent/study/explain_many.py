@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from radiolucent.data import find_films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
-from radiolucent.files import write_bytes
+from radiolucent.files import one_process, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import steady
@@ -35,6 +35,9 @@ __all__ = ["Many", "explain_many"]
 
 TRUSTED = 20
 """Films up to which every one is stamped, and the size of the sample beyond."""
+
+FLAT = 10
+"""Films up to which files are called as the films are, in no folders of their own."""
 
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
@@ -66,9 +69,12 @@ def explain_many(
     *,
     readings: Sequence[Annotation] = (),
     fresh: bool = False,
+    refuse: Callable[[Radiograph], str] | None = None,
     say: Progress = quiet,
 ) -> Many:
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
+
+    A small job (up to 10 films) has flat names: `film.png` and `maps/film.gradcam.npz`.
 
     Called again after an interruption or a kill, it goes on: a film that is done and unchanged is not done again, and
     the batch in hand when the process died is made anew under the same names. Each film is read once, and goes
@@ -77,18 +83,32 @@ def explain_many(
 
     Args:
         paths: images and folders. readings: doctors' outlines for the panels, matched by file name.
-        fresh: start again.
+        fresh: start again. refuse: says why a film is not to be explained, or "": such films are listed as left out.
 
     Raises:
-        ConfigError: `out` holds explanations by another model, with other settings or readings. ExplainError: a method
-            does not apply to this network.
+        BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
+            settings or readings. ExplainError: a method does not apply to this network.
     """
+    with one_process(out):
+        return _explained(classifier, paths, out, config, readings, fresh, refuse, say)
+
+
+def _explained(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    out: Path,
+    config: ManyConfig,
+    readings: Sequence[Annotation],
+    fresh: bool,
+    refuse: Callable[[Radiograph], str] | None,
+    say: Progress,
+) -> Many:
     files, left = find_films(paths)
     journal = Journal(out, config.settings(classifier, readings), fresh=fresh)
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed
             stray.unlink()
-    run = _Run(classifier, out, config, readings, _sample(files, config))
+    run = _Run(classifier, out, config, readings, _sample(files, config), refuse, _flat_names(files, out, journal))
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
     network = classifier.network
@@ -97,6 +117,7 @@ def explain_many(
             journal.add(run.explained(batch))
         done += len(batch)
         say("explaining", done, len(files))
+    left += run.refused
     keys = [str(file) for file in files]
     table, parquet = journal.write_tables(out, keys)
     wanted, explained = set(keys), set[str]()
@@ -107,7 +128,7 @@ def explain_many(
             left.append((Path(row["image"]), row["error"]))
         else:
             explained.add(row["image"])
-    return Many(table, parquet, tuple(files), len(explained), len(todo), tuple(left), journal)
+    return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal)
 
 
 def _stamp(file: Path) -> list[int]:
@@ -155,6 +176,9 @@ class _Run:
     config: ManyConfig
     readings: Sequence[Annotation]
     trusted: set[str]
+    refuse: Callable[[Radiograph], str] | None
+    names: Mapping[str, str]
+    refused: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
     worked: set[str] = field(default_factory=set[str])
     fitted: Sequence[Explainer] = ()
 
@@ -171,6 +195,9 @@ class _Run:
         for file in files:
             stamp, why = _stamp(file), list[tuple[Path, str]]()
             film = read_or_note(file, why, image_id=str(file))
+            if film is not None and self.refuse is not None and (reason := self.refuse(film)):
+                self.refused.append((file, reason))
+                continue
             if film is not None and not self.fitted:
                 most, each = self._bound(film)
             taken = 0 if film is None else each + 2 * film.pixels.nbytes
@@ -237,14 +264,14 @@ class _Run:
     def _written(
         self, film: Radiograph, maps: Sequence[Explanation | _Failed], keep: Callable[..., None]
     ) -> list[dict[str, Any]]:
-        mark = _hash(film.image_id)
-        name = f"{mark[:2]}/{Path(film.image_id).stem[:60].lstrip('.')}-{mark[:8]}"
+        flat = self.names.get(film.image_id)
+        name = flat or _deep_name(film.image_id)
         good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
         failed = [_row(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
         if not good:
             return failed
         case = make_case(self.classifier, film, torch.tensor([good[0].logits]))
-        panel = f"panels/{name}.png" if self.config.panels else None
+        panel = (f"{name}.png" if flat else f"panels/{name}.png") if self.config.panels else None
         rows: list[dict[str, Any]] = []
         for e in good:
             kind = f".{_plain(e.target_name)}" if len(self.config.targets) > 1 else ""
@@ -276,6 +303,25 @@ class _Run:
         for key in sorted(self.trusted):
             with suppress(ImageError):  # the table lists it
                 yield read(Path(key), image_id=key)
+
+
+def _deep_name(image: str) -> str:
+    mark = _hash(image)
+    return f"{mark[:2]}/{Path(image).stem[:60].lstrip('.')}-{mark[:8]}"
+
+
+def _flat_names(files: Sequence[Path], out: Path, journal: Journal) -> dict[str, str]:
+    """Names for the files of a small job: the films' own, except where two films share one, also with earlier jobs."""
+    if len(files) > FLAT:
+        return {}
+    stems = {str(file): file.stem.lstrip(".")[:60] for file in files}
+    before = {path.name.split(".")[0] for path in (out / "maps").glob("*.npz")}
+    several = {stem for stem in stems.values() if list(stems.values()).count(stem) > 1}
+    return {
+        key: stem
+        for key, stem in stems.items()
+        if stem and stem not in several and (key in journal.places or stem.split(".")[0] not in before)
+    }
 
 
 def _write_panel(picture: Image.Image, file: Path) -> None:

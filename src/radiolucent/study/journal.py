@@ -96,7 +96,7 @@ class Journal:
             writer.writeheader()
             for row in self.rows(first):
                 writer.writerow({k: "" if v is None else v for k, v in row.items()})
-        # Read back in blocks: Arrow makes columns from Python values only by way of pandas, which takes a second to load.
+        # Read back in blocks: Arrow makes columns of Python values only by way of pandas, which takes a second to load.
         kinds = {name: pa.type_for_alias(kind) for name, kind in COLUMNS.items()}
         convert = arrow_csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
         parse = arrow_csv.ParseOptions(newlines_in_values=True)

@@ -32,8 +32,10 @@ class Processes:
 
         _, size = world()
         here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        wanted, _, which = os.environ.get("RADIOLUCENT_DEVICE", "auto").partition(":")
         self.fabric = Fabric(
-            devices=here,
+            accelerator=wanted,
+            devices=[int(which)] if which else here,
             num_nodes=max(1, size // here),
             strategy="ddp" if size > 1 else "auto",
             precision="bf16-mixed" if precision == "bf16" else "32-true",
