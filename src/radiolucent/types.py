@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import AnnotationError, ConfigError, DataError
+from radiolucent.shown import Shown
 
 __all__ = [
     "Annotation",
@@ -38,7 +39,7 @@ def _empty() -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Radiograph:
+class Radiograph(Shown):
     """One X-ray image as grey levels, with all that was done to get there.
 
     Attributes:
@@ -74,6 +75,11 @@ class Radiograph:
     def shape(self) -> tuple[int, int]:
         """(H, W) in source pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    def __repr__(self) -> str:
+        spacing = "unknown" if self.spacing is None else " × ".join(f"{s:.3g}" for s in self.spacing) + " mm"
+        height, width = self.pixels.shape
+        return f"Radiograph({self.image_id!r}, {height} × {width}, pixel {spacing}, {len(self.transforms)} transforms)"
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class Annotation:
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(Shown):
     """What a classifier said of N images, with all that evaluation needs.
 
     Attributes:
@@ -234,6 +240,22 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """A row a film: image, patient, label, probability of the positive class, whether it is called, its groups."""
+        name = f"p_{self.class_names[self.positive]}"
+        flat = self.labels.ndim == 1
+        return [
+            {
+                "image": self.image_ids[i],
+                "patient": self.patient_ids[i],
+                "label": self.class_names[int(self.labels[i])] if flat and self.labels[i] >= 0 else None,
+                name: float(self.scores[i]),
+                "called": bool(self.called[i]),
+                **{k: v[i] for k, v in self.groups.items()},
+            }
+            for i in range(len(self))
+        ]
+
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """Calibrated probabilities (N, K) with K = len(class_names)."""
@@ -262,9 +284,13 @@ class Predictions:
         """(N,) True where the positive class is called at the threshold."""
         return self.scores >= self.threshold
 
+    def __repr__(self) -> str:
+        called = f"{int(self.called.sum())} called {self.class_names[self.positive]} at {self.threshold:.3f}"
+        return f"Predictions({len(self)} films of {len(set(self.patient_ids))} patients, {called})"
+
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Shown):
     """One raw attribution map and how it came to be.
 
     Attributes:
@@ -301,9 +327,15 @@ class Explanation:
     contrast: str | None = None
     logits: tuple[float, ...] = ()
 
+    def __repr__(self) -> str:
+        height, width = self.map.shape
+        trust = self.trust.get("verdict", "not tested")
+        what = f"{self.method} of {self.target_name}, {self.score_kind} {self.score:.3g}"
+        return f"Explanation({self.image_id!r}, {what}, map {height} × {width}, trust: {trust})"
+
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Shown):
     """A number with its interval.
 
     Attributes:
@@ -330,6 +362,10 @@ class Estimate:
             return f"{self.value:.3f} (n = {self.n})"
         return f"{self.value:.3f} ({100 * self.level:.3g}% CI {self.low:.3f}–{self.high:.3f}, n = {self.n})"
 
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """One row: value, low, high, level, n, method."""
+        return [self.as_dict()]
+
     def as_dict(self) -> dict[str, Any]:
         """The form of `summary.json`: value, low, high, level, n, method and, where there is one, note."""
         fields = {k: getattr(self, k) for k in ("value", "low", "high", "level", "n", "method")}
@@ -337,7 +373,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Shown):
     """The outcome of one test of data or model.
 
     Attributes:
@@ -368,6 +404,16 @@ class Finding:
     concerns: Concern = "data"
     control: Estimate | None = None
     severity: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Finding({self.test}: {self.verdict}; {self.summary[:200]})"
+
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """One row: test, verdict, value, low, high, threshold, summary."""
+        e = self.estimate
+        figures = {k: getattr(e, k) if e else None for k in ("value", "low", "high")}
+        return [{"test": self.test, "verdict": self.verdict, **figures, "threshold": self.threshold,
+                 "summary": self.summary}]  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, with the estimate in the form of `summary.json`."""

@@ -22,6 +22,7 @@ from radiolucent.cli.output import (
     run_path,
     say,
 )
+from radiolucent.cli.unseen import Unseen, sort_out
 
 __all__ = ["audit"]
 
@@ -77,6 +78,7 @@ def audit(
     workers: Workers = None,
     maps: Maps = True,
     cite: Cite = Path("runs/self-test/selftest.json"),
+    unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +93,7 @@ def audit(
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
     with progress_bar() as update:
         found, home = _audit(
-            run, data, annotations, lungs, markers, split, films, methods, tests, out, seed, update, cite
+            run, data, annotations, lungs, markers, split, films, methods, tests, out, seed, update, cite, unseen
         )
     if as_json:
         from radiolucent.reports.audit_page import audit_summary
@@ -123,6 +125,7 @@ def _audit(
     seed: int,
     update: Callable[[str, int, int], None],
     cite: Path,
+    unseen: bool,
 ) -> tuple[Any, Path]:
     import json
 
@@ -133,7 +136,9 @@ def _audit(
     from radiolucent.reports.audit_page import write_audit
 
     dataset = load_dataset(data)
-    chosen = _chosen(dataset, split, films, seed)
+    chosen = _chosen(sort_out(run, dataset, True)[0] if unseen else dataset, split, films, seed)
+    if not unseen:
+        sort_out(run, chosen, False)
     beside = None if names_box(run) else run if run.is_dir() else run.parent
     home = out or (beside / "audit" if beside else Path("box-audit"))
     classifier = load(run)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.shown import Shown
+
 __all__ = ["COMPANION", "HIDDEN", "SPLITS", "Dataset", "LeftOut", "Record"]
 
 SPLITS = ("train", "val", "test")
@@ -59,7 +61,7 @@ class LeftOut(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Shown):
     """Films with their classes.
 
     Attributes:
@@ -79,6 +81,18 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"Dataset({len(self)} films of {', '.join(self.class_names) or 'no class'}, {self.source})"
+
+    def rows(self) -> list[dict[str, object]]:
+        """A row a film: image, label, patient, split and what else is known of it."""
+        names = dict(enumerate(self.class_names))
+        plain = ({"image": r.image_id, "label": names.get(-1 if r.label is None else r.label)} for r in self.records)
+        return [
+            a | {"patient": r.patient_id, "split": r.split} | dict(r.columns)
+            for a, r in zip(plain, self.records, strict=True)
+        ]
 
     def split(self, name: str | None) -> "Dataset":
         """The films of one split."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from radiolucent.data.kermany import parse_name
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_file
+from radiolucent.models import names_box
 
 __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run"]
 
@@ -25,12 +27,14 @@ class TrainingFilms:
 
     Attributes:
         files: by SHA-256 of the file's bytes. pixels: by SHA-256 of what the network is given, which a copy in another
-            lossless format shares. patients: by patient identifier.
+            lossless format shares. patients: by patient identifier. collection: films named as those of the Kermany
+            training set are among them too (the model in the box, whose films come in copies of many sizes).
     """
 
     files: Mapping[str, str]
     pixels: Mapping[str, str]
     patients: Mapping[str, str]
+    collection: bool = False
 
     def among(self, records: Sequence[Record], pixels: Mapping[str, str] | None = None) -> "Seen":
         """Which of some films are among these, or of the same patients.
@@ -47,6 +51,8 @@ class TrainingFilms:
                 found[r.image_id] = ("the same picture", split)
             elif r.patient_id and (split := self.patients.get(r.patient_id)):
                 found[r.image_id] = ("a film of the same patient", split)
+            elif self.collection and _named_in_collection(r):
+                found[r.image_id] = ("a name of the collection it learned from", "train")
         return Seen(found, len(records))
 
 
@@ -96,12 +102,20 @@ class Seen:
         return {"films": len(self.films), "of": self.of, "splits": dict(splits), "by": dict(ways), "left_out": left_out}
 
 
+def _named_in_collection(record: Record) -> bool:
+    """Whether a film is named as one of the Kermany training set; those below a `test` folder are not."""
+    folder = (record.patient_id or "").partition(":")[0]
+    return folder in ("train", "all") and parse_name(record.path.stem, folder)[0] == record.patient_id
+
+
 def films_of_run(run: str | Path) -> TrainingFilms | None:
     """The films that the run at a path (its folder, or its model file) learned from; None where it does not say.
 
     Raises:
         DataError: its `split.csv` is damaged.
     """
+    if names_box(run):
+        return TrainingFilms({}, {}, {}, collection=True)
     place = Path(run)
     file = (place if place.is_dir() else place.parent) / "split.csv"
     if not file.is_file():

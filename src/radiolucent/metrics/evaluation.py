@@ -17,6 +17,7 @@ from radiolucent.metrics.operating import PROPORTIONS, RATES, cells, exact_ends,
 from radiolucent.metrics.ranking import Ranks, auroc, perfect_auroc
 from radiolucent.metrics.recalibration import Recalibration, calibration_line
 from radiolucent.metrics.resample import bootstrap_method, clusters_of, over_folds, percentile_interval
+from radiolucent.shown import Shown
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["Evaluation", "evaluate"]
@@ -29,7 +30,7 @@ def _no_classes() -> Mapping[str, Mapping[str, Estimate]]:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Shown):
     """What evaluation found.
 
     Attributes:
@@ -65,6 +66,14 @@ class Evaluation:
     classes: Mapping[str, Mapping[str, Estimate]] = field(default_factory=_no_classes)
     left_out: int = 0
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        who = f"{self.n} films of {self.patients} patients, {self.positive} from {self.threshold:.3f}"
+        return f"Evaluation({who}: AUROC {self.estimates['auroc']})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a figure: its name, value, interval, n and method."""
+        return [{"figure": name} | e.as_dict() for name, e in self.estimates.items()]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; estimates in the form of `summary.json`."""

@@ -30,6 +30,7 @@ from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import METHODS, Explainer
 from radiolucent.images import read
 from radiolucent.models import Classifier
+from radiolucent.shown import Shown
 from radiolucent.types import Annotation, Finding, Radiograph, Verdict
 
 __all__ = ["Audit", "audit", "by_severity", "examine", "verdict_of"]
@@ -40,7 +41,7 @@ _CONCERNS = {"model": 0, "data": 1, "map": 2}
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Shown):
     """All that an audit found.
 
     Attributes:
@@ -66,6 +67,15 @@ class Audit:
     ask: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
     masks: str = ""
     model: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        return (
+            f"Audit({self.verdict}, {len(self.findings)} findings on {len(self.records)} films: {self.headline[:200]})"
+        )
+
+    def rows(self) -> list[Mapping[str, Any]]:
+        """A row a finding."""
+        return [row for f in self.findings for row in f.rows()]
 
 
 def audit(classifier: Classifier, dataset: Dataset | Sequence[Record], **options: Any) -> list[Finding]:
