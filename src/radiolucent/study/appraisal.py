@@ -23,6 +23,7 @@ from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
+from radiolucent.study.characteristics import characteristics
 from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import compare_test_films, doctors, read_readings
@@ -232,7 +233,7 @@ def _story(
             ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
             ("input", f"{pre.size} × {pre.size} pixels, {pre.fit}, {pre.channels} channel(s)"),
-            ("age, sex", "not available"),
+            *characteristics(prepared.dataset),
         ),
         counts=prepared.dataset.counts(),
         patients=prepared.dataset.patients(),

@@ -20,6 +20,7 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.metrics import Threshold, choose_threshold, fit_temperature, fit_temperature_and_bias
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
+from radiolucent.study.characteristics import groupings
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
@@ -83,8 +84,8 @@ def predict_split(classifier: Classifier, prepared: Prepared, split: str, say: P
     records = [prepared.cache.records[i] for i in rows]
     pixels = prepared.cache.pixels[rows]
     found = predict(classifier, records, pixels=pixels, progress=lambda d, t: say(f"predicting {split}", d, t))
-    groups = {"site": tuple(r.site or "" for r in records), "etiology": tuple(r.etiology or "" for r in records)}
-    return dataclasses.replace(found, groups={k: v for k, v in groups.items() if any(v)})
+    groups = {name: tuple(r.column(name) or "" for r in records) for name in groupings(prepared.dataset)}
+    return dataclasses.replace(found, groups=groups)
 
 
 def train(
