@@ -15,7 +15,7 @@ from radiolucent.audits.trust import trust_line
 from radiolucent.explainers import lime_view
 from radiolucent.figures.case import Case, sure
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
-from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
+from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, fitting, place, plain, styled
 from radiolucent.images import map_to_source
 from radiolucent.types import Annotation, Explanation, Radiograph
 
@@ -160,24 +160,28 @@ def _write_readings(ax: Axes, readings: Sequence[tuple[str, Sequence[str]]], inc
 def case_panel(case: Case) -> Figure:
     """X-ray, doctor's marking and words, and one picture a method, under the calibrated call.
 
-    Colours are scaled to each map: they say where, not how much. A stamped map's trust stands below it; above one that
-    failed stands a warning. More than four methods continue in rows below.
+    A film of which neither label nor reading is known has no picture for the doctor. Colours are scaled to each map:
+    they say where, not how much. A stamped map's trust stands below it; above one that failed stands a warning. More
+    than four methods continue in rows below.
     """
     count = len(case.explanations)
-    columns = 2 + min(count, ACROSS)
-    top, tall, readings = 0.98, _height(case.film), _lines(case.annotations)
+    lead = 2 if case.annotations or case.truth is not None else 1
+    columns = lead + min(count, ACROSS)
+    top, tall, readings = 0.98, _height(case.film), _lines(case.annotations) if lead > 1 else []
     step = tall + (0.8 if any(e.trust for e in case.explanations) else 0.5) + 0.3
     below = max(step - tall - 0.3, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
     rows = max(1, -(-count // ACROSS))
     made = _sheet(columns, top + max(tall + below, (rows - 1) * step + tall + step - tall - 0.3))
     _headline(made, case)
-    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(2)]
+    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(lead)]
     draw_film(pictures[0], case.film.pixels, "X-ray")
-    draw_film(pictures[1], case.film.pixels, _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)])
-    outline(pictures[1], case.annotations)
-    _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
+    if lead > 1:
+        title = _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)]
+        draw_film(pictures[1], case.film.pixels, title)
+        outline(pictures[1], case.annotations)
+        _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
     for i, explanation in enumerate(case.explanations):
-        left, down = MARGIN + (2 + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
+        left, down = MARGIN + (lead + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
         picture = place(made, left, down, SIDE, tall)
         key = place(made, left, down + tall + 0.08, SIDE, 0.1)
         _explained(picture, key, case.film, explanation, case.annotations)
@@ -213,7 +217,7 @@ def _headline(made: Figure, case: Case) -> None:
     made.text(
         MARGIN / across,
         1 - 0.34 / down,
-        _cut(sure(case.probability, case.called), 25 * round(across / SIDE), 1)[0],
+        fitting(sure(case.probability, case.called), 17, across - 2 * MARGIN, weight="bold"),
         fontsize=17,
         weight="bold",
         **at,
@@ -237,7 +241,7 @@ def _headline(made: Figure, case: Case) -> None:
 
 
 def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
-    title = _cut(f"{method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
+    title = fitting(f"{method_name(e.method)}: what speaks for {e.target_name}", 11, SIDE)
     failed = bool(e.trust) and e.trust["verdict"] == "fail"
     if "segments" in e.details:
         draw_lime(ax, film, e)
