@@ -30,7 +30,6 @@ __all__ = [
     "encoded",
     "figure",
     "fitting",
-    "fitting",
     "place",
     "plain",
     "styled",
