@@ -33,12 +33,12 @@ from radiolucent.readers.store_values import Case
 SERVER = """
 import sys
 from pathlib import Path
-from radiolucent.web.begin import StudyPlan, open_study
+from radiolucent.web.open_study import StudyPlan, open_study
 from radiolucent.web.serve import run
 root = Path(sys.argv[1])
 plan = StudyPlan(root / "run", root / "films", root / "study", "bench", methods=("gradcam",))
 opened = open_study(plan, lambda *_: None)
-run(opened.desk, 0, lambda at: print(at, flush=True))
+run(opened.context, 0, lambda at: print(at, flush=True))
 """
 
 

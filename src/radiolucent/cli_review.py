@@ -43,8 +43,8 @@ def review(
 
     require("fastapi", extra="web")
     require("uvicorn", extra="web")
-    from radiolucent.web.begin import StudyPlan, addresses, check_readers, open_study
     from radiolucent.web.demo import demo_plan
+    from radiolucent.web.open_study import StudyPlan, addresses, check_readers, open_study
     from radiolucent.web.serve import run as serve
 
     name = study or ("demo" if demo else None)
@@ -60,16 +60,18 @@ def review(
             assert run is not None and data is not None
             plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed)
         opened = open_study(plan, update)
-        desk = opened.desk
+        context = opened.context
         if ahead:
-            desk.reveal.ahead(desk.store.cases(), stages(update, "predictions and maps"))
+            context.reveal.ahead(context.store.cases(), stages(update, "predictions and maps"))
     try:
         if export:
-            _export(desk, export, as_json)
+            _export(context, export, as_json)
         else:
-            serve(desk, port, lambda at: _tell(addresses(desk, reader or ["reader"], at), place, browser, as_json))
+            serve(
+                context, port, lambda at: _tell(addresses(context, reader or ["reader"], at), place, browser, as_json)
+            )
     finally:
-        desk.close()
+        context.close()
     end_with_left_out(opened.left_out)
 
 
@@ -97,11 +99,11 @@ def _tell(who: list[tuple[str, str]], place: Path, browser: bool, as_json: bool)
         webbrowser.open(who[0][1])
 
 
-def _export(desk: Any, folder: Path, as_json: bool) -> None:
+def _export(context: Any, folder: Path, as_json: bool) -> None:
     from radiolucent.readers.store_export import export
     from radiolucent.web.standalone import write_statistics
 
-    files = [*export(desk.store, folder, desk.class_names), write_statistics(desk, folder / "statistics.html")]
+    files = [*export(context.store, folder, context.class_names), write_statistics(context, folder / "statistics.html")]
     if as_json:
         print_json({"files": [str(f) for f in files]})
     else:

@@ -10,9 +10,9 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from radiolucent.readers.store_access import new_token
-from radiolucent.web.desk import Desk
+from radiolucent.web.study_context import StudyContext
 from web.browser_support import Browser, browsing, programs
-from web.desk_support import Client, make_desk, served
+from web.study_support import Client, make_study, served
 
 pytestmark = pytest.mark.timeout(1800)  # two busy cores draw a page slowly; every wait ends by its condition
 SHAPE = (600, 500)
@@ -23,9 +23,9 @@ DREW = {
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyContext]:
     programs()
-    with served(make_desk(tmp_path_factory.mktemp("desk"), count=3, shape=SHAPE)) as made:
+    with served(make_study(tmp_path_factory.mktemp("context"), count=3, shape=SHAPE)) as made:
         yield made
 
 
@@ -47,11 +47,11 @@ def browser(one_browser: Browser) -> Browser:
     return one_browser
 
 
-def enter(browser: Browser, desk: Desk, name: str) -> int:
+def enter(browser: Browser, context: StudyContext, name: str) -> int:
     """Sign in; the reader's number."""
-    number = desk.store.reader(name)
-    token = new_token(desk.store, number)
-    browser.driver.get(f"http://127.0.0.1:{desk.port}/#{token}")
+    number = context.store.reader(name)
+    token = new_token(context.store, number)
+    browser.driver.get(f"http://127.0.0.1:{context.port}/#{token}")
     browser.until("document.getElementById('next')")
     assert token not in browser.driver.current_url
     return number
@@ -93,8 +93,8 @@ def lock(browser: Browser) -> None:
     browser.until("document.getElementById('headline')")
 
 
-def stored(desk: Desk, case: str, reader: int) -> list[Any]:
-    return [m.points for m in desk.store.reading(case, reader).marks]
+def stored(context: StudyContext, case: str, reader: int) -> list[Any]:
+    return [m.points for m in context.store.reading(case, reader).marks]
 
 
 def draw_box(browser: Browser) -> None:
@@ -117,17 +117,17 @@ window.fetch = async (path, options) => {
 """
 
 
-def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
-    other = Client(desk)
-    me = enter(browser, desk, "Dr Three")
+def test_a_reader_reads_three_cases(context: StudyContext, browser: Browser) -> None:
+    other = Client(context)
+    me = enter(browser, context, "Dr Three")
     other.enter("Dr Other")
-    box_case, polygon_case, clear_case = desk.store.order(me)
+    box_case, polygon_case, clear_case = context.store.order(me)
 
     open_case(browser, box_case)  # a box, at zoom 1
     zoom_to(browser, (190, 225), 1.0)
     draw_box(browser)
     browser.saved()
-    assert stored(desk, box_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["box"]])
+    assert stored(context, box_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["box"]])
     browser.driver.refresh()  # in the middle of the work
     browser.until("document.querySelectorAll('.marks .mark').length === 1")
     answer(browser, "PNEUMONIA")
@@ -154,8 +154,8 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     browser.saved()
     browser.chord(Keys.CONTROL, Keys.ENTER)  # finish
     browser.until(f"location.hash && !location.hash.endsWith('{box_case}')")
-    final = desk.store.final(box_case, me)
-    assert (desk.store.reading(box_case, me).label, final.label, final.agree) == ("PNEUMONIA", "NORMAL", "disagree")
+    final = context.store.final(box_case, me)
+    assert (context.store.reading(box_case, me).label, final.label, final.agree) == ("PNEUMONIA", "NORMAL", "disagree")
     assert final.finished and final.why == "<img src=x onerror=alert(1)>" and final.seconds > 0
 
     open_case(browser, polygon_case)  # a polygon, at zoom 4, moved and bent
@@ -165,18 +165,18 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
         browser.tap(*place(browser, corner))
     browser.press(Keys.ENTER)
     browser.saved()
-    assert stored(desk, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
+    assert stored(context, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
     browser.press("v")
     browser.drag(place(browser, DREW["polygon"][1]), place(browser, (305.0, 220.0)))  # a corner
     bent = [DREW["polygon"][0], (305.0, 220.0), *DREW["polygon"][2:]]
     browser.until("document.getElementById('saved').dataset.state === 'saved'")
-    assert stored(desk, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in bent])
+    assert stored(context, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in bent])
     browser.chord(Keys.CONTROL, "z")
     browser.saved()
-    assert stored(desk, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
+    assert stored(context, polygon_case, me)[0] == pytest.approx([pytest.approx(p, abs=0.5) for p in DREW["polygon"]])
     browser.chord(Keys.CONTROL, "y")
     browser.saved()
-    assert stored(desk, polygon_case, me)[0][1] == pytest.approx((305.0, 220.0), abs=0.5)
+    assert stored(context, polygon_case, me)[0][1] == pytest.approx((305.0, 220.0), abs=0.5)
     answer(browser, "PNEUMONIA")
     browser.saved()
     lock(browser)
@@ -186,13 +186,13 @@ def test_a_reader_reads_three_cases(desk: Desk, browser: Browser) -> None:
     browser.press("n")
     answer(browser, "NORMAL")
     browser.saved()
-    assert stored(desk, clear_case, me) == []
+    assert stored(context, clear_case, me) == []
     lock(browser)
 
     assert {row["state"] for row in other.json("GET", "/api/worklist")} == {"new"}
     assert all(other.json("GET", f"/api/cases/{c}")["reading"]["revision"] == 0 for c in other.cases())
     browser.collect()
-    home = f"http://127.0.0.1:{desk.port}/"
+    home = f"http://127.0.0.1:{context.port}/"
     assert browser.requests and all(u.startswith((home, "data:", "blob:", "chrome:")) for u in browser.requests)
     assert browser.console == []
 
@@ -202,26 +202,26 @@ def urls(browser: Browser) -> list[str]:
     return browser.requests
 
 
-def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr Keys")
+def test_the_keyboard_alone_is_enough(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr Keys")
     browser.press(Keys.ENTER)  # the focus stands on "Begin"
     browser.until("document.querySelector('#stage[data-ready]')")
     case = browser.run("return location.hash.split('/').pop()")
     browser.press("b", Keys.ENTER)
     browser.saved()
-    (left, top), (right, bottom) = stored(desk, case, me)[0]
+    (left, top), (right, bottom) = stored(context, case, me)[0]
     browser.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
     browser.chord(Keys.SHIFT, Keys.ARROW_DOWN)
     browser.chord(Keys.ALT, Keys.ARROW_RIGHT)
     browser.until("document.getElementById('saved').dataset.state !== 'saved'")
     browser.saved()
-    assert stored(desk, case, me)[0] == ((left + 1, top + 11), (right + 6, bottom + 11))
+    assert stored(context, case, me)[0] == ((left + 1, top + 11), (right + 6, bottom + 11))
     browser.press(Keys.DELETE, "n", "t")
     browser.press("clear lungs: b p 0 1 stay letters", Keys.ESCAPE)
     browser.run("document.getElementById('label-NORMAL').focus()")
     browser.press(Keys.SPACE, Keys.TAB, Keys.SPACE)
     browser.saved()
-    reading = desk.store.reading(case, me)
+    reading = context.store.reading(case, me)
     assert (reading.finding, reading.statement, reading.label) == (False, "clear lungs: b p 0 1 stay letters", "NORMAL")
     assert reading.confidence == 1
     browser.press("?")
@@ -238,9 +238,9 @@ def test_the_keyboard_alone_is_enough(desk: Desk, browser: Browser) -> None:
     assert regions == ["polite", "polite"]
 
 
-def test_polygons_are_drawn_and_bent_by_keys_alone(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr Arrows")
-    case = desk.store.order(me)[0]
+def test_polygons_are_drawn_and_bent_by_keys_alone(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr Arrows")
+    case = context.store.order(me)[0]
     open_case(browser, case)
     zoom_to(browser, (250, 300), 1.0)
     height = browser.run("return document.getElementById('stage').clientHeight")
@@ -259,37 +259,37 @@ def test_polygons_are_drawn_and_bent_by_keys_alone(desk: Desk, browser: Browser)
     browser.press(Keys.ARROW_LEFT, Keys.ENTER)
     browser.chord(Keys.SHIFT, Keys.ARROW_LEFT)
     browser.press(Keys.ENTER, Keys.DELETE)  # a corner too many, taken back
-    assert stored(desk, case, me) == []
+    assert stored(context, case, me) == []
     browser.chord(Keys.SHIFT, Keys.ARROW_RIGHT)
     browser.press(Keys.ENTER)  # the third corner's place again: closed
     browser.saved()
     drawn = ((x, y), (x + 50, y), (x + 49, y + 60))
-    assert stored(desk, case, me) == [drawn]
+    assert stored(context, case, me) == [drawn]
     browser.press("c", "c", Keys.ARROW_UP)  # the second corner
     browser.chord(Keys.SHIFT, Keys.ARROW_UP)
     browser.press("a", Keys.ARROW_RIGHT)  # one more behind it
     browser.until("document.getElementById('saved').dataset.state !== 'saved'")
     browser.saved()
-    assert stored(desk, case, me) == [((x, y), (x + 50, y - 11), (x + 50.5, y + 24.5), (x + 49, y + 60))]
+    assert stored(context, case, me) == [((x, y), (x + 50, y - 11), (x + 50.5, y + 24.5), (x + 49, y + 60))]
     browser.press(Keys.DELETE, Keys.ESCAPE)
     browser.chord(Keys.SHIFT, Keys.ARROW_LEFT)  # no corner chosen: the whole mark
     browser.until("document.getElementById('saved').dataset.state !== 'saved'")
     browser.saved()
-    assert stored(desk, case, me) == [((x - 10, y), (x + 40, y - 11), (x + 39, y + 60))]
+    assert stored(context, case, me) == [((x - 10, y), (x + 40, y - 11), (x + 39, y + 60))]
     browser.press("b", Keys.ENTER, "s", Keys.ARROW_DOWN)  # a second mark, then the first again
     browser.until("document.querySelectorAll('.marks .mark').length === 2")
     browser.until("document.getElementById('saved').dataset.state !== 'saved'")
     browser.saved()
-    assert stored(desk, case, me)[0][0] == (x - 10, y + 1)
+    assert stored(context, case, me)[0][0] == (x - 10, y + 1)
     browser.press("?")
     browser.until("document.querySelector('dialog[open]')")
     assert "Keyboard alone" in browser.find("#dialog").text
     browser.press(Keys.ESCAPE)
 
 
-def test_keys_of_other_keyboards_and_of_sliders(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr AltGr")
-    case = desk.store.order(me)[0]
+def test_keys_of_other_keyboards_and_of_sliders(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr AltGr")
+    case = context.store.order(me)[0]
     open_case(browser, case)
     browser.press("n")
     answer(browser, "NORMAL")
@@ -317,27 +317,27 @@ def test_keys_of_other_keyboards_and_of_sliders(desk: Desk, browser: Browser) ->
     browser.until(f"!location.hash.endsWith('{case}')")
 
 
-def test_leaving_a_case_saves_the_time_spent_on_it(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr Time")
-    first, second = desk.store.order(me)[:2]
+def test_leaving_a_case_saves_the_time_spent_on_it(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr Time")
+    first, second = context.store.order(me)[:2]
     open_case(browser, first)
     browser.saved()
-    before = desk.store.reading(first, me)
+    before = context.store.reading(first, me)
     browser.drag(place(browser, (100, 100)), place(browser, (120, 110)))  # looks, and changes nothing
     time.sleep(1.5)
     open_case(browser, second)
     end = time.monotonic() + 60
-    while (after := desk.store.reading(first, me)).revision == before.revision and time.monotonic() < end:
+    while (after := context.store.reading(first, me)).revision == before.revision and time.monotonic() < end:
         time.sleep(0.1)  # sent on leaving, without waiting for the answer
     assert after.revision == before.revision + 1 and after.seconds > before.seconds + 1
     assert after.marks == () and after.label is None
 
 
-def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr Window")
-    case = desk.store.order(me)[0]
+def test_window_and_level_change_what_is_shown_and_nothing_flips(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr Window")
+    case = context.store.order(me)[0]
     open_case(browser, case)
-    film = desk.films.radiograph(desk.store.case(case)).pixels
+    film = context.films.radiograph(context.store.case(case)).pixels
     spots = [(50, 60), (400, 100), (250, 500)]
     read = (
         "const c = document.querySelector('canvas.film').getContext('2d');"
@@ -358,17 +358,17 @@ def test_window_and_level_change_what_is_shown_and_nothing_flips(desk: Desk, bro
     before = browser.find(".figures").text
     browser.drag(place(browser, (250, 300)), place(browser, (300, 350)), "right")
     assert browser.find(".figures").text.split("window")[1] != before.split("window")[1]
-    assert desk.store.reading(case, me).marks == ()
+    assert context.store.reading(case, me).marks == ()
 
 
-def test_a_stale_tab_is_told_and_saves_no_more(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr Tabs")
-    case = desk.store.order(me)[0]
+def test_a_stale_tab_is_told_and_saves_no_more(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr Tabs")
+    case = context.store.order(me)[0]
     open_case(browser, case)
     browser.saved()
     first = browser.driver.current_window_handle
     browser.driver.switch_to.new_window("tab")
-    browser.driver.get(f"http://127.0.0.1:{desk.port}/#/case/{case}")
+    browser.driver.get(f"http://127.0.0.1:{context.port}/#/case/{case}")
     browser.until("document.querySelector('#stage[data-ready]')")
     answer(browser, "NORMAL")
     browser.saved()
@@ -376,23 +376,23 @@ def test_a_stale_tab_is_told_and_saves_no_more(desk: Desk, browser: Browser) -> 
     answer(browser, "PNEUMONIA")
     browser.until("document.getElementById('saved').dataset.state === 'stale'")
     assert "NOT SAVED" in browser.find("#saved").text and "another tab" in browser.find("#dialog").text
-    assert desk.store.reading(case, me).label == "NORMAL"
+    assert context.store.reading(case, me).label == "NORMAL"
     browser.press(Keys.ENTER)  # load the newer version
     browser.until("document.getElementById('label-NORMAL').checked")
     browser.driver.close()
     browser.driver.switch_to.window(browser.driver.window_handles[0])
 
 
-def test_not_saved_is_said_until_it_is(desk: Desk, browser: Browser) -> None:
-    me = enter(browser, desk, "Dr Offline")
-    case = desk.store.order(me)[0]
+def test_not_saved_is_said_until_it_is(context: StudyContext, browser: Browser) -> None:
+    me = enter(browser, context, "Dr Offline")
+    case = context.store.order(me)[0]
     open_case(browser, case)
     browser.saved()
     browser.driver.execute_cdp_cmd("Network.enable", {})
     browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/reading"]})
     answer(browser, "NORMAL")
     browser.until("document.getElementById('saved').textContent.includes('NOT SAVED')")
-    assert desk.store.reading(case, me).label is None
+    assert context.store.reading(case, me).label is None
     browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
     browser.saved()
-    assert desk.store.reading(case, me).label == "NORMAL"
+    assert context.store.reading(case, me).label == "NORMAL"

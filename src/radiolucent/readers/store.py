@@ -149,6 +149,11 @@ class Store:
                 rows.append(Row(case, state, row["after"] or row["label"]))
         return rows
 
+    def progress(self) -> tuple[int, int]:
+        """(how many locks and finished answers there are, number of the last): changes whenever one is added."""
+        row = self.ask("SELECT count(*), coalesce(max(id), 0) FROM events WHERE what IN ('locked', 'finished')")[0]
+        return int(row[0]), int(row[1])
+
     def log(self, what: str, reader: int | None = None, case: str | None = None, detail: str = "") -> None:
         """Add a line to the study's log."""
         with self.change() as link:

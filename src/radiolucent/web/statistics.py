@@ -14,8 +14,8 @@ from radiolucent.readers.statistics import Opinion, Panel, panel
 from radiolucent.readers.store_export import as_annotation
 from radiolucent.readers.store_values import Case, Final, Reading
 from radiolucent.types import Annotation, Estimate, Explanation
-from radiolucent.web.desk import Desk
 from radiolucent.web.payload import encloses
+from radiolucent.web.study_context import StudyContext
 
 __all__ = ["Differed", "Pair", "Said", "Standing", "StudyStatistics", "gather"]
 
@@ -95,32 +95,32 @@ class StudyStatistics:
     statements: StatementAgreement | None  # words against markings and the first method's maps; None without words
 
 
-def gather(desk: Desk) -> StudyStatistics:
+def gather(context: StudyContext) -> StudyStatistics:
     """Figures of all locked readings. Intervals are patient bootstraps; films without a label are left out of them."""
-    said = [_said(desk, *row) for row in desk.store.locked()]
+    said = [_said(context, *row) for row in context.store.locked()]
     names = list(dict.fromkeys(s.reader for s in said))
     by = {name: [s for s in said if s.reader == name] for name in names}
-    opinions = [o for s in said if (o := _opinion(s, desk.positive))]
-    total = len(desk.store.cases())
-    readings = _whole(desk, said)
+    opinions = [o for s in said if (o := _opinion(s, context.positive))]
+    total = len(context.store.cases())
+    readings = _whole(context, said)
     return StudyStatistics(
-        name=desk.name,
-        positive=desk.positive,
+        name=context.name,
+        positive=context.positive,
         progress=tuple((n, len(by[n]), sum(bool(s.final.finished) for s in by[n]), total) for n in names),
-        standings=tuple(row for n in names for row in _standings(n, by[n], desk.positive)),
-        differed=tuple(d for n in names if (d := _differed(n, by[n], desk.positive))),
+        standings=tuple(row for n in names for row in _standings(n, by[n], context.positive)),
+        differed=tuple(d for n in names if (d := _differed(n, by[n], context.positive))),
         pairs=tuple(_pairs(by)),
         minds=tuple(_minds(n, by[n]) for n in names),
         seconds=tuple(_seconds(n, by[n]) for n in names),
         opinions=tuple(_opinions(n, by[n]) for n in names),
-        panel=panel(opinions, desk.positive, desk.class_names, folds=FOLDS),
-        agreement=_maps(desk, said, readings),
-        statements=_statements(desk, said, readings),
+        panel=panel(opinions, context.positive, context.class_names, folds=FOLDS),
+        agreement=_maps(context, said, readings),
+        statements=_statements(context, said, readings),
     )
 
 
-def _said(desk: Desk, case: Case, name: str, reading: Reading, final: Final) -> Said:
-    model = desk.reveal.prediction(case) or {}
+def _said(context: StudyContext, case: Case, name: str, reading: Reading, final: Final) -> Said:
+    model = context.reveal.prediction(case) or {}
     return Said(case, name, reading, final, model.get("called"), model.get("probability"))
 
 
@@ -213,7 +213,7 @@ def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:
     return name, given.count("agree"), given.count("partly"), given.count("disagree")
 
 
-def _whole(desk: Desk, said: Sequence[Said]) -> list[Annotation]:
+def _whole(context: StudyContext, said: Sequence[Said]) -> list[Annotation]:
     """Readings as annotations."""
     whole: list[Said] = []
     for s in said:
@@ -221,29 +221,31 @@ def _whole(desk: Desk, said: Sequence[Said]) -> list[Annotation]:
             whole.append(s)
         else:  # of an earlier version, which took such outlines
             said_why = AnnotationError(f"the reading by {s.reader} is left out: an outline encloses nothing")
-            desk.failures.write("comparing maps with markings", said_why, case=s.case.id)
+            context.failures.write("comparing maps with markings", said_why, case=s.case.id)
     return [as_annotation(s.case, s.reader, s.reading) for s in whole]
 
 
-def _computed(desk: Desk, said: Sequence[Said], method: str) -> list[Explanation]:
+def _computed(context: StudyContext, said: Sequence[Said], method: str) -> list[Explanation]:
     """A method's maps of these films, as far as they are computed."""
     cases = {s.case.id: s.case for s in said}
-    return [m for c in cases.values() if isinstance(m := desk.reveal.explanation(c, method), Explanation)]
+    return [m for c in cases.values() if isinstance(m := context.reveal.explanation(c, method), Explanation)]
 
 
-def _statements(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> StatementAgreement | None:
-    maps = _computed(desk, said, next(iter(desk.reveal.methods)))
+def _statements(
+    context: StudyContext, said: Sequence[Said], readings: Sequence[Annotation]
+) -> StatementAgreement | None:
+    maps = _computed(context, said, next(iter(context.reveal.methods)))
     patients = {s.case.image_id: s.patient for s in said}
     found = statement_agreement(readings, maps, patients=patients, folds=FOLDS)
     return found if found.statements else None
 
 
-def _maps(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> tuple[Agreement, ...]:
+def _maps(context: StudyContext, said: Sequence[Said], readings: Sequence[Annotation]) -> tuple[Agreement, ...]:
     """Each method's maps, as far as they are computed, against each reader and their consensus."""
     patients = {s.case.image_id: s.patient for s in said}
     found: list[Agreement] = []
-    for method in desk.reveal.methods:
-        maps = _computed(desk, said, method)
+    for method in context.reveal.methods:
+        maps = _computed(context, said, method)
         try:
             found += agreements(maps, readings, patients=patients, folds=FOLDS) if maps else ()
         except AnnotationError:  # none of these films has both

@@ -128,7 +128,7 @@ export class CasePage {
   blindKeys() {
     const { tools } = this;
     const arrows = /** @type {[string, number, number][]} */ ([["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]]);
-    const nudge = (/** @type {string} */ prefix, /** @type {import("/static/hand.js").Step} */ step, /** @type {string} */ what) =>
+    const nudge = (/** @type {string} */ prefix, /** @type {import("/static/keyboard_marking.js").Step} */ step, /** @type {string} */ what) =>
       arrows.map(([key, x, y], i) => ({ keys: [prefix + key], group: i ? "" : "Keyboard alone", what, run: () => this.arrow(x, y, step) }));
     return [
       { keys: ["B"], group: "Marks", what: "draw a box", run: () => tools.use("box") },
@@ -142,11 +142,11 @@ export class CasePage {
       ...nudge("", "one", "move cursor, corner or mark by 1 pixel; else the film"),
       ...nudge("Shift+", "ten", "… by 10 pixels"),
       ...nudge("Alt+", "more", "… by 50 pixels; a whole box: its size"),
-      { keys: ["S"], group: "Keyboard alone", what: "next mark", run: () => tools.hand.mark(1) },
-      { keys: ["Shift+S"], group: "", what: "mark before", run: () => tools.hand.mark(-1) },
-      { keys: ["C"], group: "Keyboard alone", what: "next corner of the mark", run: () => tools.hand.next(1) },
-      { keys: ["Shift+C"], group: "", what: "corner before", run: () => tools.hand.next(-1) },
-      { keys: ["A"], group: "Keyboard alone", what: "add a corner after it", run: () => tools.hand.add() },
+      { keys: ["S"], group: "Keyboard alone", what: "next mark", run: () => tools.keyboard.mark(1) },
+      { keys: ["Shift+S"], group: "", what: "mark before", run: () => tools.keyboard.mark(-1) },
+      { keys: ["C"], group: "Keyboard alone", what: "next corner of the mark", run: () => tools.keyboard.next(1) },
+      { keys: ["Shift+C"], group: "", what: "corner before", run: () => tools.keyboard.next(-1) },
+      { keys: ["A"], group: "Keyboard alone", what: "add a corner after it", run: () => tools.keyboard.add() },
       { keys: ["Ctrl+Z"], group: "Reading", what: "undo", run: () => this.undo() },
       { keys: ["Ctrl+Y", "Ctrl+Shift+Z"], group: "Reading", what: "redo", run: () => this.redo() },
       { keys: ["N"], group: "Reading", what: "no finding", run: () => this.nothing() },
@@ -155,9 +155,9 @@ export class CasePage {
     ];
   }
 
-  /** @param {number} x @param {number} y @param {import("/static/hand.js").Step} step */
+  /** @param {number} x @param {number} y @param {import("/static/keyboard_marking.js").Step} step */
   arrow(x, y, step) {
-    if (!this.tools.hand.arrow(x, y, step) && step !== "more") this.viewer.pan(-x * 40, -y * 40);
+    if (!this.tools.keyboard.arrow(x, y, step) && step !== "more") this.viewer.pan(-x * 40, -y * 40);
   }
 
   /** Take a change of the draft. @param {Partial<Draft>} part @param {string} kind */

@@ -2,7 +2,7 @@
 
 import { svg } from "/static/dom.js";
 import { area, away, box, bounds, contains, corners, dragged, handles, inside, moved } from "/static/geometry.js";
-import { Hand } from "/static/hand.js";
+import { KeyboardMarking } from "/static/keyboard_marking.js";
 
 /** @typedef {import("/static/geometry.js").Point} Point */
 /** @typedef {import("/static/geometry.js").Mark} Mark */
@@ -24,7 +24,7 @@ export class Tools {
     this.selected = -1;
     /** @type {Point[]} a polygon being drawn */ this.open = [];
     /** @type {Point | null} */ this.cursor = null;
-    this.hand = new Hand(this);
+    this.keyboard = new KeyboardMarking(this);
     /** @type {Point | null} where the pointer was, in the window */ this.pointer = null;
     /** @type {Mark | null} a mark being drawn or dragged, not taken yet */ this.ghost = null;
     /** @type {((event: PointerEvent) => void) | null} */ this.drag = null;
@@ -34,7 +34,7 @@ export class Tools {
     stage.addEventListener("pointermove", (event) => this.move(event));
     stage.addEventListener("pointerup", (event) => this.up(event));
     stage.addEventListener("pointercancel", (event) => this.up(event));
-    stage.addEventListener("pointerleave", () => { this.cursor = this.hand.at; this.draw(); });
+    stage.addEventListener("pointerleave", () => { this.cursor = this.keyboard.at; this.draw(); });
     stage.addEventListener("dblclick", () => { if (this.open.length) this.close(); });
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
     viewer.onchange(() => this.draw());
@@ -44,7 +44,7 @@ export class Tools {
   use(tool) {
     this.tool = this.board.editable || tool === "window" ? tool : "select";
     this.open = [];
-    this.hand.rest();
+    this.keyboard.rest();
     this.viewer.stage.dataset.tool = this.tool;
     this.board.told();
     this.draw();
@@ -59,7 +59,7 @@ export class Tools {
     stage.focus({ preventScroll: true });
     stage.setPointerCapture(event.pointerId);
     const start = this.viewer.point(event), at = this.viewer.toSource(start);
-    this.hand.rest();
+    this.keyboard.rest();
     if (event.button === 2 || (event.button === 0 && this.tool === "window")) this.windowing(event);
     else if (event.button === 1) this.panning(event);
     else if (event.button !== 0) return;
@@ -73,9 +73,9 @@ export class Tools {
   /** @param {PointerEvent} event */
   move(event) {
     // A browser tells of a pointer that stands still while the film moves under it; the keyboard's cursor stays then.
-    if (this.pointer && (this.pointer[0] !== event.clientX || this.pointer[1] !== event.clientY)) this.hand.at = null;
+    if (this.pointer && (this.pointer[0] !== event.clientX || this.pointer[1] !== event.clientY)) this.keyboard.at = null;
     this.pointer = [event.clientX, event.clientY];
-    this.cursor = this.hand.at ?? this.viewer.toSource(this.viewer.point(event));
+    this.cursor = this.keyboard.at ?? this.viewer.toSource(this.viewer.point(event));
     if (this.drag) this.drag(event);
     if (this.drag || this.open.length) this.draw();
     this.board.told();
@@ -189,7 +189,7 @@ export class Tools {
   /** Take back the last corner, the chosen corner, or the selected mark. */
   remove() {
     if (this.open.length) this.open.pop();
-    else if (this.hand.drop()) return;
+    else if (this.keyboard.drop()) return;
     else if (this.selected >= 0 && this.board.editable) {
       const kept = this.board.marks().filter((_, i) => i !== this.selected);
       this.selected = -1;
@@ -201,7 +201,7 @@ export class Tools {
   /** Let go of what is being drawn, of the keyboard's cursor or corner, or of the selection. */
   escape() {
     if (this.open.length) this.open = [];
-    else if (this.hand.at || this.hand.corner >= 0) this.hand.rest();
+    else if (this.keyboard.at || this.keyboard.corner >= 0) this.keyboard.rest();
     else this.selected = -1;
     this.drag = this.drop = this.ghost = null;
     this.board.told();
@@ -211,7 +211,7 @@ export class Tools {
   /** Enter: draw a polygon with the keyboard's cursor, or (box tool) place a box in the middle of the view. */
   enter() {
     if (!this.board.editable) return;
-    if (this.tool === "polygon") return this.hand.enter();
+    if (this.tool === "polygon") return this.keyboard.enter();
     if (this.tool !== "box") return;
     const { clientWidth: w, clientHeight: t } = this.viewer.stage;
     const a = this.clip(this.viewer.toSource([w * 0.4, t * 0.4])), b = this.clip(this.viewer.toSource([w * 0.6, t * 0.6]));
@@ -229,7 +229,7 @@ export class Tools {
     const chosen = ghosting >= 0 ? this.ghost : marks[this.selected];
     if (chosen && this.board.editable && this.tool === "select") {
       for (const { at, add, corner } of handles(chosen)) {
-        const [x, y] = this.viewer.toStage(at), held = !add && corner === this.hand.corner;
+        const [x, y] = this.viewer.toStage(at), held = !add && corner === this.keyboard.corner;
         made.push(svg("circle", { cx: x, cy: y, r: add ? 3 : held ? 7 : 5, class: add ? "grip add" : held ? "grip held" : "grip" }));
       }
     }
@@ -239,7 +239,7 @@ export class Tools {
       made.push(svg("polyline", { points: line.map((p) => p.join(",")).join(" "), class: "chosen" }));
       for (const [x, y] of line.slice(0, this.open.length)) made.push(svg("circle", { cx: x, cy: y, r: 4, class: "grip" }));
     }
-    if (this.hand.at) made.push(...this.cross(this.viewer.toStage(this.hand.at)));
+    if (this.keyboard.at) made.push(...this.cross(this.viewer.toStage(this.keyboard.at)));
     shapes.replaceChildren(...made);
   }
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from radiolucent.models import build, save
 from radiolucent.readers.store_access import new_token
-from radiolucent.web.begin import StudyPlan, open_study
-from radiolucent.web.desk import Desk
+from radiolucent.web.open_study import StudyPlan, open_study
 from radiolucent.web.serve import running
+from radiolucent.web.study_context import StudyContext
 
 SHAPE = (150, 200)
 FULL = {"finding": False, "label": "NORMAL", "confidence": 3, "statement": "clear", "marks": [], "seconds": 1.0}
@@ -47,23 +47,23 @@ def make_run(folder: Path, seed: int = 0) -> Path:
     return save(classifier.with_(temperature=0.02), folder)
 
 
-def make_desk(
+def make_study(
     root: Path, *, count: int = 5, seed: int = 0, shape: tuple[int, int] = SHAPE, name: str = "study"
-) -> Desk:
+) -> StudyContext:
     """A study of its own in a folder."""
     films = root / "films"
     if not films.is_dir():
         draw_films(films, count, shape)
     run = make_run(root / f"run{seed}", seed)
     plan = StudyPlan(run, films, root / name, "Trial", lime_samples=30, seed=4)
-    return open_study(plan, lambda *_: None).desk
+    return open_study(plan, lambda *_: None).context
 
 
 @dataclass
 class Client:
     """One browser's worth of HTTP, without its mercy."""
 
-    desk: Desk
+    context: StudyContext
     cookie: str = ""
     seen: list[tuple[str, int, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -76,8 +76,8 @@ class Client:
         *,
         raw: bytes | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=300)
-        sent = {"Origin": f"http://127.0.0.1:{self.desk.port}", "Content-Type": "application/json"}
+        link = http.client.HTTPConnection("127.0.0.1", self.context.port, timeout=300)
+        sent = {"Origin": f"http://127.0.0.1:{self.context.port}", "Content-Type": "application/json"}
         if self.cookie:
             sent["Cookie"] = self.cookie
         sent |= headers or {}
@@ -95,8 +95,8 @@ class Client:
         return json.loads(content)
 
     def enter(self, reader: str | None) -> "Client":
-        number = None if reader is None else self.desk.store.reader(reader)
-        status, headers, _ = self.ask("POST", "/api/session", {"token": new_token(self.desk.store, number)})
+        number = None if reader is None else self.context.store.reader(reader)
+        status, headers, _ = self.ask("POST", "/api/session", {"token": new_token(self.context.store, number)})
         assert status == 200
         self.cookie = headers["set-cookie"].split(";")[0]
         return self
@@ -124,7 +124,7 @@ class Client:
 
 
 @contextmanager
-def served(desk: Desk) -> Iterator[Desk]:
-    with running(desk):
-        yield desk
-    desk.close()
+def served(context: StudyContext) -> Iterator[StudyContext]:
+    with running(context):
+        yield context
+    context.close()

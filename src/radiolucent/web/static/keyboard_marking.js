@@ -9,7 +9,7 @@ import { corners, described, dragged, moved } from "/static/geometry.js";
 const FAR = { one: 1, ten: 10, more: 50 }; // source pixels, of the cursor and of a corner
 const GROW = 5, AHEAD = 60; // source pixels that a box grows by; stage pixels that are shown beyond the cursor
 
-export class Hand {
+export class KeyboardMarking {
   /** @param {import("/static/tools.js").Tools} tools */
   constructor(tools) {
     this.tools = tools;

@@ -1,24 +1,20 @@
 """Everything the app works with, in one value."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from radiolucent.readers.store import Store
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
 
-if TYPE_CHECKING:
-    from radiolucent.web.statistics import StudyStatistics
-
-__all__ = ["Desk"]
+__all__ = ["StudyContext"]
 
 
 @dataclass
-class Desk:
-    """A study on the table.
+class StudyContext:
+    """An opened study.
 
     Attributes:
         name: of the study. class_names: what readers choose from. positive: the class maps explain.
@@ -34,7 +30,6 @@ class Desk:
     log: RefusalLog
     failures: FailureLog
     port: int = 0
-    statistics: "dict[int, StudyStatistics]" = field(default_factory=lambda: {})
 
     @cached_property
     def _word(self) -> str:

@@ -1,4 +1,4 @@
-"""From a run and a data set to a study on the table."""
+"""Open a reading study of a run and a data set, or make it."""
 
 import random
 import secrets
@@ -17,10 +17,10 @@ from radiolucent.models import Classifier, load
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
 from radiolucent.readers.store_values import Case
-from radiolucent.web.desk import Desk
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
+from radiolucent.web.study_context import StudyContext
 
 __all__ = ["Opened", "StudyPlan", "addresses", "check_readers", "make_methods", "open_study"]
 
@@ -55,7 +55,7 @@ class StudyPlan:
 class Opened:
     """The study, and (path, reason) of films that could not be read."""
 
-    desk: Desk
+    context: StudyContext
     left_out: tuple[tuple[Path, str], ...]
 
 
@@ -98,8 +98,8 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     log, failures = RefusalLog(plan.folder / "refused.log"), FailureLog(plan.folder / "failed.log")
     reveal = Reveal(classifier, films, plan.folder / "reveal", methods, plan.seed, failures)
     positive = classifier.class_names[classifier.positive]
-    desk = Desk(store.fact("name"), classifier.class_names, positive, store, films, reveal, log, failures)
-    return Opened(desk, tuple(left_out))
+    context = StudyContext(store.fact("name"), classifier.class_names, positive, store, films, reveal, log, failures)
+    return Opened(context, tuple(left_out))
 
 
 def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
@@ -167,8 +167,8 @@ def _add(
         say("reading films", done, len(records))
 
 
-def addresses(desk: Desk, readers: Sequence[str], address: str) -> list[tuple[str, str]]:
+def addresses(context: StudyContext, readers: Sequence[str], address: str) -> list[tuple[str, str]]:
     """(who, one-time address) of every reader, and of the organiser; the token stands behind "#", in no log."""
-    tokens = [(name, new_token(desk.store, desk.store.reader(name))) for name in readers]
-    tokens.append(("organiser", new_token(desk.store, None)))
+    tokens = [(name, new_token(context.store, context.store.reader(name))) for name in readers]
+    tokens.append(("organiser", new_token(context.store, None)))
     return [(who, f"{address}/#{token}") for who, token in tokens]
