@@ -15,6 +15,7 @@ from PIL import Image
 
 from radiolucent.models import build, save
 from radiolucent.readers.store_access import new_token
+from radiolucent.readers.store_values import Role
 from radiolucent.web.open_study import StudyPlan, open_study
 from radiolucent.web.serve import running
 from radiolucent.web.study_context import StudyContext
@@ -48,14 +49,20 @@ def make_run(folder: Path, seed: int = 0) -> Path:
 
 
 def make_study(
-    root: Path, *, count: int = 5, seed: int = 0, shape: tuple[int, int] = SHAPE, name: str = "study"
+    root: Path,
+    *,
+    count: int = 5,
+    seed: int = 0,
+    shape: tuple[int, int] = SHAPE,
+    name: str = "study",
+    stamps: bool = False,
 ) -> StudyContext:
     """A study of its own in a folder."""
     films = root / "films"
     if not films.is_dir():
         draw_films(films, count, shape)
     run = make_run(root / f"run{seed}", seed)
-    plan = StudyPlan(run, films, root / name, "Trial", lime_samples=30, seed=4)
+    plan = StudyPlan(run, films, root / name, "Trial", lime_samples=30, seed=4, stamps=stamps)
     return open_study(plan, lambda *_: None).context
 
 
@@ -65,6 +72,7 @@ class Client:
 
     context: StudyContext
     cookie: str = ""
+    key: str = ""
     seen: list[tuple[str, int, dict[str, str], bytes]] = field(default_factory=list)
 
     def ask(
@@ -80,6 +88,8 @@ class Client:
         sent = {"Origin": f"http://127.0.0.1:{self.context.port}", "Content-Type": "application/json"}
         if self.cookie:
             sent["Cookie"] = self.cookie
+        if self.key:
+            sent["X-Reader"] = self.key
         sent |= headers or {}
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         link.request(method, path, content, {k: v for k, v in sent.items() if v != "-"})
@@ -94,11 +104,14 @@ class Client:
         assert status == 200, (method, path, status, content)
         return json.loads(content)
 
-    def enter(self, reader: str | None) -> "Client":
-        number = None if reader is None else self.context.store.reader(reader)
-        status, headers, _ = self.ask("POST", "/api/session", {"token": new_token(self.context.store, number)})
+    def enter(self, reader: str | None, role: Role = "reader") -> "Client":
+        number = None if reader is None else self.context.store.reader(reader, role)
+        return self.use(new_token(self.context.store, number))
+
+    def use(self, token: str) -> "Client":
+        status, headers, content = self.ask("POST", "/api/session", {"token": token})
         assert status == 200
-        self.cookie = headers["set-cookie"].split(";")[0]
+        self.cookie, self.key = headers["set-cookie"].split(";")[0], json.loads(content)["key"]
         return self
 
     def cases(self) -> list[str]:

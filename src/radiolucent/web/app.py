@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from radiolucent.readers.store_values import SealError, StaleError, StateError
-from radiolucent.web import reading_routes, reveal_routes, statistics_routes
+from radiolucent.web import organiser_routes, reading_routes, reveal_routes, statistics_routes
 from radiolucent.web.dependencies import context_of
 from radiolucent.web.guard import Guard
 from radiolucent.web.refused import Refused
@@ -34,6 +34,7 @@ def make_app(context: StudyContext) -> Guard:
     app.include_router(reading_routes.router)
     app.include_router(reveal_routes.router)
     app.include_router(statistics_routes.router)
+    app.include_router(organiser_routes.router)
     app.add_api_route("/", page, methods=["GET"])
     app.add_api_route("/static/{name:path}", page, methods=["GET"])
     for kind in (Refused, StaleError, StateError, SealError, HTTPException, RequestValidationError, Exception):

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
-from radiolucent.readers.store_values import Final, Mark, Reading
+from radiolucent.readers.store_notes import Note
+from radiolucent.readers.store_values import UNASSESSED, Final, Mark, Reading, Role
 from radiolucent.web.refused import Refused
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "encloses",
     "parse",
     "parse_final",
+    "parse_link",
+    "parse_note",
     "parse_reading",
     "parse_revision",
     "parse_token",
@@ -54,13 +57,30 @@ class _Revision(_Sent):
     revision: Revision
 
 
+class _Link(_Sent):
+    name: Annotated[
+        str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,80}$"), Field(description="a name of 1 to 80 characters")
+    ]
+    role: Annotated[Literal["reader", "adjudicator"], Field(description="reader or adjudicator")]
+
+
+class _Note(_Sent):
+    flagged: Annotated[bool, Field(description="true or false")]
+    comment: Text
+
+
 class _Mark(_Sent):
     kind: Literal["box", "polygon"]
     points: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=2, max_length=POINTS)]
+    type: Annotated[str | None, Field(max_length=200)] = None
+    confidence: Confidence = None
 
     @model_validator(mode="after")
     def _shaped(self, info: ValidationInfo) -> Self:
-        height, width = (info.context or {})["shape"]
+        context = info.context or {}
+        height, width = context["shape"]
+        if self.type is not None and self.type not in context["vocabulary"]:
+            raise ValueError("not in the vocabulary")
         if any(x > width or y > height for x, y in self.points):
             raise ValueError("outside the film")
         if self.kind == "box":
@@ -71,7 +91,7 @@ class _Mark(_Sent):
         return self
 
     def mark(self) -> Mark:
-        return Mark(self.kind, tuple(self.points))
+        return Mark(self.kind, tuple(self.points), self.type, self.confidence)
 
 
 class _Reading(_Sent):
@@ -86,7 +106,7 @@ class _Reading(_Sent):
         Field(
             max_length=MARKS,
             description=f"at most {MARKS} marks within the film, in source pixels: boxes by their top left and bottom "
-            f"right corner, polygons that enclose an area by 3 to {POINTS} points",
+            f"right corner, polygons that enclose an area by 3 to {POINTS} points; types from the study's vocabulary",
         ),
     ]
     seconds: Seconds
@@ -148,15 +168,32 @@ def parse_revision(body: bytes) -> int:
     return parse(body, _Revision).revision
 
 
-def parse_reading(body: bytes, shape: tuple[int, int], labels: Sequence[str]) -> tuple[Reading, str]:
+def parse_link(body: bytes) -> tuple[str, Role]:
+    """(name, role) of somebody who is to have a link."""
+    given = parse(body, _Link)
+    return given.name.strip(), given.role
+
+
+def parse_note(body: bytes) -> Note:
+    """A flag and a comment."""
+    given = parse(body, _Note)
+    return Note(given.flagged, given.comment)
+
+
+def parse_reading(
+    body: bytes, shape: tuple[int, int], labels: Sequence[str], vocabulary: Sequence[str] = ()
+) -> tuple[Reading, str]:
     """(reading, name of the save) for a film of `shape` (H, W)."""
-    given = parse(body, _Reading, {"shape": shape})
+    given = parse(body, _Reading, {"shape": shape, "vocabulary": vocabulary})
+    label = _one_of(given.label, labels)
     if given.marks and given.finding is not True:
         raise _bad("finding", "true where there are marks")
+    if label == UNASSESSED and given.finding is not None:
+        raise _bad("finding", f"null where the film {UNASSESSED}")
     reading = Reading(
         revision=given.revision,
         finding=given.finding,
-        label=_one_of(given.label, labels),
+        label=label,
         confidence=given.confidence,
         statement=given.statement,
         marks=tuple(m.mark() for m in given.marks),
@@ -177,14 +214,15 @@ def parse_final(body: bytes, labels: Sequence[str]) -> tuple[Final, str]:
         seconds=given.seconds,
         finished="now" if given.finish else None,
     )
-    if final.finished and None in (final.label, final.confidence, final.agree):
+    sure = final.confidence is not None or final.label == UNASSESSED
+    if final.finished and (final.label is None or final.agree is None or not sure):
         raise Refused(409, "incomplete", "a final answer needs diagnosis, confidence, and whether you agree.")
     return final, given.save
 
 
 def _one_of(label: str | None, labels: Sequence[str]) -> str | None:
-    if label is not None and label not in labels:
-        raise _bad("label", f"null or one of {', '.join(labels)}")
+    if label is not None and label not in (*labels, UNASSESSED):
+        raise _bad("label", f"null or one of {', '.join((*labels, UNASSESSED))}")
     return label
 
 

@@ -55,6 +55,14 @@ def one_map(_: Unlocked, case: TheCase, method: str, context: Study) -> Response
     return Response(content, media_type="application/octet-stream", headers={"x-map": header})
 
 
+@router.get("/maps/{method}/trust")
+def trust(_: Unlocked, case: TheCase, method: str, context: Study) -> Response:
+    """A map's trust stamp as a line; 202 while it is made."""
+    if _map(context, case, method) is None or (found := context.reveal.trust(case, method)) is None:
+        return JSONResponse({"waiting": True}, 202, headers=_WAIT)
+    return JSONResponse(found)
+
+
 @router.get("/maps/{method}/agreement")
 def agreement(
     reading: Unlocked, case: TheCase, method: str, context: Study, threshold: Annotated[str, Query(max_length=8)]

@@ -10,6 +10,7 @@ import uvicorn
 
 from radiolucent.errors import ConfigError
 from radiolucent.web.app import make_app
+from radiolucent.web.connections import FairProtocol
 from radiolucent.web.study_context import StudyContext
 
 __all__ = ["HOST", "run", "running"]
@@ -37,14 +38,13 @@ def _listen(port: int) -> socket.socket:
 def _server(context: StudyContext) -> uvicorn.Server:
     config = uvicorn.Config(
         make_app(context),
-        http="h11",
+        http=FairProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_level="error",
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=100,
         timeout_keep_alive=30,
         h11_max_incomplete_event_size=64 * 1024,
     )

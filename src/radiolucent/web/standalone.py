@@ -21,4 +21,5 @@ def write_statistics(context: StudyContext, path: Path) -> Path:
     shown = leading(found)
     picture = "data:image/png;base64," + base64.b64encode(to_png(agreement_plot(shown))).decode() if shown else ""
     write_text(path, render_statistics(found, style=style, picture=picture))
+    path.chmod(0o600)
     return path

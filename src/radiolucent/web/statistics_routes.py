@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from radiolucent.audits import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
-from radiolucent.readers.store_export import annotations, readings_csv
+from radiolucent.readers.store_export import annotations, consensus, readings_csv
 from radiolucent.reports.words import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
-from radiolucent.web.dependencies import Guest, Study
+from radiolucent.types import Annotation
+from radiolucent.web.dependencies import Guest, Organiser, Study
 from radiolucent.web.refused import Refused
 from radiolucent.web.statistics import StudyStatistics, gather
 from radiolucent.web.study_context import StudyContext
@@ -32,6 +34,8 @@ def _cleared(who: Guest, context: Study) -> str | None:
     """
     if who.reader is None:
         return None
+    if context.store.role(who.reader) != "reader":
+        raise Refused(403, "blinded", "who settles the readings does not see statistics and exports.")
     if any(row.state != "finished" for row in context.store.worklist(who.reader)):
         raise Refused(403, "blinded", "statistics and exports open when all your cases are finished.")
     return context.store.readers()[who.reader]
@@ -40,11 +44,11 @@ def _cleared(who: Guest, context: Study) -> str | None:
 Cleared = Annotated[str | None, Depends(_cleared)]
 
 
-def coco_text(context: StudyContext, reader: str | None) -> str:
-    """Locked readings as COCO JSON in source pixels."""
+def coco_text(context: StudyContext, readings: Sequence[Annotation]) -> str:
+    """Readings as COCO JSON in source pixels."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "readings.coco.json"
-        write_coco(annotations(context.store, reader), file, categories=context.class_names)
+        write_coco(readings, file, categories=context.class_names)
         return file.read_text(encoding="utf-8")
 
 
@@ -67,18 +71,18 @@ def _gathered(request: Request, context: Study) -> StudyStatistics:
 Gathered = Annotated[StudyStatistics, Depends(_gathered)]
 
 
-def render_statistics(found: StudyStatistics, *, style: str = "", picture: str) -> str:
-    """The page; with `style`, as a file that needs no server."""
+def render_statistics(found: StudyStatistics, *, style: str = "", picture: str, ticket: str = "") -> str:
+    """The page; with `style`, as a file that needs no server; else with the `ticket` that its links need."""
     values: dict[str, Any] = {"s": found, "verdict_on": verdict_on, "agreement_rows": agreement_rows}
     values |= {"between_name": between_name, "p_value": p_value, "statement_rows": statement_rows}
     template = _environment().get_template("statistics.html.jinja")
-    return template.render(values | {"style": style, "picture": picture})
+    return template.render(values | {"style": style, "picture": picture, "ticket": ticket})
 
 
 @router.get("/statistics")
-def statistics(_: Cleared, found: Gathered) -> Response:
+def statistics(_: Cleared, found: Gathered, ticket: str = "") -> Response:
     """Agreement between readers, and of readers with the model."""
-    return HTMLResponse(render_statistics(found, picture="/statistics/agreement.png"))
+    return HTMLResponse(render_statistics(found, picture=f"/statistics/agreement.png?ticket={ticket}", ticket=ticket))
 
 
 @router.get("/statistics/agreement.png")
@@ -109,5 +113,11 @@ def export_csv(reader: Cleared, context: Study) -> Response:
 @router.get("/export/readings.coco.json")
 def export_coco(reader: Cleared, context: Study) -> Response:
     """Locked readings as COCO."""
-    text = coco_text(context, reader)
+    text = coco_text(context, annotations(context.store, reader))
     return _download(text, "application/json", "readings.coco.json")
+
+
+@router.get("/export/consensus.coco.json")
+def export_consensus(_: Organiser, context: Study) -> Response:
+    """What adjudicators settled, as COCO."""
+    return _download(coco_text(context, consensus(context.store)), "application/json", "consensus.coco.json")

@@ -1,6 +1,5 @@
 """Everything the app works with, in one value."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +17,8 @@ class StudyContext:
 
     Attributes:
         name: of the study. class_names: what readers choose from. positive: the class maps explain.
-        store, films, reveal, log, failures: see their classes. port: the server listens on, known once it does.
+        store, films, reveal, log, failures: see their classes. vocabulary: findings that marks can be called.
+        port: the server listens on, known once it does.
     """
 
     name: str
@@ -29,6 +29,7 @@ class StudyContext:
     reveal: Reveal
     log: RefusalLog
     failures: FailureLog
+    vocabulary: tuple[str, ...] = ()
     port: int = 0
 
     @cached_property
@@ -40,10 +41,6 @@ class StudyContext:
     def cookie(self) -> str:
         """The session cookie's name: cookies do not know ports, and two studies may run side by side."""
         return f"radiolucent-{self._word}"
-
-    def key(self, reader: int | None) -> str:
-        """A word for a reader (None: the organiser) that a page sends along, so that it never writes as another."""
-        return hashlib.sha256(f"{self._word}|{reader}".encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Finish what is being computed, and fold the database's log."""

@@ -108,7 +108,7 @@ export class KeyboardMarking {
     if (!mark || at < 0 || mark.kind !== "polygon" || mark.points.length >= tools.board.limits.points) return;
     const [ax, ay] = mark.points[at], [bx, by] = mark.points[(at + 1) % mark.points.length];
     const middle = tools.clip([(ax + bx) / 2, (ay + by) / 2]);
-    tools.replace(tools.selected, { kind: "polygon", points: mark.points.toSpliced(at + 1, 0, middle) }, "");
+    tools.replace(tools.selected, { ...mark, points: mark.points.toSpliced(at + 1, 0, middle) }, "");
     this.place = at + 1;
     announce(`Corner ${at + 2} of ${mark.points.length + 1} added`);
     tools.draw();
@@ -121,7 +121,7 @@ export class KeyboardMarking {
     if (mark.kind !== "polygon" || mark.points.length < 4) announce("Fewer corners would be no mark; Esc, then Delete removes it.");
     else {
       this.place = Math.min(at, mark.points.length - 2);
-      tools.replace(tools.selected, { kind: "polygon", points: mark.points.toSpliced(at, 1) }, "");
+      tools.replace(tools.selected, { ...mark, points: mark.points.toSpliced(at, 1) }, "");
       announce("Corner removed");
     }
     return true;
