@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from radiolucent.audits.markings import JOINED
+from radiolucent.audits.agreement.markings import JOINED
 from radiolucent.errors import ConfigError
 
 __all__ = ["check_readers"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radiolucent.audits import trust_line
+from radiolucent.audits.trust import trust_line
 from radiolucent.errors import ImageError, RadiolucentError
 from radiolucent.explainers import Explainer, explain, load_explanation, save_explanation
 from radiolucent.figures import sure
@@ -21,7 +21,7 @@ from radiolucent.models import Classifier
 from radiolucent.readers.private import private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
-from radiolucent.study.trust import Stamper
+from radiolucent.study.stamps import Stamper
 from radiolucent.types import Explanation, Radiograph
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from radiolucent.audits import Agreement
+from radiolucent.audits.agreement import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
 from radiolucent.readers.store_export import annotations, consensus, readings_csv
-from radiolucent.reports.words import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
+from radiolucent.reports.phrasing import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
 from radiolucent.types import Annotation
 from radiolucent.web.dependencies import Guest, Organiser, Study
 from radiolucent.web.refused import Refused
