@@ -14,9 +14,10 @@ const GRID = 700; // cells along the longer side, at most
  * @param {boolean} wipe
  * @param {number} most points of the outline
  * @param {Point} end of the film: width, height
+ * @param {number} near source pixels that the outline may be off
  * @returns {Point[] | null} null where nothing is left
  */
-export function stroke(line, radius, mark, wipe, most, end) {
+export function stroke(line, radius, mark, wipe, most, end, near) {
   const wide = bounds({ kind: "polygon", points: line }).map((v, i) => v + (i < 2 ? -radius : radius));
   const old = mark ? bounds(mark) : wide;
   const left = Math.max(0, Math.min(wide[0], old[0])), top = Math.max(0, Math.min(wide[1], old[1]));
@@ -44,7 +45,7 @@ export function stroke(line, radius, mark, wipe, most, end) {
   if (found < 0) return null;
   const turn = around(inside, w, found).map(([x, y]) => /** @type {Point} */ ([
     Math.min(end[0], Math.max(0, (x - 1) / scale + left)), Math.min(end[1], Math.max(0, (y - 1) / scale + top))]));
-  const points = outlined([...turn, turn[0]], 0.6 / scale, most + 1).slice(0, -1);
+  const points = outlined([...turn, turn[0]], Math.max(0.6 / scale, near), most + 1).slice(0, -1);
   return points.length >= 3 ? points : null;
 }
 

@@ -53,12 +53,12 @@ export function compare(page) {
   const said = page.draft.marks.length ? page.spoken().map((t) => h("li", {}, t)) : [h("li", {}, given.reading.label === UNASSESSED ? "Cannot be assessed" : "No finding")];
   panel.replaceChildren(
     h("div", { class: "scroll tight" },
-      h("p", { class: "phase" }, h("b", {}, finished ? "Finished. " : "Step 2 of 2: compare. "),
-        finished ? "Nothing changes any more." : "Your reading is locked."),
+      h("p", { class: "phase" }, h("b", {}, finished ? "Finished. " : "Step 2 of 2: compare"),
+        finished && "Nothing changes any more."),
       model, maps,
       h("section", { "aria-label": "Your final answer" },
-        choices({ name: "agree", legend: "Do you agree with the model?", options: AGREE, value: answer.agree, disabled: Boolean(finished), onchoose: (v) => change({ agree: v }) }),
-        choices({ name: "final", legend: "Your final diagnosis", options: finals, value: answer.label, disabled: Boolean(finished), onchoose: (v) => change({ label: v }) }),
+        choices({ name: "agree", legend: "Do you agree?", options: AGREE, value: answer.agree, disabled: Boolean(finished), onchoose: (v) => change({ agree: v }) }),
+        choices({ name: "final", legend: "Final diagnosis", options: finals, value: answer.label, disabled: Boolean(finished), onchoose: (v) => change({ label: v }) }),
         choices({ name: "sure", legend: "How sure are you?", options: SURE, value: answer.confidence ? String(answer.confidence) : null, disabled: Boolean(finished), onchoose: (v) => change({ confidence: Number(v) }) }),
         h("label", { for: "why" }, "Why? ", h("kbd", { "aria-hidden": true }, "T")), reason),
       h("details", { class: "locked" }, h("summary", {}, `Your locked reading: ${given.reading.label}${given.reading.confidence ? `, confidence ${given.reading.confidence} of 5` : ""}`),

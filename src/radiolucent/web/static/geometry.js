@@ -53,7 +53,7 @@ export function moved(mark, dx, dy, width, height) {
 export function handles(mark) {
   const outline = corners(mark);
   const found = outline.map((at, corner) => ({ at, corner, add: false }));
-  if (mark.kind === "box") return found;
+  if (mark.kind === "box" || outline.length > 40) return found; // of many corners, those between would lie on top of each other
   return [...found, ...outline.map((p, i) => {
     const q = outline[(i + 1) % outline.length];
     return { at: /** @type {Point} */ ([(p[0] + q[0]) / 2, (p[1] + q[1]) / 2]), corner: i + 1, add: true };

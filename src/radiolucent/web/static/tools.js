@@ -190,7 +190,7 @@ export class Tools {
       for (const part of parts.length ? parts : [event]) this.trace.push(this.at(part));
     };
     this.drop = () => {
-      const points = outlined(this.trace, 0.7 / this.viewer.view.scale, this.board.limits.points);
+      const points = outlined(this.trace, 1 / this.viewer.view.scale, this.board.limits.points);
       if (points.length >= 3 && area(points) * this.viewer.view.scale ** 2 >= SMALL ** 2) this.add({ kind: "polygon", points });
     };
   }
@@ -201,7 +201,7 @@ export class Tools {
     const index = this.selected, mark = this.board.marks()[index];
     this.drag = (event) => { this.trace.push(this.at(event)); };
     this.drop = () => {
-      const points = stroke(this.trace, this.brush / this.viewer.view.scale, mark ?? null, wipe, this.board.limits.points, [this.viewer.width, this.viewer.height]);
+      const points = stroke(this.trace, this.brush / this.viewer.view.scale, mark ?? null, wipe, this.board.limits.points, [this.viewer.width, this.viewer.height], 1 / this.viewer.view.scale);
       if (!points || area(points) < LEAST) return;
       if (mark) this.replace(index, { ...mark, kind: "polygon", points }, "");
       else if (!wipe) this.add({ kind: "polygon", points });
