@@ -41,6 +41,53 @@ def draw_films(folder: Path, count: int = 5, shape: tuple[int, int] = SHAPE) -> 
     return folder
 
 
+def write_dicom(path: Path, values: Any, **tags: Any) -> None:
+    """A grey DICOM film with stored `values`, of 12 bits unless the tags say otherwise (PS3.10, explicit VR)."""
+    import pydicom
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    basic = {"Modality": "DX", "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16}
+    basic |= {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "Rows": len(values), "Columns": len(values[0])}
+    for name, value in (basic | tags).items():
+        setattr(dataset, name, value)
+    dataset.PixelData = np.asarray(values).astype("<i2" if dataset.PixelRepresentation else "<u2").tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def room_films() -> dict[str, Any]:
+    """Stored values by name: steps of 200 from 0 to 3400; a grid of lines one pixel wide; 12 bits in a 16-bit PNG."""
+    steps = np.repeat(np.repeat(np.arange(18).reshape(3, 6) * 200, 100, 0), 60, 1)
+    grid = np.full((1801, 1500), 100, np.uint8)
+    grid[::4], grid[:, ::3] = 180, 30
+    twelve = np.add.outer(np.arange(500) * 4, np.arange(400) * 5).astype(np.uint16)
+    return {"frontal": steps, "lateral": steps.T + 300, "grid": grid, "twelve": twelve}
+
+
+def draw_room(folder: Path) -> Path:
+    """A frontal DICOM film with a window of its header and the detector's spacing, a lateral one of the same patient,
+    a grid in a PNG, and 12 bits in a 16-bit PNG."""
+    films = room_films()
+    told = {"PatientID": "P1", "ImagerPixelSpacing": [0.2, 0.1], "WindowCenter": 1000, "WindowWidth": 500}
+    write_dicom(folder / "test" / "NORMAL" / "frontal.dcm", films["frontal"], ViewPosition="PA", **told)
+    write_dicom(folder / "test" / "NORMAL" / "lateral.dcm", films["lateral"], ViewPosition="LL", PatientID="P1")
+    place = folder / "test" / "PNEUMONIA"
+    place.mkdir(parents=True)
+    Image.fromarray(films["grid"]).save(place / "grid.png")
+    Image.fromarray(films["twelve"]).save(place / "twelve.png")
+    return folder
+
+
+def case_of(context: StudyContext, name: str) -> str:
+    """The opaque name of a film."""
+    return next(c.id for c in context.store.cases() if Path(c.path).stem == name)
+
+
 def make_run(folder: Path, seed: int = 0) -> Path:
     """An untrained small network: what it says does not matter, only when."""
     classifier, _ = build("small_cnn", pretrained=False, size=64, seed=seed)

@@ -50,7 +50,7 @@ def test_kill_9_during_saves_loses_nothing_acknowledged(tmp_path: Path) -> None:
     try:
         context.port = int(server.stdout.readline().rsplit(":", 1)[1])
         client = Client(context)
-        client.cookie = client.ask("POST", "/api/session", {"token": token})[1]["set-cookie"].split(";")[0]
+        client.use(token)
         with pytest.raises((OSError, HTTPException, json.JSONDecodeError)):  # the connection breaks, sooner or later
             for number in count():
                 if number == AFTER:  # in the midst of the saves that follow, however fast they are

@@ -169,18 +169,15 @@ def test_the_longest_reading_that_is_taken_fits(reader: Client) -> None:
 
 
 def test_a_page_never_writes_as_another_reader(context: StudyContext) -> None:
-    one = Client(context).enter("Dr Before")
-    case, key = one.cases()[0], one.json("GET", "/api/study")["key"]
-    one.cookie = (
-        Client(context).enter("Dr After").cookie
-    )  # another reader entered in another tab: the cookie is theirs now
+    one, two = Client(context).enter("Dr Before"), Client(context).enter("Dr After")
+    case, own = one.cases()[0], one.key
+    one.cookie = two.cookie  # another reader entered in another tab: the browser's cookie is theirs now
     body = ILL | {"revision": 0, "save": "a" * 9}
     for method, path, sent in (("PUT", "reading", body), ("POST", "lock", {"revision": 0})):
-        status, _, content = one.ask(method, f"/api/cases/{case}/{path}", sent, {"x-reader": key})
+        status, _, content = one.ask(method, f"/api/cases/{case}/{path}", sent)
         assert status == 409 and json.loads(content)["error"] == "stale"
-    own = one.json("GET", "/api/study")["key"]
-    assert own != key and one.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
-    assert one.ask("PUT", f"/api/cases/{case}/reading", body, {"x-reader": own})[0] == 200
+    assert own != two.key and two.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
+    assert two.ask("PUT", f"/api/cases/{case}/reading", body)[0] == 200
 
 
 def test_a_broken_seal_is_told_as_such(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +228,9 @@ BAD: list[tuple[str, Any]] = [
     ("save", "../../etc/passwd"),
     ("save", ""),
     ("reader", "Dr Other"),
+    ("marks", [{"kind": "box", "points": [[0, 0], [5, 5]], "type": "not in the list"}]),
+    ("marks", [{"kind": "box", "points": [[0, 0], [5, 5]], "confidence": 6}]),
+    ("label", "cannot be assessed"),  # with a finding
 ]
 
 

@@ -182,14 +182,15 @@ def _add(
         if record.image_id not in known:
             try:
                 _storable(record)
-                shape = read(record.path).shape
+                film = read(record.path)
             except ImageError as error:
                 left.append((record.path, str(error).removeprefix(f"{record.path}: ")))
             else:
                 label = None if record.label is None else dataset.class_names[record.label]
                 place, digest = str(record.path.resolve()), sha256_file(record.path)
                 opaque = secrets.token_hex(6)
-                found.append(Case(opaque, record.image_id, place, record.patient_id, label, shape, digest))
+                patient = record.patient_id or film.patient_id
+                found.append(Case(opaque, record.image_id, place, patient, label, film.shape, digest))
         if done % 50 == 0 or done == len(records):  # in pieces, so that an interrupted start goes on
             store.add_cases(found)
             found.clear()

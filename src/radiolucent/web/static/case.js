@@ -192,7 +192,7 @@ export class CasePage {
   /** The film is not good enough to say anything. */
   cannot() {
     const again = this.draft.label === UNASSESSED;
-    this.change(again ? { label: null } : { label: UNASSESSED, finding: null, marks: [] }, "");
+    this.change(again ? { label: null } : { label: UNASSESSED, finding: null, confidence: null, marks: [] }, "");
     announce(again ? "No diagnosis" : "Cannot be assessed");
   }
 

@@ -42,12 +42,13 @@ export class Film {
   }
 
   /**
-   * The size to draw from: reduced by less than half at most twice over, or the best there is.
+   * The size to draw from: the whole film, or one that is still reduced more than eightfold; while the wanted one is
+   * not there, the best there is.
    * @param {number} scale screen pixels a source pixel
    * @returns {{size: number, level: Level} | null}
    */
   at(scale) {
-    const wanted = clamp(Math.floor(Math.log2(1 / (2 * scale))), 0, this.about.sizes - 1);
+    const wanted = clamp(Math.floor(Math.log2(1 / (8 * scale))), 0, this.about.sizes - 1);
     for (let size = wanted; size < this.levels.length; size++) {
       const level = this.levels[size];
       if (level) return { size, level };
@@ -148,7 +149,6 @@ export async function load(id, wide, seen) {
 export async function prefetch(id) {
   const film = await filmOf(id);
   await film.fetch(0);
-  film.at(0.3); // halve it now, not while somebody waits
 }
 
 /** @param {string | null} text base64 @returns {Uint8Array | null} */

@@ -55,15 +55,14 @@ export function carry(before, viewer) {
 
 /** Have a second film follow the first, and the first the second. @param {Viewer} one @param {Viewer} other */
 export function link(one, other) {
-  let busy = false;
+  const seen = (/** @type {Viewer} */ { view, window }) => JSON.stringify([view, window.centre, window.width, window.invert]);
+  /** @type {WeakMap<Viewer, string>} what a film was told by the other: no news for that one */ const told = new WeakMap();
   const follow = (/** @type {Viewer} */ from, /** @type {Viewer} */ to) => () => {
-    if (busy || !from.film || !to.film || !to.whole) return;
-    const [x, y] = from.middle();
-    busy = true;
-    carry({ view: from.view, window: from.window, ends: from.film.about.range, bits: from.film.about.bits, near: from.view.scale / from.whole,
-      x: x / from.width, y: y / from.height, measures: [] }, to);
-    to.draw();
-    requestAnimationFrame(() => requestAnimationFrame(() => { busy = false; }));
+    if (!from.film || !to.film || !(to.whole > 0) || told.get(from) === seen(from)) return;
+    const [x, y] = from.middle(), { range, bits } = from.film.about;
+    carry({ view: from.view, window: from.window, ends: range, bits, near: from.view.scale / from.whole, x: x / from.width, y: y / from.height, measures: [] }, to);
+    told.set(from, seen(from));
+    told.set(to, seen(to));
   };
   one.onchange(follow(one, other));
   other.onchange(follow(other, one));
