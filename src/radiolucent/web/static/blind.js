@@ -1,7 +1,7 @@
 // The panel of the blinded phase.
 
 import { choices, h, setChoice, UNASSESSED } from "/static/dom.js";
-import { bounds, described } from "/static/geometry.js";
+import { bounds } from "/static/geometry.js";
 import { statistics } from "/static/measure.js";
 import { settling } from "/static/settle.js";
 
@@ -89,11 +89,12 @@ function line(page, mark, i) {
     made.value = value;
     return made;
   };
+  const name = mark.type ?? `${mark.kind === "box" ? "Box" : "Outline"} ${i + 1}`, size = `${r - l} × ${b - t} px`;
   const film = page.viewer.film, found = chosen && film ? statistics(film, mark) : null;
   return h("li", { class: chosen ? "chosen" : "" },
     h("div", { class: "one" },
-      h("button", { type: "button", class: "mark", onclick: choose, "aria-pressed": String(chosen), "aria-label": described(mark, i + 1) },
-        mark.type ?? `${mark.kind === "box" ? "Box" : "Outline"} ${i + 1}`, h("span", {}, `${r - l} × ${b - t} px`)),
+      h("button", { type: "button", class: "mark", onclick: choose, "aria-pressed": String(chosen), "aria-label": `${name} ${size} at ${l}, ${t}` },
+        name, " ", h("span", {}, size)),
       h("button", { type: "button", class: "small", onclick: remove, "aria-label": `Remove mark ${i + 1}` }, "Remove")),
     chosen && h("div", { class: "one" },
       pick(`type-${i}`, `What mark ${i + 1} is`, "What is it?", study.vocabulary.map((v) => [v, v]), mark.type ?? "", (v) => say({ type: v || null })),

@@ -49,7 +49,7 @@ export function strip(page) {
     if (!film || shown === film) return;
     shown = film;
     presets.replaceChildren(...film.presets().slice(0, 9).map(({ name }, i) =>
-      h("button", { type: "button", class: "small", onclick: () => viewer.preset(i), "aria-keyshortcuts": String(i + 1), "aria-label": `Window preset ${name}` },
+      h("button", { type: "button", class: "small", onclick: () => viewer.preset(i), "aria-keyshortcuts": String(i + 1) },
         name, " ", h("kbd", { "aria-hidden": true }, String(i + 1)))));
   };
   const tick = () => {
