@@ -2,12 +2,21 @@
 
 import { json } from "/static/api.js";
 import { announce, h } from "/static/dom.js";
-import { load } from "/static/film.js";
+import { load, prefetch } from "/static/film.js";
 import { dialog } from "/static/keys.js";
 import { link } from "/static/looks.js";
 import { Viewer } from "/static/viewer.js";
 
 const SIDE = /^(LL|RL|LAT|LATERAL|LLD|RLD)$/i; // frontal films hang to the left of lateral ones
+
+let wanted = false; // once asked for, the next patient's other film comes by itself
+
+/** Have the film at hand that will be shown beside a case. @param {string} id */
+export async function prefetchBeside(id) {
+  if (!wanted) return;
+  const { related } = await json(`/api/cases/${id}`);
+  if (related.length) await prefetch(related[0]);
+}
 
 export class Beside {
   /** @param {import("/static/case.js").CasePage} page */
@@ -20,13 +29,17 @@ export class Beside {
   /** How many other films there are. */
   get count() { return this.page.given.related.length; }
 
+  /** Show the other film at once, if the case before had one beside it. */
+  start() { if (wanted && this.count && this.at < 0) void this.turn(); }
+
   /** Show the next of the patient's other films, after the last none. */
   async turn() {
     const { page } = this;
     if (!this.count) return announce("There is no other film of this patient in this study");
     this.stop();
     this.at += 1;
-    if (this.at >= this.count) {
+    wanted = this.at < this.count;
+    if (!wanted) {
       this.at = -1;
       page.viewer.fit();
       return page.tell();

@@ -3,7 +3,7 @@
 import { json } from "/static/api.js";
 import { Attention } from "/static/attention.js";
 import { Autosave, show } from "/static/autosave.js";
-import { Beside } from "/static/beside.js";
+import { Beside, prefetchBeside } from "/static/beside.js";
 import { blindPanel } from "/static/blind.js";
 import { blindKeys, commonKeys } from "/static/case_keys.js";
 import { compare } from "/static/compare.js";
@@ -110,6 +110,7 @@ export class CasePage {
         if (!this.open) return;
         viewer.load(film);
         if (first) restore(this.id, viewer, this.tools);
+        if (first) this.beside.start();
         first = false;
         this.refresh();
         this.tell();
@@ -119,7 +120,7 @@ export class CasePage {
       return;
     }
     const row = nextOpen(this.rows, this.id);
-    if (row && this.open) prefetch(row.case).catch(() => {}); // told when it is opened
+    if (row && this.open) prefetch(row.case).then(() => prefetchBeside(row.case)).catch(() => {}); // told when it is opened
   }
 
   startBlind() {

@@ -12,7 +12,7 @@ import { halved } from "/static/resample.js";
  *    range: [number, number], auto: [number, number], inverted: boolean, windows: Preset[],
  *    spacing: [number, number] | null, plane: string, view: string}} About */
 
-const KEPT = 4, LARGE = 1_500_000; // films in memory; pixels from which a smaller size is fetched first
+const KEPT = 6, LARGE = 1_500_000; // films in memory; pixels from which a smaller size is fetched first
 
 export class Film {
   /** @param {string} id @param {About} about */
