@@ -3,10 +3,10 @@
     python benchmarks/review.py [--cases 1000] [--readers 10] [--width 3000] [--height 2500] [--opens 12] [--think 8]
 
 The films are smooth noise of 12 bits with grain, the network is untrained: neither matters for the time. All readers
-work at once, each from a thread of its own, over HTTP on this machine, and look at each film for `--think` seconds (drawn
-between half and one and a half of it); reading a real film takes several times as long. As in the browser, the next film
-is fetched while one is looked at. A case is "open" when its data and the film's description have arrived. Times include
-what the machine does besides; memory is the resident set of the server, a process of its own, and the largest so far.
+work at once, each from a thread of its own, over HTTP on this machine, and look at each film for `--think` seconds
+(drawn between half and one and a half of it); reading a real film takes several times as long. As in the browser, the
+next film is fetched while one is looked at. A case is "open" when its data and the film's description have arrived.
+Times include what the machine does besides; memory is the resident set of the server, a process of its own.
 """
 
 import argparse
