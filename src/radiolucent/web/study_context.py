@@ -1,28 +1,24 @@
 """Everything the app works with, in one value."""
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from radiolucent.readers.store import Store
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
 
-if TYPE_CHECKING:
-    from radiolucent.web.statistics import StudyStatistics
-
-__all__ = ["Desk"]
+__all__ = ["StudyContext"]
 
 
 @dataclass
-class Desk:
-    """A study on the table.
+class StudyContext:
+    """An opened study.
 
     Attributes:
         name: of the study. class_names: what readers choose from. positive: the class maps explain.
-        store, films, reveal, log, failures: see their classes. port: the server listens on, known once it does.
+        store, films, reveal, log, failures: see their classes. vocabulary: findings that marks can be called.
+        port: the server listens on, known once it does.
     """
 
     name: str
@@ -33,8 +29,8 @@ class Desk:
     reveal: Reveal
     log: RefusalLog
     failures: FailureLog
+    vocabulary: tuple[str, ...] = ()
     port: int = 0
-    statistics: "dict[int, StudyStatistics]" = field(default_factory=lambda: {})
 
     @cached_property
     def _word(self) -> str:
@@ -45,10 +41,6 @@ class Desk:
     def cookie(self) -> str:
         """The session cookie's name: cookies do not know ports, and two studies may run side by side."""
         return f"radiolucent-{self._word}"
-
-    def key(self, reader: int | None) -> str:
-        """A word for a reader (None: the organiser) that a page sends along, so that it never writes as another."""
-        return hashlib.sha256(f"{self._word}|{reader}".encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Finish what is being computed, and fold the database's log."""

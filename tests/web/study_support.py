@@ -15,9 +15,10 @@ from PIL import Image
 
 from radiolucent.models import build, save
 from radiolucent.readers.store_access import new_token
-from radiolucent.web.begin import StudyPlan, open_study
-from radiolucent.web.desk import Desk
+from radiolucent.readers.store_values import Role
+from radiolucent.web.open_study import StudyPlan, open_study
 from radiolucent.web.serve import running
+from radiolucent.web.study_context import StudyContext
 
 SHAPE = (150, 200)
 FULL = {"finding": False, "label": "NORMAL", "confidence": 3, "statement": "clear", "marks": [], "seconds": 1.0}
@@ -40,6 +41,53 @@ def draw_films(folder: Path, count: int = 5, shape: tuple[int, int] = SHAPE) -> 
     return folder
 
 
+def write_dicom(path: Path, values: Any, **tags: Any) -> None:
+    """A grey DICOM film with stored `values`, of 12 bits unless the tags say otherwise (PS3.10, explicit VR)."""
+    import pydicom
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    basic = {"Modality": "DX", "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16}
+    basic |= {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "Rows": len(values), "Columns": len(values[0])}
+    for name, value in (basic | tags).items():
+        setattr(dataset, name, value)
+    dataset.PixelData = np.asarray(values).astype("<i2" if dataset.PixelRepresentation else "<u2").tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def room_films() -> dict[str, Any]:
+    """Stored values by name: steps of 200 from 0 to 3400; a grid of lines one pixel wide; 12 bits in a 16-bit PNG."""
+    steps = np.repeat(np.repeat(np.arange(18).reshape(3, 6) * 200, 100, 0), 60, 1)
+    grid = np.full((1801, 1500), 100, np.uint8)
+    grid[::4], grid[:, ::3] = 180, 30
+    twelve = np.add.outer(np.arange(500) * 4, np.arange(400) * 5).astype(np.uint16)
+    return {"frontal": steps, "lateral": steps.T + 300, "grid": grid, "twelve": twelve}
+
+
+def draw_room(folder: Path) -> Path:
+    """A frontal DICOM film with a window of its header and the detector's spacing, a lateral one of the same patient,
+    a grid in a PNG, and 12 bits in a 16-bit PNG."""
+    films = room_films()
+    told = {"PatientID": "P1", "ImagerPixelSpacing": [0.2, 0.1], "WindowCenter": 1000, "WindowWidth": 500}
+    write_dicom(folder / "test" / "NORMAL" / "frontal.dcm", films["frontal"], ViewPosition="PA", **told)
+    write_dicom(folder / "test" / "NORMAL" / "lateral.dcm", films["lateral"], ViewPosition="LL", PatientID="P1")
+    place = folder / "test" / "PNEUMONIA"
+    place.mkdir(parents=True)
+    Image.fromarray(films["grid"]).save(place / "grid.png")
+    Image.fromarray(films["twelve"]).save(place / "twelve.png")
+    return folder
+
+
+def case_of(context: StudyContext, name: str) -> str:
+    """The opaque name of a film."""
+    return next(c.id for c in context.store.cases() if Path(c.path).stem == name)
+
+
 def make_run(folder: Path, seed: int = 0) -> Path:
     """An untrained small network: what it says does not matter, only when."""
     classifier, _ = build("small_cnn", pretrained=False, size=64, seed=seed)
@@ -47,24 +95,31 @@ def make_run(folder: Path, seed: int = 0) -> Path:
     return save(classifier.with_(temperature=0.02), folder)
 
 
-def make_desk(
-    root: Path, *, count: int = 5, seed: int = 0, shape: tuple[int, int] = SHAPE, name: str = "study"
-) -> Desk:
+def make_study(
+    root: Path,
+    *,
+    count: int = 5,
+    seed: int = 0,
+    shape: tuple[int, int] = SHAPE,
+    name: str = "study",
+    stamps: bool = False,
+) -> StudyContext:
     """A study of its own in a folder."""
     films = root / "films"
     if not films.is_dir():
         draw_films(films, count, shape)
     run = make_run(root / f"run{seed}", seed)
-    plan = StudyPlan(run, films, root / name, "Trial", lime_samples=30, seed=4)
-    return open_study(plan, lambda *_: None).desk
+    plan = StudyPlan(run, films, root / name, "Trial", lime_samples=30, seed=4, stamps=stamps)
+    return open_study(plan, lambda *_: None).context
 
 
 @dataclass
 class Client:
     """One browser's worth of HTTP, without its mercy."""
 
-    desk: Desk
+    context: StudyContext
     cookie: str = ""
+    key: str = ""
     seen: list[tuple[str, int, dict[str, str], bytes]] = field(default_factory=list)
 
     def ask(
@@ -76,10 +131,12 @@ class Client:
         *,
         raw: bytes | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=300)
-        sent = {"Origin": f"http://127.0.0.1:{self.desk.port}", "Content-Type": "application/json"}
+        link = http.client.HTTPConnection("127.0.0.1", self.context.port, timeout=300)
+        sent = {"Origin": f"http://127.0.0.1:{self.context.port}", "Content-Type": "application/json"}
         if self.cookie:
             sent["Cookie"] = self.cookie
+        if self.key:
+            sent["X-Reader"] = self.key
         sent |= headers or {}
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         link.request(method, path, content, {k: v for k, v in sent.items() if v != "-"})
@@ -94,11 +151,14 @@ class Client:
         assert status == 200, (method, path, status, content)
         return json.loads(content)
 
-    def enter(self, reader: str | None) -> "Client":
-        number = None if reader is None else self.desk.store.reader(reader)
-        status, headers, _ = self.ask("POST", "/api/session", {"token": new_token(self.desk.store, number)})
+    def enter(self, reader: str | None, role: Role = "reader") -> "Client":
+        number = None if reader is None else self.context.store.reader(reader, role)
+        return self.use(new_token(self.context.store, number))
+
+    def use(self, token: str) -> "Client":
+        status, headers, content = self.ask("POST", "/api/session", {"token": token})
         assert status == 200
-        self.cookie = headers["set-cookie"].split(";")[0]
+        self.cookie, self.key = headers["set-cookie"].split(";")[0], json.loads(content)["key"]
         return self
 
     def cases(self) -> list[str]:
@@ -124,7 +184,7 @@ class Client:
 
 
 @contextmanager
-def served(desk: Desk) -> Iterator[Desk]:
-    with running(desk):
-        yield desk
-    desk.close()
+def served(context: StudyContext) -> Iterator[StudyContext]:
+    with running(context):
+        yield context
+    context.close()

@@ -9,7 +9,7 @@ import { corners, described, dragged, moved } from "/static/geometry.js";
 const FAR = { one: 1, ten: 10, more: 50 }; // source pixels, of the cursor and of a corner
 const GROW = 5, AHEAD = 60; // source pixels that a box grows by; stage pixels that are shown beyond the cursor
 
-export class Hand {
+export class KeyboardMarking {
   /** @param {import("/static/tools.js").Tools} tools */
   constructor(tools) {
     this.tools = tools;
@@ -108,7 +108,7 @@ export class Hand {
     if (!mark || at < 0 || mark.kind !== "polygon" || mark.points.length >= tools.board.limits.points) return;
     const [ax, ay] = mark.points[at], [bx, by] = mark.points[(at + 1) % mark.points.length];
     const middle = tools.clip([(ax + bx) / 2, (ay + by) / 2]);
-    tools.replace(tools.selected, { kind: "polygon", points: mark.points.toSpliced(at + 1, 0, middle) }, "");
+    tools.replace(tools.selected, { ...mark, points: mark.points.toSpliced(at + 1, 0, middle) }, "");
     this.place = at + 1;
     announce(`Corner ${at + 2} of ${mark.points.length + 1} added`);
     tools.draw();
@@ -121,7 +121,7 @@ export class Hand {
     if (mark.kind !== "polygon" || mark.points.length < 4) announce("Fewer corners would be no mark; Esc, then Delete removes it.");
     else {
       this.place = Math.min(at, mark.points.length - 2);
-      tools.replace(tools.selected, { kind: "polygon", points: mark.points.toSpliced(at, 1) }, "");
+      tools.replace(tools.selected, { ...mark, points: mark.points.toSpliced(at, 1) }, "");
       announce("Corner removed");
     }
     return true;
