@@ -1,5 +1,6 @@
 """Label Studio's brush masks: a bit stream that packs an RGBA picture in run lengths."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,7 +57,7 @@ def write_brush(mask: NDArray[np.bool_]) -> list[int]:
     flat = np.repeat(mask.ravel(), 4)
     bits = [f"{len(flat):032b}", f"{7:05b}", *(f"{size - 1:04b}" for size in _SIZES)]
     edges = [0, *(np.flatnonzero(np.diff(flat)) + 1).tolist(), len(flat)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         for first in range(start, end, 1 << 16):
             length = min(end - first, 1 << 16)
             kind = next(k for k, size in enumerate(_SIZES) if length <= 1 << size)

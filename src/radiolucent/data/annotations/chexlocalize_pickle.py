@@ -53,8 +53,8 @@ FORMAT = Format(
     "CheXlocalize pickle",
     "pickle",
     '`{"map": 0/1, "cxr_dims", "task"}`',
-    "`cxr_dims` is (width, height); read without running code: lists, dicts, texts, numbers, NumPy arrays; anything else "
-    "(a torch tensor) is refused; heat maps are no markings",
+    "`cxr_dims` is (width, height); read without running code: lists, dicts, texts, numbers, NumPy arrays; anything "
+    "else (a torch tensor) is refused; heat maps are no markings",
     _sniff,
     _read,
 )

@@ -95,8 +95,8 @@ FORMAT = Format(
     "datumaro",
     "Datumaro JSON",
     "json",
-    "boxes, polygons, ellipses, masks, labels and captions of the image; an attribute `reader` or `annotator` names the "
-    "reader",
+    "boxes, polygons, ellipses, masks, labels and captions of the image; an attribute `reader` or `annotator` names "
+    "the reader",
     "`size` is (height, width); an ellipse is told by its bounding box; labels beside marks are kept as `diagnoses`",
     _sniff,
     _read,

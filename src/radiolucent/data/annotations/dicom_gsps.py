@@ -70,9 +70,7 @@ def _region(item: Any, content: Any) -> Region:
     if kind in ("CIRCLE", "ELLIPSE"):
         return round_shape(kind, points)
     if kind == "INTERPOLATED":
-        raise AnnotationError(
-            f"a curve (INTERPOLATED), whose course between its points is not told; expected {_EXPECTED}"
-        )
+        raise AnnotationError(f"a curve (INTERPOLATED), with no course between its points; expected {_EXPECTED}")
     raise NoArea(kind, kind.lower(), _EXPECTED)
 
 

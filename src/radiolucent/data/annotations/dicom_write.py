@@ -76,7 +76,7 @@ def write_segments(annotations: Sequence[Annotation], path: Path, dataset: Datas
     """One object a film and reader, one binary segment a label; `path/READER/IMAGE.seg.dcm`.
 
     Raises:
-        AnnotationError: the films are not there or no DICOM; a finding without a place; words or diagnoses beside marks.
+        AnnotationError: the films are not there or no DICOM; findings without a place; words or diagnoses.
     """
     hd, pydicom = require("highdicom", extra="annotations"), require("pydicom", extra="dicom")
     codes = require("pydicom.sr.codedict", extra="dicom").codes

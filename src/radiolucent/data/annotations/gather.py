@@ -55,6 +55,7 @@ class Options:
         labels: labels of the whole image that are readings, folded; others (such as "rotated") are passed over. None:
             all are.
         relative: pixel coordinates are shares of the image's size, from 0 to 1.
+        remote: names that came from addresses on a server, whose folders are the server's own.
     """
 
     reader: str = "reader"
@@ -63,6 +64,7 @@ class Options:
     skip_shapes: bool = False
     labels: frozenset[str] | None = None
     relative: bool = False
+    remote: set[str] = field(default_factory=set[str])
 
 
 @dataclass
@@ -129,6 +131,10 @@ class Gatherer:
     def pass_over(self, what: str, count: int = 1) -> None:
         """Count things that are no readings."""
         self._passed[what] += count
+
+    def from_server(self, image: str) -> None:
+        """Note that a name is part of an address: its folders choose between films, but exclude none."""
+        self.options.remote.add(clean_name(image))
 
     def alias(self, image: str, raw: str) -> None:
         """Note what the file called an image before its name was cleaned: two must not become one."""
@@ -291,12 +297,14 @@ class Gatherer:
         """The annotations; problems go to `left_out` or, where that is None, are raised together."""
         self._contradictions()
         if self._problems and left_out is None:
-            listed = "\n  ".join(f"{where}: {reason}" for where, reason in self._problems[:_SHOWN])
+            said = [f"{where}: {reason}" if where else reason for where, reason in self._problems]
+            listed = "\n  ".join(said[:_SHOWN])
             more = f"\n  and {len(self._problems) - _SHOWN} more" if len(self._problems) > _SHOWN else ""
             one = len(self._problems) == 1
-            raise AnnotationError(f"{self.file}, {listed}" if one else f"{self.file}:\n  {listed}{more}")
+            comma = "," if self._problems[0][0] else ":"
+            raise AnnotationError(f"{self.file}{comma} {listed}" if one else f"{self.file}:\n  {listed}{more}")
         if left_out is not None:
-            left_out += [LeftOut(self.file, f"{where}: {reason}") for where, reason in self._problems]
+            left_out += [LeftOut(self.file, f"{where}: {why}" if where else why) for where, why in self._problems]
             left_out += [LeftOut(self.file, f"{NOTED}{what}") for what in self._notes]
             left_out += [LeftOut(self.file, f"{NOTED}{n} {what}, passed over") for what, n in self._passed.items()]
         return [

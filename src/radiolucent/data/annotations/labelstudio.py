@@ -82,6 +82,8 @@ def image_name(address: str, g: Gatherer) -> str:
         name = without_upload(path.rsplit("/", 1)[-1])
         g.alias(name, path)
         return name
+    if parts.scheme in ("http", "https", "s3", "gs", "azure-blob"):
+        g.from_server(path.lstrip("/"))
     return path.lstrip("/") if remote else path
 
 
@@ -101,8 +103,8 @@ def _target(item: Mapping[str, Any], images: Mapping[str, list[str]], targets: s
         found = next(iter(images.values()))
     else:
         raise AnnotationError(
-            f"to_name {name!r} is none of the task's images ({', '.join(images)}); name the image tags of the labelling "
-            "configuration like the keys of the data"
+            f"to_name {name!r} is none of the task's images ({', '.join(images)}); name the image tags of the "
+            "labelling configuration like the keys of the data"
         )
     if len(found) == 1:
         return found[0]

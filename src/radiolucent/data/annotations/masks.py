@@ -55,7 +55,8 @@ FORMAT = Format(
     "mask images",
     "picture",
     "a folder `[READER/[LABEL/]]NAME.png`, named like the films",
-    "0 and one other value; blurred or JPEG-coded edges are refused; all 0: no finding; beside files of another format, "
+    "0 and one other value; blurred or JPEG-coded edges are refused; all 0: no finding; beside files of another "
+    "format, "
     "pictures are the films and no masks",
     _sniff,
     _read,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,8 +19,9 @@ __all__ = ["Films", "match"]
 class Films:
     """The films of a data set by every name a file of readings may give them; without a data set, none."""
 
-    def __init__(self, dataset: Dataset | None) -> None:
+    def __init__(self, dataset: Dataset | None, remote: Collection[str] = ()) -> None:
         self._records = () if dataset is None else dataset.records
+        self._remote = remote
         self._sizes: dict[str, tuple[int, int] | None] = {}
 
     @cached_property
@@ -50,14 +51,16 @@ class Films:
         """Identifiers of the films of this name; none, one or several.
 
         A film has the name if one of the two is the end of the other, folder by folder: a folder that differs is
-        another film. Of several films, those that share most folders. The suffix counts only where a film has it.
+        another film, unless the name came from a server's address. Of several films, those that share most folders.
+        The suffix counts only where a film has it.
         """
         given = parts_of(name)
         if not given or name in self._path:
             return {name} & self._path.keys()
         last = given[-1]
         for file in dict.fromkeys((last, unquote(last), without_upload(last), stem(without_upload(last)))):
-            fits = [(i, _shared((*given[:-1], file), p)) for i, p in self._candidates(file)]
+            loose = name in self._remote
+            fits = [(i, _shared((*given[:-1], file), p, loose)) for i, p in self._candidates(file)]
             most = max((n for _, n in fits), default=0)
             if most:
                 return {i for i, n in fits if n == most}
@@ -96,11 +99,12 @@ def _paths(record: Record) -> Iterable[tuple[str, ...]]:
         yield own
 
 
-def _shared(name: tuple[str, ...], film: tuple[str, ...]) -> int:
-    """How many parts two paths share from the end; 0 where they contradict, the file's suffix apart."""
-    if any(a != b for a, b in zip(name[-2::-1], film[-2::-1], strict=False)):
+def _shared(name: tuple[str, ...], film: tuple[str, ...], loose: bool = False) -> int:
+    """How many parts two paths share from the end, the file's suffix apart; 0 where they contradict and not `loose`."""
+    same = [a == b for a, b in zip(name[-2::-1], film[-2::-1], strict=False)]
+    if not all(same) and not loose:
         return 0
-    return min(len(name), len(film))
+    return 1 + (same.index(False) if False in same else len(same))
 
 
 def _uid(path: Path) -> str | None:

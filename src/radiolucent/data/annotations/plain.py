@@ -79,7 +79,8 @@ FORMAT = Format(
     "CSV of boxes",
     "csv",
     "`image,x,y,width,height[,label,reader,statement,diagnoses]`",
-    "empty numbers: read, nothing found, unless the label says what was; in every CSV: `,` `;` tab or `|` between cells, "
+    "empty numbers: read, nothing found, unless the label says what was; in every CSV: `,` `;` tab or `|` between "
+    "cells, "
     "decimal commas where commas do not separate, a line `sep=`, blanks around names, empty cells at the end of lines, "
     "UTF-8, UTF-16 and Windows-1252 (noted)",
     _sniff,

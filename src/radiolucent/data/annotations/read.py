@@ -69,9 +69,10 @@ def read_annotations(
             f"unmarked {unmarked!r}, coordinates {coordinates!r}; expected None, 'not read' or 'no finding', and "
             "'as stated' or 'relative'."
         )
-    films = Films(dataset)
+    remote: set[str] = set()
+    films = Films(dataset, remote)
     wanted = None if labels is None else frozenset(fold(x) for x in labels)
-    options = Options(reader, unmarked, films.size_of, skip_shapes, wanted, coordinates == "relative")
+    options = Options(reader, unmarked, films.size_of, skip_shapes, wanted, coordinates == "relative", remote)
     chosen = FORMATS[format] if format else None
     found = _folder(file, chosen, options, left_out) if file.is_dir() else _file(file, chosen, options, left_out)
     return found if dataset is None else match(found, films, file, left_out)
@@ -90,7 +91,7 @@ def _gather(chosen: Format, source: Source, options: Options, left_out: list[Lef
     gatherer = Gatherer(source.path, options, chosen.empty_means, chosen.units)
     if source.assumed:
         gatherer.note(source.assumed)
-    with gatherer.entry(chosen.name):
+    with gatherer.entry(""):
         chosen.read(source, gatherer)
     return gatherer.finish(left_out)
 

@@ -97,7 +97,8 @@ FORMAT = Format(
     "via",
     "VGG Image Annotator JSON",
     "json",
-    "versions 1 and 2, project or annotations: rectangles, circles, ellipses, polygons; attributes are labels, of a file "
+    "versions 1 and 2, project or annotations: rectangles, circles, ellipses, polygons; attributes are labels, of a "
+    "file "
     "those of the image; attributes `reader`, `statement`, `comment`, `description` are what they say",
     "an ellipse's angle is in radians; checked options are several labels; a file without region was perhaps never "
     "opened",

@@ -49,7 +49,9 @@ def _read(source: Source, g: Gatherer) -> None:
             tags, classes, words = _bodies(item.get("body"))
             targets = item["target"] if isinstance(item["target"], list) else [item["target"]]
             for target in targets:
-                image, shape, selectors = _target(target)
+                image, shape, selectors, remote = _target(target)
+                if remote:
+                    g.from_server(image)
                 with g.entry(where, image, reader):
                     size = shape or g.options.size_of(image)
                     regions = [r for s in selectors for r in _select(s, size)]
@@ -95,10 +97,12 @@ def _bodies(body: Any) -> tuple[list[str], list[str], str]:
     return kept["tagging"], kept["classifying"], "; ".join(kept[""])
 
 
-def _target(target: Any) -> tuple[str, Shape | None, list[Any]]:
+def _target(target: Any) -> tuple[str, Shape | None, list[Any], bool]:
+    """(image, (H, W), selectors, whether it is on a server)."""
     if isinstance(target, str):
         base, _, fragment = target.partition("#")
-        return _name(base), None, [{"type": "FragmentSelector", "value": fragment}] if fragment else []
+        selectors = [{"type": "FragmentSelector", "value": fragment}] if fragment else []
+        return _name(base), None, selectors, _remote(base)
     source = target.get("source", target.get("id"))
     shape = None
     if isinstance(source, dict):
@@ -107,7 +111,12 @@ def _target(target: Any) -> tuple[str, Shape | None, list[Any]]:
     base, _, fragment = str(source).partition("#")
     selector = target.get("selector")
     found = selector if isinstance(selector, list) else [] if selector is None else [selector]
-    return _name(base), shape, found or ([{"type": "FragmentSelector", "value": fragment}] if fragment else [])
+    found = found or ([{"type": "FragmentSelector", "value": fragment}] if fragment else [])
+    return _name(base), shape, found, _remote(base)
+
+
+def _remote(source: str) -> bool:
+    return urlsplit(source).scheme in ("http", "https")
 
 
 def _name(source: str) -> str:
@@ -201,9 +210,11 @@ FORMAT = Format(
     "w3c",
     "W3C Web Annotation",
     "json",
-    "`xywh` in pixels or percent, SVG polygon, rect, circle, ellipse, straight paths; creator is the reader; bodies that "
+    "`xywh` in pixels or percent, SVG polygon, rect, circle, ellipse, straight paths; creator is the reader; bodies "
+    "that "
     "tag or classify are labels",
-    "percent needs the film's size (`--data`); holes follow the fill rule; names with `#`, `?` or `%` come back; curves "
+    "percent needs the film's size (`--data`); holes follow the fill rule; names with `#`, `?` or `%` come back; "
+    "curves "
     "and transforms are refused",
     _sniff,
     _read,

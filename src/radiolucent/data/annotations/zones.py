@@ -63,7 +63,8 @@ FORMAT = Format(
     "six-zone scores (Brixia style)",
     "csv",
     "`filename,S-A…S-F,S-Global,J-A…`: a set of columns a reader, scores 0 to 3",
-    "A to C the right lung from top to bottom (the image's left); empty: this reader did not read it; all 0: no finding; "
+    "A to C the right lung from top to bottom (the image's left); empty: this reader did not read it; all 0: no "
+    "finding; "
     "the global score must be the sum",
     _sniff,
     _read,
