@@ -167,6 +167,7 @@ class Annotation:
         statement: the reader's words.
         finding: True: something was found; False: read, nothing found. Not read at all is no `Annotation`.
         image_shape: (H, W) of the image the regions were drawn on, or None where unknown.
+        diagnoses: what the reader called the whole image in the same reading, where `label` is that of a mark.
     """
 
     image_id: str
@@ -176,6 +177,7 @@ class Annotation:
     statement: str = ""
     finding: bool = True
     image_shape: tuple[int, int] | None = None
+    diagnoses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.regions and not self.finding:
@@ -188,11 +190,12 @@ class Annotation:
 
         A reader may mark an old scar and still call the film normal.
 
-        >>> scar = Annotation("a", label="NORMAL")
+        >>> scar = Annotation("a", label="scar", diagnoses=("NORMAL",))
         >>> scar.call(), scar.call(("NORMAL", "PNEUMONIA"), "PNEUMONIA")
         (True, False)
         """
-        return self.label == positive if self.label in classes else self.finding
+        said = [x for x in (self.label, *self.diagnoses) if x in classes]
+        return positive in said if said else self.finding
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,15 +12,19 @@ from rich.table import Table
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
+    Coordinates,
     Data,
+    Labels,
     Out,
     Run,
     Seed,
+    SkipShapes,
     end_with_left_out,
     names_in,
     print_comparison,
     print_json,
     progress_bar,
+    reading_options,
     research_use,
     resumable,
     say,
@@ -178,6 +182,9 @@ def explain(
         int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
     ] = None,
     annotations: Annotations = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
     trust: Annotated[
         bool | None,
@@ -196,7 +203,7 @@ def explain(
 
     Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
     """
-    from radiolucent.data import read_annotations
+    from radiolucent.data import LeftOut, read_annotations
     from radiolucent.models import load
     from radiolucent.study import ManyConfig, explain_many
 
@@ -205,10 +212,12 @@ def explain(
     config = ManyConfig(
         _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
     )
-    readings = read_annotations(annotations) if annotations else []
+    said: list[LeftOut] = []
+    asked = reading_options(skip_shapes, labels, coordinates)
+    readings = read_annotations(annotations, left_out=said, **asked) if annotations else []
     with progress_bar() as update:
         found = explain_many(classifier, paths, out, config, readings=readings, fresh=fresh, say=update)
-    left = [{"file": str(p), "reason": r} for p, r in found.left_out]
+    left = [{"file": str(p), "reason": r} for p, r in (*found.left_out, *said)]
     if as_json:
         listed = {str(p): n for n, p in enumerate(found.files)}
         rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
@@ -222,7 +231,7 @@ def explain(
             highlight=False,
         )
         _say_use(classifier, run)
-    end_with_left_out(found.left_out)
+    end_with_left_out([*found.left_out, *said])
 
 
 def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -241,6 +250,9 @@ def compare(
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
     format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -257,7 +269,7 @@ def compare(
     with progress_bar() as update:
         found = compare_run(
             run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            seed=seed, say=update,
+            asked=reading_options(skip_shapes, labels, coordinates), seed=seed, say=update,
         )  # fmt: skip
     if as_json:
         print_json(found.as_dict())

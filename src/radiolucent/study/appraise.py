@@ -17,6 +17,7 @@ import numpy as np
 from radiolucent import figures
 from radiolucent.audits.agreement import Agreement
 from radiolucent.data import Dataset
+from radiolucent.data.records import NOTED
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
@@ -58,7 +59,7 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_readings(config)
+    readings = read_readings(config, prepared)
     compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
@@ -252,7 +253,7 @@ def _story(
         counts=prepared.dataset.counts(),
         patients=prepared.dataset.patients(),
         findings=prepared.findings,
-        left_out=tuple(prepared.left_out),
+        left_out=tuple(item for item in prepared.left_out if not item[1].startswith(NOTED)),
         training=(
             ("network", f"{config.model}, {sum(q.numel() for q in clf.network.parameters()):,} parameters"),
             ("start", str(trained.weights)),

@@ -206,7 +206,10 @@ def _bench(config: RepairConfig, say: Progress) -> _Bench:
     before = load(config.run)
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
-    annotations = read_annotations(config.annotations, dataset=prepared.dataset) if config.annotations else []
+    left = prepared.readings_left
+    annotations = (
+        read_annotations(config.annotations, dataset=prepared.dataset, left_out=left) if config.annotations else []
+    )
     tested = tuple(prepared.cache.records[i] for i in prepared.rows("test"))
     if config.films is not None and config.films < len(tested):
         chosen = np.random.default_rng([config.seed, 71]).permutation(len(tested))[: config.films]
