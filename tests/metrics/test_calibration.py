@@ -1,5 +1,7 @@
 """Temperature, Brier, ECE, calibration line: against scikit-learn, torch and closed forms."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.metrics import (
     bootstrap_weights,
     brier,
+    calibrate_logits,
     calibration_line,
     ece,
     fit_temperature,
@@ -20,6 +23,7 @@ from radiolucent.metrics import (
 )
 from radiolucent.metrics.calibration import bins_of, ece_if_calibrated
 from radiolucent.metrics.recalibration import Recalibration, logit
+from radiolucent.types import Predictions
 
 
 def sample(n: int = 300, *, sharp: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -52,18 +56,37 @@ def test_softmax_temperature_is_recovered_and_minimises_torchs_loss(classes: int
     assert loss(found) < min(loss(found * 1.01), loss(found / 1.01))
 
 
-def test_binary_temperature_is_the_inverse_slope_of_logistic_regression_without_intercept() -> None:
-    logits, labels = softmax_case(500, 2, 2.0)
+def firths_line(x: np.ndarray, y: np.ndarray, *, intercept: bool = True) -> tuple[float, float]:
+    """Slope and intercept of Firth's logistic regression, by scikit-learn on augmented data.
+
+    Heinze & Schemper 2002: at the answer, it is the plain fit where every case counts 1 + h/2 times with its own label
+    and h/2 times with the other one, h being its leverage.
+    """
+    design = np.stack([np.ones_like(x), x], 1) if intercept else x[:, None]
+    h = np.zeros(len(x))
+    slope = shift = 0.0
+    for _ in range(60):
+        model = LogisticRegression(C=np.inf, fit_intercept=intercept, tol=1e-12, max_iter=2000)
+        model.fit(np.tile(x, 2)[:, None], np.append(y, 1 - y), sample_weight=np.append(1 + h / 2, h / 2 + 1e-12))
+        slope, shift = float(model.coef_[0, 0]), float(model.intercept_[0] if intercept else 0.0)
+        p = special.expit(shift + slope * x)
+        root = design * np.sqrt(p * (1 - p))[:, None]
+        h = (root @ np.linalg.inv(root.T @ root) * root).sum(1)
+    return slope, shift
+
+
+def test_binary_temperature_is_the_inverse_slope_of_firths_regression_without_intercept() -> None:
+    logits, labels = softmax_case(120, 2, 2.0)
     margin = logits[:, 1] - logits[:, 0]
-    slope = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(margin[:, None], labels).coef_[0, 0]
+    slope, _ = firths_line(margin, labels, intercept=False)
     assert fit_temperature(logits, labels) == pytest.approx(1 / slope, rel=1e-4)
-    # The same for one logit of class 1, one of class 0, and two labels an image.
+    # The same for one logit of class 1, one of class 0, and two labels an image (which count twice).
     assert fit_temperature(margin[:, None], labels, "sigmoid") == pytest.approx(1 / slope, rel=1e-4)
     assert fit_temperature(-margin[:, None], labels, "sigmoid", positive=0) == pytest.approx(1 / slope, rel=1e-4)
-    double = np.stack([labels, 1 - labels], axis=1)
-    assert fit_temperature(np.stack([margin, -margin], axis=1), double, "multilabel") == pytest.approx(
-        1 / slope, rel=1e-4
-    )
+    both = np.append(margin, -margin), np.append(labels, 1 - labels)
+    slope, _ = firths_line(*both, intercept=False)
+    double = np.stack([margin, -margin], axis=1), np.stack([labels, 1 - labels], axis=1)
+    assert fit_temperature(*double, "multilabel") == pytest.approx(1 / slope, rel=1e-4)
 
 
 def test_unknown_labels_take_no_part() -> None:
@@ -76,18 +99,54 @@ def test_unknown_labels_take_no_part() -> None:
     )
 
 
-def test_separated_validation_leaves_the_logits_alone() -> None:
-    assert fit_temperature(np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([1, 0])) == 1.0
-    assert fit_temperature(np.array([[1.0], [-2.0]]), np.array([1, 0]), "sigmoid") == 1.0
-    assert fit_temperature(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 0])) == pytest.approx(20, rel=1e-3)
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("classes", [2, 3])
+def test_films_told_apart_are_never_surer_than_their_number_supports(seed: int, classes: int) -> None:
+    """A plain likelihood puts T wherever its optimiser gives up, and says 99.9999999 %."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(9) % classes
+    logits = 3 * np.eye(classes)[labels] + rng.random((9, classes)) + rng.normal(size=classes)
+    if seed == 0 and classes == 2:
+        logits, labels = np.array([[0.0, -3], [0, -1], [0, 2], [0, 2.5]]), np.array([0, 0, 1, 1])
+    found = calibrate_logits(logits, labels)
+    assert found.separable and "told apart" in found.note and found.bias.sum() == pytest.approx(0, abs=1e-9)
+    chances = special.softmax((logits + found.bias) / found.temperature, axis=1)
+    assert 0.55 < chances.max() <= 1 - 1 / (len(labels) + 2) + 1e-9
+    margin = (logits[:, 1] - logits[:, 0])[:, None]
+    if classes == 2:
+        one = calibrate_logits(margin, labels, "sigmoid")
+        assert one.temperature == pytest.approx(found.temperature, rel=1e-4)
+        assert one.bias[0] == pytest.approx(found.bias[1] - found.bias[0], abs=1e-3)
 
 
-def test_temperature_and_bias_are_platts_line() -> None:
-    """Between two classes: the inverse slope and the offset of logistic regression with an intercept."""
-    logits, labels = softmax_case(800, 2, 2.0)
+def test_one_film_out_of_place_is_enough_for_the_films_to_speak() -> None:
+    logits, labels = np.array([-3.0, -1, 2, 2.5, -0.9])[:, None], np.array([0, 0, 1, 1, 1])
+    assert not calibrate_logits(np.append(logits, [[-1.1]], 0), np.append(labels, 1), "sigmoid").separable
+    assert calibrate_logits(logits, labels, "sigmoid").separable
+    assert not calibrate_logits(logits, labels, "sigmoid", bias=False).separable  # no bias mends the last one
+
+
+def test_a_temperature_no_film_can_tell_says_so() -> None:
+    backwards = calibrate_logits(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 0]), bias=False)
+    assert backwards.temperature == pytest.approx(20) and "do not go with the labels" in backwards.note
+    alike = calibrate_logits(np.zeros((3, 2)), np.array([0, 1, 1]))
+    assert alike.temperature == 1 and "the same logits" in alike.note
+
+
+def test_probabilities_say_no_more_than_the_films_they_were_calibrated_on_support() -> None:
+    logits = np.array([[-40.0, 40.0], [0.0, 0.0], [1.0, 0.0]], np.float32)
+    names = ("a", "b")
+    said = Predictions(("1", "2", "3"), ("1", "2", "3"), logits, np.array([1, 0, 0]), names, calibrated_on=98)
+    assert said.scores[0] == pytest.approx(0.99) and said.scores[1] == 0.5
+    assert (np.argsort(said.scores) == np.argsort(dataclasses.replace(said, calibrated_on=None).scores)).all()
+    assert said.probabilities.sum(1) == pytest.approx(1)
+
+
+def test_temperature_and_bias_are_firths_line() -> None:
+    """Between two classes: the inverse slope and the offset of penalised logistic regression with an intercept."""
+    logits, labels = softmax_case(120, 2, 2.0)
     margin = logits[:, 1] - logits[:, 0] + 1.5
-    line = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(margin[:, None], labels)
-    slope, intercept = line.coef_[0, 0], line.intercept_[0]
+    slope, intercept = firths_line(margin, labels)
     t, b = fit_temperature_and_bias(np.stack([0 * margin, margin], axis=1), labels)
     assert t == pytest.approx(1 / slope, rel=1e-4) and b.sum() == pytest.approx(0, abs=1e-12)
     assert (b[1] - b[0]) / t == pytest.approx(intercept, rel=1e-3)
@@ -113,9 +172,6 @@ def test_temperature_and_bias_minimise_the_loss_over_three_classes() -> None:
 
 
 def test_no_bias_where_none_is_best() -> None:
-    told_apart = np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 4.0]]), np.array([0, 0, 1, 1])
-    t, b = fit_temperature_and_bias(*told_apart)
-    assert not b.any() and t == fit_temperature(*told_apart)
     one_class = np.array([[0.0, 1.0], [0.0, -2.0]]), np.array([1, 1])
     assert not fit_temperature_and_bias(*one_class)[1].any()
     many = np.array([[3.0, 1.0], [0.0, -2.0]]), np.array([[1, 0], [0, 1]])

@@ -5,8 +5,7 @@ Every figure carries its interval and its caveat. Where patients have several im
 number) is an `Estimate` whose value is None and whose note says why; arrays that do not fit each other raise.
 """
 
-from radiolucent.metrics.bias import fit_temperature_and_bias
-from radiolucent.metrics.calibration import brier, ece, fit_temperature
+from radiolucent.metrics.calibration import brier, ece
 from radiolucent.metrics.curves import (
     DecisionCurve,
     Reliability,
@@ -45,12 +44,19 @@ from radiolucent.metrics.operating import (
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
 from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean
+from radiolucent.metrics.temperature import (
+    LogitCalibration,
+    calibrate_logits,
+    fit_temperature,
+    fit_temperature_and_bias,
+)
 from radiolucent.metrics.thresholds import Threshold, choose_threshold
 
 __all__ = [
     "Calibration",
     "DecisionCurve",
     "Evaluation",
+    "LogitCalibration",
     "Reliability",
     "Threshold",
     "accuracy",
@@ -61,6 +67,7 @@ __all__ = [
     "bootstrap",
     "bootstrap_weights",
     "brier",
+    "calibrate_logits",
     "calibration_line",
     "choose_threshold",
     "cluster_bootstrap_mean",

@@ -1,74 +1,24 @@
-"""Whether "90 %" means nine in ten: temperature, Brier score and expected calibration error."""
+"""Whether "90 %" means nine in ten: Brier score and expected calibration error."""
 
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, probabilities
 from radiolucent.metrics.intervals import normal_interval, undefined
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of, over_folds
-from radiolucent.types import Estimate, Head
+from radiolucent.types import Estimate
 
 __all__ = [
-    "HIGHEST",
-    "LOWEST",
     "bins_of",
     "brier",
     "ece",
     "ece_if_calibrated",
     "ece_interval",
     "ece_member",
-    "fit_temperature",
 ]
-
-LOWEST, HIGHEST = 0.05, 20.0
-
-
-def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], head: Head = "softmax", *, positive: int = 1) -> float:
-    """The temperature T that minimises the negative log-likelihood of softmax(logits / T) (Guo 2017, eq. 9).
-
-    Args:
-        logits: (N, C); C = 1 for a "sigmoid" head. Fit on validation, never on test.
-        labels: (N,) class indices, or (N, C) 0/1 for a "multilabel" head; -1 (unknown) is left out.
-        positive: which class a single logit speaks for.
-
-    Returns T in [0.05, 20]; 1 (leave the logits alone) where the likelihood only grows as T falls to 0, i.e. every case
-    is classified rightly and no T is best.
-
-    Raises:
-        ConfigError: no labelled case, not finite logits, or shapes that do not fit the head.
-
-    >>> round(fit_temperature(np.array([[0.0, 2.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]), np.array([1, 1, 0, 0])), 2)
-    1.82
-    """
-    z, y = np.asarray(logits, np.float64), np.asarray(labels)
-    if z.ndim != 2 or len(z) != len(y) or (head == "sigmoid" and z.shape[1] != 1):
-        raise ConfigError(f"logits {z.shape} and labels {y.shape} for head {head!r}; expected (N, C) and N labels.")
-    if not np.isfinite(z).all():
-        raise ConfigError("temperature: logits are not finite; the network is damaged or its input is: train again.")
-    # Every head comes down to margins d (K, C'): loss = mean of log Σ_c exp(d_c / T), 0 among the d.
-    if head == "softmax":
-        z, y = z[y >= 0], y[y >= 0].astype(np.intp)
-        margins = z - np.take_along_axis(z, y[:, None], axis=1)
-    else:
-        known = y >= 0 if head == "multilabel" else (y >= 0)[:, None]
-        target = y == 1 if head == "multilabel" else (y == positive)[:, None]
-        wrong = np.where(target, -z, z)[known]
-        margins = np.stack([np.zeros_like(wrong), wrong], axis=1)
-    if not len(margins):
-        raise ConfigError("temperature: no labelled case; it is fitted on validation images with labels.")
-
-    def loss(log_t: float) -> float:
-        return float(np.mean(np.asarray(special.logsumexp(margins / np.exp(log_t), axis=1))))
-
-    if margins.max(axis=1).max() <= 0 and (margins == 0).sum(axis=1).max() == 1:
-        return 1.0
-    ends = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
-    found: Any = optimize.minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(found.x))
 
 
 def brier(
