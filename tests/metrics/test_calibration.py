@@ -7,13 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import (
-    bootstrap_weights,
     brier,
     calibrate_logits,
     calibration_line,
@@ -22,7 +21,7 @@ from radiolucent.metrics import (
     fit_temperature_and_bias,
 )
 from radiolucent.metrics.calibration import bins_of, ece_if_calibrated
-from radiolucent.metrics.recalibration import Recalibration, logit
+from radiolucent.metrics.recalibration import logit
 from radiolucent.types import Predictions
 
 
@@ -198,11 +197,14 @@ def test_temperature_needs_labelled_finite_logits(
 # Brier and ECE
 
 
-def test_brier_equals_scikit_learn_and_its_intervals_agree() -> None:
+def test_brier_equals_scikit_learn_and_its_interval_the_normal_one_where_cases_are_many() -> None:
     truth, scores = sample(500)
-    boot, normal = brier(truth, scores, folds=2000), brier(truth, scores, interval="normal")
-    assert (boot.value, normal.value) == pytest.approx((brier_score_loss(truth, scores),) * 2)
-    assert boot.low == pytest.approx(normal.low, abs=0.003) and boot.high == pytest.approx(normal.high, abs=0.003)
+    found = brier(truth, scores, folds=2000)
+    squared = (truth - scores) ** 2
+    half = 1.96 * squared.std(ddof=1) / np.sqrt(500)
+    assert found.value == pytest.approx(brier_score_loss(truth, scores))
+    assert found.low == pytest.approx(squared.mean() - half, abs=0.003)
+    assert found.high == pytest.approx(squared.mean() + half, abs=0.003)
 
 
 def slow_ece(truth: np.ndarray, scores: np.ndarray, bins: int) -> float:
@@ -270,25 +272,37 @@ def test_the_line_equals_scikit_learn(sharp: float) -> None:
     assert found.slope.value == pytest.approx(1 / sharp, rel=0.35)
 
 
-def test_every_fold_equals_scikit_learn() -> None:
-    truth, scores = sample(150, sharp=1.5)
-    folds = np.concatenate(list(bootstrap_weights(np.arange(150) // 2, 150, folds=25, seed=0)))
-    lines = Recalibration(truth, scores)(folds)
-    expected = np.array([oracle(truth, scores, fold)[::-1] for fold in folds])
-    assert np.abs(lines - expected).max() < 2e-5
-
-
-def test_walds_interval_equals_the_inverse_information_and_agrees_with_the_bootstrap() -> None:
+def test_walds_interval_equals_the_inverse_information() -> None:
     truth, scores = sample(800)
-    wald, boot = calibration_line(truth, scores), calibration_line(truth, scores, interval="bootstrap", folds=2000)
+    wald, own = calibration_line(truth, scores, interval="wald"), calibration_line(truth, scores)
     slope, intercept = oracle(truth, scores)
     x = np.stack([np.ones(800), logit(scores)], axis=1)
     p = special.expit(x @ [intercept, slope])
     deviation = np.sqrt(np.diag(np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x)))
     assert (wald.slope.high or 0) - slope == pytest.approx(1.959964 * deviation[1], abs=1e-4)
     assert (wald.intercept.high or 0) - intercept == pytest.approx(1.959964 * deviation[0], abs=1e-4)
-    for one, other in ((wald.slope, boot.slope), (wald.intercept, boot.intercept)):
-        assert one.low == pytest.approx(other.low, abs=0.04) and one.high == pytest.approx(other.high, abs=0.06)
+    assert own.slope.high == pytest.approx(wald.slope.high, abs=0.04)  # here the model is right and cases independent
+
+
+def test_the_jackknife_of_the_line_is_scikit_learns_without_each_patient() -> None:
+    truth, scores = sample(240, sharp=1.5)
+    groups = np.arange(240) // 4
+    found = calibration_line(truth, scores, groups=groups)
+    left = np.array([oracle(truth[groups != g], scores[groups != g]) for g in range(60)])
+    deviation = np.sqrt(59 / 60 * ((left - left.mean(0)) ** 2).sum(0))
+    for e, s in zip((found.slope, found.intercept), deviation, strict=True):
+        df = float(e.method.split("t with ")[1].split(" ")[0])
+        assert (e.high or 0) - (e.value or 0) == pytest.approx(stats.t.ppf(0.975, df) * s, rel=0.03)
+
+
+def test_calibration_in_the_large_is_the_intercept_at_slope_1() -> None:
+    truth, scores = sample(400)
+    found = calibration_line(truth, special.expit(logit(scores) + 0.8))
+    large = found.large.value or 0
+    assert special.expit(logit(scores) + 0.8 + large).mean() == pytest.approx(truth.mean(), abs=1e-6)
+    assert found.large.high is not None and found.large.high < 0  # 0.8 too high on the whole
+    apart = calibration_line(np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.7, 0.9]))
+    assert apart.slope.value is None and apart.large.value is not None
 
 
 def test_recalibrated_scores_have_slope_1_and_intercept_0() -> None:
@@ -302,7 +316,7 @@ def test_recalibrated_scores_have_slope_1_and_intercept_0() -> None:
 def test_saturated_probabilities_are_taken_and_separated_classes_have_no_slope() -> None:
     truth, scores = np.array([0, 1, 0, 1, 1, 0]), np.array([0.0, 1.0, 1.0, 0.0, 0.9, 0.2])
     assert np.isfinite(calibration_line(truth, scores).slope.value or np.nan)
-    for interval in ("wald", "bootstrap"):
+    for interval in ("wald", "patients"):
         apart = calibration_line(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.2, 0.9]), interval=interval)  # type: ignore[arg-type]
         assert apart.slope.value is None and "separation" in apart.slope.note
         assert calibration_line(np.array([1, 1]), np.array([0.1, 0.2]), interval=interval).slope.value is None  # type: ignore[arg-type]
@@ -310,7 +324,20 @@ def test_saturated_probabilities_are_taken_and_separated_classes_have_no_slope()
     assert constant.slope.value is None
 
 
-def test_separated_folds_are_dropped_and_counted() -> None:
-    truth, scores = np.array([0, 0, 0, 1, 0, 1, 1, 1]), np.linspace(0.1, 0.9, 8)
-    found = calibration_line(truth, scores, interval="bootstrap", folds=500)
-    assert found.slope.value is not None and "folds dropped" in found.slope.note
+def test_a_line_of_one_positive_patient_has_no_interval() -> None:
+    alone = calibration_line(np.array([0, 1, 0, 0, 0]), np.array([0.2, 0.4, 0.5, 0.1, 0.3]))
+    assert alone.slope.low is None and "too few patients" in alone.slope.note
+
+
+@pytest.mark.parametrize("films", [1, 5])
+def test_calibrated_models_are_declared_miscalibrated_no_more_often_than_they_should(films: int) -> None:
+    """Films of a patient are ill together: drawn as independent, twice as many models would fail."""
+    rng, fails = np.random.default_rng(films), 0
+    for _ in range(300):
+        chance = rng.random(60)
+        ill = np.repeat(rng.random(60) < chance, films)
+        scores = np.repeat(chance, films)
+        groups = np.repeat(np.arange(60), films)
+        value = ece(ill, scores, groups=groups, folds=2).value or 0
+        fails += value > np.quantile(ece_if_calibrated(scores, 15, groups=groups, draws=200), 0.95)
+    assert fails / 300 < 0.09

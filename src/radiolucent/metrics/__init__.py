@@ -5,6 +5,7 @@ Every figure carries its interval and its caveat. Where patients have several im
 number) is an `Estimate` whose value is None and whose note says why; arrays that do not fit each other raise.
 """
 
+from radiolucent.metrics.all import METRICS
 from radiolucent.metrics.calibration import brier, ece
 from radiolucent.metrics.curves import (
     DecisionCurve,
@@ -31,6 +32,7 @@ from radiolucent.metrics.localisation import (
     random_baseline,
     random_map,
 )
+from radiolucent.metrics.metric import Metric
 from radiolucent.metrics.operating import (
     accuracy,
     balanced_accuracy,
@@ -43,7 +45,7 @@ from radiolucent.metrics.operating import (
 )
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
-from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean
+from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
 from radiolucent.metrics.temperature import (
     LogitCalibration,
     calibrate_logits,
@@ -53,10 +55,12 @@ from radiolucent.metrics.temperature import (
 from radiolucent.metrics.thresholds import Threshold, choose_threshold
 
 __all__ = [
+    "METRICS",
     "Calibration",
     "DecisionCurve",
     "Evaluation",
     "LogitCalibration",
+    "Metric",
     "Reliability",
     "Threshold",
     "accuracy",
@@ -71,6 +75,7 @@ __all__ = [
     "calibration_line",
     "choose_threshold",
     "cluster_bootstrap_mean",
+    "cluster_means",
     "decision_curve",
     "delong_test",
     "dice",
