@@ -14,6 +14,7 @@ from radiolucent.metrics.curves import (
     npv_at_prevalence,
     ppv_at_prevalence,
     pr_curve_points,
+    predictive_values,
     reliability,
     roc_curve_points,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "ppv",
     "ppv_at_prevalence",
     "pr_curve_points",
+    "predictive_values",
     "random_baseline",
     "random_map",
     "reliability",

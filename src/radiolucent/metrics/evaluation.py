@@ -66,6 +66,16 @@ class Evaluation:
     left_out: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def calibrated(self) -> bool | None:
+        """Whether these images let the probabilities stand: slope 1 and, in the large, 0 lie in the intervals.
+
+        None where there is no interval to say so. It is no proof of calibration: wide intervals hold 1 and 0 easily.
+        """
+        pairs = [(self.estimates.get(k), to) for k, to in (("calibration_slope", 1), ("calibration_in_the_large", 0))]
+        told = [e.low <= to <= e.high for e, to in pairs if e and e.low is not None and e.high is not None]
+        return False if not all(told) else True if len(told) == len(pairs) else None
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; estimates in the form of `summary.json`."""
         plain = (

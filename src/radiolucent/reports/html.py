@@ -74,6 +74,7 @@ def write_report(story: Story, folder: str | Path, *, name: str = "report.html")
             warnings=phrasing.warnings(story),
             tallies=phrasing.tallies(story),
             figures=phrasing.figure_rows(story),
+            calibration=phrasing.calibration_line(story),
             agreement_rows=phrasing.agreement_rows,
             statement_rows=phrasing.statement_rows,
             between_name=phrasing.between_name,

@@ -33,7 +33,8 @@ class MRMC:
         tests, readers: names. auroc: of each (test, reader).
         averages: reader-averaged AUROC of each test, with its interval.
         differences: of each pair of tests, first less second, with its interval.
-        p: of each pair, two-sided; None where there is no variance. f, df: (F, numerator df, denominator df, p) of "all tests are alike"; None for one.
+        p: of each pair, two-sided; None where there is no variance. f: (F, numerator df, denominator df, p) of "all
+            tests are alike"; None for one test, and without variance.
         components: the variance components and mean squares they rest on, by name.
         method: how it was done.
     """
