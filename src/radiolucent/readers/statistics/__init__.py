@@ -2,17 +2,21 @@
 
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.between import between, of_finding
+from radiolucent.readers.statistics.imrmc_file import ImrmcReadings, read_imrmc
 from radiolucent.readers.statistics.kappa import cohen_kappa, fleiss_kappa
 from radiolucent.readers.statistics.mrmc import MRMC, mrmc, readers_against
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel
 from radiolucent.readers.statistics.table import Table, diagnosis_table, finding_table, zone_table
+from radiolucent.readers.statistics.u_statistics import UAnalysis, u_statistics
 
 __all__ = [
     "MRMC",
     "Comparison",
+    "ImrmcReadings",
     "Opinion",
     "Panel",
     "Table",
+    "UAnalysis",
     "between",
     "cohen_kappa",
     "diagnosis_table",
@@ -23,6 +27,8 @@ __all__ = [
     "mrmc",
     "of_finding",
     "panel",
+    "read_imrmc",
     "readers_against",
+    "u_statistics",
     "zone_table",
 ]
