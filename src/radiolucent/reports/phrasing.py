@@ -14,12 +14,13 @@ from radiolucent.audits.agreement import (
 from radiolucent.figures import method_name
 from radiolucent.metrics import METRICS
 from radiolucent.reports.report_data import Story
-from radiolucent.types import Estimate
+from radiolucent.types import Estimate, Finding
 
 __all__ = [
     "Tally",
     "agreement_rows",
     "between_name",
+    "by_verdict",
     "calibration_line",
     "calls_line",
     "doctors_lines",
@@ -248,6 +249,12 @@ def figure_rows(story: Story) -> Sequence[tuple[str, str, Estimate, Estimate | N
     """(name, meaning, test estimate, validation estimate) in reading order."""
     test, val = story.test.estimates, story.validation.estimates
     return [(m.title, m.meaning, test[m.name], val.get(m.name)) for m in METRICS if m.name in test]
+
+
+def by_verdict(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings with the failed ones first, then the open ones; otherwise in the order given."""
+    order = ("fail", "inconclusive", "pass", "not applicable")
+    return sorted(findings, key=lambda finding: order.index(finding.verdict))
 
 
 def agreement_rows(a: Agreement) -> Sequence[tuple[str, str, Estimate]]:
