@@ -19,7 +19,7 @@ from radiolucent.readers.statistics.components import Components, dbm_components
 from radiolucent.readers.statistics.jackknife import Areas, areas
 from radiolucent.types import Estimate
 
-__all__ = ["MRMC", "mrmc", "readers_against"]
+__all__ = ["MRMC", "Model", "mrmc", "mrmc_of", "readers_against"]
 
 Floats = NDArray[np.float64]
 Model = Literal["or", "dbm"]
@@ -101,14 +101,37 @@ def mrmc(
     if model not in ("or", "dbm") or (model == "dbm" and covariance != "jackknife"):
         raise ConfigError(f"model {model!r} with {covariance}; expected or, or dbm with the jackknife.")
     count, readers_n = values.shape[:2]
+    found = areas(positive, values.reshape(count * readers_n, -1), groups, covariance)
+    named = {"tests": tests, "readers": readers, "model": model, "level": level}
+    return mrmc_of(found, count, covariance=covariance, **named)  # pyright: ignore[reportArgumentType]
+
+
+def mrmc_of(
+    found: Areas,
+    count: int,
+    *,
+    tests: Sequence[str] | None = None,
+    readers: Sequence[str] | None = None,
+    model: Model = "or",
+    covariance: str = "jackknife",
+    level: float = 0.95,
+    figure: str = "",
+) -> MRMC:
+    """The analysis of `mrmc` of any figure whose values, and values without each unit, are known.
+
+    Args:
+        found: of `count` tests by as many readers each, tests outermost. figure: its name, if not AUROC.
+    """
+    readers_n = len(found.values) // count
     test_names = tuple(tests or (f"test {i + 1}" for i in range(count)))
     reader_names = tuple(readers or (f"reader {j + 1}" for j in range(readers_n)))
     if len(test_names) != count or len(reader_names) != readers_n:
-        raise ConfigError(f"{len(test_names)} test and {len(reader_names)} reader names for scores {values.shape}.")
-    found = areas(positive, values.reshape(count * readers_n, -1), groups, covariance)
+        raise ConfigError(
+            f"{len(test_names)} test and {len(reader_names)} reader names for {count} tests and {readers_n} readers."
+        )
     parts = or_components(found, count) if model == "or" else dbm_components(found, count)
     name = f"{'Obuchowski–Rockette' if model == 'or' else 'Dorfman–Berbaum–Metz'}, {covariance}, Hillis df"
-    return _analysis(found, parts, test_names, reader_names, name, level)
+    return _analysis(found, parts, test_names, reader_names, f"{figure}: {name}" if figure else name, level)
 
 
 def _analysis(
