@@ -68,6 +68,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run on a folder or manifest it has never seen, at the threshold fixed in training."""
     from radiolucent.files import write_json
+    from radiolucent.metrics import METRICS
     from radiolucent.metrics import evaluate as evaluate_predictions
     from radiolucent.models import load
     from radiolucent.study import write_predictions
@@ -85,8 +86,9 @@ def evaluate(
         table = Table(title=f"{result.n} films of {result.patients} patients; threshold {result.threshold:.3f}")
         table.add_column("figure")
         table.add_column("value (95 % CI)")
-        for name, estimate in result.estimates.items():
-            table.add_row(name, str(estimate))
+        for metric in METRICS:
+            if metric.name in result.estimates:
+                table.add_row(metric.title, str(result.estimates[metric.name]))
         table.add_row("confusion", ", ".join(f"{k} {v}" for k, v in result.confusion.items()))
         Console().print(table)
         _say_use(classifier, run)

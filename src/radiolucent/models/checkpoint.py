@@ -97,6 +97,7 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
             meta["temperature"],
             meta["architecture"],
             meta["provenance"],
+            meta.get("calibrated_on"),
         )
     except Exception as error:  # a damaged header may say anything
         raise CheckpointError(f"{file}: header and weights do not fit together ({error}); train it again.") from error

@@ -14,7 +14,7 @@ from torch import nn
 
 from radiolucent.errors import ConfigError
 from radiolucent.images import Preprocess
-from radiolucent.types import Head
+from radiolucent.types import Head, supported
 
 __all__ = ["Classifier"]
 
@@ -33,6 +33,8 @@ class Classifier:
         temperature: logits are divided by it before probabilities are taken.
         architecture: how `build` makes the network again.
         provenance: training data, recipe, versions; JSON-ready.
+        calibrated_on: films that the temperature was fitted on, which bound how sure a probability is
+            (`radiolucent.types.supported`); None where it is not known.
     """
 
     network: nn.Module
@@ -44,6 +46,7 @@ class Classifier:
     temperature: float = 1.0
     architecture: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibrated_on: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or not 0 <= self.positive < len(self.class_names):
@@ -96,8 +99,8 @@ class Classifier:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""
         scaled = logits.double() / self.temperature
         if self.head == "softmax":
-            return scaled.softmax(1)
-        ones = scaled.sigmoid()
+            return supported(scaled.softmax(1), self.calibrated_on, scaled.shape[1])
+        ones = supported(scaled.sigmoid(), self.calibrated_on)
         if self.head == "multilabel":
             return ones
         pair = [1 - ones[:, 0], ones[:, 0]]
@@ -137,7 +140,7 @@ class Classifier:
             "threshold": self.threshold,
             "temperature": self.temperature,
             "provenance": dict(self.provenance),
-        }
+        } | ({} if self.calibrated_on is None else {"calibrated_on": self.calibrated_on})
 
     @cached_property
     def hash(self) -> str:

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
 from radiolucent.files import write_bytes, write_text
 from radiolucent.images import read
-from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
+from radiolucent.metrics import Evaluation, evaluate, predictive_values
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
@@ -33,7 +32,7 @@ from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
-from radiolucent.types import Annotation, Predictions
+from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise", "write_predictions"]
 
@@ -205,11 +204,11 @@ def _pictures(
     return made
 
 
-def _elsewhere(test: Evaluation) -> tuple[tuple[float, float, float], ...]:
+def _elsewhere(test: Evaluation) -> tuple[tuple[float, Estimate, Estimate], ...]:
     """(prevalence, PPV, NPV) with the test's sensitivity and specificity."""
-    sens, spec = test.estimates["sensitivity"].value or 0.0, test.estimates["specificity"].value or 0.0
-    rows = [(q, ppv_at_prevalence(sens, spec, q), npv_at_prevalence(sens, spec, q)) for q in PREVALENCES]
-    return tuple((q, ppv, npv) for q, ppv, npv in rows if not math.isnan(ppv + npv))
+    e = test.estimates
+    rows = [(q, *predictive_values(e["sensitivity"], e["specificity"], q)) for q in PREVALENCES]
+    return tuple(row for row in rows if row[1].value is not None and row[2].value is not None)
 
 
 def _story(

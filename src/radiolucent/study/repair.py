@@ -269,7 +269,7 @@ def _rate(bench: _Bench) -> float:
 def _start(bench: _Bench, study: StudyConfig) -> tuple[Classifier, WeightsReport]:
     """The run's own weights to fine-tune, else what the run itself began with (by this seed)."""
     if bench.config.fine_tune:
-        start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={})
+        start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={}, calibrated_on=None)
         return start, WeightsReport(f"fine-tuned from {bench.before.hash[:12]}")
     return build(
         study.model,
