@@ -9,11 +9,12 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.manifest import read_manifest
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
-from radiolucent.images.read import sniff
+from radiolucent.images import unusual
+from radiolucent.images.sniff import HEAD, is_film
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".dic"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".dcm", ".dicom", ".dic"}
 _SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -52,7 +53,7 @@ def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
         dataset = _scan(root)
     if not dataset.records:
         raise DataError(
-            f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM)."
+            f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
         )
     return _three_classes(dataset) if classes == 3 else dataset
 
@@ -104,15 +105,19 @@ def _no_film(path: Path) -> str:
     """Why a file is no film, or ""."""
     if path.name.startswith(".") or path.name in _IGNORED:
         return HIDDEN
+    if why := unusual(path):
+        return why
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return ""
     try:
         with path.open("rb") as stream:
-            head = stream.read(200)
+            head = stream.read(HEAD)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    if sniff(head):
+    if path.name.upper() == "DICOMDIR":
+        return COMPANION
+    if is_film(head):
         return ""
     if suffix in _COMPANIONS or path.stem.upper() in _COMPANION_NAMES:
         return COMPANION
