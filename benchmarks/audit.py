@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from radiolucent.audits import examine, masks_from_folder
-from radiolucent.audits.planted import audit_views, pool
+from radiolucent.audits.trial import examine, masks_from_folder
+from radiolucent.audits.trial.planted import audit_views, pool
 from radiolucent.data import Dataset, Record
 from radiolucent.models import build
 

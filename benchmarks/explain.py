@@ -24,7 +24,7 @@ import radiolucent as rl
 from radiolucent.data.phantom import draw
 from radiolucent.explainers import LIME, GradCAM
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.superpixels import segment
+from radiolucent.explainers.perturbation.superpixels import segment
 from radiolucent.models import Classifier
 
 

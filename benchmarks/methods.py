@@ -15,7 +15,7 @@ counts what the process computes instead of what passes: ratios of one thread ha
 does.
 
 `--films` measures batches of a data set of so many films, for which methods that need no way back convert the network
-(`radiolucent.explainers.trunk`): that happens once, in the round that warms up, and its time is printed.
+(`radiolucent.passes.fast.openvino_features`): that happens once, in the round that warms up, and its time is printed.
 
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its
 default of one copy a pass. "plain loop" is the paper's own way, where no library for torch has the method. Networks
@@ -46,10 +46,10 @@ from rich.table import Table
 import radiolucent as rl
 from explain import films
 from radiolucent.explainers import METHODS
-from radiolucent.explainers.trunk import coming
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
-from radiolucent.models.remember import steady
+from radiolucent.models.per_network import steady
+from radiolucent.passes.fast.openvino_features import coming
 from rivals import LIBRARIES, Contest, method_of
 
 

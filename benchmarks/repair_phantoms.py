@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from radiolucent.audits.planted_films import planted_films
+from radiolucent.audits.trial.planted_films import planted_films
 from radiolucent.files import write_json
 from radiolucent.metrics import wilson
 from radiolucent.study import RepairConfig, StudyConfig, repair, train_only

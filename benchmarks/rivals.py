@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from radiolucent.explainers import METHODS, Explainer
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.superpixels import segment
+from radiolucent.explainers.perturbation.superpixels import segment
 from radiolucent.models import Classifier
 
 Run = Callable[[], object]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from box_data import FOLDS, Films
-from radiolucent.audits.masked import MASKED_EDITS
+from radiolucent.audits.trial.masked import MASKED_EDITS
 from radiolucent.files import sha256_file, write_json, write_text
 from radiolucent.metrics import auroc, brier, ece, sensitivity, specificity
 from radiolucent.types import Estimate

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from radiolucent.audits.edits import fill
-from radiolucent.audits.regions import boxed, dilated
+from radiolucent.audits.trial.edits import fill
+from radiolucent.audits.trial.regions import boxed, dilated
 from radiolucent.data import Dataset, PixelCache, build_cache, load_dataset, split_dataset
 from radiolucent.data.split import groups_of
 from radiolucent.files import atomic_path

@@ -22,13 +22,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from box_card import SOURCE, write_card
 from box_data import FOLDS, Films, LungLoader, films_of, folds_of
-from radiolucent.audits.run import examine
-from radiolucent.audits.seen import maskers
+from radiolucent.audits.trial.examine import examine
+from radiolucent.audits.trial.maskers import maskers
 from radiolucent.data import Augment, Dataset, Loader, PixelCache, build_cache
 from radiolucent.files import write_json
 from radiolucent.metrics import choose_threshold, fit_temperature, fit_temperature_and_bias
 from radiolucent.models import Classifier, box_path, build, load, predict, save, shift_logits
-from radiolucent.reports.audit import audit_summary, write_audit
+from radiolucent.reports.audit_page import audit_summary, write_audit
 from radiolucent.study.train import versions
 from radiolucent.training import TrainConfig, fit
 from radiolucent.types import Predictions

@@ -15,11 +15,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from radiolucent.audits import agreement as agreement
-    from radiolucent.audits import audit as audit
-    from radiolucent.audits import examine as examine
-    from radiolucent.audits import masks_from_folder as masks_from_folder
-    from radiolucent.audits import stamp as stamp
+    from radiolucent.audits.agreement import agreement as agreement
+    from radiolucent.audits.trial import audit as audit
+    from radiolucent.audits.trial import examine as examine
+    from radiolucent.audits.trial import masks_from_folder as masks_from_folder
+    from radiolucent.audits.trust import stamp as stamp
     from radiolucent.data import check as check
     from radiolucent.data import load_dataset as load_dataset
     from radiolucent.data import read_annotations as read_annotations
@@ -80,11 +80,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOM_OF = {
-    "agreement": "audits",
-    "stamp": "audits",
-    "audit": "audits",
-    "examine": "audits",
-    "masks_from_folder": "audits",
+    "agreement": "audits.agreement",
+    "stamp": "audits.trust",
+    "audit": "audits.trial",
+    "examine": "audits.trial",
+    "masks_from_folder": "audits.trial",
     "check": "data",
     "load_dataset": "data",
     "read_annotations": "data",

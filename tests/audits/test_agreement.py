@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from radiolucent.audits import agreement, agreements, meaning, reader_calls, tune_threshold
-from radiolucent.audits.estimates import mean_estimates
-from radiolucent.audits.zones import rank_correlation, zone_masks
+from radiolucent.audits.agreement import agreement, agreements, meaning, reader_calls, tune_threshold
+from radiolucent.audits.agreement.estimates import mean_estimates
+from radiolucent.audits.agreement.zones import rank_correlation, zone_masks
 from radiolucent.data.phantom.draw import draw
 from radiolucent.data.phantom.readers import ReaderModel, readings
 from radiolucent.errors import AnnotationError, ConfigError

@@ -10,12 +10,12 @@ from torch import nn
 
 from audits.test_run import made_table
 from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, views
-from radiolucent.audits.attribution import Pointing, attribution, fixed_peaks
-from radiolucent.audits.calibrated import calibrated
-from radiolucent.audits.interventions import INTERVENTIONS, intervention
-from radiolucent.audits.regions import View
-from radiolucent.audits.stress import STRESSES, stress
-from radiolucent.audits.table import collect
+from radiolucent.audits.trial.answers import collect
+from radiolucent.audits.trial.attribution import Pointing, attribution, fixed_peaks
+from radiolucent.audits.trial.calibrated import calibrated
+from radiolucent.audits.trial.interventions import INTERVENTIONS, intervention
+from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.stress import STRESSES, stress
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, views
-from radiolucent.audits.distort import warped
-from radiolucent.audits.edits import EDITS, fill
-from radiolucent.audits.interventions import INTERVENTIONS, edits_of, intervention
-from radiolucent.audits.masked import MASKED_EDITS, masked
-from radiolucent.audits.regions import View
-from radiolucent.audits.run import by_severity, verdict_of
-from radiolucent.audits.stress import STRESSES, stress
-from radiolucent.audits.table import Table, collect
+from radiolucent.audits.trial.answers import Table, collect
+from radiolucent.audits.trial.distort import warped
+from radiolucent.audits.trial.edits import EDITS, fill
+from radiolucent.audits.trial.examine import by_severity, verdict_of
+from radiolucent.audits.trial.interventions import INTERVENTIONS, edits_of, intervention
+from radiolucent.audits.trial.masked import MASKED_EDITS, masked
+from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.stress import STRESSES, stress
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
 
@@ -138,7 +138,7 @@ def test_edits_leave_what_they_must() -> None:
         if removed is not None and v.markers is not None:
             far = np.abs(np.round(removed * 255) - v.grey) > 0
             assert far[v.markers].any()
-            from radiolucent.audits.regions import dilated
+            from radiolucent.audits.trial.regions import dilated
 
             assert not far[~dilated(v.markers, 0.012)].any()
         black = EDITS["border.black"](v, rng)

@@ -9,14 +9,14 @@ import pytest
 from audits.test_interventions import _corner_says, _lungs_say
 from audits.test_run import made_table
 from audits.toys import SIZE, lung_reader, views
-from radiolucent.audits.attribution import Pointing
-from radiolucent.audits.leaked import leaked
-from radiolucent.audits.mapslices import map_clusters, map_slices
-from radiolucent.audits.masked import MASKED_EDITS
-from radiolucent.audits.probes import PROBED, probe, probes
-from radiolucent.audits.regions import View
-from radiolucent.audits.retrained import retrained
-from radiolucent.audits.table import Table, collect
+from radiolucent.audits.trial.answers import Table, collect
+from radiolucent.audits.trial.attribution import Pointing
+from radiolucent.audits.trial.leaked import leaked
+from radiolucent.audits.trial.map_slices import map_clusters, map_slices
+from radiolucent.audits.trial.masked import MASKED_EDITS
+from radiolucent.audits.trial.probes import PROBED, probe, probes
+from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.retrained import retrained
 from radiolucent.data import Record
 from radiolucent.data.confounders import confounders
 from radiolucent.data.survey import Film

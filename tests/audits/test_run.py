@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, phantoms, views
-from radiolucent.audits import examine, masks_from_folder
-from radiolucent.audits.attribution import Pointing
-from radiolucent.audits.run import by_severity, verdict_of
-from radiolucent.audits.subgroups import slices, source_in_embedding, subgroups
-from radiolucent.audits.table import Table, collect
+from radiolucent.audits.trial import examine, masks_from_folder
+from radiolucent.audits.trial.answers import Table, collect
+from radiolucent.audits.trial.attribution import Pointing
+from radiolucent.audits.trial.examine import by_severity, verdict_of
+from radiolucent.audits.trial.subgroups import slices, source_in_embedding, subgroups
 from radiolucent.data import Dataset, Record
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.reports.audit import audit_summary, write_audit
+from radiolucent.reports.audit_page import audit_summary, write_audit
 from radiolucent.types import Estimate, Finding
 
 
@@ -220,7 +220,7 @@ def test_an_unlabelled_site_and_a_constant_model_do_no_harm() -> None:
     table = collect(
         constant, 12, lambda i: films[i], ("marker.paste", "marker.paste.control"), keys=[str(i) for i in range(12)]
     )
-    from radiolucent.audits.interventions import INTERVENTIONS, intervention
+    from radiolucent.audits.trial.interventions import INTERVENTIONS, intervention
 
     found = intervention(table, INTERVENTIONS["marker.paste"])
     assert found.verdict in ("pass", "inconclusive") and found.estimate is not None and found.estimate.value == 0

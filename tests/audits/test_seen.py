@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radiolucent.audits.regions import view_of
-from radiolucent.audits.seen import maskers, seen_lungs, seen_markers
-from radiolucent.audits.table import collect
+from radiolucent.audits.trial.answers import collect
+from radiolucent.audits.trial.maskers import maskers, seen_lungs, seen_markers
+from radiolucent.audits.trial.regions import view_of
 from radiolucent.data.phantom.draw import draw
 from radiolucent.data.phantom.markers import stamp
 from radiolucent.files import sha256_file

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radiolucent.audits.planted import BACKGROUND, Pool, paint, pool, training_films
-from radiolucent.audits.selftest import SelfTest, SelfTestResult, found_in, self_test
+from radiolucent.audits.trial.planted import BACKGROUND, Pool, paint, pool, training_films
+from radiolucent.audits.trial.selftest import SelfTest, SelfTestResult, found_in, self_test
 from radiolucent.errors import ConfigError
-from radiolucent.reports.selftest import write_self_test
+from radiolucent.reports.selftest_page import write_self_test
 
 TINY = SelfTest(
     seeds=1,

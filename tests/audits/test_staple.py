@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from radiolucent.audits import staple
+from radiolucent.audits.agreement import staple
 from radiolucent.errors import ConfigError
 
 

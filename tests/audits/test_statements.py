@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from radiolucent.audits import parse_statement, statement_agreement
-from radiolucent.audits.zones import zone_masks
+from radiolucent.audits.agreement import parse_statement, statement_agreement
+from radiolucent.audits.agreement.zones import zone_masks
 from radiolucent.types import Annotation, Explanation, Geometry, Region
 
 SIDE = 60

@@ -14,7 +14,7 @@ from torch import nn
 
 import radiolucent as rl
 from explainer_cases import FAST
-from radiolucent.audits import (
+from radiolucent.audits.trust import (
     completeness,
     curves,
     faithfulness,
@@ -25,8 +25,8 @@ from radiolucent.audits import (
     trust_line,
     trust_randomisation,
 )
-from radiolucent.audits.repeatability import noise_repeatability, over_seeds, seed_repeatability
-from radiolucent.audits.similarity import likeness, pooled, rank_correlation, surrogates
+from radiolucent.audits.trust.repeatability import noise_repeatability, over_seeds, seed_repeatability
+from radiolucent.audits.trust.similarity import likeness, pooled, rank_correlation, surrogates
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import (
     CAM,
@@ -396,7 +396,7 @@ def test_randomisation_takes_three_films_that_have_a_map() -> None:
 
 
 def test_each_last_map_has_a_random_network_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiolucent.audits import sanity
+    from radiolucent.audits.trust import randomisation as sanity
 
     seeds: list[tuple[float, int]] = []
 

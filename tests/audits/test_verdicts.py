@@ -1,6 +1,6 @@
 """From an estimate to a verdict, and how many cases would do."""
 
-from radiolucent.audits.verdicts import beyond, cases_needed, needed_words, two_sided
+from radiolucent.audits.trial.verdicts import beyond, cases_needed, needed_words, two_sided
 from radiolucent.types import Estimate
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from radiolucent.audits.planted import Pool, audit_views, pool
-from radiolucent.audits.regions import View
+from radiolucent.audits.trial.planted import Pool, audit_views, pool
+from radiolucent.audits.trial.regions import View
 from radiolucent.images import Preprocess
 from radiolucent.models import Classifier
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from radiolucent.cli_data import check as check_command
-from radiolucent.cli_print import end_with_left_out
+from radiolucent.cli.data import check as check_command
+from radiolucent.cli.output import end_with_left_out
 from radiolucent.data import (
     Augment,
     Dataset,

@@ -9,8 +9,8 @@ import pytest
 from explainer_cases import noise_films
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import KernelSHAP, explain
-from radiolucent.explainers.coalitions import coalitions, kernel_weight
 from radiolucent.explainers.kernelshap import shapley_fit
+from radiolucent.explainers.perturbation.coalitions import coalitions, kernel_weight
 from radiolucent.models import build
 
 

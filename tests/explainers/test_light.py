@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from radiolucent.explainers import light
-from radiolucent.explainers.forward import INPUT, Pass
-from radiolucent.explainers.light import Light
 from radiolucent.images import Preprocess
 from radiolucent.models import build, wrap
-from radiolucent.models.remember import remembers
+from radiolucent.models.per_network import remembers
+from radiolucent.passes.fast import cheap_backward as light
+from radiolucent.passes.fast.cheap_backward import Light
+from radiolucent.passes.forward import INPUT, Pass
 
 
 def given(channels: int = 24, affine: bool = True) -> tuple[torch.Tensor, nn.BatchNorm2d]:

@@ -12,11 +12,11 @@ import radiolucent as rl
 from explainer_cases import Blob, blob_film, make, noise_films, wrap
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Occlusion, explain
-from radiolucent.explainers.boxes import Box
-from radiolucent.explainers.incremental import Incremental, incremental
-from radiolucent.explainers.inpaint import inpaint
 from radiolucent.explainers.occlusion import Windows
+from radiolucent.explainers.perturbation.inpaint import inpaint
 from radiolucent.models import build
+from radiolucent.passes.fast.incremental import Incremental, incremental
+from radiolucent.passes.fast.receptive_boxes import Box
 
 
 @pytest.mark.parametrize(("window", "stride"), [(16, 8), (20, 7), ((30, 17), (25, 13)), (64, 64), (5, 5)])

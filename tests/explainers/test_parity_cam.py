@@ -23,8 +23,8 @@ from radiolucent.explainers import (
     explain,
 )
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.forward import Cut, Pass
 from radiolucent.models import Classifier, build
+from radiolucent.passes.forward import Cut, Pass
 from radiolucent.types import Radiograph
 
 

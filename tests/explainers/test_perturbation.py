@@ -13,9 +13,9 @@ import torch
 from explainer_cases import FAST, Blob, blob_film, noise_films, wrap
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, ScoreCAM, Sobol, explain
-from radiolucent.explainers.perturb import Asker
-from radiolucent.models import build, bytes_per_image
-from radiolucent.models.engine import _Compiled
+from radiolucent.explainers.perturbation.copies import Asker
+from radiolucent.models import build
+from radiolucent.passes.fast.engine import _Compiled, bytes_per_image
 
 ASKING = {
     "lime": LIME(100, segmentation="slic"),
@@ -100,7 +100,7 @@ def test_batches_in_openvino_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
     clf.network.eval()
     image = torch.zeros(1, 1, 64, 64)
     for threads, expected in ((1, (8, 1)), (2, (8, 2)), (8, (4, 8))):
-        monkeypatch.setattr("radiolucent.explainers.perturb.workers", lambda n=threads: n)
+        monkeypatch.setattr("radiolucent.explainers.perturbation.copies.workers", lambda n=threads: n)
         run = LIME(max_memory_mb=4096, engine="openvino").asker(clf, image, 1000)
         assert (run.batch, run.workers) == expected
     run = LIME(max_memory_mb=4096, engine="torch").asker(clf, image, 1000)

@@ -13,9 +13,10 @@ import radiolucent as rl
 from explainer_cases import wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, InputTimesGradient, explain
-from radiolucent.explainers.base import Explainer, untouched
-from radiolucent.explainers.forward import Pass
+from radiolucent.explainers.base import Explainer
 from radiolucent.models import build, predict
+from radiolucent.passes.forward import Pass
+from radiolucent.passes.preserve_state import untouched
 from radiolucent.study import make_case
 from radiolucent.types import Radiograph
 

@@ -8,8 +8,8 @@ import radiolucent as rl
 from explainer_cases import make, noise_films
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import CAM, GradCAM, HiResCAM, explain
-from radiolucent.explainers.layers import find_layer
 from radiolucent.models import build
+from radiolucent.passes.target_layer import find_layer
 
 
 def test_gradcam_is_grad_cams_with_a_reshape() -> None:

@@ -15,14 +15,15 @@ from torch import nn
 
 import radiolucent as rl
 from explainer_cases import FAST, wrap
-from radiolucent.audits.repeatability import seed_repeatability
+from radiolucent.audits.trust.repeatability import seed_repeatability
 from radiolucent.errors import ModelError
-from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explanation, trunk
+from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explanation
 from radiolucent.explainers.base import Attribution, Goal
-from radiolucent.explainers.forward import Pass
-from radiolucent.explainers.trunk import coming
 from radiolucent.models import Classifier, build
-from radiolucent.models.remember import remembers
+from radiolucent.models.per_network import remembers
+from radiolucent.passes.fast import openvino_features as trunk
+from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.forward import Pass
 from radiolucent.study import ManyConfig, explain_many
 from radiolucent.types import Explanation, Radiograph
 
@@ -256,7 +257,7 @@ def test_what_openvino_does_not_do_is_left_to_torch(lies: bool, monkeypatch: pyt
 
 def test_a_folder_and_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trunk, "WORTH_CONVERTING", 6)
-    monkeypatch.setattr(sys.modules["radiolucent.models.engine"], "WORTH_CONVERTING", 6)  # of perturbed copies
+    monkeypatch.setattr(sys.modules["radiolucent.passes.fast.engine"], "WORTH_CONVERTING", 6)  # of perturbed copies
     (tmp_path / "films").mkdir()
     for i, film in enumerate(some(6)):
         Image.fromarray(np.rint(film.pixels * 255).astype(np.uint8)).save(tmp_path / "films" / f"{i}.png")

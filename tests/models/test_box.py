@@ -136,8 +136,8 @@ def test_what_is_no_run_and_no_image_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.realdata
 def test_it_tells_real_films_apart_and_not_without_their_lungs(realdata: Path) -> None:
-    from radiolucent.audits.run import examine
-    from radiolucent.audits.seen import seen_lungs
+    from radiolucent.audits.trial.examine import examine
+    from radiolucent.audits.trial.maskers import seen_lungs
     from radiolucent.data import load_dataset, split_dataset
 
     held = split_dataset(load_dataset(realdata / "chest_xray"), val=0.1, test=0.1, seed=0).split("test").records[::9]

@@ -10,7 +10,8 @@ from torch import nn
 import radiolucent as rl
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.explainers import LIME
-from radiolucent.models import build, engine
+from radiolucent.models import build
+from radiolucent.passes.fast.engine import engine
 
 NETWORKS = [("small_cnn", 64), ("mobilenetv1", 64), ("inception_v3", 96), ("densenet121", 64)]
 

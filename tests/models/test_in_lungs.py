@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 import radiolucent as rl
 from radiolucent.data.phantom import draw
-from radiolucent.explainers.layers import find_layer
 from radiolucent.models import Classifier, InLungs, shift_logits
 from radiolucent.models.in_lungs import Window, cut_out, look, standardised, window_of
+from radiolucent.passes.target_layer import find_layer
 from radiolucent.segment import load_segmenter
 
 

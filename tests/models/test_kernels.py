@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from radiolucent.models import kernels
-from radiolucent.models.engine import compiled
-from radiolucent.models.kernels import kernels_of
+from radiolucent.passes.fast import openvino_kernels as kernels
+from radiolucent.passes.fast.engine import compiled
+from radiolucent.passes.fast.openvino_kernels import kernels_of
 
 AVX2 = torch.backends.cpu.get_cpu_capability() == "AVX2"
 

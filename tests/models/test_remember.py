@@ -14,8 +14,9 @@ import torch
 
 import radiolucent as rl
 from radiolucent.explainers import LIME, Explainer, Occlusion, ReciproCAM
-from radiolucent.models import Classifier, build, engine
-from radiolucent.models.remember import remember, remembered, remembers, steady, structure_of, weights_of
+from radiolucent.models import Classifier, build
+from radiolucent.models.per_network import remember, remembered, remembers, steady, structure_of, weights_of
+from radiolucent.passes.fast.engine import engine
 from radiolucent.types import Radiograph
 
 QUICK = [Occlusion(16, 16, passes="incremental"), ReciproCAM()]

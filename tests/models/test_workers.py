@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from radiolucent.models.workers import side_by_side, workers
+from radiolucent.passes.fast.parallel_batches import side_by_side, workers
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -15,8 +15,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import radiolucent as rl
 from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError
-from radiolucent.models import engine
 from radiolucent.models.wrap import logits_from
+from radiolucent.passes.fast.engine import engine
 
 NAMES = ["NORMAL", "PNEUMONIA"]
 SMALL = rl.Preprocess(16, "squash", 1, (0.5,), (0.25,))

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from radiolucent.audits import Agreement, ReaderCalls
-from radiolucent.reports.words import between_name, calls_line, verdict_on
+from radiolucent.audits.agreement import Agreement, ReaderCalls
+from radiolucent.reports.phrasing import between_name, calls_line, verdict_on
 from radiolucent.types import Estimate
 
 

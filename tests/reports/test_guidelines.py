@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from radiolucent.reports.facts import facts
+from radiolucent.reports.guideline_facts import facts
 from radiolucent.reports.guideline_items import GUIDELINES
 from radiolucent.reports.guidelines import CARD, filled, write_guidelines
 

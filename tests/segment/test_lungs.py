@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import radiolucent as rl
 from lungs_data import mask_path, with_heart
-from radiolucent.audits import masks_from_folder
+from radiolucent.audits.trial import masks_from_folder
 from radiolucent.cli import app
 from radiolucent.data import Record, load_dataset, split_dataset
 from radiolucent.data.phantom import Phantom, draw
@@ -20,9 +20,9 @@ from radiolucent.errors import WeightsError
 from radiolucent.files import sha256_file
 from radiolucent.metrics import dice
 from radiolucent.segment import load_segmenter, lungs_of, save_segmenter, write_lungs
+from radiolucent.segment.distrust import SIGNS, clean, signs
 from radiolucent.segment.lungs import weights_path
 from radiolucent.segment.net import LungNet
-from radiolucent.segment.trust import SIGNS, clean, signs
 from radiolucent.types import Radiograph
 
 

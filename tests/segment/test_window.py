@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radiolucent.audits.regions import view_of
+from radiolucent.audits.trial.regions import view_of
 from radiolucent.errors import CheckpointError, ConfigError
 from radiolucent.explainers import GradCAM, explain
 from radiolucent.images import Preprocess, from_array, map_to_source

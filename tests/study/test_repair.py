@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from radiolucent.audits.planted import pool
-from radiolucent.audits.planted_films import planted_films
+from radiolucent.audits.trial.planted import pool
+from radiolucent.audits.trial.planted_films import planted_films
 from radiolucent.cli import app
 from radiolucent.data import write_manifest
 from radiolucent.errors import ConfigError
 from radiolucent.models import load
-from radiolucent.reports.repair import interval
+from radiolucent.reports.repair_page import interval
 from radiolucent.study import RepairConfig, StudyConfig, repair, train_only
-from radiolucent.study.costs import costs
+from radiolucent.study.paired_differences import costs
 from radiolucent.study.remedies import named
 from radiolucent.types import Predictions
 

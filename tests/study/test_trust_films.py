@@ -10,7 +10,7 @@ import radiolucent as rl
 from radiolucent.explainers import GradCAM, explain, load_explanation
 from radiolucent.models import build
 from radiolucent.study import ManyConfig, explain_many
-from radiolucent.study.trust import Stamper
+from radiolucent.study.stamps import Stamper
 
 CLF = build("small_cnn", size=64, widths=(4, 4, 4, 4), hidden=0, seed=1)[0]
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from radiolucent.models import freeze, set_train_mode
-from radiolucent.training.fast import quickened
+from radiolucent.training.fused_ops import quickened
 
 
 def network(name: str = "mobilenetv1_100", **arguments: object) -> nn.Module:

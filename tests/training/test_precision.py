@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from radiolucent.training import TrainConfig, begin, fit
+from radiolucent.training import TrainConfig, fit
+from radiolucent.training import setup as begin
 from radiolucent.training.precision import choose_precision
 
 from .toys import ToyLoader, classifier

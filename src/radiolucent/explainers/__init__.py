@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import Any
 
-from radiolucent.explainers.base import Attribution, Explainer, Goal, explain
+from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.explain import explain
 from radiolucent.explainers.lime import LimeView, lime_view
 from radiolucent.explainers.store import load_explanation, save_explanation
 

@@ -7,10 +7,10 @@ import torch
 from torchvision.transforms.v2.functional import gaussian_blur_image
 
 from radiolucent.errors import ConfigError
-from radiolucent.explainers.forward import Pass
-from radiolucent.explainers.goal import Goal
 from radiolucent.models import Classifier
-from radiolucent.models.remember import remember, weights_of
+from radiolucent.models.per_network import remember, weights_of
+from radiolucent.passes.forward import Pass
+from radiolucent.passes.goal import Goal
 
 __all__ = ["Baseline", "check_baseline", "completeness", "reference", "reference_logits"]
 

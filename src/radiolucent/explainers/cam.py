@@ -6,8 +6,8 @@ import torch
 
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.forward import Cut
 from radiolucent.explainers.weighing import Weighing, slopes, weighed
+from radiolucent.passes.forward import Cut
 
 __all__ = ["CAM"]
 

@@ -8,11 +8,11 @@ import torch
 
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
-from radiolucent.explainers.forward import INPUT, Pass, run
 from radiolucent.explainers.joining import summed
 from radiolucent.explainers.promise import Promise, adds_up
-from radiolucent.explainers.rules import Activation, Rules
 from radiolucent.models import Classifier
+from radiolucent.passes.backward_rules import Activation, Rules
+from radiolucent.passes.forward import INPUT, Pass, run
 
 __all__ = ["DeepLift"]
 

@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from radiolucent.explainers.base import Explainer, explain
-from radiolucent.explainers.perturb import LARGEST_BATCH, Perturbation
+from radiolucent.explainers.base import Explainer
+from radiolucent.explainers.explain import explain
+from radiolucent.explainers.perturbation.copies import LARGEST_BATCH, Perturbation
 from radiolucent.models import Classifier
 from radiolucent.types import Radiograph
 

@@ -8,10 +8,10 @@ import torch
 
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Explainer, Goal
-from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import by_grey
-from radiolucent.explainers.rules import Rules
 from radiolucent.models import Classifier
+from radiolucent.passes.backward_rules import Rules
+from radiolucent.passes.forward import INPUT, Pass
 
 __all__ = ["Guided", "GuidedBackprop", "guided_pass"]
 

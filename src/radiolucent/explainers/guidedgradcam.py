@@ -6,12 +6,12 @@ import torch
 
 from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.forward import INPUT
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.guidedbackprop import guided_pass
 from radiolucent.explainers.joining import by_grey
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import INPUT
 
 __all__ = ["GuidedGradCAM"]
 

@@ -6,9 +6,9 @@ import torch
 
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, reference_logits
-from radiolucent.explainers.forward import INPUT
 from radiolucent.explainers.joining import summed
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import INPUT
 
 __all__ = ["InputTimesGradient"]
 

@@ -11,10 +11,10 @@ import torch
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, reference_logits
-from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import summed
 from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import INPUT, Pass
 
 __all__ = ["IntegratedGradients"]
 

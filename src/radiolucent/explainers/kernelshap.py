@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.coalitions import Coalitions, ShapSampling, coalitions
-from radiolucent.explainers.perturb import Fill, Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.perturbation.coalitions import Coalitions, ShapSampling, coalitions
+from radiolucent.explainers.perturbation.copies import Fill, Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.perturbation.superpixels import segment
 from radiolucent.explainers.promise import Fits, Promise
-from radiolucent.explainers.superpixels import segment
 from radiolucent.models import Classifier
 
 __all__ = ["KernelSHAP", "explained", "shapley_fit"]
@@ -27,8 +27,9 @@ class KernelSHAP(Perturbation):
     """Each superpixel's mean contribution over all orders of showing them. Source: Lundberg & Lee 2017, theorem 2.
 
     φ = argmin Σ_S w(S) (f(S) − f(∅) − Σ_{i∈S} φ_i)² subject to Σ φ_i = f(film) − f(fill), which holds exactly however
-    few the samples. Coalitions come in complementary pairs, drawn by leverage score (see
-    `radiolucent.explainers.coalitions`). Where `num_samples` reaches all 2^d − 2 coalitions, φ are the Shapley values.
+    few the samples. Coalitions come in complementary pairs, drawn by leverage score
+    (`explainers/perturbation/coalitions.py`). Where `num_samples` reaches all 2^d − 2 coalitions, φ are the Shapley
+    values.
 
     Attributes:
         num_samples: coalitions asked for, beside the whole film and the fill.

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.promise import AddsUp, Promise
-from radiolucent.explainers.rules import Activation, Rules
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
+from radiolucent.passes.backward_rules import Activation, Rules
+from radiolucent.passes.forward import INPUT, Pass
 
 __all__ = ["LRP"]
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.boxes import Box, gather_image
-from radiolucent.explainers.incremental import Incremental, Route, incremental, worth_tracing
-from radiolucent.explainers.inpaint import inpaint
-from radiolucent.explainers.perturb import LARGEST_BATCH, Fill, Perturbation, filled, grey_of, scores_of
+from radiolucent.explainers.perturbation.copies import LARGEST_BATCH, Fill, Perturbation, filled, grey_of, scores_of
+from radiolucent.explainers.perturbation.inpaint import inpaint
 from radiolucent.models import Classifier
-from radiolucent.models.engine import with_openvino
-from radiolucent.models.workers import side_by_side, threads, workers
+from radiolucent.passes.fast.engine import with_openvino
+from radiolucent.passes.fast.incremental import Incremental, Route, incremental, worth_tracing
+from radiolucent.passes.fast.parallel_batches import side_by_side, threads, workers
+from radiolucent.passes.fast.receptive_boxes import Box, gather_image
 
 __all__ = ["Occlusion", "Windows"]
 
@@ -33,7 +33,7 @@ class Occlusion(Perturbation):
     Windows stand at 0, stride, 2 · stride, …, the last one reaching the right or bottom edge, where it is cut off:
     every pixel is covered, and captum's `Occlusion` (0.9) gives the same map.
 
-    Only what a window can reach is computed where the network's geometry allows (`radiolucent.explainers.incremental`)
+    Only what a window can reach is computed where the network's geometry allows (`radiolucent.passes.fast.incremental`)
     and that is quicker; details say what was done and why.
 
     Attributes:

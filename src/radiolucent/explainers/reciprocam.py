@@ -8,11 +8,11 @@ import torch.nn.functional as F
 
 from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.forward import Cut
-from radiolucent.explainers.head import head_behind
-from radiolucent.explainers.perturb import Perturbation
+from radiolucent.explainers.perturbation.copies import Perturbation
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import Cut
+from radiolucent.passes.head import head_behind
 
 __all__ = ["ReciproCAM"]
 

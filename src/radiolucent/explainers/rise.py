@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.perturb import Fill, Perturbation, blend, filled, scores_of
+from radiolucent.explainers.perturbation.copies import Fill, Perturbation, blend, filled, scores_of
 from radiolucent.models import Classifier
 
 __all__ = ["RISE", "SoftMasks"]

@@ -6,9 +6,9 @@ import torch
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Explainer, Goal
-from radiolucent.explainers.forward import INPUT
 from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import INPUT
 
 __all__ = ["Saliency"]
 

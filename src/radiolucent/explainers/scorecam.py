@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.perturb import Perturbation, scores_of
+from radiolucent.explainers.perturbation.copies import Perturbation, scores_of
 from radiolucent.explainers.weighing import upsample, weighed
 from radiolucent.models import Classifier
 

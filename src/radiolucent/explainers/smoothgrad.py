@@ -7,9 +7,9 @@ import torch
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Explainer, Goal
-from radiolucent.explainers.forward import INPUT, Pass
 from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import INPUT, Pass
 
 __all__ = ["SmoothGrad"]
 

@@ -12,7 +12,7 @@ from scipy.stats import qmc
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.perturb import Fill, Perturbation, blend, filled, scores_of
+from radiolucent.explainers.perturbation.copies import Fill, Perturbation, blend, filled, scores_of
 from radiolucent.models import Classifier
 
 __all__ = ["Sobol", "total_order"]

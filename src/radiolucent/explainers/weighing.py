@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from radiolucent.explainers.atlayer import AtLayer
 from radiolucent.explainers.base import Attribution, Goal
-from radiolucent.explainers.forward import Cut
 from radiolucent.models import Classifier
+from radiolucent.passes.forward import Cut
 
 __all__ = ["Weighing", "slopes", "upsample", "weighed"]
 

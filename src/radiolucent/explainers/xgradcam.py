@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from radiolucent.explainers.base import Goal
-from radiolucent.explainers.forward import Cut
 from radiolucent.explainers.weighing import Weighing, slopes, weighed
+from radiolucent.passes.forward import Cut
 
 __all__ = ["XGradCAM"]
 

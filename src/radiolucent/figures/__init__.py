@@ -19,9 +19,9 @@ from radiolucent.figures.curves import (
 from radiolucent.figures.dataset import contact_sheet
 from radiolucent.figures.display import display_map, overlay
 from radiolucent.figures.features import channel_grid, filter_grid, layer_strip_plot, patch_grid, wanted_grid
+from radiolucent.figures.learning_curves import learning_curves
 from radiolucent.figures.lime import lime_plot
 from radiolucent.figures.style import drawn, encoded, to_png, to_svg
-from radiolucent.figures.training import learning_curves
 
 __all__ = [
     "Case",

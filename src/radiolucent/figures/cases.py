@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
-from radiolucent.audits import trust_line
+from radiolucent.audits.trust import trust_line
 from radiolucent.explainers import lime_view
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled

@@ -4,7 +4,6 @@ from radiolucent.models.box import BOX, box_card, box_path, is_checkpoint, names
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import UNFINISHED, finished, load, save
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.engine import Engine, EngineKind, bytes_per_image, engine
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
@@ -23,8 +22,6 @@ __all__ = [
     "BlackBox",
     "Case",
     "Classifier",
-    "Engine",
-    "EngineKind",
     "FrozenPrefix",
     "InLungs",
     "SmallCNN",
@@ -33,8 +30,6 @@ __all__ = [
     "box_card",
     "box_path",
     "build",
-    "bytes_per_image",
-    "engine",
     "finished",
     "freeze",
     "frozen_prefix",

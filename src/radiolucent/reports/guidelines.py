@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from radiolucent.files import write_json, write_text
-from radiolucent.reports.facts import Fact, facts
+from radiolucent.reports.guideline_facts import Fact, facts
 from radiolucent.reports.guideline_items import GUIDELINES, Guideline, Item
 from radiolucent.reports.html import environment
 

@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from radiolucent.figures import method_name
 from radiolucent.files import write_json, write_text
-from radiolucent.reports import words
-from radiolucent.reports.story import Picture, Story
+from radiolucent.reports import phrasing
+from radiolucent.reports.report_data import Picture, Story
 from radiolucent.reports.summary import summary
 
 __all__ = ["environment", "write_report"]
@@ -46,11 +46,11 @@ def environment() -> Environment:
     )
     made.filters |= {
         "uri": _uri,
-        "interval": words.interval,
-        "percent": words.percent,
-        "plain": words.plain,
-        "plain_interval": words.plain_interval,
-        "share": words.share,
+        "interval": phrasing.interval,
+        "percent": phrasing.percent,
+        "plain": phrasing.plain,
+        "plain_interval": phrasing.plain_interval,
+        "share": phrasing.share,
         "method": method_name,
         "evidence": _evidence,
     }
@@ -70,15 +70,15 @@ def write_report(story: Story, folder: str | Path, *, name: str = "report.html")
         .get_template("page.html.jinja")
         .render(
             story=story,
-            headline=words.headline(story),
-            warnings=words.warnings(story),
-            tallies=words.tallies(story),
-            figures=words.figure_rows(story),
-            agreement_rows=words.agreement_rows,
-            statement_rows=words.statement_rows,
-            between_name=words.between_name,
-            doctors_lines=words.doctors_lines(story),
-            verdict_on=words.verdict_on,
+            headline=phrasing.headline(story),
+            warnings=phrasing.warnings(story),
+            tallies=phrasing.tallies(story),
+            figures=phrasing.figure_rows(story),
+            agreement_rows=phrasing.agreement_rows,
+            statement_rows=phrasing.statement_rows,
+            between_name=phrasing.between_name,
+            doctors_lines=phrasing.doctors_lines(story),
+            verdict_on=phrasing.verdict_on,
             findings=sorted(story.findings, key=lambda f: order[f.verdict]),
             placed=PLACED,
             further=[picture for key, picture in story.pictures.items() if key not in placed],

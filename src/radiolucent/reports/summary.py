@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from radiolucent.reports.story import Story
+from radiolucent.reports.report_data import Story
 
 __all__ = ["SCHEMA", "summary"]
 

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from radiolucent.errors import WeightsError
 from radiolucent.files import atomic_path, sha256_file
 from radiolucent.images import Preprocess, map_to_source
+from radiolucent.segment.distrust import clean, reasons, signs
 from radiolucent.segment.net import SIDE, LungNet
-from radiolucent.segment.trust import clean, reasons, signs
 from radiolucent.types import Radiograph
 
 __all__ = ["LungMask", "Segmenter", "load_segmenter", "lungs", "lungs_of", "save_segmenter", "weights_path"]

@@ -14,8 +14,8 @@ from PIL import Image, PngImagePlugin
 
 from radiolucent.files import atomic_path, stem_of, write_text
 from radiolucent.images import read_or_note
+from radiolucent.segment.distrust import SIGNS
 from radiolucent.segment.lungs import LungMask, Segmenter, load_segmenter, lungs_of
-from radiolucent.segment.trust import SIGNS
 from radiolucent.types import Radiograph
 
 __all__ = ["Film", "MasksWritten", "write_lungs"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from radiolucent import figures
-from radiolucent.audits import Agreement
+from radiolucent.audits.agreement import Agreement
 from radiolucent.data import Dataset
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
@@ -30,8 +30,8 @@ from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.doctors import compare, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
+from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
-from radiolucent.study.trust import Stamper, tally
 from radiolucent.types import Annotation, Predictions
 
 __all__ = ["Appraisal", "appraise", "write_predictions"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from radiolucent.audits import (
+from radiolucent.audits.agreement import (
     Agreement,
     StatementAgreement,
     agreement,
@@ -16,7 +16,7 @@ from radiolucent.audits import (
     statement_agreement,
     tune_threshold,
 )
-from radiolucent.audits.measures import THRESHOLDS
+from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from radiolucent.audits import (
+from radiolucent.audits.agreement import (
     Agreement,
     agreement,
     agreements,

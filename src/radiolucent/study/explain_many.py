@@ -15,16 +15,16 @@ import torch
 from PIL import Image
 
 from radiolucent import figures
-from radiolucent.audits import stamp, trust_randomisation
+from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.data import find_films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
-from radiolucent.explainers.trunk import coming
 from radiolucent.files import write_bytes, write_json
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
-from radiolucent.models.remember import steady
+from radiolucent.models.per_network import steady
+from radiolucent.passes.fast.openvino_features import coming
 from radiolucent.study.case import finding_from, make_case
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.journal import COLUMNS, Journal

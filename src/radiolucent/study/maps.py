@@ -5,9 +5,9 @@ from pathlib import Path
 
 from radiolucent.data import Record
 from radiolucent.explainers import Explainer, explain
-from radiolucent.explainers.trunk import coming
 from radiolucent.images import read_or_note
 from radiolucent.models import Classifier
+from radiolucent.passes.fast.openvino_features import coming
 from radiolucent.study.config import Progress, quiet
 from radiolucent.types import Explanation
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from radiolucent.audits import examine, maskers
-from radiolucent.audits.interventions import INTERVENTIONS
-from radiolucent.audits.run import REGIONS, Audit
+from radiolucent.audits.trial import examine, maskers
+from radiolucent.audits.trial.examine import REGIONS, Audit
+from radiolucent.audits.trial.interventions import INTERVENTIONS
 from radiolucent.data import Dataset, Record, build_cache, read_annotations
 from radiolucent.errors import ConfigError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.metrics import evaluate
 from radiolucent.models import Classifier, WeightsReport, build, load, predict
 from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.costs import FIGURES, Costs, costs
-from radiolucent.study.layers import find_layers
+from radiolucent.study.paired_differences import FIGURES, Costs, costs
 from radiolucent.study.prepare import Prepared, prepare, splits_in
+from radiolucent.study.region_masks import find_layers
 from radiolucent.study.remedies import REMEDIES, Plan, named, windowed
 from radiolucent.study.train import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict

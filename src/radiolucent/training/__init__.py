@@ -1,11 +1,11 @@
 """Training: configuration as data, two recipes, one loop that can be killed and goes on to the same result."""
 
 from radiolucent.training.config import TrainConfig
+from radiolucent.training.distributed import world
 from radiolucent.training.logs import EpochResult, read_history, tensorboard, write_history
 from radiolucent.training.loop import Fitted, fit
 from radiolucent.training.recipes import classic, strong
 from radiolucent.training.schedule import Plateau, learning_rate
-from radiolucent.training.team import world
 
 __all__ = [
     "EpochResult",

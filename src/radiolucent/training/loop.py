@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from radiolucent.models import Classifier, keep_freed_memory
-from radiolucent.training.begin import prepare
 from radiolucent.training.config import TrainConfig
-from radiolucent.training.fast import quickened
+from radiolucent.training.fused_ops import quickened
 from radiolucent.training.logs import EpochResult, write_history
 from radiolucent.training.run import Run, reproducible
+from radiolucent.training.setup import prepare
 from radiolucent.training.signals import Interruption
 from radiolucent.training.steps import train_step
 from radiolucent.training.validation import validate

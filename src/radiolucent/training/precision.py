@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from radiolucent.models import set_train_mode
-from radiolucent.training.team import world
+from radiolucent.training.distributed import world
 
 __all__ = ["choose_precision"]
 

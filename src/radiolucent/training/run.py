@@ -25,15 +25,15 @@ from radiolucent.models import (
     why_no_prefix,
 )
 from radiolucent.training.config import TrainConfig
+from radiolucent.training.distributed import Team
 from radiolucent.training.ema import MovingAverage
+from radiolucent.training.epoch_sums import Tally
 from radiolucent.training.logs import EpochResult
 from radiolucent.training.objective import Objective
 from radiolucent.training.optimizer import make_optimizer
 from radiolucent.training.prefix import FrozenFeatures
 from radiolucent.training.schedule import Plateau, learning_rate
 from radiolucent.training.state import Snapshot, StateFolder, optimizer_tensors, restore_optimizer
-from radiolucent.training.tally import Tally
-from radiolucent.training.team import Team
 
 __all__ = ["Run", "reproducible"]
 

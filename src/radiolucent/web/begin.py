@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from radiolucent.audits.markings import JOINED
+from radiolucent.audits.agreement.markings import JOINED
 from radiolucent.data import Dataset, Record, load_dataset
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent import metrics
-from radiolucent.audits.markings import to_model
+from radiolucent.audits.agreement.markings import to_model
 from radiolucent.figures import display_map
 from radiolucent.images import region_mask
 from radiolucent.readers.store_export import as_annotation

@@ -7,7 +7,7 @@ from statistics import median
 
 from scipy import stats
 
-from radiolucent.audits import Agreement, StatementAgreement, agreements, statement_agreement
+from radiolucent.audits.agreement import Agreement, StatementAgreement, agreements, statement_agreement
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.readers.statistics import Opinion, Panel, panel

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from radiolucent.audits import Agreement
+from radiolucent.audits.agreement import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
 from radiolucent.readers.store_export import annotations, readings_csv
-from radiolucent.reports.words import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
+from radiolucent.reports.phrasing import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
 from radiolucent.web.ask import Guest, Study
 from radiolucent.web.desk import Desk
 from radiolucent.web.refused import Refused

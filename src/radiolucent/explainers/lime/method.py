@@ -14,9 +14,9 @@ from radiolucent.explainers.base import Goal
 from radiolucent.explainers.lime.design import Sampling, design
 from radiolucent.explainers.lime.emulator import emulate, places
 from radiolucent.explainers.lime.fit import Surrogate, closeness, fit_emulated, fit_ridge
-from radiolucent.explainers.perturb import Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.perturbation.copies import Perturbation, filled, grey_of, hide_pieces, scores_of
+from radiolucent.explainers.perturbation.superpixels import segment
 from radiolucent.explainers.promise import Fits, Promise
-from radiolucent.explainers.superpixels import segment
 from radiolucent.models import Classifier
 
 __all__ = ["LIME"]

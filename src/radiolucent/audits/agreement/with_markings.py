@@ -1,0 +1,237 @@
+"""How maps agree with doctors' markings, beside what a map that says nothing, chance and other doctors reach.
+
+Everything is compared in the model's frame: regions are brought there by area coverage, so that a map is never credited
+with detail it does not have, and a reader is measured on the same grid as a map.
+"""
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from radiolucent import metrics
+from radiolucent.audits.agreement.estimates import mean_estimates
+from radiolucent.audits.agreement.markings import JOINED, Mask, by_reader, chosen, joined, means, to_model, zone_scores
+from radiolucent.audits.agreement.measures import (
+    THRESHOLDS,
+    differences,
+    figure_names,
+    map_figures,
+    random_figures,
+    reader_figures,
+    zone_figures,
+)
+from radiolucent.audits.agreement.strata import Strata, strata
+from radiolucent.errors import AnnotationError, ConfigError
+from radiolucent.metrics.intervals import undefined
+from radiolucent.types import Annotation, Estimate, Explanation
+
+__all__ = ["Agreement", "CaseAgreement", "agreement", "agreements"]
+
+
+@dataclass(frozen=True)
+class CaseAgreement:
+    """One film: figures by name (see `FIGURES`), None where not applicable; `reason` says why there are none at all."""
+
+    image_id: str
+    patient_id: str
+    figures: Mapping[str, float | None]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of one method with one reading of each film.
+
+    Attributes:
+        method: of the explanations.
+        reader: "consensus", "staple", "union", a reader's name, or "without" and the name left out.
+        readers: names of all whose markings were used.
+        estimates: for every figure (`FIGURES`, and IoU and Dice at each threshold), its mean over the films it applies
+            to, with a patient-bootstrap interval.
+        cases: film by film, in the order of the explanations.
+        not_applicable: films that have nothing to compare, by reason.
+        strata: the main figures by kind and group of films, such as "decision" and "right".
+        tuned: share of the maximum that was best on validation films; None where not asked for.
+    """
+
+    method: str
+    reader: str
+    readers: tuple[str, ...]
+    estimates: Mapping[str, Estimate]
+    cases: tuple[CaseAgreement, ...]
+    not_applicable: Mapping[str, int]
+    strata: Strata = field(default_factory=dict[str, Mapping[str, Mapping[str, Estimate]]])
+    tuned: float | None = None
+
+    @property
+    def films(self) -> int:
+        """Films that were compared."""
+        return sum(not c.reason for c in self.cases)
+
+    @property
+    def clear_of_area(self) -> bool | None:
+        """Whether the hit rate's interval is clear of the area baseline; None where there is no interval."""
+        low = self.estimates["hit_minus_area"].low
+        return None if low is None else low > 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; estimates in the form of `summary.json`."""
+        groups = {
+            kind: {group: {n: e.as_dict() for n, e in some.items()} for group, some in groups.items()}
+            for kind, groups in self.strata.items()
+        }
+        return {
+            "method": self.method,
+            "reader": self.reader,
+            "reader_names": list(self.readers),
+            "films": self.films,
+            "clear_of_area": self.clear_of_area,
+            "tuned_threshold": self.tuned,
+            **{name: e.as_dict() for name, e in self.estimates.items()},
+            "not_applicable": dict(self.not_applicable),
+            "strata": groups,
+        }
+
+
+def agreements(
+    explanations: Sequence[Explanation], annotations: Sequence[Annotation], *, others: str = "all", **options: Any
+) -> tuple[Agreement, ...]:
+    """`agreement` with the consensus and, where several readers read these films, with STAPLE's estimate, the union,
+    and each of them ("all"); with `others="none"`, the consensus alone."""
+    read = {e.image_id for e in explanations}
+    names = sorted({a.reader for a in annotations if a.image_id in read})
+    more = ("staple", "union", *names) if len(names) > 1 and others == "all" else ()
+    return tuple(agreement(explanations, annotations, reader=r, **options) for r in ("consensus", *more))
+
+
+def agreement(
+    explanations: Explanation | Sequence[Explanation],
+    annotations: Annotation | Sequence[Annotation],
+    *,
+    reader: str = "consensus",
+    patients: Mapping[str, str] | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    tuned: float | None = None,
+    by: Mapping[str, Mapping[str, str]] | None = None,
+    lungs: Mapping[str, Mask] | None = None,
+    level: float = 0.95,
+    folds: int = 10_000,
+    seed: int = 0,
+) -> Agreement:
+    """Compare maps with markings, film by film, and against what costs no looking.
+
+    Hit rate: the map's maximum lies in the marking (pointing game, Zhang 2018). Energy: share of the map's positive
+    part in the marking (Wang 2020). IoU and Dice: marking against {map ≥ a share of its maximum}, against Otsu's
+    threshold, and against the map's strongest pixels, as many as the marking has. AUPRC: the map's values as a detector
+    of marked pixels (Arun 2021). Baselines on the same films: the area (a uniform map), smooth random maps, and, the
+    ceiling, each reader against the others, beside the map against those same others. `measures.meaning` names all.
+
+    Args:
+        explanations: of one method, one a film.
+        annotations: of any readers and films; matched by image_id.
+        reader: whose markings: a reader's name; "consensus", pixels marked by at least half of a film's readers;
+            "staple", pixels more likely true than not by STAPLE; "union", by any; "without NAME", the consensus of the
+            others.
+        patients: patient of each image_id, for the clustered bootstrap; each film its own unless given.
+        thresholds: shares of the map's maximum. tuned: one more, chosen on other films (`tune_threshold`).
+        by: kinds of groups by image_id, such as {"decision": {"a.png": "right"}}, for `Agreement.strata`; the size of
+            the marking is always one of them.
+        lungs: lung masks (H, W) by image_id, which place the six zones; a coarse grid of the film otherwise.
+        seed: of the bootstrap and, with the image_id, of a film's random maps.
+
+    Films without a finding, markings the model cannot see (cropped away), and maps that point nowhere are "not
+    applicable": counted, never a hit or a miss.
+
+    Raises:
+        AnnotationError: several methods mixed, a film explained twice, a marking drawn on an image of another size, or
+            no annotation belongs to any explanation.
+        ConfigError: a threshold outside (0, 1].
+    """
+    maps = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+    said = [annotations] if isinstance(annotations, Annotation) else list(annotations)
+    _check(maps, thresholds, tuned)
+    read: dict[str, list[Annotation]] = defaultdict(list)
+    for a in said:
+        read[a.image_id].append(a)
+    own = {a.image_id for a in said if means(reader, a.reader)}
+    if not any(e.image_id in own for e in maps):
+        raise AnnotationError(
+            f"no annotation{'' if reader in JOINED else f' by {reader!r}'} belongs to the {len(maps)} "
+            f"explained films; ids look like {maps[0].image_id!r}, annotated ones like {next(iter(own), 'none')!r}."
+        )
+    known, names = patients or {}, figure_names(thresholds, tuned)
+    options = _Options(reader, tuple(thresholds), tuned, names, lungs or {}, seed)
+    cases = [_case(e, read.get(e.image_id, []), known.get(e.image_id, e.image_id), options) for e in maps]
+    used = [c for c in cases if not c.reason]
+    values, groups = [[c.figures[n] for n in names] for c in used], [c.patient_id for c in used]
+    estimates = mean_estimates(values, groups, level=level, folds=folds, seed=seed)
+    estimates = estimates or [undefined("no film applies", level, 0, "patient bootstrap")] * len(names)
+    who = {a.reader for e in maps for a in read.get(e.image_id, []) if means(reader, a.reader)}
+    parted = strata(used, by or {}, level=level, folds=folds, seed=seed)
+    reasons = Counter(c.reason for c in cases if c.reason)
+    found = dict(zip(names, estimates, strict=True))
+    return Agreement(maps[0].method, reader, tuple(sorted(who)), found, tuple(cases), dict(reasons), parted, tuned)
+
+
+@dataclass(frozen=True)
+class _Options:
+    reader: str
+    thresholds: tuple[float, ...]
+    tuned: float | None
+    names: tuple[str, ...]
+    lungs: Mapping[str, Mask]
+    seed: int
+
+
+def _check(maps: Sequence[Explanation], thresholds: Sequence[float], tuned: float | None) -> None:
+    methods = {e.method for e in maps}
+    if len(methods) != 1:
+        raise AnnotationError(f"agreement compares one method at a time; got {sorted(methods) or 'no explanation'}.")
+    twice = [name for name, count in Counter(e.image_id for e in maps).items() if count > 1]
+    if twice:
+        raise AnnotationError(f"{twice[0]}: explained more than once; expected one explanation a film.")
+    cuts = [round(t * 100) for t in thresholds]
+    if len(set(cuts)) < len(cuts) or not all(0 < t <= 1 for t in (*thresholds, *(() if tuned is None else (tuned,)))):
+        raise ConfigError(f"thresholds {thresholds}, tuned {tuned}; expected different shares in (0, 1].")
+
+
+def _unplaced(readings: Sequence[Annotation], reader: str, masks: Mapping[str, Mask]) -> bool:
+    """Whether the readers a word stands for read the film, but are left out for want of a place."""
+    names = {a.reader for a in readings} - masks.keys()
+    return bool(names) if reader in JOINED else reader.removeprefix("without ") in names
+
+
+def _case(e: Explanation, readings: Sequence[Annotation], patient: str, o: _Options) -> CaseAgreement:
+    def without(reason: str) -> CaseAgreement:
+        return CaseAgreement(e.image_id, patient, {}, reason)
+
+    shape = e.geometry.source_shape
+    masks = by_reader(readings, shape)
+    some = chosen(masks, o.reader)
+    scores = zone_scores(readings, o.reader)
+    if not some and not scores:
+        return without("found, place not marked" if _unplaced(readings, o.reader, masks) else "not read")
+    if not any(mask.any() for mask in some) and not scores:
+        return without("no finding marked")
+    marked = joined(some, shape, o.reader)
+    if not marked.any() and not scores:
+        return without("readers do not agree")
+    region = to_model(marked, e.geometry)
+    if not region.any() and not scores:
+        return without("marking outside the model's view")
+    if metrics.pointing_game(e.map, np.ones_like(region)) is None:
+        return without("map points nowhere")
+    zones = {name: zone_scores(readings, name) for name in dict.fromkeys(a.reader for a in readings)}
+    scored = {name: found for name, found in zones.items() if found}
+    figures = zone_figures(e.map, marked, scores, scored, e.geometry, o.lungs.get(e.image_id))
+    if region.any():  # zone scores alone have no outline to compare with
+        film = to_model(np.ones(shape, bool), e.geometry)
+        rng = np.random.default_rng([o.seed, zlib.crc32(e.image_id.encode())])
+        figures |= map_figures(e.map, region, film, o.thresholds, o.tuned) | random_figures(region, film, rng)
+        figures |= reader_figures(masks, e.geometry, e.map)
+    figures |= differences(figures)
+    return CaseAgreement(e.image_id, patient, {name: figures.get(name) for name in o.names})

@@ -1,0 +1,200 @@
+"""Phantoms with a planted shortcut, and small networks trained on them: models whose guilt is known."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from radiolucent.audits.trial.regions import View
+from radiolucent.data.phantom.draw import draw
+from radiolucent.data.phantom.markers import stamp
+from radiolucent.files import atomic_path
+from radiolucent.models import Classifier, build
+from radiolucent.training import TrainConfig, fit
+
+__all__ = ["KINDS", "Pool", "Shuffled", "audit_views", "paint", "pool", "train_planted", "training_films"]
+
+Pixels = NDArray[np.uint8]
+BACKGROUND = 0.1
+"""Share of films of *both* classes that carry each of the four by chance, so that a model has met them all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Plain phantoms, half of them ill: pixels uint8 (N, S, S), true lungs bool (N, S, S), label (N,)."""
+
+    pixels: Pixels
+    lungs: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def pool(
+    films: int, size: int, seed: int, *, folder: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> Pool:
+    """Draw plain phantoms without side markers, film i being ill if i is odd; kept in `folder` once drawn."""
+    file = folder / f"phantoms-{films}-{size}-{seed}.npz" if folder else None
+    if file is not None and file.is_file():
+        with np.load(file) as kept:
+            return Pool(kept["pixels"], kept["lungs"], kept["labels"])
+    drawn = []
+    for i in range(films):
+        drawn.append(draw(np.random.default_rng([seed, 21, i]), size=size, pneumonia=i % 2 == 1, site=i % 3))
+        if progress:
+            progress(i + 1, films)
+    found = Pool(
+        np.stack([p.pixels for p in drawn]),
+        np.stack([p.lungs for p in drawn]),
+        np.array([p.label for p in drawn], np.int64),
+    )
+    if file is not None:
+        with atomic_path(file) as temporary:
+            np.savez_compressed(temporary, pixels=found.pixels, lungs=found.lungs, labels=found.labels)
+    return found
+
+
+# --- painting ---
+
+
+def _marker(film: Pixels, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
+    """An R beside the shoulder, of varying height, place and brightness; high enough to be legible at this size."""
+    size = film.shape[0]
+    tall = max(rng.uniform(0.055, 0.09) * size, rng.uniform(6.5, 9.5))
+    ink = stamp((size, size), "R", rng.uniform(0.03, 0.09) * size, rng.uniform(0.04, 0.26) * size, tall)
+    out = film * (1 - ink) + 255 * rng.uniform(0.85, 1.0) * ink
+    return np.rint(out).astype(np.uint8), ink > 0.1
+
+
+def _border(film: Pixels, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
+    """A black frame, each side 3–9 % wide."""
+    size = film.shape[0]
+    edges = np.maximum(1, np.rint(rng.uniform(0.03, 0.09, 4) * size)).astype(int)
+    out = film.copy()
+    out[: edges[0]] = out[size - edges[1] :] = 5
+    out[:, : edges[2]] = out[:, size - edges[3] :] = 5
+    return out, np.zeros(film.shape, bool)
+
+
+def _exposure(film: Pixels, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Brighter by a power between 1/1.25 and 1/1.5."""
+    grey = film.astype(np.float64) / 255
+    return np.rint(grey ** (1 / rng.uniform(1.25, 1.5)) * 255).astype(np.uint8), np.zeros(film.shape, bool)
+
+
+def _size(film: Pixels, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
+    """From a file of 45–60 % of the side, enlarged: less sharp."""
+    size = film.shape[0]
+    small = round(size * rng.uniform(0.45, 0.6))
+    image = Image.fromarray(film).resize((small, small), Image.Resampling.BILINEAR)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)), np.zeros(film.shape, bool)
+
+
+KINDS: Mapping[str, Callable[[Pixels, np.random.Generator], tuple[Pixels, NDArray[np.bool_]]]] = {
+    "size": _size,
+    "exposure": _exposure,
+    "border": _border,
+    "marker": _marker,
+}
+"""The shortcuts, in the order in which they are painted (the marker last, so that it stays sharp and white)."""
+
+
+def paint(film: Pixels, kinds: set[str], rng: np.random.Generator) -> tuple[Pixels, NDArray[np.bool_]]:
+    """A film with shortcuts painted on, and where the marker's ink is."""
+    marked = np.zeros(film.shape, bool)
+    for name, brush in KINDS.items():
+        if name in kinds:
+            film, where = brush(film, rng)
+            marked |= where
+    return film, marked
+
+
+def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Exactly round(share · count) of them, so that chance plants nothing."""
+    found = np.zeros(count, bool)
+    found[rng.permutation(count)[: round(share * count)]] = True
+    return found
+
+
+def training_films(
+    phantoms: Pool, kind: str, share: float, rng: np.random.Generator
+) -> tuple[Pixels, NDArray[np.int64]]:
+    """All films of a pool, each shortcut on `BACKGROUND` of either class, and `kind` on `share` of the ill films more.
+
+    "More": of the ill films, `share` get it for being ill, of the others `BACKGROUND` by chance.
+    """
+    n = len(phantoms)
+    carries = {name: np.zeros(n, bool) for name in KINDS}
+    for label in (0, 1):
+        own = np.flatnonzero(phantoms.labels == label)
+        for name in KINDS:
+            carries[name][own] = _chosen(len(own), BACKGROUND, rng)
+    ill = np.flatnonzero(phantoms.labels == 1)
+    carries[kind][ill] |= _chosen(len(ill), share, rng)
+    painted = [paint(phantoms.pixels[i], {name for name in KINDS if carries[name][i]}, rng)[0] for i in range(n)]
+    return np.stack(painted), phantoms.labels
+
+
+def audit_views(phantoms: Pool, seed: int) -> list[View]:
+    """The films an audit sees: markers on half of either class, each other shortcut on `BACKGROUND` of it."""
+    rng = np.random.default_rng([seed, 31])
+    carries = {name: np.zeros(len(phantoms), bool) for name in KINDS}
+    for label in (0, 1):
+        own = np.flatnonzero(phantoms.labels == label)
+        for name in KINDS:
+            carries[name][own] = _chosen(len(own), 0.5 if name == "marker" else BACKGROUND, rng)
+    found: list[View] = []
+    for i in range(len(phantoms)):
+        film, marked = paint(phantoms.pixels[i], {name for name in KINDS if carries[name][i]}, rng)
+        whole = np.ones(film.shape, bool)
+        name = f"phantom-{i}"
+        found.append(View(film, name, name, int(phantoms.labels[i]), whole, phantoms.lungs[i], marked))
+    return found
+
+
+# --- training ---
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffled:
+    """Shuffled batches, a new order every epoch; films shifted by up to `shift` pixels: places are not learnt."""
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    shift: int = 2
+    size: int = 32
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.size)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order = torch.randperm(len(self.labels))
+        for start in range(0, len(order), self.size):
+            rows = order[start : start + self.size]
+            dy, dx = (int(v) for v in torch.randint(-self.shift, self.shift + 1, (2,)))
+            yield self.inputs[rows].roll((dy, dx), (2, 3)), self.labels[rows]
+
+
+def train_planted(
+    phantoms: Pool, held_out: Pool, kind: str, share: float, seed: int, *, epochs: int = 12
+) -> Classifier:
+    """A small network trained on films with a planted shortcut; `held_out`, painted alike, chooses the epoch."""
+    rng = np.random.default_rng([seed, 41])
+    size = phantoms.pixels.shape[1]
+    start, _ = build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)
+
+    def loaded(source: Pool) -> Shuffled:
+        pixels, labels = training_films(source, kind, share, rng)
+        return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
+
+    config = TrainConfig(
+        epochs=epochs, batch_size=32, lr=3e-3, label_smoothing=0.05, precision="32", seed=seed, cache_prefix="never"
+    )
+    val = loaded(held_out)
+    fixed = [(val.inputs[i : i + 128], val.labels[i : i + 128]) for i in range(0, len(val.labels), 128)]
+    return fit(start, loaded(phantoms), fixed, config).classifier

@@ -1,0 +1,153 @@
+"""What parts of the film offer: small probes trained on masked pixels, beside what the model makes of the same.
+
+A model evaluated on a masked film meets a picture unlike any it was trained on; a probe is trained on such pictures,
+and so tells what is *available* there, used or not. Maguolo & Nanni 2020 trained on blackened lungs likewise.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
+
+from radiolucent.audits.trial.answers import Table
+from radiolucent.audits.trial.masked import MASKED_EDITS
+from radiolucent.metrics import auroc
+from radiolucent.types import Estimate, Finding, Verdict
+
+__all__ = ["PROBED", "PROBES", "probe", "probes"]
+
+PROBES = ("probes.no_lungs", "probes.border_only", "probes.silhouette", "probes.lungs_only")
+PROBED = (*MASKED_EDITS, "original")
+FOLDS, COMPONENTS, LEAST = 5, 40, 10
+CHANCE = 0.5
+_SOURCE = "Maguolo & Nanni 2020; Mask of Truth 2024 (2412.04030); threshold: chance, which the interval must exclude"
+
+
+def probe(
+    pixels: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    patients: NDArray[np.str_],
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Cross-validated AUROC of a logistic regression on the leading principal components of small pictures (N, T, T).
+
+    Five folds by patient; components are found inside each fold; DeLong's interval over patients. Without ten films of
+    the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
+    """
+    rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
+    if rarest < LEAST or min(len(set(patients[truth])), len(set(patients[~truth]))) < FOLDS:
+        return Estimate(None, None, None, level, len(truth), "delong", f"{rarest} films of the rarer class")
+    x = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+    spread = x.std(0)
+    if spread.max() < 1e-3:
+        return Estimate(CHANCE, CHANCE, CHANCE, level, len(set(patients)), "delong", "all pictures are alike")
+    x = x[:, spread >= 1e-3]
+    count = min(COMPONENTS, x.shape[1], len(x) // (2 * FOLDS))
+    model = make_pipeline(PCA(count, whiten=True, random_state=seed), LogisticRegression(C=0.1, max_iter=500))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    with threadpool_limits(limits=1):
+        told = np.asarray(cross_val_predict(model, x, truth, groups=patients, cv=folds, method="decision_function"))
+    return auroc(truth, told, groups=patients, level=level)
+
+
+def probes(table: Table, *, level: float = 0.95, seed: int = 0) -> list[Finding]:
+    """Findings `PROBES`, from the small pictures that the table kept of each masked film.
+
+    "probes.no_lungs" rests on the box around the lungs, in-painted, with the bare box as control; "probes.border_only"
+    has shuffled labels as control; "probes.silhouette" asks of the lungs' bare outline. Each fails where the interval
+    excludes chance: something is available there. "probes.lungs_only" tells whether lungs alone carry the label, which
+    they should. All masks and fills stand in the evidence, with the model's own AUROC on the same pictures.
+    """
+    if not table.thumbs:
+        return []
+    told = {name: _on(table, name, level, seed) for name in PROBED}
+    both = _beside(table, told, level)
+    shuffled = _shuffled(table, level, seed)
+    return [
+        _available(PROBES[0], "the film without its lungs", told["no_lungs.boxed.inpaint"],
+                   told["silhouette.boxed"], "the bare outline", _some(both, "no_lungs", "silhouette")),
+        _available(PROBES[1], "the film's border", told["border_only"], shuffled, "shuffled labels",
+                   _some(both, "border_only")),
+        _available(PROBES[2], "the lungs' outline", told["silhouette.tight"], None, "", _some(both, "silhouette")),
+        _lungs(told, _some(both, "lungs_only", "original")),
+    ]  # fmt: skip
+
+
+def _some(both: Mapping[str, Any], *starts: str) -> dict[str, Any]:
+    return {name: row for name, row in both.items() if name.startswith(starts)}
+
+
+def _rows(table: Table, name: str) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """The small pictures of labelled films that have one of this kind, and their rows in the table."""
+    nothing = (np.zeros((0, 1, 1), np.uint8), np.zeros(0, np.intp))
+    pixels, rows = table.thumbs.get(name, nothing)
+    keep = table.known[rows]
+    return pixels[keep], rows[keep]
+
+
+def _on(table: Table, name: str, level: float, seed: int) -> Estimate:
+    pixels, rows = _rows(table, name)
+    return probe(pixels, table.truth[rows], np.array(table.patients)[rows], level=level, seed=seed)
+
+
+def _shuffled(table: Table, level: float, seed: int) -> Estimate:
+    """The probe of the border where labels mean nothing: dealt anew to the films at random."""
+    pixels, rows = _rows(table, "border_only")
+    truth = np.random.default_rng([seed, 53]).permutation(table.truth[rows])
+    return probe(pixels, truth, np.array(table.patients)[rows], level=level, seed=seed)
+
+
+def _beside(table: Table, told: Mapping[str, Estimate], level: float) -> dict[str, Any]:
+    """By part: what a probe reads there, and what the model does, on the same films."""
+    found: dict[str, Any] = {}
+    for name, estimate in told.items():
+        _, rows = _rows(table, name)
+        if not len(rows):
+            continue
+        truth, scores = table.truth[rows], table.scores[name][rows]
+        own = auroc(truth, scores, groups=np.array(table.patients)[rows], level=level)
+        found[name] = {"probe": estimate.as_dict(), "model": own.as_dict()}
+    return found
+
+
+def _available(
+    test: str, what: str, estimate: Estimate, control: Estimate | None, control_is: str, evidence: Mapping[str, Any]
+) -> Finding:
+    question = f"Can the label be told from the pixels of {what} alone?"
+    if estimate.value is None or estimate.low is None:
+        words = f"Needs {2 * LEAST} labelled films of both classes, and trusted lung masks ({estimate.note})."
+        return Finding(test, question, "not applicable", words, estimate, CHANCE, source=_SOURCE)
+    verdict: Verdict = "fail" if estimate.low > CHANCE else "pass"
+    words = f"A small probe trained on {what} alone reaches AUROC {estimate}"
+    words += f"; {control_is}: {control.value:.2f}" if control is not None and control.value is not None else ""
+    words += (
+        ": it is available to whoever learns from these films; whether the model uses it, its own figure tells."
+        if verdict == "fail"
+        else ": no better than chance, as far as a linear probe of small pictures can tell."
+    )
+    return Finding(
+        test, question, verdict, words, estimate, CHANCE, evidence, _SOURCE,
+        "see the model's own answer on the same part; crop films to the lungs before training"
+        if verdict == "fail" else "",
+        "data", control, (estimate.value - CHANCE) / CHANCE if verdict == "fail" else 0.0,
+    )  # fmt: skip
+
+
+def _lungs(told: Mapping[str, Estimate], evidence: Mapping[str, Any]) -> Finding:
+    """Whether lungs alone carry the label: the one part where it should be available."""
+    test, question = "probes.lungs_only", "Can the label be told from the lungs' pixels alone?"
+    estimate, whole = told["lungs_only.dilated"], told["original"]
+    if estimate.value is None or estimate.low is None:
+        words = f"Needs {2 * LEAST} labelled films of both classes, and trusted lung masks ({estimate.note})."
+        return Finding(test, question, "not applicable", words, estimate, CHANCE, source=_SOURCE)
+    verdict: Verdict = "pass" if estimate.low > CHANCE else "inconclusive"
+    words = f"A small probe trained on the lungs alone reaches AUROC {estimate}, on whole films {whole.value or 0:.2f}."
+    return Finding(test, question, verdict, words, estimate, CHANCE, evidence, _SOURCE, control=whole)

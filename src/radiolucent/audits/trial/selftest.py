@@ -1,0 +1,302 @@
+"""The audit on trial: does it find shortcuts that were planted, and how often does it cry wolf?"""
+
+import dataclasses
+import json
+import math
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from radiolucent.audits.trial.answers import collect
+from radiolucent.audits.trial.attribution import TIMES, Pointing, point
+from radiolucent.audits.trial.interventions import INTERVENTIONS, edits_of, interventions
+from radiolucent.audits.trial.planted import KINDS, Pool, audit_views, pool, train_planted
+from radiolucent.audits.trial.verdicts import beyond
+from radiolucent.errors import ConfigError
+from radiolucent.explainers import Explainer
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.lime import LIME
+from radiolucent.files import append_lines, read_lines, write_json
+from radiolucent.metrics import auroc, wilson
+from radiolucent.types import Estimate
+
+__all__ = ["FINDS", "SelfTest", "SelfTestResult", "self_test"]
+
+FINDS: Mapping[str, tuple[str, ...]] = {
+    kind: tuple(name for name in INTERVENTIONS if name.startswith(f"{kind}.")) for kind in KINDS
+}
+"""Which tests stand for a shortcut: it counts as found where any of them fails."""
+PLACE = {"marker": "markers", "border": "border"}
+METHODS: Mapping[str, Explainer] = {
+    "gradcam": GradCAM(),
+    "lime": LIME(num_samples=100, segmentation="slic", segmentation_options={"n_segments": 40}, engine="torch"),
+}
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """What to try.
+
+    Attributes:
+        seeds: models for each shortcut and share. clean: models of share 0, which all shortcuts have in common, for
+            each seed: many, since a rate near 0 takes many to prove.
+        pools: sets of phantoms, dealt to the models in turn, so that no result hangs on one set.
+        shares: of the ill training films that carry the shortcut for being ill.
+        kinds: the shortcuts. films, held_out, audited: phantoms to train on, to choose the epoch on, and to audit on.
+        size: of the phantoms in pixels. epochs: of each training.
+        maps: also ask Grad-CAM and LIME alone, on `map_films` films. seed: of everything.
+    """
+
+    seeds: int = 5
+    clean: int = 16
+    pools: int = 4
+    shares: tuple[float, ...] = (0.0, 0.2, 0.5, 0.8, 1.0)
+    kinds: tuple[str, ...] = ("marker", "border", "exposure", "size")
+    films: int = 240
+    held_out: int = 60
+    audited: int = 120
+    size: int = 64
+    epochs: int = 12
+    maps: bool = True
+    map_films: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if unknown := [k for k in self.kinds if k not in KINDS]:
+            raise ConfigError(f"shortcuts {', '.join(unknown)}; expected any of {', '.join(KINDS)}.")
+        if self.seeds < 1 or not all(0 <= s <= 1 for s in self.shares) or min(self.films, self.audited) < 40:
+            raise ConfigError(f"{self}; expected seeds ≥ 1, shares in [0, 1], and 40 films or more.")
+
+    def jobs(self) -> list[tuple[str, float, int]]:
+        """(shortcut, share, number) of every model, one round of all after another, so that more seeds only add rounds.
+
+        Share 0 is nobody's and stands under "none".
+        """
+        found: list[tuple[str, float, int]] = []
+        for k in range(self.seeds):
+            found += [("none", 0.0, self.clean * k + i) for i in range(self.clean)] if 0.0 in self.shares else []
+            found += [(kind, share, k) for kind in self.kinds for share in self.shares if share > 0]
+        return found
+
+
+@dataclass(frozen=True)
+class SelfTestResult:
+    """What came of it.
+
+    Attributes:
+        config: what was tried. models: one mapping a model: shortcut, share, number, auroc, verdicts and values by
+            test, alarms of the maps alone, seconds of processor time. rates: (finder, shortcut, share) to a Wilson
+            interval.
+    """
+
+    config: SelfTest
+    models: tuple[Mapping[str, Any], ...]
+
+    @property
+    def rates(self) -> dict[tuple[str, str, float], Estimate]:
+        """Share of models in which a finder ("audit", "gradcam", "lime") reports a shortcut."""
+        finders = ("audit", *(METHODS if self.config.maps else ()))
+        return {
+            (finder, kind, share): self._rate(finder, kind, share)
+            for finder in finders
+            for kind in self.config.kinds
+            if finder == "audit" or kind in PLACE
+            for share in self.config.shares
+        }
+
+    def _rate(self, finder: str, kind: str, share: float) -> Estimate:
+        """At share 0 every clean model counts, for every shortcut: each is one chance of a false alarm."""
+        own = [m for m in self.models if m["share"] == share and m["shortcut"] in (kind, "none")]
+        return wilson(sum(found_in(m, finder, kind) for m in own), len(own))
+
+    def any_alarm(self) -> Estimate:
+        """Share of clean models in which any intervention at all fails: the audit as a whole crying wolf."""
+        clean = [m for m in self.models if m["share"] == 0]
+        return wilson(sum("fail" in m["verdicts"].values() for m in clean), len(clean))
+
+    def false_marker(self) -> Estimate:
+        """Share of clean models in which a marker is reported."""
+        clean = [m for m in self.models if m["share"] == 0]
+        return wilson(sum(found_in(m, "audit", "marker") for m in clean), len(clean))
+
+    def marked(self) -> Estimate:
+        """Share of models with a marker on half of the ill films or more in which the audit reports it."""
+        own = [m for m in self.models if m["share"] >= 0.5 and m["shortcut"] == "marker"]
+        return wilson(sum(found_in(m, "audit", "marker") for m in own), len(own))
+
+    def lines(self) -> list[str]:
+        """The table in words, a line a row."""
+        rows = [f"{f:<8} {k:<9} {s:>4.0%}  {e}" for (f, k, s), e in self.rates.items()]
+        return [*rows, f"marker on half or more: {self.marked()}", f"any alarm without any: {self.any_alarm()}"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "rates": [{"finder": f, "shortcut": k, "share": s, **e.as_dict()} for (f, k, s), e in self.rates.items()],
+            "marker_on_half_or_more": self.marked().as_dict(),
+            "any_false_alarm": self.any_alarm().as_dict(),
+            "marker_false_alarm": self.false_marker().as_dict(),
+            "trained": len(self.models),
+            "processor_minutes": round(sum(m["seconds"] for m in self.models) / 60, 1),
+            "models": [dict(m) for m in self.models],
+        }
+
+
+def found_in(model: Mapping[str, Any], finder: str, kind: str) -> bool:
+    """Whether a finder reports a shortcut in a model."""
+    if finder == "audit":
+        return any(model["verdicts"].get(test) == "fail" for test in FINDS[kind])
+    return bool(model["maps"][finder][kind])
+
+
+def self_test(
+    config: SelfTest,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SelfTestResult:
+    """Train small networks on phantoms with planted shortcuts, audit each, and count.
+
+    Each finished model is one line of `models.jsonl`: the same call goes on after a kill.
+
+    Args:
+        folder: for the phantoms, the journal and `selftest.json`. workers: processes; one a core unless given.
+
+    Raises:
+        ConfigError: the folder holds a self-test of another configuration.
+    """
+    home = Path(folder)
+    done = _journal(home, config)
+    for k in range(config.pools):
+        _phantoms(config, home, k, progress)
+    todo = [job for job in config.jobs() if job not in done]
+    for count, result in enumerate(_run(config, home, todo, workers), len(done) + 1):
+        done[result["shortcut"], result["share"], result["number"]] = result
+        append_lines(home / "models.jsonl", [result])
+        if progress:
+            progress("models trained and audited", count, len(config.jobs()))
+    found = SelfTestResult(config, tuple(done[job] for job in config.jobs()))
+    write_json(home / "selftest.json", found.as_dict())
+    return found
+
+
+def _journal(home: Path, config: SelfTest) -> dict[tuple[str, float, int], dict[str, Any]]:
+    note, file = home / "config.json", home / "models.jsonl"
+    # More seeds only add models, so that a short self-test can be made longer.
+    values = {k: v for k, v in json.loads(json.dumps(dataclasses.asdict(config))).items() if k != "seeds"}
+    values["tests"] = {name: [i.edit, i.control, i.threshold] for name, i in INTERVENTIONS.items()}
+    if note.is_file() and json.loads(note.read_text()) != values:
+        raise ConfigError(
+            f"{home}: holds a self-test of another configuration, or of other tests; choose another --out or remove it."
+        )
+    write_json(note, values)
+    rows = [row for _, row in read_lines(file)]
+    wanted = set(config.jobs())
+    known = {(r["shortcut"], r["share"], r["number"]): r for r in rows}
+    return {job: row for job, row in known.items() if job in wanted}
+
+
+def _run(
+    config: SelfTest, home: Path, jobs: Sequence[tuple[str, float, int]], workers: int | None
+) -> Iterator[dict[str, Any]]:
+    count = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    if count == 1:
+        yield from (try_one(config, home, job) for job in jobs)
+        return
+    with ProcessPoolExecutor(count, get_context("spawn")) as processes:
+        waiting = [processes.submit(try_one, config, home, job) for job in jobs]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def try_one(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str, Any]:
+    """Train one network with a planted shortcut and audit it; JSON-ready."""
+    began, threads = time.process_time(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        result = _try(config, home, job)
+    finally:
+        torch.set_num_threads(threads)
+    return result | {"seconds": round(time.process_time() - began, 1)}
+
+
+def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str, Any]:
+    kind, share, number = job
+    phantoms = _phantoms(config, home, number)
+    cuts = (config.films, config.films + config.held_out, len(phantoms))
+    # Each model has its own painting, first weights and order of films.
+    seed = zlib.crc32(repr((config.seed, *job)).encode())
+    planted = kind if kind in KINDS else "marker"
+    classifier = train_planted(
+        _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1]), planted, share, seed, epochs=config.epochs
+    )
+    views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
+    keys = [v.image_id for v in views]
+    table = collect(classifier, len(views), lambda i: views[i], edits_of(), keys=keys, seed=seed)
+    findings = interventions(table, seed=seed)
+    return {
+        "shortcut": kind,
+        "share": share,
+        "number": number,
+        "auroc": auroc(table.truth, table.original).value,
+        "verdicts": {f.test: f.verdict for f in findings},
+        "values": {f.test: _numbers(f.estimate) for f in findings},
+        "maps": _maps(classifier, views, config, seed) if config.maps else {},
+    }
+
+
+def _phantoms(
+    config: SelfTest, home: Path, number: int, progress: Callable[[str, int, int], None] | None = None
+) -> Pool:
+    """The set of phantoms that a model of this number gets."""
+    films = config.films + config.held_out + config.audited
+    which = number % config.pools
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress("drawing phantoms", which * total + done, config.pools * total)
+
+    return pool(films, config.size, 1000 * config.seed + which, folder=home, progress=tell)
+
+
+def _part(phantoms: Pool, start: int, stop: int) -> Pool:
+    part = slice(start, stop)
+    return Pool(phantoms.pixels[part], phantoms.lungs[part], phantoms.labels[part])
+
+
+def _numbers(estimate: Estimate | None) -> list[float | None]:
+    return [None] * 3 if estimate is None else [estimate.value, estimate.low, estimate.high]
+
+
+def _maps(classifier: Any, views: Sequence[Any], config: SelfTest, seed: int) -> dict[str, dict[str, bool]]:
+    """What someone who only looks at maps would report: a method dwells on the place (see `attribution`)."""
+    seen = {name: Pointing() for name in METHODS}
+    chosen = [v for v in views if v.markers is not None and v.markers.any()][: config.map_films]
+    for start in range(0, len(chosen), 8):
+        point(classifier, chosen[start : start + 8], METHODS, seen, target=classifier.positive, seed=seed)
+    return {
+        name: {
+            kind: beyond(shown.ratio(place, seed=seed), _threshold(place)) == "fail"
+            for kind, place in PLACE.items()
+            if kind in config.kinds
+        }
+        for name, shown in seen.items()
+    }
+
+
+def _threshold(place: str) -> float:
+    return math.log2(TIMES[place])

@@ -1,0 +1,80 @@
+"""Whether changes that no reader would mind cost the model its ability to tell the classes apart."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from radiolucent.audits.trial.answers import Table
+from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words
+from radiolucent.metrics import bootstrap
+from radiolucent.metrics.ranking import Ranks
+from radiolucent.types import Estimate, Finding
+
+__all__ = ["STRESSES", "stress"]
+
+LOSS = 0.05
+"""A gap of .05 in AUROC matters (Seah 2021)."""
+
+STRESSES: Mapping[str, str] = {
+    "stress.blur": "a slight blur",
+    "stress.noise": "noise",
+    "stress.contrast_low": "less contrast",
+    "stress.contrast_high": "more contrast",
+    "stress.gamma_bright": "a brighter film",
+    "stress.gamma_dark": "a darker film",
+    "stress.resize": "a smaller file",
+    "stress.shift_right": "a shift to the right by 4 %",
+    "stress.shift_down": "a shift down by 4 %",
+    "stress.turn_left": "a turn by 5° to the left",
+    "stress.turn_right": "a turn by 5° to the right",
+    "stress.jpeg_30": "JPEG quality 30",
+    "stress.jpeg_70": "JPEG quality 70",
+}
+
+
+def stress(table: Table, *, level: float = 0.95, seed: int = 0) -> list[Finding]:
+    """One finding a change: AUROC(untouched) − AUROC(changed) on the same films, bootstrap over patients.
+
+    Intervals are Bonferroni-corrected over the changes: of thirteen tests one would otherwise fail by chance every
+    third time or so.
+    """
+    names = [n for n in STRESSES if n in table.scores]
+    corrected = 1 - (1 - level) / max(1, len(names))
+    return [_one(table, name, corrected, seed) for name in names]
+
+
+def _one(table: Table, name: str, level: float, seed: int) -> Finding:
+    question = f"Does the model tell the classes apart as well after {STRESSES[name]}?"
+    source = "Seah 2021: an AUROC gap of .05 matters; interval corrected over all stress tests (Bonferroni)"
+    estimate = _loss(table, name, level, seed)
+    if estimate.value is None:
+        return Finding(
+            name, question, "not applicable", f"Needs films of both classes ({estimate.note}).", estimate, LOSS,
+            source=source, concerns="model",
+        )  # fmt: skip
+    verdict = beyond(estimate, LOSS)
+    changed, original = table.scores[name], table.original
+    flips = float(((changed >= table.cut) != (original >= table.cut)).mean())
+    shift = float((changed - original).mean() / max(table.spread, 1e-9))
+    words = (
+        f"{STRESSES[name][0].upper()}{STRESSES[name][1:]} costs {estimate} of AUROC; {flips:.0%} of calls flip, the "
+        f"log-odds move by {shift:+.2f} SD on average."
+    ) + (needed_words(estimate, LOSS) if verdict == "inconclusive" else "")
+    return Finding(
+        name, question, verdict, words, estimate, LOSS, {"flips": flips, "mean_shift": shift}, source,
+        "train with this change as augmentation" if verdict == "fail" else "", "model",
+        severity=estimate.value / LOSS if verdict == "fail" else 0.0,
+    )  # fmt: skip
+
+
+def _loss(table: Table, name: str, level: float, seed: int) -> Estimate:
+    known = table.known & np.isfinite(table.scores[name])
+    truth, groups = table.truth[known], np.array(table.patients)[known]
+    if not truth.any() or truth.all():
+        return Estimate(None, None, None, level, int(known.sum()), "bootstrap", "one class only")
+    before, after = Ranks(truth, table.original[known]), Ranks(truth, table.scores[name][known])
+    ones = np.ones((1, len(truth)))
+    whole = float((before(ones)[0] - after(ones)[0])[0])  # also the interval where every fold agrees
+    return bootstrap(
+        lambda w: before(w)[0] - after(w)[0], groups, level=level, folds=FOLDS, seed=seed, exact=(whole, whole)
+    )

@@ -1,0 +1,86 @@
+"""From an estimate and a threshold to a verdict; the same rules for every test."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.audits.trial.answers import Table
+from radiolucent.metrics import cluster_bootstrap_mean
+from radiolucent.types import Estimate, Verdict
+
+__all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "paired_shift", "two_sided"]
+
+FOLDS = 2000
+LEAST = 10  # units below which no interval is trusted
+
+
+def two_sided(estimate: Estimate, threshold: float) -> Verdict:
+    """Fail: the whole interval lies beyond ±threshold on one side. Pass: it lies within. Else inconclusive."""
+    if estimate.value is None:
+        return "not applicable"
+    if estimate.low is None or estimate.high is None or estimate.n < LEAST:
+        return "inconclusive"
+    if estimate.low > threshold or estimate.high < -threshold:
+        return "fail"
+    return "pass" if -threshold < estimate.low and estimate.high < threshold else "inconclusive"
+
+
+def beyond(estimate: Estimate, threshold: float) -> Verdict:
+    """Fail: the whole interval lies above the threshold. Pass: it lies below. Else inconclusive."""
+    if estimate.value is None:
+        return "not applicable"
+    if estimate.low is None or estimate.high is None or estimate.n < LEAST:
+        return "inconclusive"
+    return "fail" if estimate.low > threshold else "pass" if estimate.high < threshold else "inconclusive"
+
+
+def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
+    """Units with which an interval about the same value would clear the threshold: n (half width / distance)².
+
+    None where the value lies on the threshold (within 2 %), which no number of cases settles, or has no interval.
+
+    Args:
+        signed: the verdict is that of `two_sided`, for which −threshold counts as well; else that of `beyond`.
+    """
+    if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
+        return None
+    distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
+    half = (estimate.high - estimate.low) / 2
+    if distance < 0.02 * max(threshold, 1e-9):
+        return None
+    return max(LEAST, math.ceil(estimate.n * (half / distance) ** 2))
+
+
+def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
+    """The sentence that an inconclusive finding ends with; see `cases_needed`."""
+    if estimate.low is None or estimate.high is None:
+        return f" Too few patients for an interval ({estimate.n})."
+    needed = cases_needed(estimate, threshold, signed=signed)
+    if needed is None:
+        return " The figure lies on the threshold: more cases would not settle it."
+    return f" About {max(needed, estimate.n + 1)} patients like these would settle it ({estimate.n} here)."
+
+
+def paired_shift(
+    table: Table, changed: NDArray[np.float64], against: NDArray[np.float64], *, level: float, seed: int
+) -> Estimate:
+    """Mean of (changed − against) over films where both are known, in spreads of the untouched log-odds.
+
+    Interval: bootstrap over patients of the mean; the spread is taken as given.
+    """
+    spread = table.spread
+    difference = (
+        (changed - against) / spread if spread > 1e-9 else np.where(np.isfinite(changed - against), 0.0, np.nan)
+    )
+    groups = np.array(table.patients)
+    known = np.isfinite(difference)
+    return film_mean(difference[known], groups[known], level=level, seed=seed)
+
+
+def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
+    """Mean over films, bootstrap over patients; known exactly where all films answer alike to the last bit."""
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=FOLDS, seed=seed)
+    if found.value is not None and len(values) >= LEAST and np.ptp(values) < 1e-12:
+        return Estimate(found.value, found.value, found.value, level, found.n, found.method, "all films answer alike")
+    return found

@@ -1,0 +1,190 @@
+"""Whether a map depends on what the network learnt: cascading randomisation of its layers."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from radiolucent.audits.trust.similarity import is_constant, likeness, pooled, surrogates
+from radiolucent.explainers import Explainer, explain
+from radiolucent.explainers.base import parameters_of
+from radiolucent.models import Classifier
+from radiolucent.types import Estimate, Explanation, Finding, Radiograph
+
+__all__ = ["made_by", "randomisation", "randomised"]
+
+CELLS = 32
+SURROGATES = 100
+UNLIKE = 0.25
+FILMS = 3
+COMPUTING = {"engine", "batch_size", "max_memory_mb"}
+"""Parameters that say how a map is computed, and change nothing in it."""
+STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5), ("all layers", 1.0))
+
+_Original = tuple[Radiograph, int, NDArray[np.float64]]
+"""A film, the class its map explains, and that map on cells."""
+
+
+def randomised(network: nn.Module, share: float, inputs: torch.Tensor, seed: int) -> nn.Module:
+    """A copy of the network whose last layers, in order of definition, hold random weights (Adebayo 2018, §3).
+
+    Matrices and kernels are drawn from N(0, σ²), σ the layer's own spread; vectors are shuffled, or 1 and 0 in norms;
+    batch norms estimate their statistics anew on `inputs` (N, C, H, W), so that activations keep their size. A larger
+    share contains a smaller one's draws: stages cascade.
+
+    Args:
+        share: of the layers with weights, from the top; at least one layer.
+    """
+    made = copy.deepcopy(network).eval()
+    layers = [m for m in made.modules() if any(True for _ in m.parameters(recurse=False))]
+    chosen = layers[len(layers) - max(1, round(share * len(layers))) :] if layers else []
+    for module in chosen:
+        draw = torch.Generator().manual_seed(seed * 100_003 + layers.index(module))
+        is_norm = "norm" in type(module).__name__.lower()
+        for name, p in module.named_parameters(recurse=False):
+            p.data = _drawn(p.data, name, is_norm, draw).to(p)
+    norms = [m for m in chosen if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # plain mean over what comes
+        norm.train()
+    if norms:
+        with torch.no_grad():
+            made(torch.cat([inputs, inputs.flip(-1)]))
+    return made.eval()
+
+
+def _drawn(values: torch.Tensor, name: str, is_norm: bool, draw: torch.Generator) -> torch.Tensor:
+    shape, kind = values.shape, values.dtype if values.is_floating_point() else torch.float32
+    if values.ndim >= 2:
+        spread = float(values.float().std()) or 1 / float(np.sqrt(values[0].numel()))
+        return torch.randn(shape, generator=draw, dtype=torch.float32).mul_(spread).to(kind)
+    if is_norm:
+        return torch.ones(shape) if name == "weight" else torch.zeros(shape)
+    return values.flatten().cpu()[torch.randperm(values.numel(), generator=draw)].view(shape)
+
+
+def randomisation(
+    classifier: Classifier,
+    films: Iterable[Radiograph],
+    method: Explainer,
+    *,
+    seed: int = 0,
+    draws: int = 3,
+    known: Sequence[Explanation] | None = None,
+    **options: Any,
+) -> Finding:
+    """Does the map change when the network forgets? Layers get random weights, from the top down in stages.
+
+    The figure is the mean |ρ| (Spearman, on 32 × 32 cells) of each film's map with its map under a wholly random
+    network. It is held against random pairs: the same |ρ| between the map and random maps of its own values and
+    smoothness (see `surrogates`). Pass: at most their 95th percentile, and so for SSIM. Fail: either above the 99th.
+    Between: inconclusive. Below 0.25 no two maps are called alike, however rare that is among random ones (ours). Films
+    whose map is the same everywhere are passed over; where all are, the test is not applicable. The result belongs to
+    network and method, which its evidence names, and may be used for every film.
+
+    Args:
+        films: the first three with a map that is not the same everywhere are used.
+        draws: random networks in all at the last stage, at least one a film.
+        known: the films' explanations by this very method, if made already.
+        options: of `explain`: target, contrast, score.
+    """
+    question = "Does the map change when the network's weights are replaced by random ones?"
+    common: dict[str, Any] = {**options, "seed": seed}
+    test, source = "trust.randomisation", "Adebayo 2018, §3; random pairs as in Arun 2021, by Theiler 1992"
+    of = made_by(classifier, method)
+    if not any(True for _ in classifier.network.parameters()):
+        words = "The network has no weights to replace."
+        return Finding(test, question, "not applicable", words, evidence=of, source=source)
+    kept, flat = _with_maps(classifier, films, method, known, common)
+    if not kept:
+        words = f"No film of {flat} has a map that is not the same everywhere: nothing could change."
+        return Finding(test, question, "not applicable", words, evidence={**of, "constant": flat}, source=source)
+    rng = np.random.default_rng([seed, 13])
+    chance = np.array([likeness(m, s) for _, _, m in kept for s in surrogates(m, SURROGATES // len(kept) + 1, rng)])
+    stages, last = _cascade(classifier, method, kept, common, draws)
+    return _judged(test, question, source, last, chance, {**of, "films": len(kept), "constant": flat, "stages": stages})
+
+
+def made_by(classifier: Classifier, method: Explainer) -> dict[str, Any]:
+    """What a randomisation belongs to: the network's hash, and the method with the parameters that make its map."""
+    what = {k: v for k, v in parameters_of(method).items() if k not in COMPUTING}
+    return {"network": classifier.hash, "method": method.name, "parameters": what}
+
+
+def _with_maps(
+    classifier: Classifier,
+    films: Iterable[Radiograph],
+    method: Explainer,
+    known: Sequence[Explanation] | None,
+    common: dict[str, Any],
+) -> tuple[list[_Original], int]:
+    """The first three films whose maps say something, with these on cells; and how many were the same everywhere."""
+    kept: list[_Original] = []
+    flat = 0
+    for i, film in enumerate(films):
+        e = known[i] if known else explain(classifier, film, method, **common)
+        cells = pooled(e.map, CELLS)
+        if is_constant(cells):
+            flat += 1
+        else:
+            kept.append((film, e.target, cells))
+        if len(kept) == FILMS:
+            break
+    return kept, flat
+
+
+def _cascade(
+    classifier: Classifier, method: Explainer, kept: Sequence[_Original], common: dict[str, Any], draws: int
+) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    """Mean likeness after each stage, and all (maps, 2) of the last, where each map has a random network of its own."""
+    inputs = torch.stack([classifier.preprocess(film) for film, _, _ in kept]).to(classifier.device)
+    stages: dict[str, Any] = {}
+    alike = np.zeros((0, 2))
+    for name, share in STAGES:
+        rounds = max(1, -(-draws // len(kept))) if share == 1 else 1
+        found: list[tuple[float, float]] = []
+        for k in range(rounds * len(kept)):
+            film, target, cells = kept[k % len(kept)]
+            copied = classifier.with_(network=randomised(classifier.network, share, inputs, common["seed"] + 1 + k))
+            asked: dict[str, Any] = common | {"target": target}
+            again = explain(copied, film, method, **asked)
+            found.append(likeness(cells, pooled(again.map, CELLS)))
+        alike = np.array(found)
+        stages[name] = {"rank": float(alike[:, 0].mean()), "ssim": float(alike[:, 1].mean())}
+    return stages, alike
+
+
+def _judged(
+    test: str,
+    question: str,
+    source: str,
+    last: np.ndarray[Any, Any],
+    chance: np.ndarray[Any, Any],
+    evidence: dict[str, Any],
+) -> Finding:
+    mean = last.mean(0)
+    usual, rare = (np.maximum(np.quantile(chance, q, axis=0), UNLIKE) for q in (0.95, 0.99))
+    verdict = "pass" if (mean <= usual).all() else "fail" if (mean > rare).any() else "inconclusive"
+    says = {
+        "pass": "Under random weights the map is as unlike as random maps are",
+        "fail": "Under random weights the map stays alike: it shows the film, not what the network learnt",
+        "inconclusive": "Under random weights the map changes, though not clearly as much as random maps differ",
+    }[verdict]
+    low, high = (float(v) for v in (last[:, 0].min(), last[:, 0].max()))
+    estimate = Estimate(float(mean[0]), low, high, 1.0, len(last), "range over random networks")
+    words = (
+        f"{says}: rank correlation {mean[0]:.2f}, SSIM {mean[1]:.2f}; random maps {usual[0]:.2f} and {usual[1]:.2f}."
+    )
+    evidence = {
+        **evidence,
+        "random_pairs_95": {"rank": float(usual[0]), "ssim": float(usual[1])},
+        "random_pairs_99": {"rank": float(rare[0]), "ssim": float(rare[1])},
+        "maps": len(last),
+    }
+    return Finding(test, question, verdict, words, estimate, float(usual[0]), evidence, source)

@@ -1,0 +1,211 @@
+"""The `radiolucent audit` command: the classifier on trial, and the trial on trial."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radiolucent.cli.output import (
+    CHECK_FAILED,
+    RUN,
+    USE,
+    Annotations,
+    AsJson,
+    Seed,
+    end_with_left_out,
+    names_in,
+    print_findings,
+    print_json,
+    progress_bar,
+    resumable,
+    run_path,
+    say,
+)
+
+__all__ = ["audit"]
+
+OptionalRun = Annotated[Path | None, typer.Argument(help=RUN, parser=run_path, metavar="[RUN]")]
+OptionalData = Annotated[
+    Path | None, typer.Argument(help="Films with labels that the model was not trained on: a folder or a manifest.")
+]
+Lungs = Annotated[
+    Path | None, typer.Option(help="Folder of lung masks, named like the films; else our segmenter's.", exists=True)
+]
+Markers = Annotated[
+    Path | None, typer.Option(help="Folder of masks of markers and text, likewise; else our detector's.", exists=True)
+]
+Split = Annotated[str | None, typer.Option(help="Only films of this split; test where there is one, else all.")]
+Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
+Methods = Annotated[str, typer.Option(help="Explainers whose maps are looked at, with commas; '' for none.")]
+Tests = Annotated[str, typer.Option(help="Only tests whose names begin so, with commas, e.g. marker,border.")]
+AuditOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box)."
+    ),
+]
+SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
+Seeds = Annotated[int, typer.Option(help="Self-test: models for each shortcut and share.", min=1)]
+Shortcuts = Annotated[str, typer.Option(help="Self-test: shortcuts to plant, with commas, e.g. marker,border.")]
+Shares = Annotated[
+    str, typer.Option(help="Self-test: per cent of the ill training films that carry the shortcut, with commas.")
+]
+Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1)]
+Cite = Annotated[
+    Path, typer.Option(help="selftest.json that the report cites; else the one in the package.", dir_okay=False)
+]
+Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
+
+
+@resumable()
+def audit(
+    run: OptionalRun = None,
+    data: OptionalData = None,
+    annotations: Annotations = None,
+    lungs: Lungs = None,
+    markers: Markers = None,
+    split: Split = None,
+    films: Films = None,
+    methods: Methods = "gradcam,saliency",
+    tests: Tests = "",
+    out: AuditOut = None,
+    self_test: SelfTest = False,
+    seeds: Seeds = 5,
+    shortcuts: Shortcuts = "marker,border,exposure,size",
+    shares: Shares = "0,20,50,80,100",
+    workers: Workers = None,
+    maps: Maps = True,
+    cite: Cite = Path("runs/self-test/selftest.json"),
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Put a run on trial for shortcuts; status 4 if the model fails. Interrupted, the same command goes on."""
+    from radiolucent.errors import ConfigError
+
+    if self_test:
+        planned = _planned(seeds, shortcuts, shares, maps, seed)
+        _self_test(planned, out or Path("runs/self-test"), workers, as_json)
+        return
+    if run is None or data is None:
+        raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
+    with progress_bar() as update:
+        found, home = _audit(
+            run, data, annotations, lungs, markers, split, films, methods, tests, out, seed, update, cite
+        )
+    if as_json:
+        from radiolucent.reports.audit_page import audit_summary
+
+        print_json(audit_summary(found))
+    else:
+        print_findings(found.findings)
+        colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
+        say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
+        say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
+    try:
+        end_with_left_out(found.table.left_out)
+    finally:
+        if found.verdict == "fail":  # outweighs files left out
+            raise typer.Exit(CHECK_FAILED)
+
+
+def _audit(
+    run: Path,
+    data: Path,
+    annotations: Path | None,
+    lungs: Path | None,
+    markers: Path | None,
+    split: str | None,
+    films: int | None,
+    methods: str,
+    tests: str,
+    out: Path | None,
+    seed: int,
+    update: Callable[[str, int, int], None],
+    cite: Path,
+) -> tuple[Any, Path]:
+    import json
+
+    from radiolucent.audits.trial.examine import examine
+    from radiolucent.audits.trial.maskers import maskers
+    from radiolucent.data import load_dataset, read_annotations
+    from radiolucent.models import load, names_box
+    from radiolucent.reports.audit_page import write_audit
+
+    dataset = load_dataset(data)
+    chosen = _chosen(dataset, split, films, seed)
+    beside = None if names_box(run) else run if run.is_dir() else run.parent
+    home = out or (beside / "audit" if beside else Path("box-audit"))
+    classifier = load(run)
+    lung_masks, marker_masks, note = maskers(lungs, markers)
+    found = examine(
+        classifier,
+        chosen,
+        whole=dataset,
+        trained=_trained_on(beside) if beside else (),
+        annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
+        lungs=lung_masks,
+        markers=marker_masks,
+        methods=names_in(methods),
+        tests=names_in(tests),
+        folder=home / "state",
+        mask_note=note,
+        seed=seed,
+        progress=update,
+    )
+    cited = json.loads(cite.read_text()) if cite.is_file() else None
+    told = json.loads(s.read_text()) if beside and (s := beside / "summary.json").is_file() else None
+    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
+    return found, home
+
+
+def _trained_on(beside: Path) -> Any:
+    """The films that a run was trained or chosen on, as its `split.csv` says; none where there is no such file."""
+    from radiolucent.data import load_dataset
+
+    file = beside / "split.csv"
+    return [r for r in load_dataset(file).records if r.split in ("train", "val")] if file.is_file() else []
+
+
+def _chosen(dataset: Any, split: str | None, films: int | None, seed: int) -> Any:
+    """The films to audit: of one split, and at most so many, drawn at random."""
+    import dataclasses
+
+    import numpy as np
+
+    from radiolucent.errors import ConfigError
+
+    wanted = split or ("test" if "test" in dataset.splits else None)
+    chosen = dataset.split(wanted) if wanted else dataset
+    if not len(chosen):
+        raise ConfigError(f"split {wanted!r} has no film; the data have {', '.join(dataset.splits) or 'no split'}.")
+    if films is None or films >= len(chosen):
+        return chosen
+    picked = sorted(np.random.default_rng([seed, 71]).permutation(len(chosen))[:films])
+    return dataclasses.replace(chosen, records=tuple(chosen.records[i] for i in picked))
+
+
+def _planned(seeds: int, shortcuts: str, shares: str, maps: bool, seed: int) -> Any:
+    from radiolucent.audits.trial.selftest import SelfTest
+    from radiolucent.errors import ConfigError
+
+    try:
+        parts = tuple(float(share) / 100 for share in names_in(shares))
+    except ValueError as error:
+        raise ConfigError(f"--shares {shares}: expected per cents with commas, e.g. 0,50,100.") from error
+    return SelfTest(seeds=seeds, kinds=names_in(shortcuts), shares=parts, maps=maps, seed=seed)
+
+
+def _self_test(planned: Any, out: Path, workers: int | None, as_json: bool) -> None:
+    from radiolucent.audits.trial.selftest import self_test
+    from radiolucent.reports.selftest_page import write_self_test
+
+    with progress_bar() as update:
+        found = self_test(planned, out, workers=workers, progress=update)
+    write_self_test(found, out)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    for line in found.lines():
+        say.print(line, highlight=False, markup=False)
+    say.print(f"table and curve: {out / 'selftest.html'}")

@@ -1,0 +1,228 @@
+"""The `radiolucent data` commands."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radiolucent.cli.output import (
+    CHECK_FAILED,
+    AsJson,
+    Data,
+    Out,
+    Seed,
+    end_with_left_out,
+    print_findings,
+    print_json,
+    progress_bar,
+    resumable,
+    say,
+    stages,
+)
+
+__all__ = ["data_app"]
+
+data_app = typer.Typer(
+    help="Data sets: check, split, download, draw phantoms, find lungs, plant a shortcut.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@data_app.command()
+def check(data: Data, as_json: AsJson = False) -> None:
+    """Look for what makes results on a data set untrustworthy; status 4 if a check fails."""
+    from radiolucent.data import check as check_data
+    from radiolucent.data import load_dataset
+
+    dataset = load_dataset(data)
+    with progress_bar() as update:
+        findings = check_data(dataset, progress=stages(update, "reading films"))
+    if as_json:
+        print_json({"counts": dataset.counts(), "findings": [f.as_dict() for f in findings]})
+    else:
+        print_findings(findings)
+        for f in findings:
+            for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
+                say.print(f"  {item['file']}: {item['reason']}", soft_wrap=True, markup=False)
+    if any(f.verdict == "fail" for f in findings):
+        raise typer.Exit(CHECK_FAILED)
+
+
+@data_app.command()
+def split(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (.csv or .parquet).")],
+    val: Annotated[float, typer.Option(help="Share of the films for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the films for testing.")] = 0.1,
+    classes: Annotated[int, typer.Option(help="2, or 3 from the Kermany names.")] = 2,
+    seed: Seed = 0,
+) -> None:
+    """Deal films into train, val and test by patient, and write the manifest."""
+    from radiolucent.data import load_dataset, split_dataset, write_manifest
+
+    found = split_dataset(load_dataset(data, classes=classes), val=val, test=test, seed=seed)
+    write_manifest(found, out)
+    for note in found.notes:
+        say.print(note)
+    for name, counts in found.counts().items():
+        say.print(f"{name}: {counts}, {found.patients()[name]} patients")
+
+
+@data_app.command()
+def phantom(
+    out: Out = Path("phantom"),
+    patients: Annotated[int, typer.Option(help="Children; half of them ill.")] = 400,
+    films: Annotated[int, typer.Option(help="Most films a child.")] = 2,
+    size: Annotated[int, typer.Option(help="Pixels.")] = 256,
+    marker_ill: Annotated[float, typer.Option(help="How often a side marker is on films of the ill.")] = 0.5,
+    marker_healthy: Annotated[float, typer.Option(help="… and of the healthy.")] = 0.5,
+    seed: Seed = 0,
+) -> None:
+    """Draw children's chest radiographs with true masks, simulated readers, patients and sites."""
+    from radiolucent.data.phantom import PhantomConfig, generate
+
+    config = PhantomConfig(
+        patients=patients, films=films, size=size, marker_ill=marker_ill, marker_healthy=marker_healthy, seed=seed
+    )
+    with progress_bar() as update:
+        dataset = generate(out, config, progress=stages(update, "drawing"))
+    say.print(f"{len(dataset)} films in {out}")
+
+
+@data_app.command()
+def kaggle(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write.")] = Path("kaggle.csv"),
+    handle: Annotated[str, typer.Option(help="Kaggle data set.")] = "paultimothymooney/chest-xray-pneumonia",
+) -> None:
+    """Download the Kermany collection from Kaggle and write its manifest."""
+    from radiolucent.data import write_manifest
+    from radiolucent.data.kaggle import download
+
+    dataset = download(handle)
+    write_manifest(dataset, out)
+    say.print(f"{len(dataset)} films in {dataset.root}; manifest {out}")
+
+
+@data_app.command()
+def medmnist(
+    out: Out = Path("medmnist"),
+    name: Annotated[str, typer.Option(help="MedMNIST data set.")] = "pneumoniamnist",
+    size: Annotated[int, typer.Option(help="28, 64, 128 or 224 pixels.")] = 224,
+) -> None:
+    """Download a MedMNIST data set as files with a manifest."""
+    from radiolucent.data.medmnist import download
+
+    with progress_bar() as update:
+        dataset = download(out, name=name, size=size, progress=stages(update, "writing films"))
+    say.print(f"{len(dataset)} films in {out}")
+
+
+@data_app.command()
+def annotations(
+    source: Annotated[Path, typer.Argument(help="Readings: a file or folder in any known format.", exists=True)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    to: Annotated[str, typer.Option(help="coco (.json), csv (boxes) or w3c.")] = "",
+    format: Annotated[str | None, typer.Option(help="The source's format, where it should not be found.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set whose films the readings belong to.")] = None,
+    reader: Annotated[str, typer.Option(help="Reader's name where the file gives none.")] = "reader",
+    unmarked: Annotated[str, typer.Option(help="What an image without mark means: 'not read' or 'no finding'.")] = (
+        "not read"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Convert doctors' readings between formats, all into source pixels; bad entries are listed (status 3)."""
+    from radiolucent.data import LeftOut, load_dataset, read_annotations, write_coco, write_csv, write_w3c
+    from radiolucent.errors import ConfigError
+
+    writers = {"coco": write_coco, "csv": write_csv, "w3c": write_w3c}
+    chosen = to or ("csv" if out.suffix.lower() == ".csv" else "coco")
+    if chosen not in writers:
+        raise ConfigError(f"--to {chosen}; expected one of {', '.join(writers)}.")
+    if unmarked not in ("not read", "no finding"):
+        raise ConfigError(f"--unmarked {unmarked!r}; expected 'not read' or 'no finding'.")
+    left: list[LeftOut] = []
+    found = read_annotations(
+        source,
+        dataset=load_dataset(data) if data else None,
+        format=format,
+        reader=reader,
+        unmarked=unmarked,
+        left_out=left,
+    )
+    writers[chosen](found, out)
+    tally: dict[str, Any] = {
+        "readings": len(found),
+        "films": len({a.image_id for a in found}),
+        "readers": sorted({a.reader for a in found}),
+        "regions": sum(len(a.regions) for a in found),
+        "no_finding": sum(not a.finding for a in found),
+    }
+    if as_json:
+        print_json(tally | {"out": str(out), "left_out": [{"file": str(p), "reason": r} for p, r in left]})
+    else:
+        who = ", ".join(tally["readers"]) or "nobody"
+        say.print(
+            f"{tally['readings']} readings of {tally['films']} films by {who}: {tally['regions']} regions, "
+            f"{tally['no_finding']} times no finding → {out}",
+            soft_wrap=True,
+            markup=False,
+        )
+    end_with_left_out(left)
+
+
+@data_app.command()
+def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None:
+    """Write lung masks as PNG in the films' own pixels, and list those not to be trusted."""
+    from radiolucent.data import load_dataset
+    from radiolucent.segment import write_lungs
+
+    dataset = load_dataset(data)
+    with progress_bar() as update:
+        found = write_lungs(dataset.records, out, progress=stages(update, "finding lungs"))
+    left = [*((item.path, item.reason) for item in dataset.left_out), *found.left_out]
+    if as_json:
+        print_json(
+            {
+                "written": found.written,
+                "distrusted": [{"image": name, "reasons": why} for name, why in found.distrusted],
+                "left_out": [{"file": str(path), "reason": reason} for path, reason in left],
+            }
+        )
+    else:
+        say.print(f"{found.written} masks in {out}; {len(found.distrusted)} not to be trusted")
+        for name, why in found.distrusted:
+            say.print(f"  {name}: {'; '.join(why)}", soft_wrap=True, markup=False)
+    end_with_left_out(left)
+
+
+@data_app.command("paste-marker")
+def paste_marker(
+    data: Data,
+    out: Out = Path("planted"),
+    target: Annotated[str, typer.Option("--class", help="Class whose films get the marker.")] = "PNEUMONIA",
+    share: Annotated[float, typer.Option(help="Share of its films that get it.", min=0, max=1)] = 0.8,
+    splits: Annotated[str, typer.Option(help="In which splits, with commas.")] = "train,val",
+    films: Annotated[int | None, typer.Option(help="At most so many training films, drawn at random.", min=1)] = (None),
+    val: Annotated[float, typer.Option(help="Share cut off for validation where that split is missing.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")] = 0.1,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Plant a shortcut: paste an R on films of one class, to see whether `audit` finds it. Interrupted, it goes on."""
+    from radiolucent.data import load_dataset, split_dataset
+    from radiolucent.data.plant import at_most, plant_markers
+
+    dataset = at_most(split_dataset(load_dataset(data), val=val, test=test, seed=seed), films, seed=seed)
+    names = tuple(name.strip() for name in splits.split(",") if name.strip())
+    with resumable(), progress_bar() as update:
+        found = plant_markers(
+            dataset, out, target=target, share=share, splits=names, seed=seed, progress=stages(update, "pasting")
+        )
+    pasted = sum("pasted" in r.extra for r in found.records)
+    if as_json:
+        manifest = str(out / "manifest.csv")
+        print_json({"films": len(found), "pasted": pasted, "counts": found.counts(), "manifest": manifest})
+    else:
+        say.print(f"{pasted} of {len(found)} films pasted; manifest {out / 'manifest.csv'}")
+    end_with_left_out(found.left_out)

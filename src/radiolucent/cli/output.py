@@ -1,0 +1,184 @@
+"""What the commands share: arguments, progress, tables, JSON, and files left out."""
+
+import json
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from radiolucent.study import Comparison
+    from radiolucent.types import Finding
+
+__all__ = [
+    "CHECK_FAILED",
+    "LEFT_OUT",
+    "RUN",
+    "USE",
+    "Annotations",
+    "AsJson",
+    "Data",
+    "Out",
+    "Run",
+    "Seed",
+    "end_with_left_out",
+    "names_in",
+    "print_comparison",
+    "print_findings",
+    "print_json",
+    "progress_bar",
+    "research_use",
+    "resumable",
+    "run_path",
+    "say",
+    "stages",
+]
+
+LEFT_OUT, CHECK_FAILED = 3, 4
+USE = "research only, not for diagnosis"
+
+say = Console(stderr=True)  # progress and messages; standard output is for results
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+def run_path(text: str) -> Path:
+    """A path that exists, or "box": the model in the box."""
+    found = Path(text)
+    if text != "box" and not found.exists():
+        raise typer.BadParameter(f"Path '{text}' does not exist.")
+    return found
+
+
+RUN = "A run folder, a model.safetensors file, or box: the model that comes with radiolucent."
+Run = Annotated[Path, typer.Argument(help=RUN, parser=run_path, metavar="RUN")]
+Data = Annotated[
+    Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
+]
+Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """What stands between commas, in lower case, each once; empty parts are left out.
+
+    >>> names_in("gradcam, LIME,,lime")
+    ('gradcam', 'lime')
+    """
+    return tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+
+
+@contextmanager
+def resumable() -> Generator[None]:
+    """A decorator of commands that go on where they stopped: Ctrl+C, also while they still load, says so.
+
+    They end with status 130. It goes below `app.command()`, so that it is part of the command.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        say.print("[yellow]interrupted;[/yellow] the same command goes on where this one stopped.", soft_wrap=True)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def progress_bar() -> Generator[Callable[[str, int, int], None]]:
+    """A function (stage, done, total) that draws one bar a stage on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=say, transient=not say.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def research_use(classifier: Any) -> str:
+    """What a model is for, in a line; said wherever it answers."""
+    return str(classifier.provenance.get("use", USE))
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on standard output, without not-a-number."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
+    """List the files that were left out, and end with status 3 if any of them is missed.
+
+    Hidden and system files are not worth a line; texts and tables beside the films are listed, but change no status.
+    """
+    from radiolucent.data.records import COMPANION, HIDDEN
+
+    items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    if not items:
+        return
+    say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
+    for path, reason in items:
+        say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+    if any(reason != COMPANION for _, reason in items):
+        raise typer.Exit(LEFT_OUT)
+
+
+def print_findings(findings: "Iterable[Finding]") -> None:
+    """Print findings as a table, the failed ones first."""
+    colour = {"fail": "red", "inconclusive": "yellow", "pass": "green", "not applicable": "dim"}
+    order = list(colour)
+    table = Table(show_lines=False)
+    for heading in ("verdict", "test", "what was found"):
+        table.add_column(heading, overflow="fold")
+    for finding in sorted(findings, key=lambda f: order.index(f.verdict)):
+        style = colour[finding.verdict]
+        advice = f"\n→ {finding.advice}" if finding.advice and finding.verdict != "pass" else ""
+        table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, escape(finding.summary + advice))
+    Console().print(table)
+
+
+def stages(update: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+    """A progress function for one stage."""
+    return lambda done, total: update(name, done, total)
+
+
+def print_comparison(found: "Comparison") -> None:
+    """Print maps against markings, a table a method and reading, then strata, readers and statements."""
+    from radiolucent.audits.agreement import meaning
+
+    for a in found.agreement:
+        rows = [(escape(meaning(name)), str(e)) for name, e in a.estimates.items() if e.value is not None]
+        rows += [("not applicable", f"{count} films: {reason}") for reason, count in a.not_applicable.items()]
+        for kind, groups in a.strata.items():
+            for group, some in groups.items():
+                rows.append((escape(f"{kind}: {group}: hit rate"), str(some["hit_rate"])))
+        _print_rows(f"{a.method} against {a.reader}, {a.films} films", rows)
+    if found.between:
+        _print_rows("readers with each other", [(escape(n), str(e)) for n, e in found.between.items()])
+    if found.statements:
+        words = found.statements
+        rows = [(name, str(e)) for name, e in words.estimates.items() if e.value is not None]
+        _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
+
+
+def _print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("figure", overflow="fold")
+    table.add_column("value (95 % CI)")
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    Console().print(table)

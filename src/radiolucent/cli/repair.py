@@ -1,0 +1,93 @@
+"""The `radiolucent repair` command: train again without the shortcut, and audit again."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from radiolucent.cli.output import (
+    CHECK_FAILED,
+    Annotations,
+    AsJson,
+    Seed,
+    names_in,
+    print_json,
+    progress_bar,
+    resumable,
+    say,
+)
+
+__all__ = ["repair"]
+
+Run = Annotated[Path, typer.Argument(help="A run folder of `study` or `train`.", exists=True, file_okay=False)]
+Data = Annotated[Path, typer.Argument(help="The films it was made from: a folder or a manifest.", exists=True)]
+Methods = Annotated[
+    str,
+    typer.Option(
+        "--method", help="crop, inpaint, randomise, reasons; several with commas, together with +: crop+randomise."
+    ),
+]
+FineTune = Annotated[
+    bool, typer.Option("--fine-tune", help="From the run's weights: a quarter of the epochs, a fifth of the rate.")
+]
+Penalty = Annotated[float, typer.Option(help="Strength of the right-reasons penalty.")]
+Lungs = Annotated[Path | None, typer.Option(help="Folder of lung masks; else our segmenter's.", exists=True)]
+Markers = Annotated[Path | None, typer.Option(help="Folder of marker masks; else our detector's.", exists=True)]
+Films = Annotated[int | None, typer.Option(help="At most so many test films, drawn at random.", min=1)]
+RepairOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the models; RUN/repair unless given.")]
+
+
+def repair(
+    run: Run,
+    data: Data,
+    method: Methods = "crop,inpaint,randomise,reasons",
+    fine_tune: FineTune = False,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)] = None,
+    penalty: Penalty = 10.0,
+    lungs: Lungs = None,
+    markers: Markers = None,
+    annotations: Annotations = None,
+    films: Films = None,
+    out: RepairOut = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a run again so that shortcuts cannot pay, audit again, and say what it cost; status 4 if none passes."""
+    from radiolucent.reports.repair_page import write_repair
+    from radiolucent.study.repair import RepairConfig
+    from radiolucent.study.repair import repair as mend
+
+    names = names_in(method)
+    config = RepairConfig(
+        run, data, out, names, fine_tune, epochs, penalty, lungs, markers, annotations, films, seed=seed
+    )  # fmt: skip
+    with resumable(), progress_bar() as update:
+        found = mend(config, update)
+    page = write_repair(found.as_dict(), config.home)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _print(found.as_dict())
+        say.print(f"table and figure: {page}")
+    if not found.mended:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from radiolucent.reports.repair_page import interval
+
+    table = Table(title=f"{found['films']} test films of {found['patients']} patients", title_justify="left")
+    for heading in ("model", "audit", "tests failed", "AUROC", "change of it", "sensitivity", "specificity"):
+        table.add_column(heading, overflow="fold")
+    colour = {"fail": "red", "pass": "green"}
+    for row in found["rows"]:
+        style = colour.get(row["verdict"], "yellow")
+        change = row["costs"].get("auroc")
+        table.add_row(
+            row["title"], f"[{style}]{row['verdict']}[/{style}]", ", ".join(row["failing"]) or "none",
+            *(interval(row["auroc"]), interval(change, signed=True) if change else ""),
+            *(interval(row[name]) for name in ("sensitivity", "specificity")),
+        )  # fmt: skip
+    Console().print(table)

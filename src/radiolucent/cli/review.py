@@ -1,0 +1,109 @@
+"""`radiolucent review`: doctors read films blinded in a browser, and are compared with the model."""
+
+import re
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from radiolucent.cli.output import AsJson, Seed, end_with_left_out, names_in, print_json, progress_bar, say, stages
+from radiolucent.errors import ConfigError
+
+__all__ = ["review"]
+
+STUDIES = Path("reviews")
+
+
+def review(
+    run: Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.")] = None,
+    data: Annotated[Path | None, typer.Argument(help="A folder or manifest of films to read.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of the study; the same name goes on with it.")
+    ] = None,
+    reader: Annotated[list[str] | None, typer.Option(help="A reader's name; several with several --reader.")] = None,
+    split: Annotated[str, typer.Option(help="Films to read: test, val, train or all.")] = "test",
+    limit: Annotated[int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1)] = None,
+    method: Annotated[str, typer.Option(help="Maps to show after the lock; several with commas.")] = "gradcam,lime",
+    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 353,
+    ahead: Annotated[bool, typer.Option("--ahead", help="Compute all predictions and maps before opening.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Draw phantoms, train a small network, and open.")] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write readings (CSV, COCO) and statistics here, and end.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where studies are kept.", file_okay=False)] = STUDIES,
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.", min=0, max=65535)] = 8765,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the first reader's page.")] = True,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Let doctors read films before they see the model: locally, in a browser, nothing leaves the machine."""
+    from radiolucent.extras import require
+
+    require("fastapi", extra="web")
+    require("uvicorn", extra="web")
+    from radiolucent.web.begin import StudyPlan, addresses, check_readers, open_study
+    from radiolucent.web.demo import demo_plan
+    from radiolucent.web.serve import run as serve
+
+    name = study or ("demo" if demo else None)
+    if name is None or (not demo and (run is None or data is None)):
+        raise ConfigError("review needs RUN, DATA and --study NAME; or --demo, which needs nothing.")
+    check_readers(reader or [])
+    place = folder / _safe(name)
+    methods = names_in(method)
+    with progress_bar() as update:
+        if demo:
+            plan = demo_plan(place, Path("runs/demo"), update, seed=seed)
+        else:
+            assert run is not None and data is not None
+            plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed)
+        opened = open_study(plan, update)
+        desk = opened.desk
+        if ahead:
+            desk.reveal.ahead(desk.store.cases(), stages(update, "predictions and maps"))
+    try:
+        if export:
+            _export(desk, export, as_json)
+        else:
+            serve(desk, port, lambda at: _tell(addresses(desk, reader or ["reader"], at), place, browser, as_json))
+    finally:
+        desk.close()
+    end_with_left_out(opened.left_out)
+
+
+def _safe(name: str) -> str:
+    """A study's folder name.
+
+    >>> _safe("Chest 2024")
+    'Chest_2024'
+    """
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
+    if not safe:
+        raise ConfigError(f"study name {name!r}; expected some letters or digits.")
+    return safe
+
+
+def _tell(who: list[tuple[str, str]], place: Path, browser: bool, as_json: bool) -> None:
+    """Print every one-time address; open the first."""
+    if as_json:
+        print_json({"study": str(place), "addresses": dict(who)})
+    else:
+        say.print(f"Study in {escape(str(place))}. Each address works once, on this machine; Ctrl+C ends the server.")
+        for name, address in who:
+            say.print(f"  {escape(name)}: {address}", soft_wrap=True, highlight=False)
+    if browser and say.is_terminal:
+        webbrowser.open(who[0][1])
+
+
+def _export(desk: Any, folder: Path, as_json: bool) -> None:
+    from radiolucent.readers.store_export import export
+    from radiolucent.web.standalone import write_statistics
+
+    files = [*export(desk.store, folder, desk.class_names), write_statistics(desk, folder / "statistics.html")]
+    if as_json:
+        print_json({"files": [str(f) for f in files]})
+    else:
+        for file in files:
+            say.print(f"{file}", soft_wrap=True, markup=False)

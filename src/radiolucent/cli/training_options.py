@@ -1,0 +1,83 @@
+"""Options of the commands that train, in one place."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radiolucent.cli.output import Data, Out, Seed
+
+__all__ = ["trains"]
+
+Model = Annotated[str, typer.Option(help="mobilenetv1, inception_v3, densenet121, small_cnn, or any timm name.")]
+RecipeName = Annotated[str, typer.Option(help="strong, or classic (the project this one succeeds).")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)]
+Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1)]
+Freeze = Annotated[str | None, typer.Option(help="Layers that do not learn: 0, 0.37, '34 layers', 'stage:2', all.")]
+Rate = Annotated[float | None, typer.Option(help="Learning rate, instead of the recipe's.")]
+Flip = Annotated[bool, typer.Option(help="Also mirror films (hides laterality).")]
+Pretrained = Annotated[bool, typer.Option("--pretrained/--no-pretrained", help="Start from ImageNet weights.")]
+Weights = Annotated[Path | None, typer.Option(help="Weight file instead of the hub; partial files are fine.")]
+Classes = Annotated[int, typer.Option(help="2, or 3 (normal, bacterial, viral) from the Kermany file names.")]
+Size = Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")]
+Fit = Annotated[str, typer.Option(help="How films are made square: squash, pad or crop.")]
+Val = Annotated[float, typer.Option(help="Share cut off for validation where that split is missing or too small.")]
+Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")]
+Rule = Annotated[str, typer.Option(help="youden, 'sensitivity>=0.97', 'specificity>=0.95' or 'cost:fn=5,fp=1'.")]
+Head = Annotated[str, typer.Option(help="softmax, or sigmoid (a single logit).")]
+Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
+
+
+def options(
+    data: Data,
+    out: Out,
+    model: Model = "mobilenetv1",
+    recipe: RecipeName = "strong",
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    freeze: Freeze = None,
+    lr: Rate = None,
+    flip: Flip = False,
+    pretrained: Pretrained = True,
+    weights: Weights = None,
+    head: Head = "softmax",
+    classes: Classes = 2,
+    size: Size = None,
+    fit: Fit = "squash",
+    val: Val = 0.1,
+    test: Test = 0.1,
+    threshold_rule: Rule = "youden",
+    seed: Seed = 0,
+    tensorboard: Board = False,
+) -> None:
+    """The fields of `StudyConfig` that decide a training."""
+
+
+def trains(out: Path) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command every training option before its own, which must be keyword-only.
+
+    The command is called with the training options' values by name, in one mapping, and with its own.
+
+    Args:
+        out: the folder it writes to unless told.
+    """
+    shared = dict(inspect.signature(options).parameters)
+    shared["out"] = shared["out"].replace(default=out)
+
+    def wrap(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+        @functools.wraps(command)
+        def call(**given: Any) -> None:
+            training = {name: given.pop(name) for name in shared}
+            command(training, **given)
+
+        every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*shared.values(), *own)]
+        call.__signature__ = inspect.Signature(every)  # pyright: ignore[reportAttributeAccessIssue]
+        call.__annotations__ = {p.name: p.annotation for p in every}
+        return call
+
+    return wrap

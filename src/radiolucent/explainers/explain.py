@@ -1,0 +1,265 @@
+"""`explain()`: validation, batching and the network's state; the methods are only mathematics."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import torch
+
+from radiolucent.errors import ConfigError, ExplainError
+from radiolucent.explainers.base import Attribution, Explainer, parameters_of
+from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.models import Classifier
+from radiolucent.models.per_network import steady
+from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.forward import Pass
+from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
+from radiolucent.passes.preserve_state import untouched
+from radiolucent.types import Explanation, Radiograph
+
+__all__ = ["explain"]
+
+Target = str | int | None
+Targets = list[str] | list[int] | tuple[str | int, ...]
+
+
+@overload
+def explain(
+    classifier: Classifier,
+    images: Radiograph,
+    method: Explainer | None = ...,
+    *,
+    target: Target = ...,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> Explanation: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Sequence[Radiograph],
+    method: Explainer | None = ...,
+    *,
+    target: Target = ...,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Radiograph,
+    method: Sequence[Explainer],
+    *,
+    target: Target | Targets = ...,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Radiograph,
+    method: Explainer | None = ...,
+    *,
+    target: Targets,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Sequence[Radiograph],
+    method: Sequence[Explainer],
+    *,
+    target: Target | Targets = ...,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[list[Explanation]]: ...
+@overload
+def explain(
+    classifier: Classifier,
+    images: Sequence[Radiograph],
+    method: Explainer | None = ...,
+    *,
+    target: Targets,
+    contrast: str | int | None = ...,
+    score: ScoreKind = ...,
+    seed: int = ...,
+    batch_size: int = ...,
+) -> list[list[Explanation]]: ...
+def explain(
+    classifier: Classifier,
+    images: Radiograph | Sequence[Radiograph],
+    method: Explainer | Sequence[Explainer] | None = None,
+    *,
+    target: Target | Targets = None,
+    contrast: str | int | None = None,
+    score: ScoreKind = "logit",
+    seed: int = 0,
+    batch_size: int = 16,
+) -> Explanation | list[Explanation] | list[list[Explanation]]:
+    """Explain a classifier's decision on one film, or on each of several, by one method or several.
+
+    The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
+    does not depend on what else is in the batch. Methods and targets share one forward pass a batch.
+    From 600 images on the CAM family takes features from OpenVINO, where it is installed and the network ends in
+    pooling and one dense layer (unless gradients or other layers are asked for in the same call): the same up to
+    rounding, see `details["engine"]`.
+
+    Args:
+        method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own; or several. Grad-CAM unless
+            given.
+        target: class name or index; None explains the class each film is called, at the decision
+            threshold (`Classifier.called`); a list gives one explanation a class.
+        contrast: explain why `target` rather than this class: the difference of their logits.
+        score: explain the "logit" (default), the "probability" or the "margin". The probability of a saturated
+            classifier hardly moves, and its explanation says little.
+        seed: of the method's randomness; the same seed gives the same map.
+        batch_size: films a batch.
+
+    Returns one `Explanation` for one film, or a list in the order of `images`. With several methods or targets each
+    film has a list: the first method's targets, then the second's. Maps are in the model's frame;
+    `radiolucent.images.map_to_source` brings them to source pixels.
+
+    Raises:
+        ConfigError: an unknown target or score. ExplainError: the method does not apply, or gave something unusable.
+    """
+    films = [images] if isinstance(images, Radiograph) else list(images)
+    single = (method is None or isinstance(method, Explainer)) and not isinstance(target, list | tuple)
+    methods = _methods(method)
+    asked = _Asked(
+        [classifier.index_of(t) for t in target]
+        if isinstance(target, list | tuple)
+        else [None if target is None else classifier.index_of(target)],
+        checked_kind(score, contrast),
+        None if contrast is None else classifier.index_of(contrast),
+        seed,
+    )
+    asked.check(classifier)
+    step = 1 if all(m.one_by_one for m in methods) else batch_size
+    found: list[list[Explanation]] = []
+    network = classifier.network
+    with untouched(network), steady(network), coming(network, len(films)):
+        for start in range(0, len(films), step):
+            found += _batch(classifier, films[start : start + step], methods, asked)
+    if single:
+        flat = [e for each in found for e in each]
+        return flat[0] if isinstance(images, Radiograph) else flat
+    return found[0] if isinstance(images, Radiograph) else found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `explain` was asked for: class indices (None: the called one), the kind of score, and the seed."""
+
+    targets: Sequence[int | None]
+    kind: ScoreKind
+    against: int | None
+    seed: int
+
+    def check(self, classifier: Classifier) -> None:
+        if not self.targets:
+            raise ConfigError("an empty list of targets; expected at least one class.")
+        if self.against is not None and (None in self.targets or self.against in self.targets):
+            name = classifier.class_names[self.against]
+            raise ConfigError(f"contrast {name!r} needs a target, and another class than itself; give target=.")
+
+    def goals(self, classifier: Classifier, shared: Pass) -> list[Goal]:
+        count = len(shared.inputs)
+        against = None if self.against is None else torch.full((count,), self.against)
+
+        def chosen(target: int | None) -> torch.Tensor:
+            if target is None:
+                return classifier.called(shared.logits).cpu()
+            return torch.full((count,), target)
+
+        return [Goal(chosen(target), self.kind, classifier, against) for target in self.targets]
+
+
+def _methods(method: Explainer | Sequence[Explainer] | None) -> Sequence[Explainer]:
+    if method is None:
+        return [GradCAM()]
+    if isinstance(method, Explainer):
+        return [method]
+    if not method:
+        raise ConfigError("an empty list of methods; expected at least one, e.g. GradCAM().")
+    return method
+
+
+def _batch(
+    classifier: Classifier, films: Sequence[Radiograph], methods: Sequence[Explainer], asked: _Asked
+) -> list[list[Explanation]]:
+    inputs = torch.stack([classifier.preprocess(film) for film in films]).to(classifier.device)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    shared = Pass(classifier, inputs, tuple(dict.fromkeys(layer for m in methods for layer in m.cuts)))
+    goals = asked.goals(classifier, shared)
+    answers = [tuple(row) for row in shared.logits.tolist()]
+    found: list[list[Explanation]] = [[] for _ in films]
+    for method in methods:
+        for goal in goals:
+            given = _attribute(method, shared, goal, asked.seed)
+            maps, scores = _checked(given.maps, inputs, method), goal.of(shared.logits)
+            for i, film in enumerate(films):
+                detail = given.details[i] if given.details else {}
+                made = _wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed)
+                found[i].append(dataclasses.replace(made, logits=answers[i]))
+    return found
+
+
+def _attribute(method: Explainer, shared: Pass, goal: Goal, seed: int) -> Attribution:
+    def ask(over: Pass, wanted: Goal) -> Attribution:
+        wanted = dataclasses.replace(wanted, forward=over)
+        result = method.attribute(over.classifier, over.inputs, wanted, torch.Generator().manual_seed(seed))
+        return result if isinstance(result, Attribution) else Attribution(result)
+
+    if not method.one_by_one or len(shared.inputs) == 1:
+        return ask(shared, goal)
+    each = [ask(shared.row(i), goal.rows(slice(i, i + 1))) for i in range(len(shared.inputs))]
+    return Attribution(torch.cat([a.maps for a in each]), [d for a in each for d in (a.details or [{}])])
+
+
+def _wrapped(
+    classifier: Classifier,
+    film: Radiograph,
+    method: Explainer,
+    goal: Goal,
+    row: int,
+    values: torch.Tensor,
+    score: torch.Tensor,
+    details: Mapping[str, Any],
+    seed: int,
+) -> Explanation:
+    target = int(goal.targets[row])
+    return Explanation(
+        map=values.numpy(),
+        image_id=film.image_id,
+        target=target,
+        target_name=classifier.class_names[target],
+        score=float(score),
+        score_kind=goal.kind,
+        method=method.name,
+        parameters=parameters_of(method),
+        seed=seed,
+        model_hash=classifier.hash,
+        geometry=classifier.preprocess.geometry_of(film),
+        details=details,
+        contrast=None if goal.against is None else classifier.class_names[int(goal.against[row])],
+    )
+
+
+def _checked(maps: torch.Tensor, inputs: torch.Tensor, method: Explainer) -> torch.Tensor:
+    expected = (inputs.shape[0], *inputs.shape[2:])
+    if tuple(maps.shape) != expected:
+        raise ExplainError(f"{method.name} gave maps of shape {tuple(maps.shape)}; expected {expected}.")
+    if not torch.isfinite(maps).all():
+        raise ExplainError(f"{method.name} gave a map with not-a-number or infinity; check the network's weights.")
+    return maps.detach().float().cpu()

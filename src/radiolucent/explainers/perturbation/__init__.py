@@ -1,0 +1,1 @@
+"""What methods share that perturb the film: composed copies, superpixels, fills."""

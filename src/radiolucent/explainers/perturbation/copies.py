@@ -1,0 +1,187 @@
+"""Asking a network about many altered copies of one image: composed in batches, in bounded memory."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radiolucent.errors import ConfigError
+from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.perturbation.superpixels import fill_for
+from radiolucent.models import Classifier
+from radiolucent.passes.fast.engine import EngineKind, bytes_per_image, engine
+from radiolucent.passes.fast.parallel_batches import side_by_side, workers
+
+__all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of"]
+
+LARGEST_BATCH = 32
+"""Beyond it a batch gains nothing on a CPU and leaves its caches."""
+
+SMALL_BATCH = 8
+"""In OpenVINO, where batches go side by side: as quick an image as larger ones, and the last are sooner done."""
+
+FIRST_CHECK = 256
+"""Samples after which an early stop is first thought of; then whenever they have doubled."""
+
+Fill = float | str | None
+"""What a hidden place shows: a grey in [0, 1], "grey" (0.5), "mean" (of the film), "blur"; None: its piece's mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asker:
+    """A forward pass for altered copies of one image, and how many of them fit into memory.
+
+    Attributes:
+        logits: inputs (n, C, S, S) to logits (n, K). name: of the engine. batch: copies a pass.
+        workers: passes side by side.
+    """
+
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    name: str
+    batch: int
+    workers: int = 1
+
+    def parts(self, count: int, start: int = 0) -> list[slice]:
+        """Batches of the samples start … count − 1: as many for each worker, larger by one sample before smaller."""
+        samples = count - start
+        passes = min(-(-samples // (self.batch * self.workers)) * self.workers, samples)
+        each, more = divmod(samples, max(passes, 1))  # sizes change once: each change costs OpenVINO a little
+        edges = accumulate((each + (i < more) for i in range(passes)), initial=start)
+        return [slice(a, b) for a, b in pairwise(edges)]
+
+    def ask(
+        self,
+        count: int,
+        compose: Callable[[slice], torch.Tensor],
+        stop: Callable[[torch.Tensor], bool] | None = None,
+    ) -> torch.Tensor:
+        """Logits (m, K) of the first m ≤ `count` samples, m = `count` without `stop`.
+
+        Args:
+            compose: the altered copies (n, C, S, S) of a batch of samples; draws nothing, changes nothing.
+            stop: asked with all logits so far after 256, 512, 1024, … samples, whatever the batch; True ends it.
+        """
+        found: list[torch.Tensor] = []
+        done, check = 0, FIRST_CHECK if stop else count
+        while done < count:
+            until = min(check, count)
+            found += side_by_side(lambda part: self.logits(compose(part)), self.parts(until, done), self.workers)
+            done, check = until, 2 * check
+            if stop and done < count and stop(torch.cat(found)):
+                break
+        return torch.cat(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbation(Explainer):
+    """A method that alters one image many times and asks the network each time; nothing else of it is needed.
+
+    Attributes:
+        engine: what computes the passes: "torch", "openvino", or "auto" (see `radiolucent.passes.fast.engine`).
+        batch_size: altered copies at a time, in one pass or in several side by side; None: as many as `max_memory_mb`
+            holds, 32 at most, and in OpenVINO 8 for each of torch's threads.
+        max_memory_mb: what composed copies and feature maps may take, beside the network itself.
+    """
+
+    engine: EngineKind = "auto"
+    batch_size: int | None = None
+    max_memory_mb: float = 512.0
+
+    def __post_init__(self) -> None:
+        if (self.batch_size is not None and self.batch_size < 1) or self.max_memory_mb <= 0:
+            raise ConfigError(
+                f"batch_size {self.batch_size}, max_memory_mb {self.max_memory_mb}; expected positive numbers."
+            )
+
+    @abstractmethod
+    def one(
+        self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Raw map (H, W) of one image (1, C, H, W), and details."""
+
+    @property
+    def one_by_one(self) -> bool:
+        return True
+
+    def attribute(
+        self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
+    ) -> Attribution:
+        seed = int(generator.initial_seed())
+        if len(inputs) == 1:  # with the shared pass
+            found = [self.one(classifier, inputs, goal, seed)]
+        else:
+            one = [slice(i, i + 1) for i in range(len(inputs))]
+            found = [self.one(classifier, inputs[i], goal.rows(i), seed) for i in one]
+        return Attribution(torch.stack([m for m, _ in found]), [d for _, d in found])
+
+    def asker(self, classifier: Classifier, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
+        """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
+        chosen = engine(classifier, image, count, self.engine)
+        quick = chosen.name == "openvino"
+        sides = workers() if quick else 1
+        most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
+        return Asker(chosen.logits, chosen.name, *self.passes_of(classifier, image, sides, most, reserved))
+
+    def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
+        """Altered copies a pass, where passes go one after the other."""
+        return self.passes_of(classifier, image, 1)[0]
+
+    def passes_of(
+        self, classifier: Classifier, image: torch.Tensor, sides: int, most: int = LARGEST_BATCH, reserved: int = 0
+    ) -> tuple[int, int]:
+        """Altered copies a pass, and passes side by side.
+
+        Args:
+            sides: passes that could go side by side. most: copies in all of them, if the memory holds so many.
+        """
+        if self.batch_size is not None:
+            at_once = self.batch_size
+        else:
+            fits = int((self.max_memory_mb * 2**20 - reserved) // bytes_per_image(classifier, image))
+            at_once = min(max(fits, 1), most)
+        sides = min(sides, at_once)
+        return at_once // sides, sides
+
+
+def grey_of(classifier: Classifier, image: torch.Tensor) -> NDArray[np.float32]:
+    """The film (H, W) in [0, 1] behind an input (1, C, H, W)."""
+    return classifier.preprocess.denormalise(image)[0].clamp(0, 1).cpu().numpy().astype(np.float32)
+
+
+def filled(
+    classifier: Classifier, image: torch.Tensor, fill: Fill, segments: NDArray[np.int32] | None = None
+) -> torch.Tensor:
+    """The input (1, C, H, W) with everything hidden."""
+    grey = grey_of(classifier, image)
+    pieces = np.zeros(grey.shape, np.int32) if segments is None else segments
+    hidden = fill_for(grey, pieces, float(grey.mean()) if fill == "mean" else fill)
+    return classifier.preprocess.normalise(torch.from_numpy(hidden)[None]).to(image.device)
+
+
+def blend(image: torch.Tensor, fill: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Copies (n, C, H, W): the image where a mask (n, H, W) is 1, the fill where it is 0, between them in between."""
+    planes = fill.contiguous(), (image - fill).contiguous()  # as masks are, or each pixel's channels go one by one
+    return torch.addcmul(*planes, masks[:, None].to(image.device))
+
+
+def hide_pieces(
+    image: torch.Tensor, fill: torch.Tensor, segments: NDArray[np.int32], shown: NDArray[np.bool_]
+) -> Callable[[slice], torch.Tensor]:
+    """How to compose copies from superpixels (H, W), shown where a row of `shown` (n, d) says so."""
+    rows = torch.from_numpy(shown.astype(np.float32))
+    place = torch.from_numpy(segments.ravel().astype(np.int64))
+
+    def compose(part: slice) -> torch.Tensor:
+        return blend(image, fill, rows[part].index_select(1, place).view(-1, *segments.shape))
+
+    return compose
+
+
+def scores_of(goal: Goal, logits: torch.Tensor, target: int | None = None) -> NDArray[np.float64]:
+    """Scores (n,) of many logits (n, K) by the goal of one image, or of another class."""
+    return goal.repeated(len(logits), target).of(logits).double().numpy()

@@ -1,0 +1,1 @@
+"""What exists for speed alone. Everything works without it."""

@@ -1,0 +1,208 @@
+"""One forward pass over a batch, shared by every method and target that looks at it."""
+
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+import torch
+from torch import nn
+
+from radiolucent.errors import ExplainError
+from radiolucent.models import Classifier
+from radiolucent.models.per_network import remember, remembered, structure_of
+from radiolucent.passes.backward_rules import Rules
+from radiolucent.passes.fast.cheap_backward import Light
+from radiolucent.passes.fast.openvino_features import trunk
+from radiolucent.passes.hooks import forward_cut, frozen
+from radiolucent.passes.target_layer import Layer, find_layer
+
+__all__ = ["INPUT", "Cut", "Pass", "run"]
+
+INPUT = "input"
+"""In place of a layer's name: the network's input itself."""
+
+
+def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
+    """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), with whatever graph and rules are in force."""
+    out = classifier.network(inputs.to(classifier.device, classifier.dtype))
+    return (out[0] if isinstance(out, tuple) else out).float().cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A forward pass cut at a layer.
+
+    Attributes:
+        network: that was asked.
+        layer: the layer's name and layout. value: its output, which the logits can be differentiated by.
+        logits: float32 (N, C) on the CPU, with their graph behind the layer.
+        engine: what computed the features: "torch", or "openvino" (see `radiolucent.passes.fast.openvino_features`).
+    """
+
+    network: nn.Module
+    layer: Layer
+    value: torch.Tensor
+    logits: torch.Tensor
+    engine: str = "torch"
+
+    @property
+    def features(self) -> torch.Tensor:
+        """Feature maps float32 (N, K, h, w); for the input the image itself."""
+        return self.layer.maps(self.value.detach())
+
+    @cached_property
+    def dense(self) -> nn.Linear | None:
+        """The dense layer, if the network is nothing but global average pooling and that layer behind the features.
+
+        Not guessed from names: the layer's output on the pooled features must be the network's logits, to 1e-4 of their
+        size (in half precision to its own rounding).
+        """
+        layer, features = _last_dense(self.network), self.features
+        if layer is None or layer.in_features != features.shape[1] or layer.out_features != self.logits.shape[1]:
+            return None
+        with torch.no_grad():
+            again = layer(features.mean((2, 3)).to(layer.weight.dtype)).float().cpu()
+            apart, size = float((again - self.logits).abs().max()), float(self.logits.abs().max())
+        return layer if apart <= max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps) * (size + 1e-6) else None
+
+    def gradient(self, scores: torch.Tensor) -> torch.Tensor:
+        """∂Σ scores/∂features, float32 (N, K, h, w); zero where the scores do not depend on them.
+
+        Args:
+            scores: (N,), each made from its own image's `logits`.
+
+        Raises:
+            ExplainError: no gradient comes back from the logits at all.
+        """
+        if not scores.requires_grad:
+            raise ExplainError(
+                f"the score cannot be differentiated by {self.layer.name}: no gradient passes through this network (a "
+                "function, or one that detaches); use a perturbation method: LIME()."
+            )
+        found = torch.autograd.grad(
+            scores.sum(), self.value, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return self.layer.maps(found[0])
+
+
+def _last_dense(network: nn.Module) -> nn.Linear | None:
+    def last() -> str | None:
+        return next((n for n, m in reversed(list(network.named_modules())) if isinstance(m, nn.Linear)), None)
+
+    name = remember(network, "last dense layer", structure_of(network), last)
+    return None if name is None else cast(nn.Linear, network.get_submodule(name))
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """The forward pass over one batch, run when first needed and kept.
+
+    Attributes:
+        classifier: whose network. inputs: float32 (N, C, H, W).
+        rules: for the way back, in force while it runs; where there are any the pass is not for sharing.
+        wanted: layers that methods will ask for (dotted names, None for the default one, `INPUT`): the first run keeps
+            all of them, so that logits, features and gradients of several methods come from one pass.
+    """
+
+    classifier: Classifier
+    inputs: torch.Tensor
+    wanted: Sequence[str | None] = ()
+    rules: Rules | None = None
+    _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
+    _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
+    _layers: dict[str | None, Layer] = field(default_factory=dict[str | None, Layer], repr=False)
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """Logits float32 (N, C), without a graph: from a cut where one was or will be made, else from a plain pass."""
+        if not self._logits:
+            if self.wanted:
+                self._run(())
+            else:
+                self._logits.append(self.classifier.logits(self.inputs))
+        return self._logits[0]
+
+    def cut(self, layer: str | None = None) -> Cut:
+        """The pass cut at a layer: by dotted name, None for the last one with feature maps, or `INPUT`.
+
+        Raises:
+            ExplainError: no such layer, or none with feature maps.
+        """
+        found = self.resolve(layer)
+        if found.name not in self._cuts:
+            self._run((layer,))
+        return self._cuts[found.name]
+
+    def row(self, index: int) -> "Pass":
+        """The pass of one image, which knows its logits."""
+        one = slice(index, index + 1)
+        return Pass(self.classifier, self.inputs[one], _logits=[self.logits[one]])
+
+    def resolve(self, layer: str | None) -> Layer:
+        """The layer asked for; see `cut`."""
+        if layer == INPUT:
+            return Layer(INPUT)
+        if layer not in self._layers:
+            one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
+            self._layers[layer] = find_layer(self.classifier.network, one, layer)
+        return self._layers[layer]
+
+    def _run(self, layers: Sequence[str | None]) -> None:
+        asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
+        missing = {name: found for name, found in asked.items() if name not in self._cuts}
+        network = self.classifier.network
+        valid = structure_of(network)
+        light = None
+        if INPUT in missing or missing.keys() - {self.resolve(None).name}:  # behind the last maps it would only cost
+            light = Light(clips=not remembered(network, "writes over activations", valid))
+        elif missing and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:
+            self._cuts[quick.layer.name] = quick
+            self._logits[:] = self._logits or [quick.logits.detach()]
+            return
+        logits, values = self._cut_at(missing, light)
+        if light is not None and light.overwritten:
+            remember(network, "writes over activations", valid, lambda: True)
+            del logits, values, light  # the graph of the first run, before there is another
+            logits, values = self._cut_at(missing, Light(clips=False))
+        self._cuts.update({n: Cut(network, missing[n], values[n], logits) for n in missing})
+        if not self._logits:
+            self._logits.append(logits.detach())
+
+    def _quickly(self, layer: Layer) -> Cut | None:
+        """The cut at the last feature maps from a data set's engine, where there is one."""
+        clf, network = self.classifier, self.classifier.network
+
+        def pooled() -> bool:
+            one = Pass(clf, self.inputs[:1])
+            logits, values = one._cut_at([layer.name], None)
+            return Cut(network, layer, values[layer.name], logits).dense is not None
+
+        if layer.kind != "maps" or self.inputs.requires_grad:
+            return None
+        run = trunk(clf, self.inputs, layer.name, pooled)
+        found = None if run is None else run(self.inputs)
+        if found is None:
+            return None
+        logits, value = found
+        dense = Cut(network, layer, value, logits).dense
+        if dense is None:  # not for these images
+            return None
+        with torch.enable_grad():
+            again = dense(value.requires_grad_().mean((2, 3)))
+        return Cut(network, layer, value, again, "openvino")
+
+    def _cut_at(self, names: Collection[str], light: Light | None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Logits, and what the named layers gave, on the graph."""
+        x = self.inputs.to(self.classifier.device)
+        if INPUT in names:
+            x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
+        network = self.classifier.network
+        with torch.enable_grad(), frozen(network), light or nullcontext(), self.rules or nullcontext():
+            given = x.to(self.classifier.dtype)
+            if given is x or given.data_ptr() == self.inputs.data_ptr():
+                given = given.clone()  # the network may write in place
+            out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
+            logits = out.float().cpu()
+        return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -1,0 +1,321 @@
+"""The report's sentences and rows, from its figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from radiolucent.audits.agreement import (
+    STATEMENT_FIGURES,
+    Agreement,
+    ReaderCalls,
+    StatementAgreement,
+    meaning,
+)
+from radiolucent.figures import method_name
+from radiolucent.reports.report_data import Story
+from radiolucent.types import Estimate
+
+__all__ = [
+    "Tally",
+    "agreement_rows",
+    "between_name",
+    "calls_line",
+    "doctors_lines",
+    "figure_rows",
+    "headline",
+    "interval",
+    "p_value",
+    "percent",
+    "plain",
+    "plain_interval",
+    "share",
+    "statement_rows",
+    "tallies",
+    "verdict_on",
+    "warnings",
+    "whole",
+]
+
+NAMES = {
+    "auroc": ("AUROC", "how often a random film with it scores above a random one without; 0.5 is a coin, 1 perfect"),
+    "sensitivity": ("Sensitivity (recall)", "share of films with it that are called"),
+    "specificity": ("Specificity", "share of films without it that are cleared"),
+    "ppv": ("PPV (precision)", "share of calls that are right, at this prevalence"),
+    "npv": ("NPV", "share of clearances that are right, at this prevalence"),
+    "accuracy": ("Accuracy", "share of films called right"),
+    "balanced_accuracy": ("Balanced accuracy", "mean of sensitivity and specificity"),
+    "average_precision": ("Average precision", "PPV averaged over all sensitivities, at this prevalence"),
+    "f1": ("F1", "harmonic mean of PPV and sensitivity"),
+    "mcc": ("MCC", "correlation of call and label, −1 to 1"),
+    "macro_auroc": ("Macro AUROC", "mean one-against-rest AUROC of all classes"),
+    "class_accuracy": ("Accuracy over all classes", "share of films whose most probable class is right"),
+    "brier": ("Brier score", "mean squared error of the probabilities; 0 is best"),
+    "ece": ("ECE", "mean gap between probability and observed share; 0 is best"),
+    "calibration_slope": ("Calibration slope", "1 is calibrated; below 1: probabilities too extreme"),
+    "calibration_intercept": ("Calibration intercept", "0 is calibrated; below 0: probabilities too high"),
+}
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def plain_interval(values: Mapping[str, Any]) -> str:
+    """A share in the form of `summary.json` as percent with its interval.
+
+    >>> plain_interval({"value": 0.5, "low": 0.4, "high": 0.6})
+    '50 % (40 to 60 %)'
+    """
+    if values["value"] is None:
+        return "an unknown share"
+    return f"{100 * values['value']:.0f} % ({100 * values['low']:.0f} to {100 * values['high']:.0f} %)"
+
+
+def plain(values: Mapping[str, Any]) -> str:
+    """A figure in the form of `summary.json` with its interval, for a table.
+
+    >>> plain({"value": 0.5, "low": 0.4, "high": 0.6}), plain({"value": None, "low": None, "high": None})
+    ('0.50 (0.40 to 0.60)', '–')
+    """
+    if values["value"] is None:
+        return "–"
+    ends = "" if values["low"] is None else f" ({values['low']:.2f} to {values['high']:.2f})"
+    return _minus(f"{values['value']:.2f}{ends}")
+
+
+def interval(e: Estimate | None) -> str:
+    """An estimate as a number with its interval, for a table.
+
+    >>> interval(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
+    '0.500 (0.400 to 0.600)'
+    """
+    if e is None or e.value is None:
+        return "not applicable" + (f": {e.note}" if e is not None and e.note else "")
+    ends = "" if e.low is None or e.high is None else f" ({e.low:.3f} to {e.high:.3f})"
+    return _minus(f"{e.value:.3f}{ends}")
+
+
+def percent(e: Estimate) -> str:
+    """An estimate as percent with its interval, for a sentence.
+
+    >>> percent(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
+    '50.0 % (95 % CI 40.0 to 60.0 %)'
+    """
+    if e.value is None:
+        return "not defined"
+    ends = (
+        ""
+        if e.low is None or e.high is None
+        else f" ({100 * e.level:.3g} % CI {100 * e.low:.1f} to {100 * e.high:.1f} %)"
+    )
+    return _minus(f"{100 * e.value:.1f} %{ends}")
+
+
+def share(value: float) -> str:
+    """A share as percent, neither 0 nor 100 % unless it is.
+
+    >>> share(0.333), share(0.9998), share(1.0)
+    ('33.3 %', '> 99.9 %', '100.0 %')
+    """
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{100 * value:.1f} %" if value >= 0.0005 or value == 0 else "< 0.1 %"
+
+
+def whole(e: Estimate, unit: str = "%") -> str:
+    """An estimate in whole percent with its interval, short.
+
+    >>> whole(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
+    '50 % [40 to 60]'
+    """
+    ends = "" if e.low is None or e.high is None else f" [{100 * e.low:.0f} to {100 * e.high:.0f}]"
+    return _minus(f"{100 * (e.value or 0):.0f} {unit}{ends}")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """So many of a hundred: `good` of them right, between `low` and `high` by the interval."""
+
+    of: str
+    good: int
+    right: str
+    wrong: str
+    low: int | None
+    high: int | None
+
+
+def _of_hundred(value: float) -> int:
+    """Whole films of a hundred; all or none only where it is exactly so.
+
+    >>> _of_hundred(0.998), _of_hundred(1.0), _of_hundred(0.003)
+    (99, 100, 1)
+    """
+    return round(100 * value) if value in (0.0, 1.0) else min(max(round(100 * value), 1), 99)
+
+
+def tallies(story: Story) -> list[Tally]:
+    """Sensitivity and specificity as natural frequencies, where they are defined."""
+    pairs = (
+        ("sensitivity", f"with {story.positive}", "found", "missed"),
+        ("specificity", f"without {story.positive}", "cleared", "false alarms"),
+    )
+    found: list[Tally] = []
+    for key, of, right, wrong in pairs:
+        e = story.test.estimates[key]
+        if e.value is not None:
+            ends = [None if end is None else round(100 * end) for end in (e.low, e.high)]
+            found.append(Tally(of, _of_hundred(e.value), right, wrong, ends[0], ends[1]))
+    return found
+
+
+def headline(story: Story) -> list[str]:
+    """What a doctor should take away, in sentences."""
+    e, found = story.test.estimates, story.test
+    c = found.confusion
+    ill, well = c["tp"] + c["fn"], c["tn"] + c["fp"]
+    others = " or ".join(n for n in story.class_names if n != story.positive)
+    patients = f"{found.patients:,} patients" if found.patients != 1 else "1 patient"
+    lines = [
+        f"The network tells {story.positive} from {others} on chest X-rays. It was tested on {found.n:,} films of "
+        f"{patients} that played no part in training or in any choice: {ill:,} labelled {story.positive}, {well:,} not."
+    ]
+    if e["sensitivity"].value is not None:
+        lines.append(
+            f"Of the {ill:,} films labelled {story.positive} it finds {c['tp']:,} and misses {c['fn']:,}: sensitivity "
+            f"{percent(e['sensitivity'])}."
+        )
+    if e["specificity"].value is not None:
+        lines.append(
+            f"Of the {well:,} others it clears {c['tn']:,} and raises {c['fp']:,} false alarms: specificity "
+            f"{percent(e['specificity'])}."
+        )
+    return lines + [verdict_on(a) for a in story.leading]
+
+
+def verdict_on(a: Agreement) -> str:
+    """Whether a method's maps point where doctors marked, in two or three sentences."""
+    hit, area, gap, ceiling = (a.estimates[k] for k in ("hit_rate", "area", "hit_minus_area", "reader_hit_rate"))
+    name = method_name(a.method)
+    if hit.value is None:
+        reasons = ", ".join(f"{n} × {reason}" for reason, n in a.not_applicable.items())
+        return f"{name} could not be compared with the doctors: no film applies ({reasons})."
+    whose = {"consensus": "what doctors marked", "union": "what any doctor marked"}.get(
+        a.reader, f"{a.reader}'s marking"
+    )
+    clear = {True: ", a clear difference", False: "; the difference is not clear of zero", None: ""}[a.clear_of_area]
+    if gap.high is not None and gap.high < 0:
+        clear = "; it points there less often than that"
+    ends = "" if gap.low is None else f" ({whole(gap, 'points')})"
+    doctors = f" Another doctor's own marking gets {whole(ceiling)}." if ceiling.value is not None else ""
+    return (
+        f"{name}'s strongest point lies in {whose} on {whole(hit)} of {a.films} films. A map that saw nothing gets "
+        f"{100 * (area.value or 0):.0f} %, the marked share of the film{clear}{ends}.{doctors}"
+    )
+
+
+def warnings(story: Story) -> list[str]:
+    """What limits these figures, most important first."""
+    found: list[str] = []
+    for finding in story.findings:
+        if finding.verdict == "fail":
+            advice = f" What to do: {finding.advice}" if finding.advice else ""
+            found.append(f"{finding.summary}{advice} ({finding.test})")
+    for a in story.leading:
+        if a.clear_of_area is False:
+            found.append(
+                f"{method_name(a.method)} was not shown to point at doctors' markings more often than a map that saw "
+                "nothing. Its pictures are no evidence of where the finding is."
+            )
+    for method, found_of in story.trust.items():
+        failed, films = found_of["verdicts"]["fail"], found_of["films"]
+        if failed * 2 > films:
+            why = next(iter(found_of["reasons"]), "")
+            found.append(
+                f"{method_name(method)}'s maps fail their own tests on {failed} of {films} films shown below, mostly: "
+                f"{why}. Do not rely on them."
+            )
+    slope = story.test.estimates.get("calibration_slope")
+    if slope and slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high:
+        way = "too extreme" if slope.high < 1 else "too cautious"
+        found.append(f"On the test patients the probabilities are {way}: calibration slope {interval(slope)}, not 1.")
+    if story.test.patients < 100:
+        found.append(f"Only {story.test.patients} test patients: the intervals are wide.")
+    if story.left_out:
+        found.append(f"{len(story.left_out)} files could not be used and were left out; they are listed under Data.")
+    if not story.agreement:
+        found.append("No doctor's markings were given: where the network looks was not compared with anything.")
+    return found
+
+
+def figure_rows(story: Story) -> Sequence[tuple[str, str, Estimate, Estimate | None]]:
+    """(name, meaning, test estimate, validation estimate) in reading order."""
+    test, val = story.test.estimates, story.validation.estimates
+    return [(title, meaning, test[key], val.get(key)) for key, (title, meaning) in NAMES.items() if key in test]
+
+
+def agreement_rows(a: Agreement) -> Sequence[tuple[str, str, Estimate]]:
+    """(key, meaning, estimate) of what applies, in reading order."""
+    return [(key, meaning(key), e) for key, e in a.estimates.items() if e.value is not None]
+
+
+def statement_rows(found: StatementAgreement) -> Sequence[tuple[str, Estimate]]:
+    """(meaning, estimate) of what applies."""
+    return [
+        (words, found.estimates[k]) for k, words in STATEMENT_FIGURES.items() if found.estimates[k].value is not None
+    ]
+
+
+def between_name(key: str) -> str:
+    """A coefficient between readers as people write it.
+
+    >>> between_name("cohen_kappa A – B"), between_name("krippendorff_alpha finding")
+    ("Cohen's κ, A and B", "Krippendorff's α, finding")
+    """
+    kind, _, rest = key.partition(" ")
+    name = {"cohen_kappa": "Cohen's κ", "fleiss_kappa": "Fleiss' κ", "krippendorff_alpha": "Krippendorff's α"}[kind]
+    return f"{name}, {rest.replace(' – ', ' and ')}" if rest else name
+
+
+def p_value(value: float) -> str:
+    """A p as it stands in a sentence.
+
+    >>> p_value(0.04), p_value(0.0004)
+    ('= 0.04', '< 0.001')
+    """
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"
+
+
+def calls_line(c: ReaderCalls) -> str:
+    """Who was right where a reader and the model differed, in a sentence or two."""
+    differed = c.model_right + c.reader_right
+    if not differed:
+        return f"{c.reader} and the model made the same call on all {c.films} films."
+    chance = "" if c.p is None else f" (p {p_value(c.p)})"
+    neither = f"Both were wrong on {c.both_wrong}." if c.both_wrong else "They were never both wrong."
+    return (
+        f"{c.reader} and the model differed on {differed} of {c.films} films: the doctor was right on "
+        f"{c.reader_right}, the model on {c.model_right}{chance}. {neither}"
+    )
+
+
+def doctors_lines(story: Story) -> list[str]:
+    """Each reader beside the model, and all of them beside it."""
+    if story.doctors is None:
+        return []
+    lines = [calls_line(c) for c in story.doctors.calls]
+    gap, p = story.doctors.against, story.doctors.against_p
+    if gap is not None and gap.value is not None and p is not None:
+        clear = gap.low is not None and gap.high is not None and (gap.low > 0 or gap.high < 0)
+        who = "the doctors" if gap.value > 0 else "the model"
+        verdict = f"clearly in favour of {who}" if clear else "not clear of zero"
+        lines.append(
+            f"Counting sensitivity and specificity alike, {len(story.doctors.readers)} doctors less the model: "
+            f"{whole(gap, 'points')}, {verdict} (p {p_value(p)}; meant for other doctors and other patients like "
+            "these)."
+        )
+    elif len(story.doctors.readers) > 1:
+        lines.append(
+            "A mean over doctors against the model is not applicable: all of them must have read the same labelled "
+            "films, of at least two patients with it and two without."
+        )
+    return lines

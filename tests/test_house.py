@@ -1,0 +1,27 @@
+"""The house's shape: no cycle between modules, no name that says nothing, no module that has grown too large."""
+
+from collections import Counter
+from pathlib import Path
+
+import grimp
+import networkx as nx
+
+import radiolucent
+
+SOURCE = Path(str(radiolucent.__file__)).parent
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("radiolucent")
+    imports = nx.DiGraph((m, found) for m in graph.modules for found in graph.find_modules_directly_imported_by(m))
+    assert [sorted(c) for c in nx.strongly_connected_components(imports) if len(c) > 1] == []
+
+
+def test_a_name_stands_for_two_modules_at_most() -> None:
+    names = Counter(path.stem for path in MODULES if path.stem != "__init__")
+    assert [name for name, count in names.items() if count > 2] == []
+
+
+def test_no_module_has_more_than_400_lines() -> None:
+    assert [str(path) for path in MODULES if len(path.read_text().splitlines()) > 400] == []
