@@ -52,7 +52,7 @@ def open_film(path: Path, max_pixels: int = MAX_PIXELS) -> Generator[BinaryIO]:
     if why := unusual(path):
         raise ImageError(f"{path}: {why}.")
     try:
-        opened = open(path, "rb", opener=_without_waiting)  # noqa: PTH123: Path.open takes no opener
+        opened = open(path, "rb", opener=_without_waiting)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
     with opened as stream:

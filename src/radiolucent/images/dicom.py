@@ -1,6 +1,5 @@
 """One DICOM film: header, kind, pixels, display, and what it says of itself; each in a module of its own."""
 
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,12 +33,10 @@ def read_dicom(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     form = pixel_format(header, file, options.max_pixels)
     frame = _frame(options.frame, form.frames, file)
     header = _with_groups(header, frame)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of non-conformant values; what matters is noted
-        stored, bits = decode(stream, header, syntax, form, frame, file, steps)
-        if form.frames > 1:
-            steps.append(f"frame {frame} of {form.frames}")
-        pixels = grey_levels(stored, form, bits, header, options, file, steps)
+    stored, bits = decode(stream, header, syntax, form, frame, file, steps)
+    if form.frames > 1:
+        steps.append(f"frame {frame} of {form.frames}")
+    pixels = grey_levels(stored, form, bits, header, options, file, steps)
     spacing, where = spacing_of(header)
     metadata: dict[str, Any] = (
         metadata_of(header)

@@ -2,7 +2,6 @@
 
 import io
 import re
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -177,12 +176,10 @@ def open_header(stream: BinaryIO, file: Path, max_pixels: int, notes: list[str])
     if DEFLATED in head:
         stream = _unpacked(stream, head, file, max_pixels)
     stream.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of non-conformant values; what matters is noted
-        try:
-            dataset = dcmread(stream, force=True, stop_before_pixels=True, defer_size=LARGE)
-        except Exception as error:  # pydicom raises many kinds on damaged files
-            raise ImageError(f"{file}: damaged DICOM ({error}); export it again.") from error
+    try:
+        dataset = dcmread(stream, force=True, stop_before_pixels=True, defer_size=LARGE)
+    except Exception as error:  # pydicom raises many kinds on damaged files
+        raise ImageError(f"{file}: damaged DICOM ({error}); export it again.") from error
     header = Header(dataset, notes)
     meta = Header(getattr(dataset, "file_meta", None) or {}, notes)
     return header, meta.text("TransferSyntaxUID"), stream
@@ -209,9 +206,7 @@ def _size(begun: bytes) -> tuple[int, int, int]:
     """(rows, columns, bytes of pixel data) that the first part of a file declares."""
     from pydicom import dcmread
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = Header(dcmread(io.BytesIO(begun), force=True, stop_before_pixels=True), [])
+    header = Header(dcmread(io.BytesIO(begun), force=True, stop_before_pixels=True), [])
     rows, columns, frames, samples, bits = (
         header.whole(name) or default
         for name, default in (

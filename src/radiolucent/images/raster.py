@@ -1,7 +1,6 @@
 """JPEG, PNG, BMP, WebP and JPEG 2000, and arrays, to grey levels in [0, 1]."""
 
 import hashlib
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,29 +30,27 @@ def read_raster(stream: BinaryIO, file: Path, kind: str, options: ReadOptions) -
     if found is not None:
         check_pixels(file, found.rows, found.columns, 1, options.max_pixels)
         _refuse_rare(found, file)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PIL warns of odd metadata; what matters raises
-        try:
-            image = Image.open(stream, formats=[kind])
-        except Image.DecompressionBombError:
-            raise ImageError(
-                f"{file}: declares far more than {options.max_pixels:,} pixels; it is no radiograph, or damaged."
-            ) from None
-        except UnidentifiedImageError:
-            raise ImageError(f"{file}: starts like {kind} but cannot be decoded; copy or download it again.") from None
-        check_pixels(file, image.height, image.width, 1, options.max_pixels)
-        metadata = _metadata(image, kind, head, found)
-        page = page_of(options.frame, metadata.get("frames", 1), file, steps, notes)
-        if page > 1:
-            image.seek(page - 1)
-        image.load()
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
-        if orientation in range(2, 9):
-            image = ImageOps.exif_transpose(image)
-            steps.append(f"EXIF orientation {orientation} applied")
-        if kind == "PNG":
-            _lost(head, notes)
-        pixels = _grey(image, steps, notes, options, found)
+    try:
+        image = Image.open(stream, formats=[kind])
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{file}: declares far more than {options.max_pixels:,} pixels; it is no radiograph, or damaged."
+        ) from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{file}: starts like {kind} but cannot be decoded; copy or download it again.") from None
+    check_pixels(file, image.height, image.width, 1, options.max_pixels)
+    metadata = _metadata(image, kind, head, found)
+    page = page_of(options.frame, metadata.get("frames", 1), file, steps, notes)
+    if page > 1:
+        image.seek(page - 1)
+    image.load()
+    orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
+    if orientation in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        steps.append(f"EXIF orientation {orientation} applied")
+    if kind == "PNG":
+        _lost(head, notes)
+    pixels = _grey(image, steps, notes, options, found)
     return Radiograph(np.clip(pixels, 0, 1), transforms=tuple(steps), metadata=metadata, notes=tuple(notes))
 
 

@@ -1,6 +1,7 @@
 """Reading a radiograph by its content, whatever its name says."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -55,9 +56,10 @@ def read(
             the message names it. Nothing else is raised, whatever the file holds.
     """
     file, options = Path(path), options or reading()
-    packed = ""
+    packed = kind = ""
     try:
-        with open_film(file, options.max_pixels) as opened:
+        with open_film(file, options.max_pixels) as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders warn of odd metadata; what matters raises, or is noted
             stream: BinaryIO = opened
             kind = _kind(stream)
             if kind == "GZIP":
@@ -76,7 +78,7 @@ def read(
         raise ImageError(f"{file}: there is not enough memory to read it.") from None
     except Exception as error:  # decoders and headers raise every kind there is
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ImageError(f"{file}: damaged or truncated ({words}); copy or download it again.") from error
+        raise ImageError(f"{file}: damaged or truncated {kind} ({words}); copy or download it again.") from error
     return dataclasses.replace(
         film,
         image_id=image_id or str(file),

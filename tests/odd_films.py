@@ -1,0 +1,210 @@
+"""Films of every kind that is read, as bytes, made on the spot; and what careless or hostile writers make of them."""
+
+import io
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pydicom
+import tifffile
+from PIL import Image
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+__all__ = ["dicom", "films", "lut", "mha", "nifti", "npy", "nrrd", "raster", "raw_tag", "tiff", "with_raw"]
+
+CR = "1.2.840.10008.5.1.4.1.1.1"
+BIG = UID("1.2.840.10008.1.2.2")
+DEFLATED = UID("1.2.840.10008.1.2.1.99")
+
+
+def dicom(
+    pixels: np.ndarray,
+    *,
+    bits: int = 12,
+    syntax: str = ExplicitVRLittleEndian,
+    preamble: bytes = bytes(128),
+    **tags: Any,
+) -> bytes:
+    """One DICOM file; a tag given as None is left out."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(tags.get("SOPClassUID", CR)), generate_uid()
+    meta.TransferSyntaxUID = UID(syntax)
+    order = ">" if syntax == BIG else "<"
+    kwargs = {"is_implicit_VR": UID(syntax).is_implicit_VR, "is_little_endian": order == "<"}
+    made = FileDataset("", {}, file_meta=meta, preamble=preamble.ljust(128, b"\0"), **kwargs)
+    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    made.PatientID, made.Modality = "child-7", "CR"
+    made.Rows, made.Columns = pixels.shape[:2] if pixels.shape[-1] == 3 else pixels.shape[-2:]
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    allocated = 8 * pixels.dtype.itemsize
+    made.BitsAllocated, made.BitsStored, made.HighBit = allocated, bits, bits - 1
+    made.PixelRepresentation = int(pixels.dtype.kind == "i")
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    made.PixelData = data + b"\0" * (len(data) % 2)
+    made["PixelData"].VR = "OW" if allocated > 8 else "OB"
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of what is meant to be odd
+        for name, value in tags.items():
+            if value is None and name in made:
+                del made[name]
+            elif value is not None:
+                setattr(made, name, value)
+        pydicom.dcmwrite(stream, made, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def lut(entries: Any, first: int, bits: int, *, vr: str = "OW", count: int | None = None, order: str = "<") -> Dataset:
+    """A table as it stands in a LUT sequence; `entries` as bytes are stored as they are."""
+    item = Dataset()
+    length = count if count is not None else len(entries)
+    item.add_new("LUTDescriptor", "US", [length & 0xFFFF, first & 0xFFFF, bits])
+    data = entries if isinstance(entries, bytes) else np.asarray(entries).astype(f"{order}u2").tobytes()
+    item.add_new("LUTData", vr, data if vr == "OW" else [int(v) for v in entries])
+    return item
+
+
+def sequence(*items: Dataset) -> Sequence:
+    """A sequence of tables."""
+    return Sequence(items)
+
+
+def raw_tag(group: int, element: int, vr: bytes, value: bytes) -> bytes:
+    """An element in explicit little endian with any value, valid or not."""
+    value += b" " * (len(value) % 2)
+    long = vr in (b"OB", b"OW", b"UN", b"SQ")
+    return struct.pack("<HH", group, element) + vr + (
+        b"\0\0" + struct.pack("<I", len(value)) if long else struct.pack("<H", len(value))
+    ) + value  # fmt: skip
+
+
+def with_raw(content: bytes, group: int, element: int, vr: bytes, value: bytes) -> bytes:
+    """An explicit little endian file with one element (not before it) put in, as bytes."""
+    file = io.BytesIO(content)
+    wanted = (group << 16) + element
+    pydicom.dcmread(file, stop_before_pixels=True)
+
+    def beyond(tag: Any, *_: Any) -> bool:
+        return int(tag) > wanted
+
+    file.seek(0)
+    pydicom.filereader.read_partial(file, stop_when=beyond)
+    at = file.tell()
+    return content[:at] + raw_tag(group, element, vr, value) + content[at:]
+
+
+def raster(pixels: np.ndarray, kind: str, **options: Any) -> bytes:
+    """A file as PIL writes it."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    """A file as tifffile writes it; `extratags` (code, type, count, value) may contradict."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, **({"photometric": "minisblack", "metadata": None} | options))
+    return stream.getvalue()
+
+
+def npy(pixels: np.ndarray) -> bytes:
+    """A file as numpy writes it."""
+    stream = io.BytesIO()
+    np.save(stream, pixels)
+    return stream.getvalue()
+
+
+def nifti(pixels: np.ndarray, *, affine: tuple[float, float] | None = (-0.2, -0.1), code: int = 512) -> bytes:
+    """A NIfTI-1 image of one slice; `affine`: the diagonal (mm to the right a column, to the front a row), or None."""
+    head = bytearray(352)
+    struct.pack_into("<i", head, 0, 348)
+    struct.pack_into("<8h", head, 40, 2, pixels.shape[1], pixels.shape[0], 1, 1, 1, 1, 1)
+    struct.pack_into("<2h", head, 70, code, 8 * pixels.dtype.itemsize)
+    struct.pack_into("<8f", head, 76, 1, *(abs(a) for a in affine or (0.2, 0.1)), 1, 1, 1, 1, 1)
+    struct.pack_into("<3f", head, 108, 352, 1, 0)
+    head[123] = 2
+    if affine is not None:
+        struct.pack_into("<2h", head, 252, 0, 1)
+        struct.pack_into("<12f", head, 280, affine[0], 0, 0, 0, 0, affine[1], 0, 0, 0, 0, 1, 0)
+    head[344:348] = b"n+1\0"
+    return bytes(head) + pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+
+
+def nrrd(pixels: np.ndarray, *, kind: str = "ushort", encoding: str = "raw", **fields: str) -> bytes:
+    """An NRRD file (Teem's format) of one image."""
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    if encoding == "gzip":
+        machine = zlib.compressobj(wbits=31)
+        data = machine.compress(data) + machine.flush()
+    told = {"type": kind, "dimension": "2", "sizes": f"{pixels.shape[1]} {pixels.shape[0]}", "endian": "little"}
+    lines = [f"{k}: {v}" for k, v in (told | {"encoding": encoding, "spacings": "0.1 0.2"} | fields).items()]
+    return ("NRRD0004\n# made by a test\n" + "\n".join(lines) + "\n\n").encode() + data
+
+
+def mha(pixels: np.ndarray, *, kind: str = "MET_USHORT", packed: bool = False) -> bytes:
+    """A MetaImage with its data inside."""
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    lines = [
+        "ObjectType = Image", "NDims = 2", f"DimSize = {pixels.shape[1]} {pixels.shape[0]}", "ElementSpacing = 0.1 0.2",
+        f"ElementType = {kind}", "BinaryData = True", "BinaryDataByteOrderMSB = False", f"CompressedData = {packed}",
+        "ElementDataFile = LOCAL",
+    ]  # fmt: skip
+    return ("\n".join(lines) + "\n").encode() + (zlib.compress(data) if packed else data)
+
+
+def zipped(**files: bytes) -> bytes:
+    """A ZIP archive; double underscores in names stand for a dot."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "."), content)
+    return stream.getvalue()
+
+
+def films(size: tuple[int, int] = (40, 48)) -> dict[str, bytes]:
+    """The same small film in every container and depth that holds it, by name; all of them are read."""
+    grey = np.add.outer(np.linspace(0, 0.6, size[0]), np.linspace(0, 0.4, size[1]))
+    deep, twelve, flat = (np.rint(grey * top).astype(t) for top, t in ((65535, "u2"), (4095, "u2"), (255, "u1")))
+    rle, j2k, jls = ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80")
+    made: dict[str, Callable[[], bytes]] = {
+        "dicom8": lambda: dicom(flat, bits=8),
+        "dicom12": lambda: dicom(twelve),
+        "dicom16": lambda: dicom(deep, bits=16),
+        "dicom_implicit": lambda: dicom(twelve, syntax="1.2.840.10008.1.2"),
+        "dicom_big": lambda: dicom(twelve, syntax=BIG),
+        "dicom_deflated": lambda: dicom(twelve, syntax=DEFLATED),
+        "dicom_inverse": lambda: dicom(4095 - twelve, PhotometricInterpretation="MONOCHROME1"),
+        "dicom_rle": lambda: recoded(dicom(twelve), rle),
+        "dicom_j2k": lambda: recoded(dicom(twelve), j2k),
+        "dicom_jls": lambda: recoded(dicom(twelve), jls),
+        "png8": lambda: raster(flat, "PNG"),
+        "png16": lambda: raster(deep, "PNG"),
+        "bmp": lambda: raster(flat, "BMP"),
+        "webp": lambda: raster(np.dstack([flat] * 3), "WEBP", lossless=True),
+        "jp2": lambda: raster(deep, "JPEG2000"),
+        "tiff8": lambda: tiff(flat),
+        "tiff16": lambda: tiff(deep),
+        "tiff16_white": lambda: tiff(65535 - deep, photometric="miniswhite"),
+        "tiff_deflate": lambda: tiff(deep, compression="zlib", predictor=True),
+        "npy": lambda: npy(deep),
+        "nifti": lambda: nifti(deep),
+        "nrrd": lambda: nrrd(deep, encoding="gzip"),
+        "mha": lambda: mha(deep, packed=True),
+        "zip": lambda: zipped(film__dcm=dicom(twelve), readme__txt=b"hello"),
+    }  # fmt: skip
+    return {name: make() for name, make in made.items()}
+
+
+def recoded(content: bytes, syntax: str) -> bytes:
+    """A DICOM file compressed."""
+    made = pydicom.dcmread(io.BytesIO(content))
+    made.compress(UID(syntax))
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
