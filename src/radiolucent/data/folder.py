@@ -9,7 +9,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.manifest import read_manifest
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
-from radiolucent.images import unusual
+from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
@@ -67,6 +67,9 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
             dataset = load_dataset(given)
             left += [(item.path, item.reason) for item in dataset.left_out]
             files = [record.path for record in dataset.records]
+        elif why := unreadable_name(given):
+            left.append((given, why))
+            files = []
         else:
             files = [given]
         for file in files:
@@ -105,11 +108,13 @@ def _no_film(path: Path) -> str:
     """Why a file is no film, or ""."""
     if path.name.startswith(".") or path.name in _IGNORED:
         return HIDDEN
-    if why := unusual(path):
+    if why := unreadable_name(path):
         return why
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return ""
+    if why := unusual(path, reading().max_pixels):
+        return why
     try:
         with path.open("rb") as stream:
             head = stream.read(HEAD)
@@ -122,6 +127,15 @@ def _no_film(path: Path) -> str:
     if suffix in _COMPANIONS or path.stem.upper() in _COMPANION_NAMES:
         return COMPANION
     return "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
+
+
+def unreadable_name(path: Path) -> str:
+    """Why a file cannot be part of tables, reports and manifests by its name, or ""."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "its name is no UTF-8 text, so that no table or report can hold it; rename it"
+    return ""
 
 
 def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:

@@ -31,15 +31,27 @@ def bytes_allowed(max_pixels: int) -> int:
     return BYTES_A_PIXEL * max_pixels + PIECE
 
 
-def unusual(path: Path) -> str:
-    """Why a path is no file that can be read at once (missing, a folder, pipe, socket or device), or ""."""
+def unusual(path: Path, max_pixels: int = MAX_PIXELS) -> str:
+    """Why a path is no file that can be read at once, or "".
+
+    It is missing, a folder, pipe, socket or device, empty, or larger than any film within the limit.
+    """
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except FileNotFoundError:
         return "no such file; check the path" if not path.is_symlink() else "is a link to a file that is not there"
     except (OSError, ValueError) as error:
         return f"cannot be read ({getattr(error, 'strerror', None) or error}); check its name and permissions"
-    return next((why for is_kind, why in _KINDS if is_kind(mode)), "")
+    if why := next((why for is_kind, why in _KINDS if is_kind(found.st_mode)), ""):
+        return why
+    if not found.st_size:
+        return "is empty (0 bytes); copy or download it again"
+    if found.st_size > (most := bytes_allowed(max_pixels)):
+        return (
+            f"has {found.st_size / 1e6:,.0f} MB; a film within the limit of {max_pixels:,} pixels has at most "
+            f"{most / 1e6:,.0f} MB. If it is a film, raise the limit (--max-pixels)"
+        )
+    return ""
 
 
 @contextmanager
@@ -49,23 +61,15 @@ def open_film(path: Path, max_pixels: int = MAX_PIXELS) -> Generator[BinaryIO]:
     Raises:
         ImageError: it is missing, unreadable, no regular file, empty or too large.
     """
-    if why := unusual(path):
+    if why := unusual(path, max_pixels):
         raise ImageError(f"{path}: {why}.")
     try:
         opened = open(path, "rb", opener=_without_waiting)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
     with opened as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise ImageError(f"{path}: is no regular file.")
-        if not found.st_size:
-            raise ImageError(f"{path}: is empty (0 bytes); copy or download it again.")
-        if found.st_size > bytes_allowed(max_pixels):
-            raise ImageError(
-                f"{path}: has {found.st_size / 1e6:,.0f} MB; a film within the limit of {max_pixels:,} pixels has at "
-                f"most {bytes_allowed(max_pixels) / 1e6:,.0f} MB. If it is a film, raise the limit (--max-pixels)."
-            )
         yield stream
 
 
