@@ -208,3 +208,52 @@ def recoded(content: bytes, syntax: str) -> bytes:
     stream = io.BytesIO()
     made.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
+
+
+def rich_dicom(size: tuple[int, int] = (20, 24)) -> dict[str, bytes]:
+    """DICOM films with everything that may stand in a header: tables, palettes, groups, padding, several frames."""
+    deep = np.arange(size[0] * size[1], dtype=np.uint16).reshape(size) * 8
+    curve = np.rint(np.linspace(0, 1, 256) ** 2 * 65535)
+    rgb = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    colours: dict[str, Any] = {}
+    for colour in ("Red", "Green", "Blue"):
+        colours[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        colours[f"{colour}PaletteColorLookupTableData"] = curve.astype("<u2").tobytes()
+    item = Dataset()
+    window = Dataset()
+    window.WindowCenter, window.WindowWidth = 900, 1800
+    item.FrameVOILUTSequence = Sequence([window])
+    return {
+        "luts": dicom(
+            deep,
+            VOILUTSequence=sequence(lut(curve, 0, 16), lut(curve, 5, 12, vr="US")),
+            ModalityLUTSequence=sequence(lut(curve.astype(np.uint8).tobytes(), 0, 8)),
+            PixelPaddingValue=0,
+            PixelPaddingRangeLimit=8,
+        ),
+        "windows": dicom(
+            deep,
+            WindowCenter=[100, 2000],
+            WindowWidth=[200, 4000],
+            VOILUTFunction="SIGMOID",
+            RescaleSlope=2,
+            RescaleIntercept=-100,
+            PixelSpacing=[0.1, 0.2],
+            PatientOrientation=["R", "F"],
+        ),
+        "palette": dicom((deep >> 4).astype(np.uint8), bits=8, PhotometricInterpretation="PALETTE COLOR", **colours),
+        "rgb": dicom(rgb, bits=8, PhotometricInterpretation="RGB", SamplesPerPixel=3, PlanarConfiguration=0),
+        "frames": dicom(
+            np.stack([deep, deep]),
+            NumberOfFrames=2,
+            Rows=size[0],
+            Columns=size[1],
+            PerFrameFunctionalGroupsSequence=sequence(item, item),
+        ),
+        "signed": dicom((deep.astype(int) - 2000).astype(np.int16), syntax="1.2.840.10008.1.2"),
+        "no preamble": dicom(deep)[132:],
+        "tiff pages": tiff(np.stack([deep, deep]), photometric="minisblack"),
+        "tiff rgb": tiff(rgb, photometric="rgb", tile=(16, 16), compression="zlib"),
+        "jpeg": raster(rgb, "JPEG"),
+        "rgba": raster(np.dstack([rgb, rgb[..., :1]]), "PNG"),
+    }

@@ -16,7 +16,7 @@ _DIGITS = re.compile(r"-?\d+(\.\d+)?")
 
 
 def acquisition(films: Sequence[Film]) -> list[Finding]:
-    """Findings on view, mirroring, raw values, lossy history, spacing, assumptions; none where no file says anything."""
+    """Findings on view, mirroring, raw values, lossy history, spacing and assumptions; none where no file tells."""
     told = [f for f in films if f.about.get("format") == "DICOM"]
     asked = (_laterals(told), _mirrored(told), _raw(told), _lossy(told), _spacing(films), _assumed(films))
     return [found for found in asked if found is not None]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Codestream", "codestream", "rle_overflows"]
+__all__ = ["Codestream", "codestream", "rle_fault"]
 
 _LOSSLESS, _LS = {0xC3, 0xC7, 0xCB, 0xCF}, {0xF7}
 _DCT = {0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE}
@@ -72,20 +72,35 @@ def _j2k(content: bytes) -> Codestream | None:
     return Codestream("j2k", height - top, width - left, samples, (content[42] & 0x7F) + 1)
 
 
-def rle_overflows(content: bytes, size: int) -> bool:
-    """Whether DICOM RLE data (PS3.5 G) unpack to more than `size` bytes, found without unpacking them."""
-    starts = [int.from_bytes(content[i : i + 4], "little") for i in range(4, 64, 4)]
+def rle_fault(content: bytes, planes: int, size: int) -> str:
+    """What is wrong with DICOM RLE data (PS3.5 G) of `planes` segments of `size` bytes, or ""; nothing is unpacked."""
+    if len(content) < 64:
+        return "its header is cut off"
     count = int.from_bytes(content[:4], "little")
-    if not 1 <= count <= 15:
-        return False  # the decoder says what is wrong
+    if count != planes:
+        return f"{count} segments, where {planes} are expected"
+    starts = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)]
+    if starts[0] != 64 or sorted(set(starts)) != starts or starts[-1] >= len(content):
+        return "its segments lie outside it"
+    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+        if fault := _segment_fault(content, start, end, size):
+            return fault
+    return ""
+
+
+def _segment_fault(content: bytes, at: int, end: int, size: int) -> str:
     total = 0
-    for start, end in zip(starts[:count], [*starts[1:count], len(content)], strict=True):
-        at = start
-        while at < min(end, len(content)):
-            control = content[at]
-            run = control > 128
-            total += 257 - control if run else (control + 1 if control < 128 else 0)
-            at += 2 if run else (control + 2 if control < 128 else 1)
-            if total > size + 1024:
-                return True
-    return False
+    while at < end and total < size:
+        control = content[at]
+        if control == 128:
+            at += 1
+            continue
+        total += 257 - control if control > 128 else control + 1
+        at += 2 if control > 128 else control + 2
+        if at > end:
+            return "a segment is cut off"
+    if total != size:
+        return f"a segment unpacks to {total:,} bytes, where {size:,} are expected"
+    if end - at > 64 + size // 64:
+        return f"a segment unpacks to more than {size:,} bytes"
+    return ""

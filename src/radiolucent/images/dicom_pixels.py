@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
-from radiolucent.images.codestream import Codestream, codestream, rle_overflows
+from radiolucent.images.codestream import Codestream, codestream, rle_fault
 from radiolucent.images.dicom_header import Header
 
 __all__ = ["PixelFormat", "decode", "pixel_format"]
@@ -232,8 +232,10 @@ def _compressed(
         syntax = _really(syntax, found, header)
     elif syntax in ("", IMPLICIT, EXPLICIT, BIG):
         raise ImageError(f"{file}: compressed pixel data of no known kind; export it again.")
-    elif syntax == RLE and rle_overflows(content, form.frame_bytes):
-        raise ImageError(f"{file}: RLE pixel data unpack to more than {form.columns} × {form.rows} pixels.")
+    elif syntax == RLE and (
+        fault := rle_fault(content, form.samples * max(1, form.allocated // 8), form.rows * form.columns)
+    ):
+        raise ImageError(f"{file}: RLE pixel data are damaged ({fault}); copy or export it again.")
     if found is not None and found.kind == "dct" and found.bits == 8 and form.stored != 8:
         header.note(f"BitsStored {form.stored}, but the compressed data have 8 bits")
         form = dataclasses.replace(form, allocated=8, stored=8, high_bit=7, signed=False)
@@ -287,7 +289,9 @@ def _decoded(content: bytes, syntax: str, form: PixelFormat, file: Path) -> NDAr
         )
     try:
         array, _ = decoder.as_array(encapsulate([content]), **_options(form, frames=1))
-    except Exception as error:  # each codec raises its own kinds
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # each codec raises its own kinds; those in Rust panic
         raise ImageError(f"{file}: {_damaged(error)}") from error
     return array
 

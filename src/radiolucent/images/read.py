@@ -76,7 +76,9 @@ def read(
         raise error if words.startswith(f"{file}: ") else ImageError(f"{file}: {words}.") from error
     except MemoryError:
         raise ImageError(f"{file}: there is not enough memory to read it.") from None
-    except Exception as error:  # decoders and headers raise every kind there is
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # decoders and headers raise every kind there is; those in Rust panic
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise ImageError(f"{file}: damaged or truncated {kind} ({words}); copy or download it again.") from error
     return dataclasses.replace(

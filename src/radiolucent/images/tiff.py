@@ -1,5 +1,6 @@
 """TIFF by its tags (tifffile reads them): what a sample is decides, not the mode that a library makes of it."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,8 @@ from radiolucent.images.tiff_segments import JPEG, Layout, read_segments
 from radiolucent.types import Radiograph
 
 __all__ = ["read_tiff"]
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is odd about a file is told by us
 
 _PHOTOMETRIC = {
     0: "white is zero", 1: "black is zero", 2: "RGB", 3: "palette", 4: "transparency mask", 5: "CMYK", 6: "YCbCr",
