@@ -257,3 +257,70 @@ def rich_dicom(size: tuple[int, int] = (20, 24)) -> dict[str, bytes]:
         "jpeg": raster(rgb, "JPEG"),
         "rgba": raster(np.dstack([rgb, rgb[..., :1]]), "PNG"),
     }
+
+
+def refused(size: tuple[int, int] = (20, 24)) -> dict[str, tuple[bytes, str]]:
+    """Files that are no film or cannot be read, with a part of what `read` says of each."""
+    deep = np.arange(size[0] * size[1], dtype=np.uint16).reshape(size) * 8
+    store = "1.2.840.10008.5.1.4.1.1."
+    stack = np.stack([deep, deep])
+    pages = raster(deep, "PNG")
+    return {
+        "ct.dcm": (dicom(deep, SOPClassUID=store + "2"), "a CT image"),
+        "dose.dcm": (dicom(deep, SOPClassUID=store + "481.2"), "an RT dose"),
+        "seg.dcm": (dicom(deep, SOPClassUID=store + "66.4"), "a segmentation"),
+        "sr.dcm": (dicom(deep, SOPClassUID=store + "88.33", PixelData=None), "a structured report"),
+        "pdf.dcm": (dicom(deep, SOPClassUID=store + "104.1", PixelData=None), "PDF"),
+        "ecg.dcm": (dicom(deep, SOPClassUID=store + "9.1.1", PixelData=None), "a waveform"),
+        "frames.dcm": (dicom(stack, NumberOfFrames=2, Rows=size[0], Columns=size[1]), "DICOM with 2 frames"),
+        "cut.dcm": (dicom(deep)[:-100], "pixel data cut off"),
+        "nopixels.dcm": (dicom(deep, PixelData=None), "without pixel data"),
+        "norows.dcm": (dicom(deep, Rows=None), "without Rows"),
+        "hsv.dcm": (dicom(deep, PhotometricInterpretation="HSV"), "photometric interpretation"),
+        "many.dcm": (dicom(deep, NumberOfFrames=1_000_000), "pixels; at most"),
+        "float.dcm": (with_raw(dicom(deep, PixelData=None), 0x7FE0, 0x0008, b"OF", bytes(16)), "float pixel data"),
+        "head.dcm": (dicom(deep)[:140], "DICOM without"),
+        "empty.png": (b"", "is empty"),
+        "text.png": (b"this is no image", "not an image"),
+        "zeros.jpg": (bytes(5000), "all zeros"),
+        "page.jpg": (b"<!DOCTYPE html><html>", "HTML"),
+        "picture.png": (b"GIF89a" + bytes(40), "a GIF"),
+        "phone.jpg": (b"\0\0\0\x1cftypheic" + bytes(40), "HEIC"),
+        "cut.png": (pages[: len(pages) // 2], "PNG"),
+        "cut.tif": (tiff(deep)[:-300], "cut off"),
+        "cut.jpg": (raster((deep >> 4).astype(np.uint8), "JPEG")[:200], "JPEG"),
+        "two.zip": (zipped(a__png=pages, b__png=pages), "2 films"),
+        "none.zip": (zipped(a__txt=b"hello"), "no film"),
+        "volume.npy": (npy(np.zeros((5, 8, 8), np.uint8)), "volume of 5 slices"),
+        "objects.npy": (npy(np.array([[None]])), "Python objects"),
+        "raw.nrrd": (nrrd(deep, **{"data file": "x.raw"}), "another file"),
+        "cut.mha": (mha(deep)[:-40], "cut off"),
+        "wide.nrrd": (nrrd(deep, sizes="60000 60000"), "pixels; at most"),
+    }  # fmt: skip
+
+
+def noted() -> dict[str, bytes]:
+    """DICOM films that are read although their header is not as it should be."""
+    deep = np.arange(20 * 24, dtype=np.uint16).reshape(20, 24) * 8
+    made = {
+        f"spacing{i}.dcm": with_raw(dicom(deep), 0x0028, 0x0030, b"DS", value)
+        for i, value in enumerate((b"0,143\\0,143", b"abc\\def", b"0.1", b"0\\0", b"-1\\1", b"nan\\nan"))
+    }
+    made |= {f"frames{i}.dcm": with_raw(dicom(deep), 0x28, 8, b"IS", v) for i, v in enumerate((b"1A", b"", b"0"))}
+    starts = (b"II*\0\x08\0\0\0", b"MM\0*", b"BM", b"\xff\xd8\xff\xe0", b"PK\x03\x04", b"GIF89a")
+    made |= {f"start{i}.dcm": dicom(deep, preamble=start) for i, start in enumerate(starts)}
+    odd: list[dict[str, Any]] = [
+        {"RescaleSlope": ""}, {"RescaleIntercept": ""}, {"WindowCenter": "", "WindowWidth": ""}, {"WindowCenter": 2048},
+        {"ModalityLUTSequence": []}, {"VOILUTSequence": sequence(Dataset())}, {"SamplesPerPixel": None},
+        {"PixelRepresentation": None}, {"HighBit": None}, {"PhotometricInterpretation": "monochrome1"},
+        {"PhotometricInterpretation": None}, {"PresentationLUTShape": "INVERSE"}, {"PixelPaddingValue": 0},
+        {"PatientOrientation": ["R", "F"]}, {"PresentationIntentType": "FOR PROCESSING"}, {"ViewPosition": "LL"},
+        {"LossyImageCompression": "01"}, {"FieldOfViewHorizontalFlip": "YES"}, {"ImagerPixelSpacing": [0.1, 0.1]},
+        {"PixelSpacing": [0.2, 0.2]}, {"WindowCenter": [1, 2], "WindowWidth": [100, 0]},
+        {"BitsStored": 16, "HighBit": 15},
+    ]  # fmt: skip
+    made |= {f"odd{i}.dcm": dicom(deep, **tags) for i, tags in enumerate(odd)}
+    made |= {f"tables{name}.dcm": content for name, content in rich_dicom().items() if name in ("luts", "windows")}
+    made["preamble.dcm"] = dicom(deep)[132:]
+    made["trailing.dcm"] = dicom(deep) + bytes(1000)
+    return made
