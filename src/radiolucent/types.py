@@ -63,7 +63,8 @@ class Radiograph:
         spacing: pixel spacing in mm as (row, column), or None where unknown.
         source: where it came from: the path, or a note such as ``"array"``.
         transforms: every pixel transform applied between the stored pixels and `pixels`, in order.
-        metadata: what the file says of itself (format, stored mode, stored size, bit depth, ...).
+        metadata: what the file says of itself (format, stored mode, stored width and height, bit depth, ...).
+        notes: what was assumed or is odd, and whoever judges by the film should know.
     """
 
     pixels: NDArray[np.float32]
@@ -73,6 +74,7 @@ class Radiograph:
     source: str = "array"
     transforms: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=_empty)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)

@@ -28,8 +28,10 @@ from radiolucent.cli.output import (
     research_use,
     resumable,
     say,
+    shown,
     stages,
 )
+from radiolucent.cli.reading_options import reads_films
 
 RunAndImages = Annotated[
     list[Path],
@@ -57,6 +59,7 @@ def _predictions(
     return found, left
 
 
+@reads_films
 def evaluate(
     run: Run,
     data: Data,
@@ -117,6 +120,7 @@ def _run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
     return first, rest
 
 
+@reads_films
 def predict(given: RunAndImages, as_json: AsJson = False) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold."""
     from radiolucent.data import find_films
@@ -134,11 +138,14 @@ def predict(given: RunAndImages, as_json: AsJson = False) -> None:
         case = make_case(classifier, film, logits, None, (), ())
         chances = classifier.probabilities(logits)[0].tolist()
         chance = dict(zip(classifier.class_names, chances, strict=True))
-        rows.append({"image": film.image_id, "called": case.called, "probability": chance})
+        row: dict[str, Any] = {"image": film.image_id, "called": case.called, "probability": chance}
+        rows.append(row | ({"notes": film.notes} if film.notes else {}))
         if not as_json:
             Console().print(
-                f"{escape(film.image_id)}: {sure(case.probability, case.called)}", highlight=False, soft_wrap=True
+                f"{shown(film.image_id)}: {sure(case.probability, case.called)}", highlight=False, soft_wrap=True
             )
+            for note in film.notes:
+                say.print(f"  note: {shown(note)}", highlight=False, soft_wrap=True)
     if as_json:
         skipped = [{"file": str(p), "reason": r} for p, r in left]
         print_json({"use": research_use(classifier), "predictions": rows, "left_out": skipped})
@@ -167,6 +174,7 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
     return tuple(sampling)
 
 
+@reads_films
 @resumable()
 def explain(
     given: RunAndImages,
@@ -240,6 +248,7 @@ def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:
     return row | {name: str(out / row[name]) for name in ("map", "panel") if row[name]}
 
 
+@reads_films
 def compare(
     run: Run,
     data: Data,

@@ -19,6 +19,15 @@ from radiolucent.types import Head, supported
 __all__ = ["Classifier"]
 
 
+def digest_of(meta: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over what a classifier means (JSON-ready, without provenance) and its weights."""
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """Network, class names, preprocessing, decision threshold and temperature: never separable.
@@ -149,11 +158,6 @@ class Classifier:
 
     def digest(self) -> str:
         """The hash as of now."""
-        digest = hashlib.sha256()
         meta = self.meta()
         meta.pop("provenance")
-        digest.update(json.dumps(meta, sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return digest_of(meta, self.network.state_dict())

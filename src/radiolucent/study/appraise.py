@@ -1,8 +1,6 @@
 """What a finished classifier is worth: evaluated, explained, compared with the doctors, told as a report."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
+from radiolucent.tables import csv_text
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise", "write_predictions"]
@@ -81,17 +80,16 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
 def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
     """One row a film: ids, label, logits, calibrated probabilities, call."""
     names = parts[0][1].class_names
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    rows: list[list[Any]] = []
     logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
-    writer.writerow(["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"])
+    columns = ["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"]
     for split, p in parts:
         chances = p.probabilities
         for i in range(len(p)):
             label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
             row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
-            writer.writerow([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
-    write_text(file, stream.getvalue())
+            rows.append([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
+    write_text(file, csv_text(columns, rows, names={"image", "patient"}))
 
 
 def _film(dataset: Dataset, image_id: str) -> Any:
