@@ -1,5 +1,6 @@
 """One forward pass over a batch, shared by every method and target that looks at it."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from radiolucent.passes.backward_rules import Rules
 from radiolucent.passes.fast.cheap_backward import Light
 from radiolucent.passes.fast.openvino_features import trunk
 from radiolucent.passes.hooks import forward_cut, frozen
-from radiolucent.passes.target_layer import Layer, find_layer
+from radiolucent.passes.target_layer import Layer, Place, find_layer
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
 
@@ -108,11 +109,11 @@ class Pass:
 
     classifier: Classifier
     inputs: torch.Tensor
-    wanted: Sequence[str | None] = ()
+    wanted: Sequence[Place] = ()
     rules: Rules | None = None
     _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
     _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
-    _layers: dict[str | None, Layer] = field(default_factory=dict[str | None, Layer], repr=False)
+    _layers: dict[Place, Layer] = field(default_factory=dict[Place, Layer], repr=False)
 
     @property
     def logits(self) -> torch.Tensor:
@@ -124,7 +125,7 @@ class Pass:
                 self._logits.append(self.classifier.logits(self.inputs))
         return self._logits[0]
 
-    def cut(self, layer: str | None = None) -> Cut:
+    def cut(self, layer: Place = None) -> Cut:
         """The pass cut at a layer: by dotted name, None for the last one with feature maps, or `INPUT`.
 
         Raises:
@@ -133,14 +134,15 @@ class Pass:
         found = self.resolve(layer)
         if found.name not in self._cuts:
             self._run((layer,))
-        return self._cuts[found.name]
+        cut = self._cuts[found.name]
+        return cut if cut.layer == found else dataclasses.replace(cut, layer=found)  # laid out by another reshape
 
     def row(self, index: int) -> "Pass":
         """The pass of one image, which knows its logits."""
         one = slice(index, index + 1)
         return Pass(self.classifier, self.inputs[one], _logits=[self.logits[one]])
 
-    def resolve(self, layer: str | None) -> Layer:
+    def resolve(self, layer: Place) -> Layer:
         """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
@@ -149,7 +151,7 @@ class Pass:
             self._layers[layer] = find_layer(self.classifier.network, one, layer)
         return self._layers[layer]
 
-    def _run(self, layers: Sequence[str | None]) -> None:
+    def _run(self, layers: Sequence[Place]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
         network = self.classifier.network

@@ -1,8 +1,8 @@
 """Which layer is explained, and how its output becomes feature maps (N, K, h, w)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,10 +13,22 @@ from radiolucent.passes.flow import flowing
 from radiolucent.passes.hooks import differentiable
 from radiolucent.passes.places import Layout, Probe, probed
 
-__all__ = ["Layer", "Reshape", "find_layer"]
+__all__ = ["Layer", "Place", "Reshape", "Reshaped", "find_layer"]
 
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 """A layer's output to feature maps (N, K, h, w)."""
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A layer by name whose output a function of the user's lays out."""
+
+    name: str | None
+    reshape: Reshape
+
+
+Place = str | Reshaped | None
+"""A layer asked for: by name, or None for the one found."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class Layer:
     grid: tuple[int, int] = (0, 0)
     start: int = 0
     calls: int = 1
-    reshape: Reshape | None = field(default=None, compare=False)
+    reshape: Reshape | None = None
 
     def maps(self, output: torch.Tensor) -> torch.Tensor:
         """The output as feature maps (N, K, h, w), float32; class and register tokens are dropped."""
@@ -71,9 +83,7 @@ class Layer:
         return found
 
 
-def find_layer(
-    network: nn.Module, inputs: torch.Tensor, name: str | None = None, reshape: Reshape | None = None
-) -> Layer:
+def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) -> Layer:
     """The layer whose feature maps are weighed: the last that still has places and that all the logits know of the
     image's places passes through.
 
@@ -83,13 +93,14 @@ def find_layer(
 
     Args:
         inputs: one image is enough (1, C, H, W).
-        name: a layer by its dotted name instead, with or without the name under which a wrapper holds the network.
-        reshape: makes feature maps of that layer's output, where its layout is not found.
+        place: a layer by its dotted name instead, with or without the name under which a wrapper holds the network;
+            or that with a function that lays its output out.
 
     Raises:
         ExplainError: no such layer, or none that is sure to have places; candidates are listed.
     """
     network = differentiable(network)
+    name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
     valid, what = structure_of(network), tuple(inputs.shape[1:])
     probes, moved = remember(network, ("places", what), valid, lambda: probed(network, inputs[:1]))
     if name is not None:
