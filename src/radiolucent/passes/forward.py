@@ -13,10 +13,11 @@ from torch import nn
 from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import remember, remembered, structure_of
+from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Rules
 from radiolucent.passes.fast.cheap_backward import Light
 from radiolucent.passes.fast.openvino_features import trunk
-from radiolucent.passes.hooks import forward_cut, frozen
+from radiolucent.passes.hooks import differentiable, forward_cut, frozen
 from radiolucent.passes.target_layer import Layer, Place, find_layer
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
@@ -27,7 +28,8 @@ INPUT = "input"
 
 def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
     """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), with whatever graph and rules are in force."""
-    out = classifier.network(inputs.to(classifier.device, classifier.dtype))
+    network = differentiable(classifier.network)
+    out = network(fitting(network, inputs.to(classifier.device, classifier.dtype)))
     return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 
@@ -147,8 +149,9 @@ class Pass:
         if layer == INPUT:
             return Layer(INPUT)
         if layer not in self._layers:
+            differentiable(self.classifier.network)
             one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
-            self._layers[layer] = find_layer(self.classifier.network, one, layer)
+            self._layers[layer] = find_layer(self.classifier.network, fitting(self.classifier.network, one), layer)
         return self._layers[layer]
 
     def _run(self, layers: Sequence[Place]) -> None:
@@ -200,11 +203,12 @@ class Pass:
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        network = self.classifier.network
+        network = differentiable(self.classifier.network)
+        fitting(network, x[:1].detach().to(self.classifier.dtype))  # found out before there are rules
         with torch.enable_grad(), frozen(network), light or nullcontext(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
-            out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
+            out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
             logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

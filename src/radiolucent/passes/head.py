@@ -8,6 +8,7 @@ import torch
 
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import remember, weights_of
+from radiolucent.models.takes import fitting
 from radiolucent.passes.fast.trace import operations
 from radiolucent.passes.forward import Cut
 from radiolucent.passes.hooks import forward_from
@@ -28,7 +29,7 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
     network, name = classifier.network, cut.layer.name
     value = cut.value.detach()
     valid = (name, tuple(image.shape[1:]), batch, weights_of(network))
-    inputs = image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype)
+    inputs = fitting(network, image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype))
 
     whole = partial(forward_from, network, name, cut.layer.calls)
     traced = remember(network, "head", valid, lambda: _traced(whole, inputs, value, cut.logits))
