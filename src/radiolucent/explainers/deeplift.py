@@ -8,7 +8,7 @@ import torch
 
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, same_for_all
 from radiolucent.explainers.joining import summed
 from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.models import Classifier
@@ -46,7 +46,7 @@ class DeepLift(Explainer):
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
         start = reference(self.baseline, classifier, inputs)
-        if isinstance(self.baseline, float | int) or self.baseline in ("black", "grey", "white", "zero"):
+        if same_for_all(self.baseline):
             start = start[:1]  # the same for every film
         notes: list[_Note] = []
         fitting(classifier.network, start[:1].to(classifier.device, classifier.dtype))  # found out before rules are

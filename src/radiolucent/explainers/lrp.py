@@ -52,7 +52,8 @@ class LRP(Explainer):
         given = float(details["relevance_given"])
         if "bias_share" not in details or not given:
             return None
-        return AddsUp(abs(1 - (float(details["relevance"]) + float(details["bias_share"])) / given))
+        missing = abs(given - float(details["relevance"]) - float(details["bias_share"]))
+        return AddsUp(missing / abs(given), missing)
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

@@ -189,8 +189,11 @@ class Rules(TorchFunctionMode):
         return out
 
     def _of_two(self, name: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        rise = self._activation(F.relu, "relu", (a - b,), {})
-        return b + rise if name in LARGER else a - rise
+        def summed(function: Callable[..., torch.Tensor], *given: torch.Tensor) -> torch.Tensor:
+            return self.affine(partial(function, *given), function, given, {}) if any(map(on_graph, given)) else function(*given)
+
+        rise = self._activation(F.relu, "relu", (summed(torch.sub, a, b),), {})
+        return summed(torch.add, b, rise) if name in LARGER else summed(torch.sub, a, rise)
 
     def _activation(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         z = args[0] if args else kwargs["input"]
