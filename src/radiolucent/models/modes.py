@@ -24,7 +24,8 @@ def own_modes() -> Generator[None]:
 @contextmanager
 def evaluating(network: nn.Module) -> Generator[None]:
     """Eval mode inside; afterwards each module's mode as before."""
-    modes = [(m, m.training) for m in network.modules() if m.training]
+    # A frozen script has no mode at all.
+    modes = [(m, True) for m in network.modules() if getattr(m, "training", False)]
     try:
         if modes:
             _evaluate(network)

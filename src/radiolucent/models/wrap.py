@@ -13,9 +13,7 @@ from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.last_step import LastStep
-from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.opaque import opaque
-from radiolucent.models.takes import asked
 from radiolucent.types import Head
 
 __all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
@@ -52,6 +50,7 @@ class Wrapped(nn.Module):
         super().__init__()
         self.module = module
         self.singly = False  # a module that takes one image at a time
+        self.last: int | None = None  # which call of softmax or sigmoid is the last step, where that is seen
         self.pick, self.output, self.layout = pick, output, layout
         self.head: Head = head
 
@@ -64,15 +63,17 @@ class Wrapped(nn.Module):
 
     def _logits(self, given: torch.Tensor) -> torch.Tensor:
         if self.output != "probabilities":
-            return _flat(self._picked(self.module(given)))
-        if opaque(self.module):  # what its last step was given cannot be seen
-            return logits_from(_flat(self._picked(self.module(given))), self.head)
-        with LastStep(self.head) as last:
-            out = self._picked(self.module(given))
-        logits = last.peeled(out)
-        return logits_from(_flat(out), self.head) if logits is None else _flat(logits)
+            return _flat(self.picked(self.module(given)))
+        if self.last is None:
+            return logits_from(_flat(self.picked(self.module(given))), self.head)
+        with LastStep(_step_of(self.head), self.last) as last:
+            logits = last.peeled(self.picked(self.module(given)))
+        if logits is None:
+            raise ModelError("the module no longer ends in the softmax or sigmoid it ended in; wrap it again.")
+        return _flat(logits)
 
-    def _picked(self, out: Any) -> torch.Tensor:
+    def picked(self, out: Any) -> torch.Tensor:
+        """The logits, or probabilities, within what the module gives."""
         if self.pick is not None:
             found = getattr(out, self.pick, None) if isinstance(self.pick, str) else None
             out = out[self.pick] if found is None else found
@@ -156,7 +157,7 @@ def wrap(
             inputs, or gives something else than (N, K).
     """
     network = Wrapped(module, pick=pick, output=output, layout=layout, head=head)
-    network.training = module.training  # and no other module's mode
+    network.training = bool(getattr(module, "training", False))  # and no other module's mode
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
     made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "wrapped", "module": kind})
     try:
@@ -170,20 +171,42 @@ def wrap(
             _probe(made)
     if output == "logits":
         _refuse_probabilities(made)
+    else:
+        network.last = _last_step(made, _step_of(head))
     return made
+
+
+Step = Literal["softmax", "sigmoid"]
+
+
+def _step_of(head: Head) -> Step:
+    return "softmax" if head == "softmax" else "sigmoid"
+
+
+def _last_step(classifier: Classifier, name: Step) -> int | None:
+    """Which call of a function is the module's last step; None where it is none, or cannot be seen."""
+    network = classifier.network
+    assert isinstance(network, Wrapped)
+    if opaque(network.module):
+        return None
+    seen: list[torch.Tensor | None] = []
+    with LastStep(name) as last:
+        handle = network.module.register_forward_hook(lambda _, __, out: seen.append(last.peeled(network.picked(out))))
+        try:
+            classifier.logits(_ramps(classifier)[:1])
+        finally:
+            handle.remove()
+    return last.calls if seen and seen[-1] is not None else None
 
 
 def _refuse_probabilities(classifier: Classifier) -> None:
     """Notice a softmax or sigmoid at the end of what is said to give logits."""
-    network, inputs = classifier.network, _ramps(classifier)
-    logits = classifier.logits(inputs)
-    inside = bool((logits >= 0).all() and (logits <= 1).all())
-    sums = inside and logits.shape[1] > 1 and float((logits.sum(1) - 1).abs().max()) < 1e-4
-    if not sums and inside and not opaque(network):
-        with evaluating(network), own_modes(), torch.no_grad(), LastStep(classifier.head) as last:
-            out = asked(network, inputs.to(classifier.device, classifier.dtype))
-        sums = last.peeled(out) is not None
-    if sums:
+    logits = classifier.logits(_ramps(classifier))
+    if not bool((logits >= 0).all() and (logits <= 1).all()):
+        return
+    sums = logits.shape[1] > 1 and float((logits.sum(1) - 1).abs().max()) < 1e-4
+    steps: tuple[Step, Step] = ("softmax", "sigmoid")
+    if sums or any(_last_step(classifier, step) is not None for step in steps):
         raise ModelError(
             "the module ends in a softmax or sigmoid: it gives probabilities, of which another softmax would make "
             'nonsense. Say output="probabilities".'

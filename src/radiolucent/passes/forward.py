@@ -159,7 +159,7 @@ class Pass:
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
         network = self.classifier.network
         valid = structure_of(network)
-        light = None
+        light = None if self.classifier.dtype == torch.float32 else Light(clips=False)
         if INPUT in missing or missing.keys() - {self.resolve(None).name}:  # behind the last maps it would only cost
             light = Light(clips=not remembered(network, "writes over activations", valid))
         elif missing and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:

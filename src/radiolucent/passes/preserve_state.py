@@ -1,7 +1,7 @@
 """Leaving a network, and the world's randomness, as they were."""
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
     and not of what a hook makes of its gradients. Random state is torch's on the CPU and on the accelerator (if one is in use), numpy's and Python's.
     """
     modules = list(network.modules())
+    swapped = _without_inference_tensors(modules)
     hooks = [{name: (kept := getattr(m, name), dict(kept)) for name in HOOKS} for m in modules if not isinstance(m, torch.jit.ScriptModule)]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
     restore_random = _random_state()
@@ -42,7 +43,28 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
         for parameter, requires, grad in parameters:
             parameter.requires_grad_(requires)
             parameter.grad = grad
+        for store, name, before in swapped:
+            store[name] = before
         restore_random()
+
+
+def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple[dict[str, Any], str, torch.Tensor]]:
+    """Copies in the place of what was made in inference mode, by which nothing can be differentiated; what was there."""
+    found: list[tuple[dict[str, Any], str, torch.Tensor]] = []
+    with torch.inference_mode(False):
+        for module in modules:
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            stores: list[dict[str, Any]] = [module._parameters, module._buffers, vars(module)]
+            for store in stores:
+                for name, value in list(store.items()):
+                    if isinstance(value, torch.Tensor) and value.is_inference():
+                        copy = value.detach().clone()
+                        if isinstance(value, torch.nn.Parameter):
+                            copy = torch.nn.Parameter(copy, value.requires_grad)
+                        store[name] = copy
+                        found.append((store, name, value))
+    return found
 
 
 def _random_state() -> Callable[[], None]:
