@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from radiolucent.models.state_bytes import bytes_of
+
 __all__ = ["parameters_of", "remember", "remembered", "remembers", "steady", "structure_of", "weights_of"]
 
 T = TypeVar("T")
@@ -74,13 +76,16 @@ def weights_of(network: nn.Module) -> int:
     """
     state = network.state_dict(keep_vars=True)
     # Inference tensors count no versions; they cannot be written to either, but by ways that torch does not see.
-    marks = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())
+    tensors = [t for t in state.values() if isinstance(t, torch.Tensor)]
+    marks = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)
     known = _STEADY.get(network)
-    if known is not None and known.get("marks") == marks:
+    if known is not None and len(tensors) == len(state) and known.get("marks") == marks:
         return int(known["weights"])
-    crc = zlib.crc32(repr((structure_of(network), [(n, t.shape, t.dtype) for n, t in state.items()])).encode())
-    for tensor in state.values():
-        crc = zlib.crc32(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy(), crc)
+    shapes = [(n, getattr(t, "shape", None), getattr(t, "dtype", None)) for n, t in state.items()]
+    crc = zlib.crc32(repr((structure_of(network), shapes)).encode())
+    for entry in state.values():
+        for part in bytes_of(entry):
+            crc = zlib.crc32(part, crc)
     if known is not None:
         known.update(marks=marks, weights=crc)
     return crc

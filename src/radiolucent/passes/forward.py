@@ -1,5 +1,6 @@
 """One forward pass over a batch, shared by every method and target that looks at it."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from torch import nn
 from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import remember, remembered, structure_of
+from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Rules
 from radiolucent.passes.fast.cheap_backward import Light
 from radiolucent.passes.fast.openvino_features import trunk
-from radiolucent.passes.hooks import forward_cut, frozen
-from radiolucent.passes.target_layer import Layer, find_layer
+from radiolucent.passes.hooks import differentiable, forward_cut, frozen
+from radiolucent.passes.target_layer import Layer, Place, find_layer
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
 
@@ -26,7 +28,8 @@ INPUT = "input"
 
 def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
     """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), with whatever graph and rules are in force."""
-    out = classifier.network(inputs.to(classifier.device, classifier.dtype))
+    network = differentiable(classifier.network)
+    out = network(fitting(network, inputs.to(classifier.device, classifier.dtype)))
     return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 
@@ -108,11 +111,11 @@ class Pass:
 
     classifier: Classifier
     inputs: torch.Tensor
-    wanted: Sequence[str | None] = ()
+    wanted: Sequence[Place] = ()
     rules: Rules | None = None
     _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
     _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
-    _layers: dict[str | None, Layer] = field(default_factory=dict[str | None, Layer], repr=False)
+    _layers: dict[Place, Layer] = field(default_factory=dict[Place, Layer], repr=False)
 
     @property
     def logits(self) -> torch.Tensor:
@@ -124,7 +127,7 @@ class Pass:
                 self._logits.append(self.classifier.logits(self.inputs))
         return self._logits[0]
 
-    def cut(self, layer: str | None = None) -> Cut:
+    def cut(self, layer: Place = None) -> Cut:
         """The pass cut at a layer: by dotted name, None for the last one with feature maps, or `INPUT`.
 
         Raises:
@@ -133,28 +136,30 @@ class Pass:
         found = self.resolve(layer)
         if found.name not in self._cuts:
             self._run((layer,))
-        return self._cuts[found.name]
+        cut = self._cuts[found.name]
+        return cut if cut.layer == found else dataclasses.replace(cut, layer=found)  # laid out by another reshape
 
     def row(self, index: int) -> "Pass":
         """The pass of one image, which knows its logits."""
         one = slice(index, index + 1)
         return Pass(self.classifier, self.inputs[one], _logits=[self.logits[one]])
 
-    def resolve(self, layer: str | None) -> Layer:
+    def resolve(self, layer: Place) -> Layer:
         """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
         if layer not in self._layers:
+            differentiable(self.classifier.network)
             one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
-            self._layers[layer] = find_layer(self.classifier.network, one, layer)
+            self._layers[layer] = find_layer(self.classifier.network, fitting(self.classifier.network, one), layer)
         return self._layers[layer]
 
-    def _run(self, layers: Sequence[str | None]) -> None:
+    def _run(self, layers: Sequence[Place]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
         network = self.classifier.network
         valid = structure_of(network)
-        light = None
+        light = None if self.classifier.dtype == torch.float32 else Light(clips=False)
         if INPUT in missing or missing.keys() - {self.resolve(None).name}:  # behind the last maps it would only cost
             light = Light(clips=not remembered(network, "writes over activations", valid))
         elif missing and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:
@@ -198,11 +203,12 @@ class Pass:
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        network = self.classifier.network
+        network = differentiable(self.classifier.network)
+        fitting(network, x[:1].detach().to(self.classifier.dtype))  # found out before there are rules
         with torch.enable_grad(), frozen(network), light or nullcontext(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
-            out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
+            out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
             logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

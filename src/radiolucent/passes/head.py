@@ -8,6 +8,7 @@ import torch
 
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import remember, weights_of
+from radiolucent.models.takes import fitting
 from radiolucent.passes.fast.trace import operations
 from radiolucent.passes.forward import Cut
 from radiolucent.passes.hooks import forward_from
@@ -28,14 +29,14 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
     network, name = classifier.network, cut.layer.name
     value = cut.value.detach()
     valid = (name, tuple(image.shape[1:]), batch, weights_of(network))
-    inputs = image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype)
+    inputs = fitting(network, image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype))
 
-    whole = partial(forward_from, network, name)
+    whole = partial(forward_from, network, name, cut.layer.calls)
     traced = remember(network, "head", valid, lambda: _traced(whole, inputs, value, cut.logits))
     run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = traced or whole
 
     def head(values: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():  # and no inference mode: a module may keep what it makes
             full = torch.cat([values, values[-1:].expand(batch - len(values), *values.shape[1:])])
             return run(inputs, full)[: len(values)].float().cpu()
 

@@ -22,7 +22,9 @@ class Light(TorchFunctionMode):
     not seen). The gradient between a norm and a clipped ReLU is written into: a hook of the network's own that keeps
     it has to keep a copy.
 
-    Other devices, other types, norms that learn, and passes without a gradient are left alone.
+    In other types than float32 norms are computed so for their gradient's sake, on every device: torch's own is wrong
+    for some strides of a float64 gradient. Norms that learn, and passes without a gradient, are left alone; so are
+    float32 on other devices, and clipped ReLUs of other types.
 
     Args:
         clips: whether clipped ReLUs are among them.
@@ -101,15 +103,19 @@ def _affine(
     given = (input, running_mean, running_var, weight, bias)
     if training or running_mean is None or running_var is None or not (input.requires_grad and torch.is_grad_enabled()):
         return None
-    if any(t is not None and (t.dtype != torch.float32 or t.device.type != "cpu") for t in given):
+    if any(t is not None and not t.is_floating_point() for t in given):
+        return None
+    if input.dtype == torch.float32 and input.device.type != "cpu":
         return None
     if any(t is not None and t.requires_grad for t in given[1:]):
         return None
     if input.ndim < 2 or input.shape[1] != len(running_mean):
         return None  # an error, which torch tells
-    gain = torch.rsqrt(running_var + eps)
-    gain = gain if weight is None else gain * weight
-    shift = torch.addcmul(torch.zeros_like(gain) if bias is None else bias, running_mean, gain, value=-1)
+    work = torch.promote_types(input.dtype, torch.float32)
+    mean, variance = running_mean.to(work), running_var.to(work)
+    gain = torch.rsqrt(variance + eps)
+    gain = gain if weight is None else gain * weight.to(work)
+    shift = torch.addcmul(torch.zeros_like(gain) if bias is None else bias.to(work), mean, gain, value=-1)
     shape = (1, -1, *[1] * (input.ndim - 2))
     return cast(torch.Tensor, _Norm.apply(input, gain.view(shape), shift.view(shape)))
 
@@ -121,10 +127,10 @@ class _Norm(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, gain: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(gain)
         ctx.to_itself = 0  # where the gradient lies that a clipped ReLU made for this function: it may be written into
-        return torch.addcmul(shift, x, gain)
+        return torch.addcmul(shift, x.to(gain.dtype), gain).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (gain,) = ctx.saved_tensors
         own, ctx.to_itself = grads[0].data_ptr() == ctx.to_itself, 0
-        return grads[0].mul_(gain) if own else grads[0] * gain, None, None
+        return grads[0].mul_(gain) if own else (grads[0] * gain).to(grads[0].dtype), None, None
