@@ -13,15 +13,17 @@ from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, vi
 from radiolucent.audits.trial.answers import collect
 from radiolucent.audits.trial.attribution import Pointing, attribution, fixed_peaks
 from radiolucent.audits.trial.calibrated import calibrated
+from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.interventions import INTERVENTIONS, intervention
 from radiolucent.audits.trial.regions import View
-from radiolucent.audits.trial.stress import STRESSES, stress
+from radiolucent.audits.trial.stress import STRESSES
+from radiolucent.audits.trial.stress import stressed as stressed_by
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
 
 
 def found_by(model: Classifier, test: str, films: Sequence[View]) -> Finding:
-    edits = [e for e in (test, INTERVENTIONS[test].control) if e != "original"]
+    edits = {e: EDITS[e] for e in (test, INTERVENTIONS[test].control) if e != "original"}
     table = collect(model, len(films), lambda i: films[i], edits, keys=[v.image_id for v in films])
     return intervention(table, INTERVENTIONS[test])
 
@@ -169,7 +171,9 @@ def robust_films() -> list[View]:
 
 def stressed(model: Classifier, films: list[View]) -> dict[str, Finding]:
     keys = [v.image_id for v in films]
-    return {f.test: f for f in stress(collect(model, len(films), lambda i: films[i], tuple(STRESSES), keys=keys))}
+    table = collect(model, len(films), lambda i: films[i], {name: EDITS[name] for name in STRESSES}, keys=keys)
+    level = 1 - 0.05 / len(STRESSES)
+    return {name: stressed_by(table, name, level, 0) for name in STRESSES}
 
 
 def test_every_stress_flips_with_what_it_destroys() -> None:

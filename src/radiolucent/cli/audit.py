@@ -1,4 +1,4 @@
-"""The `radiolucent audit` command: the classifier on trial, and the trial on trial."""
+"""The `radiolucent audit` command: tests a classifier for shortcut use, and tests the audit itself."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +24,9 @@ from radiolucent.cli.output import (
 )
 
 __all__ = ["audit"]
+
+NOTHING_CLEARED = 1
+"""Exit status of an audit that neither fails the model nor clears it of anything."""
 
 OptionalRun = Annotated[Path | None, typer.Argument(help=RUN, parser=run_path, metavar="[RUN]")]
 OptionalData = Annotated[
@@ -80,7 +83,10 @@ def audit(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Put a run on trial for shortcuts; status 4 if the model fails. Interrupted, the same command goes on."""
+    """Test a run for shortcut use. Status 4 if the model fails, 1 if no test could clear it of anything.
+
+    Interrupted, the same command goes on where it stopped.
+    """
     from radiolucent.errors import ConfigError
 
     if self_test:
@@ -107,6 +113,8 @@ def audit(
     finally:
         if found.verdict == "fail":  # outweighs files left out
             raise typer.Exit(CHECK_FAILED)
+        if found.verdict == "inconclusive":
+            raise typer.Exit(NOTHING_CLEARED)
 
 
 def _audit(
@@ -126,12 +134,13 @@ def _audit(
 ) -> tuple[Any, Path]:
     import json
 
-    from radiolucent.audits.trial.examine import examine
+    from radiolucent.audits.trial.examine import asked, examine
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import load_dataset, read_annotations
     from radiolucent.models import load, names_box
     from radiolucent.reports.audit_page import write_audit
 
+    asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
     dataset = load_dataset(data)
     chosen = _chosen(dataset, split, films, seed)
     beside = None if names_box(run) else run if run.is_dir() else run.parent

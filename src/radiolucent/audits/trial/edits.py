@@ -254,7 +254,11 @@ def blank_random(view: View, rng: np.random.Generator) -> Grey | None:
 
 
 def crop_lungs(view: View, rng: np.random.Generator) -> Grey | None:
-    """The box around the lungs, enlarged to the whole input."""
+    """The box around the lungs, enlarged to the whole input.
+
+    Not `segment.LungWindow`: that is a part of a model's preprocessing, in source pixels and of a fixed margin; this is
+    what a model without one is shown, in its own pixels, so that the control can enlarge any other box likewise.
+    """
     if view.lungs is None or not view.lungs.any():
         return None
     return _enlarged(view, boxed(view.lungs, 0.03))

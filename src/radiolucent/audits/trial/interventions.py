@@ -9,16 +9,19 @@ patients) lies above the threshold: not where a difference is merely significant
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from radiolucent.audits.trial.answers import ORIGINAL, Table
-from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
+from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention", "interventions"]
+__all__ = ["INTERVENTIONS", "TESTS", "Intervention", "intervention", "interventions"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
@@ -138,13 +141,6 @@ INTERVENTIONS: Mapping[str, Intervention] = {
 }  # fmt: skip
 
 
-def edits_of(names: Mapping[str, Intervention] | None = None) -> tuple[str, ...]:
-    """Every edit that the interventions ask for."""
-    chosen = INTERVENTIONS if names is None else names
-    pairs = [e for i in chosen.values() for e in (i.edit, i.control) if e != ORIGINAL]
-    return tuple(dict.fromkeys(pairs))
-
-
 def interventions(
     table: Table, tests: Sequence[Intervention] = (), *, level: float = 0.95, seed: int = 0
 ) -> list[Finding]:
@@ -248,13 +244,14 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     def mean(values: np.ndarray[Any, Any], where: np.ndarray[Any, Any]) -> dict[str, Any]:
         chosen = known & where
         return cluster_bootstrap_mean(
-            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed
+            values[chosen].astype(float), groups[chosen], level=level, folds=folds_for(level), seed=seed
         ).as_dict()
 
     everyone = np.ones(len(table), bool)
     ill, healthy = table.known & table.truth, table.known & ~table.truth
     moved = np.where(known, np.abs(changed - against), -1.0)
     return {
+        "change": {"edit": test.edit, "control": test.control, "did": test.did, "control_did": test.control_did},
         "films": int(known.sum()),
         "spread_of_log_odds": table.spread,
         "shift": paired_shift(table, changed, original, level=level, seed=seed).as_dict(),
@@ -266,3 +263,18 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
         "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy),
         "most_moved": [table.image_ids[i] for i in np.argsort(-moved)[:4] if known[i]],
     }
+
+
+def _made(test: Intervention, case: Case) -> list[Finding]:
+    return [intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)]
+
+
+FAMILY = "interventions"
+TESTS = tuple(
+    Test(
+        i.edit, i.question, "model", i.needs, partial(_made, i),
+        edits={name: EDITS[name] for name in (i.edit, i.control) if name != ORIGINAL},
+        decides="intervention", kind=i.subject, says=i.says("fail"), family=FAMILY,
+    )
+    for i in INTERVENTIONS.values()
+)  # fmt: skip

@@ -17,7 +17,8 @@ import torch
 
 from radiolucent.audits.trial.answers import collect
 from radiolucent.audits.trial.attribution import TIMES, Pointing, point
-from radiolucent.audits.trial.interventions import INTERVENTIONS, edits_of, interventions
+from radiolucent.audits.trial.base import edits_of
+from radiolucent.audits.trial.interventions import INTERVENTIONS, TESTS, interventions
 from radiolucent.audits.trial.planted import KINDS, Pool, audit_views, pool, train_planted
 from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.errors import ConfigError
@@ -246,7 +247,7 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
     )
     views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
     keys = [v.image_id for v in views]
-    table = collect(classifier, len(views), lambda i: views[i], edits_of(), keys=keys, seed=seed)
+    table = collect(classifier, len(views), lambda i: views[i], edits_of(TESTS), keys=keys, seed=seed)
     findings = interventions(table, seed=seed)
     return {
         "shortcut": kind,
