@@ -7,7 +7,7 @@ from statistics import median
 
 from scipy import stats
 
-from radiolucent.audits.agreement import Agreement, StatementAgreement, agreements, statement_agreement
+from radiolucent.audits.agreement import Agreement, StatementAgreement, agreements, statement_agreement, together
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.readers.statistics import Opinion, Panel, panel
@@ -248,4 +248,4 @@ def _maps(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> t
             found += agreements(maps, readings, patients=patients, folds=FOLDS) if maps else ()
         except AnnotationError:  # none of these films has both
             continue
-    return tuple(found)
+    return together(found)

@@ -4,8 +4,8 @@ import numpy as np
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import Case, Test
-from radiolucent.audits.trial.verdicts import folds_for, needed_words, two_sided
-from radiolucent.metrics import calibration_line, cluster_bootstrap_mean
+from radiolucent.audits.trial.verdicts import film_mean, needed_words, two_sided
+from radiolucent.metrics import calibration_line
 from radiolucent.types import Finding
 
 __all__ = ["TESTS", "calibrated"]
@@ -28,7 +28,7 @@ def calibrated(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
         )
     chances = 1 / (1 + np.exp(-np.clip(table.original[known], -500, 500)))
     groups = np.array(table.patients)[known]
-    estimate = cluster_bootstrap_mean(chances - truth, groups, level=level, seed=seed, folds=folds_for(level))
+    estimate = film_mean(chances - truth, groups, level=level, seed=seed)
     verdict = two_sided(estimate, LARGE)
     line = calibration_line(truth, chances, groups=groups, level=level)
     words = (

@@ -185,7 +185,7 @@ _PARTS = {
 
 
 def _made(name: str, case: Case) -> list[Finding]:
-    found = probes(case.table, name, level=case.level, seed=case.seed)
+    found = probes(case.table, name, level=case.corrected("probes"), seed=case.seed)
     return [] if found is None else [found]
 
 
@@ -193,7 +193,7 @@ TESTS = tuple(
     Test(
         name, _QUESTION.format(_PARTS[name]), "data",
         f"{2 * LEAST} labelled films of both classes, and trusted lung masks", partial(_made, name),
-        edits={edit: EDITS[edit] for edit in edits if edit in EDITS}, small=edits,
+        edits={edit: EDITS[edit] for edit in edits if edit in EDITS}, small=edits, family="probes",
     )
     for name, edits in READS.items()
 )  # fmt: skip

@@ -8,7 +8,8 @@ from scipy import stats
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean
-from radiolucent.metrics.intervals import z_of
+from radiolucent.metrics.intervals import exact_low, z_of
+from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate, Verdict
 
 __all__ = ["beyond", "cases_needed", "film_mean", "folds_for", "needed_words", "paired_shift", "two_sided"]
@@ -98,8 +99,31 @@ def paired_shift(
 
 
 def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
-    """Mean over films, bootstrap over patients; known exactly where all films answer alike to the last bit."""
+    """Mean over films with its interval: the wider of a bootstrap over patients and Student's t over them.
+
+    Where all films answer alike to the last bit resamples tell nothing. Then as many of n patients as the exact
+    interval of 0 in n allows may answer otherwise, and each is taken to differ by 1, which is a standard deviation of
+    the log-odds where the values are effects.
+    """
     found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed)
-    if found.value is not None and len(values) >= LEAST and np.ptp(values) < 1e-12:
-        return Estimate(found.value, found.value, found.value, level, found.n, found.method, "all films answer alike")
-    return found
+    if found.value is None or found.n < 2:
+        return found
+    if np.ptp(values) < 1e-12:
+        share = 1 - exact_low(found.n, level)
+        note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
+        return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
+    half = _t_half(values, patients, level)
+    low, high = (found.value - half, found.value + half)
+    low, high = (
+        min(low, found.low if found.low is not None else low),
+        max(high, found.high if found.high is not None else high),
+    )
+    return Estimate(found.value, low, high, level, found.n, f"{found.method} and t", found.note)
+
+
+def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
+    """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
+    index, count = clusters_of(patients, len(values))
+    sums = np.bincount(index, values - values.mean(), minlength=count)
+    deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)
+    return float(stats.t.ppf(0.5 + level / 2, max(count - 1, 1))) * deviation
