@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,10 @@ Split = Annotated[str | None, typer.Option(help="Only films of this split; test 
 Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
 Methods = Annotated[str, typer.Option(help="Explainers whose maps are looked at, with commas; '' for none.")]
 Tests = Annotated[str, typer.Option(help="Only tests whose names begin so, with commas, e.g. marker,border.")]
+Discover = Annotated[
+    Literal["all", "none"],
+    typer.Option(help="all: also look for shortcuts that have no name here, by exchanging parts between films."),
+]
 AuditOut = Annotated[
     Path | None,
     typer.Option(
@@ -72,6 +76,7 @@ def audit(
     films: Films = None,
     methods: Methods = "gradcam,saliency",
     tests: Tests = "",
+    discover: Discover = "all",
     out: AuditOut = None,
     self_test: SelfTest = False,
     seeds: Seeds = 5,
@@ -97,7 +102,20 @@ def audit(
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
     with progress_bar() as update:
         found, home = _audit(
-            run, data, annotations, lungs, markers, split, films, methods, tests, out, seed, update, cite
+            run,
+            data,
+            annotations,
+            lungs,
+            markers,
+            split,
+            films,
+            methods,
+            tests,
+            discover == "all",
+            out,
+            seed,
+            update,
+            cite,
         )
     if as_json:
         from radiolucent.reports.audit_page import audit_summary
@@ -127,6 +145,7 @@ def _audit(
     films: int | None,
     methods: str,
     tests: str,
+    discover: bool,
     out: Path | None,
     seed: int,
     update: Callable[[str, int, int], None],
@@ -157,6 +176,7 @@ def _audit(
         markers=marker_masks,
         methods=names_in(methods),
         tests=names_in(tests),
+        discover=discover,
         folder=home / "state",
         mask_note=note,
         seed=seed,

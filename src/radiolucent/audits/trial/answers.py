@@ -21,7 +21,7 @@ from radiolucent.files import append_lines, read_lines
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
 
-__all__ = ["Table", "changed_film", "collect", "log_odds"]
+__all__ = ["Table", "changed_film", "collect", "embedded", "log_odds"]
 
 Floats = NDArray[np.float64]
 Thumbs = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.intp]]]
@@ -208,12 +208,19 @@ def changed_film(seen: View, name: str, edits: Mapping[str, Edit], seed: int) ->
     return None if changed is None else np.rint(np.clip(changed, 0, 1) * 255).astype(np.uint8)
 
 
-def _embedding(classifier: Classifier, pixels: NDArray[np.uint8]) -> list[str | None]:
-    """Each film's last feature maps averaged over place, float16 in base 64; None where there are no such maps."""
+def embedded(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """The last feature maps of films uint8 (N, S, S), averaged over place, (N, D); None where there are none."""
     inputs = classifier.preprocess.normalise(torch.from_numpy(pixels))
     try:
-        features = Pass(classifier, inputs, (None,)).cut().features.mean((2, 3)).cpu().numpy()
+        return Pass(classifier, inputs, (None,)).cut().features.mean((2, 3)).cpu().numpy().astype(np.float32)
     except ExplainError:
+        return None
+
+
+def _embedding(classifier: Classifier, pixels: NDArray[np.uint8]) -> list[str | None]:
+    """Each film's features, float16 in base 64; None where there are none."""
+    features = embedded(classifier, pixels)
+    if features is None:
         return [None] * len(pixels)
     return [base64.b64encode(row.astype(np.float16).tobytes()).decode() for row in features]
 

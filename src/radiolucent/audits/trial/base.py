@@ -32,6 +32,7 @@ class Case:
             model's own frame, where maps lie.
         tests: the chosen tests, whose number decides how intervals are corrected.
         films: the audited films. whole: the data set they are a split of. trained: films the model was trained on.
+        met: reads some of those as views; None where they are not known.
         groups: further groupings of the films, one label a film in their order.
         methods: explainers by name; map_films: how many films they explain.
         level, seed: of all intervals; of everything random. folder: for journals. settings: what else decides answers.
@@ -45,6 +46,7 @@ class Case:
     films: Dataset | None = None
     whole: Dataset | None = None
     trained: Sequence[Record] = ()
+    met: Callable[[], Sequence[View]] | None = None
     groups: Mapping[str, Sequence[str | None]] = field(default_factory=dict[str, Sequence[str | None]])
     methods: Mapping[str, Explainer] = field(default_factory=dict[str, Explainer])
     map_films: int = 100

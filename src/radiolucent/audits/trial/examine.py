@@ -4,6 +4,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -20,13 +21,13 @@ from radiolucent.audits.trial.regions import Masker, View, view_of
 from radiolucent.audits.trial.tests import chosen_tests
 from radiolucent.data import Dataset, Record
 from radiolucent.data.relabel import relabel
-from radiolucent.errors import ConfigError, DataError
+from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import METHODS, Explainer
 from radiolucent.images import read
 from radiolucent.models import Classifier
 from radiolucent.types import Annotation, Finding, Verdict
 
-__all__ = ["Audit", "Options", "asked", "audit", "examine"]
+__all__ = ["Audit", "Options", "asked", "audit", "examine", "examine_views"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,7 @@ class Options(TypedDict, total=False):
     trained: Sequence[Record]
     data_checks: bool
     tests: Sequence[str]
+    discover: bool
     folder: str | Path | None
     mask_note: str
     level: float
@@ -118,6 +120,7 @@ def examine(
     trained: Sequence[Record] = (),
     data_checks: bool = True,
     tests: Sequence[str] = (),
+    discover: bool = True,
     folder: str | Path | None = None,
     mask_note: str = "",
     level: float = 0.95,
@@ -137,6 +140,7 @@ def examine(
         data_checks: also check the data set itself (metadata that predicts the label, duplicates, patients): `whole`,
             where the audited films are one split of more. trained: the films that the model was trained or chosen on.
         tests: only findings whose names begin with one of these, e.g. "marker", "regions.no_lungs"; all unless given.
+        discover: also look for shortcuts that have no name here (`discovered`).
         folder: keeps a journal there, so that the same call goes on after a kill. mask_note: what made the masks, which
             is part of the journal's identity.
         level, seed: of all intervals; of everything random.
@@ -147,6 +151,7 @@ def examine(
             method has; groups of another number.
     """
     chosen, methods = asked(tests, methods)
+    chosen = tuple(t for t in chosen if discover or t.family != "discovered")
     films = _films(dataset, classifier)
     for name, labels in (groups or {}).items():
         if len(labels) != len(films):
@@ -165,7 +170,8 @@ def examine(
     by_id = {r.image_id: r for r in films.records}
     case = Case(
         classifier, table, lambda name: view(by_id[name]), lambda name: view(by_id[name], False), chosen, films, whole,
-        trained, groups or {}, _explainers(methods), map_films, data_checks, level, seed, home, settings, progress,
+        trained, partial(_met, view, trained, seed), groups or {}, _explainers(methods), map_films, data_checks, level,
+        seed, home, settings, progress,
     )  # fmt: skip
     findings = [f for test in chosen for f in test.findings(case) if not tests or f.test.startswith(tuple(tests))]
     ordered = by_severity(findings)
@@ -190,6 +196,29 @@ def examine(
             "parameters": sum(p.numel() for p in classifier.network.parameters()),
         },
     )
+
+
+def examine_views(
+    classifier: Classifier,
+    views: Sequence[View],
+    tests: Sequence[Test],
+    *,
+    met: Sequence[View] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[list[Finding], Table]:
+    """The findings of these tests on films that are views already, gravest first, and the table of answers.
+
+    Args:
+        met: films that the network was trained on; None where they are not known.
+    """
+    by_id = {v.image_id: v for v in views}
+    table = collect(classifier, len(views), lambda i: views[i], edits_of(tests), keys=list(by_id), seed=seed)
+    known = None if met is None else lambda: met
+    case = Case(
+        classifier, table, by_id.__getitem__, by_id.__getitem__, tuple(tests), met=known, level=level, seed=seed
+    )
+    return by_severity([f for test in tests for f in test.findings(case)]), table
 
 
 def _viewer(
@@ -220,6 +249,17 @@ def _asker(classifier: Classifier) -> Callable[[NDArray[np.uint8]], NDArray[np.f
         return classifier.probabilities(classifier.logits(inputs))[:, classifier.positive].numpy()
 
     return ask
+
+
+def _met(view: Callable[..., View], trained: Sequence[Record], seed: int) -> list[View]:
+    """Up to 200 of the films trained on, drawn at random; those that cannot be read any more are passed over."""
+    found: list[View] = []
+    for i in np.random.default_rng([seed, 67]).permutation(len(trained))[:200]:
+        try:
+            found.append(view(trained[int(i)]))
+        except (ImageError, OSError):
+            continue
+    return found
 
 
 def _explainers(methods: Sequence[str]) -> dict[str, Explainer]:

@@ -8,7 +8,7 @@ patients) lies above the threshold: not where a difference is merely significant
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from radiolucent.audits.trial.answers import ORIGINAL, Table
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
@@ -26,6 +27,9 @@ __all__ = ["INTERVENTIONS", "TESTS", "Intervention", "intervention", "interventi
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
 the log-odds from film to film."""
+
+OPPOSITE = 0.1
+"""Standard deviations that films of one class must move one way, and of the other the other way, to be opposite."""
 
 MEDIUM = 0.5
 """Cohen's "medium" effect, for changes of so much of the picture that any network notices."""
@@ -266,7 +270,39 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
 
 
 def _made(test: Intervention, case: Case) -> list[Finding]:
-    return [intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)]
+    found = intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)
+    return [found if found.verdict != "fail" or test.wanted else _held_to_be_met(test, found, case)]
+
+
+def _held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
+    """A failure stands only where the changed films are such as the network may have met, and where films of both
+    classes move the same way; else nothing tells a shortcut from a foreign film, and it is inconclusive."""
+    sides = _sides(case.table, test)
+    evidence: dict[str, Any] = {**found.evidence, "positive_films": sides[1], "negative_films": sides[0]}
+    reason = ""
+    if min(sides) < -OPPOSITE and max(sides) > OPPOSITE:
+        reason = "it moves films of the two classes opposite ways, which a shortcut does not"
+    held = familiar(case, test.edit, EDITS[test.edit])
+    if held is not None:
+        where = "the films it was trained on" if held.trained else "the audited films"
+        evidence["familiar"] = {**asdict(held), "held_against": where}
+        if held.foreign:
+            reason = (
+                f"{held.beyond:.0%} of the changed films lie beyond what {where} show, and such films move any network"
+            )
+    if not reason:
+        return replace(found, evidence=evidence)
+    words = f"{found.summary} No verdict: {reason}."
+    return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
+
+
+def _sides(table: Table, test: Intervention) -> tuple[float, float]:
+    """Mean of change less control, in spreads, over films of the negative and of the positive class."""
+    difference = (table.scores[test.edit] - table.scores[test.control]) / max(table.spread, 1e-9)
+    known = np.isfinite(difference) & table.known
+    rows = [difference[known & (table.truth == c)] for c in (False, True)]
+    first, second = (float(r.mean()) if len(r) else 0.0 for r in rows)
+    return first, second
 
 
 FAMILY = "interventions"

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from radiolucent.audits.trial.answers import collect
 from radiolucent.audits.trial.attribution import TIMES, Pointing, point
-from radiolucent.audits.trial.base import edits_of
-from radiolucent.audits.trial.interventions import INTERVENTIONS, TESTS, interventions
+from radiolucent.audits.trial.examine import examine_views
+from radiolucent.audits.trial.interventions import INTERVENTIONS
 from radiolucent.audits.trial.planted import KINDS, Pool, audit_views, pool, train_planted
+from radiolucent.audits.trial.tests import TESTS
 from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
@@ -246,9 +246,7 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
         _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1]), planted, share, seed, epochs=config.epochs
     )
     views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
-    keys = [v.image_id for v in views]
-    table = collect(classifier, len(views), lambda i: views[i], edits_of(TESTS), keys=keys, seed=seed)
-    findings = interventions(table, seed=seed)
+    findings, table = examine_views(classifier, views, [t for t in TESTS if t.decides == "intervention"], seed=seed)
     return {
         "shortcut": kind,
         "share": share,

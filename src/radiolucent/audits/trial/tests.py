@@ -11,6 +11,7 @@ __all__ = ["TESTS", "chosen_tests", "deciding", "markdown_table", "named_test"]
 
 FILES: tuple[str, ...] = (
     "interventions",
+    "discovered",
     "masked",
     "stress",
     "calibrated",
