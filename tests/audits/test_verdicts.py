@@ -31,7 +31,7 @@ def test_cases_needed_measure_the_distance_that_the_verdict_measures() -> None:
 
 
 def test_the_number_of_cases_gives_the_power_it_says() -> None:
-    """A true effect of 0.35 against a threshold of 0.2: with as many patients as asked for, four of five studies fail."""
+    """An effect of 0.35, a threshold of 0.2: with as many patients as asked for, four of five studies fail."""
     rng = np.random.default_rng(0)
     small = rng.normal(0.35, 0.5, 4000)
     first = film_mean(small[:60] - small[:60].mean() + 0.35, np.arange(60).astype(str), level=0.95, seed=0)

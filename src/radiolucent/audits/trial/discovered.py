@@ -1,12 +1,12 @@
-"""Shortcuts that nobody named: what films exchange, and what exchange moves the calls.
+"""Shortcuts that nobody named: what the films of one class bring along, put into films of both.
 
-Films are dealt by patient into donors, scouts and judges. Each channel of `exchange` is tried: every donor's part is
-put into every scout, and donors are ranked by how far that moves the scouts' log-odds. The donors that raised them
-most, and those that raised them least, then give their parts to the judges, films of patients who had no say in the
-choice. The figure is the mean over judges of (log-odds with the first donors' part − with the others'), in standard
-deviations: both parts are as foreign to the film, so what remains is what the two kinds of donors differ in. A test
-fails where the whole interval, corrected for the number of channels, lies above the channel's threshold and films of
-both classes move the same way. Nothing is told to the search of what a shortcut looks like.
+Films of different patients are dealt into donors and judges, half of either class. Each channel of `exchange` is tried:
+every donor's part is put into every judge, and the network is asked. A donor's effect is the mean of the judges'
+log-odds with its part. The figure is the mean effect of donors of the positive class less that of the others, in
+standard deviations: all parts come from films at hand and are as foreign to the judges, so the donors of the other
+class are the control, and what remains is what the two classes bring along. The interval (Welch's t over donors,
+corrected for the number of channels) is meant for other donors. A test fails where it lies above the threshold and
+judges of both classes move the same way. Nothing is told to the search of what a shortcut looks like.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,34 +17,34 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 
-from radiolucent.audits.trial.answers import Table, log_odds
+from radiolucent.audits.trial.answers import log_odds
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.distort import Edit, Grey
-from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, cell_channel
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, SLOW_INSIDE, Channel, cell_channel
 from radiolucent.audits.trial.regions import View
-from radiolucent.audits.trial.verdicts import beyond, film_mean, needed_words
+from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Verdict
 
 __all__ = ["TESTS", "Deal", "deal", "tried"]
 
-DONORS, SCOUTS, JUDGES, EACH, LEAST = 24, 12, 40, 5, 30
+DONORS, JUDGES, SHOWN, LEAST = 48, 20, 5, 10
 FAMILY = "discovered"
-_SOURCE = "exchange of parts between films (ours); control: the same exchange with other donors; threshold: ours"
+_SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
 @dataclass(frozen=True, eq=False)
 class Deal:
-    """Films of disjoint patients, half of either class where there are as many: donors, scouts, judges."""
+    """Films of disjoint patients: donors and judges, half of either class."""
 
     donors: tuple[View, ...]
-    scouts: tuple[View, ...]
     judges: tuple[View, ...]
 
 
 def deal(case: Case) -> Deal | None:
-    """Deal the labelled films, one a patient; None for fewer than 30 patients or fewer than 10 of a class."""
+    """Deal the labelled films, one a patient; None where either class has fewer than ten patients."""
     table = case.table
     rng = np.random.default_rng([case.seed, 97])
     seen: set[str] = set()
@@ -53,39 +53,34 @@ def deal(case: Case) -> Deal | None:
         if table.patients[i] not in seen:
             seen.add(table.patients[i])
             by_class[bool(table.truth[i])].append(table.image_ids[i])
-    if len(seen) < LEAST or min(len(v) for v in by_class.values()) < LEAST // 3:
+    count = min(len(names) for names in by_class.values())
+    if count < LEAST:
         return None
-    shares = np.array([DONORS, SCOUTS, JUDGES]) / (DONORS + SCOUTS + JUDGES)
-    parts: list[list[View]] = [[], [], []]
-    for names in by_class.values():
-        usable = min(len(names), (DONORS + SCOUTS + JUDGES) // 2)
-        first, second = round(shares[0] * usable), round((shares[0] + shares[1]) * usable)
-        for part, some in zip(parts, (names[:first], names[first:second], names[second:usable]), strict=True):
-            part += [case.view(name) for name in some]
-    return Deal(*(tuple(p) for p in parts))
+    donors = min(DONORS // 2, round(count * DONORS / (DONORS + JUDGES)))
+    stop = min(count, donors + JUDGES // 2)
+    parts = [
+        [case.view(n) for names in by_class.values() for n in names[a:b]] for a, b in ((0, donors), (donors, stop))
+    ]
+    return Deal(tuple(parts[0]), tuple(parts[1]))
 
 
 def _asked(classifier: Classifier, made: Sequence[tuple[View, Grey | None]]) -> NDArray[np.float64]:
     """Log-odds of changed films; not-a-number where nothing could be changed."""
     found = np.full(len(made), np.nan)
-    rows = [k for k, (_, grey) in enumerate(made) if grey is not None]
-    for start in range(0, len(rows), 64):
-        some = rows[start : start + 64]
-        pixels = [made[k][0].as_input(_bytes(made[k][1])) for k in some]
+    known = [(k, view, grey) for k, (view, grey) in enumerate(made) if grey is not None]
+    for start in range(0, len(known), 64):
+        some = known[start : start + 64]
+        pixels = [v.as_input(np.rint(np.clip(g, 0, 1) * 255).astype(np.uint8)) for _, v, g in some]
         inputs = classifier.preprocess.normalise(torch.from_numpy(np.stack(pixels)))
-        found[some] = log_odds(classifier, classifier.logits(inputs))
+        found[[k for k, _, _ in some]] = log_odds(classifier, classifier.logits(inputs))
     return found
 
 
-def _bytes(grey: Grey | None) -> NDArray[np.uint8]:
-    assert grey is not None
-    return np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
-
-
-def _effects(case: Case, channel: Channel, films: Sequence[View], donors: Sequence[View]) -> NDArray[np.float64]:
-    """(films, donors) log-odds of each film with each donor's part."""
-    made = [(film, channel.exchange(film, donor)) for film in films for donor in donors]
-    return _asked(case.classifier, made).reshape(len(films), len(donors))
+def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Sequence[View]) -> NDArray[np.float64]:
+    """(judges, donors): the log-odds of each judge with each donor's part, in standard deviations."""
+    spread = max(case.table.spread, 1e-9)
+    rows = [_asked(case.classifier, [(j, channel.exchange(j, d)) for d in donors]) for j in judges]
+    return np.stack(rows) / spread
 
 
 def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
@@ -95,9 +90,32 @@ def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return np.where(count > 0, np.where(known, values, 0.0).sum(axis) / np.maximum(count, 1), np.nan)
 
 
+def _ill(case: Case, views: Sequence[View]) -> NDArray[np.bool_]:
+    return np.array([v.label == case.classifier.positive for v in views])
+
+
+def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float) -> Estimate:
+    """Mean effect (D,) of donors of the positive class less that of the others, with Welch's t interval over donors."""
+    one, other = effects[ill], effects[~ill]
+    value = float(one.mean() - other.mean())
+    parts = [float(x.var(ddof=1)) / len(x) for x in (one, other)]
+    error = max(float(np.sqrt(sum(parts))), 1e-12)
+    freedom = sum(parts) ** 2 / max(sum(p**2 / (len(x) - 1) for p, x in zip(parts, (one, other), strict=True)), 1e-30)
+    half = float(stats.t.ppf(0.5 + level / 2, max(freedom, 1.0))) * error
+    return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors")
+
+
 @dataclass(frozen=True, eq=False)
-class _Tried:
-    """One channel tried: what it says of the judges, and by whose parts."""
+class Tried:
+    """One channel tried.
+
+    Attributes:
+        estimate: see the module. by_class: the same on judges of the negative and of the positive class alone.
+        put, control: the donors whose parts raised the log-odds most, of the positive class, and least, of the other.
+        flips: share of judges whose call these parts turn. carried: share of donors of the negative and the positive
+            class whose effect is nearer the first than the second. place: the cell where it lies, if in one.
+        slow: the figure of what a finding in the lungs is made of, beside that of fine structure inside them.
+    """
 
     channel: Channel
     estimate: Estimate
@@ -107,74 +125,71 @@ class _Tried:
     flips: float
     carried: tuple[float, float]
     moved: tuple[str, ...]
+    place: Channel | None = None
+    slow: float | None = None
 
 
-def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> _Tried | None:
-    """Try one channel; None where films share no place to exchange."""
-    scout = _effects(case, channel, dealt.scouts, dealt.donors)
-    known = np.isfinite(scout).sum(0) >= max(1, len(dealt.scouts) // 2)
-    if known.sum() < 2 * EACH:
+def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
+    """Try one channel; None where too few films share a place to exchange."""
+    told = _effects(case, channel, dealt.judges, dealt.donors)
+    usable = np.isfinite(told).sum(0) * 2 >= len(dealt.judges)
+    # Every judge's own level is taken out first, so that judges that lack a donor's part leave no trace of it.
+    told = told - _mean(told, 1)[:, None]
+    effects, ill = _mean(told[:, usable], 0), _ill(case, dealt.donors)[usable]
+    if min(ill.sum(), (~ill).sum()) < LEAST // 2:
         return None
-    raised = np.where(known, _mean(scout, 0), np.nan)
-    order = [int(j) for j in np.argsort(np.where(known, raised, np.inf), kind="stable")[: int(known.sum())]]
-    low, high = order[:EACH], order[-EACH:]
-    put, control = tuple(dealt.donors[j] for j in high), tuple(dealt.donors[j] for j in low)
-    told = _effects(case, channel, dealt.judges, (*put, *control))
-    spread = max(case.table.spread, 1e-9)
-    with_it, without = _mean(told[:, :EACH], 1), _mean(told[:, EACH:], 1)
-    difference = (with_it - without) / spread
-    usable = np.isfinite(difference)
-    if usable.sum() < LEAST // 3:
-        return None
-    patients, ill = np.array([v.patient_id for v in dealt.judges]), _ill(case, dealt.judges)
-    estimate = film_mean(difference[usable], patients[usable], level=level, seed=case.seed)
-    sides = tuple(float(difference[usable & (ill == c)].mean()) if (usable & (ill == c)).any() else 0.0 for c in (0, 1))
-    cut = case.table.cut
-    flips = float(((with_it >= cut) != (without >= cut))[usable].mean())
-    middle = (raised[low].mean() + raised[high].mean()) / 2
-    donors_ill = _ill(case, dealt.donors)
-    carried = tuple(float((raised[known & (donors_ill == c)] > middle).mean()) for c in (0, 1))
-    moved = tuple(dealt.judges[i].image_id for i in np.argsort(-np.nan_to_num(difference))[:4])
-    return _Tried(channel, estimate, (sides[0], sides[1]), put, control, flips, (carried[0], carried[1]), moved)
+    donors = [d for d, ok in zip(dealt.donors, usable, strict=True) if ok]
+    order = np.argsort(effects, kind="stable")
+    high, low = [int(j) for j in order[::-1] if ill[j]][:SHOWN], [int(j) for j in order if not ill[j]][:SHOWN]
+    sides = [_mean(told[_ill(case, dealt.judges) == c][:, usable], 0) for c in (False, True)]
+    gaps = [float(s[ill].mean() - s[~ill].mean()) for s in sides]
+    middle = (effects[high].mean() + effects[low].mean()) / 2
+    raw = _effects(case, channel, dealt.judges, [donors[j] for j in (*high, *low)]) * max(case.table.spread, 1e-9)
+    with_it, without = _mean(raw[:, : len(high)], 1), _mean(raw[:, len(high) :], 1)
+    flips = float(((with_it >= case.table.cut) != (without >= case.table.cut)).mean())
+    moved = tuple(dealt.judges[int(i)].image_id for i in np.argsort(-np.nan_to_num(with_it - without))[:4])
+    return Tried(
+        channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
+        tuple(donors[j] for j in low), flips,
+        (float((effects[~ill] > middle).mean()), float((effects[ill] > middle).mean())), moved,
+    )  # fmt: skip
 
 
-def _ill(case: Case, views: Sequence[View]) -> NDArray[np.int64]:
-    return np.array([int(v.label == case.classifier.positive) for v in views])
+def _placed(case: Case, dealt: Deal, found: Tried) -> Channel | None:
+    """The cell of 5 × 5 whose exchange alone moves the judges most, if it moves them by half as much as all of it."""
+    donors, count = (*found.put, *found.control), len(found.put)
+    best: tuple[float, Channel] | None = None
+    whole = _gap(_effects(case, found.channel, dealt.judges, donors), count)
+    for cell in (cell_channel(r, c) for r in range(GRID) for c in range(GRID)):
+        gap = _gap(_effects(case, cell, dealt.judges, donors), count)
+        if best is None or gap > best[0]:
+            best = gap, cell
+    return best[1] if best is not None and best[0] >= 0.5 * whole else None
 
 
-def _localised(case: Case, dealt: Deal, found: _Tried, level: float) -> _Tried:
-    """Where a thing outside the lungs lies: the cell of 5 × 5 whose exchange alone moves the judges most, if one does.
-
-    Cells are ranked on the scouts with the donors already chosen, and the best is tried on the judges like any channel.
-    """
-    cells = [cell_channel(r, c) for r in range(GRID) for c in range(GRID)]
-    moves = np.zeros(len(cells))
-    for k, cell in enumerate(cells):
-        told = _effects(case, cell, dealt.scouts, (*found.put[-3:], *found.control[:3]))
-        moves[k] = float(np.nan_to_num(_mean(told[:, :3], 1) - _mean(told[:, 3:], 1)).mean())
-    best = cells[int(moves.argmax())]
-    there = tried(case, best, dealt, level)
-    if there is None or (there.estimate.value or 0) < 0.5 * (found.estimate.value or 0):
-        return found
-    return there
+def _gap(told: NDArray[np.float64], count: int) -> float:
+    return float(np.nan_to_num(_mean(told[:, :count], 1) - _mean(told[:, count:], 1)).mean())
 
 
-def _tests(case: Case) -> list[_Tried]:
-    """Every channel tried on one deal; made once."""
+def _tried(case: Case) -> Mapping[str, Tried]:
+    """Every channel tried on one deal, by name; made once."""
     dealt = deal(case)
+    found: dict[str, Tried] = {}
     if dealt is None:
-        return []
-    level = case.corrected(FAMILY)
-    found: list[_Tried] = []
+        return found
+    edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
     for done, channel in enumerate(CHANNELS.values(), 1):
-        one = tried(case, channel, dealt, level)
-        if one is not None and channel.name == "surroundings" and _verdict(case, one) == "fail":
-            one = _localised(case, dealt, one, level)
+        one = tried(case, channel, dealt, case.corrected(FAMILY))
         if one is not None:
-            found.append(one)
-            edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
-            edits[_name(channel)] = _edit(one.channel, one.put)
-            edits[f"{_name(channel)}.control"] = _edit(one.channel, one.control)
+            failed = beyond(one.estimate, channel.threshold) == "fail"
+            if failed and channel.name == "surroundings":
+                one = Tried(**{**vars(one), "place": _placed(case, dealt, one)})
+            if failed and channel.name == "inside":
+                slow = tried(case, SLOW_INSIDE, dealt, case.level)
+                one = Tried(**{**vars(one), "slow": None if slow is None else slow.estimate.value})
+            found[channel.name] = one
+            edits[_name(channel)] = _edit(channel, one.put)
+            edits[f"{_name(channel)}.control"] = _edit(channel, one.control)
         if case.progress:
             case.progress("looking for shortcuts without a name", done, len(CHANNELS))
     return found
@@ -191,75 +206,77 @@ def _name(channel: Channel) -> str:
     return f"discovered.{channel.name}"
 
 
-def _verdict(case: Case, found: _Tried) -> Verdict:
-    verdict = beyond(found.estimate, found.channel.threshold)
-    if verdict == "fail" and min(found.by_class) < found.channel.threshold / 2:
-        return "inconclusive"
-    return "inconclusive" if verdict == "fail" and not _lungs_known(case.table) else verdict
-
-
-def _lungs_known(table: Table) -> bool:
-    return table.masked_films("lungs") * 2 > len(table)
+def _open(case: Case, found: Tried) -> str:
+    """Why a figure above the threshold is no verdict; "" where it is one."""
+    if min(found.by_class) < found.channel.threshold / 2:
+        return "films of one class alone move"
+    if case.table.masked_films("lungs") * 2 <= len(case.table):
+        return "without lung masks it cannot be told from a finding in the lungs"
+    if found.slow is not None and (found.estimate.low or 0.0) < found.slow:
+        return "coarse structure inside the lungs moves them as much, and that is what findings are made of"
+    return ""
 
 
 def _finding(name: str, case: Case) -> list[Finding]:
     channel = CHANNELS[name]
     test, question = _name(channel), _question(channel)
-    found = next((t for t in case.once("discovered", partial(_tests, case)) if _of(t, name)), None)
+    found = case.once("discovered", partial(_tried, case)).get(name)
     if found is None:
-        words = f"Needs {LEAST} labelled patients, {LEAST // 3} of either class, and a place that films share."
+        words = f"Needs labelled films of {LEAST} patients of either class, and a place that films share."
         return [Finding(test, question, "not applicable", words, source=_SOURCE, concerns="model")]
-    verdict = _verdict(case, found)
+    verdict = beyond(found.estimate, channel.threshold)
+    why_not = _open(case, found) if verdict == "fail" else ""
+    verdict = "inconclusive" if why_not else verdict
     return [
         Finding(
-            test, question, verdict, _words(case, found, verdict), found.estimate, channel.threshold,
-            _evidence(found, channel), _SOURCE,
-            "look at the pictures; take what they show off the films or put it on films of both classes, train again"
+            test, question, verdict, _words(case, found, verdict, why_not), found.estimate, channel.threshold,
+            _evidence(found), _SOURCE,
+            "look at the pictures; take what they show off the films or put it on both classes, and train again"
             if verdict == "fail" else "",
             "model", severity=(found.estimate.value or 0) / channel.threshold if verdict == "fail" else 0.0,
         )
     ]  # fmt: skip
 
 
-def _of(found: _Tried, name: str) -> bool:
-    return found.channel.name == name or (name == "surroundings" and found.channel.name.startswith("place."))
+def _what(found: Tried) -> str:
+    return (found.place or found.channel).what
 
 
-def _words(case: Case, found: _Tried, verdict: Verdict) -> str:
+def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     names, e = case.classifier.class_names, found.estimate
-    others = next(n for k, n in enumerate(names) if k != case.classifier.positive)
-    kind = "It lies in one place" if found.channel.localised else "It is diffuse, all over the film"
+    positive = names[case.classifier.positive]
+    others = ", ".join(n for k, n in enumerate(names) if k != case.classifier.positive)
+    ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
     words = (
-        f"What some films have of {found.channel.what.removeprefix('something ')} moves the log-odds by "
-        f"{e.value or 0:+.2f} SD"
-        + (f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else "")
-        + f" against what others have there, and turns {found.flips:.0%} of calls; about {found.carried[1]:.0%} of "
-        f"{names[case.classifier.positive]} films have it and {found.carried[0]:.0%} of {others}. {kind}."
+        f"{_what(found)[0].upper()}{_what(found)[1:]}, put in from {positive} films, moves the log-odds by "
+        f"{e.value or 0:+.2f} SD{ends} against the same from {others} films."
     )
-    if verdict == "inconclusive" and beyond(e, found.channel.threshold) == "fail":
-        reason = (
-            "films of one class alone move"
-            if min(found.by_class) < found.channel.threshold / 2
-            else ("without lung masks it cannot be told from a finding in the lungs")
+    if verdict == "fail" or why_not:
+        words += (
+            f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others}; it "
+            f"turns {found.flips:.0%} of calls. It is "
+            + ("localised." if found.channel.localised else "diffuse, all over the film.")
         )
-        return f"{words} No verdict: {reason}."
+    if why_not:
+        return f"{words} No verdict: {why_not}."
     return words + (needed_words(e, found.channel.threshold) if verdict == "inconclusive" else "")
 
 
-def _evidence(found: _Tried, channel: Channel) -> Mapping[str, Any]:
+def _evidence(found: Tried) -> Mapping[str, Any]:
+    name = _name(found.channel)
     return {
-        "says": f"the decision follows {found.channel.what}",
+        "says": f"the decision follows {_what(found)}",
         "change": {
-            "edit": _name(channel), "control": f"{_name(channel)}.control",
-            "did": f"putting in what some films have of {channel.what.removeprefix('something ')}",
-            "control_did": "putting in what other films have there",
+            "edit": name, "control": f"{name}.control", "did": f"putting in {found.channel.what} of other films",
+            "control_did": "the same of films of the other class",
         },
-        "place": found.channel.name,
+        "place": None if found.place is None else found.place.name,
         "localised": found.channel.localised,
         "negative_films": found.by_class[0],
         "positive_films": found.by_class[1],
         "flips": {"value": found.flips},
         "carried": {"negative": found.carried[0], "positive": found.carried[1]},
+        "slow_inside": found.slow,
         "donors": [v.image_id for v in found.put],
         "control_donors": [v.image_id for v in found.control],
         "most_moved": list(found.moved),
@@ -272,10 +289,10 @@ def _question(channel: Channel) -> str:
 
 TESTS = tuple(
     Test(
-        _name(c), _question(c), "model", f"{LEAST} labelled patients, lung masks", partial(_finding, c.name),
-        decides="intervention", kind=f"unnamed: {c.what.removeprefix('something ')}",
+        _name(c), _question(c), "model", f"labelled films of {LEAST} patients of either class, lung masks",
+        partial(_finding, c.name), decides="intervention", kind=f"unnamed: {c.what.removeprefix('something ')}",
         says=f"the decision follows {c.what}", family=FAMILY,
-        untried=f"What no name was given to, of {c.what.removeprefix('something ')}.",
+        untried=f"Shortcuts without a name in {c.what.removeprefix('something ')}.",
     )
     for c in CHANNELS.values()
 )  # fmt: skip

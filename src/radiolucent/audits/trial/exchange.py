@@ -15,7 +15,7 @@ from scipy import ndimage
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View, dilated
 
-__all__ = ["CHANNELS", "Channel", "cell_channel", "free"]
+__all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "free"]
 
 GRID = 5
 LEVELS = 64
@@ -38,7 +38,7 @@ class Channel:
     what: str
     exchange: Exchange
     localised: bool
-    threshold: float = 0.5
+    threshold: float = 0.3
     where: Callable[[View], Mask] | None = None
 
 
@@ -147,16 +147,36 @@ def _residual(recipient: View, donor: View) -> Grey | None:
     return _pasted(recipient, np.clip(slow + grey_of(donor) - fine, 0, 1).astype(np.float32), where)
 
 
-def _inside(recipient: View, donor: View) -> Grey | None:
-    """The same inside the lungs of both, away from their outlines."""
+def _both_lungs(recipient: View, donor: View) -> Mask | None:
+    """The lungs of both, away from their outlines and from what doctors marked on either."""
     if recipient.lungs is None or donor.lungs is None:
         return None
     where = recipient.lungs & donor.lungs
     if not where.any():
         return None
     where = np.asarray(ndimage.distance_transform_edt(where)) > 0.02 * recipient.side
-    slow, fine = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return _pasted(recipient, np.clip(slow + grey_of(donor) - fine, 0, 1).astype(np.float32), where)
+    for view in (recipient, donor):
+        if view.findings is not None:
+            where = where & ~view.findings
+    return where
+
+
+def _inside(recipient: View, donor: View) -> Grey | None:
+    """All structure finer than about three pixels in a hundred inside the lungs of both."""
+    where = _both_lungs(recipient, donor)
+    if where is None:
+        return None
+    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
+    return _pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
+
+
+def _inside_slow(recipient: View, donor: View) -> Grey | None:
+    """The rest there: what is coarser."""
+    where = _both_lungs(recipient, donor)
+    if where is None:
+        return None
+    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
+    return _pasted(recipient, np.clip(other + grey_of(recipient) - slow, 0, 1).astype(np.float32), where)
 
 
 def _ring(view: View) -> Mask:
@@ -173,6 +193,8 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("texture", "the film's fine texture", _spectrum(0.25, 0.6), False),
         Channel("sharpness", "the film's finest texture", _spectrum(0.6, 1.1), False),
         Channel("lines", "fine structure outside the lungs", _residual, True),
-        Channel("inside", "fine structure inside the lungs", _inside, True, 0.8),
+        Channel("inside", "fine structure inside the lungs", _inside, True, 0.3),
     )
 }
+SLOW_INSIDE = Channel("inside.slow", "coarse structure inside the lungs", _inside_slow, True)
+"""What findings in the lungs are made of: never tried by itself, but beside "inside"."""

@@ -26,7 +26,7 @@ from radiolucent.types import Estimate, Finding, Radiograph, Verdict
 
 __all__ = ["TESTS", "retrained"]
 
-FILMS, LEAST, EACH, MAPS, EPOCHS, CELLS = 240, 60, 5, 24, 14, 8
+FILMS, LEAST, EACH, MAPS, EPOCHS, CELLS = 240, 60, 5, 40, 14, 8
 ALIKE = 0.7
 """Rank correlation of two maps below which they no longer tell the same (ours, as in `trust.repeatability`)."""
 SMALL = 0.1
