@@ -1,6 +1,6 @@
 """Whether a changed film is one that a network like this may have met: a foreign film moves an innocent network too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,8 +12,10 @@ from radiolucent.audits.trial.answers import changed_film, embedded
 from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.distort import Edit
 from radiolucent.audits.trial.regions import View
+from radiolucent.metrics import auroc
+from radiolucent.types import Estimate
 
-__all__ = ["Familiar", "familiar"]
+__all__ = ["Familiar", "carried", "familiar"]
 
 FILMS, REFERENCE, LEAST = 40, 200, 20
 USUAL = 0.95
@@ -71,9 +73,27 @@ def familiar(case: Case, name: str, edit: Edit) -> Familiar | None:
     return Familiar(float((there > np.quantile(usual, USUAL)).mean()), len(views), len(features), trained)
 
 
+def carried(case: Case, measure: Callable[[View], float | None]) -> Estimate | None:
+    """How well a measure of what a film carries tells the classes apart on the films trained on: AUROC by patient.
+
+    None where those films, or the measure on them, are not known. Where the interval holds 0.5 the films do not show
+    that one class carries it more, and a network cannot have learnt it from them for all that is known.
+    """
+    rows = [(v, m) for v in _met(case) if v.label is not None and (m := measure(v)) is not None]
+    truth = np.array([v.label == case.classifier.positive for v, _ in rows])
+    if len(rows) < LEAST or truth.all() or not truth.any():
+        return None
+    values = np.array([m for _, m in rows])
+    return auroc(truth, values, groups=np.array([v.patient_id for v, _ in rows]), level=case.level)
+
+
+def _met(case: Case) -> Sequence[View]:
+    return () if case.met is None else case.once("met", lambda: () if case.met is None else tuple(case.met()))
+
+
 def _reference(case: Case) -> tuple[NDArray[np.float32], Sequence[str], bool] | None:
     """Features of the films held against, and their names."""
-    met = case.met() if case.met is not None else ()
+    met = _met(case)
     if len(met) >= LEAST:
         features = embedded(case.classifier, np.stack([v.as_input(v.grey) for v in met]))
         return None if features is None else (features, [v.image_id for v in met], True)
