@@ -20,10 +20,13 @@ from torch import nn
 from radiolucent.audits.agreement.floors import Placed, clear_of_others
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.calibrated import calibrated
+from radiolucent.audits.trial.discovered import contrast
+from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.interventions import INTERVENTIONS, interventions
 from radiolucent.audits.trial.probes import probe
 from radiolucent.audits.trial.stress import stressed
 from radiolucent.audits.trial.subgroups import slices, subgroups
+from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.audits.trust.faithfulness import faithfulness
 from radiolucent.images import Preprocess
 from radiolucent.metrics import wilson
@@ -133,6 +136,14 @@ def one_floor(rng: np.random.Generator, same: bool) -> bool:
     return p is not None and p <= 0.05
 
 
+def one_discovery(rng: np.random.Generator) -> bool:
+    """Donors of the two classes bring along the threshold's worth and no more, in skewed amounts."""
+    ill = np.arange(48) % 2 == 1
+    threshold = CHANNELS["tone"].threshold
+    effects = 0.4 * (rng.chisquare(2, 48) - 2) + threshold * ill
+    return beyond(contrast(effects, ill, 1 - 0.05 / len(CHANNELS)), threshold) == "fail"
+
+
 class Blob(nn.Module):
     """Reads the mean grey of a place."""
 
@@ -169,6 +180,7 @@ ROWS: dict[str, tuple[Callable[[np.random.Generator], bool], float]] = {
     "a probe of pictures that tell the patient alone": (one_probe, 0.025),
     "agreement: the same map on every film is clear": (lambda rng: one_floor(rng, True), 0.05),
     "agreement: maps that know places but no film": (lambda rng: one_floor(rng, False), 0.05),
+    "discovery: classes bring along the same": (one_discovery, 0.05 / len(CHANNELS)),
     "stamp: a smooth random map passes faithfulness": (one_stamp, 0.025),
 }
 

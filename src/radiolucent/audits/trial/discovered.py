@@ -30,7 +30,7 @@ from radiolucent.types import Estimate, Finding, Verdict
 
 __all__ = ["TESTS", "Deal", "deal", "tried"]
 
-DONORS, JUDGES, SHOWN, LEAST = 48, 20, 5, 10
+DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 FAMILY = "discovered"
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from radiolucent.audits.trial.distort import Grey, grey_of
-from radiolucent.audits.trial.regions import Mask, View, dilated
+from radiolucent.audits.trial.regions import Mask, View
 
 __all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "free"]
 
@@ -44,11 +44,7 @@ class Channel:
 
 def free(recipient: View, donor: View) -> Mask:
     """Where both are film and neither is lung, as far as known."""
-    mask = recipient.film & donor.film
-    for view in (recipient, donor):
-        if view.lungs is not None and view.lungs.any():
-            mask = mask & ~dilated(view.lungs, 0.02)
-    return mask
+    return recipient.outside & donor.outside
 
 
 def _pasted(recipient: View, changed: Grey, where: Mask) -> Grey | None:
