@@ -48,7 +48,8 @@ def probe(
 ) -> Estimate:
     """Cross-validated AUROC of a logistic regression on the leading principal components of small pictures (N, T, T).
 
-    Five folds by patient; components are found inside each fold; DeLong's interval over patients. Without ten films of
+    Five folds by patient; components are found inside each fold; a patient's films answer by their mean, and DeLong's
+    interval is over patients. Without ten films of
     the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
     """
     rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
@@ -64,7 +65,18 @@ def probe(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):
         told = np.asarray(cross_val_predict(model, x, truth, groups=patients, cv=folds, method="decision_function"))
-    return auroc(truth, told, groups=patients, level=level)
+    return _by_patient(truth, told, patients, level)
+
+
+def _by_patient(
+    truth: NDArray[np.bool_], told: NDArray[np.float64], patients: NDArray[np.str_], level: float
+) -> Estimate:
+    """AUROC of patients' mean answers, who are independent as their films are not; of films where labels are mixed."""
+    _, index, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    ill = np.bincount(index, truth)
+    if ((ill > 0) & (ill < counts)).any():
+        return auroc(truth, told, groups=patients, level=level)
+    return auroc(ill > 0, np.bincount(index, told) / counts, level=level)
 
 
 def probes(table: Table, name: str, *, level: float = 0.95, seed: int = 0) -> Finding | None:
