@@ -15,6 +15,7 @@ from radiolucent.audits.agreement import (
     agreement,
     agreements,
     statement_agreement,
+    together,
     tune_threshold,
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
@@ -135,7 +136,7 @@ def compare_run(
     words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
-    return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
+    return Comparison(together(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:
