@@ -8,7 +8,7 @@ from torchvision.transforms.v2.functional import gaussian_blur_image
 
 from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import remember, weights_of
+from radiolucent.models.per_network import remember
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal
 
@@ -59,17 +59,18 @@ def reference(baseline: Baseline, classifier: Classifier, inputs: torch.Tensor) 
     return classifier.preprocess.normalise(new).to(inputs)
 
 
-def reference_logits(baseline: Baseline, classifier: Classifier, start: torch.Tensor) -> torch.Tensor:
-    """Logits (N, K) of the references (N, C, H, W).
+def reference_logits(baseline: Baseline, goal: Goal, start: torch.Tensor) -> torch.Tensor:
+    """Logits (N, K) of the references (N, C, H, W), by the goal's classifier.
 
     Where they are all the same one image is asked, and on a CPU the answer is remembered with the network.
     """
+    classifier = goal.classifier
     if baseline in ("mean", "blur"):
         return Pass(classifier, start).logits
     if classifier.device.type != "cpu":  # one pass costs less than to see that the weights are the same
         return Pass(classifier, start[:1]).logits.expand(len(start), -1)
     levels = tuple(start[0, :, 0, 0].tolist())  # the same at every place
-    valid = (tuple(start.shape[1:]), str(start.dtype), weights_of(classifier.network))
+    valid = (tuple(start.shape[1:]), str(start.dtype), goal.session.weights_of(classifier.network))
     asked = remember(classifier.network, ("reference", levels), valid, lambda: Pass(classifier, start[:1]).logits)
     return asked.expand(len(start), -1)
 

@@ -59,7 +59,7 @@ class GradientSHAP(Explainer):
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
         starts = [reference(each, classifier, inputs) for each in self.references]
-        before = [reference_logits(e, classifier, s) for e, s in zip(self.references, starts, strict=True)]
+        before = [reference_logits(e, goal, s) for e, s in zip(self.references, starts, strict=True)]
         films = [classifier.preprocess(film).to(inputs) for film in self.films]
         if films:
             parts = torch.stack(films).split(self.batch_size)

@@ -40,6 +40,4 @@ class InputTimesGradient(Explainer):
         start = reference(self.baseline, classifier, inputs)
         cut = shared.cut(INPUT)
         maps = summed((inputs - start) * cut.gradient(goal.of(cut.logits)))
-        return Attribution(
-            maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, classifier, start))
-        )
+        return Attribution(maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, goal, start)))

@@ -73,4 +73,4 @@ class IntegratedGradients(Explainer):
             total += torch.einsum("t,tnchw->nchw", w, gradient)
         maps = summed(line * total)
         logits = goal.over(classifier, inputs).logits
-        return Attribution(maps, completeness(maps, goal, logits, reference_logits(self.baseline, classifier, start)))
+        return Attribution(maps, completeness(maps, goal, logits, reference_logits(self.baseline, goal, start)))

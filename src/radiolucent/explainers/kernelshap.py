@@ -68,7 +68,7 @@ class KernelSHAP(Perturbation):
         ends = np.array([[True], [False]]).repeat(pieces, axis=1)
         drawn = coalitions(pieces, self.num_samples, self.sampling, np.random.default_rng(seed)) if pieces > 1 else None
         masks = ends if drawn is None else np.concatenate([ends, drawn.masks])
-        run = self.asker(classifier, image, len(masks))
+        run = self.asker(goal, image, len(masks))
         scores = scores_of(goal, run.ask(len(masks), hide_pieces(image, fill, segments, masks)))
         whole, empty = float(scores[0]), float(scores[1])
         values, errors = np.array([whole - empty]), np.zeros(1)

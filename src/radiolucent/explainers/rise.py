@@ -67,7 +67,7 @@ class RISE(Perturbation):
         masks = SoftMasks.draw(self, size, np.random.default_rng(seed))
         fill = filled(classifier, image, self.fill)
         own = 2 * RUNS * size[0] * size[1] * 4
-        run = self.asker(classifier, image, self.num_masks, reserved=own)
+        run = self.asker(goal, image, self.num_masks, reserved=own)
         member = np.arange(self.num_masks) // (2 if self.paired else 1) % RUNS
         shares = np.eye(RUNS)[member]  # (N, RUNS): which run each mask belongs to
         sums = torch.zeros(2 * RUNS, size[0] * size[1])  # Σ f M, then Σ M, of each run

@@ -60,7 +60,7 @@ class ScoreCAM(AtLayer, Perturbation):
             np.rint(scaled.cpu().numpy() * 1e6).astype(np.int32), axis=0, return_index=True, return_inverse=True
         )
         chosen = scaled[torch.from_numpy(first).to(scaled.device)].view(-1, 1, *features.shape[1:])
-        run, planes = self.asker(classifier, image, len(chosen)), image.contiguous()  # masks are planes too
+        run, planes = self.asker(goal, image, len(chosen)), image.contiguous()  # masks are planes too
 
         def compose(part: slice) -> torch.Tensor:
             masks = F.interpolate(chosen[part], size=image.shape[2:], mode="bilinear", align_corners=False)

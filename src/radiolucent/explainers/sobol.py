@@ -62,7 +62,7 @@ class Sobol(Perturbation):
         first, second = (torch.from_numpy(p.astype(np.float32)) for p in np.split(points, 2, axis=1))
         fill = filled(classifier, image, self.fill)
         count = self.designs * (cells + 2)
-        run = self.asker(classifier, image, count)
+        run = self.asker(goal, image, count)
 
         def compose(part: slice) -> torch.Tensor:
             """Rows of A, then of B, then of A with one column from B, cell after cell."""

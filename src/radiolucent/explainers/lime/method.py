@@ -86,7 +86,7 @@ class LIME(Perturbation):
         segments = segment(grey_of(classifier, image), self.segmentation, seed, self.segmentation_options)
         fill = filled(classifier, image, self.hide_color, segments)
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
-        run, centres = self.asker(classifier, image, len(masks)), places(segments)
+        run, centres = self.asker(goal, image, len(masks)), places(segments)
 
         def settled(logits: torch.Tensor) -> bool:
             scores = [scores_of(goal, logits)]
