@@ -32,7 +32,7 @@ def ran_in(network: nn.Module, x: torch.Tensor) -> list[str]:
         expected = network(x)
     apart = torch.from_numpy(found([x.numpy()])[0]) - expected
     assert float(apart.abs().max()) <= 1e-5 * max(1.0, float(expected.abs().max()))
-    return kernels_of(found._network)
+    return kernels_of(found.network)
 
 
 @pytest.mark.parametrize("layers", [SEPARABLE, ((3, 16, 3, 1), *SEPARABLE)], ids=["maps given", "a film given"])

@@ -49,7 +49,7 @@ class Guided(Rules):
         node = value.grad_fn
         if name not in RELUS or node is None:
             return
-        if node.name().startswith(("ReluBackward", "HardtanhBackward", "_ClipBackward")):
+        if node.name().startswith(("ReluBackward", "HardtanhBackward")):
             node.register_hook(self._guide)
         else:  # in place on part of a tensor: the node is another one
             value.register_hook(self._guided)

@@ -14,7 +14,6 @@ from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
 from radiolucent.passes.backward_rules import Rules
-from radiolucent.passes.batch_norm import AffineNorms
 from radiolucent.passes.hooks import forward_cut, frozen
 from radiolucent.passes.session import Session
 from radiolucent.passes.target_layer import Layer, find_layer
@@ -196,7 +195,7 @@ class Pass:
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
         network = self.classifier.network
-        with torch.enable_grad(), frozen(network), AffineNorms(), self.rules or nullcontext():
+        with torch.enable_grad(), frozen(network), self.session.norms(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place

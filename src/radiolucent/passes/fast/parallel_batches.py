@@ -13,8 +13,8 @@ __all__ = ["side_by_side", "threads"]
 S = TypeVar("S")
 T = TypeVar("T")
 
-# torch's number of threads belongs to the process: a worker that sets it sets it for all. The first call keeps the number
-# and the last one restores it.
+# torch's number of threads belongs to the process: a worker that sets it sets it for all. The first call keeps the
+# number and the last one restores it.
 _GUARD = threading.Lock()
 _UNDER_WAY: list[int] = []
 
