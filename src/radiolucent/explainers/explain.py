@@ -259,6 +259,8 @@ def _wrapped(
         score=float(score),
         score_kind=goal.kind,
         method=method.name,
+        title=method.title,
+        signed=method.signed,
         parameters=parameters_of(method),
         seed=seed,
         model_hash=classifier.hash,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -24,6 +24,11 @@ class GuidedBackprop(Explainer):
     is joined over channels as `Saliency` is. It looks sharp, and hardly depends on the class or on the last layers'
     weights (Adebayo 2018; Nie 2018): an edge detector that tells little about the decision.
     """
+
+    title: ClassVar[str] = "Guided backprop"
+    answers: ClassVar[str] = "which edges the network responds to"
+    misleads: ClassVar[str] = "**an edge detector**: hardly depends on class or weights (Adebayo 2018)"
+    cost: ClassVar[str] = "2 + b"
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

@@ -1,6 +1,7 @@
 """Input × gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -23,6 +24,11 @@ class InputTimesGradient(Explainer):
     Attributes:
         baseline: what "nothing there" looks like (see `radiolucent.explainers.baselines`).
     """
+
+    title: ClassVar[str] = "Input × gradient"
+    answers: ClassVar[str] = "first-order share of each pixel"
+    misleads: ClassVar[str] = "exact for linear scores only: read the completeness error"
+    cost: ClassVar[str] = "2 + b"
 
     baseline: Baseline = "zero"
 

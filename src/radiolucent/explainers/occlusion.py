@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -38,6 +38,11 @@ class Occlusion(Perturbation):
             the window's rim).
         passes: "auto", "whole" or "incremental" (an error where that cannot be).
     """
+
+    title: ClassVar[str] = "Occlusion"
+    answers: ClassVar[str] = "what the score loses when a window is covered"
+    misleads: ClassVar[str] = "findings that come in pairs; window size"
+    cost: ClassVar[str] = "windows"
 
     window: int | tuple[int, int] = 32
     stride: int | tuple[int, int] = 16

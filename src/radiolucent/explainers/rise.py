@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,11 @@ class RISE(Perturbation):
         fill: what hidden places show; 0 is the paper's black.
     """
 
+    title: ClassVar[str] = "RISE"
+    answers: ClassVar[str] = "which places raise the score, over random masks"
+    misleads: ClassVar[str] = "noisy; with few masks it misses small findings"
+    cost: ClassVar[str] = "2000"
+
     num_masks: int = 2000
     cells: int = 7
     shown: float = 0.5
@@ -59,6 +64,9 @@ class RISE(Perturbation):
 
     def cheaper(self, images: int, side: int) -> "RISE":
         return self if self.num_masks <= images else dataclasses.replace(self, num_masks=max(images, 2 * RUNS))
+
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, num_masks=count)
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +32,12 @@ class ScoreCAM(AtLayer, Perturbation):
     Attributes:
         channels: only so many channels, those that vary most from place to place; None: all, as in the paper.
     """
+
+    title: ClassVar[str] = "Score-CAM"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "which feature maps, used as masks, raise the score"
+    misleads: ClassVar[str] = "masks change exposure and outline as well; noisy"
+    cost: ClassVar[str] = "1 + K maps"
 
     channels: int | None = None
 

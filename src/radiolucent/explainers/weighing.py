@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ __all__ = ["Weighing", "slopes", "upsample", "weighed"]
 @dataclass(frozen=True)
 class Weighing(AtLayer):
     """A map made at one layer and upsampled bilinearly; subclasses say only how the feature maps become one."""
+
+    signed: ClassVar[bool] = False
 
     @abstractmethod
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
