@@ -15,7 +15,7 @@ counts what the process computes instead of what passes: ratios of one thread ha
 does.
 
 `--films` measures batches of a data set of so many films, for which methods that need no backward pass convert the
-network (`openvino_features` of `radiolucent.passes.session`): that happens once, in the round that warms up, and its time
+network (`openvino_features` of `radiolucent.passes.session`): that happens once, in the round that warms up; its time
 is printed.
 
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its

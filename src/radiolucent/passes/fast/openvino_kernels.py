@@ -12,7 +12,7 @@ import torch
 
 from radiolucent.extras import require
 
-__all__ = ["compile_model", "kernels_of"]
+__all__ = ["compile_model", "in_blocks", "kernels_of", "pointwise_share"]
 
 POINTWISE = 0.75
 """Share of a network's multiply-adds in 1 × 1 convolutions from which blocked kernels are asked for.
@@ -46,8 +46,8 @@ def compile_model(model: Any, settings: Mapping[str, Any], *, choose: bool = Tru
     core = require("openvino", extra="openvino").Core()
     # A preference is worth no failure: what does not work with it is tried without, and says itself what is wrong.
     with suppress(Exception):
-        if choose and torch.backends.cpu.get_cpu_capability() == "AVX2" and _pointwise(model) >= POINTWISE:
-            network = core.compile_model(_in_blocks(core, model), "CPU", settings)
+        if choose and torch.backends.cpu.get_cpu_capability() == "AVX2" and pointwise_share(model) >= POINTWISE:
+            network = core.compile_model(in_blocks(core, model), "CPU", settings)
             ran = kernels_of(network)
             if ran and all(kernel.startswith(BLOCKED) for kernel in ran):
                 return network
@@ -64,7 +64,7 @@ def _text(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 
-def _in_blocks(core: Any, model: Any) -> Any:
+def in_blocks(core: Any, model: Any) -> Any:
     """The same model with a preference for blocked kernels at its convolutions."""
     ov: Any = require("openvino", extra="openvino")
     # The preference is read from a written model only: set from Python it is taken for plain text and ignored.
@@ -91,7 +91,7 @@ def _in_blocks(core: Any, model: Any) -> Any:
     return asked
 
 
-def _pointwise(model: Any) -> float:
+def pointwise_share(model: Any) -> float:
     """Share of the convolutions' multiply-adds that 1 × 1 ones do; 0 if any is not of maps (N, C, H, W) of one size."""
     small = every = 0
     for op in model.get_ops():
