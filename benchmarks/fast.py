@@ -45,7 +45,6 @@ JOBS: dict[str, tuple[str, Explainer, int, tuple[str, ...]]] = {
     ),
     "parallel_batches": ("LIME, 65 copies", LIME, 1, ("parallel_batches",)),
     "traced_head": ("ReciproCAM", rl.ReciproCAM(), 1, ("trace",)),
-    "affine_norms": ("Saliency, 8 films", rl.Saliency(), 8, ("affine_norms",)),
 }
 """By shortcut a job in which it acts: what, by which method, on how many films; and the files of the shortcut."""
 

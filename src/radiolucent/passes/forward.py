@@ -14,6 +14,7 @@ from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
 from radiolucent.passes.backward_rules import Rules
+from radiolucent.passes.batch_norm import AffineNorms
 from radiolucent.passes.hooks import forward_cut, frozen
 from radiolucent.passes.session import Session
 from radiolucent.passes.target_layer import Layer, find_layer
@@ -195,7 +196,9 @@ class Pass:
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
         network = self.classifier.network
-        with torch.enable_grad(), frozen(network), self.session.norms(), self.rules or nullcontext():
+        # Behind the last maps hardly a norm is left, and looking for them would only cost.
+        needed = self.classifier.dtype != torch.float32 or bool(set(names) - self._last)
+        with torch.enable_grad(), frozen(network), AffineNorms() if needed else nullcontext(), self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place

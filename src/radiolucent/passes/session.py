@@ -6,7 +6,6 @@ The only place that reaches `radiolucent.passes.fast`, and it imports that only 
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -33,7 +32,6 @@ SHORTCUTS = (
     "incremental",
     "parallel_batches",
     "traced_head",
-    "affine_norms",
 )
 """The mechanisms of `radiolucent.passes.fast`. Without any of them plain torch gives the same maps, up to rounding."""
 
@@ -112,14 +110,6 @@ class Session:
             return side_by_side(work, parts, count)
         with torch.no_grad():
             return [work(part) for part in parts]
-
-    def norms(self) -> AbstractContextManager[Any]:
-        """In force while a pass with gradients is made."""
-        if not self.takes("affine_norms"):
-            return nullcontext()
-        from radiolucent.passes.fast.affine_norms import AffineNorms
-
-        return AffineNorms()
 
     def engine(self, classifier: Classifier, example: torch.Tensor, images: int, kind: EngineKind = "auto") -> Engine:
         """The forward pass to use for many images.
