@@ -210,9 +210,9 @@ def explain(
     with progress_bar() as update:
         found = explain_many(classifier, paths, out, config, readings=readings, fresh=fresh, say=update)
     left = [{"file": str(p), "reason": r} for p, r in found.left_out]
+    listed = {str(p): n for n, p in enumerate(found.files)}
+    rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
     if as_json:
-        listed = {str(p): n for n, p in enumerate(found.files)}
-        rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
         summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
         summary |= {"films": found.films, "new": found.new}
         print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
@@ -222,6 +222,8 @@ def explain(
             soft_wrap=True,
             highlight=False,
         )
+        if failing := sum("does not add up" in (r["trust_reasons"] or "") for r in rows):
+            say.print(f"{failing} map(s) do not add up to the score they explain: see trust_reasons in the table")
         _say_use(classifier, run)
     end_with_left_out(found.left_out)
 

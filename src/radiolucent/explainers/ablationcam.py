@@ -34,7 +34,7 @@ class AblationCAM(AtLayer, Perturbation):
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        cut = goal.over(classifier, image).cut(self.layer)
+        cut = goal.over(classifier, image).cut(self.place)
         dense = cut.dense
         if dense is None:
             logits, how = self._ablated(classifier, image, cut)
@@ -55,11 +55,9 @@ class AblationCAM(AtLayer, Perturbation):
         """Logits (K, C) without each channel in turn."""
         batch, value = self.batch_of(classifier, image), cut.value.detach()
         head, how = head_behind(classifier, image, cut, batch)
-        axis = 1 if cut.layer.kind == "maps" else value.ndim - 1
-        found: list[torch.Tensor] = []
-        for start in range(0, value.shape[axis], batch):
-            channels = torch.arange(start, min(start + batch, value.shape[axis]))
-            several = value.repeat(len(channels), *[1] * (value.ndim - 1)).movedim(axis, 1)
-            several[torch.arange(len(channels)), channels] = 0
-            found.append(head(several.movedim(1, axis)))
+        features, found = cut.features, list[torch.Tensor]()
+        for channels in torch.arange(features.shape[1]).split(batch):
+            maps = features.repeat(len(channels), 1, 1, 1)
+            maps[torch.arange(len(channels)), channels] = 0
+            found.append(head(cut.layer.changed(value.expand(len(channels), *value.shape[1:]), maps)))
         return torch.cat(found), how

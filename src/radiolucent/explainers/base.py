@@ -1,16 +1,20 @@
 """What a method has to be: only its mathematics."""
 
 import dataclasses
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, cast
 
+import numpy as np
 import torch
 
 from radiolucent.explainers.promise import Promise
 from radiolucent.models import Classifier
 from radiolucent.passes.goal import Goal
+from radiolucent.passes.target_layer import Place
+from radiolucent.types import Radiograph
 
 __all__ = ["Attribution", "Explainer", "Goal", "parameters_of"]
 
@@ -98,7 +102,7 @@ class Explainer(ABC):
         return None
 
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         """The layers `attribute` will ask the shared pass for (see `Pass.wanted`): then logits cost no pass more."""
         return ()
 
@@ -106,4 +110,16 @@ class Explainer(ABC):
 def parameters_of(method: Explainer) -> dict[str, Any]:
     """A method's parameters, JSON-ready."""
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(cast(Any, method)) if f.repr}
-    return {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in values.items()}
+    return {k: v if isinstance(v, str | int | float | bool | None) else _said(v) for k, v in values.items()}
+
+
+def _said(value: Any) -> str:
+    """A value in words that are the same in the next run: of a function its name, of numbers what they are."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        array = np.ascontiguousarray(torch.as_tensor(value).detach().cpu().float().numpy())
+        return f"{tuple(array.shape)}, SHA-256 {hashlib.sha256(array.tobytes()).hexdigest()}"
+    if isinstance(value, Radiograph):
+        return f"film {value.image_id}, {_said(value.pixels)}"
+    if callable(value) and not isinstance(value, type):
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    return repr(value)

@@ -10,6 +10,7 @@ import torch
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers.base import Attribution, Explainer, parameters_of
 from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.promise import broken
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
@@ -250,7 +251,7 @@ def _wrapped(
     details: Mapping[str, Any],
     seed: int,
 ) -> Explanation:
-    target = int(goal.targets[row])
+    target, failure = int(goal.targets[row]), broken(method.promise(details), values.numpy())
     return Explanation(
         map=values.numpy(),
         image_id=film.image_id,
@@ -265,7 +266,7 @@ def _wrapped(
         seed=seed,
         model_hash=classifier.hash,
         geometry=classifier.preprocess.geometry_of(film),
-        details=details,
+        details=details if failure is None else {**details, "broken_promise": failure},
         contrast=None if goal.against is None else classifier.class_names[int(goal.against[row])],
     )
 

@@ -12,6 +12,7 @@ from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
 from radiolucent.passes.backward_rules import Rules
 from radiolucent.passes.forward import INPUT, Pass
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["Guided", "GuidedBackprop", "guided_pass"]
 
@@ -54,7 +55,7 @@ class Guided(Rules):
         node = value.grad_fn
         if name not in RELUS or node is None:
             return
-        if node.name().startswith(("ReluBackward", "HardtanhBackward")):
+        if node.name().startswith(("ReluBackward", "HardtanhBackward", "ClampBackward", "ClampMinBackward")):
             node.register_hook(self._guide)
         else:  # in place on part of a tensor: the node is another one
             value.register_hook(self._guided)
@@ -71,7 +72,7 @@ class Guided(Rules):
             inside[0].clamp_(min=0)
 
 
-def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[str | None] = ()) -> tuple[Pass, Guided]:
+def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[Place] = ()) -> tuple[Pass, Guided]:
     """A pass cut at the input and at some layers, whose gradients are guided, and the rule that guides them.
 
     Raises:

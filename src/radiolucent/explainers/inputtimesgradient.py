@@ -10,6 +10,7 @@ from radiolucent.explainers.baselines import Baseline, check_baseline, completen
 from radiolucent.explainers.joining import summed
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import INPUT
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["InputTimesGradient"]
 
@@ -36,7 +37,7 @@ class InputTimesGradient(Explainer):
         check_baseline(self.baseline)
 
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         return (INPUT,)
 
     def attribute(

@@ -10,6 +10,7 @@ from radiolucent.explainers.base import Explainer, Goal
 from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import INPUT
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["Saliency"]
 
@@ -36,7 +37,7 @@ class Saliency(Explainer):
             raise ConfigError(f"join {self.join!r}; expected grey or max.")
 
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         return (INPUT,)
 
     def attribute(

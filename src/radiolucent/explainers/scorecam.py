@@ -54,7 +54,7 @@ class ScoreCAM(AtLayer, Perturbation):
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        cut = goal.over(classifier, image).cut(self.layer)
+        cut = goal.over(classifier, image).cut(self.place)
         features = cut.features[0]
         if self.channels is not None:
             features = features[features.flatten(1).var(1).argsort(descending=True, stable=True)[: self.channels]]

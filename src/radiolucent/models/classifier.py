@@ -14,6 +14,9 @@ from torch import nn
 
 from radiolucent.errors import ConfigError
 from radiolucent.images import Preprocess
+from radiolucent.models.modes import evaluating, own_modes
+from radiolucent.models.state_bytes import bytes_of
+from radiolucent.models.takes import asked
 from radiolucent.types import Head
 
 __all__ = ["Classifier"]
@@ -82,15 +85,9 @@ class Classifier:
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
-        modes = [(m, m.training) for m in self.network.modules() if m.training]
-        self.network.eval()
-        try:
-            with torch.inference_mode():
-                out = self.network(inputs.to(self.device, self.dtype, memory_format=torch.channels_last))
-        finally:
-            for module, mode in modes:
-                module.training = mode
-        return (out[0] if isinstance(out, tuple) else out).float().cpu()
+        # No inference mode: a lazy or caching module would keep tensors that nothing can be differentiated by.
+        with evaluating(self.network), own_modes(), torch.no_grad():
+            return asked(self.network, inputs.to(self.device, self.dtype)).float().cpu()
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""
@@ -152,5 +149,6 @@ class Classifier:
         digest.update(json.dumps(meta, sort_keys=True).encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            for part in bytes_of(tensor):
+                digest.update(part)
         return digest.hexdigest()

@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from radiolucent.models.state_bytes import bytes_of
+
 __all__ = ["changes_counted", "remember", "remembered", "remembers", "structure_of", "weights_of"]
 
 T = TypeVar("T")
@@ -56,17 +58,21 @@ def weights_of(network: nn.Module) -> int:
     takes about as long as a forward pass of one image.
     """
     state = network.state_dict(keep_vars=True)
-    crc = zlib.crc32(repr((structure_of(network), [(n, t.shape, t.dtype) for n, t in state.items()])).encode())
-    for tensor in state.values():
-        crc = zlib.crc32(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy(), crc)
+    shapes = [(n, getattr(t, "shape", None), getattr(t, "dtype", None)) for n, t in state.items()]
+    crc = zlib.crc32(repr((structure_of(network), shapes)).encode())
+    for entry in state.values():
+        for part in bytes_of(entry):
+            crc = zlib.crc32(part, crc)
     return crc
 
 
-def changes_counted(network: nn.Module) -> tuple[tuple[int, int], ...]:
+def changes_counted(network: nn.Module) -> tuple[tuple[int, int], ...] | None:
     """What changes whenever torch counts a write to a parameter or buffer (`.data` and numpy are not counted).
 
-    Takes a fraction of `weights_of`'s time.
+    Takes a fraction of `weights_of`'s time. None where the state holds more than tensors: torch does not count that.
     """
     state = network.state_dict(keep_vars=True)
+    if not all(isinstance(entry, torch.Tensor) for entry in state.values()):
+        return None
     # Inference tensors have no version counter; torch does not let them be written to either.
     return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())

@@ -12,7 +12,7 @@ __all__ = ["AffineNorms"]
 class AffineNorms(TorchFunctionMode):
     """Inside `with`, a batch norm in evaluation mode is computed as the affine function that it is.
 
-    x · g + (β − μ g) with g = γ/√(σ² + ε). torch's own gradient is wrong for some layouts of a float64 gradient, and on a
+    x · g + (β − μ g) with g = γ/√(σ² + ε). For some layouts of a float64 gradient torch's own is wrong, and on a
     CPU takes up to four times as long. Half precision is computed in float32, as torch does. Left to torch are float32
     on other devices, passes without a gradient, norms that take their statistics from the batch, and norms whose
     weights ask for a gradient.

@@ -1,5 +1,6 @@
 """One forward pass over a batch, shared by every method and target that looks at it."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -13,11 +14,12 @@ from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
+from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Rules
 from radiolucent.passes.batch_norm import AffineNorms
-from radiolucent.passes.hooks import forward_cut, frozen
+from radiolucent.passes.hooks import differentiable, forward_cut, frozen
 from radiolucent.passes.session import Session
-from radiolucent.passes.target_layer import Layer, find_layer
+from radiolucent.passes.target_layer import Layer, Place, find_layer
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
 
@@ -27,7 +29,8 @@ INPUT = "input"
 
 def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
     """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), under the caller's grad mode and rules."""
-    out = classifier.network(inputs.to(classifier.device, classifier.dtype))
+    network = differentiable(classifier.network)
+    out = network(fitting(network, inputs.to(classifier.device, classifier.dtype)))
     return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 
@@ -112,12 +115,12 @@ class Pass:
 
     classifier: Classifier
     inputs: torch.Tensor
-    wanted: Sequence[str | None] = ()
+    wanted: Sequence[Place] = ()
     rules: Rules | None = None
     session: Session = field(default_factory=Session, repr=False)
     _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
     _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
-    _layers: dict[str | None, Layer] = field(default_factory=dict[str | None, Layer], repr=False)
+    _layers: dict[Place, Layer] = field(default_factory=dict[Place, Layer], repr=False)
 
     @property
     def logits(self) -> torch.Tensor:
@@ -129,7 +132,7 @@ class Pass:
                 self._logits.append(self.classifier.logits(self.inputs))
         return self._logits[0]
 
-    def cut(self, layer: str | None = None) -> Cut:
+    def cut(self, layer: Place = None) -> Cut:
         """The pass cut at a layer: by dotted name, None for the last one with feature maps, or `INPUT`.
 
         Raises:
@@ -138,36 +141,45 @@ class Pass:
         found = self.resolve(layer)
         if found.name not in self._cuts:
             self._run((layer,))
-        return self._cuts[found.name]
+        cut = self._cuts[found.name]
+        return cut if cut.layer == found else dataclasses.replace(cut, layer=found)  # laid out by another reshape
 
     def row(self, index: int) -> "Pass":
         """The pass of one image, which knows its logits."""
         one = slice(index, index + 1)
         return Pass(self.classifier, self.inputs[one], session=self.session, _logits=[self.logits[one]])
 
-    def resolve(self, layer: str | None) -> Layer:
+    def resolve(self, layer: Place) -> Layer:
         """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
         if layer not in self._layers:
+            differentiable(self.classifier.network)
             one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
-            self._layers[layer] = find_layer(self.classifier.network, one, layer)
+            self._layers[layer] = find_layer(self.classifier.network, fitting(self.classifier.network, one), layer)
         return self._layers[layer]
 
-    def _run(self, layers: Sequence[str | None]) -> None:
+    def _run(self, layers: Sequence[Place]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
-        if missing and self.rules is None and missing.keys() == {self.resolve(None).name}:
-            quick = self._quickly(self.resolve(None))
-            if quick is not None:
-                self._cuts[quick.layer.name] = quick
-                self._logits[:] = self._logits or [quick.logits.detach()]
-                return
-        logits, values = self._cut_at(missing)
+        deeper = not self._is_last(missing)
+        if not deeper and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:
+            self._cuts[quick.layer.name] = quick
+            self._logits[:] = self._logits or [quick.logits.detach()]
+            return
+        # Behind the last maps hardly a norm is left; in float32, looking for them would only cost time.
+        logits, values = self._cut_at(missing, norms=deeper or self.classifier.dtype != torch.float32)
         network, session = self.classifier.network, self.session
         self._cuts.update({n: Cut(network, missing[n], values[n], logits, session=session) for n in missing})
         if not self._logits:
             self._logits.append(logits.detach())
+
+    def _is_last(self, layers: Collection[str]) -> bool:
+        """Whether that is the last layer with feature maps, alone."""
+        try:
+            return INPUT not in layers and set(layers) == {self.resolve(None).name}
+        except ExplainError:  # none is known for sure; another one was named
+            return False
 
     def _quickly(self, layer: Layer) -> Cut | None:
         """The cut at the last feature maps, if the session has them computed without torch."""
@@ -190,18 +202,18 @@ class Pass:
             again = dense(value.requires_grad_().mean((2, 3)))
         return Cut(network, layer, value, again, "openvino", self.session)
 
-    def _cut_at(self, names: Collection[str]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _cut_at(self, names: Collection[str], *, norms: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits, and the named layers' outputs, with their graph."""
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        network = self.classifier.network
-        # Behind the last maps hardly a norm is left, and looking for them would only cost.
-        needed = self.classifier.dtype != torch.float32 or bool(set(names) - self._last)
-        with torch.enable_grad(), frozen(network), AffineNorms() if needed else nullcontext(), self.rules or nullcontext():
+        network = differentiable(self.classifier.network)
+        fitting(network, x[:1].detach().to(self.classifier.dtype))  # found out before there are rules
+        affine = AffineNorms() if norms else nullcontext()
+        with torch.enable_grad(), frozen(network), affine, self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
-            out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
+            out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
             logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 
 from radiolucent.models import Classifier
+from radiolucent.models.takes import fitting
 from radiolucent.passes.forward import Cut
 from radiolucent.passes.hooks import forward_from
 
@@ -24,16 +25,16 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
     network, name = classifier.network, cut.layer.name
     value = cut.value.detach()
     valid = (name, tuple(image.shape[1:]), batch)
-    inputs = image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype)
+    inputs = fitting(network, image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype))
 
-    whole = partial(forward_from, network, name)
+    whole = partial(forward_from, network, name, cut.layer.calls)
     several = value.expand(batch, *value.shape[1:]).contiguous()
     tolerance = max(1e-4, 4 * torch.finfo(value.dtype).eps)
     traced = cut.session.traced(network, valid, whole, (inputs, several), cut.logits.detach(), tolerance)
     run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = traced or whole
 
     def head(values: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():  # and no inference mode: a module may keep what it makes
             full = torch.cat([values, values[-1:].expand(batch - len(values), *values.shape[1:])])
             return run(inputs, full)[: len(values)].float().cpu()
 

@@ -85,7 +85,7 @@ class Session:
         """`per_network.weights_of`, computed again only after torch has counted a change."""
         counted = changes_counted(network)
         known = self._weights.get(network)
-        if known is None or known[0] != counted:
+        if known is None or counted is None or known[0] != counted:
             self._weights[network] = known = counted, weights_of(network)
         return known[1]
 

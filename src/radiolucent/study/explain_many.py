@@ -319,7 +319,7 @@ def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | N
         peak_x=float(np.clip(x, 0, width)),
         peak_y=float(np.clip(y, 0, height)),
         trust=e.trust.get("verdict"),
-        trust_reasons="; ".join(e.trust.get("reasons", ())) or None,
+        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
         map=file,
         panel=panel,
     )

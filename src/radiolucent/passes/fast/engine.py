@@ -71,9 +71,9 @@ def compiled(
     # The front end directly, not openvino.convert_model: that one sends usage statistics over the network.
     front: Any = require("openvino.frontend", extra="openvino")
     traced: Any = require("openvino.frontend.pytorch.ts_decoder", extra="openvino")
-    modes = [(m, m.training) for m in network.modules()]
-    network.eval()
+    modes = [(m, m.training) for m in network.modules() if hasattr(m, "training")]
     try:
+        network.eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             if strict:
