@@ -306,6 +306,8 @@ class Explanation:
         trust: the trust stamp, by name of the test; empty where none was made.
         contrast: name of the class the target is held against, for the score kind "contrast"; else None.
         logits: the network's whole answer (K,) to the unperturbed image, from the pass that was explained.
+        title: the method as people write it, e.g. "Grad-CAM"; empty where it is not known.
+        signed: whether negative values mean something too: they speak against the target.
     """
 
     map: NDArray[np.float32]
@@ -323,6 +325,8 @@ class Explanation:
     trust: Mapping[str, Any] = field(default_factory=_empty)
     contrast: str | None = None
     logits: tuple[float, ...] = ()
+    title: str = ""
+    signed: bool = True
 
 
 @dataclass(frozen=True)

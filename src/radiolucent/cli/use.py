@@ -155,23 +155,24 @@ def predict(given: RunAndImages, as_json: AsJson = False) -> None:
 
 
 def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
-    """Methods by name; those that sample are given their number of samples, and it is said which do not."""
+    """Methods by name; those that draw samples draw `samples`, and a message names those that draw none."""
     from radiolucent.errors import ConfigError
-    from radiolucent.explainers import METHODS
-    from radiolucent.explainers.samples import with_samples
+    from radiolucent.explainers import METHODS, methods_named
 
-    wanted = names_in(names)
-    if not wanted:
-        raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
-    if unknown := [n for n in wanted if n not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    made = [METHODS[name]() for name in wanted]
+    chosen = methods_named(names_in(names))
     if samples is None:
-        return tuple(made)
-    sampling, without = with_samples(made, samples)
+        return tuple(chosen.values())
+    sampling = {name: method.with_samples(samples) for name, method in chosen.items()}
+    without = [name for name, method in sampling.items() if method is None]
+    if len(without) == len(chosen):
+        others = [name for name, kind in METHODS.items() if kind().with_samples(2000) is not None]
+        raise ConfigError(
+            f"--samples {samples} for {', '.join(without)}, which draws none; leave it out, or choose a method that "
+            f"draws samples: {', '.join(others)}."
+        )
     if without:
-        say.print(f"--samples says nothing to {', '.join(without)}: no samples are drawn there.")
-    return tuple(sampling)
+        say.print(f"--samples does not apply to {', '.join(without)}: no samples are drawn there.")
+    return tuple(method or chosen[name] for name, method in sampling.items())
 
 
 @reads_films

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,11 @@ class LRP(Explainer):
             the details); None: of the input.
         conserve: track the biases' share; costs about a fifth more.
     """
+
+    title: ClassVar[str] = "ε-LRP"
+    answers: ClassVar[str] = "the score handed back layer by layer"
+    misleads: ClassVar[str] = "mid grey gets nothing; the biases' share is not on the map (it is in the details)"
+    cost: ClassVar[str] = "2 + b"
 
     epsilon: float = 1e-4
     layer: str | None = None

@@ -22,7 +22,7 @@ from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import METHODS
+from radiolucent.explainers import methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
@@ -97,9 +97,7 @@ def compare_run(
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
-    unknown = [m for m in methods if m not in METHODS]
-    if unknown or not methods:
-        raise ConfigError(f"method {', '.join(unknown) or 'none'}; expected any of {', '.join(METHODS)}.")
+    explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
     readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **asked)
@@ -119,7 +117,6 @@ def compare_run(
         "folds": folds,
         "seed": seed,
     }
-    explainers = [METHODS[name]() for name in methods]
     asked: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
     by_method = maps_of(classifier, records, explainers, **asked)
     if not by_method[0]:
