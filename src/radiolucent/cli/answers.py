@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from radiolucent.cli.output import say
+from radiolucent.cli.output import say, shown
 
 if TYPE_CHECKING:
     from radiolucent.models import Classifier
@@ -96,7 +95,7 @@ def print_answers(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]] =
         more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
         chance = "over 99.9 %" if a.probability > 0.9994 else f"{100 * a.probability:.1f} %"
         cells = [Path(a.image).name, a.called, chance, a.threshold, *more]
-        table.add_row(*(escape(c) for c in cells))
+        table.add_row(*(shown(c) for c in cells))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 

@@ -7,20 +7,26 @@ import typer
 
 from radiolucent.cli.output import (
     AsJson,
+    Coordinates,
     Data,
+    Labels,
     Run,
     Seed,
+    SkipShapes,
     end_with_left_out,
     names_in,
     print_comparison,
     print_json,
     progress_bar,
+    reading_options,
 )
+from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 
 __all__ = ["compare"]
 
 
+@reads_films
 def compare(
     run: Run,
     data: Data,
@@ -33,6 +39,9 @@ def compare(
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
     format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -50,7 +59,7 @@ def compare(
     with progress_bar() as update:
         found = compare_run(
             run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            unseen=unseen, seed=seed, say=update,
+            asked=reading_options(skip_shapes, labels, coordinates), unseen=unseen, seed=seed, say=update,
         )  # fmt: skip
     if not unseen:
         warn_of_seen(found.seen)

@@ -9,7 +9,6 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
 
 from radiolucent import __version__
 from radiolucent.cli.audit import audit
@@ -19,7 +18,7 @@ from radiolucent.cli.data import data_app
 from radiolucent.cli.evaluate import evaluate
 from radiolucent.cli.explain import explain
 from radiolucent.cli.features import features
-from radiolucent.cli.output import FAILED, WRONG_USAGE, say
+from radiolucent.cli.output import FAILED, WRONG_USAGE, say, shown
 from radiolucent.cli.predict import predict
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
@@ -75,6 +74,6 @@ def main() -> NoReturn:
 
             traceback.print_exc()
         say.quiet = False
-        say.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        say.print(f"[red]error:[/red] {shown(error)}", soft_wrap=True)
         sys.exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED)
     sys.exit(0)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from radiolucent.cli.evaluation_lines import three_class_lines
@@ -21,8 +20,10 @@ from radiolucent.cli.output import (
     progress_bar,
     research_use,
     say,
+    shown,
     stages,
 )
+from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 from radiolucent.cli.which_model import say_use
 
@@ -85,6 +86,7 @@ def _by_group(predictions: Any, seed: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+@reads_films
 def evaluate(
     run: Run,
     data: Data,
@@ -137,26 +139,29 @@ def evaluate(
 
 
 def _print(result: Any, groups: dict[str, dict[str, Any]]) -> None:
+    from radiolucent.metrics import METRICS
+
     several = len(result.class_names) > 2
     at = "the most probable class is called" if several else f"called from a probability of {result.threshold:.3f} on"
     who = f"{result.n} films of {result.patients} patients"
-    table = Table(title=escape(f"{who}; positive class: {result.positive}, {at}"), title_justify="left")
+    table = Table(title=shown(f"{who}; positive class: {result.positive}, {at}"), title_justify="left")
     table.add_column("figure")
     table.add_column("value (95 % CI)")
-    for name, estimate in result.estimates.items():
-        table.add_row(name.replace("_", " "), escape(str(estimate)))
+    for metric in METRICS:
+        if metric.name in result.estimates:
+            table.add_row(metric.title, shown(str(result.estimates[metric.name])))
     counts = ", ".join(f"{k} {v}" for k, v in result.confusion.items())
-    table.add_row(escape(f"{result.positive}: true and false calls"), counts)
+    table.add_row(shown(f"{result.positive}: true and false calls"), counts)
     screen = Console()
     screen.print(table)
     if several:
         for line in three_class_lines(result):
             screen.print(line, highlight=False, markup=False, soft_wrap=True)
     for column, values in groups.items():
-        table = Table(title=f"by {escape(column)}", title_justify="left")
+        table = Table(title=f"by {shown(column)}", title_justify="left")
         for heading in (column, "films", "AUROC", "sensitivity", "specificity"):
             table.add_column(heading, overflow="fold")
         for value, found in values.items():
             figures = (found.estimates[n] for n in ("auroc", "sensitivity", "specificity"))
-            table.add_row(escape(value), str(found.n), *(escape(str(e)) for e in figures))
+            table.add_row(shown(value), str(found.n), *(shown(str(e)) for e in figures))
         screen.print(table)

@@ -5,22 +5,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from radiolucent.cli.answers import FEW, Answer, Force, Inline, Open, answer_of, print_answers, refusal, show
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
+    Coordinates,
+    Labels,
     Out,
     Seed,
+    SkipShapes,
     end_with_left_out,
     names_in,
     print_json,
     progress_bar,
+    reading_options,
     research_use,
     resumable,
     say,
+    shown,
 )
+from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
 
 if TYPE_CHECKING:
@@ -31,25 +36,27 @@ __all__ = ["explain"]
 
 
 def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
-    """Methods by name; those that sample are given their number of samples, and it is said which do not."""
+    """Methods by name; those that draw samples draw `samples`, and a message names those that draw none."""
     from radiolucent.errors import ConfigError
-    from radiolucent.explainers import METHODS
-    from radiolucent.explainers.samples import with_samples
+    from radiolucent.explainers import METHODS, methods_named
 
-    wanted = names_in(names)
-    if not wanted:
-        raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
-    if unknown := [n for n in wanted if n not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    made = [METHODS[name]() for name in wanted]
+    chosen = methods_named(names_in(names))
     if samples is None:
-        return tuple(made)
-    sampling, without = with_samples(made, samples)
+        return tuple(chosen.values())
+    sampling = {name: method.with_samples(samples) for name, method in chosen.items()}
+    without = [name for name, method in sampling.items() if method is None]
+    if len(without) == len(chosen):
+        others = [name for name, kind in METHODS.items() if kind().with_samples(2000) is not None]
+        raise ConfigError(
+            f"--samples {samples} for {', '.join(without)}, which draws none; leave it out, or choose a method that "
+            f"draws samples: {', '.join(others)}."
+        )
     if without:
-        say.print(f"--samples says nothing to {', '.join(without)}: no samples are drawn there.")
-    return tuple(sampling)
+        say.print(f"--samples does not apply to {', '.join(without)}: no samples are drawn there.")
+    return tuple(method or chosen[name] for name, method in sampling.items())
 
 
+@reads_films
 @resumable()
 def explain(
     given: RunAndImages,
@@ -67,6 +74,9 @@ def explain(
         int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
     ] = None,
     annotations: Annotations = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
     trust: Annotated[
         bool | None,
@@ -88,7 +98,7 @@ def explain(
 
     Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
     """
-    from radiolucent.data import read_annotations
+    from radiolucent.data import LeftOut, read_annotations
     from radiolucent.models import load
     from radiolucent.study import ManyConfig, explain_many
 
@@ -97,7 +107,9 @@ def explain(
     config = ManyConfig(
         _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
     )
-    readings = read_annotations(annotations) if annotations else []
+    said: list[LeftOut] = []
+    asked = reading_options(skip_shapes, labels, coordinates)
+    readings = read_annotations(annotations, left_out=said, **asked) if annotations else []
     refuse = refusal(classifier, force)
     answers = [] if as_json else _answers(classifier, paths, refuse)
     if answers:
@@ -106,29 +118,30 @@ def explain(
         found = explain_many(
             classifier, paths, out, config, readings=readings, fresh=fresh, refuse=refuse, say=update
         )  # fmt: skip
-    left = [{"file": str(p), "reason": r} for p, r in found.left_out]
-    listed = {str(p): n for n, p in enumerate(found.files)}
+    left = [{"file": str(p), "reason": r} for p, r in (*found.left_out, *said)]
+    listed = {str(p) for p in found.files}
+    rows = [r for r in found.journal.rows(sorted(listed)) if r["image"] in listed and not r["error"]]
     if as_json:
-        rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
         summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
         summary |= {"films": found.films, "new": found.new}
         print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
     else:
         if answers:
-            rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
             print_answers(answers, rows, out)
-            shown = dict.fromkeys(out / r["panel"] for r in rows if r["panel"])
-            show(list(shown), inline=inline, opened=opened)
+            shown_panels = dict.fromkeys(out / r["panel"] for r in rows if r["panel"])
+            show(list(shown_panels), inline=inline, opened=opened)
         elif opened:
             typer.launch(str(out))
         say.print(
-            f"{found.films} film(s) explained, {found.new} of them now; maps in {escape(str(out / 'maps'))}, table: "
-            f"{escape(str(found.table))}",
+            f"{found.films} film(s) explained, {found.new} of them now; maps in {shown(out / 'maps')}, table: "
+            f"{shown(found.table)}",
             soft_wrap=True,
             highlight=False,
         )
+        if failing := sum("does not add up" in (r["trust_reasons"] or "") for r in rows):
+            say.print(f"{failing} map(s) do not add up to the score they explain: see trust_reasons in the table")
         say_use(classifier, run)
-    end_with_left_out(found.left_out, found.films)
+    end_with_left_out([*found.left_out, *said], found.films)
 
 
 def _answers(classifier: "Classifier", paths: list[Path], refuse: "Callable[[Radiograph], str] | None") -> list[Answer]:

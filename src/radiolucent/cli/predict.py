@@ -4,12 +4,14 @@ import dataclasses
 from typing import Any
 
 from radiolucent.cli.answers import FEW, Answer, Force, answer_of, print_answers, refusal
-from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use
+from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use, say, shown
+from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
 
 __all__ = ["predict"]
 
 
+@reads_films
 def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold.
 
@@ -33,7 +35,11 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
             left.append((file, why))
             continue
         answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
-        rows.append({"image": str(file), "called": answer.called, "probability": dict(answer.by_class)})
+        row: dict[str, Any] = {"image": str(file), "called": answer.called, "probability": dict(answer.by_class)}
+        rows.append(row | ({"notes": film.notes} if film.notes else {}))
+        if not as_json:
+            for note in film.notes:
+                say.print(f"{shown(file)}: note: {shown(note)}", highlight=False, soft_wrap=True)
         waiting.append(answer)
         if not as_json and len(waiting) == FEW and len(files) > FEW:  # any number, in bounded memory
             print_answers(waiting)

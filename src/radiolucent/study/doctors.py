@@ -12,6 +12,7 @@ from radiolucent.audits.agreement import (
     agreements,
     reader_calls,
     statement_agreement,
+    together,
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
@@ -45,11 +46,16 @@ Compared = tuple[tuple[Agreement, ...], tuple[Explanation, ...]]
 """Agreements, and the maps of the leading method."""
 
 
-def read_readings(config: StudyConfig) -> list[Annotation]:
-    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged."""
+def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
+    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged.
+
+    A bad entry is left out with its reading and listed in `prepared.left_out`.
+    """
     if config.annotations is None:
         return []
-    return read_annotations(config.annotations, dataset=load_dataset(config.data, classes=config.classes))
+    dataset = load_dataset(config.data, classes=config.classes)
+    prepared.readings_left.clear()
+    return read_annotations(config.annotations, dataset=dataset, left_out=prepared.readings_left)
 
 
 def _maps(
@@ -125,7 +131,7 @@ def compare_test_films(
     found = measured(maps, tuning_maps[0], readings, "all", **options)
     if views:
         found += measured(views, tuning_maps[1], readings, "consensus", **options)
-    return tuple(found), tuple(maps)
+    return together(found), tuple(maps)
 
 
 def measured(

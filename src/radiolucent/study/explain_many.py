@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 
 from radiolucent import figures
-from radiolucent.data import find_films
+from radiolucent.data import Dataset, Record, find_films
+from radiolucent.data.annotations.match import Films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
 from radiolucent.files import one_process, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import steady
-from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.session import Session
 from radiolucent.study.case import make_case
 from radiolucent.study.journal import COLUMNS, Journal
 from radiolucent.study.many_config import ManyConfig
@@ -70,6 +70,7 @@ def explain_many(
     readings: Sequence[Annotation] = (),
     fresh: bool = False,
     refuse: Callable[[Radiograph], str] | None = None,
+    session: Session | None = None,
     say: Progress = quiet,
 ) -> Many:
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
@@ -82,15 +83,17 @@ def explain_many(
     bound allows.
 
     Args:
-        paths: images and folders. readings: doctors' outlines for the panels, matched by file name.
+        paths: images and folders. readings: doctors' outlines for the panels, matched by the longest common end of
+            their paths; those of other films are passed over.
         fresh: start again. refuse: says why a film is not to be explained, or "": such films are listed as left out.
+        session: how networks are run (see `radiolucent.passes.session`).
 
     Raises:
         BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
             settings or readings. ExplainError: a method does not apply to this network.
     """
     with one_process(out):
-        return _explained(classifier, paths, out, config, readings, fresh, refuse, say)
+        return _explained(classifier, paths, out, config, readings, fresh, refuse, session or Session(), say)
 
 
 def _explained(
@@ -101,6 +104,7 @@ def _explained(
     readings: Sequence[Annotation],
     fresh: bool,
     refuse: Callable[[Radiograph], str] | None,
+    session: Session,
     say: Progress,
 ) -> Many:
     files, left = find_films(paths)
@@ -108,13 +112,15 @@ def _explained(
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed
             stray.unlink()
-    run = _Run(classifier, out, config, readings, _sample(files, config), refuse, _flat_names(files, out, journal))
+    placed, unclear = _placed(readings, files)
+    left += unclear
+    names = _flat_names(files, out, journal)
+    run = _Run(classifier, out, config, placed, _sample(files, config), session, refuse, names)
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
-    network = classifier.network
+    run.session.films = len(files)
     for batch in run.batches(todo):
-        with steady(network), coming(network, len(files)):
-            journal.add(run.explained(batch))
+        journal.add(run.explained(batch))
         done += len(batch)
         say("explaining", done, len(files))
     left += run.refused
@@ -129,6 +135,25 @@ def _explained(
         else:
             explained.add(row["image"])
     return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal)
+
+
+def _placed(
+    readings: Sequence[Annotation], files: Sequence[Path]
+) -> tuple[dict[str, list[Annotation]], list[tuple[Path, str]]]:
+    """Readings by film, and (name, reason) of those that fit several films."""
+    films = Films(Dataset(tuple(Record(file, file.as_posix()) for file in files), ()))
+    found: dict[str, list[Annotation]] = {}
+    unclear: dict[str, str] = {}
+    names = {file.as_posix(): str(file) for file in files}
+    for a in readings:
+        ids = films.find(a.image_id)
+        if len(ids) == 1:
+            found.setdefault(names[next(iter(ids))], []).append(a)
+        elif ids:
+            unclear[a.image_id] = f"the reading fits {len(ids)} films ({', '.join(sorted(ids)[:3])}) and is not drawn"
+        elif near := films.elsewhere(a.image_id):
+            unclear[a.image_id] = f"the reading is not drawn: {near[0]} has its file name, but lies in another folder"
+    return found, [(Path(name), reason) for name, reason in unclear.items()]
 
 
 def _stamp(file: Path) -> list[int]:
@@ -174,8 +199,9 @@ class _Run:
     classifier: Classifier
     out: Path
     config: ManyConfig
-    readings: Sequence[Annotation]
+    readings: Mapping[str, Sequence[Annotation]]
     trusted: set[str]
+    session: Session
     refuse: Callable[[Radiograph], str] | None
     names: Mapping[str, str]
     refused: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
@@ -242,7 +268,7 @@ class _Run:
         """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
         c = self.config
         options: dict[str, Any] = {"contrast": c.contrast, "score": c.score, "seed": c.seed, "batch_size": len(films)}
-        options["target"] = list(c.targets) or None
+        options |= {"target": list(c.targets) or None, "session": self.session}
         try:
             made = explain(self.classifier, films, self.methods, **options)
             self.worked.update(m.name for m in self.methods)
@@ -279,7 +305,7 @@ class _Run:
             keep(save_explanation, e, self.out / file)
             rows.append(_explained_row(e, case, file, panel))
         if panel:
-            said = tuple(a for a in self.readings if Path(a.image_id).name == Path(film.image_id).name)
+            said = tuple(self.readings.get(film.image_id, ()))
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
             keep(_write_panel, figures.drawn(figures.case_panel(case)), self.out / panel)
         return rows + failed
@@ -296,7 +322,7 @@ class _Run:
         asked: dict[str, Any] = {"target": c.targets[0] if c.targets else None, "contrast": c.contrast, "seed": c.seed}
         if c.contrast is None:
             asked["score"] = c.score
-        return Stamper(self.classifier, self._few, asked, self.out / "trust")
+        return Stamper(self.classifier, self._few, asked, self.out / "trust", self.session)
 
     def _few(self) -> Iterator[Radiograph]:
         """Stamped films in a fixed order, so that the test does not depend on which was done first."""
@@ -358,7 +384,7 @@ def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | N
         peak_x=float(np.clip(x, 0, width)),
         peak_y=float(np.clip(y, 0, height)),
         trust=e.trust.get("verdict"),
-        trust_reasons="; ".join(e.trust.get("reasons", ())) or None,
+        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
         map=file,
         panel=panel,
     )

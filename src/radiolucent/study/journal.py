@@ -8,6 +8,7 @@ from typing import Any
 
 from radiolucent.errors import ConfigError
 from radiolucent.files import append_lines, atomic_path, read_lines, write_json
+from radiolucent.tables import TableWriter
 
 __all__ = ["COLUMNS", "Journal"]
 
@@ -91,17 +92,24 @@ class Journal:
         from pyarrow import parquet as pq
 
         table, columns = folder / "explanations.csv", folder / "explanations.parquet"
-        with atomic_path(table) as plain, plain.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n", restval="")
-            writer.writeheader()
-            for row in self.rows(first):
-                writer.writerow({k: "" if v is None else v for k, v in row.items()})
-        # Read back in blocks: Arrow makes columns of Python values only by way of pandas, which takes a second to load.
         kinds = {name: pa.type_for_alias(kind) for name, kind in COLUMNS.items()}
         convert = arrow_csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
         parse = arrow_csv.ParseOptions(newlines_in_values=True)
-        with arrow_csv.open_csv(table, parse_options=parse, convert_options=convert) as reader:
-            with atomic_path(columns) as packed, pq.ParquetWriter(packed, reader.schema) as parquet:
-                for batch in reader:
-                    parquet.write_batch(batch)
+        with atomic_path(table) as plain, atomic_path(folder / ".explanations.rows.csv") as bare:
+            with (
+                plain.open("w", newline="", encoding="utf-8") as stream,
+                bare.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows,
+            ):
+                writer = TableWriter(stream, list(COLUMNS), names={"image", "map", "panel"})
+                lines = csv.DictWriter(rows, list(COLUMNS), lineterminator="\n", restval="")
+                lines.writeheader()
+                for row in self.rows(first):
+                    writer.write(row)
+                    lines.writerow({k: "" if v is None else v for k, v in row.items()})
+            # Read back in blocks: Arrow makes columns of Python values only by way of pandas, a second to load.
+            with arrow_csv.open_csv(bare, parse_options=parse, convert_options=convert) as reader:
+                with atomic_path(columns) as packed, pq.ParquetWriter(packed, reader.schema) as parquet:
+                    for batch in reader:
+                        parquet.write_batch(batch)
+        (folder / ".explanations.rows.csv").unlink(missing_ok=True)
         return table, columns

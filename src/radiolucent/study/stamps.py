@@ -11,6 +11,7 @@ from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.explainers import Explainer
 from radiolucent.files import write_json
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session
 from radiolucent.study.case import finding_from
 from radiolucent.study.many_config import describe
 from radiolucent.types import Explanation, Finding, Radiograph
@@ -33,8 +34,10 @@ class Stamper:
         films: Callable[[], Iterable[Radiograph]],
         asked: Mapping[str, Any] | None = None,
         kept: Path | None = None,
+        session: Session | None = None,
     ) -> None:
         self.classifier, self.films, self.asked, self.kept = classifier, films, dict(asked or {}), kept
+        self.session = session or Session()
         self.randomised: dict[str, Finding] = {}
 
     def __call__(self, film: Radiograph, explanation: Explanation, method: Explainer) -> Explanation:
@@ -42,7 +45,8 @@ class Stamper:
         key = describe(method)
         if key not in self.randomised:
             self.randomised[key] = self._randomisation(method)
-        return stamp(self.classifier, film, explanation, method, randomised=self.randomised[key])
+        known = self.randomised[key]
+        return stamp(self.classifier, film, explanation, method, randomised=known, session=self.session)
 
     def _randomisation(self, method: Explainer) -> Finding:
         file = self.kept / f"{method.name}.json" if self.kept else None
@@ -50,7 +54,7 @@ class Stamper:
         key = hashlib.sha256(stands_for.encode()).hexdigest()
         if file and file.is_file() and (before := json.loads(file.read_text()))["key"] == key:
             return finding_from(before["finding"])
-        found = trust_randomisation(self.classifier, self.films(), method, **self.asked)
+        found = trust_randomisation(self.classifier, self.films(), method, session=self.session, **self.asked)
         if file:
             write_json(file, {"key": key, "finding": found.as_dict()})
         return found
