@@ -24,6 +24,7 @@ from radiolucent.cli.output import (
     stages,
 )
 from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.training_options import Classes
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 from radiolucent.cli.which_model import say_use
 
@@ -33,7 +34,12 @@ FOLDS_A_GROUP = 2000
 
 
 def _predictions(
-    classifier: Any, run: Path, data: Path, by: tuple[str, ...], update: Callable[[str, int, int], None]
+    classifier: Any,
+    run: Path,
+    data: Path,
+    classes: str | None,
+    by: tuple[str, ...],
+    update: Callable[[str, int, int], None],
 ) -> tuple[Any, list[tuple[Path, str]], Any]:
     """(predictions, files left out, films that the run was trained on); labels are matched by class name."""
     from radiolucent.data import load_dataset
@@ -41,7 +47,7 @@ def _predictions(
     from radiolucent.data.trained_on import films_of_run
     from radiolucent.models import predict
 
-    dataset = relabel(load_dataset(data), classifier.class_names)
+    dataset = relabel(load_dataset(data, classes=classes), classifier.class_names)
     left: list[tuple[Path, str]] = [(item.path, item.reason) for item in dataset.left_out]
     known, digests = films_of_run(run), dict[str, str]()
     found = predict(
@@ -94,6 +100,7 @@ def evaluate(
         Path | None, typer.Option("--out", "-o", help="Also write predictions.csv and evaluation.json.")
     ] = None,
     by: Annotated[str, typer.Option(help="Also by columns of the manifest, with commas: sex,site.")] = "",
+    classes: Classes = None,
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -111,7 +118,7 @@ def evaluate(
     classifier = load(run)
     columns = tuple(name.strip() for name in by.split(",") if name.strip())
     with progress_bar() as update:
-        predictions, left, seen = _predictions(classifier, run, data, columns, update)
+        predictions, left, seen = _predictions(classifier, run, data, classes, columns, update)
     if unseen and seen is None:
         raise DataError(f"{run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
     if unseen and seen.films:

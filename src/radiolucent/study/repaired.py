@@ -278,6 +278,7 @@ def _start(bench: _Bench, study: StudyConfig) -> tuple[Classifier, WeightsReport
         size=study.size,
         fit=study.fit,
         head=bench.before.head,
+        positive=bench.before.positive,
         seed=study.seed,
     )
 
