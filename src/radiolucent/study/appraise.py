@@ -246,7 +246,7 @@ def _story(
             ("source", prepared.dataset.source),
             ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
-            ("input", f"{pre.size} × {pre.size} pixels, {pre.fit}, {pre.channels} channel(s)"),
+            ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {pre.channels} channel(s)"),
             ("age, sex", "not available"),
         ),
         counts=prepared.dataset.counts(),
