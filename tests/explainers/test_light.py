@@ -44,7 +44,13 @@ def test_the_same_forward_and_backward(affine: bool) -> None:
 def test_what_is_left_alone() -> None:
     x, norm = given()
     with Light():
-        assert "BatchNorm" in str(copy.deepcopy(norm).to(torch.bfloat16)(x.to(torch.bfloat16)).grad_fn)
+        for dtype, close in ((torch.bfloat16, 2e-2), (torch.float64, 1e-12)):  # affine there too
+            found = copy.deepcopy(norm).to(dtype)(x.to(dtype))
+            assert "_Norm" in str(found.grad_fn) and found.dtype == dtype
+            gain = (norm.weight * torch.rsqrt(norm.running_var + norm.eps)).to(dtype).view(1, -1, 1, 1)
+            slope = torch.rand_like(found).transpose(2, 3).contiguous().transpose(2, 3)
+            back = torch.autograd.grad(found, x, slope)[0]
+            assert torch.allclose(back, (slope * gain).to(back.dtype), rtol=max(close, 1e-5), atol=1e-6)
         with torch.no_grad():
             assert not norm(x).requires_grad
         assert "BatchNorm" in str(F.batch_norm(x, None, None, training=True).grad_fn)

@@ -116,7 +116,7 @@ def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -
     try:
         with torch.enable_grad(), frozen(network):
             leaf = image.detach().clone().requires_grad_()
-            found = first_of(network(leaf))
+            found = first_of(network(leaf.clone()))  # which may write in place
             assert found is not None
     finally:
         for handle in handles:

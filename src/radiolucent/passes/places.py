@@ -228,7 +228,7 @@ def _changes(value: torch.Tensor) -> dict[str, Array]:
     """How far each place moved (3, …), by the layouts that an output (7, …) may have: whole, downwards, to the right."""
     if value.ndim not in (3, 4):
         return {}
-    moved = (value[1:] - value[:1]).float().square()
+    moved = (value[1:] - value[:1]).detach().float().square()
 
     def over(axis: int) -> Array:
         each = moved.sum(axis).unflatten(0, (TEXTURES, 3)).sum(0)
