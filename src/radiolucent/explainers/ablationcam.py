@@ -1,7 +1,7 @@
 """Ablation-CAM: feature maps weighed by what the score loses without them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -24,6 +24,12 @@ class AblationCAM(AtLayer, Perturbation):
     upside down where a logit is negative; that is left out. Only the layers behind the feature maps are run; behind
     global average pooling and one dense layer y_k is known: logits less W_k times the mean of A_k.
     """
+
+    title: ClassVar[str] = "Ablation-CAM"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "which feature maps the score needs"
+    misleads: ClassVar[str] = "maps that stand in for one another"
+    cost: ClassVar[str] = "1 + K · h"
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int

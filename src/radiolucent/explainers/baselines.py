@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import gaussian_blur_image
 
 from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import remember, weights_of
+from radiolucent.models.per_network import remember
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal
 from radiolucent.types import Radiograph
@@ -37,7 +37,9 @@ def check_baseline(baseline: Baseline) -> None:
     if isinstance(baseline, torch.Tensor | np.ndarray):
         if baseline.ndim in (3, 4) and bool(torch.isfinite(torch.as_tensor(baseline)).all()):
             return
-        raise ConfigError(f"baseline of shape {tuple(baseline.shape)}; expected finite numbers (C, H, W) or (N, C, H, W).")
+        raise ConfigError(
+            f"baseline of shape {tuple(baseline.shape)}; expected finite numbers (C, H, W) or (N, C, H, W)."
+        )
     if isinstance(baseline, float | int) and 0 <= baseline <= 1:
         return
     raise ConfigError(
@@ -95,11 +97,12 @@ def _given(baseline: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
     return baseline.detach().to(inputs).expand_as(inputs)
 
 
-def reference_logits(baseline: Baseline, classifier: Classifier, start: torch.Tensor) -> torch.Tensor:
-    """Logits (N, K) of the references (N, C, H, W).
+def reference_logits(baseline: Baseline, goal: Goal, start: torch.Tensor) -> torch.Tensor:
+    """Logits (N, K) of the references (N, C, H, W), by the goal's classifier.
 
     Where they are all the same one image is asked, and on a CPU the answer is remembered with the network.
     """
+    classifier = goal.classifier
     if not same_for_all(baseline):
         return Pass(classifier, start).logits
     if isinstance(baseline, Radiograph | torch.Tensor | np.ndarray):
@@ -107,7 +110,7 @@ def reference_logits(baseline: Baseline, classifier: Classifier, start: torch.Te
     if classifier.device.type != "cpu":  # one pass costs less than to see that the weights are the same
         return Pass(classifier, start[:1]).logits.expand(len(start), -1)
     levels = tuple(start[0, :, 0, 0].tolist())  # the same at every place
-    valid = (tuple(start.shape[1:]), str(start.dtype), weights_of(classifier.network))
+    valid = (tuple(start.shape[1:]), str(start.dtype), goal.session.weights_of(classifier.network))
     asked = remember(classifier.network, ("reference", levels), valid, lambda: Pass(classifier, start[:1]).logits)
     return asked.expand(len(start), -1)
 

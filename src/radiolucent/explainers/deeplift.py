@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 
@@ -33,6 +33,11 @@ class DeepLift(Explainer):
     Attributes:
         baseline: the reference (see `radiolucent.explainers.baselines`).
     """
+
+    title: ClassVar[str] = "DeepLift"
+    answers: ClassVar[str] = "share of the difference from a reference, in one pass by activation slopes"
+    misleads: ClassVar[str] = "as integrated gradients; no attention, no gates"
+    cost: ClassVar[str] = "3 + b"
 
     baseline: Baseline = "black"
 

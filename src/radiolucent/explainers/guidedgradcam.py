@@ -1,6 +1,7 @@
 """Guided Grad-CAM."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -24,6 +25,11 @@ class GuidedGradCAM(AtLayer):
     map = guided gradient ⊙ max(Grad-CAM, 0), upsampled. Fine lines from the one, the class from the other; the lines
     share guided backpropagation's weakness.
     """
+
+    title: ClassVar[str] = "Guided Grad-CAM"
+    answers: ClassVar[str] = "which edges the network responds to, where Grad-CAM is positive"
+    misleads: ClassVar[str] = "as guided backpropagation"
+    cost: ClassVar[str] = "2 + b (+ h)"
 
     @property
     def cuts(self) -> tuple[Place, ...]:

@@ -1,6 +1,7 @@
 """Input × gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -25,6 +26,11 @@ class InputTimesGradient(Explainer):
         baseline: what "nothing there" looks like (see `radiolucent.explainers.baselines`).
     """
 
+    title: ClassVar[str] = "Input × gradient"
+    answers: ClassVar[str] = "first-order share of each pixel"
+    misleads: ClassVar[str] = "exact for linear scores only: read the completeness error"
+    cost: ClassVar[str] = "2 + b"
+
     baseline: Baseline = "zero"
 
     def __post_init__(self) -> None:
@@ -41,6 +47,4 @@ class InputTimesGradient(Explainer):
         start = reference(self.baseline, classifier, inputs)
         cut = shared.cut(INPUT)
         maps = summed((inputs - start) * cut.gradient(goal.of(cut.logits)))
-        return Attribution(
-            maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, classifier, start))
-        )
+        return Attribution(maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, goal, start)))

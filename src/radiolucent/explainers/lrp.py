@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,11 @@ class LRP(Explainer):
             the details); None: of the input.
         conserve: track the biases' share; costs about a fifth more.
     """
+
+    title: ClassVar[str] = "ε-LRP"
+    answers: ClassVar[str] = "the score handed back layer by layer"
+    misleads: ClassVar[str] = "mid grey gets nothing; the biases' share is not on the map (it is in the details)"
+    cost: ClassVar[str] = "2 + b"
 
     epsilon: float = 1e-4
     layer: str | None = None
@@ -129,9 +134,7 @@ class _Relevance(Rules):
         name = str(getattr(function, "__name__", ""))
         return self._shifted(call, function, name, args, kwargs) if name.strip("_") in SHIFTING else call()
 
-    def _shifted(
-        self, call: Callable[[], Any], function: Callable[..., Any], name: str, args: Any, kwargs: Any
-    ) -> Any:
+    def _shifted(self, call: Callable[[], Any], function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
         """An affine function's value, whose offset, what it gives where all that depends on the image is 0, is a bias."""
         assert self.ones is not None
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """ReciproCAM: what the network says when it is left one place of its feature maps."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,12 @@ class ReciproCAM(AtLayer, Perturbation):
     Attributes:
         soft: the 3 × 3 kernel (the paper's default) instead of single places.
     """
+
+    title: ClassVar[str] = "ReciproCAM"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "which places of the feature map suffice"
+    misleads: ClassVar[str] = "coarse; a lone place is nothing the head was trained on"
+    cost: ClassVar[str] = "1 + hw · h"
 
     soft: bool = True
 

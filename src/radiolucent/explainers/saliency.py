@@ -1,6 +1,7 @@
 """Saliency: the plain gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -23,6 +24,11 @@ class Saliency(Explainer):
     Attributes:
         join: "grey" as above, or "max": max_c |∂score/∂x_c|, unsigned, as in the paper.
     """
+
+    title: ClassVar[str] = "Saliency"
+    answers: ClassVar[str] = "what a brighter pixel would change"
+    misleads: ClassVar[str] = "noisy; blind where the score is saturated"
+    cost: ClassVar[str] = "1 + b"
 
     join: str = "grey"
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,8 @@ class Weighing(AtLayer):
 
     Subclasses say only how the feature maps become one.
     """
+
+    signed: ClassVar[bool] = False
 
     @abstractmethod
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:

@@ -13,7 +13,7 @@ from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
-from radiolucent.explainers import lime_view
+from radiolucent.explainers import METHODS, lime_view
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
 from radiolucent.images import map_to_source
@@ -32,57 +32,17 @@ __all__ = [
     "sure",
 ]
 
-NAMES = {
-    "ablationcam": "Ablation-CAM",
-    "cam": "CAM",
-    "deeplift": "DeepLift",
-    "eigencam": "Eigen-CAM",
-    "gradcam": "Grad-CAM",
-    "gradcamplusplus": "Grad-CAM++",
-    "gradientshap": "GradientSHAP",
-    "guidedbackprop": "Guided backprop",
-    "guidedgradcam": "Guided Grad-CAM",
-    "hirescam": "HiResCAM",
-    "inputtimesgradient": "Input × gradient",
-    "integratedgradients": "Integrated gradients",
-    "kernelshap": "KernelSHAP",
-    "layercam": "LayerCAM",
-    "lime": "LIME",
-    "lrp": "ε-LRP",
-    "occlusion": "Occlusion",
-    "reciprocam": "ReciproCAM",
-    "rise": "RISE",
-    "saliency": "Saliency",
-    "scorecam": "Score-CAM",
-    "smoothgrad": "SmoothGrad",
-    "sobol": "Sobol",
-    "xgradcam": "XGrad-CAM",
-}
-# Defined by their positive part; other maps show both signs.
-RECTIFIED = (
-    "ablationcam",
-    "cam",
-    "eigencam",
-    "gradcam",
-    "gradcamplusplus",
-    "hirescam",
-    "layercam",
-    "reciprocam",
-    "scorecam",
-    "sobol",
-    "xgradcam",
-)
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
 ACROSS = 4  # methods in a row
 
 
 def method_name(method: str) -> str:
-    """A method's name as people write it.
+    """A method's title by its name; of a method that is not in `METHODS` the name itself.
 
     >>> method_name("gradcam"), method_name("mine")
     ('Grad-CAM', 'mine')
     """
-    return NAMES.get(method, method)
+    return METHODS[method].title if method in METHODS else method
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,14 +249,13 @@ def _headline(made: Figure, case: Case) -> None:
 
 
 def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
-    title = _cut(f"{method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
+    title = _cut(f"{e.title or method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
     if "segments" in e.details:
         draw_lime(ax, film, e)
         _lime_key(key, e)
     else:
-        signed = e.method not in RECTIFIED
-        draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=signed))
-        colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=signed)
+        draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=e.signed))
+        colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=e.signed)
     ax.set_title(title, fontsize=11, fontweight="normal", pad=5)
     if _failed(e):
         frame: Any = {"boxstyle": "square,pad=0.35", "fc": RED, "ec": "none"}

@@ -10,7 +10,6 @@ from torch import nn
 from radiolucent.errors import ExplainError
 from radiolucent.models import BlackBox
 from radiolucent.models.opaque import opaque
-from radiolucent.models.per_network import parameters_of
 from radiolucent.passes.places import first_of, with_first
 
 __all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen"]
@@ -37,7 +36,7 @@ def differentiable(network: nn.Module) -> nn.Module:
 @contextmanager
 def frozen(network: nn.Module) -> Generator[None]:
     """No parameter asks for a gradient inside, so that a graph begins only where a leaf is put."""
-    learning = [p for p in parameters_of(network) if p.requires_grad]
+    learning = [p for p in network.parameters() if p.requires_grad]
     try:
         for parameter in learning:
             parameter.requires_grad_(False)
@@ -80,9 +79,7 @@ def forward_cut(
     return (out[0] if isinstance(out, tuple) else out), kept
 
 
-def forward_from(
-    network: nn.Module, name: str, calls: int, inputs: torch.Tensor, value: torch.Tensor
-) -> torch.Tensor:
+def forward_from(network: nn.Module, name: str, calls: int, inputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """The network's output where the named layer gives `value` instead of what it computes, at the last of its calls.
 
     Args:
