@@ -40,7 +40,7 @@ def layers_of(classifier: Classifier) -> list[FeatureLayer]:
     """The layers with feature maps, from stem to head."""
     pre = classifier.preprocess
     return feature_layers(
-        classifier.network, torch.zeros(1, pre.channels, pre.size, pre.size, device=classifier.device)
+        classifier.network, torch.zeros(1, pre.channels, *pre.shape, device=classifier.device)
     )
 
 
