@@ -75,6 +75,7 @@ class Session:
     )
 
     def __post_init__(self) -> None:
+        self.without = (self.without,) if isinstance(self.without, str) else tuple(self.without)
         if unknown := sorted(set(self.without) - set(SHORTCUTS)):
             raise ConfigError(f"shortcut {', '.join(unknown)}; expected any of {', '.join(SHORTCUTS)}.")
 

@@ -15,6 +15,7 @@ from radiolucent.audits.trial.verdicts import beyond, film_mean
 from radiolucent.explainers import Explainer, explain
 from radiolucent.metrics import wilson
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Finding, Radiograph
 
 __all__ = ["Pointing", "as_film", "attribution", "fixed_peaks", "point"]
@@ -85,15 +86,15 @@ def as_film(view: View) -> Radiograph:
 
 def point(
     classifier: Classifier, views: Sequence[View], methods: Mapping[str, Explainer], into: Mapping[str, Pointing],
-    *, target: int | None = None, seed: int = 0,
+    *, target: int | None = None, seed: int = 0, session: Session | None = None,
 ) -> None:  # fmt: skip
     """Explain a few films by several methods and take the maps in.
 
     Args:
-        target: class to explain; the called one unless given.
+        target: class to explain; the called one unless given. session: of the audit.
     """
     films = [as_film(v) for v in views]
-    found = explain(classifier, films, list(methods.values()), target=target, seed=seed)
+    found = explain(classifier, films, list(methods.values()), target=target, seed=seed, session=session)
     for view, maps in zip(views, found, strict=True):
         for name, e in zip(methods, maps, strict=True):
             into[name].add(e.map, view, e.target)

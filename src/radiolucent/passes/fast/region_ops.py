@@ -124,7 +124,7 @@ def window_of(node: fx.Node) -> Window | None:
 
 
 def fused(node: fx.Node) -> str | None:
-    """The activation that oneDNN computes together with this convolution; only one that changes nothing if done twice."""
+    """The activation that oneDNN computes with this convolution; only one that changes nothing if done twice."""
     users = list(node.users)
     if node.target != aten.convolution.default or len(users) != 1 or not torch.backends.mkldnn.is_available():
         return None
