@@ -17,9 +17,19 @@ from radiolucent.images import Preprocess
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.state_bytes import bytes_of
 from radiolucent.models.takes import asked
-from radiolucent.types import Head
+from radiolucent.types import Head, supported
 
 __all__ = ["Classifier"]
+
+
+def digest_of(meta: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over what a classifier means (JSON-ready, without provenance) and its weights."""
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        for part in bytes_of(tensor):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +46,8 @@ class Classifier:
         temperature: logits are divided by it before probabilities are taken.
         architecture: how `build` makes the network again.
         provenance: training data, recipe, versions; JSON-ready.
+        calibrated_on: films that the temperature was fitted on, which bound how sure a probability is
+            (`radiolucent.types.supported`); None where it is not known.
     """
 
     network: nn.Module
@@ -47,6 +59,7 @@ class Classifier:
     temperature: float = 1.0
     architecture: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibrated_on: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or not 0 <= self.positive < len(self.class_names):
@@ -93,8 +106,8 @@ class Classifier:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""
         scaled = logits.double() / self.temperature
         if self.head == "softmax":
-            return scaled.softmax(1)
-        ones = scaled.sigmoid()
+            return supported(scaled.softmax(1), self.calibrated_on, scaled.shape[1])
+        ones = supported(scaled.sigmoid(), self.calibrated_on)
         if self.head == "multilabel":
             return ones
         pair = [1 - ones[:, 0], ones[:, 0]]
@@ -134,7 +147,7 @@ class Classifier:
             "threshold": self.threshold,
             "temperature": self.temperature,
             "provenance": dict(self.provenance),
-        }
+        } | ({} if self.calibrated_on is None else {"calibrated_on": self.calibrated_on})
 
     @cached_property
     def hash(self) -> str:
@@ -143,12 +156,6 @@ class Classifier:
 
     def digest(self) -> str:
         """The hash as of now."""
-        digest = hashlib.sha256()
         meta = self.meta()
         meta.pop("provenance")
-        digest.update(json.dumps(meta, sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            for part in bytes_of(tensor):
-                digest.update(part)
-        return digest.hexdigest()
+        return digest_of(meta, self.network.state_dict())

@@ -30,9 +30,7 @@ AFFINE = frozenset(
 """Functions (by name, without underscores at the ends) that are affine in what depends on the image, if only their
 first argument does: their derivative is their rule. `WEIGHED` are bilinear where their weights depend on it too."""
 
-WEIGHED = frozenset(
-    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear batch_norm".split()
-)
+WEIGHED = frozenset("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear batch_norm".split())
 
 WINNER = frozenset(
     "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d "
@@ -190,7 +188,11 @@ class Rules(TorchFunctionMode):
 
     def _of_two(self, name: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         def summed(function: Callable[..., torch.Tensor], *given: torch.Tensor) -> torch.Tensor:
-            return self.affine(partial(function, *given), function, given, {}) if any(map(on_graph, given)) else function(*given)
+            return (
+                self.affine(partial(function, *given), function, given, {})
+                if any(map(on_graph, given))
+                else function(*given)
+            )
 
         rise = self._activation(F.relu, "relu", (summed(torch.sub, a, b),), {})
         return summed(torch.add, b, rise) if name in LARGER else summed(torch.sub, a, rise)

@@ -11,6 +11,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.session import Session
+from radiolucent.types import supported
 
 __all__ = ["Goal", "ScoreKind", "checked_kind"]
 
@@ -48,7 +49,8 @@ class Goal:
         if clf.head == "sigmoid":
             sign = torch.where(self.targets == clf.positive, 1.0, -1.0).to(logits)
             signed = sign * logits[:, 0]
-            return (signed / clf.temperature).sigmoid() if self.kind == "probability" else signed
+            chance = supported((signed / clf.temperature).sigmoid(), clf.calibrated_on)
+            return chance if self.kind == "probability" else signed
         chosen = logits[rows, self.targets]
         if self.kind == "logit":
             return chosen
@@ -56,7 +58,9 @@ class Goal:
             return chosen - logits[rows, self.against]
         if self.kind == "probability":
             scaled = logits / clf.temperature
-            return (scaled.softmax(1) if clf.head == "softmax" else scaled.sigmoid())[rows, self.targets]
+            whole = scaled.softmax(1) if clf.head == "softmax" else scaled.sigmoid()
+            classes = whole.shape[1] if clf.head == "softmax" else 2
+            return supported(whole, clf.calibrated_on, classes)[rows, self.targets]
         others = logits.scatter(1, self.targets[:, None], float("-inf"))
         return chosen - others.amax(1)
 

@@ -155,9 +155,7 @@ def _grids(tokens: int, size: tuple[int, int]) -> list[tuple[int, int]]:
             near = h * size[1] / size[0] * stretch
             found += [(h, w) for w in range(max(1, int(near) - 1), int(near) + 3) if 1 < h * w <= tokens]
     narrow = max(size) < 2 * min(size)  # such an image has no grid of one row
-    return [
-        g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and not (narrow and 1 in g)
-    ]
+    return [g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and not (narrow and 1 in g)]
 
 
 def _follows(y: Array, x: Array) -> float:

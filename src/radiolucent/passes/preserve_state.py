@@ -26,7 +26,11 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
     """
     modules = list(network.modules())
     swapped = _without_inference_tensors(modules)
-    hooks = [{name: (kept := getattr(m, name), dict(kept)) for name in HOOKS} for m in modules if not isinstance(m, torch.jit.ScriptModule)]
+    hooks = [
+        {name: (kept := getattr(m, name), dict(kept)) for name in HOOKS}
+        for m in modules
+        if not isinstance(m, torch.jit.ScriptModule)
+    ]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
     restore_random = _random_state()
     try:

@@ -131,7 +131,9 @@ def _named(network: nn.Module, probes: Sequence[Probe], name: str, reshape: Resh
     if layer is not None:
         return layer
     if full not in modules:
-        raise ExplainError(f"no layer {name!r}: it gives no feature maps; candidates, the deepest last: {_listed(probes)}.")
+        raise ExplainError(
+            f"no layer {name!r}: it gives no feature maps; candidates, the deepest last: {_listed(probes)}."
+        )
     shape = "no tensor" if probe is None else f"a tensor {('N', *probe.shape[1:])}".replace("'", "")
     raise ExplainError(
         f"layer {name!r} gives {shape}, which is not sure to be feature maps of the image's places. Say with reshape= "

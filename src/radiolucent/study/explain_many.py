@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ from PIL import Image
 
 from radiolucent import figures
 from radiolucent.audits.trust import stamp, trust_randomisation
-from radiolucent.data import find_films
+from radiolucent.data import Dataset, Record, find_films
+from radiolucent.data.annotations.match import Films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
@@ -76,7 +77,8 @@ def explain_many(
     bound allows.
 
     Args:
-        paths: images and folders. readings: doctors' outlines for the panels, matched by file name.
+        paths: images and folders. readings: doctors' outlines for the panels, matched by the longest common end of
+            their paths; those of other films are passed over.
         fresh: start again. session: how networks are run (see `radiolucent.passes.session`).
 
     Raises:
@@ -88,7 +90,9 @@ def explain_many(
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed
             stray.unlink()
-    run = _Run(classifier, out, config, readings, _sample(files, config), session or Session())
+    placed, unclear = _placed(readings, files)
+    left += unclear
+    run = _Run(classifier, out, config, placed, _sample(files, config), session or Session())
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
     run.session.films = len(files)
@@ -107,6 +111,25 @@ def explain_many(
         else:
             explained.add(row["image"])
     return Many(table, parquet, tuple(files), len(explained), len(todo), tuple(left), journal)
+
+
+def _placed(
+    readings: Sequence[Annotation], files: Sequence[Path]
+) -> tuple[dict[str, list[Annotation]], list[tuple[Path, str]]]:
+    """Readings by film, and (name, reason) of those that fit several films."""
+    films = Films(Dataset(tuple(Record(file, file.as_posix()) for file in files), ()))
+    found: dict[str, list[Annotation]] = {}
+    unclear: dict[str, str] = {}
+    names = {file.as_posix(): str(file) for file in files}
+    for a in readings:
+        ids = films.find(a.image_id)
+        if len(ids) == 1:
+            found.setdefault(names[next(iter(ids))], []).append(a)
+        elif ids:
+            unclear[a.image_id] = f"the reading fits {len(ids)} films ({', '.join(sorted(ids)[:3])}) and is not drawn"
+        elif near := films.elsewhere(a.image_id):
+            unclear[a.image_id] = f"the reading is not drawn: {near[0]} has its file name, but lies in another folder"
+    return found, [(Path(name), reason) for name, reason in unclear.items()]
 
 
 def _stamp(file: Path) -> list[int]:
@@ -152,7 +175,7 @@ class _Run:
     classifier: Classifier
     out: Path
     config: ManyConfig
-    readings: Sequence[Annotation]
+    readings: Mapping[str, Sequence[Annotation]]
     trusted: set[str]
     session: Session
     worked: set[str] = field(default_factory=set[str])
@@ -252,7 +275,7 @@ class _Run:
             keep(save_explanation, e, self.out / file)
             rows.append(_explained_row(e, case, file, panel))
         if panel:
-            said = tuple(a for a in self.readings if Path(a.image_id).name == Path(film.image_id).name)
+            said = tuple(self.readings.get(film.image_id, ()))
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
             keep(_write_panel, figures.drawn(figures.case_panel(case)), self.out / panel)
         return rows + failed
