@@ -22,7 +22,7 @@ from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import methods_named
+from radiolucent.explainers import METHODS, methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
@@ -97,6 +97,8 @@ def compare_run(
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
+    if not methods:
+        raise ConfigError(f"no method; expected any of {', '.join(METHODS)}.")
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []

@@ -164,9 +164,10 @@ def _maps(case: Case) -> dict[str, Pointing]:
     found = {name: Pointing() for name in case.methods}
     names = case.table.image_ids
     order = np.random.default_rng([case.seed, 61]).permutation(len(names))[: case.map_films]
+    session = Session(films=len(order))
     for start in range(0, len(order), 8):
         views = [case.seen(names[int(i)]) for i in order[start : start + 8]]
-        point(case.in_frame, views, case.methods, found, seed=case.seed)
+        point(case.in_frame, views, case.methods, found, seed=case.seed, session=session)
         if case.progress:
             case.progress("explaining", min(start + 8, len(order)), len(order))
     return found
