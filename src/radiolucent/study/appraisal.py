@@ -106,7 +106,7 @@ def _cases(
         logits = torch.from_numpy(p.logits[i : i + 1])
         bare = make_case(clf, film, logits, truth, said, ())
         methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
-        maps = explain(clf, film, methods, target=bare.called, seed=config.seed)
+        maps = explain(clf, film, methods, target=bare.called, seed=config.seed, session=stamped.session)
         maps = [stamped(film, e, m) for e, m in zip(maps, methods, strict=True)]
         for m in maps:
             stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]

@@ -20,7 +20,7 @@ from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annota
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import methods_named
+from radiolucent.explainers import METHODS, methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
@@ -102,6 +102,8 @@ def compare_run(
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
+    if not methods:
+        raise ConfigError(f"no method; expected any of {', '.join(METHODS)}.")
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
