@@ -81,7 +81,7 @@ def checkpoint_seeds() -> list[bytes]:
     from radiolucent.models import build, save
 
     with tempfile.TemporaryDirectory() as folder:
-        made = build("small_cnn", ("NORMAL", "PNEUMONIA"), size=32, widths=(4, 4), hidden=4)
+        made, _ = build("small_cnn", size=32, widths=(4, 4), hidden=4)
         seed = save(made, Path(folder) / "m.safetensors").read_bytes()
     head = json.dumps({"__metadata__": {"radiolucent": "[" * 20_000}}).encode()
     return [seed, struct.pack("<Q", len(head)) + head]

@@ -67,7 +67,8 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             rows = [{k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader]
-        if twice := [n for n, many in Counter(reader.fieldnames or ()).items() if n and many > 1]:
+            names = reader.fieldnames or ()
+        if twice := [n for n, many in Counter(names).items() if n and many > 1]:
             raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")
         return rows
     except DataError:
