@@ -391,6 +391,7 @@ def test_the_real_collection_is_grouped(realdata: Path) -> None:
         (b"\xff\xfe\x00\x01", "not readable as a manifest"),
         (b"path\n" + b'"' + b"x" * 200_000 + b'"\n', "not readable as a manifest"),
         (b"", "no rows"),
+        (b"a,b\n1,2,3\n", "it has a, b"),
     ],
 )
 def test_manifests_that_are_none_are_named(tmp_path: Path, content: bytes, words: str) -> None:

@@ -29,7 +29,7 @@ def read_manifest(path: Path) -> Dataset:
     """
     rows = _rows(path)
     if not rows or "path" not in rows[0]:
-        have = ", ".join(rows[0]) if rows else "no rows"
+        have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
     names = tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
     seen: dict[str, int] = {}

@@ -3,11 +3,12 @@
 import dataclasses
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 from radiolucent.errors import ImageError
-from radiolucent.images.archive import gunzipped, unzipped
+from radiolucent.images.archive import PACKED, unpacked
 from radiolucent.images.budget import open_film
 from radiolucent.images.dicom import read_dicom
 from radiolucent.images.options import ReadOptions, reading
@@ -58,16 +59,13 @@ def read(
     file, options = Path(path), options or reading()
     packed = kind = ""
     try:
-        with open_film(file, options.max_pixels) as opened, warnings.catch_warnings():
+        with open_film(file, options.max_pixels) as opened, warnings.catch_warnings(), ExitStack() as closing:
             warnings.simplefilter("ignore")  # decoders warn of odd metadata; what matters raises, or is noted
             stream: BinaryIO = opened
             kind = _kind(stream)
-            if kind == "GZIP":
-                stream, packed = gunzipped(stream, file, options), "unpacked from gzip"
-            elif kind == "ZIP":
-                stream, name = unzipped(stream, file, options)
-                packed = f"unpacked from a ZIP archive, where it is {name}"
-            kind = _kind(stream) if packed else kind
+            if kind in PACKED:
+                stream, packed = closing.enter_context(unpacked(stream, kind, file, options))
+                kind = _kind(stream)
             if kind not in READERS:
                 raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
             film = READERS[kind](stream, file, options)
