@@ -2,6 +2,8 @@
 
 import random
 import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -134,3 +136,11 @@ def test_every_fuzz_entry_reads_its_own_seeds(tmp_path: Path) -> None:
         path.write_bytes(seeds[0])
         with suppress(ImageError):  # a frame that is not there
             entry.run(path)
+
+
+def test_threads_leave_the_warning_filters_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "film").write_bytes(dicom(DEEP, PhotometricInterpretation="monochrome2"))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: read(tmp_path / "film"), range(40)))
+    assert warnings.filters == before

@@ -1,4 +1,4 @@
-"""Films that come packed: a ZIP with one film in it, or a film by gzip, unpacked to a temporary file within the limit."""
+"""Films that come packed, a ZIP with one film or a film by gzip: unpacked to a temporary file, within the limit."""
 
 import gzip
 import tempfile

@@ -16,12 +16,11 @@ from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
 from radiolucent.images.dicom_pixels import PixelFormat
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import luminance, robust_range
+from radiolucent.images.scale import ENOUGH, luminance, robust_range
 
 __all__ = ["grey_levels"]
 
 Values = NDArray[np.float64]
-ENOUGH = 1024  # pixels, below which the depth that a film uses is not judged
 
 
 @dataclass(frozen=True, eq=False)
