@@ -26,16 +26,20 @@ __all__ = [
     "USE",
     "Annotations",
     "AsJson",
+    "Coordinates",
     "Data",
+    "Labels",
     "Out",
     "Run",
     "Seed",
+    "SkipShapes",
     "end_with_left_out",
     "names_in",
     "print_comparison",
     "print_findings",
     "print_json",
     "progress_bar",
+    "reading_options",
     "research_use",
     "resumable",
     "run_path",
@@ -68,6 +72,25 @@ Data = Annotated[
     Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
+SkipShapes = Annotated[
+    bool, typer.Option("--skip-shapes", help="Readings: pass over keypoints, lines and the like, and count them.")
+]
+Labels = Annotated[
+    str, typer.Option(help="Readings: labels of whole images that count, with commas; others are passed over.")
+]
+Coordinates = Annotated[
+    str, typer.Option(help="Readings: 'relative' where coordinates are shares of the image's size, from 0 to 1.")
+]
+
+
+def reading_options(skip_shapes: bool, labels: str, coordinates: str) -> dict[str, Any]:
+    """The options by which readings are read, as `read_annotations` takes them."""
+    from radiolucent.errors import ConfigError
+
+    if coordinates not in ("as stated", "relative"):
+        raise ConfigError(f"--coordinates {coordinates!r}; expected 'as stated' or 'relative'.")
+    chosen = [name.strip() for name in labels.split(",") if name.strip()] or None
+    return {"skip_shapes": skip_shapes, "labels": chosen, "coordinates": coordinates}
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -132,9 +155,10 @@ def shown(text: object) -> str:
 def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
     """List the files that were left out, and end with status 3 if any of them is missed.
 
-    Hidden and system files are not worth a line; texts and tables beside the films are listed, but change no status.
+    Hidden and system files are not worth a line; texts and tables beside the films, and what was noted or passed over
+    without loss, are listed, but change no status.
     """
-    from radiolucent.data.records import COMPANION, HIDDEN
+    from radiolucent.data.records import HIDDEN, is_lost
 
     items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
     if not items:
@@ -142,7 +166,7 @@ def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
         say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
-    if any(reason != COMPANION for _, reason in items):
+    if any(is_lost(reason) for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 
 

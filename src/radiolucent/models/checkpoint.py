@@ -98,6 +98,7 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
             meta["temperature"],
             meta["architecture"],
             meta["provenance"],
+            meta.get("calibrated_on"),
         )
     except CheckpointError:
         raise
