@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import BinaryIO, Protocol
 
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import bytes_allowed
@@ -76,7 +76,11 @@ def _looks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     return kind is not None and kind not in PACKED
 
 
-def _copy(packed: IO[bytes], place: Path, file: Path, options: ReadOptions) -> None:
+class _Packed(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _copy(packed: _Packed, place: Path, file: Path, options: ReadOptions) -> None:
     """Unpack piece by piece, and no further than the limit."""
     limit, total = bytes_allowed(options.max_pixels), 0
     with place.open("wb") as out:

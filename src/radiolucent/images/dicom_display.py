@@ -111,7 +111,7 @@ def _signed(value: float, form: PixelFormat) -> float:
 def _palette(levels: Values, film: _Film, header: Header, file: Path) -> Values:
     rgb = palette(levels, header, signed=film.form.signed)
     if rgb is None:
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         try:  # segmented tables
             raw = apply_color_lut(levels.astype(np.uint16), header.dataset)

@@ -86,10 +86,12 @@ class Header:
     def numbers(self, name: str) -> list[float] | None:
         """An element's numbers; None where it is absent or empty, or, with a note, where one is no finite number."""
         element = self._raw(name)
-        value: Any = None if element is None else element.value
+        if element is None:
+            return self._below(name)
+        value: Any = element.value
         if value is None or value in ("", b""):
             found = self._below(name)
-            if found is None and element is not None:
+            if found is None:
                 self.note(f"{name} is empty")
             return found
         if isinstance(value, bytes):

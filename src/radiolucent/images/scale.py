@@ -1,5 +1,7 @@
 """Stored values to grey levels in [0, 1], the same for every container."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ def luminance(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return rgb[..., :3] @ LUMINANCE
 
 
-def robust_range(values: NDArray[np.generic]) -> tuple[float, float]:
+def robust_range(values: NDArray[Any]) -> tuple[float, float]:
     """(low, high) of the values without a few far outliers, such as hot pixels.
 
     The extremes, unless up to one pixel in 1,000 lies further from the rest than the rest is wide: then that of the
