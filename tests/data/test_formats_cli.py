@@ -1,12 +1,17 @@
 """`radiolucent data annotations`: from any format to any that is written."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from formats_support import write
 from typer.testing import CliRunner
 
+import radiolucent
 from radiolucent.cli import app
 from radiolucent.data import read_annotations
 from radiolucent.errors import ConfigError
@@ -41,3 +46,63 @@ def test_wrong_words_are_told(tmp_path: Path) -> None:
             call("data", "annotations", file, "--out", tmp_path / "o.json", *options)
     status, _, said = call("data", "annotations", file, "--out", tmp_path / "o.json")
     assert status == 3 and "2 readings of 2 films by reader" in said.replace("\n", " ")
+
+
+TOY = '''
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.gather import Gatherer
+from radiolucent.data.annotations.source import Source
+from radiolucent.files import write_text
+from radiolucent.types import Region
+
+def _read(source: Source, g: Gatherer) -> None:
+    """Lines `label x y width height`, without a heading; the file is named after its film."""
+    for line in source.text.splitlines():
+        label, *numbers = line.split()
+        g.mark(source.path.stem, [Region.box(*map(float, numbers))], label)
+    if not source.text.strip():
+        g.whole(source.path.stem)
+
+def _write(annotations, path, dataset) -> None:
+    write_text(path, "".join(f"{a.label}\\n" for a in annotations))
+
+FORMAT = Format(
+    "toy", "Toy text", "csv", "boxes", "none", lambda source: source.path.suffix == ".toy", _read,
+    empty_means="no finding", write=_write, to=".toy",
+)
+'''
+TRY = """
+import sys
+from pathlib import Path
+from typer.testing import CliRunner
+from radiolucent.cli import app
+from radiolucent.data import FORMATS, read_annotations
+from radiolucent.data.annotations import formats_table
+home = Path(sys.argv[1])
+(home / "films").mkdir()
+(home / "films" / "a.toy").write_text("Mass 10 20 30 40\\n")
+(home / "films" / "b.toy").write_text("")
+(home / "films" / "README.md").write_text("beside")
+found = {a.image_id: (a.label, a.finding) for a in read_annotations(home / "films")}
+assert found == {"a": ("Mass", True), "b": (None, False)}, found
+assert "| `toy` | Toy text: boxes | none; an image without a mark: no finding | yes |" in formats_table()
+out = str(home / "out.toy")
+for words in (["data", "formats"], ["data", "annotations", str(home / "films"), "--to", "toy", "--out", out]):
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, (words, result.output, result.exception)
+    assert words[1] != "formats" or "Toy text" in result.output
+assert "Mass" in Path(out).read_text()
+"""
+
+
+def test_a_format_is_one_file_and_one_line(tmp_path: Path) -> None:
+    """Added to a copy of the package, it is read, listed, documented and written, and an empty file means what it "
+    "says."""
+    package = tmp_path / "src" / "radiolucent"
+    shutil.copytree(Path(radiolucent.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "data" / "annotations" / "toy.py").write_text(TOY)
+    formats = package / "data" / "annotations" / "formats.py"
+    formats.write_text(formats.read_text().replace('    "coco",\n', '    "toy",\n    "coco",\n', 1))
+    call_with = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run([sys.executable, "-c", TRY, str(tmp_path)], capture_output=True, text=True, env=call_with)
+    assert done.returncode == 0, done.stderr
