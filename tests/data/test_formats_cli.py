@@ -1,10 +1,10 @@
 """`radiolucent data annotations`: from any format to any that is written."""
 
+import importlib
 import json
-import os
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,38 +71,40 @@ FORMAT = Format(
     empty_means="no finding", write=_write, to=".toy",
 )
 '''
-TRY = """
-import sys
-from pathlib import Path
-from typer.testing import CliRunner
-from radiolucent.cli import app
-from radiolucent.data import FORMATS, read_annotations
-from radiolucent.data.annotations import formats_table
-home = Path(sys.argv[1])
-(home / "films").mkdir()
-(home / "films" / "a.toy").write_text("Mass 10 20 30 40\\n")
-(home / "films" / "b.toy").write_text("")
-(home / "films" / "README.md").write_text("beside")
-found = {a.image_id: (a.label, a.finding) for a in read_annotations(home / "films")}
-assert found == {"a": ("Mass", True), "b": (None, False)}, found
-assert "| `toy` | Toy text: boxes | none; an image without a mark: no finding | yes |" in formats_table()
-out = str(home / "out.toy")
-for words in (["data", "formats"], ["data", "annotations", str(home / "films"), "--to", "toy", "--out", out]):
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, (words, result.output, result.exception)
-    assert words[1] != "formats" or "Toy text" in result.output
-assert "Mass" in Path(out).read_text()
-"""
 
 
-def test_a_format_is_one_file_and_one_line(tmp_path: Path) -> None:
-    """Added to a copy of the package, it is read, listed, documented and written, and an empty file means what it "
-    "says."""
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package, imported instead of it until the test ends."""
     package = tmp_path / "src" / "radiolucent"
     shutil.copytree(Path(radiolucent.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "data" / "annotations" / "toy.py").write_text(TOY)
-    formats = package / "data" / "annotations" / "formats.py"
+    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "radiolucent"}
+    for name in kept:
+        del sys.modules[name]
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    yield package
+    for name in [n for n in sys.modules if n.partition(".")[0] == "radiolucent"]:
+        del sys.modules[name]
+    sys.modules.update(kept)
+
+
+def test_a_format_is_one_file_and_one_line(copied: Path, tmp_path: Path) -> None:
+    """It is then read, listed, documented and written, and an empty file means what the format says."""
+    (copied / "data" / "annotations" / "toy.py").write_text(TOY)
+    formats = copied / "data" / "annotations" / "formats.py"
     formats.write_text(formats.read_text().replace('    "coco",\n', '    "toy",\n    "coco",\n', 1))
-    call_with = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    done = subprocess.run([sys.executable, "-c", TRY, str(tmp_path)], capture_output=True, text=True, env=call_with)
-    assert done.returncode == 0, done.stderr
+    data = importlib.import_module("radiolucent.data")
+    assert Path(data.__file__ or "").is_relative_to(copied)
+    for name, text in (("a.toy", "Mass 10 20 30 40\n"), ("b.toy", ""), ("README.md", "beside")):
+        write(tmp_path / "films" / name, text)
+    found = {a.image_id: (a.label, a.finding) for a in data.read_annotations(tmp_path / "films")}
+    assert found == {"a": ("Mass", True), "b": (None, False)}
+    table = importlib.import_module("radiolucent.data.annotations").formats_table()
+    assert "| `toy` | Toy text: boxes | none; an image without a mark: no finding | yes |" in table
+    commands = importlib.import_module("radiolucent.cli").app
+    out = tmp_path / "out.toy"
+    for words in (["formats"], ["annotations", str(tmp_path / "films"), "--to", "toy", "--out", str(out)]):
+        result = CliRunner().invoke(commands, ["data", *words])
+        assert result.exit_code == 0, result.output
+        assert words[0] != "formats" or "Toy text" in result.output
+    assert out.read_text() == "Mass\nNone\n"
