@@ -70,7 +70,7 @@ def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path
         "import os, sys\n"
         "from pathlib import Path\n"
         "from audits.toys import marker_reader\n"
-        "from radiolucent.audits import examine\n"
+        "from radiolucent.audits.trial import examine\n"
         "from radiolucent.data import Dataset, Record\n"
         f"root = Path({str(root)!r})\n"
         "names = sorted(p.relative_to(root).as_posix() for p in (root / 'test').rglob('[0-9]*.png'))\n"

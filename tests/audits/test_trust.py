@@ -396,7 +396,7 @@ def test_randomisation_takes_three_films_that_have_a_map() -> None:
 
 
 def test_each_last_map_has_a_random_network_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiolucent.audits.trust import randomisation as sanity
+    from radiolucent.audits.trust import weight_randomisation as sanity
 
     seeds: list[tuple[float, int]] = []
 

@@ -131,7 +131,7 @@ def test_another_layer_in_its_place_is_another_structure() -> None:
 
 
 def test_the_weights_are_read_once_within_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiolucent.models import remember as module
+    from radiolucent.models import per_network as module
 
     clf, sizes = made(), list[int]()
     taken = module.zlib.crc32

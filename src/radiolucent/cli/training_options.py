@@ -13,7 +13,7 @@ from radiolucent.cli.output import Data, Out, Seed
 __all__ = ["trains"]
 
 Model = Annotated[str, typer.Option(help="mobilenetv1, inception_v3, densenet121, small_cnn, or any timm name.")]
-RecipeName = Annotated[str, typer.Option(help="strong, or classic (the project this one succeeds).")]
+RecipeName = Annotated[str, typer.Option(help="strong, or classic (MobileNet, 34 of 92 layers frozen, Adam 0.001).")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)]
 Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1)]
 Freeze = Annotated[str | None, typer.Option(help="Layers that do not learn: 0, 0.37, '34 layers', 'stage:2', all.")]

@@ -1,4 +1,4 @@
-"""The model in the box: a small pneumonia classifier of our own that comes with the package."""
+"""`box`: the small pneumonia classifier that comes with the package."""
 
 import json
 from importlib import resources
@@ -11,7 +11,7 @@ from radiolucent.files import sha256_file
 __all__ = ["BOX", "box_card", "box_path", "is_checkpoint", "names_box"]
 
 BOX = "box"
-"""In place of a run: the model in the box."""
+"""Stands in place of a run for the classifier that comes with the package."""
 
 
 def box_path() -> Path:
@@ -41,5 +41,8 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def names_box(path: str | Path) -> bool:
-    """Whether a path means the model in the box: "box", unless a run of that name lies here (`./box` is that run)."""
+    """Whether a path means the classifier that comes with the package: "box", unless a run of that name lies here.
+
+    `./box` is always that run.
+    """
     return str(path) == BOX and not is_checkpoint(Path(BOX))

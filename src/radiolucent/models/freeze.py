@@ -30,7 +30,7 @@ def _computes(module: nn.Module) -> bool:
 def keras_layers(network: nn.Module) -> list[tuple[str, nn.Module | None]]:
     """The network's layers as Keras counts them: input, zero padding, convolution, batch norm, activation, pooling, ….
 
-    Keras' MobileNet v1 has 87 up to its pooling, 92 with the head of the project this one succeeds: the input; a
+    Keras' MobileNet v1 has 87 up to its pooling, 92 with the head of the `classic` recipe: the input; a
     convolution, a batch norm and an activation each for the stem and for the depthwise and the pointwise part of 13
     blocks; and an explicit padding before each of the five strided convolutions. Counted here: one for the input, one
     for the padding of each strided stem or depthwise convolution, one for each leaf that computes, two for a batch

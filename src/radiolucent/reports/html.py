@@ -11,19 +11,10 @@ from radiolucent.figures import method_name
 from radiolucent.files import write_json, write_text
 from radiolucent.reports import phrasing
 from radiolucent.reports.report_data import Picture, Story
+from radiolucent.reports.sections import sections
 from radiolucent.reports.summary import summary
 
 __all__ = ["environment", "write_report"]
-
-# Which section shows a picture; the rest stand under "Further figures".
-PLACED = {
-    "data": ("sheet",),
-    "training": ("learning",),
-    "performance": ("roc", "confusion", "histogram", "reliability", "pr", "decision"),
-    "cases": ("failures", "confident"),
-    "inside": ("strip", "channels", "filters"),
-    "doctors": ("agreement", "methods", "lime"),
-}
 
 
 def _uri(picture: Picture) -> str:
@@ -63,27 +54,8 @@ def write_report(story: Story, folder: str | Path, *, name: str = "report.html")
     The HTML holds its styles and pictures itself: it can be mailed, archived and printed, and asks no server for
     anything (its content security policy forbids it). Whatever texts it is given, they are shown, never run.
     """
-    order = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
-    placed = {picture for names in PLACED.values() for picture in names}
-    page = (
-        environment()
-        .get_template("page.html.jinja")
-        .render(
-            story=story,
-            headline=phrasing.headline(story),
-            warnings=phrasing.warnings(story),
-            tallies=phrasing.tallies(story),
-            figures=phrasing.figure_rows(story),
-            agreement_rows=phrasing.agreement_rows,
-            statement_rows=phrasing.statement_rows,
-            between_name=phrasing.between_name,
-            doctors_lines=phrasing.doctors_lines(story),
-            verdict_on=phrasing.verdict_on,
-            findings=sorted(story.findings, key=lambda f: order[f.verdict]),
-            placed=PLACED,
-            further=[picture for key, picture in story.pictures.items() if key not in placed],
-        )
-    )
+    templates = environment()
+    page = templates.get_template("page.html.jinja").render(story=story, sections=sections(story, templates))
     out = Path(folder)
     write_text(out / name, page)
     write_json(out / "summary.json", summary(story))

@@ -13,12 +13,13 @@ from radiolucent.audits.agreement import (
 )
 from radiolucent.figures import method_name
 from radiolucent.reports.report_data import Story
-from radiolucent.types import Estimate
+from radiolucent.types import Estimate, Finding
 
 __all__ = [
     "Tally",
     "agreement_rows",
     "between_name",
+    "by_verdict",
     "calls_line",
     "doctors_lines",
     "figure_rows",
@@ -251,6 +252,12 @@ def figure_rows(story: Story) -> Sequence[tuple[str, str, Estimate, Estimate | N
     """(name, meaning, test estimate, validation estimate) in reading order."""
     test, val = story.test.estimates, story.validation.estimates
     return [(title, meaning, test[key], val.get(key)) for key, (title, meaning) in NAMES.items() if key in test]
+
+
+def by_verdict(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings with the failed ones first, then the open ones; otherwise in the order given."""
+    order = ("fail", "inconclusive", "pass", "not applicable")
+    return sorted(findings, key=lambda finding: order.index(finding.verdict))
 
 
 def agreement_rows(a: Agreement) -> Sequence[tuple[str, str, Estimate]]:

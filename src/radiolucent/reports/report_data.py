@@ -108,9 +108,7 @@ class Story:
         threshold: as chosen on validation (`Threshold.as_dict()`).
         validation, test: evaluations; the first is what choices were made on.
         prevalences: rows (prevalence, PPV, NPV) at other prevalences.
-        pictures: figures by name, placed by it: sheet (data), learning (training), roc, pr, reliability, decision,
-            confusion, histogram (performance), failures, confident (cases), strip, channels, filters (inside),
-            agreement, methods, lime (doctors); any other stands under "Further figures".
+        pictures: figures by name. Each section shows those that it names; the rest stand under "Further figures".
         cases: films right and wrong.
         agreement: explanations against doctors: one a method against the consensus, which leads, and any number
             against single readers; empty without readings.

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import torch
-import torch.distributed as dist
 from lightning_fabric import Fabric
 from torch import nn
 
-__all__ = ["Team", "world"]
+__all__ = ["Processes", "world"]
 
 
 def world() -> tuple[int, int]:
@@ -22,7 +21,7 @@ def world() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-class Team:
+class Processes:
     """Device, precision and the few exchanges that training needs, over Lightning Fabric.
 
     Args:
@@ -63,31 +62,31 @@ class Team:
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The sum over processes; changes `values`."""
-        if self.size > 1:
-            dist.all_reduce(values)
-        return values
+        return cast(torch.Tensor, self.fabric.all_reduce(values, reduce_op="sum"))
 
     def largest(self, values: Sequence[float]) -> list[float]:
         """The largest of each value over processes."""
-        if self.size == 1:
-            return list(values)
         shared = torch.tensor(list(values), dtype=torch.float64, device=self.device)
-        dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return shared.tolist()
+        return cast(torch.Tensor, self.fabric.all_reduce(shared, reduce_op="max")).tolist()
 
     def gather(self, value: torch.Tensor) -> torch.Tensor:
-        """All processes' rows, in the order of their ranks; on the CPU."""
+        """All processes' rows, as many as each has, in the order of their ranks; on the CPU."""
         if self.size == 1:
             return value.cpu()
-        parts: list[Any] = [None] * self.size
-        dist.all_gather_object(parts, value.cpu())
-        return torch.cat(parts)
+        rows: list[int] = self._every(torch.tensor(len(value))).tolist()
+        padded = value.new_zeros(max(rows), *value.shape[1:])
+        padded[: len(value)] = value
+        return torch.cat([part[:n] for part, n in zip(self._every(padded), rows, strict=True)]).cpu()
+
+    def _every(self, value: torch.Tensor) -> torch.Tensor:
+        """All processes' values (processes, …)."""
+        return cast(torch.Tensor, self.fabric.all_gather(value))
 
     def same(self, tensors: Sequence[torch.Tensor]) -> None:
         """Give every process the first one's values, in place."""
         if self.size > 1:
             for tensor in tensors:
-                dist.broadcast(tensor, 0)
+                tensor.copy_(self.fabric.broadcast(tensor))
 
     def share(self, loader: object, *batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """This process's rows of a batch: all, where the loader gives each process its own; else every size-th."""

@@ -1,68 +1,69 @@
 """The exponential moving average of the weights."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 __all__ = ["MovingAverage"]
+
+Tensors = Sequence[torch.Tensor]
 
 
 class MovingAverage:
     """ā ← d·ā + (1 − d)·a after every step t, with d = min(decay, (1 + t) / (10 + t)), over weights and batch-norm
     statistics; whole numbers are copied.
 
-    The early d lets the average forget where it began. Source: Tarvainen & Valpola 2017; the warm-up is TensorFlow's.
+    The smaller d of the first steps lets the average forget where it began. torch's `AveragedModel` keeps it.
+    Source: Tarvainen & Valpola 2017; the warm-up is TensorFlow's.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay, self.steps = decay, 0
-        self._live = {name: tensor for name, tensor in network.state_dict().items()}
-        self.values = {name: tensor.detach().clone() for name, tensor in self._live.items()}
-        moving = _learning(network)
-        self._names = [n for n, t in self._live.items() if t.is_floating_point() and n in moving]
+        self._network = network
+        self._average = AveragedModel(network, multi_avg_fn=_warmed_up(decay), use_buffers=True)
+        self._average.update_parameters(network)  # the first update copies
 
-    @torch.no_grad()
+    @property
+    def steps(self) -> int:
+        """How many updates the average has had."""
+        return int(self._average.n_averaged) - 1
+
+    @property
+    def values(self) -> dict[str, torch.Tensor]:
+        """The averaged weights and buffers by name, not copied."""
+        return self._average.module.state_dict()
+
     def update(self) -> None:
         """Take in the network's weights as they are now."""
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        self.steps += 1
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-            [self.values[n] for n in self._names], [self._live[n] for n in self._names], 1 - decay
-        )
-        for name, tensor in self._live.items():
-            if not tensor.is_floating_point():
-                self.values[name].copy_(tensor)
+        self._average.update_parameters(self._network)
 
     def restore(self, values: dict[str, torch.Tensor], steps: int) -> None:
         """Go on from saved values."""
-        copy_into(self.values, values)
-        self.steps = steps
+        self._average.module.load_state_dict(values)
+        self._average.n_averaged.fill_(steps + 1)
 
     @contextmanager
-    def worn(self) -> Generator[None]:
+    def applied(self) -> Generator[None]:
         """Inside the block the network has the averaged weights."""
-        own = {name: tensor.detach().clone() for name, tensor in self._live.items()}
-        copy_into(self._live, self.values)
+        own = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+        self._network.load_state_dict(self.values)
         try:
             yield
         finally:
-            copy_into(self._live, own)
+            self._network.load_state_dict(own)
 
 
-@torch.no_grad()
-def copy_into(live: dict[str, torch.Tensor], values: dict[str, torch.Tensor]) -> None:
-    """Overwrite tensors in place."""
-    for name, tensor in live.items():
-        tensor.copy_(values[name])
+def _warmed_up(decay: float) -> Callable[[Tensors, Tensors, torch.Tensor | int], None]:
+    @torch.no_grad()
+    def update(averages: Tensors, current: Tensors, updates: torch.Tensor | int) -> None:
+        step = int(updates) - 1
+        kept = min(decay, (1 + step) / (10 + step))
+        for average, value in zip(averages, current, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - kept)
+            else:
+                average.copy_(value)
 
-
-def _learning(network: nn.Module) -> set[str]:
-    """Names of what changes in training: parameters that learn, statistics of batch norms that are not frozen."""
-    names = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    for name, _ in network.named_buffers():
-        owner = network.get_submodule(name.rpartition(".")[0])
-        if not getattr(owner, "_frozen", False):
-            names.add(name)
-    return names
+    return update

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
-from radiolucent.training.distributed import Team
+from radiolucent.training.distributed import Processes
 
-__all__ = ["Tally"]
+__all__ = ["EpochSums"]
 
 
-class Tally:
+class EpochSums:
     """Sums over the examples seen: weighted loss, weight, called right, number.
 
     Args:
@@ -23,7 +23,8 @@ class Tally:
 
     @torch.no_grad()
     def add(self, losses: torch.Tensor, weights: torch.Tensor, correct: torch.Tensor, counts: float) -> None:
-        """Take in one batch: (N,) each; `counts` is 0 for a batch that only keeps company."""
+        """Add one batch: losses, weights, correct (N,) each. `counts` is 0 for a repeated batch, which only keeps the
+        processes in step."""
         count = weights.new_tensor(len(weights) * counts)
         self._sums += torch.stack([losses.sum(), weights.sum(), correct.sum(), count])
 
@@ -31,6 +32,6 @@ class Tally:
         """Whether every loss so far was."""
         return math.isfinite(float(self._sums[0]))
 
-    def totals(self, team: Team) -> list[float]:
+    def totals(self, processes: Processes) -> list[float]:
         """The four sums over all processes."""
-        return team.sum(self._sums.clone()).tolist()
+        return processes.sum(self._sums.clone()).tolist()

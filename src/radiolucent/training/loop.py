@@ -85,9 +85,9 @@ def fit(
                 started = time.perf_counter()
                 speed = train_epoch(run, interruption, progress)
                 result = close_epoch(run, started, speed)
-                if on_epoch is not None and run.team.leads:
+                if on_epoch is not None and run.processes.leads:
                     on_epoch(result)
-                if run.team.largest([interruption.wanted])[0]:
+                if run.processes.largest([interruption.wanted])[0]:
                     interruption.carry_out(run.epoch, run.steps)
         run.load_best()
         if finish:
@@ -98,22 +98,22 @@ def fit(
 def train_epoch(run: Run, interruption: Interruption, progress: Callable[[int, int], None] | None) -> float:
     """One pass over the training images, from wherever the state says; returns images a second."""
     saved = started = time.perf_counter()
-    images = run.tally.totals(run.team)[3]
+    images = run.sums.totals(run.processes)[3]
     for batch, counts in run.train_batches():
         train_step(run, batch, counts)
         run.step += 1
         if progress is not None:
             progress(run.epoch * run.steps + run.step, run.config.epochs * run.steps)
-        if run.step % run.team.every == 0 and run.step < run.steps:
+        if run.step % run.processes.every == 0 and run.step < run.steps:
             run.check_finite(batch[0])
-            stop, due = run.team.largest([interruption.wanted, time.perf_counter() - saved > SAVE_SECONDS])
+            stop, due = run.processes.largest([interruption.wanted, time.perf_counter() - saved > SAVE_SECONDS])
             if stop or due:
                 run.save()
                 saved = time.perf_counter()
             if stop:
                 interruption.carry_out(run.epoch + 1, run.step)
     run.check_finite(None)
-    return (run.tally.totals(run.team)[3] - images) / max(time.perf_counter() - started, 1e-9)
+    return (run.sums.totals(run.processes)[3] - images) / max(time.perf_counter() - started, 1e-9)
 
 
 def close_epoch(run: Run, started: float, speed: float) -> EpochResult:
@@ -123,7 +123,7 @@ def close_epoch(run: Run, started: float, speed: float) -> EpochResult:
         best = scores.loss < run.best_loss
         if best:
             run.keep_best(scores.loss)
-    loss, weight, right, count = run.tally.totals(run.team)
+    loss, weight, right, count = run.sums.totals(run.processes)
     result = EpochResult(
         epoch=run.epoch + 1,
         train_loss=loss / weight,
@@ -140,6 +140,6 @@ def close_epoch(run: Run, started: float, speed: float) -> EpochResult:
     run.plateau.after(scores.loss, run.config)
     run.next_epoch()
     run.save()
-    if run.folder is not None and run.team.leads:
+    if run.folder is not None and run.processes.leads:
         write_history(run.folder / "history.csv", run.history)
     return result

@@ -1,4 +1,4 @@
-"""The two recipes: the one of the project this one succeeds, and ours."""
+"""The two training recipes: `classic`, after the Keras project that radiolucent began from, and `strong`, ours."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["classic", "strong"]
 
 
 def classic(*, model: str = "mobilenetv1", **changes: Any) -> TrainConfig:
-    """Fine-tune as the Keras project this one succeeds did, to the letter.
+    """Fine-tune exactly as the Keras project did that radiolucent began from.
 
     Adam at 0.001 with Keras' time decay of 0.0001 an iteration and Keras' ε of 1e-7; softmax cross entropy without
     weights or smoothing; ReduceLROnPlateau on the validation loss with Keras' defaults (factor 0.1, patience 10,

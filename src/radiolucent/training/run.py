@@ -25,9 +25,9 @@ from radiolucent.models import (
     why_no_prefix,
 )
 from radiolucent.training.config import TrainConfig
-from radiolucent.training.distributed import Team
+from radiolucent.training.distributed import Processes
 from radiolucent.training.ema import MovingAverage
-from radiolucent.training.epoch_sums import Tally
+from radiolucent.training.epoch_sums import EpochSums
 from radiolucent.training.logs import EpochResult
 from radiolucent.training.objective import Objective
 from radiolucent.training.optimizer import make_optimizer
@@ -64,15 +64,21 @@ class Run:
     """
 
     def __init__(
-        self, classifier: Classifier, train: Batches, val: Batches, config: TrainConfig, team: Team, folder: Path | None
+        self,
+        classifier: Classifier,
+        train: Batches,
+        val: Batches,
+        config: TrainConfig,
+        processes: Processes,
+        folder: Path | None,
     ) -> None:
-        self.classifier, self.train, self.val, self.config, self.team, self.folder = (
-            classifier, train, val, config, team, folder,
+        self.classifier, self.train, self.val, self.config, self.processes, self.folder = (
+            classifier, train, val, config, processes, folder,
         )  # fmt: skip
         self.network = classifier.network
         self.cut = frozen_prefix(self.network)
         self._plain = _Cut(self.network, self.cut)
-        self._wrapped = team.wrap(self._plain)
+        self._wrapped = processes.wrap(self._plain)
         self.learning = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.network, config)
         self.average = None if config.ema is None else MovingAverage(self.network, config.ema)
@@ -81,14 +87,14 @@ class Run:
         self.identity: dict[str, Any] = {}
         self.precision: tuple[str, str] = ("32", "as asked")
         self.epoch, self.step = 0, 0
-        self.steps = int(team.largest([len(cast(Any, train))])[0])
+        self.steps = int(processes.largest([len(cast(Any, train))])[0])
         self.history: list[EpochResult] = []
         self.best_epoch, self.best_loss = 0, math.inf
         self.plateau = Plateau()
         self.notes: list[str] = []
-        self.tally = Tally(team.device)
+        self.sums = EpochSums(processes.device)
         self._best: dict[str, torch.Tensor] = {}
-        self.features = FrozenFeatures(config, team.size, self._prefix, folder and folder / "state", self.note)
+        self.features = FrozenFeatures(config, processes.size, self._prefix, folder and folder / "state", self.note)
         self.frozen = any(not p.requires_grad for p in self.network.parameters())
 
     # --- steps ---
@@ -101,7 +107,7 @@ class Run:
     @property
     def on_plain_cpu(self) -> bool:
         """Whether all is computed in 32 bits on a CPU, with single backward passes alone."""
-        return self.team.device.type == "cpu" and self.precision[0] == "32" and not self.config.right_reasons
+        return self.processes.device.type == "cpu" and self.precision[0] == "32" and not self.config.right_reasons
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits for learning."""
@@ -109,12 +115,12 @@ class Run:
 
     def evaluate(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits for validation; no exchange with other processes, who may have more or fewer batches."""
-        with self.team.autocast():
+        with self.processes.autocast():
             return self._plain(inputs, self.features.val is not None)
 
     def seed_step(self) -> None:
         """Make all noise of a step a function of (seed, epoch, step, process) alone, so that nothing need be saved."""
-        words = np.random.SeedSequence([self.config.seed, self.epoch, self.step, self.team.rank]).generate_state(2)
+        words = np.random.SeedSequence([self.config.seed, self.epoch, self.step, self.processes.rank]).generate_state(2)
         torch.manual_seed((int(words[0]) << 32 | int(words[1])) >> 1)
 
     def train_batches(self) -> Iterator[tuple[tuple[torch.Tensor, ...], float]]:
@@ -132,13 +138,13 @@ class Run:
         while self.step < self.steps:
             self.seed_step()
             batch = next(source, None)
-            if batch is None and self.team.size == 1:
+            if batch is None and self.processes.size == 1:
                 return
-            mine = self.team.share(self.train, *batch) if batch is not None else None
+            mine = self.processes.share(self.train, *batch) if batch is not None else None
             counts = 1.0 if mine is not None and len(mine[1]) else 0.0
             chosen = mine if counts else (last or batch)
             if chosen is None or (mine is None and last is None):
-                raise DataError(f"process {self.team.rank} got no training batch; use fewer processes.")
+                raise DataError(f"process {self.processes.rank} got no training batch; use fewer processes.")
             last = chosen
             yield self._placed(*last), counts
 
@@ -160,7 +166,7 @@ class Run:
             cast(Any, self.val).set_epoch(0)
         kept = self.features.keep_val(self.val, self._val_shares) if self._separable() else None
         for inputs, labels in kept if kept is not None else self._val_shares():
-            yield self._placed(inputs, labels)[0], labels.to(self.team.device, non_blocking=True)
+            yield self._placed(inputs, labels)[0], labels.to(self.processes.device, non_blocking=True)
 
     def _separable(self) -> bool:
         """Whether the frozen layers are a first part of the network."""
@@ -170,13 +176,13 @@ class Run:
 
     def _val_shares(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in self.val:
-            inputs, labels = self.team.share(self.val, *batch[:2])
+            inputs, labels = self.processes.share(self.val, *batch[:2])
             if len(labels):
                 yield inputs, labels
 
     def _placed(self, inputs: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
         layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
-        device = self.team.device
+        device = self.processes.device
         placed = [other.to(device, non_blocking=True) for other in others]
         return inputs.to(device, memory_format=layout, non_blocking=True), *placed
 
@@ -184,7 +190,7 @@ class Run:
     def _prefix(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features behind the frozen first layers, on the device."""
         assert self.cut is not None
-        with self.team.autocast():
+        with self.processes.autocast():
             return self.cut.prefix(self._placed(inputs)[0])
 
     # --- between epochs ---
@@ -192,12 +198,12 @@ class Run:
     @contextmanager
     def averaged(self) -> Generator[None]:
         """Inside the block the network has its averaged weights, where there are any."""
-        with self.average.worn() if self.average is not None else nullcontext():
+        with self.average.applied() if self.average is not None else nullcontext():
             yield
 
     def agree_on_buffers(self) -> None:
         """Give all processes the first one's batch-norm statistics."""
-        self.team.same(list(self.network.buffers()))
+        self.processes.same(list(self.network.buffers()))
 
     def check_finite(self, inputs: torch.Tensor | None) -> None:
         """Raise if a loss of this epoch was not finite.
@@ -205,7 +211,7 @@ class Run:
         Raises:
             DataError: the images are not. ConfigError: the training diverged.
         """
-        if self.tally.finite():
+        if self.sums.finite():
             return
         where = f"epoch {self.epoch + 1}, step {self.step}"
         if inputs is not None and not bool(torch.isfinite(inputs).all()):
@@ -220,13 +226,13 @@ class Run:
         """Remember the network's weights, as they are now, as the best."""
         self.best_epoch, self.best_loss = self.epoch + 1, loss
         self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
-        if self.state is not None and self.folder is not None and self.team.leads:
+        if self.state is not None and self.folder is not None and self.processes.leads:
             self.state.save_best(self.best_epoch, self._best)
             self.write_classifier(f"epoch {self.best_epoch} of {self.config.epochs} is the best so far, not calibrated")
 
     def next_epoch(self) -> None:
         """Step on."""
-        self.epoch, self.step, self.tally = self.epoch + 1, 0, Tally(self.team.device)
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, EpochSums(self.processes.device)
 
     @property
     def stopped_early(self) -> bool:
@@ -245,8 +251,8 @@ class Run:
         """Write the state; does nothing without a folder."""
         if self.state is None:
             return
-        totals = self.tally.totals(self.team)
-        if not self.team.leads:
+        totals = self.sums.totals(self.processes)
+        if not self.processes.leads:
             return
         tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
         tensors |= {f"optimizer.{n}": t for n, t in optimizer_tensors(self.optimizer, self.network).items()}
@@ -276,8 +282,8 @@ class Run:
         if self.average is not None:
             self.average.restore(snapshot.part("ema"), int(meta["ema_steps"]))
         self.epoch, self.step = int(meta["epoch"]), int(meta["step"])
-        if self.team.leads:
-            self.tally = Tally(self.team.device, meta["tally"])
+        if self.processes.leads:
+            self.sums = EpochSums(self.processes.device, meta["tally"])
         self.history = [EpochResult(**row) for row in meta["history"]]
         self.best_epoch, self.best_loss = int(meta["best_epoch"]), float(meta["best_loss"])
         self.plateau = Plateau(**meta["plateau"])
@@ -298,7 +304,7 @@ class Run:
 
     def write_classifier(self, unfinished: str = "") -> None:
         """Write `model.safetensors` of the network as it is, marked unfinished where it is; `load` then says so."""
-        if self.folder is not None and self.team.leads:
+        if self.folder is not None and self.processes.leads:
             now = self.finished_classifier()
             mark = {UNFINISHED: unfinished} if unfinished else {}
             save(now.with_(provenance={**now.provenance, **mark}), self.folder / "model.safetensors")
@@ -312,7 +318,7 @@ class Run:
             "val_loss": self.best_loss,
             "train_data": self.identity.get("train"),
             "val_data": self.identity.get("val"),
-            "processes": self.team.size,
+            "processes": self.processes.size,
             "versions": {"torch": torch.__version__, "python": platform.python_version()},
         }
         return self.classifier.with_(provenance={**self.classifier.provenance, "training": trained})

@@ -10,7 +10,7 @@ from radiolucent.errors import DataError
 from radiolucent.files import write_json
 from radiolucent.models import Classifier
 from radiolucent.training.config import TrainConfig
-from radiolucent.training.distributed import Team, world
+from radiolucent.training.distributed import Processes, world
 from radiolucent.training.objective import Objective, balanced_weights
 from radiolucent.training.precision import choose_precision
 from radiolucent.training.run import Batches, Run, copied
@@ -40,7 +40,7 @@ def prepare(
     if snapshot is not None and state is not None:
         refuse_other(state.folder, snapshot.meta["identity"], identity)
     precision = tuple(snapshot.meta["precision"]) if snapshot is not None else _precision(own, train, config)
-    run = Run(own, train, val, config, Team(precision[0]), folder)
+    run = Run(own, train, val, config, Processes(precision[0]), folder)
     run.identity, run.precision = identity, cast(tuple[str, str], precision)
     run.objective = Objective(
         own.head, len(own.class_names), own.positive, config.label_smoothing, _class_weights(own, train, config)
@@ -48,9 +48,9 @@ def prepare(
     run.note(f"precision {precision[0]}: {precision[1]}")
     if snapshot is not None:
         run.restore(snapshot)
-    elif state is not None and run.team.leads:
+    elif state is not None and run.processes.leads:
         state.clear()
-    if folder is not None and run.team.leads:
+    if folder is not None and run.processes.leads:
         write_json(folder / "config.json", config.to_dict())
     return run
 

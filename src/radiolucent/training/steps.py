@@ -29,15 +29,15 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     logits = run.forward(inputs)
     losses = run.objective.losses(logits, labels) * counts
     weights = run.objective.example_weights(labels) * counts
-    total = run.team.sum(weights.sum())
-    share = run.team.size / total
+    total = run.processes.sum(weights.sum())
+    share = run.processes.size / total
     loss = losses.sum() * share
-    run.tally.add(losses, weights, run.objective.correct(logits, labels) * counts, counts)
+    run.sums.add(losses, weights, run.objective.correct(logits, labels) * counts, counts)
     if run.config.right_reasons:
         wrong = wrong_reasons(run.forward, inputs, _irrelevant(batch), run.classifier) * weights
         loss = loss + run.config.right_reasons * wrong.sum() * share
     penalty = l2_penalty(run.network, run.config.l2)
-    run.team.fabric.backward(loss if penalty is None else loss + penalty)
+    run.processes.fabric.backward(loss if penalty is None else loss + penalty)
     if run.config.grad_clip is not None:
         torch.nn.utils.clip_grad_norm_(run.learning, run.config.grad_clip, foreach=True)
     run.optimizer.step()

@@ -27,7 +27,7 @@ def validate(run: Run) -> Scores:
     run.network.eval()
     run.agree_on_buffers()
     objective = run.objective.plain()
-    sums = torch.zeros(3, dtype=torch.float64, device=run.team.device)
+    sums = torch.zeros(3, dtype=torch.float64, device=run.processes.device)
     margins: list[torch.Tensor] = []
     truths: list[torch.Tensor] = []
     for inputs, labels in run.val_batches():
@@ -36,7 +36,7 @@ def validate(run: Run) -> Scores:
         sums += torch.stack([losses.sum(), correct.sum(), torch.tensor(len(labels), device=sums.device)])
         margins.append(_margin(run, logits))
         truths.append(labels)
-    total, right, count = run.team.sum(sums).tolist()
+    total, right, count = run.processes.sum(sums).tolist()
     if count == 0:
         raise DataError("the validation loader gave no image; expected at least one: the best epoch is chosen on it.")
     if not np.isfinite(total):
@@ -56,7 +56,7 @@ def _margin(run: Run, logits: torch.Tensor) -> torch.Tensor:
 def _auroc(run: Run, margins: list[torch.Tensor], truths: list[torch.Tensor]) -> float | None:
     if run.objective.head == "multilabel":
         return None
-    empty = torch.zeros(0, device=run.team.device)
-    scores = run.team.gather(torch.cat(margins) if margins else empty).double().numpy()
-    truth = run.team.gather(torch.cat(truths) if truths else empty.long()).numpy() == run.objective.positive
+    empty = torch.zeros(0, device=run.processes.device)
+    scores = run.processes.gather(torch.cat(margins) if margins else empty).double().numpy()
+    truth = run.processes.gather(torch.cat(truths) if truths else empty.long()).numpy() == run.objective.positive
     return auroc(truth, scores).value if 0 < truth.sum() < len(truth) else None

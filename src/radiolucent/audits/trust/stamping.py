@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from radiolucent.audits.trust.faithfulness import Fill, faithfulness
-from radiolucent.audits.trust.randomisation import made_by, randomisation
 from radiolucent.audits.trust.repeatability import asked_as, noise_repeatability, seed_repeatability
 from radiolucent.audits.trust.similarity import is_constant
+from radiolucent.audits.trust.weight_randomisation import made_by, randomisation
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.promise import AddsUp
