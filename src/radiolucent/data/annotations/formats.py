@@ -28,6 +28,7 @@ _FILES = (  # where several formats take a file, the first of them reads it
     "siim",
     "reflacx",
     "corners",
+    "retinanet",
     "zones",
     "chestxdet",
     "chexlocalize",

@@ -177,7 +177,7 @@ def _csv(text: str) -> Rows:
         if not kept:
             continue
         if len(cells) < len(header) or len(kept) > len(header):
-            ragged.append((line, cells))
+            ragged.append((line, cells if mark == "," else tuple(_point(c) for c in cells)))
             continue
         padded = (*kept, *[""] * (len(header) - len(kept)))
         whole.append((line, padded if mark == "," else tuple(_point(c) for c in padded)))
