@@ -1,9 +1,6 @@
 """CSV without a heading, as keras-retinanet is trained on: `path,x1,y1,x2,y2,class`."""
 
-import csv
-import io
 import re
-from collections.abc import Iterator
 
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
@@ -15,28 +12,20 @@ from radiolucent.errors import AnnotationError
 
 __all__ = ["FORMAT"]
 
-_NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)$")
-
-
-def _lines(source: Source) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(source.text, newline=""), skipinitialspace=True)
-    try:
-        for cells in reader:
-            if any(c.strip() for c in cells):
-                yield reader.line_num, [c.strip() for c in cells]
-    except csv.Error as error:
-        raise AnnotationError(f"no valid CSV ({error})") from error
+_NUMBER = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)$")
 
 
 def _sniff(source: Source) -> bool:
-    _, first = next(_lines(source), (0, []))
+    first = source.cells[0][1] if source.cells else []
     if len(first) != 6 or stem(first[0]) == first[0]:
         return False
     return all(_NUMBER.match(c) for c in first[1:5]) or not any(first[1:])
 
 
 def _read(source: Source, g: Gatherer) -> None:
-    for line, cells in _lines(source):
+    for line, cells in source.cells:
+        if not any(cells):
+            continue
         with g.entry(f"line {line}", cells[0] or None):
             if len(cells) != 6:
                 raise AnnotationError(f"has {len(cells)} cells; expected path,x1,y1,x2,y2,class")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "picture", "bina
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_INFLATED = 200_000_000  # bytes
 _COMMA = re.compile(r"^[-+]?\d+,\d+$")
 
 
@@ -131,6 +133,11 @@ class Source:
         return _csv(self.text) if self.kind == "csv" else None
 
     @cached_property
+    def cells(self) -> list[tuple[int, list[str]]]:
+        """(line number, cells without blanks around them) of a text as CSV with commas, from its first line on."""
+        return _lines(self.text, ",") if self.kind == "csv" else []
+
+    @cached_property
     def xml(self) -> Element | None:
         """The root element."""
         return parse_xml(self.data) if self.kind == "xml" else None
@@ -146,10 +153,27 @@ class Source:
         if self.kind != "dicom":
             return None
         pydicom = require("pydicom", extra="dicom")
+        _check_inflated(self.data)
         try:
             return pydicom.dcmread(io.BytesIO(self.data))
         except Exception as error:  # pydicom raises nearly anything on damaged files
             raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+
+def _check_inflated(data: bytes) -> None:
+    """Refuse a deflated DICOM file that would grow beyond measure: pydicom inflates all of it at once."""
+    if b"1.2.840.10008.1.2.1.99" not in data[:1000] or data[132:136] != b"\x02\x00\x00\x00":
+        return
+    inflate, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    rest = data[144 + int.from_bytes(data[140:144], "little") :]
+    try:
+        while rest and not inflate.eof:
+            grown += len(inflate.decompress(rest, 1 << 24))
+            rest = inflate.unconsumed_tail
+            if grown > _INFLATED:
+                raise AnnotationError(f"deflated DICOM that grows beyond {_INFLATED:,} bytes; it holds no reading.")
+    except zlib.error as error:
+        raise AnnotationError(f"no readable DICOM ({error}).") from error
 
 
 def _csv(text: str) -> Rows:
@@ -161,15 +185,9 @@ def _csv(text: str) -> Rows:
         text, first = rest, rest.partition("\n")[0]
     bare = re.sub(r'"[^"]*"', "", first)
     mark = declared[1] if declared else max(",;\t|", key=bare.count)
-    before = csv.field_size_limit(1 << 26)  # a mask's run lengths may pass the usual 128 KiB
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
-        header = _without_end([c.strip().lower() for c in next(lines, [])])
-        rows = [(lines.line_num + skipped, tuple(c.strip() for c in row)) for row in lines]
-    except (csv.Error, TypeError) as error:
-        raise AnnotationError(f"no valid CSV ({error}).") from error
-    finally:
-        csv.field_size_limit(before)
+    found = _lines(text, mark)
+    header = _without_end([c.lower() for c in found[0][1]] if found else [])
+    rows = [(line + skipped, tuple(cells)) for line, cells in found[1:]]
     whole: list[tuple[int, tuple[str, ...]]] = []
     ragged: list[tuple[int, tuple[str, ...]]] = []
     for line, cells in rows:
@@ -182,6 +200,17 @@ def _csv(text: str) -> Rows:
         padded = (*kept, *[""] * (len(header) - len(kept)))
         whole.append((line, padded if mark == "," else tuple(_point(c) for c in padded)))
     return Rows(tuple(header), tuple(whole), tuple(ragged))
+
+
+def _lines(text: str, mark: str) -> list[tuple[int, list[str]]]:
+    before = csv.field_size_limit(1 << 26)  # a mask's run lengths may pass the usual 128 KiB
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+        return [(lines.line_num, [c.strip() for c in row]) for row in lines]
+    except (csv.Error, TypeError) as error:
+        raise AnnotationError(f"no valid CSV ({error}).") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def _without_end(cells: "list[str] | tuple[str, ...]") -> tuple[str, ...]:
