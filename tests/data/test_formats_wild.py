@@ -296,7 +296,7 @@ def test_keypoints_and_lines_are_passed_over_where_asked(tmp_path: Path) -> None
             read_annotations(write(tmp_path / name, content))
         left: list[LeftOut] = []
         (found,) = read_annotations(tmp_path / name, skip_shapes=True, left_out=left)
-        assert found.label == "Mass" and "1 shapes that mark no area" in left[0].reason
+        assert found.label == "Mass" and "passed over 1 × shape that marks no area" in left[0].reason
     for content in (labelme(line), studio(keypoint)):  # not "nothing found": a line was drawn
         assert read_annotations(write(tmp_path / "c.json", content), skip_shapes=True) == []
 

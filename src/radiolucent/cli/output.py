@@ -149,9 +149,13 @@ def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
     Hidden and system files are not worth a line; texts and tables beside the films, and what was noted or passed over
     without loss, are listed, but change no status.
     """
-    from radiolucent.data.records import HIDDEN, is_lost
+    from radiolucent.data.records import HIDDEN, NOTED, is_lost
 
-    items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    given = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    for path, reason in given:
+        if reason.startswith(NOTED):
+            say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+    items = [(path, reason) for path, reason in given if not reason.startswith(NOTED)]
     if not items:
         return
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")

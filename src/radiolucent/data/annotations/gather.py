@@ -108,7 +108,7 @@ class Gatherer:
             yield
         except NoArea as error:
             if self.options.skip_shapes:
-                self._passed[f"shapes that mark no area ({error.kind})"] += 1
+                self._passed[f"shape that marks no area ({error.kind})"] += 1
             else:
                 self.problem(where, str(error), image, reader)
         except AnnotationError as error:
@@ -248,7 +248,7 @@ class Gatherer:
         if wanted is None:
             return labels
         for other in (x for x in labels if fold(x) not in wanted):
-            self._passed[f"labels of whole images that were not asked for ({other})"] += 1
+            self._passed[f"label of a whole image that was not asked for ({other})"] += 1
         return [x for x in labels if fold(x) in wanted]
 
     def _named(self, image: str | None) -> str:
@@ -306,7 +306,7 @@ class Gatherer:
         if left_out is not None:
             left_out += [LeftOut(self.file, f"{where}: {why}" if where else why) for where, why in self._problems]
             left_out += [LeftOut(self.file, f"{NOTED}{what}") for what in self._notes]
-            left_out += [LeftOut(self.file, f"{NOTED}{n} {what}, passed over") for what, n in self._passed.items()]
+            left_out += [LeftOut(self.file, f"{NOTED}passed over {n} × {what}") for what, n in self._passed.items()]
         return [
             Annotation(i, tuple(d.regions), label, r, "; ".join(d.words), d.finding, d.shape, tuple(d.diagnoses))
             for (i, r, label), d in self._drafts.items()

@@ -175,7 +175,9 @@ def _report(
     if left_out is not None:
         left_out += [LeftOut(file, reason) for file, reason in wrong]
         if beside:
-            left_out.append(LeftOut(folder, f"{NOTED}{len(beside)} files beside the readings ({_counted(beside)})"))
+            left_out.append(
+                LeftOut(folder, f"{NOTED}beside the readings lie {len(beside)} other files ({_counted(beside)})")
+            )
     elif wrong:
         said = [reason if reason.startswith(str(file)) else f"{file}: {reason}" for file, reason in wrong]
         raise AnnotationError("\n".join(said[:20]) + (f"\nand {len(said) - 20} more" if len(said) > 20 else ""))
