@@ -89,8 +89,10 @@ def test_a_diagnosis_beside_marks_is_kept_and_a_scar_leaves_a_film_normal(tmp_pa
     assert both(read_annotations(write(tmp_path / "c.json", studio(choice("PNEUMONIA"), rect())))) == {
         ("PNEUMONIA", 1, True)
     }
-    with pytest.raises(AnnotationError, match="both that nothing was found"):
-        read_annotations(write(tmp_path / "d.json", studio(choice("No finding"), rect("opacity"))))
+    both_at_once = choice("NORMAL", "Mass")
+    for results in ((choice("No finding"), rect("opacity")), (both_at_once, rect("x")), (both_at_once,)):
+        with pytest.raises(AnnotationError, match="both that nothing was found"):
+            read_annotations(write(tmp_path / "d.json", studio(*results)))
     assert both(read_annotations(write(tmp_path / "e.json", studio(choice("Mass", "Edema"))))) == {
         ("Mass", 0, True), ("Edema", 0, True)}  # fmt: skip
 
