@@ -27,7 +27,7 @@ import numpy as np
 from radiolucent.data import Dataset, LeftOut, Record, read_annotations
 from radiolucent.errors import RadiolucentError
 
-__all__ = ["main", "read_reading", "seeds"]
+__all__ = ["main", "read_reading", "seeds", "seeds_of"]
 
 SLOW, MEMORY = 5.0, 1_000_000_000
 ODD: tuple[Any, ...] = (
@@ -71,6 +71,11 @@ def seeds() -> dict[str, dict[str, bytes]]:
             write(said, Path(folder) / name, films)
             found[name] = {p.name: p.read_bytes() for p in (Path(folder) / name).rglob("*.dcm")}
     return found
+
+
+def seeds_of(name: str) -> list[bytes]:
+    """Valid files of one format, for a fuzzer that takes one file at a time."""
+    return list(seeds()[name].values())
 
 
 def read_reading(path: Path, **options: Any) -> object:
