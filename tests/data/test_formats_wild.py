@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import pickle
 import warnings
 from pathlib import Path
@@ -371,6 +372,12 @@ def test_nrrd_masks(tmp_path: Path, coding: str) -> None:
     (tmp_path / "b.nrrd").write_bytes(head.replace(f"2 {WIDTH} {HEIGHT} 1", "2 90000 90000 1").encode() + b"x")
     with pytest.raises(AnnotationError, match="at most 60,000,000"):
         read_annotations(tmp_path / "b.nrrd")
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(AnnotationError, match="no regular file"):
+        read_annotations(tmp_path / "pipe.json")
 
 
 # Pickles that take for ever

@@ -21,7 +21,7 @@ _CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # s
 
 
 def _sniff(source: Source) -> bool:
-    return source.dicom is not None and str(source.dicom.get("SOPClassUID", "")) in _CLASSES
+    return source.sop_class in _CLASSES
 
 
 def _read(source: Source, g: Gatherer) -> None:

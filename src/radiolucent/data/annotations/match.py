@@ -7,13 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
+from PIL import Image
+
 from radiolucent.data.annotations.names import clean_name, parts_of, stem, without_upload
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import AnnotationError, ImageError
 from radiolucent.images import read, region_mask
 from radiolucent.types import Annotation
 
-__all__ = ["Films", "fitting", "match"]
+__all__ = ["Films", "film_shape", "fitting", "match"]
+
+_ORIENTATION = 0x0112  # EXIF
 
 
 class Films:
@@ -83,11 +87,22 @@ class Films:
             return None
         film = next(iter(found))
         if film not in self._sizes:
-            try:
-                self._sizes[film] = read(self._path[film]).shape
-            except ImageError:
-                self._sizes[film] = None
+            self._sizes[film] = film_shape(self._path[film])
         return self._sizes[film]
+
+
+def film_shape(path: Path) -> tuple[int, int] | None:
+    """(H, W) of a film as `read` gives it, from the header where that says it; None where it cannot be read."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
+            turned = picture.getexif().get(_ORIENTATION, 1) > 4
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):
+        pass  # another format, or damaged, which `read` tells
+    try:
+        return read(path).shape
+    except ImageError:
+        return None
 
 
 def _paths(record: Record) -> Iterable[tuple[str, ...]]:

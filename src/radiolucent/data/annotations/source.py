@@ -22,6 +22,8 @@ Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "picture", "bina
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_HEAD = 2048  # bytes that say what a file is
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 _INFLATED = 200_000_000  # bytes
 _COMMA = re.compile(r"^[-+]?\d+,\d+$")
 
@@ -54,15 +56,16 @@ class Rows:
 class Source:
     """A file: where it is, what its bytes are, and the folder that was asked for.
 
-    The parsed views are None where the file is of another kind.
+    The bytes are read when they are asked for; a film beside the readings gives its first ones alone. The parsed views
+    are None where the file is of another kind.
 
     Raises:
         AnnotationError: any view of a file that is damaged; the message does not name the file.
     """
 
     path: Path
-    data: bytes
     root: Path
+    head: bytes
 
     @staticmethod
     def open(path: Path, root: Path | None = None) -> "Source":
@@ -71,21 +74,33 @@ class Source:
         Raises:
             AnnotationError: it cannot be read; the message names it.
         """
+        if path.exists() and not path.is_file():
+            raise AnnotationError(f"{path}: cannot be read (it is no regular file).")
         try:
-            return Source(path, path.read_bytes(), path.parent if root is None else root)
+            with path.open("rb") as stream:
+                head = stream.read(_HEAD)
         except (OSError, ValueError) as error:
             raise AnnotationError(f"{path}: cannot be read ({error}).") from error
+        return Source(path, path.parent if root is None else root, head)
+
+    @cached_property
+    def data(self) -> bytes:
+        """All bytes of the file."""
+        try:
+            return self.head if len(self.head) < _HEAD else self.path.read_bytes()
+        except OSError as error:
+            raise AnnotationError(f"cannot be read ({error}).") from error
 
     @cached_property
     def kind(self) -> Kind:
         """What the bytes are, whatever the name says; any text that is neither JSON nor XML is "csv"."""
-        if self.data[128:132] == b"DICM":
+        if self.head[128:132] == b"DICM":
             return "dicom"
-        if self.data[:1] == b"\x80" and self.data[1:2] <= b"\x05":
+        if self.head[:1] == b"\x80" and self.head[1:2] <= b"\x05":
             return "pickle"
-        if self.data.startswith(b"NRRD000"):
+        if self.head.startswith(b"NRRD000"):
             return "nrrd"
-        if is_picture(self.data):
+        if is_picture(self.head):
             return "picture"
         if self._decoded is None:
             return "binary"
@@ -148,6 +163,20 @@ class Source:
         return load_plain(self.data) if self.kind == "pickle" else None
 
     @cached_property
+    def sop_class(self) -> str:
+        """The SOP Class UID of a DICOM file, from its header alone; "" of anything else."""
+        if self.kind != "dicom":
+            return ""
+        pydicom = require("pydicom", extra="dicom")
+        if _DEFLATED in self.head:
+            _check_inflated(self.data)
+        try:
+            header = pydicom.dcmread(self.path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            return str(header.get("SOPClassUID", ""))
+        except Exception as error:  # pydicom raises nearly anything on damaged files
+            raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+    @cached_property
     def dicom(self) -> Any:
         """The DICOM data set."""
         if self.kind != "dicom":
@@ -162,7 +191,7 @@ class Source:
 
 def _check_inflated(data: bytes) -> None:
     """Refuse a deflated DICOM file that would grow beyond measure: pydicom inflates all of it at once."""
-    if b"1.2.840.10008.1.2.1.99" not in data[:1000] or data[132:136] != b"\x02\x00\x00\x00":
+    if _DEFLATED not in data[:_HEAD] or data[132:136] != b"\x02\x00\x00\x00":
         return
     inflate, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
     rest = data[144 + int.from_bytes(data[140:144], "little") :]
