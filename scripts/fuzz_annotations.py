@@ -70,7 +70,37 @@ def seeds() -> dict[str, dict[str, bytes]]:
             assert write is not None
             write(said, Path(folder) / name, films)
             found[name] = {p.name: p.read_bytes() for p in (Path(folder) / name).rglob("*.dcm")}
+    found["dicom-gsps"] = {"pr.dcm": _presentation_state()}
     return found
+
+
+def _presentation_state() -> bytes:
+    """A filled box and a circle on one film, with a text beside them."""
+    from pydicom.dataset import Dataset as Tags
+    from pydicom.dataset import FileMetaDataset
+
+    def item(**tags: Any) -> Any:
+        made = Tags()
+        for name, value in tags.items():
+            setattr(made, name, value)
+        return made
+
+    film = item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.1", ReferencedSOPInstanceUID="1.2.3.4.5")
+    shared = {"GraphicAnnotationUnits": "PIXEL", "GraphicDimensions": 2, "GraphicFilled": "Y"}
+    box, circle = [10.0, 20, 40, 20, 40, 50, 10, 50, 10, 20], [70.0, 30, 80, 30]
+    drawn = [
+        item(GraphicType="POLYLINE", GraphicData=box, NumberOfGraphicPoints=5, **shared),
+        item(GraphicType="CIRCLE", GraphicData=circle, NumberOfGraphicPoints=2, **shared),
+    ]
+    layer = item(GraphicLayer="L", ReferencedImageSequence=[film], GraphicObjectSequence=drawn)
+    layer.TextObjectSequence = [item(UnformattedTextValue="Mass")]
+    state = item(SOPClassUID="1.2.840.10008.5.1.4.1.1.11.1", SOPInstanceUID="1.2.9", GraphicAnnotationSequence=[layer])
+    state.file_meta = FileMetaDataset()
+    state.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    state.file_meta.MediaStorageSOPClassUID, state.file_meta.MediaStorageSOPInstanceUID = state.SOPClassUID, "1.2.9"
+    stream = io.BytesIO()
+    state.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def seeds_of(name: str) -> list[bytes]:
