@@ -21,8 +21,10 @@ from radiolucent.cli.output import (
     reading_options,
     resumable,
     say,
+    shown,
     stages,
 )
+from radiolucent.cli.reading_options import reads_films
 
 __all__ = ["data_app"]
 
@@ -34,6 +36,7 @@ data_app = typer.Typer(
 
 
 @data_app.command()
+@reads_films
 def check(data: Data, as_json: AsJson = False) -> None:
     """Look for what makes results on a data set untrustworthy; status 4 if a check fails."""
     from radiolucent.data import check as check_data
@@ -48,7 +51,7 @@ def check(data: Data, as_json: AsJson = False) -> None:
         print_findings(findings)
         for f in findings:
             for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
-                say.print(f"  {item['file']}: {item['reason']}", soft_wrap=True, markup=False)
+                say.print(f"  {shown(item['file'])}: {shown(item['reason'])}", soft_wrap=True)
     if any(f.verdict == "fail" for f in findings):
         raise typer.Exit(CHECK_FAILED)
 

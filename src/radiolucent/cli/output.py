@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from radiolucent.tables import printable
+
 if TYPE_CHECKING:
     from radiolucent.study import Comparison
     from radiolucent.types import Finding
@@ -42,6 +44,7 @@ __all__ = [
     "resumable",
     "run_path",
     "say",
+    "shown",
     "stages",
 ]
 
@@ -140,7 +143,13 @@ def research_use(classifier: Any) -> str:
 
 def print_json(value: Any) -> None:
     """Print JSON on standard output, without not-a-number."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    sys.stdout.write(text.encode(errors="backslashreplace").decode())  # names of no text become JSON's own escapes
+
+
+def shown(text: object) -> str:
+    """A name or message for the terminal: nothing in it is markup, or moves the cursor, but its line ends."""
+    return escape("\n".join(printable(line) for line in str(text).split("\n")))
 
 
 def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
@@ -160,7 +169,7 @@ def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
         return
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
-        say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+        say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
     if any(is_lost(reason) for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 
@@ -175,7 +184,7 @@ def print_findings(findings: "Iterable[Finding]") -> None:
     for finding in sorted(findings, key=lambda f: order.index(f.verdict)):
         style = colour[finding.verdict]
         advice = f"\n→ {finding.advice}" if finding.advice and finding.verdict != "pass" else ""
-        table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, escape(finding.summary + advice))
+        table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, shown(finding.summary + advice))
     Console().print(table)
 
 

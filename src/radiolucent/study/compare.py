@@ -15,6 +15,7 @@ from radiolucent.audits.agreement import (
     agreement,
     agreements,
     statement_agreement,
+    together,
     tune_threshold,
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
@@ -22,7 +23,7 @@ from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annota
 from radiolucent.data.annotations.match import fitting
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import METHODS
+from radiolucent.explainers import methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
@@ -97,9 +98,7 @@ def compare_run(
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
-    unknown = [m for m in methods if m not in METHODS]
-    if unknown or not methods:
-        raise ConfigError(f"method {', '.join(unknown) or 'none'}; expected any of {', '.join(METHODS)}.")
+    explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
     readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **asked)
@@ -119,7 +118,6 @@ def compare_run(
         "folds": folds,
         "seed": seed,
     }
-    explainers = [METHODS[name]() for name in methods]
     asked: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
     by_method = maps_of(classifier, records, explainers, **asked)
     if not by_method[0]:
@@ -140,7 +138,7 @@ def compare_run(
     words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
-    return Comparison(tuple(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
+    return Comparison(together(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

@@ -12,6 +12,7 @@ from radiolucent.audits.agreement import (
     agreements,
     reader_calls,
     statement_agreement,
+    together,
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
@@ -135,7 +136,7 @@ def compare(
     found = list(agreements(maps, readings, tuned=cuts[0], **options))
     if views:
         found.append(agreement(views, readings, tuned=cuts[1], **options))
-    return tuple(found), tuple(maps)
+    return together(found), tuple(maps)
 
 
 def doctors(

@@ -24,8 +24,7 @@ from radiolucent.explainers.footprint import bounded
 from radiolucent.files import write_bytes, write_json
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import steady
-from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.session import Session
 from radiolucent.study.case import finding_from, make_case
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.journal import COLUMNS, Journal
@@ -67,6 +66,7 @@ def explain_many(
     *,
     readings: Sequence[Annotation] = (),
     fresh: bool = False,
+    session: Session | None = None,
     say: Progress = quiet,
 ) -> Many:
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
@@ -79,7 +79,7 @@ def explain_many(
     Args:
         paths: images and folders. readings: doctors' outlines for the panels, matched by the longest common end of
             their paths; those of other films are passed over.
-        fresh: start again.
+        fresh: start again. session: how networks are run (see `radiolucent.passes.session`).
 
     Raises:
         ConfigError: `out` holds explanations by another model, with other settings or readings. ExplainError: a method
@@ -92,13 +92,12 @@ def explain_many(
             stray.unlink()
     placed, unclear = _placed(readings, files)
     left += unclear
-    run = _Run(classifier, out, config, placed, _sample(files, config))
+    run = _Run(classifier, out, config, placed, _sample(files, config), session or Session())
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
-    network = classifier.network
+    run.session.films = len(files)
     for batch in run.batches(todo):
-        with steady(network), coming(network, len(files)):
-            journal.add(run.explained(batch))
+        journal.add(run.explained(batch))
         done += len(batch)
         say("explaining", done, len(files))
     keys = [str(file) for file in files]
@@ -178,6 +177,7 @@ class _Run:
     config: ManyConfig
     readings: Mapping[str, Sequence[Annotation]]
     trusted: set[str]
+    session: Session
     worked: set[str] = field(default_factory=set[str])
     fitted: Sequence[Explainer] = ()
 
@@ -238,7 +238,7 @@ class _Run:
         """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
         c = self.config
         options: dict[str, Any] = {"contrast": c.contrast, "score": c.score, "seed": c.seed, "batch_size": len(films)}
-        options["target"] = list(c.targets) or None
+        options |= {"target": list(c.targets) or None, "session": self.session}
         try:
             made = explain(self.classifier, films, self.methods, **options)
             self.worked.update(m.name for m in self.methods)
@@ -284,7 +284,8 @@ class _Run:
         if film.image_id not in self.trusted:
             return e
         method = next(m for m in self.methods if m.name == e.method)
-        return stamp(self.classifier, film, e, method, randomised=self._randomised(method))
+        randomised = self._randomised(method)
+        return stamp(self.classifier, film, e, method, randomised=randomised, session=self.session)
 
     def _randomised(self, method: Explainer) -> Finding:
         """The network's and method's randomisation test, made once on the first films that are stamped."""
@@ -296,7 +297,7 @@ class _Run:
         key = _hash(f"three films {self.classifier.hash} {describe(method)} {asked}")
         if file.is_file() and (kept := json.loads(file.read_text()))["key"] == key:
             return finding_from(kept["finding"])
-        found = trust_randomisation(self.classifier, self._few(), method, **asked)
+        found = trust_randomisation(self.classifier, self._few(), method, session=self.session, **asked)
         write_json(file, {"key": key, "finding": found.as_dict()})
         return found
 
@@ -341,7 +342,7 @@ def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | N
         peak_x=float(np.clip(x, 0, width)),
         peak_y=float(np.clip(y, 0, height)),
         trust=e.trust.get("verdict"),
-        trust_reasons="; ".join(e.trust.get("reasons", ())) or None,
+        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
         map=file,
         panel=panel,
     )
