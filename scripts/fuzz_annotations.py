@@ -24,11 +24,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "data"))
 
 import numpy as np
 
-from radiolucent.data import Dataset, LeftOut, Record, read_annotations
+from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
 from radiolucent.errors import RadiolucentError
 
-__all__ = ["main", "read_reading", "seeds", "seeds_of"]
+__all__ = ["SUFFIXES", "main", "read_reading", "seeds", "seeds_of"]
 
+_BY_KIND = {
+    "json": ".json", "csv": ".csv", "xml": ".xml", "dicom": ".dcm", "pickle": ".pkl", "nrrd": ".nrrd",
+    "picture": ".png",
+}  # fmt: skip
+
+SUFFIXES = {name: ".txt" if name == "yolo" else _BY_KIND[f.kind] for name, f in FORMATS.items()}
+"""The suffix of each format's files, for a fuzzer that takes one file at a time (`seeds_of`, `read_reading`)."""
 SLOW, MEMORY = 5.0, 1_000_000_000
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 0.5, 1e308, -1e308, float("nan"), float("inf"), 2**31, 2**63, 10**400, 1 << 20, "",
@@ -57,7 +64,6 @@ def seeds() -> dict[str, dict[str, bytes]]:
     found["nrrd"] = {"a.nrrd": head.encode() + mask.tobytes()}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from radiolucent.data.annotations import FORMATS
         from radiolucent.types import Annotation, Region
         from tests_support import write_dicom
 
@@ -71,6 +77,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
             write(said, Path(folder) / name, films)
             found[name] = {p.name: p.read_bytes() for p in (Path(folder) / name).rglob("*.dcm")}
     found["dicom-gsps"] = {"pr.dcm": _presentation_state()}
+    zones = ",".join(f"{reader}-{zone}" for reader in "SJ" for zone in (*"ABCDEF", "Global"))
+    found["zones"] = {"z.csv": f"filename,{zones}\na.png,0,1,2,3,0,1,7,0,0,0,0,0,0,0\n".encode()}
     return found
 
 
