@@ -22,11 +22,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from fuzz_annotations import SUFFIXES, read_reading, seeds_of
 from radiolucent.errors import RadiolucentError
 
 SLOW, MEMORY = 5.0, 1_000_000_000
@@ -106,6 +108,7 @@ ENTRIES: dict[str, Entry] = {
     "manifest-csv": Entry(manifest_seeds, ".csv", load_dataset),
     "manifest-parquet": Entry(parquet_seeds, ".parquet", load_dataset),
     "checkpoint": Entry(checkpoint_seeds, ".safetensors", load_model),
+    **{f"readings-{name}": Entry(partial(seeds_of, name), suffix, read_reading) for name, suffix in SUFFIXES.items()},
 }
 
 _INTEGERS = (0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)

@@ -17,6 +17,7 @@ from radiolucent.audits.agreement import (
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
@@ -137,6 +138,10 @@ def compare_run(
     if not by_method[0]:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
     tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **asked)
+    shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method[:1], *tuning_maps[:1]) for e in maps}
+    misfits: list[LeftOut] = []
+    readings = fitting(readings, shapes, annotations, misfits)
+    left += [(item.path, item.reason) for item in misfits]
     found: list[Agreement] = []
     for maps, others in zip(by_method, tuning_maps, strict=True):
         found += measured(maps, others, readings, reader, **shared)
