@@ -165,7 +165,7 @@ def report(
     finish_study(prepared, appraisal, run, as_json)
 
 
-for command in (evaluate, predict, explain, features, compare, review, audit, repair):
+for command in (evaluate, predict, explain, features, compare, review, audit, repair, size):
     app.command()(command)
 
 

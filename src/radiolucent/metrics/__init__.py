@@ -47,6 +47,7 @@ from radiolucent.metrics.operating import (
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
 from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
+from radiolucent.metrics.sizing import Size, patients_needed, size_auroc, size_proportion
 from radiolucent.metrics.temperature import (
     LogitCalibration,
     calibrate_logits,
@@ -63,6 +64,7 @@ __all__ = [
     "LogitCalibration",
     "Metric",
     "Reliability",
+    "Size",
     "Threshold",
     "accuracy",
     "area_fraction",
@@ -93,6 +95,7 @@ __all__ = [
     "mcc",
     "npv",
     "npv_at_prevalence",
+    "patients_needed",
     "pointing_game",
     "ppv",
     "ppv_at_prevalence",
@@ -103,6 +106,8 @@ __all__ = [
     "reliability",
     "roc_curve_points",
     "sensitivity",
+    "size_auroc",
+    "size_proportion",
     "specificity",
     "wilson",
 ]
