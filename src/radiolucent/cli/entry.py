@@ -31,6 +31,7 @@ from radiolucent.cli.output import (
 )
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
+from radiolucent.cli.size import size
 from radiolucent.cli.training_options import trains
 from radiolucent.cli.use import compare, evaluate, explain, predict
 from radiolucent.errors import RadiolucentError

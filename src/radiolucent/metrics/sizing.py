@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import integrate, special, stats
+from scipy import special, stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.intervals import score_ends, z_of
@@ -13,6 +13,8 @@ from radiolucent.types import Estimate
 
 __all__ = ["Size", "auroc_variance", "patients_needed", "size_auroc", "size_proportion"]
 
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # of the normal density
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 MOST = 10_000_000  # patients beyond which nobody looks
 LEAST = 10  # of the rarer class: below it no interval is promised
 
@@ -71,9 +73,9 @@ def auroc_variance(area: float, positives: float, negatives: float) -> float:
     0.0437
     """
     d = math.sqrt(2) * float(stats.norm.ppf(area))
-    both, _ = integrate.quad(lambda x: stats.norm.pdf(x) * stats.norm.cdf(d + x) ** 2, -9, 9)
+    both = float(_WEIGHTS @ special.ndtr(d + _NODES) ** 2)
     m, n = positives, negatives
-    return (area * (1 - area) + (m + n - 2) * (float(both) - area**2)) / (m * n)
+    return (area * (1 - area) + (m + n - 2) * (both - area**2)) / (m * n)
 
 
 def size_proportion(
@@ -135,17 +137,23 @@ def size_auroc(
         raise ConfigError(f"prevalence {prevalence}; expected patients of both classes, above 0 and below 1.")
     effect = 1 + (films - 1) * rho
 
-    def error(patients: float) -> float:
+    def error(patients: float, at: float) -> float:
+        """Deviation of the logit of an AUROC of `at`."""
         n = patients * films / effect
-        return math.sqrt(auroc_variance(area, n * prevalence, n * (1 - prevalence))) / (area * (1 - area))
+        return math.sqrt(auroc_variance(at, n * prevalence, n * (1 - prevalence))) / (at * (1 - at))
 
     def half(patients: float) -> float:
-        ends = [float(special.expit(special.logit(area) + s * z_of(level) * error(patients))) for s in (-1, 1)]
+        ends = [float(special.expit(special.logit(area) + s * z_of(level) * error(patients, area))) for s in (-1, 1)]
         return (ends[1] - ends[0]) / 2
 
     def chance(patients: float) -> float:
-        distance = float(special.logit(area) - special.logit(bound or 0.5))
-        return float(stats.norm.cdf(distance / error(patients) - z_of(level)))
+        """That the AUROC comes out at least as high as the lowest one whose interval clears the bound."""
+        aim, low, high = float(special.logit(bound or 0.5)), bound or 0.5, 1 - 1e-9
+        for _ in range(40):
+            middle = (low + high) / 2
+            clears = special.logit(middle) - z_of(level) * error(patients, middle) > aim
+            low, high = (low, middle) if clears else (middle, high)
+        return float(stats.norm.cdf((special.logit(area) - special.logit(high)) / error(patients, area)))
 
     return _search(half, chance, half_width, bound, power, prevalence, films, True, f"an AUROC of {area:g}")
 
