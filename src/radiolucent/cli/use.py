@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,9 @@ from radiolucent.cli.output import (
     stages,
 )
 
+if TYPE_CHECKING:
+    from radiolucent.metrics import Evaluation
+
 RunAndImages = Annotated[
     list[Path],
     typer.Argument(
@@ -36,7 +39,7 @@ RunAndImages = Annotated[
     ),
 ]
 
-__all__ = ["compare", "evaluate", "explain", "predict"]
+__all__ = ["compare", "evaluate", "evaluation_table", "explain", "predict"]
 
 
 def _predictions(
@@ -64,7 +67,6 @@ def evaluate(
 ) -> None:
     """Evaluate a run on a folder or manifest it has never seen, at the threshold fixed in training."""
     from radiolucent.files import write_json
-    from radiolucent.metrics import METRICS
     from radiolucent.metrics import evaluate as evaluate_predictions
     from radiolucent.models import load
     from radiolucent.study import write_predictions
@@ -79,16 +81,27 @@ def evaluate(
     if as_json:
         print_json({"use": research_use(classifier)} | result.as_dict())
     else:
-        table = Table(title=f"{result.n} films of {result.patients} patients; threshold {result.threshold:.3f}")
-        table.add_column("figure")
-        table.add_column("value (95 % CI)")
-        for metric in METRICS:
-            if metric.name in result.estimates:
-                table.add_row(metric.title, str(result.estimates[metric.name]))
-        table.add_row("confusion", ", ".join(f"{k} {v}" for k, v in result.confusion.items()))
-        Console().print(table)
+        Console().print(evaluation_table(result))
         _say_use(classifier, run)
     end_with_left_out(left)
+
+
+def evaluation_table(result: "Evaluation") -> Table:
+    """Every metric of an evaluation, with what stands behind it."""
+    from radiolucent.metrics import METRICS
+
+    table = Table(
+        title=f"{result.n} films of {result.patients} patients, {result.patients_with} with {result.positive}; "
+        f"threshold {result.threshold:.3f}",
+        caption="; ".join(result.notes),
+    )
+    table.add_column("figure")
+    table.add_column("value (95 % CI)")
+    for metric in METRICS:
+        if metric.name in result.estimates:
+            table.add_row(metric.title, str(result.estimates[metric.name]))
+    table.add_row("confusion", ", ".join(f"{k} {v}" for k, v in result.confusion.items()))
+    return table
 
 
 def _say_use(classifier: Any, run: Path) -> None:
