@@ -21,6 +21,7 @@ from radiolucent.metrics.curves import (
 from radiolucent.metrics.delong import delong_test
 from radiolucent.metrics.evaluation import Evaluation, evaluate
 from radiolucent.metrics.intervals import wilson
+from radiolucent.metrics.label_errors import LabelSuspect, label_suspects
 from radiolucent.metrics.localisation import (
     area_fraction,
     dice,
@@ -61,6 +62,7 @@ __all__ = [
     "Calibration",
     "DecisionCurve",
     "Evaluation",
+    "LabelSuspect",
     "LogitCalibration",
     "Metric",
     "Reliability",
@@ -91,6 +93,7 @@ __all__ = [
     "fit_temperature_and_bias",
     "iou",
     "iou_at_area",
+    "label_suspects",
     "map_auprc",
     "mcc",
     "npv",
