@@ -63,7 +63,8 @@ class Radiograph:
         spacing: pixel spacing in mm as (row, column), or None where unknown.
         source: where it came from: the path, or a note such as ``"array"``.
         transforms: every pixel transform applied between the stored pixels and `pixels`, in order.
-        metadata: what the file says of itself (format, stored mode, stored size, bit depth, ...).
+        metadata: what the file says of itself (format, stored mode, stored width and height, bit depth, ...).
+        notes: what was assumed or is odd, and whoever judges by the film should know.
     """
 
     pixels: NDArray[np.float32]
@@ -73,6 +74,7 @@ class Radiograph:
     source: str = "array"
     transforms: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=_empty)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)
@@ -182,6 +184,7 @@ class Annotation:
         statement: the reader's words.
         finding: True: something was found; False: read, nothing found. Not read at all is no `Annotation`.
         image_shape: (H, W) of the image the regions were drawn on, or None where unknown.
+        diagnoses: what the reader called the whole image in the same reading, where `label` is that of a mark.
     """
 
     image_id: str
@@ -191,6 +194,7 @@ class Annotation:
     statement: str = ""
     finding: bool = True
     image_shape: tuple[int, int] | None = None
+    diagnoses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.regions and not self.finding:
@@ -203,11 +207,12 @@ class Annotation:
 
         A reader may mark an old scar and still call the film normal.
 
-        >>> scar = Annotation("a", label="NORMAL")
+        >>> scar = Annotation("a", label="scar", diagnoses=("NORMAL",))
         >>> scar.call(), scar.call(("NORMAL", "PNEUMONIA"), "PNEUMONIA")
         (True, False)
         """
-        return self.label == positive if self.label in classes else self.finding
+        said = [x for x in (self.label, *self.diagnoses) if x in classes]
+        return positive in said if said else self.finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +306,8 @@ class Explanation:
         trust: the trust stamp, by name of the test; empty where none was made.
         contrast: name of the class the target is held against, for the score kind "contrast"; else None.
         logits: the network's whole answer (K,) to the unperturbed image, from the pass that was explained.
+        title: the method as people write it, e.g. "Grad-CAM"; empty where it is not known.
+        signed: whether negative values mean something too: they speak against the target.
     """
 
     map: NDArray[np.float32]
@@ -318,6 +325,8 @@ class Explanation:
     trust: Mapping[str, Any] = field(default_factory=_empty)
     contrast: str | None = None
     logits: tuple[float, ...] = ()
+    title: str = ""
+    signed: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The number that is explained."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
+from radiolucent.passes.session import Session
 from radiolucent.types import supported
 
 __all__ = ["Goal", "ScoreKind", "checked_kind"]
@@ -27,7 +28,7 @@ class Goal:
             "contrast": its logit minus that of the class `against`.
         classifier: for head and temperature.
         against: int64 (N,) class indices, for a contrast.
-        forward: the batch's shared pass, where there is one.
+        forward: the batch's shared pass, where there is one. session: of the job.
     """
 
     targets: torch.Tensor
@@ -35,6 +36,7 @@ class Goal:
     classifier: Classifier
     against: torch.Tensor | None = None
     forward: Pass | None = None
+    session: Session = field(default_factory=Session, repr=False)
 
     def of(self, logits: torch.Tensor) -> torch.Tensor:
         """Scores (N,) of logits (N, K); differentiable.
@@ -73,7 +75,9 @@ class Goal:
     def over(self, classifier: Classifier, inputs: torch.Tensor) -> Pass:
         """The forward pass over these inputs: the batch's shared one if they are the batch, else a new one."""
         shared = self.forward
-        return shared if shared is not None and shared.inputs is inputs else Pass(classifier, inputs)
+        if shared is not None and shared.inputs is inputs:
+            return shared
+        return Pass(classifier, inputs, session=self.session)
 
     def rows(self, index: slice) -> "Goal":
         """The goal of some of the images."""

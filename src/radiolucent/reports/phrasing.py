@@ -178,7 +178,9 @@ def headline(story: Story) -> list[str]:
 
 def verdict_on(a: Agreement) -> str:
     """Whether a method's maps point where doctors marked, in two or three sentences."""
-    hit, area, gap, ceiling = (a.estimates[k] for k in ("hit_rate", "area", "hit_minus_area", "reader_hit_rate"))
+    hit, other, gap, ceiling = (
+        a.estimates[k] for k in ("hit_rate", "other_hit_rate", "hit_minus_other", "reader_hit_rate")
+    )
     name = method_name(a.method)
     if hit.value is None:
         reasons = ", ".join(f"{n} × {reason}" for reason, n in a.not_applicable.items())
@@ -186,14 +188,29 @@ def verdict_on(a: Agreement) -> str:
     whose = {"consensus": "what doctors marked", "union": "what any doctor marked"}.get(
         a.reader, f"{a.reader}'s marking"
     )
-    clear = {True: ", a clear difference", False: "; the difference is not clear of zero", None: ""}[a.clear_of_area]
+    clear = {True: ", a clear difference", False: "; the difference is not clear of chance", None: ""}[a.clear_of_floor]
     if gap.high is not None and gap.high < 0:
-        clear = "; it points there less often than that"
+        clear = "; they point there more often"
     ends = "" if gap.low is None else f" ({whole(gap, 'points')})"
+    floor = (
+        f" Its maps of other patients' films get {100 * other.value:.0f} % there{clear}{ends}."
+        if other.value is not None
+        else " There are no other patients' maps to hold it against."
+    )
     doctors = f" Another doctor's own marking gets {whole(ceiling)}." if ceiling.value is not None else ""
+    return f"{name}'s strongest point lies in {whose} {_how_often(a)}.{floor}{doctors}"
+
+
+def _how_often(a: Agreement) -> str:
+    """The hit rate in words: a count of films where it is one, else the mean share that ties leave."""
+    hit = a.estimates["hit_rate"]
+    hits = [v for c in a.cases if (v := c.figures.get("hit_rate")) is not None]
+    if all(v in (0.0, 1.0) for v in hits):
+        return f"on {sum(hits):.0f} of {len(hits)} films, {whole(hit)}"
+    tied = sum(v not in (0.0, 1.0) for v in hits)
     return (
-        f"{name}'s strongest point lies in {whose} on {whole(hit)} of {a.films} films. A map that saw nothing gets "
-        f"{100 * (area.value or 0):.0f} %, the marked share of the film{clear}{ends}.{doctors}"
+        f"with {whole(hit)} of its weight: the mean over {len(hits)} films, {tied} of which have several strongest "
+        "points, which count in part"
     )
 
 
@@ -221,10 +238,10 @@ def warnings(story: Story) -> list[str]:
             advice = f" What to do: {finding.advice}" if finding.advice else ""
             found.append(f"{finding.summary}{advice} ({finding.test})")
     for a in story.leading:
-        if a.clear_of_area is False:
+        if a.clear_of_floor is False:
             found.append(
-                f"{method_name(a.method)} was not shown to point at doctors' markings more often than a map that saw "
-                "nothing. Its pictures are no evidence of where the finding is."
+                f"{method_name(a.method)} was not shown to point at doctors' markings more often than its maps of "
+                "other patients' films do. Its pictures are no evidence of where the finding is."
             )
     for method, found_of in story.trust.items():
         failed, films = found_of["verdicts"]["fail"], found_of["films"]

@@ -26,7 +26,7 @@ def summary(story: Story) -> dict[str, Any]:
     | `doctors.calls.<reader>.<figure>` | each reader beside the model: films, both_right, model_right, reader_right, sensitivity, … |
     | `doctors.between.<coefficient>` | agreement of readers with each other on the diagnosis: krippendorff_alpha, fleiss_kappa, `cohen_kappa A – B`; with ` finding` at the end, on whether there is any |
     | `doctors.statements.<figure>`, `doctors.readers_minus_model` | words against places; readers' mean AUROC less the model's |
-    | `agreement.<method>.films`, `.clear_of_area`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
+    | `agreement.<method>.films`, `.clear_of_floor`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
     | `agreement.<method>.readers.<reader>.<figure>` | against the union or a single reader |
     | `trust.<method>` | the cases' maps: films, verdicts, reasons, randomisation |
     | `versions.<package>`, `hashes.<what>` | software, SHA-256 |

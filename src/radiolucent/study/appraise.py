@@ -1,8 +1,6 @@
 """What a finished classifier is worth: evaluated, explained, compared with the doctors, told as a report."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 from radiolucent import figures
 from radiolucent.audits.agreement import Agreement
 from radiolucent.data import Dataset
+from radiolucent.data.records import NOTED
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
@@ -31,6 +30,7 @@ from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
+from radiolucent.tables import csv_text
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise", "write_predictions"]
@@ -57,7 +57,7 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_readings(config)
+    readings = read_readings(config, prepared)
     compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
@@ -80,17 +80,16 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
 def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
     """One row a film: ids, label, logits, calibrated probabilities, call."""
     names = parts[0][1].class_names
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    rows: list[list[Any]] = []
     logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
-    writer.writerow(["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"])
+    columns = ["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"]
     for split, p in parts:
         chances = p.probabilities
         for i in range(len(p)):
             label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
             row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
-            writer.writerow([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
-    write_text(file, stream.getvalue())
+            rows.append([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
+    write_text(file, csv_text(columns, rows, names={"image", "patient"}))
 
 
 def _film(dataset: Dataset, image_id: str) -> Any:
@@ -251,7 +250,7 @@ def _story(
         counts=prepared.dataset.counts(),
         patients=prepared.dataset.patients(),
         findings=prepared.findings,
-        left_out=tuple(prepared.left_out),
+        left_out=tuple(item for item in prepared.left_out if not item[1].startswith(NOTED)),
         training=(
             ("network", f"{config.model}, {sum(q.numel() for q in clf.network.parameters()):,} parameters"),
             ("start", str(trained.weights)),
