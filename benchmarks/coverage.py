@@ -9,8 +9,8 @@ whose log-odds are 1.5 times too extreme. Three readers call the films as well, 
 Truth is computed on a fine grid, not simulated (κ and α: from the readers' model).
 
 A row is one design; "below" and "above" are the shares of runs in which the truth lay below or above the interval,
-"none" those without an interval. The goal: 93 to 97 % hold the truth and both tails lie within 1 to 4 %, where the rarer
-class has at least 10 patients. `--check` ends with status 1 where a figure is far from it; CI runs a short form of it.
+"none" those without an interval. The goal: 93 to 97 % hold the truth and both tails lie within 1 to 4 %, where the
+rarer class has at least 10 patients. `--check` ends with status 1 where a figure is far from it: CI's short form.
 """
 
 import argparse
@@ -264,8 +264,8 @@ def main(argv: list[str] | None = None) -> int:
             mark = " **!**" if broken(row) else ""
             bad += [row] if mark else []
             print(
-                f"| {row.figure} | {design.patients} | 1–{design.films} | {design.prevalence} | {row.holds:.3f}{mark} | "
-                f"{row.below:.3f} | {row.above:.3f} | {row.none:.3f} |",
+                f"| {row.figure} | {design.patients} | 1–{design.films} | {design.prevalence} | "
+                f"{row.holds:.3f}{mark} | {row.below:.3f} | {row.above:.3f} | {row.none:.3f} |",
                 flush=True,
             )
     print(

@@ -14,7 +14,7 @@ from radiolucent.readers.statistics.locations import (
     peaks,
 )
 from radiolucent.readers.statistics.margins import MarginResult, against_margin, clustered_mcnemar
-from radiolucent.readers.statistics.mrmc import MRMC, mrmc, readers_against
+from radiolucent.readers.statistics.mrmc import MRMC, mrmc, mrmc_rate, readers_against
 from radiolucent.readers.statistics.mrmc_size import Pilot, cases_for, mrmc_power
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel
 from radiolucent.readers.statistics.table import Table, diagnosis_table, finding_table, zone_table
@@ -48,6 +48,7 @@ __all__ = [
     "located_mrmc",
     "mrmc",
     "mrmc_power",
+    "mrmc_rate",
     "of_finding",
     "panel",
     "peaks",
