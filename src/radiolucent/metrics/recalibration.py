@@ -88,6 +88,8 @@ class _Fit:
 
     def _step(self, beta: Floats, there: NDArray[np.bool_]) -> Floats:
         """Answers (F, K) less what a Newton step makes of them, each over its own films (F, N)."""
+        from scipy import special
+
         k = self._x.shape[1]
         p = special.expit(beta @ self._x.T + self._offset)
         score = ((self._y - p) * there) @ self._x

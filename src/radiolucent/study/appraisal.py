@@ -232,13 +232,8 @@ def _story(
             ("source", prepared.dataset.source),
             ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
-<<<<<<< HEAD:src/radiolucent/study/appraisal.py
-            ("input", f"{pre.size} × {pre.size} pixels, {pre.fit}, {pre.channels} channel(s)"),
-            *characteristics(prepared.dataset),
-=======
             ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {pre.channels} channel(s)"),
-            ("age, sex", "not available"),
->>>>>>> networks:src/radiolucent/study/appraise.py
+            *characteristics(prepared.dataset),
         ),
         counts=prepared.dataset.counts(),
         patients=prepared.dataset.patients(),
