@@ -28,7 +28,8 @@ messages and progress go to standard error. `--seed` decides everything random.
 {status}
 
 **Environment**: `RADIOLUCENT_CACHE` (folder of decoded pixels, default `~/.cache/radiolucent`), `RADIOLUCENT_MALLOC=0`
-(do not ask the allocator to keep freed memory), `RADIOLUCENT_DATA` (real films for the tests), `RADIOLUCENT_CONFIG`,
+(do not ask the allocator to keep freed memory), `RADIOLUCENT_FAST=0` (explain in plain torch, without any shortcut),
+`RADIOLUCENT_DATA` (real films for the tests), `RADIOLUCENT_CONFIG`,
 `RADIOLUCENT_DEVICE`, `RADIOLUCENT_WORKERS` (as the options below). Options can also stand in a TOML file by their names
 (`epochs = 5`), given by `--config FILE`; the command line goes first. A training writes such a file, `options.toml`,
 into its folder: `--config RUN/options.toml` repeats it.

@@ -188,10 +188,17 @@ def annotations(
 
 
 @data_app.command()
-def formats(as_json: AsJson = False) -> None:
+def formats(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the docs.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the formats that readings are read from and written to."""
     from radiolucent.data import FORMATS
+    from radiolucent.data.annotations import formats_table
 
+    if markdown:
+        typer.echo(formats_table())
+        return
     names = ("name", "title", "holds", "traps", "empty_means")
     rows = [{n: getattr(f, n) for n in names} | {"written": f.write is not None} for f in FORMATS.values()]
     if as_json:

@@ -22,6 +22,7 @@ from radiolucent.cli.output import FAILED, WRONG_USAGE, say, shown
 from radiolucent.cli.predict import predict
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
+from radiolucent.cli.size import size
 from radiolucent.cli.study import demo, report, study, train
 from radiolucent.errors import ConfigError, RadiolucentError
 
@@ -60,7 +61,7 @@ def options_of_all(
     """What stands before any command."""
 
 
-for command in (demo, study, train, report, evaluate, predict, explain, features, compare, review, audit, repair):
+for command in (demo, study, train, report, evaluate, predict, explain, features, compare, review, audit, repair, size):
     app.command()(with_common(command))
 
 

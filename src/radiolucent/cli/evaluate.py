@@ -28,7 +28,7 @@ from radiolucent.cli.training_options import Classes
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 from radiolucent.cli.which_model import say_use
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluation_table"]
 
 FOLDS_A_GROUP = 2000
 
@@ -145,13 +145,15 @@ def evaluate(
     end_with_left_out(left)
 
 
-def _print(result: Any, groups: dict[str, dict[str, Any]]) -> None:
+def evaluation_table(result: Any) -> Table:
+    """Every metric of an evaluation, with what stands behind it."""
     from radiolucent.metrics import METRICS
 
     several = len(result.class_names) > 2
     at = "the most probable class is called" if several else f"called from a probability of {result.threshold:.3f} on"
-    who = f"{result.n} films of {result.patients} patients"
-    table = Table(title=shown(f"{who}; positive class: {result.positive}, {at}"), title_justify="left")
+    who = f"{result.n} films of {result.patients} patients, {result.patients_with} with {result.positive}"
+    title = shown(f"{who}; positive class: {result.positive}, {at}")
+    table = Table(title=title, title_justify="left", caption=shown("; ".join(result.notes)), caption_justify="left")
     table.add_column("figure")
     table.add_column("value (95 % CI)")
     for metric in METRICS:
@@ -159,9 +161,13 @@ def _print(result: Any, groups: dict[str, dict[str, Any]]) -> None:
             table.add_row(metric.title, shown(str(result.estimates[metric.name])))
     counts = ", ".join(f"{k} {v}" for k, v in result.confusion.items())
     table.add_row(shown(f"{result.positive}: true and false calls"), counts)
+    return table
+
+
+def _print(result: Any, groups: dict[str, dict[str, Any]]) -> None:
     screen = Console()
-    screen.print(table)
-    if several:
+    screen.print(evaluation_table(result))
+    if len(result.class_names) > 2:
         for line in three_class_lines(result):
             screen.print(line, highlight=False, markup=False, soft_wrap=True)
     for column, values in groups.items():

@@ -40,7 +40,9 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
     from radiolucent.errors import ConfigError
     from radiolucent.explainers import METHODS, methods_named
 
-    chosen = methods_named(names_in(names))
+    if not (wanted := names_in(names)):
+        raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
+    chosen = methods_named(wanted)
     if samples is None:
         return tuple(chosen.values())
     sampling = {name: method.with_samples(samples) for name, method in chosen.items()}

@@ -193,9 +193,13 @@ def end_with_left_out(left_out: Iterable[tuple[Any, str]], done: int | None = No
     Args:
         done: how many films were used, where none is a failure.
     """
-    from radiolucent.data.records import HIDDEN, is_lost
+    from radiolucent.data.records import HIDDEN, NOTED, is_lost
 
-    items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    given = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    for path, reason in given:
+        if reason.startswith(NOTED):
+            say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
+    items = [(path, reason) for path, reason in given if not reason.startswith(NOTED)]
     if not items and done != 0:
         return
     if done == 0:

@@ -38,7 +38,13 @@ Size = Annotated[int | None, typer.Option(help="Side of the model's input in pix
 Fit = Annotated[str, typer.Option(help="How films are made square: squash, pad or crop.")]
 Val = Annotated[float, typer.Option(help="Share cut off for validation where that split is missing or too small.")]
 Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")]
-Rule = Annotated[str, typer.Option(help="youden, 'sensitivity>=0.97', 'specificity>=0.95' or 'cost:fn=5,fp=1'.")]
+Rule = Annotated[
+    str,
+    typer.Option(
+        help="youden, 'sensitivity>=0.97', 'sensitivity-lower>=0.9' (its whole interval), the same of specificity, or "
+        "'cost:fn=5,fp=1'."
+    ),
+]
 Head = Annotated[str, typer.Option(help="softmax, or sigmoid (a single logit).")]
 Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
 

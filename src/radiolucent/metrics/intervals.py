@@ -38,14 +38,14 @@ def t_of(level: float, df: float) -> float:
     return z if np.isinf(df) else float(stats.t.ppf(0.5 + level / 2, df))
 
 
-def welch_df(parts: list[tuple[float, int]]) -> float:
+def welch_df(parts: list[tuple[float, float]]) -> float:
     """Degrees of freedom of a sum of variances, each (variance, units): (Σ v)² / Σ v² / (u − 1) (Welch 1947).
 
     >>> round(welch_df([(2.0, 5), (2.0, 9)]), 2)
     10.67
     """
     total = sum(v for v, _ in parts)
-    below = sum(v * v / (u - 1) for v, u in parts if u > 1)
+    below = sum(v * v / max(u - 1, 0.5) for v, u in parts)
     return total**2 / below if below > 0 else float("inf")
 
 

@@ -55,11 +55,9 @@ def predict(
     """
     kept: list[Case] = []
     logits: list[torch.Tensor] = []
-    size = classifier.preprocess.size
-    if pixels is not None and pixels.shape != (len(cases), size, size):
-        raise DataError(
-            f"pixels {pixels.shape} for {len(cases)} films; the model takes ({len(cases)}, {size}, {size})."
-        )
+    expected = (len(cases), *classifier.preprocess.shape)
+    if pixels is not None and pixels.shape != expected:
+        raise DataError(f"pixels {pixels.shape} for {len(cases)} films; the model takes {expected}.")
     for start in range(0, len(cases), batch_size):
         group = cases[start : start + batch_size]
         if pixels is None:
@@ -104,5 +102,5 @@ def _read(
             if left_out is None:
                 raise
             left_out.append((case.path, str(error).removeprefix(f"{case.path}: ")))
-    size = classifier.preprocess.size
-    return kept, torch.from_numpy(np.stack(films) if films else np.zeros((0, size, size), np.uint8))
+    shape = classifier.preprocess.shape
+    return kept, torch.from_numpy(np.stack(films) if films else np.zeros((0, *shape), np.uint8))

@@ -288,9 +288,10 @@ def _probe(classifier: Classifier) -> torch.Tensor:
 
 
 def _ramps(classifier: Classifier) -> torch.Tensor:
-    side = classifier.preprocess.size
-    ramp = torch.linspace(0, 1, side).expand(side, side)
-    return classifier.preprocess.normalise(torch.stack([ramp, ramp.T]))
+    height, width = classifier.preprocess.shape
+    across, down = torch.linspace(0, 1, width), torch.linspace(0, 1, height)
+    shape = height, width
+    return classifier.preprocess.normalise(torch.stack([across.expand(shape), down[:, None].expand(shape)]))
 
 
 def _flat(out: torch.Tensor) -> torch.Tensor:

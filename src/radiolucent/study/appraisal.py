@@ -106,7 +106,7 @@ def _cases(
         logits = torch.from_numpy(p.logits[i : i + 1])
         bare = make_case(clf, film, logits, truth, said, ())
         methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
-        maps = explain(clf, film, methods, target=bare.called, seed=config.seed)
+        maps = explain(clf, film, methods, target=bare.called, seed=config.seed, session=stamped.session)
         maps = [stamped(film, e, m) for e, m in zip(maps, methods, strict=True)]
         for m in maps:
             stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]
@@ -232,7 +232,7 @@ def _story(
             ("source", prepared.dataset.source),
             ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
-            ("input", f"{pre.size} × {pre.size} pixels, {pre.fit}, {pre.channels} channel(s)"),
+            ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {pre.channels} channel(s)"),
             *characteristics(prepared.dataset),
         ),
         counts=prepared.dataset.counts(),

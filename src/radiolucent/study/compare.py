@@ -17,10 +17,11 @@ from radiolucent.audits.agreement import (
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import methods_named
+from radiolucent.explainers import METHODS, methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
@@ -102,6 +103,8 @@ def compare_run(
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
+    if not methods:
+        raise ConfigError(f"no method; expected any of {', '.join(METHODS)}.")
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
@@ -135,6 +138,10 @@ def compare_run(
     if not by_method[0]:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
     tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **asked)
+    shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method[:1], *tuning_maps[:1]) for e in maps}
+    misfits: list[LeftOut] = []
+    readings = fitting(readings, shapes, annotations, misfits)
+    left += [(item.path, item.reason) for item in misfits]
     found: list[Agreement] = []
     for maps, others in zip(by_method, tuning_maps, strict=True):
         found += measured(maps, others, readings, reader, **shared)

@@ -16,6 +16,7 @@ from radiolucent.audits.agreement import (
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.errors import DataError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.gradcam import GradCAM
@@ -55,7 +56,10 @@ def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
         return []
     dataset = load_dataset(config.data, classes=config.classes)
     prepared.readings_left.clear()
-    return read_annotations(config.annotations, dataset=dataset, left_out=prepared.readings_left)
+    left, cache = prepared.readings_left, prepared.cache
+    found = read_annotations(config.annotations, dataset=dataset, left_out=left)
+    shapes = {r.image_id: (int(h), int(w)) for r, (h, w) in zip(cache.records, cache.shapes, strict=True)}
+    return fitting(found, shapes, config.annotations, left)
 
 
 def _maps(

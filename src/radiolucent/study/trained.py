@@ -135,7 +135,7 @@ def train(
         progress=lambda d, t: say("training", d, t),
     )
     warm, calibration = _calibrated(fitted.classifier, prepared, say)
-    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule)
+    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule, groups=warm.patient_ids)
     provenance = {
         "data": data_hash(prepared),
         "recipe": recipe.to_dict(),

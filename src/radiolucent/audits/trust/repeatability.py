@@ -184,8 +184,8 @@ def noise_repeatability(
     """
     question = "Does the map stand when the film changes by less than a grey level?"
     rng = np.random.default_rng([seed, 11])
-    size = classifier.preprocess.size
-    noisy = [((rng.random((size, size)) - 0.5) / 255).astype(np.float32) for _ in range(draws)]
+    shape = classifier.preprocess.shape
+    noisy = [((rng.random(shape) - 0.5) / 255).astype(np.float32) for _ in range(draws)]
     maps = [
         _again(classifier, in_frame(classifier, film, n), explanation, method, explanation.seed, session) for n in noisy
     ]
