@@ -25,7 +25,7 @@ def test_explain_takes_what_people_have(home: Path) -> None:
         channels_first,
         whole,
         Image.open(file),
-        torch.from_numpy(grey),
+        torch.from_numpy(grey.copy()),
     ):
         np.testing.assert_allclose(rl.explain(clf, given, "gradcam").map, expected, atol=0.02)
 
