@@ -15,6 +15,7 @@ from odd_readings import BOX, readings
 from PIL import Image
 
 from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.data.records import is_lost
 from radiolucent.errors import AnnotationError
 from radiolucent.images import region_mask
@@ -213,6 +214,20 @@ def test_two_names_never_land_on_one_film(tmp_path: Path) -> None:
     tasks = [studio(rect("o"), image=f"/data/upload/1/{n}-x.png")[0] for n in ("0a1b2c3d", "aaaaaaaa")]
     with pytest.raises(AnnotationError, match="the name of 2 images"):
         read_annotations(write(tmp_path / "c.json", tasks))
+
+
+def test_readings_that_do_not_fit_their_film_are_listed_and_the_rest_is_used() -> None:
+    box = Region.box(10, 20, 30, 30)
+    given = [
+        Annotation("a", (box,), reader="A", image_shape=SIZE),
+        Annotation("a", (box,), reader="B", image_shape=(1024, 1024)),
+        Annotation("a", (Region.box(500, 2, 9, 9),), reader="C"),
+        Annotation("a", (), reader="D", finding=False, image_shape=(1024, 1024)),
+    ]
+    left: list[LeftOut] = []
+    kept = fitting(given, {"a": SIZE}, Path("marks.csv"), left)
+    assert [a.reader for a in kept] == ["A", "D"] and len(left) == 2
+    assert "1024 × 1024 pixels, the film has 100 × 60" in left[0].reason and "outside the image" in left[1].reason
 
 
 # Identifiers and coordinates

@@ -283,7 +283,7 @@ def compare(
     with progress_bar() as update:
         found = compare_run(
             run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            asked=reading_options(skip_shapes, labels, coordinates), seed=seed, say=update,
+            reading=reading_options(skip_shapes, labels, coordinates), seed=seed, say=update,
         )  # fmt: skip
     if as_json:
         print_json(found.as_dict())

@@ -78,7 +78,7 @@ def compare_run(
     thresholds: Sequence[float] = THRESHOLDS,
     by: Sequence[str] = (),
     format: str | None = None,
-    asked: Mapping[str, Any] = MappingProxyType({}),
+    reading: Mapping[str, Any] = MappingProxyType({}),
     folds: int = 10_000,
     seed: int = 0,
     say: Progress = quiet,
@@ -91,7 +91,7 @@ def compare_run(
     Args:
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
-        format: of the annotations, where it should not be found by content. asked: further options of
+        format: of the annotations, where it should not be found by content. reading: further options of
             `read_annotations`. A bad entry among them is left out with its reading and listed.
 
     Raises:
@@ -101,7 +101,7 @@ def compare_run(
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
-    readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **asked)
+    readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **reading)
     wanted = {a.image_id for a in readings}
     every = [r for r in dataset.records if r.image_id in wanted]
     patients = {r.image_id: r.patient_id or r.image_id for r in every}
