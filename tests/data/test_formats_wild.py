@@ -251,6 +251,9 @@ def test_coco_ids_segments_and_relative_coordinates(tmp_path: Path) -> None:
             read_annotations(write(tmp_path / "b.json", coco(box, **more)))
     with pytest.raises(AnnotationError, match="id 1 is given twice"):
         read_annotations(write(tmp_path / "c.json", coco(box, box)))
+    nameless = {"images": [*coco()["images"], {"id": 8, "height": 1, "width": 1}]}
+    left: list[LeftOut] = []
+    assert len(read_annotations(write(tmp_path / "f.json", coco(box, **nameless)), left_out=left)) == len(left) == 1
     share = write(tmp_path / "d.json", coco(box | {"bbox": [0.1, 1 / 3, 0.3, 0.5]}))
     with pytest.raises(AnnotationError, match="between 0 and 1"):
         read_annotations(share)
