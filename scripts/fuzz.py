@@ -83,7 +83,7 @@ def checkpoint_seeds() -> list[bytes]:
     from radiolucent.models import build, save
 
     with tempfile.TemporaryDirectory() as folder:
-        made = build("small_cnn", ("NORMAL", "PNEUMONIA"), size=32, widths=(4, 4), hidden=4)
+        made, _ = build("small_cnn", size=32, widths=(4, 4), hidden=4)
         seed = save(made, Path(folder) / "m.safetensors").read_bytes()
     head = json.dumps({"__metadata__": {"radiolucent": "[" * 20_000}}).encode()
     return [seed, struct.pack("<Q", len(head)) + head]
@@ -194,10 +194,10 @@ def fuzz(name: str, minutes: float, out: Path, seed: int) -> int:
     found = out / "found"
     found.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("fork")
-    count, alive = context.Value("q", 0), context.Value("d", time.monotonic() + 60)
+    count, alive = context.Value("q", 0), context.Value("d", time.monotonic())
     started, used = time.monotonic(), 0.0
     while used < 60 * minutes:
-        alive.value = time.monotonic() + 60  # time for imports
+        alive.value = time.monotonic() + 300  # time for imports
         worker = context.Process(target=_work, args=(name, seed + count.value, minutes - used / 60, out, count, alive))
         worker.start()
         begun = time.monotonic()
@@ -208,7 +208,8 @@ def fuzz(name: str, minutes: float, out: Path, seed: int) -> int:
             why = "hung" if worker.is_alive() else f"died ({worker.exitcode})"
             worker.kill()
             now = out / f"now{ENTRIES[name].suffix}"
-            now.replace(found / f"{name}-{count.value}-{why.split()[0]}{now.suffix}")
+            if now.is_file():
+                now.replace(found / f"{name}-{count.value}-{why.split()[0]}{now.suffix}")
             count.value += 1
             continue
         break

@@ -388,7 +388,7 @@ def test_nrrd_masks(tmp_path: Path, coding: str) -> None:
     np.testing.assert_array_equal(found["Mass"].regions[0].pixels, blot())
     np.testing.assert_array_equal(found["Edema"].regions[0].pixels, blot()[::-1])
     (tmp_path / "b.nrrd").write_bytes(head.replace(f"2 {WIDTH} {HEIGHT} 1", "2 90000 90000 1").encode() + b"x")
-    with pytest.raises(AnnotationError, match="at most 60,000,000"):
+    with pytest.raises(AnnotationError, match="at most 64,000,000"):
         read_annotations(tmp_path / "b.nrrd")
 
 

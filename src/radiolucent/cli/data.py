@@ -25,6 +25,7 @@ from radiolucent.cli.output import (
     stages,
 )
 from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.training_options import Classes
 
 __all__ = ["data_app"]
 
@@ -62,7 +63,7 @@ def split(
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (.csv or .parquet).")],
     val: Annotated[float, typer.Option(help="Share of the films for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the films for testing.")] = 0.1,
-    classes: Annotated[int, typer.Option(help="2, or 3 from the Kermany names.")] = 2,
+    classes: Classes = None,
     seed: Seed = 0,
 ) -> None:
     """Deal films into train, val and test by patient, and write the manifest."""
