@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
-from radiolucent.images.codestream import Codestream, codestream, rle_fault
+from radiolucent.images.codestream import Codestream, codestream, rle_checked
 from radiolucent.images.dicom_header import Header
 
 __all__ = ["PixelFormat", "decode", "pixel_format"]
@@ -232,10 +232,11 @@ def _compressed(
         syntax = _really(syntax, found, header)
     elif syntax in ("", IMPLICIT, EXPLICIT, BIG):
         raise ImageError(f"{file}: compressed pixel data of no known kind; export it again.")
-    elif syntax == RLE and (
-        fault := rle_fault(content, form.samples * max(1, form.allocated // 8), form.rows * form.columns)
-    ):
-        raise ImageError(f"{file}: RLE pixel data are damaged ({fault}); copy or export it again.")
+    elif syntax == RLE:
+        planes = form.samples * max(1, form.allocated // 8)
+        content, fault = rle_checked(content, planes, form.rows * form.columns)
+        if fault:
+            raise ImageError(f"{file}: RLE pixel data are damaged ({fault}); copy or export it again.")
     if found is not None and found.kind == "dct" and found.bits == 8 and form.stored != 8:
         header.note(f"BitsStored {form.stored}, but the compressed data have 8 bits")
         form = dataclasses.replace(form, allocated=8, stored=8, high_bit=7, signed=False)
