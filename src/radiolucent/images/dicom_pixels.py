@@ -17,7 +17,8 @@ __all__ = ["PixelFormat", "decode", "pixel_format"]
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 JPEG_8, JPEG_12, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.5"
-LOSSLESS, LS, J2K = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
+LOSSLESS, J2K = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"
+LS, LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 RETIRED = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.6")  # other JPEG processes, such as .53 and .55
 VIDEO = ("1.2.840.10008.1.2.4.10",)  # MPEG-2, MPEG-4, HEVC
 SLACK = 1 << 20
@@ -289,7 +290,9 @@ def _decoded(content: bytes, syntax: str, form: PixelFormat, file: Path) -> NDAr
             "'radiolucent[dicom]'"
         )
     try:
-        array, _ = decoder.as_array(encapsulate([content]), **_options(form, frames=1))
+        # What GDCM finds damaged need not be tried by CharLS, which takes seconds over some damage.
+        alone = "gdcm" if syntax in (LS, LS_NEAR) and form.stored > 7 and "gdcm" in decoder.available_plugins else ""
+        array, _ = decoder.as_array(encapsulate([content]), decoding_plugin=alone, **_options(form, frames=1))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # each codec raises its own kinds; those in Rust panic
