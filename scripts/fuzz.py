@@ -1,6 +1,6 @@
-"""Damaged files by the thousand for every reader: nothing but our own errors, no hang, no memory over the budget.
+"""Damaged films, manifests and checkpoints: nothing but our own errors, no hang, no memory over the budget.
 
-`make fuzz MINUTES=10` runs every reader of `ENTRIES` for so many minutes each; `python scripts/fuzz.py read
+`make fuzz MINUTES=10` runs every reader of `ENTRIES` for so many minutes each, then `fuzz_annotations.py`; `python scripts/fuzz.py read
 --minutes 1` runs one. Each file is a valid one that has been damaged (header values, lengths, truncation, bit flips,
 parts of others); with atheris installed, `--atheris` lets coverage guide instead. What fails is kept in `--out`.
 
