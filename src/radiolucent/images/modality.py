@@ -71,20 +71,22 @@ def modality_values(path: Path) -> ModalityValues:
         ImageError: as `radiolucent.images.read` does.
         MissingExtraError: it is DICOM and pydicom is not installed.
     """
-    film = read(path)  # refuses what cannot be read, with its reasons
-    content = path.read_bytes()
-    if is_dicom(content[:200]):
-        found = _dicom(content)
-    else:
-        with Image.open(io.BytesIO(content)) as image:
-            stored = np.asarray(ImageOps.exif_transpose(image)) if image.mode[0] in "IF" else None
-        found = None if stored is None else _levels(stored.astype(np.float64), bits=16)
+    try:
+        content = path.read_bytes()
+        found = _dicom(content) if is_dicom(content[:200]) else _raster(content)
+    except Exception as error:  # decoders raise their own kinds; `read` gives the reason and the next step
+        read(path)
+        raise ImageError(f"{path}: its stored values cannot be used ({error}); export it again.") from error
     if found is None:  # 8 bit, or colour: grey as it is read
-        found = ModalityValues(np.rint(film.pixels * 255).astype(np.uint16))
+        found = ModalityValues(np.rint(read(path).pixels * 255).astype(np.uint16))
         found = _with(found, auto=_percentiles(found.levels, 1.0, 0.0, None) or found.range)
-    if found.levels.shape != film.shape:
-        raise ImageError(f"{path}: {found.levels.shape} stored pixels, read as {film.shape}; export it again.")
     return found
+
+
+def _raster(content: bytes) -> ModalityValues | None:
+    """A raster's stored values where it has more than 8 bits; None for others."""
+    with Image.open(io.BytesIO(content)) as image:
+        return _levels(np.asarray(ImageOps.exif_transpose(image))) if image.mode[0] in "IF" else None
 
 
 def _with(found: ModalityValues, **changes: Any) -> ModalityValues:
@@ -92,27 +94,28 @@ def _with(found: ModalityValues, **changes: Any) -> ModalityValues:
 
 
 def _levels(
-    values: NDArray[np.float64],
-    slope: float = 1.0,
-    intercept: float = 0.0,
-    padding: float | None = None,
-    bits: int = 16,
+    stored: NDArray[Any], slope: float = 1.0, intercept: float = 0.0, padding: float | None = None, bits: int = 16
 ) -> ModalityValues:
-    """Stored numbers as levels from 0: exact for whole numbers of at most 16 bits, else in 65536 steps."""
-    if not np.isfinite(values).all():
-        raise ImageError("holds not-a-number or infinite values; export it again.")
-    low, high = float(values.min()), float(values.max())
-    step = 1.0 if high - low <= TOP and np.array_equal(values, np.rint(values)) else max(high - low, 1e-12) / TOP
-    levels = np.rint((values - low) / step).astype(np.uint16)
+    """Stored numbers as levels from 0: exact for whole numbers of at most 16 bits, else in 65536 steps.
+
+    Raises:
+        ImageError: not-a-number or infinite values, or several frames.
+    """
+    if stored.ndim != 2 or not np.isfinite(stored).all():
+        raise ImageError("holds not-a-number, infinite values or several frames")
+    low, high = float(stored.min()), float(stored.max())
+    if stored.dtype.kind in "iu" and high - low <= TOP:
+        step, levels = 1.0, (stored.astype(np.int32) - int(low)).astype(np.uint16)
+    else:
+        step = max(high - low, 1e-12) / TOP
+        levels = np.rint((stored.astype(np.float64) - low) / step).astype(np.uint16)
     scale, start = slope * step, intercept + slope * low
     empty = None if padding is None else round((padding - low) / step)
     kept = levels if empty is None else levels[levels != empty]
     ends = (int(kept.min()), int(kept.max())) if kept.size else (0, TOP)
     whole = sorted(start + scale * level for level in ends)
-    auto = _percentiles(levels, scale, start, empty)
-    return ModalityValues(
-        levels, scale, start, bits=bits, range=(whole[0], whole[1]), auto=auto or (whole[0], whole[1])
-    )
+    auto = _percentiles(levels, scale, start, empty) or (whole[0], whole[1])
+    return ModalityValues(levels, scale, start, bits=bits, range=(whole[0], whole[1]), auto=auto)
 
 
 def _percentiles(
@@ -145,10 +148,10 @@ def _dicom(content: bytes) -> ModalityValues | None:
         stored = np.asarray(dataset.pixel_array)
         bits, padding = int(dataset.get("BitsStored", 16)), _number(dataset.get("PixelPaddingValue"))
         if "ModalityLUTSequence" in dataset:
-            found = _levels(np.asarray(apply_modality_lut(stored, dataset), np.float64), bits=bits)
+            found = _levels(np.asarray(apply_modality_lut(stored, dataset)), bits=bits)
         else:
             slope, intercept = _number(dataset.get("RescaleSlope")) or 1.0, _number(dataset.get("RescaleIntercept"))
-            found = _levels(stored.astype(np.float64), slope, intercept or 0.0, padding, bits)
+            found = _levels(stored, slope, intercept or 0.0, padding, bits)
         spacing, plane = _spacing(dataset)
         if bits <= 8 and found.slope == 1 and found.intercept >= 0:
             found = _with(found, range=(0.0, float(2**bits - 1)))
