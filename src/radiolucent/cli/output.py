@@ -132,7 +132,8 @@ def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
         return
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
-        say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+        line = f"{path}: {reason}".encode("utf-8", "backslashreplace").decode()  # also a name that is not UTF-8
+        say.print(f"  {escape(line)}", soft_wrap=True)
     if any(reason != COMPANION for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 

@@ -76,6 +76,8 @@ def review(
         context = opened.context
         if ahead:
             context.reveal.ahead(context.store.cases(), stages(update, "predictions and maps"))
+    if opened.left_out and not export:  # told before the readers begin, and again at the end
+        say.print(f"[yellow]{len(opened.left_out)} file(s) could not be read and are not in the study[/yellow]")
     try:
         if export:
             _export(context, export, as_json)

@@ -117,7 +117,7 @@ const known = new Map();
  * @param {string} id
  * @returns {Promise<Film>}
  */
-export function filmOf(id) {
+function filmOf(id) {
   const found = known.get(id) ?? json(`/api/cases/${id}/film`).then((about) => new Film(id, about));
   known.delete(id);
   known.set(id, found);

@@ -15,7 +15,7 @@ const way = (a, b, about) => [(b[0] - a[0]) * (about?.spacing?.[1] ?? 1), (b[1] 
 export const length = (a, b, about) => Math.hypot(...way(a, b, about));
 
 /** Degrees between the lines from a to b and from c to d, from 0 to 180. @param {Point[]} points @param {About | null} about */
-export function degrees([a, b, c, d], about) {
+function degrees([a, b, c, d], about) {
   const [p, q] = [way(a, b, about), way(c, d, about)];
   return Math.abs((Math.atan2(p[0] * q[1] - p[1] * q[0], p[0] * q[0] + p[1] * q[1]) * 180) / Math.PI);
 }
