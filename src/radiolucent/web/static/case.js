@@ -79,6 +79,7 @@ export class CasePage {
     this.beside = new Beside(this);
     /** @type {(() => void)[]} */ this.ends = [];
     this.refresh = () => {};
+    this.called = ""; // by the model, once it is shown
   }
 
   /** @returns {Draft} */
