@@ -29,10 +29,11 @@ from web.study_support import make_run, write_dicom
 
 # Watches for the frame in which another film stands whole on the stage.
 TURN = """
-const done = arguments[arguments.length - 1], began = performance.now(), here = location.hash, beside = arguments[0];
-const there = (one) => document.querySelector(`${one}[data-whole]`);
+const done = arguments[arguments.length - 1], began = performance.now(), beside = arguments[0];
+const old = [...document.querySelectorAll('.stage')];
+const there = (one) => { const e = document.querySelector(`${one}[data-whole]`); return e && !old.includes(e); };
 const look = () => {
-  if (location.hash === here || !there('#stage') || (beside && !there('.beside'))) return requestAnimationFrame(look);
+  if (!there('#stage') || (beside && !there('.beside'))) return requestAnimationFrame(look);
   requestAnimationFrame(() => done(performance.now() - began));
 };
 document.dispatchEvent(new KeyboardEvent('keydown', { key: 'PageDown', bubbles: true }));

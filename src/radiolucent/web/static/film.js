@@ -45,10 +45,11 @@ export class Film {
    * The size to draw from: the whole film, or one that is still reduced more than eightfold; while the wanted one is
    * not there, the best there is.
    * @param {number} scale screen pixels a source pixel
+   * @param {number} [most] how much may be left to reduce: 2 is quicker, for films that are being moved
    * @returns {{size: number, level: Level} | null}
    */
-  at(scale) {
-    const wanted = clamp(Math.floor(Math.log2(1 / (8 * scale))), 0, this.about.sizes - 1);
+  at(scale, most = 8) {
+    const wanted = clamp(Math.floor(Math.log2(1 / (most * scale))), 0, this.about.sizes - 1);
     for (let size = wanted; size < this.levels.length; size++) {
       const level = this.levels[size];
       if (level) return { size, level };
@@ -117,7 +118,7 @@ const known = new Map();
  * @param {string} id
  * @returns {Promise<Film>}
  */
-function filmOf(id) {
+export function filmOf(id) {
   const found = known.get(id) ?? json(`/api/cases/${id}/film`).then((about) => new Film(id, about));
   known.delete(id);
   known.set(id, found);
