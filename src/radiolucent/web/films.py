@@ -46,6 +46,8 @@ class Films:
     def __init__(self, folder: Path, keep: int = 4 * 1024**3) -> None:
         self.folder, self.keep = private_folder(folder), keep
         self._turn = threading.Lock()
+        for old in self.folder.glob("*.u*"):  # as earlier versions kept films
+            old.unlink(missing_ok=True)
 
     def film(self, case: Case) -> Film:
         """The film in all its sizes; decoded where it is not kept.
