@@ -3,7 +3,7 @@
     radiolucent audit --self-test --seeds 6 --out runs/self-test
     python scripts/ship_selftest.py runs/self-test
 
-Writes `src/radiolucent/audits/selftest.json` (without single models) and `docs/images/selftest.png`, and prints the
+Writes `src/radiolucent/audits/trial/selftest.json` (without single models) and `docs/images/selftest.png`, and prints the
 figures of the table in `docs/explanation/audit.md`.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     told = json.loads((folder / "selftest.json").read_text())
-    write_json(ROOT / "src/radiolucent/audits/selftest.json", {k: v for k, v in told.items() if k != "models"})
+    write_json(ROOT / "src/radiolucent/audits/trial/selftest.json", {k: v for k, v in told.items() if k != "models"})
     shutil.copy(folder / "selftest.png", ROOT / "docs/images/selftest.png")
     rates = {(r["finder"], r["shortcut"], r["share"]): r for r in told["rates"]}
     print("| shortcut | planted on | models | " + " | ".join(FINDERS.values()) + " |\n|---|---:|---:|---|---|---|")

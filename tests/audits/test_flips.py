@@ -13,15 +13,17 @@ from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, vi
 from radiolucent.audits.trial.answers import collect
 from radiolucent.audits.trial.attribution import Pointing, attribution, fixed_peaks
 from radiolucent.audits.trial.calibrated import calibrated
+from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.interventions import INTERVENTIONS, intervention
 from radiolucent.audits.trial.regions import View
-from radiolucent.audits.trial.stress import STRESSES, stress
+from radiolucent.audits.trial.stress import STRESSES
+from radiolucent.audits.trial.stress import stressed as stressed_by
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
 
 
 def found_by(model: Classifier, test: str, films: Sequence[View]) -> Finding:
-    edits = [e for e in (test, INTERVENTIONS[test].control) if e != "original"]
+    edits = {e: EDITS[e] for e in (test, INTERVENTIONS[test].control) if e != "original"}
     table = collect(model, len(films), lambda i: films[i], edits, keys=[v.image_id for v in films])
     return intervention(table, INTERVENTIONS[test])
 
@@ -95,14 +97,6 @@ def corner_weight() -> np.ndarray:
     return found * 30 / found.sum()
 
 
-def left_less_right() -> Classifier:
-    """Reads the left lung's brightness less the right's: whole-film brightening cancels."""
-    common = np.stack([v.lungs for v in views() if v.lungs is not None]).mean(0) > 0.9
-    half = np.arange(SIZE)[None] < SIZE / 2
-    left, right = common & half, common & ~half
-    return classifier(Reader(left * 40.0 / left.sum() - right * 40.0 / right.sum()))
-
-
 def ring_reader() -> Classifier:
     """Reads the outer three pixels and nothing else."""
     return classifier(Reader(ring(3) * 30 / ring(3).sum()))
@@ -113,7 +107,7 @@ CASES = {
     "marker.swap": (marker_reader, lung_reader, views),
     "border.fill": (ring_reader, lung_reader, lambda: painted(loud_border)),
     "corners.fill": (lambda: classifier(Reader(corner_weight())), lung_reader, lambda: painted(loud_corners)),
-    "exposure.bright": (lung_reader, left_less_right, views),
+    "exposure.bright": (lambda: classifier(Reader(outside_weight() * 30)), lung_reader, views),
     "size.outside": (lambda: classifier(Sharpness(outside_weight())), lung_reader, lambda: painted(grainy)),
     "lungs.blank": (ring_reader, lung_reader, views),
 }  # fmt: skip
@@ -169,7 +163,9 @@ def robust_films() -> list[View]:
 
 def stressed(model: Classifier, films: list[View]) -> dict[str, Finding]:
     keys = [v.image_id for v in films]
-    return {f.test: f for f in stress(collect(model, len(films), lambda i: films[i], tuple(STRESSES), keys=keys))}
+    table = collect(model, len(films), lambda i: films[i], {name: EDITS[name] for name in STRESSES}, keys=keys)
+    level = 1 - 0.05 / len(STRESSES)
+    return {name: stressed_by(table, name, level, 0) for name in STRESSES}
 
 
 def test_every_stress_flips_with_what_it_destroys() -> None:

@@ -11,10 +11,11 @@ from audits.test_run import made_table
 from audits.toys import SIZE, lung_reader, views
 from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.attribution import Pointing
+from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.leaked import leaked
 from radiolucent.audits.trial.map_slices import map_clusters, map_slices
 from radiolucent.audits.trial.masked import MASKED_EDITS
-from radiolucent.audits.trial.probes import PROBED, probe, probes
+from radiolucent.audits.trial.probes import PROBED, READS, dealt_by_patient, probe, probes
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.retrained import retrained
 from radiolucent.data import Record
@@ -27,13 +28,15 @@ from radiolucent.types import Finding
 def probed(films: list[View], folder: Path | None = None) -> Table:
     keys = [v.image_id for v in films]
     return collect(
-        lung_reader(), len(films), lambda i: films[i], MASKED_EDITS, keys=keys, small=keys, small_edits=PROBED,
+        lung_reader(), len(films), lambda i: films[i], {e: EDITS[e] for e in MASKED_EDITS}, keys=keys, small=keys,
+        small_edits=PROBED,
         folder=folder,
     )  # fmt: skip
 
 
 def judged(films: list[View]) -> dict[str, Finding]:
-    return {f.test: f for f in probes(probed(films))}
+    table = probed(films)
+    return {name: f for name in READS if (f := probes(table, name)) is not None}
 
 
 def _grainy(view: View, seed: int) -> View:
@@ -90,6 +93,14 @@ def test_a_probe_does_not_learn_its_patients() -> None:
     assert found.low is not None and found.low < 0.5
     assert (probe(pixels, truth, np.arange(160).astype(str)).low or 0) > 0.9  # what ignoring patients would say
     assert probe(pixels[:12], truth[:12], patients[:12].astype(str)).value is None
+
+
+def test_shuffled_labels_stay_together_by_patient() -> None:
+    patients = np.repeat([f"p{k}" for k in range(10)], 3)
+    truth = np.repeat(np.arange(10) < 5, 3)
+    dealt = dealt_by_patient(truth, patients, np.random.default_rng(0))
+    assert dealt.sum() == truth.sum() and (dealt != truth).any()
+    assert all(len(set(dealt[patients == p])) == 1 for p in set(patients))
 
 
 def film(i: int, label: int, width: int, mode: str) -> Film:

@@ -78,7 +78,7 @@ def test_rates_count_models() -> None:
     assert rates["audit", "marker", 0.5].value == 0.5 and rates["audit", "border", 0.0].value == 0.0
     assert ("gradcam", "exposure", 0.5) not in rates
     assert SelfTestResult(config, models).any_alarm().n == 2
-    assert len(SelfTest(seeds=5).jobs()) == 16 * 5 + 4 * 4 * 5
+    assert len(SelfTest(seeds=5).jobs()) == (16 + 4) * 5 + 4 * 4 * 5
 
 
 def test_phantoms_are_drawn_once(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """From an estimate to a verdict, and how many cases would do."""
 
-from radiolucent.audits.trial.verdicts import beyond, cases_needed, needed_words, two_sided
+import math
+
+import numpy as np
+
+from radiolucent.audits.trial.verdicts import beyond, cases_needed, film_mean, folds_for, needed_words, two_sided
 from radiolucent.types import Estimate
 
 
@@ -18,8 +22,34 @@ def test_verdicts_rest_on_the_whole_interval() -> None:
 def test_cases_needed_measure_the_distance_that_the_verdict_measures() -> None:
     # One-sided: from −0.3 to 0.2 are 0.5; two-sided the nearer limit −0.2 counts, 0.1 away.
     wide = estimate(-0.3, -0.8, 0.2)
-    assert cases_needed(wide, 0.2) == 100  # n (half width / distance)²
-    assert cases_needed(wide, 0.2, signed=True) in (2500, 2501)  # 100 (0.5 / 0.1)², rounded up
+    power = ((1.959964 + 0.841621) / 1.959964) ** 2
+    assert cases_needed(wide, 0.2) == math.ceil(100 * power)  # n f (half width / distance)²
+    assert abs((cases_needed(wide, 0.2, signed=True) or 0) - 2500 * power) < 2
     on_it = estimate(0.2, 0.0, 0.4)
     assert cases_needed(on_it, 0.2) is None and "not settle" in needed_words(on_it, 0.2)
     assert "Too few patients" in needed_words(estimate(0.3, None, None, n=3), 0.2)
+
+
+def test_the_number_of_cases_gives_the_power_it_says() -> None:
+    """An effect of 0.35, a threshold of 0.2: with as many patients as asked for, four of five studies fail."""
+    rng = np.random.default_rng(0)
+    small = rng.normal(0.35, 0.5, 4000)
+    first = film_mean(small[:60] - small[:60].mean() + 0.35, np.arange(60).astype(str), level=0.95, seed=0)
+    needed = cases_needed(first, 0.2)
+    assert needed is not None
+    who = np.arange(needed).astype(str)
+    hits = sum(
+        beyond(film_mean(rng.normal(0.35, 0.5, needed), who, level=0.95, seed=k), 0.2) == "fail" for k in range(150)
+    )
+    assert 0.68 < hits / 150 < 0.92
+
+
+def test_an_interval_without_variance_is_not_a_point() -> None:
+    found = film_mean(np.zeros(12), np.arange(12).astype(str), level=0.95, seed=0)
+    assert found.low is not None and found.low < -0.2 and beyond(found, 0.2) == "inconclusive"
+    many = film_mean(np.zeros(200), np.arange(200).astype(str), level=0.95, seed=0)
+    assert beyond(many, 0.2) == "pass"
+
+
+def test_resamples_follow_the_level() -> None:
+    assert folds_for(0.999) * 0.0005 >= 25 and folds_for(0.95) == 2000

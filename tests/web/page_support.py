@@ -27,9 +27,7 @@ def open_case(browser: Browser, case: str) -> None:
         "location.hash = arguments[0]",
         f"#/case/{case}",
     )
-    browser.until(
-        f"location.hash.endsWith('{case}') && document.querySelector('#stage[data-ready]:not([data-old])')"
-    )
+    browser.until(f"location.hash.endsWith('{case}') && document.querySelector('#stage[data-ready]:not([data-old])')")
 
 
 def place(browser: Browser, point: tuple[float, float]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""The `radiolucent audit` command: the classifier on trial, and the trial on trial."""
+"""The `radiolucent audit` command: tests a classifier for shortcut use, and tests the audit itself."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,18 +12,25 @@ from radiolucent.cli.output import (
     USE,
     Annotations,
     AsJson,
+    Coordinates,
+    Labels,
     Seed,
+    SkipShapes,
     end_with_left_out,
     names_in,
     print_findings,
     print_json,
     progress_bar,
+    reading_options,
     resumable,
     run_path,
     say,
 )
 
 __all__ = ["audit"]
+
+NOTHING_CLEARED = 1
+"""Exit status of an audit that neither fails the model nor clears it of anything."""
 
 OptionalRun = Annotated[Path | None, typer.Argument(help=RUN, parser=run_path, metavar="[RUN]")]
 OptionalData = Annotated[
@@ -39,6 +46,10 @@ Split = Annotated[str | None, typer.Option(help="Only films of this split; test 
 Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
 Methods = Annotated[str, typer.Option(help="Explainers whose maps are looked at, with commas; '' for none.")]
 Tests = Annotated[str, typer.Option(help="Only tests whose names begin so, with commas, e.g. marker,border.")]
+Discover = Annotated[
+    Literal["all", "none"],
+    typer.Option(help="all: also look for shortcuts that have no name here, by exchanging parts between films."),
+]
 AuditOut = Annotated[
     Path | None,
     typer.Option(
@@ -63,12 +74,16 @@ def audit(
     run: OptionalRun = None,
     data: OptionalData = None,
     annotations: Annotations = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     lungs: Lungs = None,
     markers: Markers = None,
     split: Split = None,
     films: Films = None,
     methods: Methods = "gradcam,saliency",
     tests: Tests = "",
+    discover: Discover = "all",
     out: AuditOut = None,
     self_test: SelfTest = False,
     seeds: Seeds = 5,
@@ -80,7 +95,10 @@ def audit(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Put a run on trial for shortcuts; status 4 if the model fails. Interrupted, the same command goes on."""
+    """Test a run for shortcut use. Status 4 if the model fails, 1 if no test could clear it of anything.
+
+    Interrupted, the same command goes on where it stopped.
+    """
     from radiolucent.errors import ConfigError
 
     if self_test:
@@ -89,9 +107,25 @@ def audit(
         return
     if run is None or data is None:
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
+    left: list[tuple[Path, str]] = []
+    reading = {**reading_options(skip_shapes, labels, coordinates), "left_out": left}
     with progress_bar() as update:
         found, home = _audit(
-            run, data, annotations, lungs, markers, split, films, methods, tests, out, seed, update, cite
+            run,
+            data,
+            annotations,
+            reading,
+            lungs,
+            markers,
+            split,
+            films,
+            methods,
+            tests,
+            discover == "all",
+            out,
+            seed,
+            update,
+            cite,
         )
     if as_json:
         from radiolucent.reports.audit_page import audit_summary
@@ -103,22 +137,26 @@ def audit(
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
         say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
     try:
-        end_with_left_out(found.table.left_out)
+        end_with_left_out([*found.table.left_out, *left])
     finally:
         if found.verdict == "fail":  # outweighs files left out
             raise typer.Exit(CHECK_FAILED)
+        if found.verdict == "inconclusive":
+            raise typer.Exit(NOTHING_CLEARED)
 
 
 def _audit(
     run: Path,
     data: Path,
     annotations: Path | None,
+    reading: dict[str, Any],
     lungs: Path | None,
     markers: Path | None,
     split: str | None,
     films: int | None,
     methods: str,
     tests: str,
+    discover: bool,
     out: Path | None,
     seed: int,
     update: Callable[[str, int, int], None],
@@ -126,12 +164,13 @@ def _audit(
 ) -> tuple[Any, Path]:
     import json
 
-    from radiolucent.audits.trial.examine import examine
+    from radiolucent.audits.trial.examine import asked, examine
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import load_dataset, read_annotations
     from radiolucent.models import load, names_box
     from radiolucent.reports.audit_page import write_audit
 
+    asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
     dataset = load_dataset(data)
     chosen = _chosen(dataset, split, films, seed)
     beside = None if names_box(run) else run if run.is_dir() else run.parent
@@ -143,11 +182,12 @@ def _audit(
         chosen,
         whole=dataset,
         trained=_trained_on(beside) if beside else (),
-        annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
+        annotations=read_annotations(annotations, dataset=dataset, **reading) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
         methods=names_in(methods),
         tests=names_in(tests),
+        discover=discover,
         folder=home / "state",
         mask_note=note,
         seed=seed,

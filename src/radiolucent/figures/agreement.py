@@ -14,12 +14,13 @@ __all__ = ["agreement_plot"]
 
 # Title, and which figure each row shows: the method, nothing seen, chance, another doctor.
 _PANELS = (
-    ("Strongest point in the marking", ("hit_rate", "area", "random_hit_rate", "reader_hit_rate")),
-    ("Share of the map in the marking", ("energy_in_region", "area", "random_energy", "")),
-    ("Overlap with the marking (IoU)", ("iou_at_area", "", "random_iou_at_area", "reader_iou")),
+    ("Strongest point in the marking", ("hit_rate", "other_hit_rate", "area", "random_hit_rate", "reader_hit_rate")),
+    ("Share of the map in the marking", ("energy_in_region", "other_energy", "area", "random_energy", "")),
+    ("Overlap with the marking (IoU)", ("iou_at_area", "other_iou_at_area", "", "random_iou_at_area", "reader_iou")),
 )
 _ROWS = (
     ("", BLUE, "o"),
+    ("its maps of other patients", INK, "v"),
     ("a map that saw nothing (area)", GREY, "s"),
     ("random maps", ORANGE, "D"),
     ("another doctor", GREEN, "^"),

@@ -1,4 +1,8 @@
-"""Filling parts of a film from what surrounds them."""
+"""Filling parts of a film from what surrounds them.
+
+`explainers/perturbation/inpaint.py` fills too: rectangles alone, exactly, thousands of times a film by one kept
+factorisation. A mask of any shape has no such factorisation, so this one approximates.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -12,10 +12,11 @@ from PIL import Image, ImageOps
 
 from radiolucent.errors import ImageError
 from radiolucent.extras import require
-from radiolucent.images.dicom import is_dicom
+from radiolucent.images.dicom_header import is_dicom
 from radiolucent.images.read import read
+from radiolucent.types import Radiograph
 
-__all__ = ["ModalityValues", "Window", "modality_values"]
+__all__ = ["ModalityValues", "Window", "as_read", "modality_values"]
 
 TOP = 65535
 
@@ -67,6 +68,8 @@ class ModalityValues:
 def modality_values(path: Path) -> ModalityValues:
     """The values of a film after the Modality LUT and before the VOI window; a raster's stored values.
 
+    Where the stored values cannot be had, the grey levels as read stand in for them.
+
     Raises:
         ImageError: as `radiolucent.images.read` does.
         MissingExtraError: it is DICOM and pydicom is not installed.
@@ -74,13 +77,16 @@ def modality_values(path: Path) -> ModalityValues:
     try:
         content = path.read_bytes()
         found = _dicom(content) if is_dicom(content[:200]) else _raster(content)
-    except Exception as error:  # decoders raise their own kinds; `read` gives the reason and the next step
-        read(path)
-        raise ImageError(f"{path}: its stored values cannot be used ({error}); export it again.") from error
-    if found is None:  # 8 bit, or colour: grey as it is read
-        found = ModalityValues(np.rint(read(path).pixels * 255).astype(np.uint16))
-        found = _with(found, auto=_percentiles(found.levels, 1.0, 0.0, None) or found.range)
-    return found
+    except Exception:  # decoders raise their own kinds; `read` knows more formats, and says why it refuses one
+        return as_read(read(path), 16)
+    return found or as_read(read(path), 8)  # 8 bit, or colour
+
+
+def as_read(film: Radiograph, bits: int = 16) -> ModalityValues:
+    """A film's grey levels as read, in place of its stored values: from 0 to 255 or, with 16 bits, to 65535."""
+    top = 2**bits - 1
+    found = ModalityValues(np.rint(film.pixels * top).astype(np.uint16), bits=bits, range=(0.0, float(top)))
+    return _with(found, auto=_percentiles(found.levels, 1.0, 0.0, None) or found.range, spacing=film.spacing)
 
 
 def _raster(content: bytes) -> ModalityValues | None:

@@ -1,8 +1,6 @@
 """Locked readings out: as annotations, as COCO (source pixels), and as one CSV row a reading."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from radiolucent.data import write_coco
 from radiolucent.files import write_text
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_values import UNASSESSED, Case, Final, Mark, Reading, Role
+from radiolucent.tables import csv_text
 from radiolucent.types import Annotation, Region
 
 __all__ = ["COLUMNS", "annotations", "as_annotation", "consensus", "export", "readings_csv"]
@@ -51,13 +50,8 @@ def readings_csv(store: Store, reader: str | None = None) -> str:
 
     A cell that a spreadsheet would run as a formula begins with an apostrophe.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for case, name, reading, final in store.locked():
-        if reader in (None, name):
-            writer.writerow([_plain(cell) for cell in _row(case, name, reading, final)])
-    return stream.getvalue()
+    rows = [_row(case, name, *read) for case, name, *read in store.locked() if reader in (None, name)]
+    return csv_text(COLUMNS, rows, names={"case", "image", "patient", "reader"})
 
 
 def _row(case: Case, name: str, reading: Reading, final: Final) -> list[object]:
@@ -72,11 +66,6 @@ def _row(case: Case, name: str, reading: Reading, final: Final) -> list[object]:
         *(final.label or "", final.confidence or "", final.agree or "", final.why),
         *(f"{final.seconds:.1f}", final.finished or "", int(final.label != reading.label) if done else ""),
     ]
-
-
-def _plain(cell: object) -> object:
-    risky = isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{cell}" if risky else cell
 
 
 def export(store: Store, folder: Path, class_names: Sequence[str]) -> list[Path]:

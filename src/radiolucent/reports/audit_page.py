@@ -9,11 +9,10 @@ import numpy as np
 
 from radiolucent.audits.trial.answers import changed_film
 from radiolucent.audits.trial.attribution import as_film
-from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.examine import Audit
-from radiolucent.audits.trial.interventions import INTERVENTIONS
-from radiolucent.audits.trial.probes import PROBED, PROBES
+from radiolucent.audits.trial.probes import PROBED
 from radiolucent.audits.trial.shipped_selftest import shipped_self_test
+from radiolucent.audits.trial.tests import TESTS, named_test
 from radiolucent.figures import contact_sheet, to_png
 from radiolucent.figures.audit import Change, changes_plot, mean_maps_plot
 from radiolucent.files import write_json, write_text
@@ -25,20 +24,14 @@ from radiolucent.types import Finding
 __all__ = ["audit_summary", "not_tested", "write_audit"]
 
 SHOWN = 3
-NOT_TESTED: tuple[tuple[str, str], ...] = (
-    ("", "Films from other hospitals, machines and ages than those given."),
-    (
-        "",
-        "Shortcuts inside the lungs (tubes, drains, earlier treatment) and ones that no test here changes: an audit "
-        "finds what it looks for.",
-    ),
-    ("", "Subgroups by age and sex, unless they stand among the groups above."),
-    ("training.labels", "Training again with shuffled labels: whether maps and answers depend on what was learnt."),
-    ("training.seeds", "Training again with other seeds: whether another network would be found guilty of the same."),
-    ("", "Training again on films repaired of a shortcut (`radiolucent repair`)."),
-    ("", "Whether the network's use helps or harms anyone."),
+UNTRIED = (
+    "Films from other hospitals, machines and ages than those given.",
+    "Shortcuts that no test here changes: an audit finds what it looks for.",
+    "Subgroups by age and sex, unless they stand among the groups above.",
+    "Training again on films repaired of a shortcut (`radiolucent repair`).",
+    "Whether the network's use helps or harms anyone.",
 )
-"""(Beginning of the tests that would take the sentence away, sentence)."""
+"""What no audit here tests; what a test would have told that was not made, it says itself (`Test.untried`)."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -78,7 +71,7 @@ def write_audit(
             content, which the page cites; what the package ships (`shipped_self_test`) unless given. run: the run's
             `summary.json`, for guidelines and model card.
     """
-    pictured = [f for f in found.findings if f.test in INTERVENTIONS and f.evidence.get("most_moved")]
+    pictured = [f for f in found.findings if f.evidence.get("most_moved")]
     chosen = [f for f in pictured if f.verdict in ("fail", "inconclusive")] or pictured[:1]
     pictures: dict[str, list[Picture]] = {}
     for done, finding in enumerate(chosen, 1):
@@ -106,6 +99,7 @@ def write_audit(
             not_tested=not_tested(found.findings),
             parts=_parts(found.findings),
             self_test=self_test or shipped_self_test(),
+            units={f.test: t.unit for f in found.findings if (t := named_test(f.test))},
         )
     )
     out, summary = Path(folder), audit_summary(found)
@@ -117,17 +111,17 @@ def write_audit(
 
 def not_tested(findings: Sequence[Finding]) -> list[str]:
     """What this audit says nothing of: what no audit here tests, and what it could not test on these films."""
-    made = {f.test for f in findings if f.verdict != "not applicable"}
-    general = [words for test, words in NOT_TESTED if not any(name.startswith(test) for name in made if test)]
-    return [*general, *_not_applicable(findings)]
+    made = {t.name for f in findings if f.verdict != "not applicable" and (t := named_test(f.test))}
+    open_ = [t.untried for t in TESTS if t.untried and t.name not in made]
+    return [*UNTRIED, *open_, *_not_applicable(findings)]
 
 
 def _parts(findings: Sequence[Finding]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """(part and fill, what a probe reads there, what the model reads there), from the probes' evidence."""
     rows: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for f in findings:
-        if f.test in PROBES:
-            rows |= {name: (e["probe"], e["model"]) for name, e in f.evidence.items()}
+        told = {name: e for name, e in f.evidence.items() if isinstance(e, Mapping)}
+        rows |= {name: (e["probe"], e["model"]) for name, e in told.items() if "probe" in e and "model" in e}
     order = [name for name in PROBED if name in rows]
     return [(name.replace(".", ", ").replace("_", " "), *rows[name]) for name in order]
 
@@ -148,22 +142,23 @@ def _not_applicable(findings: Sequence[Finding]) -> list[str]:
 
 
 def _pictures(found: Audit, finding: Finding, seed: int) -> Picture:
-    test = INTERVENTIONS[finding.test]
+    change = finding.evidence["change"]
     by_id = {r.image_id: r for r in found.records}
     changes: list[Change] = []
     for name in finding.evidence["most_moved"][:SHOWN]:
         view = found.view(by_id[name])
-        versions = [view.grey, *(changed_film(view, e, seed) for e in (test.edit, test.control) if e in EDITS)]
+        names = [change[k] for k in ("edit", "control") if change[k] in found.edits]
+        versions = [view.grey, *(changed_film(view, e, found.edits, seed) for e in names)]
         kept = [v for v in versions if v is not None]
         chances = found.ask(np.stack([view.as_input(v) for v in kept])).tolist()
         changes.append(Change(name, [(v / 255).astype(np.float32) for v in kept], chances))
     titles = ["as it is", "changed", "control"][: max(len(c.pictures) for c in changes)]
     made = changes_plot(changes, titles, found.class_names[found.positive])
     caption = (
-        f"The films that moved most: as they are, after {test.did}, and under the control ({test.control_did}). Below "
-        "each, what the model says."
+        f"The films that moved most: as they are, after {change['did']}, and under the control "
+        f"({change['control_did']}). Below each, what the model says."
     )
-    return Picture(to_png(made), f"Films before and after {test.did}", caption)
+    return Picture(to_png(made), f"Films before and after {change['did']}", caption)
 
 
 def _examples(found: Audit, finding: Finding) -> Picture | None:

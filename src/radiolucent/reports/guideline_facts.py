@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from radiolucent.audits.trial.interventions import INTERVENTIONS
+from radiolucent.audits.trial import TESTS
 
 __all__ = ["Fact", "facts"]
 
 Values = Mapping[str, Any]
+INTERVENTIONS = tuple(t.name for t in TESTS if t.decides == "intervention")
 FIGURES = ("auroc", "sensitivity", "specificity", "ppv", "npv", "brier", "calibration_slope")
 
 
@@ -92,7 +93,7 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     yield "details", Fact("All figures with intervals, thresholds, sources and seeds.", "audit.json, audit.html")
     yield "blind_model", Fact("The network was given the film's pixels alone.", f"{page}, How to read this")
     groups = {
-        "stress": ("stress.", "The model"), "interventions": (tuple(INTERVENTIONS), "The model"),
+        "stress": ("stress.", "The model"), "interventions": (INTERVENTIONS, "The model"),
         "slices": ("slices", "The model"), "subgroups": ("subgroups", "The model"),
         "metadata": ("shortcut.", "The data"), "shift": ("prevalence.", "The data"),
         "disjoint": ("patients.", "The data"), "checks": ("duplicates.", "The data"), "sites": ("source.", "The data"),
@@ -152,7 +153,7 @@ def _of_run(run: Values) -> Iterator[tuple[str, Fact]]:
         "metrics",
         Fact(", ".join(k for k, v in figures.items() if isinstance(v, Mapping) and "value" in v) + ".", page),
     )
-    yield "uncertainty", Fact(f"{figures['auroc']['method']}; Wilson; DeLong.", "summary.json: performance")
+    yield "uncertainty", Fact(f"By patient; of AUROC: {figures['auroc']['method']}.", "summary.json: performance")
     words = "; ".join(f"{k} {figure(figures[k])}" for k in FIGURES if k in figures)
     yield "performance", Fact(f"Test patients: {words}.", f"{page}, Performance")
     yield "validation", Fact(f"Validation: auroc {figure(run['validation']['auroc'])}.", "summary.json: validation")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from radiolucent.audits.trial.interventions import INTERVENTIONS
+from radiolucent.audits.trial import named_test
 from radiolucent.figures import to_png
 from radiolucent.figures.repair_costs import repair_plot
 from radiolucent.files import write_bytes, write_text
@@ -54,10 +54,5 @@ def _told(test: Mapping[str, Any] | None) -> bool:
 
 
 def _question(name: str) -> str:
-    if name in INTERVENTIONS:
-        return INTERVENTIONS[name].question
-    return {
-        "regions.no_lungs": "Can the model tell the classes apart without the lungs?",
-        "regions.border_only": "Can the model tell the classes apart from the film's border alone?",
-        "regions.lungs_only": "Can the model tell the classes apart from the lungs alone?",
-    }.get(name, name)
+    test = named_test(name)
+    return name if test is None else test.question

@@ -35,6 +35,7 @@ def write_self_test(found: SelfTestResult, folder: str | Path) -> Path:
         finders=FINDERS,
         marked=found.marked().as_dict(),
         any_alarm=found.any_alarm().as_dict(),
+        unmet=found.unmet_alarm().as_dict(),
         false_marker=found.false_marker().as_dict(),
         minutes=sum(seconds) / 60,
         aurocs=[float(m["auroc"]) for m in found.models if m["share"] == 0],

@@ -18,15 +18,15 @@ def summary(story: Story) -> dict[str, Any]:
     | `data.counts.<split>.<class>`, `data.patients.<split>`, `data.left_out[]` | films, patients, `{file, reason}` |
     | `findings[]` | checks of the data: test, question, verdict, summary, estimate, threshold, evidence, … |
     | `threshold` | value, rule, n, and the sensitivity and specificity it had on validation |
-    | `performance.<figure>` | on the test patients: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, ece, calibration_slope, calibration_intercept |
-    | `performance.n`, `.patients`, `.prevalence`, `.confusion`, `.matrix`, `.auroc_delong`, `.wilson.<figure>` | the rest of the evaluation |
+    | `performance.<figure>` | on the test patients: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, ece, calibration_slope, calibration_intercept, calibration_in_the_large |
+    | `performance.n`, `.patients`, `.patients_with`, `.patients_without`, `.prevalence`, `.confusion`, `.matrix`, `.auroc_delong`, `.wilson.<figure>` | the rest of the evaluation |
     | `validation.…` | the same on the patients choices were made on |
     | `agreement.<method>.<figure>` | against the readers' consensus: hit_rate, area, hit_minus_area, … (`audits.FIGURES`) |
     | `agreement.<method>.strata.<kind>.<group>.<figure>` | main figures by decision, class, etiology, site, size of the marking |
     | `doctors.calls.<reader>.<figure>` | each reader beside the model: films, both_right, model_right, reader_right, sensitivity, … |
     | `doctors.between.<coefficient>` | agreement of readers with each other on the diagnosis: krippendorff_alpha, fleiss_kappa, `cohen_kappa A – B`; with ` finding` at the end, on whether there is any |
     | `doctors.statements.<figure>`, `doctors.readers_minus_model` | words against places; readers' mean AUROC less the model's |
-    | `agreement.<method>.films`, `.clear_of_area`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
+    | `agreement.<method>.films`, `.clear_of_floor`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
     | `agreement.<method>.readers.<reader>.<figure>` | against the union or a single reader |
     | `trust.<method>` | the cases' maps: films, verdicts, reasons, randomisation |
     | `versions.<package>`, `hashes.<what>` | software, SHA-256 |

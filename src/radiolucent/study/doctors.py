@@ -12,6 +12,7 @@ from radiolucent.audits.agreement import (
     agreements,
     reader_calls,
     statement_agreement,
+    together,
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
@@ -44,11 +45,16 @@ Compared = tuple[tuple[Agreement, ...], tuple[Explanation, ...]]
 """Agreements, and the maps of the leading method."""
 
 
-def read_readings(config: StudyConfig) -> list[Annotation]:
-    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged."""
+def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
+    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged.
+
+    A bad entry is left out with its reading and listed in `prepared.left_out`.
+    """
     if config.annotations is None:
         return []
-    return read_annotations(config.annotations, dataset=load_dataset(config.data, classes=config.classes))
+    dataset = load_dataset(config.data, classes=config.classes)
+    prepared.readings_left.clear()
+    return read_annotations(config.annotations, dataset=dataset, left_out=prepared.readings_left)
 
 
 def _maps(
@@ -126,7 +132,7 @@ def compare(
     found = list(agreements(maps, readings, tuned=cuts[0], **options))
     if views:
         found.append(agreement(views, readings, tuned=cuts[1], **options))
-    return tuple(found), tuple(maps)
+    return together(found), tuple(maps)
 
 
 def doctors(

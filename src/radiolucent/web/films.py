@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import ImageError
 from radiolucent.files import sha256_file, write_bytes
 from radiolucent.images import read
-from radiolucent.images.modality import ModalityValues, Window, modality_values
+from radiolucent.images.modality import ModalityValues, Window, as_read, modality_values
 from radiolucent.readers.private import private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.types import Radiograph
@@ -64,6 +64,8 @@ class Films:
                 return found
             self._same(case)
             values = modality_values(Path(case.path))
+            if values.levels.shape != case.shape:  # as a frame or an orientation that was chosen for the study
+                values = as_read(self.radiograph(case))
             if values.levels.shape != case.shape:
                 raise ImageError(f"{case.path}: another size than when the study began; put the file back.")
             sizes: list[int] = []

@@ -8,7 +8,7 @@ from statistics import median
 
 from scipy import stats
 
-from radiolucent.audits.agreement import Agreement, StatementAgreement, agreements, statement_agreement
+from radiolucent.audits.agreement import Agreement, StatementAgreement, agreements, statement_agreement, together
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.readers.statistics import Opinion, Panel, panel
@@ -263,4 +263,4 @@ def _maps(
                 found += [a for a in more if a.reader == "adjudicated"]
         except AnnotationError:  # none of these films has both
             continue
-    return tuple(found)
+    return together(found)

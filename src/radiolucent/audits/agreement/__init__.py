@@ -7,7 +7,7 @@ from radiolucent.audits.agreement.staple import Staple, staple
 from radiolucent.audits.agreement.statement_parser import Said, parse_statement
 from radiolucent.audits.agreement.statements import STATEMENT_FIGURES, StatementAgreement, statement_agreement
 from radiolucent.audits.agreement.tuning import Tuned, tune_threshold
-from radiolucent.audits.agreement.with_markings import Agreement, CaseAgreement, agreement, agreements
+from radiolucent.audits.agreement.with_markings import Agreement, CaseAgreement, agreement, agreements, together
 
 __all__ = [
     "FIGURES",
@@ -27,5 +27,6 @@ __all__ = [
     "reader_calls",
     "staple",
     "statement_agreement",
+    "together",
     "tune_threshold",
 ]

@@ -4,6 +4,7 @@ Everything is compared in the model's frame: regions are brought there by area c
 with detail it does not have, and a reader is measured on the same grid as a map.
 """
 
+import dataclasses
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from radiolucent import metrics
 from radiolucent.audits.agreement.estimates import mean_estimates
+from radiolucent.audits.agreement.floors import DECIDING, Placed, clear_of_others, floor_figures
 from radiolucent.audits.agreement.markings import JOINED, Mask, by_reader, chosen, joined, means, to_model, zone_scores
 from radiolucent.audits.agreement.measures import (
     THRESHOLDS,
@@ -29,7 +31,7 @@ from radiolucent.errors import AnnotationError, ConfigError
 from radiolucent.metrics.intervals import undefined
 from radiolucent.types import Annotation, Estimate, Explanation
 
-__all__ = ["Agreement", "CaseAgreement", "agreement", "agreements"]
+__all__ = ["Agreement", "CaseAgreement", "agreement", "agreements", "together"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Agreement:
         not_applicable: films that have nothing to compare, by reason.
         strata: the main figures by kind and group of films, such as "decision" and "right".
         tuned: share of the maximum that was best on validation films; None where not asked for.
+        floor_p: by figure, the one-sided p that other patients' maps of the same method would do as well (see
+            `floors.clear_of_others`); None where there are none.
+        compared: how many such p are looked at together (methods × readers × figures); set by `together`.
+        level: of intervals and verdict.
     """
 
     method: str
@@ -66,6 +72,18 @@ class Agreement:
     not_applicable: Mapping[str, int]
     strata: Strata = field(default_factory=dict[str, Mapping[str, Mapping[str, Estimate]]])
     tuned: float | None = None
+    floor_p: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    compared: int = len(DECIDING)
+    level: float = 0.95
+
+    @property
+    def clear_of_floor(self) -> bool | None:
+        """Whether the map's strongest point lies in the marking more often than other patients' maps put theirs there.
+
+        By permutation, at a level corrected for all that is compared (Bonferroni); None where there are no others.
+        """
+        p = self.floor_p.get("hit_rate")
+        return None if p is None else p <= (1 - self.level) / self.compared
 
     @property
     def films(self) -> int:
@@ -74,7 +92,10 @@ class Agreement:
 
     @property
     def clear_of_area(self) -> bool | None:
-        """Whether the hit rate's interval is clear of the area baseline; None where there is no interval."""
+        """Whether the hit rate's interval is clear of the area baseline; None where there is no interval.
+
+        Not the verdict: a map that is the same on every film can be clear of the area. See `clear_of_floor`.
+        """
         low = self.estimates["hit_minus_area"].low
         return None if low is None else low > 0
 
@@ -89,7 +110,9 @@ class Agreement:
             "reader": self.reader,
             "reader_names": list(self.readers),
             "films": self.films,
+            "clear_of_floor": self.clear_of_floor,
             "clear_of_area": self.clear_of_area,
+            "floor": {"p": dict(self.floor_p), "compared": self.compared, "level": self.level},
             "tuned_threshold": self.tuned,
             **{name: e.as_dict() for name, e in self.estimates.items()},
             "not_applicable": dict(self.not_applicable),
@@ -105,7 +128,12 @@ def agreements(
     read = {e.image_id for e in explanations}
     names = sorted({a.reader for a in annotations if a.image_id in read})
     more = ("staple", "union", *names) if len(names) > 1 and others == "all" else ()
-    return tuple(agreement(explanations, annotations, reader=r, **options) for r in ("consensus", *more))
+    return together([agreement(explanations, annotations, reader=r, **options) for r in ("consensus", *more)])
+
+
+def together(found: Sequence[Agreement]) -> tuple[Agreement, ...]:
+    """Agreements of one comparison, their verdicts corrected for methods × readers × figures."""
+    return tuple(dataclasses.replace(a, compared=len(found) * len(DECIDING)) for a in found)
 
 
 def agreement(
@@ -127,8 +155,9 @@ def agreement(
     Hit rate: the map's maximum lies in the marking (pointing game, Zhang 2018). Energy: share of the map's positive
     part in the marking (Wang 2020). IoU and Dice: marking against {map ≥ a share of its maximum}, against Otsu's
     threshold, and against the map's strongest pixels, as many as the marking has. AUPRC: the map's values as a detector
-    of marked pixels (Arun 2021). Baselines on the same films: the area (a uniform map), smooth random maps, and, the
-    ceiling, each reader against the others, beside the map against those same others. `measures.meaning` names all.
+    of marked pixels (Arun 2021). Floors on the same films: the same method's maps of other patients and the mean of
+    their markings (`floors`), the area (a uniform map), smooth random maps; the ceiling: each reader against the
+    others, beside the map against those same others. `measures.meaning` names all.
 
     Args:
         explanations: of one method, one a film.
@@ -165,7 +194,11 @@ def agreement(
         )
     known, names = patients or {}, figure_names(thresholds, tuned)
     options = _Options(reader, tuple(thresholds), tuned, names, lungs or {}, seed)
-    cases = [_case(e, read.get(e.image_id, []), known.get(e.image_id, e.image_id), options) for e in maps]
+    made = [_case(e, read.get(e.image_id, []), known.get(e.image_id, e.image_id), options) for e in maps]
+    placed = [film for _, film in made if film is not None]
+    floors = iter(floor_figures(placed, seed))
+    cases = [case if film is None else _beside(case, next(floors), names) for case, film in made]
+    floor_p = clear_of_others(placed, deals=2 * folds, seed=seed)
     used = [c for c in cases if not c.reason]
     values, groups = [[c.figures[n] for n in names] for c in used], [c.patient_id for c in used]
     estimates = mean_estimates(values, groups, level=level, folds=folds, seed=seed)
@@ -174,7 +207,10 @@ def agreement(
     parted = strata(used, by or {}, level=level, folds=folds, seed=seed)
     reasons = Counter(c.reason for c in cases if c.reason)
     found = dict(zip(names, estimates, strict=True))
-    return Agreement(maps[0].method, reader, tuple(sorted(who)), found, tuple(cases), dict(reasons), parted, tuned)
+    return Agreement(
+        maps[0].method, reader, tuple(sorted(who)), found, tuple(cases), dict(reasons), parted, tuned, floor_p,
+        level=level,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -205,9 +241,20 @@ def _unplaced(readings: Sequence[Annotation], reader: str, masks: Mapping[str, M
     return bool(names) if reader in JOINED else reader.removeprefix("without ") in names
 
 
-def _case(e: Explanation, readings: Sequence[Annotation], patient: str, o: _Options) -> CaseAgreement:
-    def without(reason: str) -> CaseAgreement:
-        return CaseAgreement(e.image_id, patient, {}, reason)
+def _beside(case: CaseAgreement, floor: Mapping[str, float | None], names: Sequence[str]) -> CaseAgreement:
+    """The film's figures with its floors, and less them."""
+    figures = {**case.figures, **floor}
+    figures |= {k: v for k, v in differences(figures).items() if k.endswith("_minus_other")}
+    return dataclasses.replace(case, figures={name: figures.get(name) for name in names})
+
+
+def _case(
+    e: Explanation, readings: Sequence[Annotation], patient: str, o: _Options
+) -> tuple[CaseAgreement, Placed | None]:
+    """One film's figures; and its map with what was marked, for the floors, where there is an outline."""
+
+    def without(reason: str) -> tuple[CaseAgreement, None]:
+        return CaseAgreement(e.image_id, patient, {}, reason), None
 
     shape = e.geometry.source_shape
     masks = by_reader(readings, shape)
@@ -234,4 +281,5 @@ def _case(e: Explanation, readings: Sequence[Annotation], patient: str, o: _Opti
         figures |= map_figures(e.map, region, film, o.thresholds, o.tuned) | random_figures(region, film, rng)
         figures |= reader_figures(masks, e.geometry, e.map)
     figures |= differences(figures)
-    return CaseAgreement(e.image_id, patient, {name: figures.get(name) for name in o.names})
+    case = CaseAgreement(e.image_id, patient, {name: figures.get(name) for name in o.names})
+    return case, Placed(patient, e.map, region) if region.any() else None

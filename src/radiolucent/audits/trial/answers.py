@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.distort import Edit
 from radiolucent.audits.trial.regions import View
 from radiolucent.errors import DataError, ExplainError, ImageError
 from radiolucent.files import append_lines, read_lines
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
 
-__all__ = ["Table", "changed_film", "collect", "log_odds"]
+__all__ = ["Table", "changed_film", "collect", "embedded", "log_odds"]
 
 Floats = NDArray[np.float64]
 Thumbs = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.intp]]]
@@ -88,7 +88,7 @@ def collect(
     classifier: Classifier,
     count: int,
     view: Callable[[int], View],
-    edits: Sequence[str],
+    edits: Mapping[str, Edit],
     *,
     keys: Sequence[str],
     settings: Mapping[str, Any] | None = None,
@@ -109,7 +109,7 @@ def collect(
 
     Args:
         count: films; `view(i)` gives the i-th, and may raise `ImageError`: the film is then left out. keys: their
-            identifiers. edits: names in `EDITS`.
+            identifiers. edits: by name.
         settings: what else decides the result, such as where masks come from: a change of any starts another journal.
         films: read at a time. batch: images a forward pass. progress: called with (done, count).
 
@@ -117,6 +117,7 @@ def collect(
         DataError: no film could be read.
     """
     names = (ORIGINAL, *edits)
+    changes = _Changes(edits, seed, {k: small_edits for k in frozenset(small)})
     kept = frozenset(small)
     identity = {"model": classifier.hash, "edits": names, "seed": seed, **(settings or {})}
     if kept:
@@ -124,22 +125,29 @@ def collect(
     journal = _Journal(folder, identity, names)
     for start in range(0, count, films):
         todo = [i for i in range(start, min(start + films, count)) if keys[i] not in journal.rows]
-        rows = _ask(classifier, todo, view, names, keys, seed, batch, {k: small_edits for k in kept})
+        rows = _ask(classifier, todo, view, keys, changes, batch)
         journal.add(rows)
         if progress:
             progress(min(start + films, count), count)
     return _table(classifier, [journal.rows[k] for k in keys], names)
 
 
+@dataclass(frozen=True)
+class _Changes:
+    """What is asked of every film: changes by name, their seed, and of which films small pictures are kept."""
+
+    edits: Mapping[str, Edit]
+    seed: int
+    small: Mapping[str, Collection[str]]
+
+
 def _ask(
     classifier: Classifier,
     todo: Sequence[int],
     view: Callable[[int], View],
-    names: Sequence[str],
     keys: Sequence[str],
-    seed: int,
+    changes: _Changes,
     batch: int,
-    small: Mapping[str, Collection[str]],
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     stack: list[NDArray[np.uint8]] = []
@@ -151,12 +159,12 @@ def _ask(
             rows.append({"key": keys[i], "error": str(error)})
             continue
         rows.append(_row(keys[i], seen))
-        for name in names:
-            pixels = changed_film(seen, name, seed)
+        for name in (ORIGINAL, *changes.edits):
+            pixels = changed_film(seen, name, changes.edits, changes.seed)
             if pixels is not None:
                 stack.append(seen.as_input(pixels))
                 places.append((len(rows) - 1, name))
-                if name in small.get(keys[i], ()):
+                if name in changes.small.get(keys[i], ()):
                     rows[-1]["thumbs"][name] = _thumb(pixels)
     originals = [k for k, (_, name) in enumerate(places) if name == ORIGINAL]
     for at in range(0, len(stack), batch):
@@ -190,22 +198,29 @@ def _thumb(pixels: NDArray[np.uint8]) -> str:
     return base64.b64encode(zlib.compress(made.tobytes(), 6)).decode()
 
 
-def changed_film(seen: View, name: str, seed: int) -> NDArray[np.uint8] | None:
+def changed_film(seen: View, name: str, edits: Mapping[str, Edit], seed: int) -> NDArray[np.uint8] | None:
     """The changed film in 8 bit. A control starts from the same random draws as what it is compared with."""
     if name == ORIGINAL:
         return seen.grey
     base = name.removesuffix(".control")
     rng = np.random.default_rng([seed, zlib.crc32(seen.image_id.encode()), zlib.crc32(base.encode())])
-    changed = EDITS[name](seen, rng)
+    changed = edits[name](seen, rng)
     return None if changed is None else np.rint(np.clip(changed, 0, 1) * 255).astype(np.uint8)
 
 
-def _embedding(classifier: Classifier, pixels: NDArray[np.uint8]) -> list[str | None]:
-    """Each film's last feature maps averaged over place, float16 in base 64; None where there are no such maps."""
+def embedded(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """The last feature maps of films uint8 (N, S, S), averaged over place, (N, D); None where there are none."""
     inputs = classifier.preprocess.normalise(torch.from_numpy(pixels))
     try:
-        features = Pass(classifier, inputs, (None,)).cut().features.mean((2, 3)).cpu().numpy()
+        return Pass(classifier, inputs, (None,)).cut().features.mean((2, 3)).cpu().numpy().astype(np.float32)
     except ExplainError:
+        return None
+
+
+def _embedding(classifier: Classifier, pixels: NDArray[np.uint8]) -> list[str | None]:
+    """Each film's features, float16 in base 64; None where there are none."""
+    features = embedded(classifier, pixels)
+    if features is None:
         return [None] * len(pixels)
     return [base64.b64encode(row.astype(np.float16).tobytes()).decode() for row in features]
 

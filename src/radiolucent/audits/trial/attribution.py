@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.audits.trial.base import ANY, METHOD, Case, Test
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, film_mean
 from radiolucent.explainers import Explainer, explain
@@ -17,7 +18,7 @@ from radiolucent.metrics import wilson
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Radiograph
 
-__all__ = ["Pointing", "as_film", "attribution", "fixed_peaks", "point"]
+__all__ = ["TESTS", "Pointing", "as_film", "attribution", "fixed_peaks", "maps_of", "point"]
 
 GRID = 8
 FIXED = 0.5
@@ -151,3 +152,42 @@ def fixed_peaks(name: str, maps: Pointing, class_names: Sequence[str], *, level:
             )
         )  # fmt: skip
     return found
+
+
+def maps_of(case: Case) -> Mapping[str, Pointing]:
+    """What each method's maps show, of up to `map_films` films drawn at random; made once."""
+    return case.once("maps", lambda: _maps(case)) if case.methods and case.map_films else {}
+
+
+def _maps(case: Case) -> dict[str, Pointing]:
+    found = {name: Pointing() for name in case.methods}
+    names = case.table.image_ids
+    order = np.random.default_rng([case.seed, 61]).permutation(len(names))[: case.map_films]
+    for start in range(0, len(order), 8):
+        views = [case.seen(names[int(i)]) for i in order[start : start + 8]]
+        point(case.in_frame, views, case.methods, found, seed=case.seed)
+        if case.progress:
+            case.progress("explaining", min(start + 8, len(order)), len(order))
+    return found
+
+
+def _places(case: Case) -> list[Finding]:
+    options = {"level": case.level, "seed": case.seed}
+    return [f for name, maps in maps_of(case).items() for f in attribution(name, maps, **options)]
+
+
+def _peaks(case: Case) -> list[Finding]:
+    names = case.classifier.class_names
+    return [f for name, maps in maps_of(case).items() for f in fixed_peaks(name, maps, names, level=case.level)]
+
+
+TESTS = (
+    Test(
+        "maps.places", "Do maps dwell on lungs, on what is outside them, on markers, on the border?", "map",
+        "masks of the place", _places, tuple(f"maps.{METHOD}.{place}" for place in PLACES),
+    ),
+    Test(
+        "maps.peaks", "Do maps peak at a fixed place, whatever the film shows?", "map", "", _peaks,
+        (f"maps.{METHOD}.fixed_peak.{ANY}",), unit="films",
+    ),
+)  # fmt: skip

@@ -3,13 +3,15 @@
 import numpy as np
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.audits.trial.verdicts import needed_words, two_sided
-from radiolucent.metrics import calibration_line, cluster_bootstrap_mean
+from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.verdicts import film_mean, needed_words, two_sided
+from radiolucent.metrics import calibration_line
 from radiolucent.types import Finding
 
-__all__ = ["calibrated"]
+__all__ = ["TESTS", "calibrated"]
 
 LARGE = 0.05
+QUESTION = "Do the probabilities mean what they say?"
 
 
 def calibrated(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
@@ -17,7 +19,7 @@ def calibrated(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
 
     The calibration slope and intercept stand in the evidence. Threshold: five points (ours).
     """
-    question = "Do the probabilities mean what they say?"
+    question = QUESTION
     known = table.known & np.isfinite(table.original)
     truth = table.truth[known]
     if not known.any() or truth.all() or not truth.any():
@@ -26,7 +28,7 @@ def calibrated(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
         )
     chances = 1 / (1 + np.exp(-np.clip(table.original[known], -500, 500)))
     groups = np.array(table.patients)[known]
-    estimate = cluster_bootstrap_mean(chances - truth, groups, level=level, seed=seed, folds=2000)
+    estimate = film_mean(chances - truth, groups, level=level, seed=seed)
     verdict = two_sided(estimate, LARGE)
     line = calibration_line(truth, chances, groups=groups, level=level)
     words = (
@@ -40,3 +42,10 @@ def calibrated(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
         "calibrate on films with this share of positives" if verdict == "fail" else "", "model",
         severity=abs(estimate.value or 0) / LARGE if verdict == "fail" else 0.0,
     )  # fmt: skip
+
+
+def _made(case: Case) -> list[Finding]:
+    return [calibrated(case.table, level=case.level, seed=case.seed)]
+
+
+TESTS = (Test("calibration.large", QUESTION, "model", "labelled films of both classes", _made),)

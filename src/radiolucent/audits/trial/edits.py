@@ -15,6 +15,7 @@ from scipy import ndimage
 from radiolucent.audits.trial.distort import (
     Edit,
     Grey,
+    beside_lungs,
     blurred,
     coarser,
     contrast,
@@ -254,7 +255,11 @@ def blank_random(view: View, rng: np.random.Generator) -> Grey | None:
 
 
 def crop_lungs(view: View, rng: np.random.Generator) -> Grey | None:
-    """The box around the lungs, enlarged to the whole input."""
+    """The box around the lungs, enlarged to the whole input.
+
+    Not `segment.LungWindow`: that is a part of a model's preprocessing, in source pixels and of a fixed margin; this is
+    what a model without one is shown, in its own pixels, so that the control can enlarge any other box likewise.
+    """
     if view.lungs is None or not view.lungs.any():
         return None
     return _enlarged(view, boxed(view.lungs, 0.03))
@@ -303,8 +308,8 @@ EDITS: Mapping[str, Edit] = {
     **{f"lungs_only.{s}": only_lungs(s) for s in _SHAPES},
     **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
     "border_only": only_border,
-    "exposure.bright": exposure(1.35),
-    "exposure.bright.control": patchy(1.35),
+    "exposure.bright": beside_lungs(exposure(1.35)),
+    "exposure.bright.control": beside_lungs(patchy(1.35)),
     "size.outside": outside_lungs(coarser(2)),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),

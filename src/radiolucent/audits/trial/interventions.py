@@ -7,22 +7,32 @@ flinches at any change is not taken for one that reads markers. A test fails whe
 patients) lies above the threshold: not where a difference is merely significant.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from radiolucent.audits.trial.answers import ORIGINAL, Table
-from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
+from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.familiar import carried, familiar
+from radiolucent.audits.trial.regions import Mask, View, dilated
+from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["INTERVENTIONS", "Intervention", "edits_of", "intervention", "interventions"]
+__all__ = ["INTERVENTIONS", "TESTS", "Intervention", "intervention", "interventions"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
 the log-odds from film to film."""
+
+CHANCE = 0.5
+OPPOSITE = 0.1
+"""Standard deviations that films of one class must move one way, and of the other the other way, to be opposite."""
 
 MEDIUM = 0.5
 """Cohen's "medium" effect, for changes of so much of the picture that any network notices."""
@@ -42,6 +52,7 @@ class Intervention:
         threshold: in spreads, and why it is that. signed: the figure is Δ change − Δ control instead, and fails on
             either side: for two changes of which neither is the neutral one.
         needs: the mask without which it is not applicable, in words; "" for none.
+        carries: how much of it a film has, told from the film alone; None where nothing can be told.
         wanted: the answer *should* change: the test fails where the whole interval lies below the threshold.
     """
 
@@ -56,6 +67,7 @@ class Intervention:
     needs: str = ""
     signed: bool = False
     wanted: bool = False
+    carries: Callable[[View], float | None] | None = None
 
     def says(self, verdict: Verdict) -> str:
         """The verdict in words, without a full stop."""
@@ -70,6 +82,25 @@ class Intervention:
         }.get(verdict, f"whether the decision follows {self.subject} is open")
 
 
+def _has_marker(view: View) -> float | None:
+    return None if view.markers is None else float(view.markers.any())
+
+
+def _brightness(place: Callable[[View], Mask]) -> Callable[[View], float | None]:
+    """Mean grey level there."""
+    return lambda view: float(view.grey[place(view)].mean()) if place(view).any() else None
+
+
+def _outside(view: View) -> Mask:
+    return view.film if view.lungs is None else view.film & ~dilated(view.lungs)
+
+
+def _sharpness(view: View) -> float | None:
+    """Mean |Laplacian| outside the lungs."""
+    there = _outside(view)
+    return float(np.abs(ndimage.laplace(view.grey.astype(np.float64)))[there].mean()) if there.any() else None
+
+
 _MEDIUM = "Cohen 1988: 0.5 SD is a medium effect; a change of the whole picture moves any network a little"
 _LARGE = "Cohen 1988: 0.8 SD is a large effect; a crop also changes the scale of what is left"
 _MARKED = "films with known markers (--markers, or a detector that finds some)"
@@ -82,47 +113,52 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "marker.remove", "marker.remove.control", "the side marker",
             "Does the answer change when markers and text are taken off the film?",
-            "taking markers off", "in-painting as many pixels elsewhere", needs=_MARKED,
+            "taking markers off", "in-painting as many pixels elsewhere", needs=_MARKED, carries=_has_marker,
         ),
         Intervention(
             "marker.paste", "marker.paste.control", "the side marker",
             "Does the answer change when a side marker is put on the film?",
-            "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED,
+            "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED, carries=_has_marker,
         ),
         Intervention(
             "marker.move", "marker.move.control", "the side marker",
             "Does the answer change when the marker moves to the other side of the film?",
-            "moving the marker", "in-painting as many pixels at both places", needs=_MARKED,
+            "moving the marker", "in-painting as many pixels at both places", needs=_MARKED, carries=_has_marker,
         ),
         Intervention(
             "marker.swap", "marker.swap.control", "the side marker",
             "Does the answer depend on which letter the marker shows?",
-            "an L", "an R at the same place", signed=True,
+            "an L", "an R at the same place", signed=True, carries=_has_marker,
         ),
         Intervention(
             "border.black", "border.fill.control", "the film's border",
             "Does the answer change when the border is blackened, as by collimation?",
             "blackening the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
+            carries=_brightness(lambda view: view.border),
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
             "Does the answer change when what is inside continues over the border?",
             "filling the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
+            carries=_brightness(lambda view: view.border),
         ),
         Intervention(
             "corners.fill", "corners.fill.control", "the film's corners",
             "Does the answer change when the four corners are in-painted?",
             "in-painting the corners", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
+            carries=_brightness(lambda view: view.corners),
         ),
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "brightening the film", "as much brightening and darkening in patches",
+            "brightening all but the lungs", "as much brightening and darkening in patches",
+            carries=_brightness(_outside),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
+            carries=_sharpness,
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",
@@ -136,13 +172,6 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         ),
     )
 }  # fmt: skip
-
-
-def edits_of(names: Mapping[str, Intervention] | None = None) -> tuple[str, ...]:
-    """Every edit that the interventions ask for."""
-    chosen = INTERVENTIONS if names is None else names
-    pairs = [e for i in chosen.values() for e in (i.edit, i.control) if e != ORIGINAL]
-    return tuple(dict.fromkeys(pairs))
 
 
 def interventions(
@@ -248,13 +277,14 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     def mean(values: np.ndarray[Any, Any], where: np.ndarray[Any, Any]) -> dict[str, Any]:
         chosen = known & where
         return cluster_bootstrap_mean(
-            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed
+            values[chosen].astype(float), groups[chosen], level=level, folds=folds_for(level), seed=seed
         ).as_dict()
 
     everyone = np.ones(len(table), bool)
     ill, healthy = table.known & table.truth, table.known & ~table.truth
     moved = np.where(known, np.abs(changed - against), -1.0)
     return {
+        "change": {"edit": test.edit, "control": test.control, "did": test.did, "control_did": test.control_did},
         "films": int(known.sum()),
         "spread_of_log_odds": table.spread,
         "shift": paired_shift(table, changed, original, level=level, seed=seed).as_dict(),
@@ -266,3 +296,54 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
         "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy),
         "most_moved": [table.image_ids[i] for i in np.argsort(-moved)[:4] if known[i]],
     }
+
+
+def _made(test: Intervention, case: Case) -> list[Finding]:
+    found = intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)
+    return [found if found.verdict != "fail" or test.wanted else _held_to_be_met(test, found, case)]
+
+
+def _held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
+    """A failure stands only where the changed films are such as the network may have met, and where films of both
+    classes move the same way; else nothing tells a shortcut from a foreign film, and it is inconclusive."""
+    sides = _sides(case.table, test)
+    evidence: dict[str, Any] = {**found.evidence, "positive_films": sides[1], "negative_films": sides[0]}
+    reason = ""
+    if min(sides) < -OPPOSITE and max(sides) > OPPOSITE:
+        reason = "it moves films of the two classes opposite ways, which a shortcut does not"
+    held = familiar(case, test.edit, EDITS[test.edit])
+    if held is not None:
+        where = "the films it was trained on" if held.trained else "the audited films"
+        evidence["familiar"] = {**asdict(held), "held_against": where}
+        if held.foreign:
+            reason = (
+                f"{held.beyond:.0%} of the changed films lie beyond what {where} show, and such films move any network"
+            )
+    if test.carries is not None and (known := carried(case, test.carries)) is not None:
+        evidence["carried_by_training_films"] = known.as_dict()
+        if known.low is not None and known.high is not None and known.low <= CHANCE <= known.high:
+            reason = f"on the films it was trained on, {test.subject} does not tell the classes apart (AUROC {known})"
+    if not reason:
+        return replace(found, evidence=evidence)
+    words = f"{found.summary} No verdict: {reason}."
+    return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
+
+
+def _sides(table: Table, test: Intervention) -> tuple[float, float]:
+    """Mean of change less control, in spreads, over films of the negative and of the positive class."""
+    difference = (table.scores[test.edit] - table.scores[test.control]) / max(table.spread, 1e-9)
+    known = np.isfinite(difference) & table.known
+    rows = [difference[known & (table.truth == c)] for c in (False, True)]
+    first, second = (float(r.mean()) if len(r) else 0.0 for r in rows)
+    return first, second
+
+
+FAMILY = "interventions"
+TESTS = tuple(
+    Test(
+        i.edit, i.question, "model", i.needs, partial(_made, i),
+        edits={name: EDITS[name] for name in (i.edit, i.control) if name != ORIGINAL},
+        decides="intervention", kind=i.subject, says=i.says("fail"), family=FAMILY,
+    )
+    for i in INTERVENTIONS.values()
+)  # fmt: skip

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 
+from radiolucent.audits.trial.base import Case, Test
 from radiolucent.data import Record
 from radiolucent.files import sha256_file
 from radiolucent.metrics import wilson
 from radiolucent.types import Finding
 
-__all__ = ["leaked"]
+__all__ = ["TESTS", "leaked"]
 
 SHOWN = 20
+QUESTION = "Were audited films, or their patients, among those the model was trained on?"
 
 
 def leaked(films: Sequence[Record], trained: Sequence[Record]) -> Finding:
@@ -21,7 +23,7 @@ def leaked(films: Sequence[Record], trained: Sequence[Record]) -> Finding:
     Args:
         trained: the run's training and validation films (`split.csv`); where none are known, "not applicable".
     """
-    test, question = "leakage.training", "Were audited films, or their patients, among those the model was trained on?"
+    test, question = "leakage.training", QUESTION
     if not trained:
         words = "The run's training films are not known (no split.csv beside the model)."
         return Finding(test, question, "not applicable", words)
@@ -48,3 +50,10 @@ def _hash(record: Record) -> str:
         return sha256_file(record.path)
     except OSError:
         return ""
+
+
+def _made(case: Case) -> list[Finding]:
+    return [leaked(case.films.records, case.trained)] if case.data_checks and case.films is not None else []
+
+
+TESTS = (Test("leakage.training", QUESTION, "data", "a run whose training films are known", _made, unit="films"),)

@@ -7,11 +7,12 @@ from sklearn.cluster import SpectralClustering
 from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.audits.trial.attribution import Pointing
-from radiolucent.audits.trial.subgroups import grouping
+from radiolucent.audits.trial.attribution import Pointing, maps_of
+from radiolucent.audits.trial.base import METHOD, Case, Test
+from radiolucent.audits.trial.subgroups import grouping, level_of_groupings
 from radiolucent.types import Finding
 
-__all__ = ["map_clusters", "map_slices"]
+__all__ = ["TESTS", "map_clusters", "map_slices"]
 
 LEAST, MOST = 40, 6
 
@@ -51,3 +52,16 @@ def map_slices(name: str, maps: Pointing, table: Table, *, level: float = 0.95, 
     for i, cluster in zip(known, map_clusters(own, seed=seed), strict=True):
         labels[i] = f"maps alike {cluster + 1}"
     return grouping(table, test, f"by their {name} maps", labels, level, seed, question)
+
+
+def _made(case: Case) -> list[Finding]:
+    level = level_of_groupings(case)
+    return [map_slices(name, maps, case.table, level=level, seed=case.seed) for name, maps in maps_of(case).items()]
+
+
+TESTS = (
+    Test(
+        "slices.maps", "Does the model err more often on films whose maps look alike?", "model",
+        f"maps of {LEAST} labelled films", _made, (f"slices.maps.{METHOD}",), family="groups",
+    ),
+)  # fmt: skip

@@ -16,7 +16,17 @@ from radiolucent.files import atomic_path
 from radiolucent.models import Classifier, build
 from radiolucent.training import TrainConfig, fit
 
-__all__ = ["KINDS", "Pool", "Shuffled", "audit_views", "paint", "pool", "train_planted", "training_films"]
+__all__ = [
+    "KINDS",
+    "Pool",
+    "Shuffled",
+    "audit_views",
+    "paint",
+    "pool",
+    "train_planted",
+    "train_small",
+    "training_films",
+]
 
 Pixels = NDArray[np.uint8]
 BACKGROUND = 0.1
@@ -185,16 +195,23 @@ def train_planted(
 ) -> Classifier:
     """A small network trained on films with a planted shortcut; `held_out`, painted alike, chooses the epoch."""
     rng = np.random.default_rng([seed, 41])
-    size = phantoms.pixels.shape[1]
+    films = training_films(phantoms, kind, share, rng)
+    return train_small(films, training_films(held_out, kind, share, rng), seed, epochs=epochs)
+
+
+def train_small(
+    films: tuple[Pixels, NDArray[np.int64]], held_out: tuple[Pixels, NDArray[np.int64]], seed: int, *, epochs: int = 12
+) -> Classifier:
+    """A small network trained on films uint8 (N, S, S) with labels (N,); `held_out` chooses the epoch."""
+    size = films[0].shape[1]
     start, _ = build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)
 
-    def loaded(source: Pool) -> Shuffled:
-        pixels, labels = training_films(source, kind, share, rng)
+    def loaded(pixels: Pixels, labels: NDArray[np.int64]) -> Shuffled:
         return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
 
     config = TrainConfig(
         epochs=epochs, batch_size=32, lr=3e-3, label_smoothing=0.05, precision="32", seed=seed, cache_prefix="never"
     )
-    val = loaded(held_out)
+    val = loaded(*held_out)
     fixed = [(val.inputs[i : i + 128], val.labels[i : i + 128]) for i in range(0, len(val.labels), 128)]
-    return fit(start, loaded(phantoms), fixed, config).classifier
+    return fit(start, loaded(*films), fixed, config).classifier

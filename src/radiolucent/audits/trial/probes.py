@@ -5,6 +5,7 @@ and so tells what is *available* there, used or not. Maguolo & Nanni 2020 traine
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,21 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.audits.trial.masked import MASKED_EDITS
+from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.masked import ALONE, MASKED_EDITS, WITHOUT
 from radiolucent.metrics import auroc
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["PROBED", "PROBES", "probe", "probes"]
+__all__ = ["PROBED", "TESTS", "probe", "probes"]
 
-PROBES = ("probes.no_lungs", "probes.border_only", "probes.silhouette", "probes.lungs_only")
+READS: Mapping[str, tuple[str, ...]] = {
+    "probes.no_lungs": WITHOUT,
+    "probes.border_only": ("border_only",),
+    "probes.silhouette": tuple(name for name in WITHOUT if name.startswith("silhouette")),
+    "probes.lungs_only": (*ALONE, "original"),
+}
+"""The small pictures that each probe reads."""
 PROBED = (*MASKED_EDITS, "original")
 FOLDS, COMPONENTS, LEAST = 5, 40, 10
 CHANCE = 0.5
@@ -39,7 +48,8 @@ def probe(
 ) -> Estimate:
     """Cross-validated AUROC of a logistic regression on the leading principal components of small pictures (N, T, T).
 
-    Five folds by patient; components are found inside each fold; DeLong's interval over patients. Without ten films of
+    Five folds by patient; components are found inside each fold; a patient's films answer by their mean, and DeLong's
+    interval is over patients. Without ten films of
     the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
     """
     rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
@@ -55,11 +65,22 @@ def probe(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):
         told = np.asarray(cross_val_predict(model, x, truth, groups=patients, cv=folds, method="decision_function"))
-    return auroc(truth, told, groups=patients, level=level)
+    return _by_patient(truth, told, patients, level)
 
 
-def probes(table: Table, *, level: float = 0.95, seed: int = 0) -> list[Finding]:
-    """Findings `PROBES`, from the small pictures that the table kept of each masked film.
+def _by_patient(
+    truth: NDArray[np.bool_], told: NDArray[np.float64], patients: NDArray[np.str_], level: float
+) -> Estimate:
+    """AUROC of patients' mean answers, who are independent as their films are not; of films where labels are mixed."""
+    _, index, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    ill = np.bincount(index, truth)
+    if ((ill > 0) & (ill < counts)).any():
+        return auroc(truth, told, groups=patients, level=level)
+    return auroc(ill > 0, np.bincount(index, told) / counts, level=level)
+
+
+def probes(table: Table, name: str, *, level: float = 0.95, seed: int = 0) -> Finding | None:
+    """The finding of this name, from the small pictures that the table kept of each masked film; None without any.
 
     "probes.no_lungs" rests on the box around the lungs, in-painted, with the bare box as control; "probes.border_only"
     has shuffled labels as control; "probes.silhouette" asks of the lungs' bare outline. Each fails where the interval
@@ -67,22 +88,19 @@ def probes(table: Table, *, level: float = 0.95, seed: int = 0) -> list[Finding]
     they should. All masks and fills stand in the evidence, with the model's own AUROC on the same pictures.
     """
     if not table.thumbs:
-        return []
-    told = {name: _on(table, name, level, seed) for name in PROBED}
+        return None
+    told = {edit: _on(table, edit, level, seed) for edit in READS[name]}
     both = _beside(table, told, level)
-    shuffled = _shuffled(table, level, seed)
-    return [
-        _available(PROBES[0], "the film without its lungs", told["no_lungs.boxed.inpaint"],
-                   told["silhouette.boxed"], "the bare outline", _some(both, "no_lungs", "silhouette")),
-        _available(PROBES[1], "the film's border", told["border_only"], shuffled, "shuffled labels",
-                   _some(both, "border_only")),
-        _available(PROBES[2], "the lungs' outline", told["silhouette.tight"], None, "", _some(both, "silhouette")),
-        _lungs(told, _some(both, "lungs_only", "original")),
-    ]  # fmt: skip
-
-
-def _some(both: Mapping[str, Any], *starts: str) -> dict[str, Any]:
-    return {name: row for name, row in both.items() if name.startswith(starts)}
+    if name == "probes.lungs_only":
+        return _lungs(told, both)
+    if name == "probes.border_only":
+        shuffled = _shuffled(table, level, seed)
+        return _available(name, "the film's border", told["border_only"], shuffled, "shuffled labels", both)
+    if name == "probes.silhouette":
+        return _available(name, "the lungs' outline", told["silhouette.tight"], None, "", both)
+    bare = told["silhouette.boxed"]
+    part = told["no_lungs.boxed.inpaint"]
+    return _available(name, "the film without its lungs", part, bare, "the bare outline", both)
 
 
 def _rows(table: Table, name: str) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
@@ -101,8 +119,24 @@ def _on(table: Table, name: str, level: float, seed: int) -> Estimate:
 def _shuffled(table: Table, level: float, seed: int) -> Estimate:
     """The probe of the border where labels mean nothing: dealt anew to the films at random."""
     pixels, rows = _rows(table, "border_only")
-    truth = np.random.default_rng([seed, 53]).permutation(table.truth[rows])
-    return probe(pixels, truth, np.array(table.patients)[rows], level=level, seed=seed)
+    patients = np.array(table.patients)[rows]
+    truth = dealt_by_patient(table.truth[rows], patients, np.random.default_rng([seed, 53]))
+    return probe(pixels, truth, patients, level=level, seed=seed)
+
+
+def dealt_by_patient(
+    truth: NDArray[np.bool_], patients: NDArray[np.str_], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Labels (N,) dealt anew by patient: each patient's films get the labels of another patient's, over again if fewer.
+
+    Films of one patient stay alike in label, as they were, so that a probe cannot win by knowing the patient again.
+    """
+    names, index = np.unique(patients, return_inverse=True)
+    rows = [np.flatnonzero(index == k) for k in range(len(names))]
+    found = truth.copy()
+    for own, other in zip(rows, rng.permutation(len(names)), strict=True):
+        found[own] = np.resize(truth[rows[int(other)]], len(own))
+    return found
 
 
 def _beside(table: Table, told: Mapping[str, Estimate], level: float) -> dict[str, Any]:
@@ -151,3 +185,27 @@ def _lungs(told: Mapping[str, Estimate], evidence: Mapping[str, Any]) -> Finding
     verdict: Verdict = "pass" if estimate.low > CHANCE else "inconclusive"
     words = f"A small probe trained on the lungs alone reaches AUROC {estimate}, on whole films {whole.value or 0:.2f}."
     return Finding(test, question, verdict, words, estimate, CHANCE, evidence, _SOURCE, control=whole)
+
+
+_QUESTION = "Can the label be told from the pixels of {} alone?"
+_PARTS = {
+    "probes.no_lungs": "the film without its lungs",
+    "probes.border_only": "the film's border",
+    "probes.silhouette": "the lungs' outline",
+    "probes.lungs_only": "the lungs",
+}
+
+
+def _made(name: str, case: Case) -> list[Finding]:
+    found = probes(case.table, name, level=case.corrected("probes"), seed=case.seed)
+    return [] if found is None else [found]
+
+
+TESTS = tuple(
+    Test(
+        name, _QUESTION.format(_PARTS[name]), "data",
+        f"{2 * LEAST} labelled films of both classes, and trusted lung masks", partial(_made, name),
+        edits={edit: EDITS[edit] for edit in edits if edit in EDITS}, small=edits, family="probes",
+    )
+    for name, edits in READS.items()
+)  # fmt: skip

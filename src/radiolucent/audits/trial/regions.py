@@ -91,6 +91,13 @@ class View:
         return found & self.film
 
     @cached_property
+    def outside(self) -> Mask:
+        """The film without its lungs, as far as known, and without a rim of a fiftieth of the side around them."""
+        if self.lungs is None or not self.lungs.any():
+            return self.film
+        return self.film & ~dilated(self.lungs, 0.02)
+
+    @cached_property
     def busy(self) -> Mask:
         """Where a control patch must not lie: lungs, markers, doctors' regions, padding."""
         total = ~self.film

@@ -7,12 +7,14 @@ not the audited network (`maps.*.randomisation` tests that one).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import Table
+from radiolucent.audits.trial.base import METHOD, Case, Test
 from radiolucent.audits.trial.planted import Shuffled
 from radiolucent.audits.trial.verdicts import film_mean
 from radiolucent.audits.trust.similarity import pooled, rank_correlation
@@ -22,9 +24,9 @@ from radiolucent.models import Classifier, build
 from radiolucent.training import TrainConfig, fit
 from radiolucent.types import Estimate, Finding, Radiograph, Verdict
 
-__all__ = ["retrained"]
+__all__ = ["TESTS", "retrained"]
 
-FILMS, LEAST, EACH, MAPS, EPOCHS, CELLS = 240, 60, 5, 24, 14, 8
+FILMS, LEAST, EACH, MAPS, EPOCHS, CELLS = 240, 60, 5, 40, 14, 8
 ALIKE = 0.7
 """Rank correlation of two maps below which they no longer tell the same (ours, as in `trust.repeatability`)."""
 SMALL = 0.1
@@ -184,3 +186,24 @@ def _seeds(
         "Arun 2021 (repeatability between trainings); threshold: ours, as for another seed of the method",
         concerns="map",
     )  # fmt: skip
+
+
+def _made(what: str, case: Case) -> list[Finding]:
+    if not case.map_films or not case.methods:
+        return []
+    options = {"level": case.level, "seed": case.seed}
+    every = case.once("retrained", lambda: retrained(case.table, case.methods, progress=case.progress, **options))
+    return [f for f in every if f.test.startswith(f"training.{what}.")]
+
+
+_UNTRIED = {
+    "labels": "Training again with shuffled labels: whether maps and answers depend on what was learnt.",
+    "seeds": "Training again with other seeds: whether another network would be found guilty of the same.",
+}
+TESTS = tuple(
+    Test(
+        f"training.{what}", question.format("a method's"), "map", f"small pictures of {LEAST} labelled films",
+        partial(_made, what), (f"training.{what}.{METHOD}",), small=("original",), untried=_UNTRIED[what],
+    )
+    for what, question in _QUESTIONS.items()
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The audit on trial: does it find shortcuts that were planted, and how often does it cry wolf?"""
+"""The self-test: does the audit find shortcuts that were planted, and how often does it raise a false alarm?"""
 
 import dataclasses
 import json
@@ -13,12 +13,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from radiolucent.audits.trial.answers import collect
 from radiolucent.audits.trial.attribution import TIMES, Pointing, point
-from radiolucent.audits.trial.interventions import INTERVENTIONS, edits_of, interventions
-from radiolucent.audits.trial.planted import KINDS, Pool, audit_views, pool, train_planted
+from radiolucent.audits.trial.examine import examine_views
+from radiolucent.audits.trial.interventions import INTERVENTIONS
+from radiolucent.audits.trial.planted import KINDS, Pool, audit_views, pool, train_planted, train_small
+from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.tests import TESTS
 from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
@@ -48,6 +51,7 @@ class SelfTest:
     Attributes:
         seeds: models for each shortcut and share. clean: models of share 0, which all shortcuts have in common, for
             each seed: many, since a rate near 0 takes many to prove.
+        unmet: networks for each seed that were trained on plain films and met none of the shortcuts, by chance or not.
         pools: sets of phantoms, dealt to the models in turn, so that no result hangs on one set.
         shares: of the ill training films that carry the shortcut for being ill.
         kinds: the shortcuts. films, held_out, audited: phantoms to train on, to choose the epoch on, and to audit on.
@@ -57,6 +61,7 @@ class SelfTest:
 
     seeds: int = 5
     clean: int = 16
+    unmet: int = 4
     pools: int = 4
     shares: tuple[float, ...] = (0.0, 0.2, 0.5, 0.8, 1.0)
     kinds: tuple[str, ...] = ("marker", "border", "exposure", "size")
@@ -78,11 +83,13 @@ class SelfTest:
     def jobs(self) -> list[tuple[str, float, int]]:
         """(shortcut, share, number) of every model, one round of all after another, so that more seeds only add rounds.
 
-        Share 0 is nobody's and stands under "none".
+        Share 0 is nobody's and stands under "none"; networks that met no shortcut at all stand under "unmet".
         """
         found: list[tuple[str, float, int]] = []
         for k in range(self.seeds):
-            found += [("none", 0.0, self.clean * k + i) for i in range(self.clean)] if 0.0 in self.shares else []
+            if 0.0 in self.shares:
+                found += [("none", 0.0, self.clean * k + i) for i in range(self.clean)]
+                found += [("unmet", 0.0, self.unmet * k + i) for i in range(self.unmet)]
             found += [(kind, share, k) for kind in self.kinds for share in self.shares if share > 0]
         return found
 
@@ -118,13 +125,18 @@ class SelfTestResult:
         return wilson(sum(found_in(m, finder, kind) for m in own), len(own))
 
     def any_alarm(self) -> Estimate:
-        """Share of clean models in which any intervention at all fails: the audit as a whole crying wolf."""
-        clean = [m for m in self.models if m["share"] == 0]
+        """Share of clean models in which any intervention at all fails: a false alarm of the audit as a whole."""
+        clean = [m for m in self.models if m["shortcut"] == "none"]
         return wilson(sum("fail" in m["verdicts"].values() for m in clean), len(clean))
+
+    def unmet_alarm(self) -> Estimate:
+        """Share of models that never met any of the shortcuts in which any intervention fails."""
+        own = [m for m in self.models if m["shortcut"] == "unmet"]
+        return wilson(sum("fail" in m["verdicts"].values() for m in own), len(own))
 
     def false_marker(self) -> Estimate:
         """Share of clean models in which a marker is reported."""
-        clean = [m for m in self.models if m["share"] == 0]
+        clean = [m for m in self.models if m["shortcut"] == "none"]
         return wilson(sum(found_in(m, "audit", "marker") for m in clean), len(clean))
 
     def marked(self) -> Estimate:
@@ -135,7 +147,12 @@ class SelfTestResult:
     def lines(self) -> list[str]:
         """The table in words, a line a row."""
         rows = [f"{f:<8} {k:<9} {s:>4.0%}  {e}" for (f, k, s), e in self.rates.items()]
-        return [*rows, f"marker on half or more: {self.marked()}", f"any alarm without any: {self.any_alarm()}"]
+        return [
+            *rows,
+            f"marker on half or more: {self.marked()}",
+            f"any alarm without any: {self.any_alarm()}",
+            f"any alarm in networks that met none: {self.unmet_alarm()}",
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -144,6 +161,7 @@ class SelfTestResult:
             "rates": [{"finder": f, "shortcut": k, "share": s, **e.as_dict()} for (f, k, s), e in self.rates.items()],
             "marker_on_half_or_more": self.marked().as_dict(),
             "any_false_alarm": self.any_alarm().as_dict(),
+            "unmet_false_alarm": self.unmet_alarm().as_dict(),
             "marker_false_alarm": self.false_marker().as_dict(),
             "trained": len(self.models),
             "processor_minutes": round(sum(m["seconds"] for m in self.models) / 60, 1),
@@ -240,14 +258,17 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
     cuts = (config.films, config.films + config.held_out, len(phantoms))
     # Each model has its own painting, first weights and order of films.
     seed = zlib.crc32(repr((config.seed, *job)).encode())
+    learn, hold = _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1])
     planted = kind if kind in KINDS else "marker"
-    classifier = train_planted(
-        _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1]), planted, share, seed, epochs=config.epochs
+    classifier = (
+        train_small((learn.pixels, learn.labels), (hold.pixels, hold.labels), seed, epochs=config.epochs)
+        if kind == "unmet"
+        else train_planted(learn, hold, planted, share, seed, epochs=config.epochs)
     )
     views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
-    keys = [v.image_id for v in views]
-    table = collect(classifier, len(views), lambda i: views[i], edits_of(), keys=keys, seed=seed)
-    findings = interventions(table, seed=seed)
+    tests = [t for t in TESTS if t.decides == "intervention"]
+    met = _plain_views(learn) if kind == "unmet" else None
+    findings, table = examine_views(classifier, views, tests, met=met, seed=seed)
     return {
         "shortcut": kind,
         "share": share,
@@ -276,6 +297,13 @@ def _phantoms(
 def _part(phantoms: Pool, start: int, stop: int) -> Pool:
     part = slice(start, stop)
     return Pool(phantoms.pixels[part], phantoms.lungs[part], phantoms.labels[part])
+
+
+def _plain_views(phantoms: Pool) -> list[View]:
+    """Plain films as views: what a network that met no shortcut was trained on."""
+    whole = np.ones(phantoms.pixels.shape[1:], bool)
+    every = zip(phantoms.pixels, phantoms.lungs, phantoms.labels, strict=True)
+    return [View(p, f"trained-{i}", f"trained-{i}", int(y), whole, m) for i, (p, m, y) in enumerate(every)]
 
 
 def _numbers(estimate: Estimate | None) -> list[float | None]:

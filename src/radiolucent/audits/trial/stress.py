@@ -1,16 +1,19 @@
 """Whether changes that no reader would mind cost the model its ability to tell the classes apart."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words
+from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words
 from radiolucent.metrics import bootstrap
 from radiolucent.metrics.ranking import Ranks
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["STRESSES", "stress"]
+__all__ = ["STRESSES", "TESTS", "stressed"]
 
 LOSS = 0.05
 """A gap of .05 in AUROC matters (Seah 2021)."""
@@ -32,19 +35,9 @@ STRESSES: Mapping[str, str] = {
 }
 
 
-def stress(table: Table, *, level: float = 0.95, seed: int = 0) -> list[Finding]:
-    """One finding a change: AUROC(untouched) − AUROC(changed) on the same films, bootstrap over patients.
-
-    Intervals are Bonferroni-corrected over the changes: of thirteen tests one would otherwise fail by chance every
-    third time or so.
-    """
-    names = [n for n in STRESSES if n in table.scores]
-    corrected = 1 - (1 - level) / max(1, len(names))
-    return [_one(table, name, corrected, seed) for name in names]
-
-
-def _one(table: Table, name: str, level: float, seed: int) -> Finding:
-    question = f"Does the model tell the classes apart as well after {STRESSES[name]}?"
+def stressed(table: Table, name: str, level: float, seed: int) -> Finding:
+    """AUROC(untouched) − AUROC(changed) on the same films, bootstrap over patients."""
+    question = _question(name)
     source = "Seah 2021: an AUROC gap of .05 matters; interval corrected over all stress tests (Bonferroni)"
     estimate = _loss(table, name, level, seed)
     if estimate.value is None:
@@ -76,5 +69,27 @@ def _loss(table: Table, name: str, level: float, seed: int) -> Estimate:
     ones = np.ones((1, len(truth)))
     whole = float((before(ones)[0] - after(ones)[0])[0])  # also the interval where every fold agrees
     return bootstrap(
-        lambda w: before(w)[0] - after(w)[0], groups, level=level, folds=FOLDS, seed=seed, exact=(whole, whole)
+        lambda w: before(w)[0] - after(w)[0],
+        groups,
+        level=level,
+        folds=folds_for(level),
+        seed=seed,
+        exact=(whole, whole),
     )
+
+
+def _question(name: str) -> str:
+    return f"Does the model tell the classes apart as well after {STRESSES[name]}?"
+
+
+def _made(name: str, case: Case) -> list[Finding]:
+    return [stressed(case.table, name, case.corrected("stress"), case.seed)]
+
+
+TESTS = tuple(
+    Test(
+        name, _question(name), "model", "films of both classes", partial(_made, name), edits={name: EDITS[name]},
+        family="stress",
+    )
+    for name in STRESSES
+)  # fmt: skip

@@ -16,11 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.audits.trial.verdicts import FOLDS, two_sided
+from radiolucent.audits.trial.base import ANY, Case, Test
+from radiolucent.audits.trial.verdicts import folds_for, needed_words, two_sided
 from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["grouping", "slices", "source_in_embedding", "subgroups"]
+__all__ = ["TESTS", "grouping", "level_of_groupings", "slices", "source_in_embedding", "subgroups"]
 
 GAP = 0.05
 """Seah 2021: a gap above .05 between subgroups matters."""
@@ -110,7 +111,10 @@ def grouping(
     small = [n for n in names if n not in large]
     words = (
         f"The error rate of {worst} ({int(inside[worst].sum())} films) differs from the others' by {gaps[worst]}; "
-        f"{len(large)} groups looked at" + (f", {len(small)} too small" if small else "") + "."
+        f"{len(large)} groups looked at"
+        + (f", {len(small)} too small" if small else "")
+        + "."
+        + (needed_words(gaps[worst], GAP, signed=True) if verdict == "inconclusive" else "")
     )
     return Finding(
         test, question, verdict, words, gaps[worst], GAP, evidence, source,
@@ -132,14 +136,14 @@ def _gap(
         with np.errstate(invalid="ignore", divide="ignore"):
             return w @ (errs * own) / (w @ own) - w @ (errs * rest) / (w @ rest)
 
-    return bootstrap(statistic, np.array(table.patients)[member], level=level, folds=FOLDS, seed=seed)
+    return bootstrap(statistic, np.array(table.patients)[member], level=level, folds=folds_for(level), seed=seed)
 
 
 def _told(
     table: Table, wrong: NDArray[np.bool_], here: NDArray[np.bool_], gap: Estimate, level: float, seed: int
 ) -> dict[str, Any]:
     rate = cluster_bootstrap_mean(
-        wrong[here].astype(float), np.array(table.patients)[here], level=level, folds=FOLDS, seed=seed
+        wrong[here].astype(float), np.array(table.patients)[here], level=level, folds=folds_for(level), seed=seed
     )
     order = np.argsort(~(wrong & here), kind="stable")
     return {
@@ -174,7 +178,7 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     with threadpool_limits(limits=1):
         named = np.asarray(cross_val_predict(model, table.embeddings[known], sites, groups=patients, cv=folds))
     gain = (named == sites) - (sites == names[counts.argmax()]).astype(float)
-    estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=FOLDS, seed=seed)
+    estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=folds_for(level), seed=seed)
     verdict = two_sided(estimate, 0.05)
     share = float((named == sites).mean())
     largest = counts.max() / counts.sum()
@@ -183,3 +187,55 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     return Finding("source.embedding", question, verdict, words, estimate, 0.05, evidence, source,
         "test whether the decision uses it: hold out a site" if verdict == "fail" else "", "data",
         severity=(estimate.value or 0) / 0.05 if verdict == "fail" else 0.0)  # fmt: skip
+
+
+def _groupings(case: Case) -> dict[str, Labels]:
+    """Site, etiology and the groups given, in the table's order, those with two groups or more."""
+    if case.films is None:
+        return {}
+    row = {r.image_id: i for i, r in enumerate(case.films.records)}
+    place = [row[name] for name in case.table.image_ids]
+    every: dict[str, Labels] = {
+        "site": [r.site for r in case.films.records],
+        "etiology": [r.etiology or ("none" if r.label is not None else None) for r in case.films.records],
+        **case.groups,
+    }
+    chosen = {name: [labels[i] for i in place] for name, labels in every.items()}
+    return {name: labels for name, labels in chosen.items() if len({x for x in labels if x is not None}) > 1}
+
+
+def level_of_groupings(case: Case) -> float:
+    """The level of each grouping, so that all that are asked together keep the case's (Bonferroni)."""
+    names = {t.name for t in case.tests if t.family == "groups"}
+    count = ("slices" in names) + len(_groupings(case)) * ("subgroups" in names)
+    count += len(case.methods) * ("slices.maps" in names)
+    return 1 - (1 - case.level) / max(1, count)
+
+
+def _of_groups(case: Case) -> list[Finding]:
+    return subgroups(case.table, _groupings(case), level=level_of_groupings(case), seed=case.seed)
+
+
+def _of_slices(case: Case) -> list[Finding]:
+    return [slices(case.table, level=level_of_groupings(case), seed=case.seed)]
+
+
+def _of_sites(case: Case) -> list[Finding]:
+    return [source_in_embedding(case.table, level=case.level, seed=case.seed)]
+
+
+TESTS = (
+    Test(
+        "subgroups", "Does the model err more often in some group of films?", "model",
+        f"two groups (site, etiology, --groups), one with {LEAST} labelled films", _of_groups,
+        ("subgroups", f"subgroups.{ANY}"), family="groups",
+    ),
+    Test(
+        "slices", "Does the model err more often among films that look alike to it?", "model",
+        f"feature maps and {CLUSTERS * LEAST} labelled films", _of_slices, family="groups",
+    ),
+    Test(
+        "source.embedding", "Can the site be told from the model's own features?", "data",
+        f"films of two sites, {2 * FOLDS_CV} or more each", _of_sites,
+    ),
+)  # fmt: skip

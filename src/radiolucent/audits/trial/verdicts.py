@@ -4,14 +4,18 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean
+from radiolucent.metrics.intervals import exact_low, z_of
+from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate, Verdict
 
-__all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "paired_shift", "two_sided"]
+__all__ = ["beyond", "cases_needed", "film_mean", "folds_for", "needed_words", "paired_shift", "two_sided"]
 
-FOLDS = 2000
+TAIL = 25  # resamples that should lie beyond either end of an interval
+POWER = 0.8
 LEAST = 10  # units below which no interval is trusted
 
 
@@ -35,9 +39,20 @@ def beyond(estimate: Estimate, threshold: float) -> Verdict:
     return "fail" if estimate.low > threshold else "pass" if estimate.high < threshold else "inconclusive"
 
 
-def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
-    """Units with which an interval about the same value would clear the threshold: n (half width / distance)².
+def folds_for(level: float) -> int:
+    """Resamples for a percentile interval of this level: 2,000 or more, 25 or more beyond either end.
 
+    >>> folds_for(0.95), folds_for(0.999)
+    (2000, 50000)
+    """
+    return max(2000, round(2 * TAIL / (1 - level)))
+
+
+def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
+    """Units with which the interval would clear the threshold in four of five such studies, the figure being true.
+
+    n · (half width / distance)² units put the interval's end on the threshold on average, which is a power of one half;
+    for a power of .8 it takes ((z_level + z_.8) / z_level)² times as many, z the normal quantiles: 2.04 at 95 %.
     None where the value lies on the threshold (within 2 %), which no number of cases settles, or has no interval.
 
     Args:
@@ -49,7 +64,9 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
     half = (estimate.high - estimate.low) / 2
     if distance < 0.02 * max(threshold, 1e-9):
         return None
-    return max(LEAST, math.ceil(estimate.n * (half / distance) ** 2))
+    z = z_of(estimate.level)
+    factor = ((z + float(stats.norm.ppf(POWER))) / z) ** 2
+    return max(LEAST, math.ceil(estimate.n * factor * (half / distance) ** 2))
 
 
 def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
@@ -59,7 +76,10 @@ def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) 
     needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
-    return f" About {max(needed, estimate.n + 1)} patients like these would settle it ({estimate.n} here)."
+    return (
+        f" About {max(needed, estimate.n + 1)} patients like these would settle it with a power of {POWER:.0%} "
+        f"({estimate.n} here), if the true figure is the one found."
+    )
 
 
 def paired_shift(
@@ -79,8 +99,31 @@ def paired_shift(
 
 
 def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
-    """Mean over films, bootstrap over patients; known exactly where all films answer alike to the last bit."""
-    found = cluster_bootstrap_mean(values, patients, level=level, folds=FOLDS, seed=seed)
-    if found.value is not None and len(values) >= LEAST and np.ptp(values) < 1e-12:
-        return Estimate(found.value, found.value, found.value, level, found.n, found.method, "all films answer alike")
-    return found
+    """Mean over films with its interval: the wider of a bootstrap over patients and Student's t over them.
+
+    Where all films answer alike to the last bit resamples tell nothing. Then as many of n patients as the exact
+    interval of 0 in n allows may answer otherwise, and each is taken to differ by 1, which is a standard deviation of
+    the log-odds where the values are effects.
+    """
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed)
+    if found.value is None or found.n < 2:
+        return found
+    if np.ptp(values) < 1e-12:
+        share = 1 - exact_low(found.n, level)
+        note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
+        return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
+    half = _t_half(values, patients, level)
+    low, high = (found.value - half, found.value + half)
+    low, high = (
+        min(low, found.low if found.low is not None else low),
+        max(high, found.high if found.high is not None else high),
+    )
+    return Estimate(found.value, low, high, level, found.n, f"{found.method} and t", found.note)
+
+
+def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
+    """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
+    index, count = clusters_of(patients, len(values))
+    sums = np.bincount(index, values - values.mean(), minlength=count)
+    deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)
+    return float(stats.t.ppf(0.5 + level / 2, max(count - 1, 1))) * deviation

@@ -1,4 +1,4 @@
-"""Whether what a map marks is what the answer depends on: insertion and deletion against random order."""
+"""Whether what a map marks is what the answer depends on: insertion and deletion against random maps as smooth."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage, stats
 
-from radiolucent.audits.trust.similarity import is_constant, pooled
+from radiolucent.audits.trust.similarity import is_constant, pooled, surrogates
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Goal
 from radiolucent.models import Classifier
@@ -18,7 +18,9 @@ __all__ = ["Curves", "Fill", "curves", "faithfulness"]
 
 Fill = Literal["blur", "mean"]
 Bools = NDArray[np.bool_]
-SOURCE = "Petsiuk, Das, Saenko 2018 (RISE), §4.2; random orders in reversed pairs: ours"
+SOURCE = (
+    "Petsiuk, Das, Saenko 2018 (RISE), §4.2; orders of random maps as smooth (Theiler 1992), in reversed pairs: ours"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,8 @@ class Curves:
         shares: (k,) share of the film shown, 0 … 1.
         insertion: (k,) scores with the map's highest cells shown first.
         deletion: (k,) the same with its lowest cells shown first, that is, the highest hidden first, read backwards.
-        random: (orders, k) with cells shown in random order; row 2i + 1 is row 2i in reversed order.
+        random: (orders, k) with cells shown in the order of random maps as smooth as this one; row 2i + 1 is row 2i in
+            reversed order.
         scale: what the scores were divided by, after the score of the hidden film was subtracted.
     """
 
@@ -71,7 +74,10 @@ def curves(
     orders: int = 12,
     seed: int = 0,
 ) -> Curves:
-    """Insertion and deletion curves of a map and of random orders, on cells × cells parts of the model's input.
+    """Insertion and deletion curves of a map and of random maps, on cells × cells parts of the model's input.
+
+    Random maps are as smooth as this one (`surrogates`): cells in no order at all would be scattered, as no map is, and
+    a smooth map would differ from them by its smoothness alone.
 
     A curve is c(s) = (z(s) − z(0)) / |z(1) − z(0)|, z(s) the score with the share s of the cells shown and the rest
     filled; the probability is replaced by the logit, because it saturates. Deleting in one order is inserting in the
@@ -91,7 +97,7 @@ def curves(
     ranked = np.argsort(-values.ravel(), kind="stable")
     counts = np.round(np.linspace(0, parts, steps + 2)[1:-1]).astype(np.intp)
     rng = np.random.default_rng([seed, 7])
-    drawn = [rng.permutation(parts) for _ in range(orders // 2)]
+    drawn = [np.argsort(-s.ravel(), kind="stable") for s in _random_maps(values, orders // 2, rng)]
     plans = [ranked, ranked[::-1], *(o for d in drawn for o in (d, d[::-1]))]
     masks = np.concatenate([np.zeros((1, parts), bool), np.ones((1, parts), bool), *(_shown(p, counts) for p in plans)])
     scores = _scores(classifier, explanation, image, hidden, masks, values.shape)
@@ -104,6 +110,12 @@ def curves(
     normal = (full - nothing) / scale
     shares = np.concatenate([[0.0], counts / parts, [1.0]])
     return Curves(shares, normal[0], normal[1], normal[2:], scale if spread > 1e-6 * (1 + abs(whole)) else 0.0)
+
+
+def _random_maps(values: NDArray[np.float64], count: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Random maps with the spectrum of this one's ranks, ties broken at random, so that no order is preferred."""
+    shaken = stats.rankdata(values + 1e-9 * np.ptp(values) * rng.random(values.shape)).reshape(values.shape)
+    return surrogates(shaken, count, rng)
 
 
 def _scores(
@@ -136,14 +148,15 @@ def faithfulness(
 ) -> Finding:
     """Does showing what the map marks bring the answer back sooner, and hiding it take it away sooner, than by chance?
 
-    The figure is g = (AUC insertion − AUC deletion) / 2 of `curves`. For a random order it is symmetric about 0; its
-    deviation s comes from reversed pairs of random orders, g ± t·s with as many degrees of freedom as pairs. Pass: the
-    interval lies above 0. Fail: g below where four of five random orders are. Between: inconclusive.
+    The figure is g = (AUC insertion − AUC deletion) / 2 of `curves`. For random maps as smooth as this one it is
+    symmetric about 0; its deviation s comes from reversed pairs of their orders, g ± t·s with as many degrees of
+    freedom as pairs. Pass: the interval lies above 0. Fail: g below where four of five random maps are. Between:
+    inconclusive.
 
     Args:
         options: of `curves`.
     """
-    question = "Does the answer depend on what the map marks, more than on places drawn at random?"
+    question = "Does the answer depend on what the map marks, more than on what random maps as smooth mark?"
     if is_constant(explanation.map):
         return _finding("fail", question, "The map is the same everywhere: it points nowhere.", None, {})
     found = curves(classifier, film, explanation, **options)
@@ -153,7 +166,7 @@ def faithfulness(
     deviation, n = float(np.sqrt((pairs**2).mean())), len(pairs)
     gain = (insertion - deletion) / 2
     half = float(stats.t.ppf(0.5 + level / 2, n)) * deviation
-    method = f"t, {n} reversed pairs of random orders"
+    method = f"t, {n} reversed pairs of random maps as smooth"
     estimate = Estimate(gain, gain - half, gain + half, level, n, method)
     evidence = {
         "insertion_auc": insertion,
@@ -171,11 +184,14 @@ def faithfulness(
         words = "The answer does not change whatever part of the film is hidden: nothing to test."
         return _finding("inconclusive", question, words, None, evidence)
     if gain - half > 0:
-        verdict, words = "pass", "The answer depends on what the map marks more than on random places"
+        verdict, words = "pass", "The answer depends on what the map marks more than on what random maps mark"
     elif gain < float(stats.t.ppf(0.8, n)) * deviation:
-        verdict, words = "fail", "What the map marks matters to the answer no more than random places"
+        verdict, words = "fail", "What the map marks matters to the answer no more than what random maps mark"
     else:
-        verdict, words = "inconclusive", "What the map marks seems to matter more than random places, not clearly"
+        verdict, words = (
+            "inconclusive",
+            "What the map marks seems to matter more than what random maps mark, not clearly",
+        )
     ends = f"{gain:.2f} ({level:.0%} interval {gain - half:.2f} to {gain + half:.2f}, 0 by chance)"
     return _finding(verdict, question, f"{words}: {ends}.", estimate, evidence)
 

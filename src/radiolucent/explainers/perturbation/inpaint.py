@@ -1,4 +1,7 @@
-"""Filling a window from its rim."""
+"""Filling a window from its rim: exact, and fast for many windows of one shape.
+
+For masks of any shape see `images/fill.py`, which approximates.
+"""
 
 from functools import lru_cache
 from typing import Any

@@ -5,6 +5,7 @@ import gc
 import io
 import pickle
 import weakref
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ import torch
 import radiolucent as rl
 from radiolucent.explainers import LIME, Explainer, Occlusion, ReciproCAM
 from radiolucent.models import Classifier, build
-from radiolucent.models.per_network import remember, remembered, remembers, steady, structure_of, weights_of
-from radiolucent.passes.fast.engine import engine
+from radiolucent.models.per_network import remember, remembered, remembers, structure_of, weights_of
+from radiolucent.passes.session import Session
 from radiolucent.types import Radiograph
 
 QUICK = [Occlusion(16, 16, passes="incremental"), ReciproCAM()]
@@ -54,7 +55,7 @@ def test_a_network_that_was_explained_can_be_pickled_and_copied() -> None:
 def test_a_network_that_nobody_needs_is_freed_with_all_that_was_kept() -> None:
     clf = made()
     maps(clf)
-    fast = weakref.ref(engine(clf, torch.zeros(1, 1, 64, 64), 10_000))
+    fast = weakref.ref(Session().engine(clf, torch.zeros(1, 1, 64, 64), 10_000))
     network = weakref.ref(clf.network)
     assert fast() is not None and fast().name == "openvino"
     del clf
@@ -94,12 +95,12 @@ def test_changed_weights_are_seen_however_they_were_written(change: Any) -> None
     clf = made()
     before, mark = maps(clf, QUICK), weights_of(clf.network)
     x = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    fast = engine(clf, x, 10_000)
-    assert engine(clf, x, 1) is fast
+    fast = Session().engine(clf, x, 10_000)
+    assert Session().engine(clf, x, 1) is fast
     change(clf.network)
     assert weights_of(clf.network) != mark
-    assert engine(clf, x, 1).name == "torch"  # a stale engine is none, and few images are not worth another
-    again = engine(clf, x, 10_000)
+    assert Session().engine(clf, x, 1).name == "torch"  # a stale engine is none, and few images are not worth another
+    again = Session().engine(clf, x, 10_000)
     assert again is not fast and torch.allclose(again.logits(x), clf.logits(x), atol=1e-4)
     after, plain = maps(clf, QUICK), maps(clf.with_(network=copy.deepcopy(clf.network)), QUICK)
     for old, new, expected in zip(before, after, plain, strict=True):
@@ -130,21 +131,12 @@ def test_another_layer_in_its_place_is_another_structure() -> None:
     assert structure_of(clf.network) != before
 
 
-def test_the_weights_are_read_once_within_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiolucent.models import per_network as module
-
-    clf, sizes = made(), list[int]()
-    taken = module.zlib.crc32
-    monkeypatch.setattr(module.zlib, "crc32", lambda data, start=0: (sizes.append(1), taken(data, start))[1])
-    one = len(clf.network.state_dict()) + 1
-    weights_of(clf.network)
-    assert len(sizes) == one
-    with steady(clf.network), steady(clf.network):
-        for _ in range(3):
-            weights_of(clf.network)
-        assert len(sizes) == 2 * one
-        scale(clf.network)  # counted by torch: seen here as well
-        weights_of(clf.network)
-        assert len(sizes) == 3 * one
-    weights_of(clf.network)
-    assert len(sizes) == 4 * one
+def test_a_session_reads_the_weights_once_until_torch_counts_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    clf, session = made(), Session()
+    first = session.weights_of(clf.network)
+    assert first == weights_of(clf.network)
+    with monkeypatch.context() as patch:
+        patch.setattr(zlib, "crc32", lambda *_: pytest.fail("read again"))
+        assert session.weights_of(clf.network) == first
+    scale(clf.network)
+    assert session.weights_of(clf.network) == weights_of(clf.network) != first

@@ -32,11 +32,11 @@ def ran_in(network: nn.Module, x: torch.Tensor) -> list[str]:
         expected = network(x)
     apart = torch.from_numpy(found([x.numpy()])[0]) - expected
     assert float(apart.abs().max()) <= 1e-5 * max(1.0, float(expected.abs().max()))
-    return kernels_of(found._network)
+    return kernels_of(found.network)
 
 
 @pytest.mark.parametrize("layers", [SEPARABLE, ((3, 16, 3, 1), *SEPARABLE)], ids=["maps given", "a film given"])
-def test_separable_convolutions_run_in_blocks(layers: Any) -> None:
+def test_separable_convolutions_runin_blocks(layers: Any) -> None:
     x = torch.randn(3, layers[0][0], 12, 12, generator=torch.Generator().manual_seed(0))
     ran = ran_in(chain(*layers), x)
     assert len(ran) == len(layers)
@@ -68,9 +68,9 @@ def test_what_cannot_be_asked_for_runs_as_openvino_chooses(monkeypatch: pytest.M
         tried.append(1)
         raise OSError("no room for a written model")
 
-    monkeypatch.setattr(kernels, "_in_blocks", fails)
+    monkeypatch.setattr(kernels, "in_blocks", fails)
     assert ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=draw)) and tried
-    monkeypatch.setattr(kernels, "_in_blocks", lambda _core, model: model)
+    monkeypatch.setattr(kernels, "in_blocks", lambda _core, model: model)
     # Nothing known is nothing followed.
     monkeypatch.setattr(kernels, "kernels_of", lambda _network: tried.append(2) or [])
     assert ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=draw)) and tried[-1] == 2
@@ -78,16 +78,16 @@ def test_what_cannot_be_asked_for_runs_as_openvino_chooses(monkeypatch: pytest.M
 
 def test_with_avx512_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.setattr(kernels, "_in_blocks", lambda *_: pytest.fail("asked for"))
+    monkeypatch.setattr(kernels, "in_blocks", lambda *_: pytest.fail("asked for"))
     ran_in(chain(*SEPARABLE), torch.randn(2, 16, 12, 12, generator=torch.Generator().manual_seed(0)))
 
 
 def test_the_share_of_work_in_1x1_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     shares: list[float] = []
-    pointwise = kernels._pointwise
-    monkeypatch.setattr(kernels, "_pointwise", lambda model: shares.append(pointwise(model)) or shares[-1])
+    pointwise = kernels.pointwise_share
+    monkeypatch.setattr(kernels, "pointwise_share", lambda model: shares.append(pointwise(model)) or shares[-1])
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    monkeypatch.setattr(kernels, "_in_blocks", lambda _core, model: model)
+    monkeypatch.setattr(kernels, "in_blocks", lambda _core, model: model)
     network = nn.Sequential(nn.Conv2d(16, 16, 3, 2, 1, groups=16), nn.Conv2d(16, 64, 1), nn.Conv2d(64, 8, 3, padding=1))
     compiled(network.eval(), [torch.randn(2, 16, 12, 12)])
     compiled(nn.Sequential(nn.Flatten(), nn.Linear(2304, 2)).eval(), [torch.randn(2, 16, 12, 12)])

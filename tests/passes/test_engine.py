@@ -11,7 +11,7 @@ import radiolucent as rl
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.explainers import LIME
 from radiolucent.models import build
-from radiolucent.passes.fast.engine import engine
+from radiolucent.passes.session import Session
 
 NETWORKS = [("small_cnn", 64), ("mobilenetv1", 64), ("inception_v3", 96), ("densenet121", 64)]
 
@@ -21,7 +21,7 @@ def test_the_same_logits(name: str, size: int) -> None:
     clf, _ = build(name, pretrained=False, size=size)
     x = torch.randn(5, 1 if name == "small_cnn" else 3, size, size, generator=torch.Generator().manual_seed(0))
     clf.network.train()
-    fast = engine(clf, x[:2], 10_000)
+    fast = Session().engine(clf, x[:2], 10_000)
     assert fast.name == "openvino" and clf.network.training
     expected = clf.logits(x)
     for batch in (x, x.contiguous(memory_format=torch.channels_last), x[:1]):
@@ -31,17 +31,17 @@ def test_the_same_logits(name: str, size: int) -> None:
 def test_made_once_and_anew_when_a_weight_changes() -> None:
     clf, _ = build("small_cnn", size=64)
     x = torch.randn(2, 1, 64, 64)
-    fast = engine(clf, x, 10_000)
-    assert engine(clf, x, 1) is fast
+    fast = Session().engine(clf, x, 10_000)
+    assert Session().engine(clf, x, 1) is fast
     with torch.no_grad():
         next(iter(clf.network.parameters())).mul_(1.5)
-    again = engine(clf, x, 10_000)
+    again = Session().engine(clf, x, 10_000)
     assert again is not fast and torch.allclose(again.logits(x), clf.logits(x), atol=1e-4)
 
 
 def test_few_images_are_not_worth_it() -> None:
     clf, _ = build("small_cnn", size=64)
-    assert engine(clf, torch.zeros(1, 1, 64, 64), 10).name == "torch"
+    assert Session().engine(clf, torch.zeros(1, 1, 64, 64), 10).name == "torch"
 
 
 class Uneven(nn.Module):
@@ -56,12 +56,12 @@ def test_a_network_that_converts_wrongly_stays_with_torch() -> None:
     clf, _ = build("small_cnn", size=32)
     odd = clf.with_(network=Uneven())
     x = torch.rand(2, 1, 32, 32)
-    fast = engine(odd, x, 10_000)
+    fast = Session().engine(odd, x, 10_000)
     assert fast.name == "torch" and "differ" in fast.why
     with pytest.raises(ModelError, match="differ"):
-        engine(odd, x, 10_000, "openvino")
+        Session().engine(odd, x, 10_000, "openvino")
     with pytest.raises(ConfigError, match="auto, torch or openvino"):
-        engine(odd, x, 1, "tpu")  # type: ignore[arg-type]
+        Session().engine(odd, x, 1, "tpu")  # type: ignore[arg-type]
 
 
 class Guards(nn.Module):
@@ -74,7 +74,7 @@ class Guards(nn.Module):
 
 def test_a_network_that_looks_whether_a_film_is_inverted_stays_with_torch() -> None:
     clf = build("small_cnn", size=32)[0].with_(network=Guards())
-    assert engine(clf, torch.rand(1, 1, 32, 32) + 0.1, 10_000).name == "torch"
+    assert Session().engine(clf, torch.rand(1, 1, 32, 32) + 0.1, 10_000).name == "torch"
 
 
 def test_without_openvino_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_without_openvino_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.util, "find_spec", nothing)
     clf, _ = build("small_cnn", size=64)
-    assert engine(clf, torch.zeros(1, 1, 64, 64), 10_000).name == "torch"
+    assert Session().engine(clf, torch.zeros(1, 1, 64, 64), 10_000).name == "torch"
 
 
 def test_lime_gives_the_same_map_with_either() -> None:

@@ -1,8 +1,6 @@
 """A data set's passes in OpenVINO give the maps that torch gives, or are not used."""
 
 import dataclasses
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,9 @@ from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explan
 from radiolucent.explainers.base import Attribution, Goal
 from radiolucent.models import Classifier, build
 from radiolucent.models.per_network import remembers
-from radiolucent.passes.fast import openvino_features as trunk
-from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.fast import openvino_features
 from radiolucent.passes.forward import Pass
+from radiolucent.passes.session import Session
 from radiolucent.study import ManyConfig, explain_many
 from radiolucent.types import Explanation, Radiograph
 
@@ -39,14 +37,18 @@ def some(count: int = 5, side: int = 64) -> list[Radiograph]:
     return [rl.from_array(rng.random((side, side)).astype(np.float32) ** (1 + i)) for i in range(count)]
 
 
+def many() -> Session:
+    """A job of as many films as make converting the network worth it."""
+    return Session(films=600)
+
+
 def both_ways(
     clf: Classifier, methods: Sequence[Explainer], films: Sequence[Radiograph], **asked: object
 ) -> tuple[list[list[Explanation]], list[list[Explanation]]]:
     """Maps for few films, and the same films' as part of a data set."""
     options: dict[str, object] = {"target": 1, **asked}
     plain = explain(clf, films, methods, **options)  # type: ignore[call-overload]
-    with coming(clf.network, trunk.WORTH_CONVERTING):
-        return plain, explain(clf, films, methods, **options)  # type: ignore[call-overload]
+    return plain, explain(clf, films, methods, session=many(), **options)  # type: ignore[call-overload]
 
 
 def same(plain: list[list[Explanation]], quick: list[list[Explanation]], within: float = 1e-4) -> None:
@@ -70,10 +72,10 @@ def test_the_same_maps_of_a_whole_family(asked: dict[str, object]) -> None:
 
 def test_only_for_many() -> None:
     clf = pooled()
-    with coming(clf.network, trunk.WORTH_CONVERTING - 1), coming(clf.network, 3):
-        assert engines([explain(clf, some(), GradCAM())]) == {"torch"}
-    with coming(clf.network, trunk.WORTH_CONVERTING), coming(clf.network, 3):  # one of many
-        assert engines([explain(clf, some(1), GradCAM())]) == {"openvino"}
+    assert engines([explain(clf, some(), GradCAM(), session=Session(films=599))]) == {"torch"}
+    assert engines([explain(clf, some(1), GradCAM(), session=many())]) == {"openvino"}  # one of many
+    assert engines([explain(clf, some(5), GradCAM(), session=Session(worth_features=5))]) == {"openvino"}
+    assert engines([explain(clf, some(), GradCAM(), session=Session(600, without=["openvino_features"]))]) == {"torch"}
     assert engines([explain(clf, some(), GradCAM())]) == {"torch"}
 
 
@@ -108,8 +110,7 @@ def test_a_network_that_writes_into_its_input() -> None:
     same(plain, quick)
     x = torch.stack([clf.preprocess(film) for film in films])
     kept = x.clone()
-    with coming(clf.network, trunk.WORTH_CONVERTING):
-        assert Pass(clf, x).cut().engine == "openvino" and torch.equal(x, kept)
+    assert Pass(clf, x, session=many()).cut().engine == "openvino" and torch.equal(x, kept)
 
 
 class Looks(Head):
@@ -143,14 +144,14 @@ def test_a_network_that_changes_as_it_runs_is_not_converted(monkeypatch: pytest.
             self.calls += 1
             return super().forward(x)
 
-    monkeypatch.setattr(trunk, "compiled", lambda *_, **__: pytest.fail("converted"))
+    monkeypatch.setattr(openvino_features, "compiled", lambda *_, **__: pytest.fail("converted"))
     plain, quick = both_ways(wrap(Counts()), [GradCAM()], some(), batch_size=2)
     assert engines(quick) == {"torch"}
     same(plain, quick)
 
 
 def test_a_failing_pass_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    clf, real, fails = pooled(), trunk.compiled, list[bool]()
+    clf, real, fails = pooled(), openvino_features.compiled, list[bool]()
 
     def convert(*given: Any, **options: Any) -> Any:
         network = real(*given, **options)
@@ -162,32 +163,13 @@ def test_a_failing_pass_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> Non
 
         return ask
 
-    monkeypatch.setattr(trunk, "compiled", convert)
+    monkeypatch.setattr(openvino_features, "compiled", convert)
     plain, quick = both_ways(clf, [GradCAM()], some())
     assert engines(quick) == {"openvino"}
     fails.append(True)
-    with coming(clf.network, trunk.WORTH_CONVERTING):
-        again = explain(clf, some(), [GradCAM()], target=1)
+    again = explain(clf, some(), [GradCAM()], target=1, session=many())
     assert engines(again) == {"torch"}
     same(plain, again)
-
-
-def test_what_one_thread_expects_another_does_not() -> None:
-    clf, inside, after = pooled(), threading.Event(), threading.Event()
-
-    def many() -> None:
-        with coming(clf.network, trunk.WORTH_CONVERTING):
-            inside.set()
-            after.wait(60)
-
-    thread = threading.Thread(target=many)
-    thread.start()
-    inside.wait(60)
-    with coming(clf.network, 1):
-        after.set()
-        thread.join()
-        assert engines([explain(clf, some(1), GradCAM())]) == {"torch"}
-    assert engines([explain(clf, some(1), GradCAM())]) == {"torch"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,10 +185,10 @@ class Slightly(GradCAM):
 
 def test_a_map_of_one_engine_is_the_same_in_the_other() -> None:
     clf, film = pooled(), some(1)[0]
-    with coming(clf.network, trunk.WORTH_CONVERTING):
-        beside, alone = explain(clf, film, [GradCAM(), FAST["saliency"]])[0], explain(clf, film, GradCAM())
-        assert (beside.details["engine"], alone.details["engine"]) == ("torch", "openvino")
-        found = [seed_repeatability(clf, film, e, GradCAM()) for e in (beside, alone)]
+    job = many()
+    beside, alone = (explain(clf, film, m, session=job)[0] for m in ([GradCAM(), FAST["saliency"]], [GradCAM()]))
+    assert (beside.details["engine"], alone.details["engine"]) == ("torch", "openvino")
+    found = [seed_repeatability(clf, film, e, GradCAM(), session=job) for e in (beside, alone)]
     assert [f.evidence["deterministic"] for f in found] == [True, True]
     noisy = Slightly()
     assert not seed_repeatability(clf, film, explain(clf, film, noisy), noisy).evidence["deterministic"]
@@ -216,7 +198,7 @@ def test_a_map_of_one_engine_is_the_same_in_the_other() -> None:
 
 
 def test_another_head_is_left_to_torch_and_nothing_converted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trunk, "compiled", lambda *_, **__: pytest.fail("converted"))
+    monkeypatch.setattr(openvino_features, "compiled", lambda *_, **__: pytest.fail("converted"))
     plain, quick = both_ways(wrap(Head(nn.Tanh())), [GradCAM()], some())
     assert engines(quick) == {"torch"}
     same(plain, quick)
@@ -231,8 +213,7 @@ def test_a_head_that_is_pooling_and_a_dense_layer_for_some_films_only() -> None:
     pair = [films[most[0][1]], films[most[-1][1]]]
     clf.network.between.max_val = (most[0][0] + most[-1][0]) / 2  # clips the second film's
     plain = [[explain(clf, film, GradCAM(), target=1)] for film in pair]
-    with coming(clf.network, trunk.WORTH_CONVERTING):
-        quick = [[explain(clf, film, GradCAM(), target=1)] for film in pair]
+    quick = [[explain(clf, film, GradCAM(), target=1, session=many())] for film in pair]
     assert [row[0].details["engine"] for row in quick] == ["openvino", "torch"]
     same(plain, quick)
 
@@ -249,20 +230,19 @@ def test_what_openvino_does_not_do_is_left_to_torch(lies: bool, monkeypatch: pyt
             raise ModelError("no")
         return lambda arrays: [np.tile(bias, (len(arrays[0]), 1)), np.zeros((len(arrays[0]), *shape), np.float32)]
 
-    monkeypatch.setattr(trunk, "compiled", convert)
+    monkeypatch.setattr(openvino_features, "compiled", convert)
     plain, quick = both_ways(clf, [GradCAM()], some())
-    assert engines(quick) == {"torch"} and remembers(clf.network, "trunk")
+    assert engines(quick) == {"torch"} and remembers(clf.network, "features")
     same(plain, quick)
 
 
-def test_a_folder_and_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trunk, "WORTH_CONVERTING", 6)
-    monkeypatch.setattr(sys.modules["radiolucent.passes.fast.engine"], "WORTH_CONVERTING", 6)  # of perturbed copies
+def test_a_folder_and_a_run_that_goes_on(tmp_path: Path) -> None:
+    job = Session(worth_features=6, worth_converting=6)
     (tmp_path / "films").mkdir()
     for i, film in enumerate(some(6)):
         Image.fromarray(np.rint(film.pixels * 255).astype(np.uint8)).save(tmp_path / "films" / f"{i}.png")
     clf, config = pooled(), ManyConfig((GradCAM(),), batch_size=2)
-    found = explain_many(clf, [tmp_path / "films"], tmp_path / "out", config)
+    found = explain_many(clf, [tmp_path / "films"], tmp_path / "out", config, session=job)
     maps = sorted((tmp_path / "out" / "maps").rglob("*.npz"))
     kept = {file: load_explanation(file) for file in maps}
     assert engines([list(kept.values())]) == {"openvino"} and found.new == 6
@@ -270,5 +250,5 @@ def test_a_folder_and_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list((tmp_path / "out" / "panels").rglob("*.png"))) == 6
     lines = (tmp_path / "out" / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "out" / "journal.jsonl").write_bytes(b"".join(lines[:4]))  # as if it had died there
-    assert explain_many(clf, [tmp_path / "films"], tmp_path / "out", config).new == 2
+    assert explain_many(clf, [tmp_path / "films"], tmp_path / "out", config, session=job).new == 2
     assert all(np.array_equal(load_explanation(file).map, e.map) for file, e in kept.items())

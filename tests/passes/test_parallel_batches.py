@@ -6,7 +6,8 @@ import time
 import pytest
 import torch
 
-from radiolucent.passes.fast.parallel_batches import side_by_side, workers
+from radiolucent.passes.fast.parallel_batches import side_by_side
+from radiolucent.passes.session import Session
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -24,7 +25,7 @@ def test_threads_are_shared_out_and_afterwards_as_before() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(4)
     try:
-        assert workers() == 4
+        assert Session().workers == 4
         meet = threading.Barrier(2, timeout=30)  # both parts are under way at once, or this breaks
 
         def work(_: int) -> int:
@@ -38,7 +39,7 @@ def test_threads_are_shared_out_and_afterwards_as_before() -> None:
         thread.join()
         assert torch.get_num_threads() == 4 and fresh == [4]
         torch.set_num_threads(64)
-        assert workers() == 8
+        assert Session().workers == 8
     finally:
         torch.set_num_threads(before)
 
@@ -53,7 +54,7 @@ def test_calls_that_overlap_leave_the_number_of_threads_alone() -> None:
         assert leave.wait(30)
 
     def second() -> None:  # in a thread that has no number of its own yet
-        seen.append(workers())
+        seen.append(Session().workers)
         seen.extend(side_by_side(lambda _: torch.get_num_threads(), range(2), 2))
 
     def told() -> None:
@@ -69,7 +70,7 @@ def test_calls_that_overlap_leave_the_number_of_threads_alone() -> None:
             other.join()
             leave.set()
             first.join()
-        assert seen == [4, 2, 2, 4] and torch.get_num_threads() == 4 == workers()
+        assert seen == [4, 2, 2, 4] and torch.get_num_threads() == 4 == Session().workers
     finally:
         leave.set()
         torch.set_num_threads(before)

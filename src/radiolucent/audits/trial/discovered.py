@@ -1,0 +1,298 @@
+"""Shortcuts that nobody named: what the films of one class bring along, put into films of both.
+
+Films of different patients are dealt into donors and judges, half of either class. Each channel of `exchange` is tried:
+every donor's part is put into every judge, and the network is asked. A donor's effect is the mean of the judges'
+log-odds with its part. The figure is the mean effect of donors of the positive class less that of the others, in
+standard deviations: all parts come from films at hand and are as foreign to the judges, so the donors of the other
+class are the control, and what remains is what the two classes bring along. The interval (Welch's t over donors,
+corrected for the number of channels) is meant for other donors. A test fails where it lies above the threshold and
+judges of both classes move the same way. Nothing is told to the search of what a shortcut looks like.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from radiolucent.audits.trial.answers import log_odds
+from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.distort import Edit, Grey
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, SLOW_INSIDE, Channel, cell_channel
+from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.verdicts import beyond, needed_words
+from radiolucent.models import Classifier
+from radiolucent.types import Estimate, Finding, Verdict
+
+__all__ = ["TESTS", "Deal", "deal", "tried"]
+
+DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
+FAMILY = "discovered"
+_SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
+
+
+@dataclass(frozen=True, eq=False)
+class Deal:
+    """Films of disjoint patients: donors and judges, half of either class."""
+
+    donors: tuple[View, ...]
+    judges: tuple[View, ...]
+
+
+def deal(case: Case) -> Deal | None:
+    """Deal the labelled films, one a patient; None where either class has fewer than ten patients."""
+    table = case.table
+    rng = np.random.default_rng([case.seed, 97])
+    seen: set[str] = set()
+    by_class: dict[bool, list[str]] = {True: [], False: []}
+    for i in rng.permutation(np.flatnonzero(table.known)):
+        if table.patients[i] not in seen:
+            seen.add(table.patients[i])
+            by_class[bool(table.truth[i])].append(table.image_ids[i])
+    count = min(len(names) for names in by_class.values())
+    if count < LEAST:
+        return None
+    donors = min(DONORS // 2, round(count * DONORS / (DONORS + JUDGES)))
+    stop = min(count, donors + JUDGES // 2)
+    parts = [
+        [case.view(n) for names in by_class.values() for n in names[a:b]] for a, b in ((0, donors), (donors, stop))
+    ]
+    return Deal(tuple(parts[0]), tuple(parts[1]))
+
+
+def _asked(classifier: Classifier, made: Sequence[tuple[View, Grey | None]]) -> NDArray[np.float64]:
+    """Log-odds of changed films; not-a-number where nothing could be changed."""
+    found = np.full(len(made), np.nan)
+    known = [(k, view, grey) for k, (view, grey) in enumerate(made) if grey is not None]
+    for start in range(0, len(known), 64):
+        some = known[start : start + 64]
+        pixels = [v.as_input(np.rint(np.clip(g, 0, 1) * 255).astype(np.uint8)) for _, v, g in some]
+        inputs = classifier.preprocess.normalise(torch.from_numpy(np.stack(pixels)))
+        found[[k for k, _, _ in some]] = log_odds(classifier, classifier.logits(inputs))
+    return found
+
+
+def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Sequence[View]) -> NDArray[np.float64]:
+    """(judges, donors): the log-odds of each judge with each donor's part, in standard deviations."""
+    spread = max(case.table.spread, 1e-9)
+    rows = [_asked(case.classifier, [(j, channel.exchange(j, d)) for d in donors]) for j in judges]
+    return np.stack(rows) / spread
+
+
+def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Mean over what is a number; not-a-number where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis) / np.maximum(count, 1), np.nan)
+
+
+def _ill(case: Case, views: Sequence[View]) -> NDArray[np.bool_]:
+    return np.array([v.label == case.classifier.positive for v in views])
+
+
+def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float) -> Estimate:
+    """Mean effect (D,) of donors of the positive class less that of the others, with Welch's t interval over donors."""
+    one, other = effects[ill], effects[~ill]
+    value = float(one.mean() - other.mean())
+    parts = [float(x.var(ddof=1)) / len(x) for x in (one, other)]
+    error = max(float(np.sqrt(sum(parts))), 1e-12)
+    freedom = sum(parts) ** 2 / max(sum(p**2 / (len(x) - 1) for p, x in zip(parts, (one, other), strict=True)), 1e-30)
+    half = float(stats.t.ppf(0.5 + level / 2, max(freedom, 1.0))) * error
+    return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors")
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One channel tried.
+
+    Attributes:
+        estimate: see the module. by_class: the same on judges of the negative and of the positive class alone.
+        put, control: the donors whose parts raised the log-odds most, of the positive class, and least, of the other.
+        flips: share of judges whose call these parts turn. carried: share of donors of the negative and the positive
+            class whose effect is nearer the first than the second. place: the cell where it lies, if in one.
+        slow: the figure of what a finding in the lungs is made of, beside that of fine structure inside them.
+    """
+
+    channel: Channel
+    estimate: Estimate
+    by_class: tuple[float, float]
+    put: tuple[View, ...]
+    control: tuple[View, ...]
+    flips: float
+    carried: tuple[float, float]
+    moved: tuple[str, ...]
+    place: Channel | None = None
+    slow: float | None = None
+
+
+def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
+    """Try one channel; None where too few films share a place to exchange."""
+    told = _effects(case, channel, dealt.judges, dealt.donors)
+    usable = np.isfinite(told).sum(0) * 2 >= len(dealt.judges)
+    # Every judge's own level is taken out first, so that judges that lack a donor's part leave no trace of it.
+    told = told - _mean(told, 1)[:, None]
+    effects, ill = _mean(told[:, usable], 0), _ill(case, dealt.donors)[usable]
+    if min(ill.sum(), (~ill).sum()) < LEAST // 2:
+        return None
+    donors = [d for d, ok in zip(dealt.donors, usable, strict=True) if ok]
+    order = np.argsort(effects, kind="stable")
+    high, low = [int(j) for j in order[::-1] if ill[j]][:SHOWN], [int(j) for j in order if not ill[j]][:SHOWN]
+    sides = [_mean(told[_ill(case, dealt.judges) == c][:, usable], 0) for c in (False, True)]
+    gaps = [float(s[ill].mean() - s[~ill].mean()) for s in sides]
+    middle = (effects[high].mean() + effects[low].mean()) / 2
+    raw = _effects(case, channel, dealt.judges, [donors[j] for j in (*high, *low)]) * max(case.table.spread, 1e-9)
+    with_it, without = _mean(raw[:, : len(high)], 1), _mean(raw[:, len(high) :], 1)
+    flips = float(((with_it >= case.table.cut) != (without >= case.table.cut)).mean())
+    moved = tuple(dealt.judges[int(i)].image_id for i in np.argsort(-np.nan_to_num(with_it - without))[:4])
+    return Tried(
+        channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
+        tuple(donors[j] for j in low), flips,
+        (float((effects[~ill] > middle).mean()), float((effects[ill] > middle).mean())), moved,
+    )  # fmt: skip
+
+
+def _placed(case: Case, dealt: Deal, found: Tried) -> Channel | None:
+    """The cell of 5 × 5 whose exchange alone moves the judges most, if it moves them by half as much as all of it."""
+    donors, count = (*found.put, *found.control), len(found.put)
+    best: tuple[float, Channel] | None = None
+    whole = _gap(_effects(case, found.channel, dealt.judges, donors), count)
+    for cell in (cell_channel(r, c) for r in range(GRID) for c in range(GRID)):
+        gap = _gap(_effects(case, cell, dealt.judges, donors), count)
+        if best is None or gap > best[0]:
+            best = gap, cell
+    return best[1] if best is not None and best[0] >= 0.5 * whole else None
+
+
+def _gap(told: NDArray[np.float64], count: int) -> float:
+    return float(np.nan_to_num(_mean(told[:, :count], 1) - _mean(told[:, count:], 1)).mean())
+
+
+def _tried(case: Case) -> Mapping[str, Tried]:
+    """Every channel tried on one deal, by name; made once."""
+    dealt = deal(case)
+    found: dict[str, Tried] = {}
+    if dealt is None:
+        return found
+    edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
+    for done, channel in enumerate(CHANNELS.values(), 1):
+        one = tried(case, channel, dealt, case.corrected(FAMILY))
+        if one is not None:
+            failed = beyond(one.estimate, channel.threshold) == "fail"
+            if failed and channel.name == "surroundings":
+                one = Tried(**{**vars(one), "place": _placed(case, dealt, one)})
+            if failed and channel.name == "inside":
+                slow = tried(case, SLOW_INSIDE, dealt, case.level)
+                one = Tried(**{**vars(one), "slow": None if slow is None else slow.estimate.value})
+            found[channel.name] = one
+            edits[_name(channel)] = _edit(channel, one.put)
+            edits[f"{_name(channel)}.control"] = _edit(channel, one.control)
+        if case.progress:
+            case.progress("looking for shortcuts without a name", done, len(CHANNELS))
+    return found
+
+
+def _edit(channel: Channel, donors: Sequence[View]) -> Edit:
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        return channel.exchange(view, donors[int(rng.integers(len(donors)))])
+
+    return edit
+
+
+def _name(channel: Channel) -> str:
+    return f"discovered.{channel.name}"
+
+
+def _open(case: Case, found: Tried) -> str:
+    """Why a figure above the threshold is no verdict; "" where it is one."""
+    if min(found.by_class) < found.channel.threshold / 2:
+        return "films of one class alone move"
+    if case.table.masked_films("lungs") * 2 <= len(case.table):
+        return "without lung masks it cannot be told from a finding in the lungs"
+    if found.slow is not None and (found.estimate.low or 0.0) < found.slow:
+        return "coarse structure inside the lungs moves them as much, and that is what findings are made of"
+    return ""
+
+
+def _finding(name: str, case: Case) -> list[Finding]:
+    channel = CHANNELS[name]
+    test, question = _name(channel), _question(channel)
+    found = case.once("discovered", partial(_tried, case)).get(name)
+    if found is None:
+        words = f"Needs labelled films of {LEAST} patients of either class, and a place that films share."
+        return [Finding(test, question, "not applicable", words, source=_SOURCE, concerns="model")]
+    verdict = beyond(found.estimate, channel.threshold)
+    why_not = _open(case, found) if verdict == "fail" else ""
+    verdict = "inconclusive" if why_not else verdict
+    return [
+        Finding(
+            test, question, verdict, _words(case, found, verdict, why_not), found.estimate, channel.threshold,
+            _evidence(found), _SOURCE,
+            "look at the pictures; take what they show off the films or put it on both classes, and train again"
+            if verdict == "fail" else "",
+            "model", severity=(found.estimate.value or 0) / channel.threshold if verdict == "fail" else 0.0,
+        )
+    ]  # fmt: skip
+
+
+def _what(found: Tried) -> str:
+    return (found.place or found.channel).what
+
+
+def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
+    names, e = case.classifier.class_names, found.estimate
+    positive = names[case.classifier.positive]
+    others = ", ".join(n for k, n in enumerate(names) if k != case.classifier.positive)
+    ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
+    words = (
+        f"{_what(found)[0].upper()}{_what(found)[1:]}, put in from {positive} films, moves the log-odds by "
+        f"{e.value or 0:+.2f} SD{ends} against the same from {others} films."
+    )
+    if verdict == "fail" or why_not:
+        words += (
+            f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others}; it "
+            f"turns {found.flips:.0%} of calls. It is "
+            + ("localised." if found.channel.localised else "diffuse, all over the film.")
+        )
+    if why_not:
+        return f"{words} No verdict: {why_not}."
+    return words + (needed_words(e, found.channel.threshold) if verdict == "inconclusive" else "")
+
+
+def _evidence(found: Tried) -> Mapping[str, Any]:
+    name = _name(found.channel)
+    return {
+        "says": f"the decision follows {_what(found)}",
+        "change": {
+            "edit": name, "control": f"{name}.control", "did": f"putting in {found.channel.what} of other films",
+            "control_did": "the same of films of the other class",
+        },
+        "place": None if found.place is None else found.place.name,
+        "localised": found.channel.localised,
+        "negative_films": found.by_class[0],
+        "positive_films": found.by_class[1],
+        "flips": {"value": found.flips},
+        "carried": {"negative": found.carried[0], "positive": found.carried[1]},
+        "slow_inside": found.slow,
+        "donors": [v.image_id for v in found.put],
+        "control_donors": [v.image_id for v in found.control],
+        "most_moved": list(found.moved),
+    }  # fmt: skip
+
+
+def _question(channel: Channel) -> str:
+    return f"Does the answer follow {channel.what}, whatever it is?"
+
+
+TESTS = tuple(
+    Test(
+        _name(c), _question(c), "model", f"labelled films of {LEAST} patients of either class, lung masks",
+        partial(_finding, c.name), decides="intervention", kind=f"unnamed: {c.what.removeprefix('something ')}",
+        says=f"the decision follows {c.what}", family=FAMILY,
+        untried=f"Shortcuts without a name in {c.what.removeprefix('something ')}.",
+    )
+    for c in CHANNELS.values()
+)  # fmt: skip

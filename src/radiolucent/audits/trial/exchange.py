@@ -1,0 +1,196 @@
+"""Putting what one film has in a place, a band of frequencies or its tone into another film.
+
+What is put in comes from a film at hand, so nothing appears that no film shows; and the control is the same exchange
+with another donor, as foreign as the first. Everything is done outside the dilated lungs of both films, where no
+finding of a lung is; "inside" alone works in the lungs, on structure finer than a finding.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from radiolucent.audits.trial.distort import Grey, grey_of
+from radiolucent.audits.trial.regions import Mask, View
+
+__all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "free"]
+
+GRID = 5
+LEVELS = 64
+Exchange = Callable[[View, View], Grey | None]
+"""From a recipient and a donor to the changed recipient; None where they share no place to exchange."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One thing that films can exchange.
+
+    Attributes:
+        name: of the finding, after "discovered.". what: in words, after "the decision follows".
+        exchange: see `Exchange`.
+        localised: whether it lies in a place, or all over the film. threshold: in standard deviations of the log-odds.
+        where: the place in a film, as a mask, for pictures; None for all of it.
+    """
+
+    name: str
+    what: str
+    exchange: Exchange
+    localised: bool
+    threshold: float = 0.3
+    where: Callable[[View], Mask] | None = None
+
+
+def free(recipient: View, donor: View) -> Mask:
+    """Where both are film and neither is lung, as far as known."""
+    return recipient.outside & donor.outside
+
+
+def _pasted(recipient: View, changed: Grey, where: Mask) -> Grey | None:
+    """The changed picture where the mask says, its edge softened over about two pixels in a hundred."""
+    if not where.any():
+        return None
+    grey = grey_of(recipient)
+    soft = ndimage.gaussian_filter(where.astype(np.float32), 0.008 * recipient.side) * where
+    return (grey * (1 - soft) + changed * soft).astype(np.float32)
+
+
+def _from_place(place: Callable[[View], Mask]) -> Exchange:
+    def exchange(recipient: View, donor: View) -> Grey | None:
+        return _pasted(recipient, grey_of(donor), place(recipient) & free(recipient, donor))
+
+    return exchange
+
+
+def _everywhere(view: View) -> Mask:
+    return view.film
+
+
+def _cell(row: int, column: int) -> Callable[[View], Mask]:
+    def place(view: View) -> Mask:
+        top, bottom, left, right = view.frame
+        ys, xs = np.linspace(top, bottom, GRID + 1).round().astype(int), np.linspace(left, right, GRID + 1)
+        xs = xs.round().astype(int)
+        found = np.zeros_like(view.film)
+        found[ys[row] : ys[row + 1], xs[column] : xs[column + 1]] = True
+        return found
+
+    return place
+
+
+def cell_channel(row: int, column: int) -> Channel:
+    """What lies outside the lungs in one of 5 × 5 cells of the film."""
+    place = _cell(row, column)
+    across = ("at the left edge", "left of the middle", "in the middle", "right of the middle", "at the right edge")
+    down = ("at the top", "above the middle", "half-way down", "below the middle", "at the bottom")
+    what = f"something {down[row]}, {across[column]} of the film"
+    return Channel(f"place.{row + 1}.{column + 1}", what, _from_place(place), True, where=place)
+
+
+def _tone(recipient: View, donor: View) -> Grey | None:
+    """The recipient's grey levels outside the lungs given the donor's distribution there (histogram matching)."""
+    where = free(recipient, donor)
+    if where.sum() < 16:
+        return None
+    own, theirs = recipient.grey[where], np.sort(donor.grey[where])
+    levels = np.arange(256)
+    share = np.searchsorted(np.sort(own), levels, side="right") / len(own)
+    mapped = theirs[np.clip(np.ceil(share * len(theirs)).astype(int) - 1, 0, len(theirs) - 1)]
+    return _pasted(recipient, (mapped[recipient.grey] / 255).astype(np.float32), where)
+
+
+def _filled(view: View, where: Mask, sigma: float) -> NDArray[np.float64]:
+    """A Gaussian mean of the pixels in `where` alone."""
+    weight = ndimage.gaussian_filter(where.astype(np.float64), sigma)
+    return ndimage.gaussian_filter(np.where(where, grey_of(view), 0.0), sigma) / np.maximum(weight, 1e-6)
+
+
+def _shading(recipient: View, donor: View) -> Grey | None:
+    """Slow changes of brightness over the film, outside the lungs."""
+    where, sigma = free(recipient, donor), recipient.side / 8
+    if where.sum() < 16:
+        return None
+    changed = grey_of(recipient) - _filled(recipient, where, sigma) + _filled(donor, where, sigma)
+    return _pasted(recipient, np.clip(changed, 0, 1).astype(np.float32), where)
+
+
+def _spectrum(low: float, high: float) -> Exchange:
+    """Amplitudes of a band of frequencies (cycles a side, as shares of the highest), outside the lungs; phases stay."""
+
+    def exchange(recipient: View, donor: View) -> Grey | None:
+        where = free(recipient, donor)
+        if where.sum() < 16:
+            return None
+        own, theirs = (np.where(where, grey_of(v) - _filled(v, where, v.side / 16), 0.0) for v in (recipient, donor))
+        f = np.fft.fft2(own)
+        fy, fx = (np.abs(np.fft.fftfreq(n)) for n in own.shape)
+        radius = np.maximum(fy[:, None], fx[None]) * 2
+        band = (radius >= low) & (radius < high)
+        size = np.abs(np.fft.fft2(theirs)) / np.maximum(np.abs(f), 1e-9)
+        changed = np.fft.ifft2(np.where(band, f * np.minimum(size, 1e3), f)).real
+        return _pasted(recipient, np.clip(grey_of(recipient) - own + changed, 0, 1).astype(np.float32), where)
+
+    return exchange
+
+
+def _residual(recipient: View, donor: View) -> Grey | None:
+    """All structure finer than about three pixels in a hundred, outside the lungs: as it is, in its place."""
+    where = free(recipient, donor)
+    if not where.any():
+        return None
+    slow, fine = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
+    return _pasted(recipient, np.clip(slow + grey_of(donor) - fine, 0, 1).astype(np.float32), where)
+
+
+def _both_lungs(recipient: View, donor: View) -> Mask | None:
+    """The lungs of both, away from their outlines and from what doctors marked on either."""
+    if recipient.lungs is None or donor.lungs is None:
+        return None
+    where = recipient.lungs & donor.lungs
+    if not where.any():
+        return None
+    where = np.asarray(ndimage.distance_transform_edt(where)) > 0.02 * recipient.side
+    for view in (recipient, donor):
+        if view.findings is not None:
+            where = where & ~view.findings
+    return where
+
+
+def _inside(recipient: View, donor: View) -> Grey | None:
+    """All structure finer than about three pixels in a hundred inside the lungs of both."""
+    where = _both_lungs(recipient, donor)
+    if where is None:
+        return None
+    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
+    return _pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
+
+
+def _inside_slow(recipient: View, donor: View) -> Grey | None:
+    """The rest there: what is coarser."""
+    where = _both_lungs(recipient, donor)
+    if where is None:
+        return None
+    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
+    return _pasted(recipient, np.clip(other + grey_of(recipient) - slow, 0, 1).astype(np.float32), where)
+
+
+def _ring(view: View) -> Mask:
+    return view.border
+
+
+CHANNELS: Mapping[str, Channel] = {
+    c.name: c
+    for c in (
+        Channel("surroundings", "something outside the lungs", _from_place(_everywhere), True),
+        Channel("border", "something at the film's border", _from_place(_ring), True, where=_ring),
+        Channel("tone", "the film's grey levels outside the lungs", _tone, False),
+        Channel("shading", "slow changes of brightness over the film", _shading, False),
+        Channel("texture", "the film's fine texture", _spectrum(0.25, 0.6), False),
+        Channel("sharpness", "the film's finest texture", _spectrum(0.6, 1.1), False),
+        Channel("lines", "fine structure outside the lungs", _residual, True),
+        Channel("inside", "fine structure inside the lungs", _inside, True, 0.3),
+    )
+}
+SLOW_INSIDE = Channel("inside.slow", "coarse structure inside the lungs", _inside_slow, True)
+"""What findings in the lungs are made of: never tried by itself, but beside "inside"."""

@@ -1,0 +1,93 @@
+"""From all findings to one verdict on the model, and its sentence."""
+
+from collections.abc import Sequence
+
+from radiolucent.audits.trial.tests import named_test
+from radiolucent.types import Finding, Verdict
+
+__all__ = ["by_severity", "verdict_of"]
+
+_ORDER = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
+_CONCERNS = {"model": 0, "data": 1, "map": 2}
+_KINDS = ("intervention", "part", "")
+
+
+def _decides(finding: Finding) -> str:
+    test = named_test(finding.test)
+    return "" if test is None else test.decides
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Failed findings first: on the model, then the data, then maps.
+
+    Of those on the model, interventions come first, then parts of the film, then its weaknesses; of each the gravest.
+    """
+
+    def key(finding: Finding) -> tuple[float, ...]:
+        kind = _KINDS.index(_decides(finding))
+        return _ORDER[finding.verdict], _CONCERNS[finding.concerns], kind, -finding.severity
+
+    return sorted(findings, key=key)
+
+
+def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
+    """The model's verdict and its headline.
+
+    Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
+    offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts.
+    """
+    own = [f for f in by_severity(findings) if f.concerns == "model"]
+    trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
+    failed = [f for f in trial if f.verdict == "fail"]
+    weak = sum(f.verdict == "fail" for f in own) - len(failed)
+    weaknesses = f" Of robustness, groups and calibration {weak} {'test fails' if weak == 1 else 'tests fail'}."
+    after = weaknesses if weak else ""
+    if failed:
+        more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
+        return "fail", f"FAIL: {_says(failed[0])}{more}.{after}"
+    passed = [f for f in trial if f.verdict == "pass" and _decides(f) == "intervention"]
+    if not passed:
+        return "inconclusive", f"OPEN: {_nothing_cleared(own, trial)}{after}"
+    return "pass", f"PASS: {_cleared(trial, passed)}{_cut_outs(trial)} It proves no innocence.{after}"
+
+
+def _says(finding: Finding) -> str:
+    test = named_test(finding.test)
+    return str(finding.evidence.get("says") or (test.says if test else finding.test))
+
+
+def _kinds(findings: Sequence[Finding]) -> list[str]:
+    """The kinds of shortcut that these findings tried, each once."""
+    tests = [named_test(f.test) for f in findings]
+    return list(dict.fromkeys(t.kind for t in tests if t is not None and t.kind))
+
+
+def _nothing_cleared(own: Sequence[Finding], trial: Sequence[Finding]) -> str:
+    open_ = [f for f in trial if f.verdict == "inconclusive"]
+    if not trial:
+        words = "no test for shortcuts was made that could clear the model or fail it"
+        left = sum(bool(_decides(f)) for f in own)
+        return f"{words}{f' ({left} did not apply to these films)' if left else ''}."
+    if not open_:
+        return "none of the tests made can clear the model; an intervention can."
+    return f"no intervention could clear the model; {len(open_)} {'is' if len(open_) == 1 else 'are'} inconclusive."
+
+
+def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
+    """What was tried and passed, kind by kind, and what stays open."""
+    unclear = _kinds([f for f in trial if f.verdict == "inconclusive"])
+    clear = [k for k in _kinds(passed) if k not in unclear]
+    words = f"of {len(_kinds(trial))} kinds of shortcut that were tried, none fails"
+    words += f"; clear of {len(clear)}: {', '.join(clear)}" if clear else ""
+    return words + (f"; open: {', '.join(unclear)}." if unclear else ".")
+
+
+def _cut_outs(trial: Sequence[Finding]) -> str:
+    """The range over all ways to take the lungs out, where that was tried."""
+    found = next((f.evidence["cut_outs"] for f in trial if "cut_outs" in f.evidence), None)
+    if found is None:
+        return ""
+    return (
+        f" With the lungs taken out in {found['ways']} ways it reached AUROC {found['lowest']:.2f} to "
+        f"{found['highest']:.2f}, where {found['limit']:g} is the limit."
+    )

@@ -1,0 +1,103 @@
+"""Shortcuts without a name are found by exchange; a change that no film shows proves nothing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, views
+from radiolucent.audits.trial.base import Case
+from radiolucent.audits.trial.discovered import TESTS, deal
+from radiolucent.audits.trial.examine import examine_views
+from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, free
+from radiolucent.audits.trial.familiar import familiar
+from radiolucent.audits.trial.interventions import TESTS as CHANGES
+from radiolucent.audits.trial.regions import View
+
+
+def with_spots() -> list[View]:
+    """The films, two of three of the ill ones with a white spot at the bottom right, which no test names."""
+    made: list[View] = []
+    for i, v in enumerate(views()):
+        grey = v.grey.copy()
+        if v.label and i % 3:
+            grey[56:60, 52:56] = 250
+        made.append(dataclasses.replace(v, grey=grey))
+    return made
+
+
+def spot_reader() -> np.ndarray:
+    place = np.zeros((SIZE, SIZE))
+    place[56:60, 52:56] = 1.0
+    return place
+
+
+def test_a_shortcut_without_a_name_is_found_placed_and_shown() -> None:
+    lungs = np.stack([v.lungs for v in views() if v.lungs is not None]).mean(0) > 0.9
+    guilty = classifier(Reader(spot_reader() * 0.4 + lungs * 8.0 / lungs.sum(), bias=-4.0))
+    caught, _ = examine_views(guilty, with_spots(), TESTS)
+    innocent, _ = examine_views(lung_reader(), with_spots(), TESTS)
+    lead = caught[0]
+    assert lead.verdict == "fail", lead.summary
+    first = next(f for f in caught if f.test == "discovered.surroundings")
+    assert first.verdict == "fail" and first.evidence["place"] == "place.5.5", first.evidence
+    assert "at the bottom, at the right edge" in first.evidence["says"] and first.evidence["localised"]
+    assert first.evidence["carried"]["positive"] > 0.4 > first.evidence["carried"]["negative"]
+    assert [f.test for f in innocent if f.verdict == "fail"] == []
+
+
+def test_exchange_leaves_lungs_alone_and_keeps_a_film_that_meets_itself() -> None:
+    one, other = views()[0], views()[1]
+    for name, channel in CHANNELS.items():
+        itself, changed = channel.exchange(one, one), channel.exchange(one, other)
+        assert itself is not None and changed is not None
+        assert np.abs(itself - one.grey / 255).max() < 0.02, name
+        far = np.abs(changed - one.grey / 255) > 1 / 255
+        assert far.any() and (name == "inside" or not far[~free(one, other)].any()), name
+    cell = cell_channel(0, 0).exchange(one, other)
+    assert cell is not None and (np.rint(cell * 255)[16:, 16:] == one.grey[16:, 16:]).all()
+    blind = dataclasses.replace(one, lungs=None)
+    assert CHANNELS["inside"].exchange(blind, other) is None
+
+
+def test_films_are_dealt_by_patient() -> None:
+    films = [dataclasses.replace(v, patient_id=f"p{i // 2}") for i, v in enumerate(with_spots())]
+    _, table = examine_views(lung_reader(), films, ())
+    by_id = {v.image_id: v for v in films}
+    case = Case(lung_reader(), table, by_id.__getitem__, by_id.__getitem__, TESTS)
+    dealt = deal(case)
+    assert dealt is not None
+    donors, judges = ([v.patient_id for v in part] for part in (dealt.donors, dealt.judges))
+    assert len(set(donors + judges)) == len(donors) + len(judges)
+    assert {sum(v.label == c for v in part) for c in (0, 1) for part in (dealt.donors,)} == {len(donors) // 2}
+    found, _ = examine_views(lung_reader(), films[:12], TESTS)
+    assert {f.verdict for f in found} == {"not applicable"}
+
+
+def test_without_lung_masks_nothing_unnamed_fails() -> None:
+    blind = [dataclasses.replace(v, lungs=None) for v in with_spots()]
+    found, _ = examine_views(classifier(Reader(spot_reader() * 0.4)), blind, TESTS)
+    assert "fail" not in {f.verdict for f in found}
+    assert any("without lung masks" in f.summary for f in found)
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_a_change_that_no_film_shows_proves_nothing(met: bool) -> None:
+    """A reader of the border fails on a blackened one where films with such borders are among those it may have met."""
+    black = [dataclasses.replace(v, grey=np.where(v.border, 5, v.grey).astype(np.uint8)) for v in views()]
+    grey = [dataclasses.replace(v, grey=np.clip(v.grey, 90, 160)) for v in views()]
+    tests = [t for t in CHANGES if t.name == "border.black"]
+    known = [b if met and b.label else g for b, g in zip(black, grey, strict=True)][:40]
+    (found,), _ = examine_views(border_reader(), [*black[:8], *grey[8:]] if met else grey, tests, met=known)
+    assert found.verdict == ("fail" if met else "inconclusive"), found.summary
+    assert met or "lie beyond what the films it was trained on show" in found.summary
+
+
+def test_untouched_films_are_familiar() -> None:
+    _, table = examine_views(lung_reader(), views(), ())
+    by_id = {v.image_id: v for v in views()}
+    case = Case(lung_reader(), table, by_id.__getitem__, by_id.__getitem__, TESTS)
+    same = familiar(case, "same", lambda view, rng: (view.grey / 255).astype(np.float32))
+    white = familiar(case, "white", lambda view, rng: np.ones(view.grey.shape, np.float32))
+    assert same is not None and same.beyond <= 0.06 and not same.foreign
+    assert white is not None and white.beyond == 1.0 and white.foreign
