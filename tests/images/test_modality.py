@@ -64,7 +64,7 @@ def test_monochrome1_and_a_voi_lut_show_what_read_shows(tmp_path: Path) -> None:
             {"PixelSpacing": [0.2, 0.2], "PixelSpacingCalibrationType": "FIDUCIAL"},
             ((0.2, 0.2), "patient"),
         ),
-        ({"PixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), "")),
+        ({"PixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), "detector")),
         ({"PixelSpacing": [0, 0]}, (None, "")),
         ({}, (None, "")),
     ],

@@ -137,7 +137,7 @@ def _differences(level: Levels) -> bytes:
 
 
 def _about(values: ModalityValues) -> dict[str, Any]:
-    names = ("slope", "intercept", "unit", "bits", "range", "auto", "inverted", "spacing", "plane", "view")
+    names = ("slope", "intercept", "unit", "bits", "range", "auto", "inverted", "spacing", "plane", "view", "note")
     windows = [_window(w) for w in values.windows]
     return {name: getattr(values, name) for name in names} | {"windows": windows}
 

@@ -10,7 +10,7 @@ import { halved } from "/static/resample.js";
  *  centre and width in the film's values */
 /** @typedef {{width: number, height: number, slope: number, intercept: number, unit: string, bits: number, sizes: number,
  *    range: [number, number], auto: [number, number], inverted: boolean, windows: Preset[],
- *    spacing: [number, number] | null, plane: string, view: string}} About */
+ *    spacing: [number, number] | null, plane: string, view: string, note: string}} About */
 
 const KEPT = 6, LARGE = 1_500_000; // films in memory; pixels from which a smaller size is fetched first
 

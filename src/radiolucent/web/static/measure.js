@@ -6,7 +6,7 @@ import { bounds, corners } from "/static/geometry.js";
 /** @typedef {import("/static/film.js").About} About */
 
 /** Where millimetres hold; in projection the detector's are larger than the patient's. @param {About} about */
-export const plane = ({ plane: at }) => ({ patient: "in the patient (calibrated)", detector: "at the detector, not in the patient" }[at] ?? "plane not stated");
+export const plane = ({ plane: at }) => ({ patient: "in the patient (calibrated)", detector: "at the detector, not in the patient", "scanned film": "on the scanned film" }[at] ?? "plane not stated");
 
 /** The way from one point to another, in mm or pixels. @param {Point} a @param {Point} b @param {About | null} about @returns {Point} */
 const way = (a, b, about) => [(b[0] - a[0]) * (about?.spacing?.[1] ?? 1), (b[1] - a[1]) * (about?.spacing?.[0] ?? 1)];
