@@ -9,7 +9,8 @@ from pathlib import Path
 from radiolucent.data import Dataset, Record, load_dataset
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
-from radiolucent.explainers import METHODS, Explainer
+from radiolucent.explainers import Explainer, methods_named
+from radiolucent.explainers.lime import LIME
 from radiolucent.files import sha256_file
 from radiolucent.images import read
 from radiolucent.models import Classifier, load
@@ -85,9 +86,10 @@ def make_methods(names: Sequence[str], lime_samples: int) -> Mapping[str, Explai
     Raises:
         ConfigError: an unknown one.
     """
-    if unknown := [n for n in names if n not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    return {n: METHODS[n](**({"num_samples": lime_samples} if n == "lime" else {})) for n in names}
+    return {
+        name: method.with_samples(lime_samples) if isinstance(method, LIME) else method
+        for name, method in methods_named(names).items()
+    }
 
 
 def read_vocabulary(file: Path) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     if not known or store.fact("complete") is None:
         try:
             dataset = relabel(load_dataset(plan.data), classifier.class_names)
+            left_out += dataset.left_out
             _add(store, dataset, _chosen(dataset, plan), left_out, say)
         except BaseException:  # also an interruption: what was read stays, and the next start goes on from there
             store.close()
