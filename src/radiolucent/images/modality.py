@@ -186,7 +186,7 @@ def _film(stored: NDArray[Any], form: PixelFormat, header: Header) -> NDArray[np
 
 def _voi_lut(header: Header, found: ModalityValues) -> list[Window]:
     """The header's first VOI LUT, as grey of every level."""
-    values = found.intercept + found.slope * np.arange(int(found.levels.max()) + 1)
+    values = np.asarray(found.intercept + found.slope * np.arange(int(found.levels.max()) + 1), np.float64)
     table = first_of(header, "VOILUTSequence", signed=float(values.min()) < 0)
     if table is None:
         return []
