@@ -104,7 +104,8 @@ def test_predict_and_explain_use_what_can_be_used(tmp_path: Path) -> None:
     status, found, messages = run("predict", "box", folder, "--force", "--json")
     assert status == 3
     assert {Path(p["image"]).name for p in found["predictions"]} == chest.keys()
-    assert len({round(p["probability"]["PNEUMONIA"], 5) for p in found["predictions"]}) == 1  # one film in all of them
+    chances = [p["probability"]["PNEUMONIA"] for p in found["predictions"]]
+    assert max(chances) - min(chances) < 1e-3  # one film in all of them
     left = listed(found["left_out"])
     assert left.keys() == said.keys()
     assert all(words in left[name] for name, words in said.items())
