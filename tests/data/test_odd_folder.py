@@ -110,7 +110,8 @@ def test_predict_and_explain_use_what_can_be_used(tmp_path: Path) -> None:
     assert left.keys() == said.keys()
     assert all(words in left[name] for name, words in said.items())
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\ud800-\udfff]", messages)  # nothing that acts on a terminal
-    options = ("--method", "gradcam", "--no-panels", "--no-trust", "--out", tmp_path / "out", "--force", "--json")
+    asked = ("--method", "lime", "--samples", 16, "--no-panels", "--no-trust", "--force")
+    options = (*asked, "--out", tmp_path / "out", "--json")
     status, found, _ = run("explain", "box", folder, *options)
     assert status == 3 and listed(found["left_out"]).keys() == said.keys()
     assert {Path(row["image"]).name for row in found["explanations"]} == chest.keys()
