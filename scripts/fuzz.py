@@ -1,8 +1,9 @@
 """Damaged films, manifests and checkpoints: nothing but our own errors, no hang, no memory over the budget.
 
-`make fuzz MINUTES=10` runs every reader of `ENTRIES` for so many minutes each, then `fuzz_annotations.py`; `python scripts/fuzz.py read
---minutes 1` runs one. Each file is a valid one that has been damaged (header values, lengths, truncation, bit flips,
-parts of others); with atheris installed, `--atheris` lets coverage guide instead. What fails is kept in `--out`.
+`make fuzz MINUTES=10` runs every reader of `ENTRIES` for so many minutes each, then `fuzz_annotations.py`;
+`python scripts/fuzz.py read --minutes 1` runs one. Each file is a valid one that has been damaged (header values,
+lengths, truncation, bit flips, parts of others); with atheris installed, `--atheris` lets coverage guide instead. What
+fails is kept in `--out`.
 
 A new reader is one line in `ENTRIES`.
 """
