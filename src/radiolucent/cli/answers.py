@@ -55,7 +55,10 @@ def refusal(classifier: "Classifier", force: bool) -> "Callable[[Radiograph], st
     """
     if force or classifier.architecture.get("name") != "in_lungs":
         return None
-    from radiolucent.segment.out_of_place import out_of_place
+    from radiolucent.segment.out_of_place import fitted, out_of_place
+
+    if not fitted():
+        return None
 
     def why(film: "Radiograph") -> str:
         reasons = out_of_place(film)

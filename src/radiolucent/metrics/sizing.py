@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.intervals import score_ends, z_of
@@ -53,6 +52,8 @@ def patients_needed(
     >>> patients_needed(Estimate(0.3, 0.1, 0.5, 0.95, 100, "bootstrap"), 0.2)
     818
     """
+    from scipy import stats
+
     if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
         return None
     distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
@@ -72,6 +73,8 @@ def auroc_variance(area: float, positives: float, negatives: float) -> float:
     >>> round(auroc_variance(0.8, 50, 50) ** 0.5, 4)
     0.0437
     """
+    from scipy import special, stats
+
     d = math.sqrt(2) * float(stats.norm.ppf(area))
     both = float(_WEIGHTS @ special.ndtr(d + _NODES) ** 2)
     m, n = positives, negatives
@@ -98,6 +101,8 @@ def size_proportion(
             the `positives` or not. films, rho: films a patient and the correlation of their outcomes: each film is
             worth 1 / (1 + (films − 1) rho).
     """
+    from scipy import stats
+
     _checked(share, half_width, bound, prevalence, power)
     effect = 1 + (films - 1) * rho
 
@@ -132,6 +137,8 @@ def size_auroc(
     Scores are taken as normal in both classes (`auroc_variance`); arguments as in `size_proportion`, `prevalence` being
     the share of patients with the finding.
     """
+    from scipy import special, stats
+
     _checked(area, half_width, bound, prevalence, power)
     if not 0 < prevalence < 1:
         raise ConfigError(f"prevalence {prevalence}; expected patients of both classes, above 0 and below 1.")

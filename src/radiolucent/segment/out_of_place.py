@@ -20,7 +20,7 @@ from radiolucent.segment.lungs import Segmenter, shipped
 from radiolucent.segment.net import SIDE
 from radiolucent.types import Radiograph
 
-__all__ = ["MEASURES", "measures", "out_of_place"]
+__all__ = ["MEASURES", "fitted", "measures", "out_of_place"]
 
 MEASURES: Mapping[str, str] = {
     **SIGNS,
@@ -66,6 +66,11 @@ def _shade(x: NDArray[np.float64], chance: NDArray[np.float32]) -> float:
     ring = F.max_pool2d(fine, 17, 1, 8) - fine
     inside, around = fine[0, 0].numpy() > 0.5, ring[0, 0].numpy() > 0.5
     return float(x[inside].mean() - x[around].mean()) if inside.any() and around.any() else 0.0
+
+
+def fitted() -> bool:
+    """Whether the limits are there at all."""
+    return (resources.files("radiolucent.segment") / "chest_limits.json").is_file()
 
 
 @lru_cache(maxsize=1)

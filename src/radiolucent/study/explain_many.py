@@ -114,7 +114,7 @@ def _explained(
             stray.unlink()
     placed, unclear = _placed(readings, files)
     left += unclear
-    names = _flat_names(files, out, journal)
+    names = _flat_names(files, journal)
     run = _Run(classifier, out, config, placed, _sample(files, config), session, refuse, names)
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
@@ -336,17 +336,17 @@ def _deep_name(image: str) -> str:
     return f"{mark[:2]}/{Path(image).stem[:60].lstrip('.')}-{mark[:8]}"
 
 
-def _flat_names(files: Sequence[Path], out: Path, journal: Journal) -> dict[str, str]:
+def _flat_names(files: Sequence[Path], journal: Journal) -> dict[str, str]:
     """Names for the files of a small job: the films' own, except where two films share one, also with earlier jobs."""
     if len(files) > FLAT:
         return {}
     stems = {str(file): file.stem.lstrip(".")[:60] for file in files}
-    before = {path.name.split(".")[0] for path in (out / "maps").glob("*.npz")}
+    others = {Path(r["map"]).name for r in journal.rows() if r["map"] and r["image"] not in stems}
     several = {stem for stem in stems.values() if list(stems.values()).count(stem) > 1}
     return {
         key: stem
         for key, stem in stems.items()
-        if stem and stem not in several and (key in journal.places or stem.split(".")[0] not in before)
+        if stem and stem not in several and not any(name.startswith(f"{stem}.") for name in others)
     }
 
 

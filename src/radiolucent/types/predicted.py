@@ -82,14 +82,14 @@ class Predictions(Shown):
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """A row a film: image, patient, label, probability of the positive class, whether it is called, its groups."""
         name = f"p_{self.class_names[self.positive]}"
-        flat = self.labels.ndim == 1
+        flat, scores, called = self.labels.ndim == 1, self.scores, self.called
         return [
             {
                 "image": self.image_ids[i],
                 "patient": self.patient_ids[i],
                 "label": self.class_names[int(self.labels[i])] if flat and self.labels[i] >= 0 else None,
-                name: float(self.scores[i]),
-                "called": bool(self.called[i]),
+                name: float(scores[i]),
+                "called": bool(called[i]),
                 **{k: v[i] for k, v in self.groups.items()},
             }
             for i in range(len(self))

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import cluster_bootstrap_mean
@@ -82,6 +81,8 @@ def clustered_mcnemar(
     >>> clustered_mcnemar(a, b)[1]  # 5 against 1: binomial, twice 7/64
     0.21875
     """
+    from scipy import stats
+
     a, b = boolean(first, "first"), boolean(second, "second")
     if a.shape != b.shape:
         raise ConfigError(f"first {a.shape} and second {b.shape}; expected the same films.")

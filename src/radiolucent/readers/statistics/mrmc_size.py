@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy import stats
-
 from radiolucent.errors import ConfigError
 
 __all__ = ["Pilot", "cases_for", "mrmc_power"]
@@ -69,6 +67,8 @@ def mrmc_power(
     >>> round(mrmc_power(Pilot(0.0005, 0.002, 0.4, 0.3, 0.25, 100), 0.05, readers=5, cases=100), 2)
     0.32
     """
+    from scipy import stats
+
     if readers < 2 or cases < 4:
         raise ConfigError(f"{readers} readers and {cases} cases; expected at least 2 and 4.")
     error = pilot.error * pilot.cases / cases

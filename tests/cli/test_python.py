@@ -1,0 +1,71 @@
+"""Python takes what people have, and results show themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import radiolucent as rl
+
+
+def test_explain_takes_what_people_have(home: Path) -> None:
+    clf, file = rl.load(home / "run"), next((home / "films" / "normal").iterdir())
+    film = rl.read(file)
+    grey = film.pixels
+    expected = rl.explain(clf, film, rl.GradCAM()).map
+    channels_last, channels_first = grey[..., None], np.stack([grey] * 3)
+    whole = (grey * 255).round().astype(np.uint8)
+    for given in (
+        str(file),
+        file,
+        grey,
+        channels_last,
+        channels_first,
+        whole,
+        Image.open(file),
+        torch.from_numpy(grey.copy()),
+    ):
+        np.testing.assert_allclose(rl.explain(clf, given, "gradcam").map, expected, atol=0.02)
+
+    class Films(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+            if i >= 2:
+                raise IndexError
+            return grey, 0
+
+    assert [len(maps) for maps in rl.explain(clf, Films(), ["gradcam", "saliency"])] == [2, 2]
+    for bad, why in ((3, "a int; expected a Radiograph"), ({"a": 1}, "rl.read"), (grey * 300, "scale it first")):
+        with pytest.raises(rl.RadiolucentError, match=why):
+            rl.explain(clf, bad)
+    with pytest.raises(rl.RadiolucentError, match="method 'magic'; expected any of gradcam"):
+        rl.explain(clf, film, "magic")
+
+
+def test_results_show_themselves(home: Path) -> None:
+    clf, films = rl.load(home / "run"), rl.load_dataset(home / "films")
+    film = rl.read(films.records[0].path)
+    predicted = rl.predict(clf, films.records)
+    found = rl.evaluate(predicted, folds=100)
+    shown = [clf, films, film, predicted, found, found.estimates["auroc"], rl.explain(clf, film)]
+    for value in shown:
+        assert len(repr(value)) < 400 and repr(value).count("\n") < 3, repr(value)
+        html = value._repr_html_()
+        assert html.startswith("<p>") and ("<table>" in html or "data:image/png" in html)
+        assert value.plot().get_figwidth() > 2
+    assert list(predicted.rows()[0]) == ["image", "patient", "label", "p_effusion", "called"]
+    assert {r["figure"] for r in found.rows()} >= {"auroc", "sensitivity"}
+    with pytest.raises(rl.RadiolucentError, match="give its own film"):
+        shown[-1].plot(film=rl.from_array(film.pixels[:40]))
+
+
+def test_dir_shows_public_names_only() -> None:
+    names = dir(rl)
+    assert all(not name.startswith("_") or name == "__version__" for name in names)
+    assert {"explain", "GradCAM", "read", "load"} <= set(names) and not {"importlib", "Any", "TYPE_CHECKING"} & set(
+        names
+    )
