@@ -119,11 +119,11 @@ def compare_run(
         "folds": folds,
         "seed": seed,
     }
-    options: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
-    by_method = maps_of(classifier, records, explainers, **options)
+    common: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
+    by_method = maps_of(classifier, records, explainers, **common)
     if not by_method[0]:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
-    tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **options)
+    tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **common)
     found: list[Agreement] = []
     for maps, others in zip(by_method, tuning_maps, strict=True):
         best = tune_threshold(others, readings)
