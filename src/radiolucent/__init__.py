@@ -140,4 +140,4 @@ def _methods() -> dict[str, Any]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOM_OF, *_methods()})
+    return sorted({"__version__", *_ROOM_OF, *_methods()})

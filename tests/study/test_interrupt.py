@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from radiolucent.cli.explain import explain
 from radiolucent.cli.features import features
-from radiolucent.cli.use import explain
 from radiolucent.errors import ConfigError
 
 

@@ -25,13 +25,14 @@ from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
 from radiolucent.images import read
 from radiolucent.models import Classifier
+from radiolucent.shown import Shown
 from radiolucent.types import Annotation, Finding, Verdict
 
 __all__ = ["Audit", "Options", "asked", "audit", "examine", "examine_views"]
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Shown):
     """All that an audit found.
 
     Attributes:
@@ -60,6 +61,15 @@ class Audit:
     tests: tuple[Test, ...]
     masks: str = ""
     model: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        return (
+            f"Audit({self.verdict}, {len(self.findings)} findings on {len(self.records)} films: {self.headline[:200]})"
+        )
+
+    def rows(self) -> list[Mapping[str, Any]]:
+        """A row a finding."""
+        return [row for f in self.findings for row in f.rows()]
 
 
 class Options(TypedDict, total=False):
