@@ -1,4 +1,4 @@
-"""Answers known by arithmetic: the cases that other packages and papers check themselves with, on images of few pixels."""
+"""Answers known by arithmetic: the cases that other packages and papers check themselves with, on few pixels."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,9 +10,20 @@ from torch import nn
 
 import radiolucent as rl
 from radiolucent.errors import ConfigError
-from radiolucent.explainers import LRP, DeepLift, GradCAM, GuidedBackprop, HiResCAM, InputTimesGradient
+from radiolucent.explainers import (
+    LRP,
+    DeepLift,
+    GradCAM,
+    GuidedBackprop,
+    HiResCAM,
+    InputTimesGradient,
+    KernelSHAP,
+    LayerCAM,
+    Occlusion,
+    Saliency,
+    explain,
+)
 from radiolucent.explainers import IntegratedGradients as IG
-from radiolucent.explainers import KernelSHAP, LayerCAM, Occlusion, Saliency, explain
 
 # Inputs are whole numbers from −100 to 155: grey level times 255, less 100.
 UNITS = rl.Preprocess(8, "squash", 1, (100 / 255,), (1 / 255,))
@@ -37,7 +48,9 @@ class Of(nn.Module):
         return torch.stack([z * 0, z], 1)
 
 
-def map_of(function: Callable[..., torch.Tensor] | nn.Module, values: Sequence[float], method: rl.Explainer) -> list[float]:
+def map_of(
+    function: Callable[..., torch.Tensor] | nn.Module, values: Sequence[float], method: rl.Explainer
+) -> list[float]:
     network = function if isinstance(function, nn.Module) else Of(function, len(values))
     e = explain(rl.Classifier(network.eval(), ("A", "B"), UNITS), film(values), method, target=1)
     assert np.allclose(e.map.ravel()[len(values) :], 0, atol=1e-4)
@@ -79,7 +92,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
-def test_scalar_functions(case: tuple[Callable[..., torch.Tensor], tuple[float, ...], rl.Explainer, tuple[float, ...]]) -> None:
+def test_scalar_functions(
+    case: tuple[Callable[..., torch.Tensor], tuple[float, ...], rl.Explainer, tuple[float, ...]],
+) -> None:
     function, values, method, expected = case
     assert map_of(function, values, method) == pytest.approx(expected, abs=2e-2 if isinstance(method, IG) else 2e-4)
 
@@ -118,7 +133,7 @@ def test_a_linear_stack_hands_relevance_back_in_proportion() -> None:
 
 
 class OneConv(nn.Module):
-    """captum's: two channels that sum 3 × 3 pixels; the logit adds the first channel's, takes off most of the second's."""
+    """captum's: two channels that sum 3 × 3 pixels; the logit adds the one's and takes off most of the other's."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """Where a layer's numbers lie in the image: found by changing the image and watching which numbers follow.
 
 Nothing is read off names, kinds or attributes. The network is asked about an image, the same with a texture on it, and
-with that texture fading in from top to bottom and from left to right, for two textures. A number that looks at a place changes by
-the texture's strength at that place; the two fading textures therefore say how far down and how far across it looks.
-A layout is right where rows look further down the lower they lie, and columns further across.
+with that texture fading in from top to bottom and from left to right, for two textures. A number that looks at a place
+changes by the texture's strength there, so what fades in says how far down and how far across the number looks. A
+layout is right where rows look further down the lower they lie, and columns further across.
 """
 
 from collections.abc import Generator
@@ -140,7 +140,7 @@ class Probe:
 
 
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
-    """The grid, and where it begins, that fit T tokens: of those nearly as good as the best the one with most places."""
+    """The grid that fits T tokens, and where it begins: of those nearly as good as the best the one of most places."""
     found: list[tuple[float, Layout]] = []
     for h, w in _grids(len(y), size):
         for start in range(len(y) - h * w + 1):
@@ -223,7 +223,7 @@ def _one_of_several(output: Any) -> bool:
 
 
 def _changes(value: torch.Tensor) -> dict[str, Array]:
-    """How far each place moved (3, …), by the layouts that an output (7, …) may have: whole, downwards, to the right."""
+    """How far each place moved (3, …), whole, downwards and to the right, by the layouts an output (7, …) may have."""
     if value.ndim not in (3, 4):
         return {}
     moved = (value[1:] - value[:1]).detach().float().square()
