@@ -83,6 +83,12 @@ def from_monai(size: int) -> nn.Module:
     return DenseNet121(spatial_dims=2, in_channels=3, out_channels=2)
 
 
+def from_torchxrayvision(size: int) -> nn.Module:
+    from torchxrayvision.models import DenseNet
+
+    return DenseNet(num_classes=2, in_channels=3)
+
+
 class Tutorial(nn.Module):
     """PyTorch's first classifier: it flattens with `view`, and one pooling and one ReLU are called twice."""
 
@@ -113,6 +119,7 @@ def _networks() -> Mapping[str, tuple[int, Build]]:
     for kind in ("ViT", "DeiT", "Dinov2", "Swin"):
         found[f"transformers {kind}"] = 64, lambda kind=kind: from_transformers(kind, 64)
     found["MONAI DenseNet121"] = 64, lambda: from_monai(64)
+    found["torchxrayvision DenseNet"] = 64, lambda: from_torchxrayvision(64)
     return found
 
 
