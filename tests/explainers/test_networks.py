@@ -264,6 +264,22 @@ def test_caches_and_hooks_of_others() -> None:
     with torch.inference_mode():
         made = rl.wrap(Caching(), NAMES, preprocess=PRE)
     np.testing.assert_allclose(explain(made, FILM, Saliency(), target=1).map, expected, atol=1e-7)
+
+    class Keyed(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tables: dict[int, torch.Tensor] = {}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) not in self.tables:
+                self.tables[len(x)] = torch.ones(len(x), 1, 1, 1)
+            return super().forward(x * self.tables[len(x)])
+
+    keyed, plain = (rl.wrap(network, NAMES, preprocess=PRE) for network in (Keyed(), Net()))
+    for method in (rl.ReciproCAM(), Occlusion(4, 2), Saliency()):
+        found, wanted = (explain(clf, FILM, method, target=1).map for clf in (keyed, plain))
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    assert all(type(v) is torch.Tensor for v in keyed.network.module.tables.values())  # type: ignore[union-attr]
     hooked = Net()
     seen: list[int] = []
     hooked.c1.register_full_backward_hook(lambda *_: seen.append(1))
