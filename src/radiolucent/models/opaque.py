@@ -4,6 +4,7 @@ import sys
 
 import torch
 from torch import fx, nn
+from torch._ops import OpOverload
 
 from radiolucent.models.per_network import remember, structure_of
 
@@ -50,7 +51,7 @@ def _kind(module: nn.Module) -> str | None:
 
 def _of_operations(module: fx.GraphModule) -> bool:
     """Whether it is a list of operators, not of calls of modules and of torch's own functions."""
-    return any(isinstance(n.target, torch._ops.OpOverload) for n in module.graph.nodes if n.op == "call_function")
+    return any(isinstance(n.target, OpOverload) for n in module.graph.nodes if n.op == "call_function")
 
 
 def _holds_quantised(module: nn.Module) -> bool:

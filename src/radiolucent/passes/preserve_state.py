@@ -60,7 +60,8 @@ def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple
         for module in modules:
             if isinstance(module, torch.jit.ScriptModule):
                 continue
-            stores: list[dict[str, Any]] = [module._parameters, module._buffers, vars(module)]
+            own = vars(module)
+            stores: list[dict[str, Any]] = [own["_parameters"], own["_buffers"], own]
             for store in stores:
                 for name, value in list(store.items()):
                     if isinstance(value, torch.Tensor) and value.is_inference():
