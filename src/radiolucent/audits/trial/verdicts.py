@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean
@@ -58,6 +57,8 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
     Args:
         signed: the verdict is that of `two_sided`, for which −threshold counts as well; else that of `beyond`.
     """
+    from scipy import stats
+
     if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
         return None
     distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
@@ -123,6 +124,8 @@ def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level:
 
 def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
     """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
+    from scipy import stats
+
     index, count = clusters_of(patients, len(values))
     sums = np.bincount(index, values - values.mean(), minlength=count)
     deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)
