@@ -28,7 +28,7 @@ SURE_AGAIN = 0.9
 """The same for tokens to be laid out so in all layers that have as many."""
 
 NEARLY = 0.1
-"""Grids of tokens whose correlation is this near the best one's are told apart by how many tokens they leave out."""
+"""Grids of tokens whose correlation is this near the best one's are told apart by their shape and number of places."""
 
 TEXTURES = 2
 IMAGES = 1 + 3 * TEXTURES
@@ -140,15 +140,23 @@ class Probe:
 
 
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
-    """The grid that fits T tokens, and where it begins: of those nearly as good as the best the one of most places."""
+    """The grid that fits T tokens, and where it begins.
+
+    Of those nearly as good as the best, one of the image's own shape before others, and one of most places.
+    """
     found: list[tuple[float, Layout]] = []
     for h, w in _grids(len(y), size):
         for start in range(len(y) - h * w + 1):
             part = slice(start, start + h * w)
             found.append((_follows(y[part].reshape(h, w), x[part].reshape(h, w)), Layout("tokens", (h, w), start)))
     best = max((score for score, _ in found), default=0.0)
-    good = [(layout.grid[0] * layout.grid[1], score, layout) for score, layout in found if score >= best - NEARLY]
-    return max(((score, layout) for _, score, layout in sorted(good, key=lambda g: g[:2])[-1:]), default=(0.0, None))
+
+    def rank(one: tuple[float, Layout]) -> tuple[bool, int, float]:
+        score, (h, w) = one[0], one[1].grid
+        return h * size[1] == w * size[0], h * w, score
+
+    good = [one for one in found if one[0] >= best - NEARLY]
+    return max(good, key=rank) if good else (0.0, None)
 
 
 def _grids(tokens: int, size: tuple[int, int]) -> list[tuple[int, int]]:
