@@ -212,6 +212,13 @@ def test_tokens_are_laid_out_by_what_moves(layout: tuple[int, int, bool], size: 
         np.testing.assert_array_equal(explain(wrapper, FILM, GradCAM(name), target=1).map, e.map)
 
 
+def test_logits_are_no_places() -> None:
+    for draw in range(4):
+        torch.manual_seed(draw)
+        network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 2, 1), nn.Flatten()).eval()
+        assert find_layer(network, torch.rand(1, 1, 16, 16)).name == "0"
+
+
 def test_where_no_layer_is_sure_candidates_are_listed() -> None:
     class Scrambled(nn.Module):
         def __init__(self) -> None:

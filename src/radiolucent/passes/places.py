@@ -128,6 +128,8 @@ class Probe:
             return 0.0, None
         if kind == "tokens":
             return _as_tokens(y, x, self.size)
+        if not _possible((y.shape[0], y.shape[1]), self.size):
+            return 0.0, None
         return _follows(y, x), Layout("maps" if kind == "maps" else "last", (y.shape[0], y.shape[1]))
 
     def _looks(self, kind: str) -> tuple[Array, Array]:
@@ -166,8 +168,17 @@ def _grids(tokens: int, size: tuple[int, int]) -> list[tuple[int, int]]:
         for stretch in (1.0, 2.0, 0.5):
             near = h * size[1] / size[0] * stretch
             found += [(h, w) for w in range(max(1, int(near) - 1), int(near) + 3) if 1 < h * w <= tokens]
-    narrow = max(size) < 2 * min(size)  # such an image has no grid of one row
-    return [g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and not (narrow and 1 in g)]
+    return [g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and _possible(g, size)]
+
+
+def _possible(grid: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether a grid is one of two directions, or of the long one of an image twice as long as wide.
+
+    A few numbers in one row follow any direction by chance: two logits would be a grid.
+    """
+    if 1 not in grid:
+        return True
+    return max(size) >= 2 * min(size) and (grid[0] < grid[1]) == (size[0] < size[1])
 
 
 def _follows(y: Array, x: Array) -> float:
@@ -242,7 +253,9 @@ def _changes(value: torch.Tensor) -> dict[str, Array]:
 
     if value.ndim == 3:
         return {"tokens": over(2)} if value.shape[1] > 1 else {}
-    by_kind = {"maps": (1, value.shape[2:]), "last": (3, value.shape[1:3])}
+    by_kind = {"maps": (1, value.shape[2:])}
+    if value.shape[3] > 1:
+        by_kind["last"] = (3, value.shape[1:3])
     return {kind: over(axis) for kind, (axis, grid) in by_kind.items() if grid.numel() > 1}
 
 
