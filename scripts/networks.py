@@ -19,7 +19,7 @@ from torch import nn
 import radiolucent as rl
 from radiolucent.errors import RadiolucentError
 from radiolucent.passes.hooks import forward_from
-from radiolucent.passes.places import first_of
+from radiolucent.passes.places import first_of, with_first
 from radiolucent.passes.target_layer import Layer, find_layer
 
 __all__ = ["CELLS", "NETWORKS", "SAMPLE", "cells", "made"]
@@ -202,10 +202,11 @@ def gradcam(clf: rl.Classifier, image: rl.Radiograph) -> float:
     e = rl.explain(clf, image, rl.GradCAM(), target=1)
     layer, kept = layer_of(clf, image), list[torch.Tensor]()
 
-    def keep(_: Any, __: Any, output: Any) -> None:
+    def keep(_: Any, __: Any, output: Any) -> Any:
         value = first_of(output)
         assert value is not None
         kept.append(value)
+        return with_first(output, value.clone())  # what follows may write in place
 
     handle = clf.network.get_submodule(layer.name).register_forward_hook(keep)
     logits = clf.network(inputs(clf, image))
@@ -230,7 +231,9 @@ def reciprocam(clf: rl.Classifier, image: rl.Radiograph) -> float:
     layer, x = layer_of(clf, image), inputs(clf, image)
     found: list[float] = []
     kept: list[torch.Tensor] = []
-    handle = clf.network.get_submodule(layer.name).register_forward_hook(lambda _, __, o: kept.append(first_of(o)))
+    handle = clf.network.get_submodule(layer.name).register_forward_hook(
+        lambda _, __, o: kept.append(first_of(o).clone())
+    )
     with torch.no_grad():
         clf.network(x)
         handle.remove()
