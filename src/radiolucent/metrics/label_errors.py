@@ -111,7 +111,9 @@ def label_suspects(
             if share:
                 words.append(f"{round(share * len(some))} of {len(some)} {who} say otherwise")
         confidence = float(1 - np.prod([1 - d for d in doubts]))
-        found.append(LabelSuspect(i, given, int(votes.argmax()), confidence, model, *against, "; ".join(words)))
+        found.append(
+            LabelSuspect(i, given, int(votes.argmax()), confidence, model, against[0], against[1], "; ".join(words))
+        )
     return tuple(sorted(found, key=lambda s: -s.confidence))
 
 
