@@ -37,7 +37,7 @@ import dataclasses, json, sys
 import numpy as np
 from rich.console import Console
 from radiolucent import metrics
-from radiolucent.cli.use import evaluation_table
+from radiolucent.cli.evaluate import evaluation_table
 from radiolucent.reports import Story, write_report
 from radiolucent.types import Predictions
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
 from radiolucent.metrics.intervals import scaled_interval, undefined, welch_df
@@ -21,6 +20,8 @@ def placements(positive: Mask, scores: Floats) -> tuple[Floats, Floats]:
 
     By mid-ranks in O(N log N) (Sun & Xu 2014) instead of all m · n pairs. The mean of either is the AUROC.
     """
+    from scipy import stats
+
     x, y = scores[positive], scores[~positive]
     both = stats.rankdata(np.concatenate([x, y]))
     v10 = (both[: len(x)] - stats.rankdata(x)) / len(y)
@@ -86,6 +87,8 @@ def delong_test(
     >>> round(difference.value, 3), round(p, 3)
     (0.111, 0.52)
     """
+    from scipy import stats
+
     positive, a = paired(truth, first)
     _, b = paired(truth, second)
     n = clusters_of(groups, len(positive))[1]

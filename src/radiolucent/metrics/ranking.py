@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
 from radiolucent.metrics.delong import delong_auroc
@@ -155,6 +154,8 @@ def _precision_at(area: float, prevalence: float) -> float:
     >>> round(_precision_at(0.5, 0.3), 3)
     0.3
     """
+    from scipy import stats
+
     x = np.linspace(-8, 8, 2001)
     d = float(np.sqrt(2) * stats.norm.ppf(area))
     true, false = prevalence * stats.norm.sf(x), (1 - prevalence) * stats.norm.sf(x + d)

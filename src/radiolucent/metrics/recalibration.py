@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, probabilities
 from radiolucent.metrics.delong import FEW
@@ -22,6 +21,8 @@ def logit(p: NDArray[Any]) -> Floats:
     >>> float(logit(np.array([0.5]))[0])
     0.0
     """
+    from scipy import special
+
     return np.asarray(special.logit(np.clip(np.asarray(p, np.float64), 1e-7, 1 - 1e-7)))
 
 
@@ -42,6 +43,8 @@ class _Fit:
     """Logistic regression of truth y (N,) on the columns of x (N, K), with an offset, by Newton's method."""
 
     def __init__(self, y: Floats, x: Floats, offset: Floats | float = 0.0) -> None:
+        from scipy import special
+
         self.beta = np.zeros(x.shape[1])
         if x.shape[1] == 2:
             self.beta[1] = 1.0
@@ -85,6 +88,8 @@ class _Fit:
 
     def _step(self, beta: Floats, there: NDArray[np.bool_]) -> Floats:
         """Answers (F, K) less what a Newton step makes of them, each over its own films (F, N)."""
+        from scipy import special
+
         k = self._x.shape[1]
         p = special.expit(beta @ self._x.T + self._offset)
         score = ((self._y - p) * there) @ self._x

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean, patients_needed
@@ -112,6 +111,8 @@ def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level:
 
 def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
     """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
+    from scipy import stats
+
     index, count = clusters_of(patients, len(values))
     sums = np.bincount(index, values - values.mean(), minlength=count)
     deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.intervals import t_of
@@ -218,11 +217,15 @@ def _finite(value: float) -> float | None:
 
 def _tail(ratio: float, top: int, df: float) -> float:
     """P(F > ratio); with infinite denominator df, F times its numerator df is chi-square."""
+    from scipy import stats
+
     return float(stats.chi2.sf(ratio * top, top) if np.isinf(df) else stats.f.sf(ratio, top, df))
 
 
 def _p(gap: float, variance: float, df: float) -> float | None:
     """Two-sided p; None without variance, which proves nothing."""
+    from scipy import stats
+
     if variance <= 1e-15:
         return None
     return float(2 * stats.t.sf(abs(gap) / variance**0.5, df))
