@@ -111,8 +111,8 @@ def reliability(
 class DecisionCurve:
     """Net benefit (T,) at each threshold probability of acting by the model, on all, and on none (0 everywhere).
 
-    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where patients are too few or all alike. All hold
-    for films of which a share `prevalence` have the finding.
+    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where patients are too few or all
+    alike. All hold for films of which a share `prevalence` have the finding.
     """
 
     thresholds: Floats
