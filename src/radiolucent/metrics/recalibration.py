@@ -91,7 +91,7 @@ class _Fit:
         from scipy import special
 
         k = self._x.shape[1]
-        lost = ~np.isfinite(beta).all(1)  # without this patient there is no answer
+        lost: NDArray[np.bool_] = ~np.isfinite(beta).min(1)  # without this patient there is no answer
         p = special.expit(np.where(lost[:, None], 0.0, beta) @ self._x.T + self._offset)
         score = ((self._y - p) * there) @ self._x
         v = p * (1 - p) * there
