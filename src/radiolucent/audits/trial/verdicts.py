@@ -1,13 +1,11 @@
 """From an estimate and a threshold to a verdict; the same rules for every test."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.metrics import cluster_bootstrap_mean
-from radiolucent.metrics.intervals import exact_low, z_of
+from radiolucent.metrics import cluster_bootstrap_mean, patients_needed
+from radiolucent.metrics.intervals import exact_low
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate, Verdict
 
@@ -50,24 +48,13 @@ def folds_for(level: float) -> int:
 def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
     """Units with which the interval would clear the threshold in four of five such studies, the figure being true.
 
-    n · (half width / distance)² units put the interval's end on the threshold on average, which is a power of one half;
-    for a power of .8 it takes ((z_level + z_.8) / z_level)² times as many, z the normal quantiles: 2.04 at 95 %.
-    None where the value lies on the threshold (within 2 %), which no number of cases settles, or has no interval.
+    See `radiolucent.metrics.patients_needed`. None where the value lies on the threshold (within 2 %), which no number
+    of cases settles, or has no interval.
 
     Args:
         signed: the verdict is that of `two_sided`, for which −threshold counts as well; else that of `beyond`.
     """
-    from scipy import stats
-
-    if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
-        return None
-    distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
-    half = (estimate.high - estimate.low) / 2
-    if distance < 0.02 * max(threshold, 1e-9):
-        return None
-    z = z_of(estimate.level)
-    factor = ((z + float(stats.norm.ppf(POWER))) / z) ** 2
-    return max(LEAST, math.ceil(estimate.n * factor * (half / distance) ** 2))
+    return patients_needed(estimate, threshold, signed=signed, power=POWER, least=LEAST)
 
 
 def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
@@ -106,7 +93,7 @@ def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level:
     interval of 0 in n allows may answer otherwise, and each is taken to differ by 1, which is a standard deviation of
     the log-odds where the values are effects.
     """
-    found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed)
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed, scale="plain")
     if found.value is None or found.n < 2:
         return found
     if np.ptp(values) < 1e-12:
