@@ -32,6 +32,8 @@ __all__ = ["TESTS", "Deal", "deal", "tried"]
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 FAMILY = "discovered"
+COARSE = 0.5
+"""Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
@@ -184,7 +186,7 @@ def _tried(case: Case) -> Mapping[str, Tried]:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name == "surroundings":
                 one = Tried(**{**vars(one), "place": _placed(case, dealt, one)})
-            if failed and channel.name == "inside":
+            if channel.name == "inside" and beyond(one.estimate, channel.threshold) != "pass":
                 slow = tried(case, SLOW_INSIDE, dealt, case.level)
                 one = Tried(**{**vars(one), "slow": None if slow is None else slow.estimate.value})
             found[channel.name] = one
@@ -212,8 +214,8 @@ def _open(case: Case, found: Tried) -> str:
         return "films of one class alone move"
     if case.table.masked_films("lungs") * 2 <= len(case.table):
         return "without lung masks it cannot be told from a finding in the lungs"
-    if found.slow is not None and (found.estimate.low or 0.0) < found.slow:
-        return "coarse structure inside the lungs moves them as much, and that is what findings are made of"
+    if found.slow is not None and (found.estimate.low or 0.0) < COARSE * found.slow:
+        return "coarse structure inside the lungs, of which findings are made, moves them far more"
     return ""
 
 
