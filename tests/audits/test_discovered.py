@@ -14,6 +14,8 @@ from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.regions import View
 
+FEW = [t for t in TESTS if t.name in ("discovered.surroundings", "discovered.tone", "discovered.inside")]
+
 
 def with_spots() -> list[View]:
     """The films, two of three of the ill ones with a white spot at the bottom right, which no test names."""
@@ -35,8 +37,8 @@ def spot_reader() -> np.ndarray:
 def test_a_shortcut_without_a_name_is_found_placed_and_shown() -> None:
     lungs = np.stack([v.lungs for v in views() if v.lungs is not None]).mean(0) > 0.9
     guilty = classifier(Reader(spot_reader() * 0.4 + lungs * 8.0 / lungs.sum(), bias=-4.0))
-    caught, _ = examine_views(guilty, with_spots(), TESTS)
-    innocent, _ = examine_views(lung_reader(), with_spots(), TESTS)
+    caught, _ = examine_views(guilty, with_spots(), FEW)
+    innocent, _ = examine_views(lung_reader(), with_spots(), FEW)
     lead = caught[0]
     assert lead.verdict == "fail", lead.summary
     first = next(f for f in caught if f.test == "discovered.surroundings")
@@ -76,7 +78,7 @@ def test_films_are_dealt_by_patient() -> None:
 
 def test_without_lung_masks_nothing_unnamed_fails() -> None:
     blind = [dataclasses.replace(v, lungs=None) for v in with_spots()]
-    found, _ = examine_views(classifier(Reader(spot_reader() * 0.4)), blind, TESTS)
+    found, _ = examine_views(classifier(Reader(spot_reader() * 0.4)), blind, FEW[:1])
     assert "fail" not in {f.verdict for f in found}
     assert any("without lung masks" in f.summary for f in found)
 

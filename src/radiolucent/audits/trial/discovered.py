@@ -133,10 +133,10 @@ class Tried:
 
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """Try one channel; None where too few films share a place to exchange."""
-    told = _effects(case, channel, dealt.judges, dealt.donors)
-    usable = np.isfinite(told).sum(0) * 2 >= len(dealt.judges)
+    raw = _effects(case, channel, dealt.judges, dealt.donors)
+    usable = np.isfinite(raw).sum(0) * 2 >= len(dealt.judges)
     # Every judge's own level is taken out first, so that judges that lack a donor's part leave no trace of it.
-    told = told - _mean(told, 1)[:, None]
+    told = raw - _mean(raw, 1)[:, None]
     effects, ill = _mean(told[:, usable], 0), _ill(case, dealt.donors)[usable]
     if min(ill.sum(), (~ill).sum()) < LEAST // 2:
         return None
@@ -146,9 +146,9 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
     sides = [_mean(told[_ill(case, dealt.judges) == c][:, usable], 0) for c in (False, True)]
     gaps = [float(s[ill].mean() - s[~ill].mean()) for s in sides]
     middle = (effects[high].mean() + effects[low].mean()) / 2
-    raw = _effects(case, channel, dealt.judges, [donors[j] for j in (*high, *low)]) * max(case.table.spread, 1e-9)
-    with_it, without = _mean(raw[:, : len(high)], 1), _mean(raw[:, len(high) :], 1)
-    flips = float(((with_it >= case.table.cut) != (without >= case.table.cut)).mean())
+    with_it, without = (_mean(raw[:, usable][:, some], 1) for some in (high, low))
+    cut = case.table.cut / max(case.table.spread, 1e-9)
+    flips = float(((with_it >= cut) != (without >= cut)).mean())
     moved = tuple(dealt.judges[int(i)].image_id for i in np.argsort(-np.nan_to_num(with_it - without))[:4])
     return Tried(
         channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
@@ -159,11 +159,11 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
 
 def _placed(case: Case, dealt: Deal, found: Tried) -> Channel | None:
     """The cell of 5 × 5 whose exchange alone moves the judges most, if it moves them by half as much as all of it."""
-    donors, count = (*found.put, *found.control), len(found.put)
+    donors, count, judges = (*found.put[:3], *found.control[:3]), len(found.put[:3]), dealt.judges[::2]
     best: tuple[float, Channel] | None = None
-    whole = _gap(_effects(case, found.channel, dealt.judges, donors), count)
+    whole = _gap(_effects(case, found.channel, judges, donors), count)
     for cell in (cell_channel(r, c) for r in range(GRID) for c in range(GRID)):
-        gap = _gap(_effects(case, cell, dealt.judges, donors), count)
+        gap = _gap(_effects(case, cell, judges, donors), count)
         if best is None or gap > best[0]:
             best = gap, cell
     return best[1] if best is not None and best[0] >= 0.5 * whole else None
@@ -180,7 +180,8 @@ def _tried(case: Case) -> Mapping[str, Tried]:
     if dealt is None:
         return found
     edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
-    for done, channel in enumerate(CHANNELS.values(), 1):
+    channels = [c for c in CHANNELS.values() if any(t.name == _name(c) for t in case.tests)]
+    for done, channel in enumerate(channels, 1):
         one = tried(case, channel, dealt, case.corrected(FAMILY))
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
@@ -193,7 +194,7 @@ def _tried(case: Case) -> Mapping[str, Tried]:
             edits[_name(channel)] = _edit(channel, one.put)
             edits[f"{_name(channel)}.control"] = _edit(channel, one.control)
         if case.progress:
-            case.progress("looking for shortcuts without a name", done, len(CHANNELS))
+            case.progress("looking for shortcuts without a name", done, len(channels))
     return found
 
 
