@@ -215,7 +215,7 @@ def _open(case: Case, found: Tried) -> str:
         return "films of one class alone move"
     if case.table.masked_films("lungs") * 2 <= len(case.table):
         return "without lung masks it cannot be told from a finding in the lungs"
-    if found.slow is not None and (found.estimate.low or 0.0) < COARSE * found.slow:
+    if found.slow is not None and (found.estimate.value or 0.0) < COARSE * found.slow:
         return "coarse structure inside the lungs, of which findings are made, moves them far more"
     return ""
 
