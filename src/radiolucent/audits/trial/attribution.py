@@ -172,8 +172,8 @@ def _maps(case: Case) -> dict[str, Pointing]:
 
 
 def _places(case: Case) -> list[Finding]:
-    options = {"level": case.level, "seed": case.seed}
-    return [f for name, maps in maps_of(case).items() for f in attribution(name, maps, **options)]
+    maps = maps_of(case).items()
+    return [f for name, shown in maps for f in attribution(name, shown, level=case.level, seed=case.seed)]
 
 
 def _peaks(case: Case) -> list[Finding]:

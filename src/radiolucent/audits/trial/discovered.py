@@ -10,7 +10,7 @@ judges of both classes move the same way. Nothing is told to the search of what 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -186,10 +186,10 @@ def _tried(case: Case) -> Mapping[str, Tried]:
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name == "surroundings":
-                one = Tried(**{**vars(one), "place": _placed(case, dealt, one)})
+                one = replace(one, place=_placed(case, dealt, one))
             if channel.name == "inside" and beyond(one.estimate, channel.threshold) != "pass":
                 slow = tried(case, SLOW_INSIDE, dealt, case.level)
-                one = Tried(**{**vars(one), "slow": None if slow is None else slow.estimate.value})
+                one = replace(one, slow=None if slow is None else slow.estimate.value)
             found[channel.name] = one
             edits[_name(channel)] = _edit(channel, one.put)
             edits[f"{_name(channel)}.control"] = _edit(channel, one.control)
