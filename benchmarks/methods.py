@@ -14,8 +14,9 @@ that are missing: `--minutes` ends a call early. Figures of one method always co
 counts what the process computes instead of what passes: ratios of one thread hardly change with what else the machine
 does.
 
-`--films` measures batches of a data set of so many films, for which methods that need no way back convert the network
-(`radiolucent.passes.fast.openvino_features`): that happens once, in the round that warms up, and its time is printed.
+`--films` measures batches of a data set of so many films, for which methods that need no backward pass convert the
+network (`openvino_features` of `radiolucent.passes.session`): that happens once, in the round that warms up; its time
+is printed.
 
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its
 default of one copy a pass. "plain loop" is the paper's own way, where no library for torch has the method. Networks
@@ -48,8 +49,7 @@ from explain import films
 from radiolucent.explainers import METHODS
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import steady
-from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.session import Session
 from rivals import LIBRARIES, Contest, method_of
 
 
@@ -202,13 +202,12 @@ def main() -> None:
         if time.monotonic() - begin > 60 * options.minutes:
             console.print(f"time is up; call again for {', '.join(n for n in missing if n not in results)}")
             break
-        # as within rl.explain, which checks the weights once for all films it is given
-        with steady(clf.network), coming(clf.network, options.films):
-            if options.films:
-                start = clock()
-                contest.ours(method_of(name, clf, contest.one))()
-                console.print(f"{name}: first batch of the data set {clock() - start:.1f} s")
-            found = measured(contest, name, options.rounds, options.seconds, clock)
+        contest.session = Session(films=options.films)  # as rl.explain makes one for all films it is given
+        if options.films:
+            start = clock()
+            contest.ours(method_of(name, clf, contest.one))()
+            console.print(f"{name}: first batch of the data set {clock() - start:.1f} s")
+        found = measured(contest, name, options.rounds, options.seconds, clock)
         found = dataclasses.replace(found, conditions=told)
         results[name] = found
         console.print("  ".join(cells(name, found)), found.note)

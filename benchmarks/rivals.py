@@ -12,6 +12,7 @@ from radiolucent.explainers import METHODS, Explainer
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.perturbation.superpixels import segment
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session
 
 Run = Callable[[], object]
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -31,10 +32,12 @@ class Contest:
 
     Attributes:
         copies: altered copies a pass that libraries are given: the number with which torch is quickest here.
+        session: how ours runs the network.
     """
 
     def __init__(self, clf: Classifier, inputs: torch.Tensor) -> None:
         self.clf, self.network, self.inputs = clf, clf.network, inputs
+        self.session = Session()
         self.one, self.count = inputs[:1].contiguous(memory_format=torch.channels_last), len(inputs)
         goal = Goal(torch.ones(1, dtype=torch.long), "logit", clf)
         found: Any = METHODS["gradcam"]().attribute(clf, self.one, goal, torch.Generator())
@@ -43,7 +46,7 @@ class Contest:
 
     def ours(self, method: Explainer) -> Run:
         inputs = self.one if method.one_by_one else self.inputs
-        goal = Goal(torch.ones(len(inputs), dtype=torch.long), "logit", self.clf)
+        goal = Goal(torch.ones(len(inputs), dtype=torch.long), "logit", self.clf, session=self.session)
 
         def run() -> object:
             return method.attribute(self.clf, inputs, goal, torch.Generator().manual_seed(0))

@@ -37,6 +37,21 @@ def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
+def supported(probabilities: Any, films: int | None, classes: int = 2) -> Any:
+    """Probabilities p as (films · p + 1) / (films + classes): no surer than the films they were calibrated on support.
+
+    Laplace's rule of succession: what happened on all of n films has probability (n + 1) / (n + 2) on the next. It
+    changes no ranking. None: nothing is known of the films, and p stays as it is.
+
+    Args:
+        probabilities: an array, a tensor or a number.
+
+    >>> supported(1.0, 98)
+    0.99
+    """
+    return probabilities if films is None else (films * probabilities + 1) / (films + classes)
+
+
 @dataclass(frozen=True, eq=False)
 class Radiograph:
     """One X-ray image as grey levels, with all that was done to get there.
@@ -48,7 +63,8 @@ class Radiograph:
         spacing: pixel spacing in mm as (row, column), or None where unknown.
         source: where it came from: the path, or a note such as ``"array"``.
         transforms: every pixel transform applied between the stored pixels and `pixels`, in order.
-        metadata: what the file says of itself (format, stored mode, stored size, bit depth, ...).
+        metadata: what the file says of itself (format, stored mode, stored width and height, bit depth, ...).
+        notes: what was assumed or is odd, and whoever judges by the film should know.
     """
 
     pixels: NDArray[np.float32]
@@ -58,6 +74,7 @@ class Radiograph:
     source: str = "array"
     transforms: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=_empty)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)
@@ -167,6 +184,7 @@ class Annotation:
         statement: the reader's words.
         finding: True: something was found; False: read, nothing found. Not read at all is no `Annotation`.
         image_shape: (H, W) of the image the regions were drawn on, or None where unknown.
+        diagnoses: what the reader called the whole image in the same reading, where `label` is that of a mark.
     """
 
     image_id: str
@@ -176,6 +194,7 @@ class Annotation:
     statement: str = ""
     finding: bool = True
     image_shape: tuple[int, int] | None = None
+    diagnoses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.regions and not self.finding:
@@ -188,11 +207,12 @@ class Annotation:
 
         A reader may mark an old scar and still call the film normal.
 
-        >>> scar = Annotation("a", label="NORMAL")
+        >>> scar = Annotation("a", label="scar", diagnoses=("NORMAL",))
         >>> scar.call(), scar.call(("NORMAL", "PNEUMONIA"), "PNEUMONIA")
         (True, False)
         """
-        return self.label == positive if self.label in classes else self.finding
+        said = [x for x in (self.label, *self.diagnoses) if x in classes]
+        return positive in said if said else self.finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +229,8 @@ class Predictions:
         head: how logits become probabilities.
         temperature: logits are divided by it before that.
         threshold: calibrated probability of `positive` at or above which an image is called positive.
+        calibrated_on: films that the temperature was fitted on, which bound how sure a probability is (`supported`);
+            None where it is not known.
         groups: further columns by name, each of length N (site, etiology, split, ...), for subgroups.
     """
 
@@ -222,6 +244,7 @@ class Predictions:
     temperature: float = 1.0
     threshold: float = 0.5
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
+    calibrated_on: int | None = None
 
     def __post_init__(self) -> None:
         count = len(self.image_ids)
@@ -240,8 +263,8 @@ class Predictions:
         logits = self.logits.astype(np.float64) / self.temperature
         if self.head == "softmax":
             shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-            return shifted / shifted.sum(axis=1, keepdims=True)
-        ones = 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
+            return supported(shifted / shifted.sum(axis=1, keepdims=True), self.calibrated_on, logits.shape[1])
+        ones = supported(1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500))), self.calibrated_on)
         if self.head == "multilabel":
             return ones
         positive = ones[:, 0]
@@ -283,6 +306,8 @@ class Explanation:
         trust: the trust stamp, by name of the test; empty where none was made.
         contrast: name of the class the target is held against, for the score kind "contrast"; else None.
         logits: the network's whole answer (K,) to the unperturbed image, from the pass that was explained.
+        title: the method as people write it, e.g. "Grad-CAM"; empty where it is not known.
+        signed: whether negative values mean something too: they speak against the target.
     """
 
     map: NDArray[np.float32]
@@ -300,6 +325,8 @@ class Explanation:
     trust: Mapping[str, Any] = field(default_factory=_empty)
     contrast: str | None = None
     logits: tuple[float, ...] = ()
+    title: str = ""
+    signed: bool = True
 
 
 @dataclass(frozen=True)

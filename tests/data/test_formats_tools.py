@@ -121,7 +121,8 @@ def test_boxes_come_back_from_csv_and_what_it_cannot_say_is_refused(tmp_path: Pa
     assert [(a.reader, a.finding, len(a.regions)) for a in back] == [("A", True, 2), ("B", False, 0)]
     np.testing.assert_allclose(back[0].regions[1].points, [[3.25, 4.5], [30.125, 20.75]])
     zones = Annotation("a.png", (Region.zone("A", 2),), reader="S")
-    for cannot, why in ((everything()[3], "would say that nothing"), (zones, "zone scores")):
+    unnamed = Annotation("b/c.png", (), None, "C", "somewhere", True, SIZE)
+    for cannot, why in ((unnamed, "would say that nothing"), (zones, "zone scores")):
         with pytest.raises(AnnotationError, match=why):
             write_csv([cannot], tmp_path / "b.csv")
     with pytest.raises(AnnotationError, match="no selector"):

@@ -14,9 +14,11 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers import Occlusion, explain
 from radiolucent.explainers.occlusion import Windows
 from radiolucent.explainers.perturbation.inpaint import inpaint
-from radiolucent.models import build
+from radiolucent.models import Classifier, build
+from radiolucent.models.per_network import weights_of
 from radiolucent.passes.fast.incremental import Incremental, incremental
 from radiolucent.passes.fast.receptive_boxes import Box
+from radiolucent.passes.session import Session
 
 
 @pytest.mark.parametrize(("window", "stride"), [(16, 8), (20, 7), ((30, 17), (25, 13)), (64, 64), (5, 5)])
@@ -91,14 +93,19 @@ CASES = {
 }
 
 
+def of(clf: Classifier, image: torch.Tensor, batch: int) -> Incremental:
+    made = incremental(clf, image, batch, weights_of(clf.network))
+    assert isinstance(made, Incremental), made
+    return made
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_incremental_passes_are_whole_passes(name: str) -> None:
     clf = CASES[name]()
     side, channels = clf.preprocess.size, clf.preprocess.channels
     draw = torch.Generator().manual_seed(0)
     image = torch.randn(1, channels, side, side, generator=draw)
-    made = incremental(clf, image, 8)
-    assert isinstance(made, Incremental), made
+    made = of(clf, image, 8)
     for box in ((10, 10), (1, 13)):
         most = torch.tensor([side - b for b in box])
         corners = (torch.rand(8, 2, generator=draw) * (most + 1)).long()
@@ -113,7 +120,7 @@ def test_incremental_passes_are_whole_passes(name: str) -> None:
         assert float((found - expected).abs().max()) <= 1e-4 * max(1.0, float(expected.abs().max()))
         assert float((expected - clf.logits(image)).abs().max()) > 1e-2  # the patches matter
         assert 0 < made.plan(routes[8]) < 1
-        ended = made.with_tail([routes[8]])
+        ended = made.with_tail([routes[8]], workers=2, kernels=True)
         assert ended.tail is not None and made.tail is None, next(iter(made.graph.meta["tails"].values()))
         for count, route in routes.items():  # any number of samples
             behind = ended.logits(patches[:count], route)
@@ -129,10 +136,10 @@ def test_incremental_passes_are_whole_passes(name: str) -> None:
 def test_the_unchanged_film_is_computed_as_the_changed_ones_and_no_further_than_they_need() -> None:
     clf = make("mobilenetv1", size=96)
     image = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    made = incremental(clf, image, 2)
-    assert isinstance(made, Incremental) and made.unchanged() is None
+    made = of(clf, image, 2)
+    assert made.unchanged() is None
     box = Box(np.array([8, 40]), np.array([8, 64]), 16, 16)
-    ended = made.with_tail([made.route(box)])
+    ended = made.with_tail([made.route(box)], workers=2, kernels=True)
     assert ended.tail is not None and set(ended.maps) == set(ended.tail.before) < set(made.maps)
     assert all(torch.allclose(found, made.maps[node], atol=1e-5) for node, found in ended.maps.items())
     alone = ended.unchanged()
@@ -141,28 +148,25 @@ def test_the_unchanged_film_is_computed_as_the_changed_ones_and_no_further_than_
     assert torch.allclose(ended.logits(same, ended.route(box)), alone.expand(2, -1), atol=1e-6)
 
 
-def together(clf, film, **options) -> int:
-    """Windows in the largest batch that occlusion by windows of 8 px plans in part."""
-    method, image = Occlusion(8, 4, **options), clf.preprocess(film)[None]
-    batch, sides = method.passes_of(clf, image, 1, 32)
-    quick, routes, (_, parts), why = method._incremental(
-        clf, image, Windows.over((96, 96), (8, 8), (4, 4)), batch, sides
-    )
-    assert quick is not None and len(routes) == len(parts), why
-    return max(p.stop - p.start for p in parts)
+def test_as_many_windows_together_as_their_parts_need_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    clf, film, sizes = make("mobilenetv1", size=96), noise_films(1)[0], list[int]()
+    compute = Incremental.logits
+    monkeypatch.setattr(Incremental, "logits", lambda self, p, r: (sizes.append(len(p)), compute(self, p, r))[1])
 
+    def together(**options) -> int:
+        """Windows of 8 px in the largest batch that is computed in part."""
+        sizes.clear()
+        explain(clf, film, Occlusion(8, 4, passes="incremental", **options), session=Session(most_workers=1))
+        return max(sizes)
 
-def test_as_many_windows_together_as_their_parts_need_memory() -> None:
-    clf, film = make("mobilenetv1", size=96), noise_films(1)[0]
     most = Occlusion(8, 4, max_memory_mb=32).passes_of(clf, clf.preprocess(film)[None], 1, 32)[0]
     assert most < 20  # as whole films
     for _ in range(2):  # found out once, then remembered
-        assert 20 < together(clf, film, max_memory_mb=32) <= 32
-        assert together(clf, film, max_memory_mb=32, engine="torch") <= most  # there the number traced with is kept
-        assert together(clf, film, max_memory_mb=32, batch_size=most) <= most  # as is one that is asked for
-        assert together(clf, film, max_memory_mb=4) < 20
-    made = incremental(clf, clf.preprocess(film)[None], 4)
-    assert isinstance(made, Incremental)
+        assert 20 < together(max_memory_mb=32) <= 32
+        assert together(max_memory_mb=32, engine="torch") <= most  # there the number traced with is kept
+        assert together(max_memory_mb=32, batch_size=most) <= most  # as is one that is asked for
+        assert together(max_memory_mb=4) < 20
+    made = of(clf, clf.preprocess(film)[None], 4)
     small, large = (made.bytes_per_patch([made.route(Box(*np.zeros((2, 1), int), s, s))]) for s in (8, 64))
     assert 0 < small < large
 

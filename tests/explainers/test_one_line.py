@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 import radiolucent as rl
 from explainer_cases import FAST
 from radiolucent import explainers as room
-from radiolucent.explainers import METHODS
+from radiolucent.explainers import METHODS, load_explanation, methods_table
 from radiolucent.models import build, save
 
 SHIPPED = (
@@ -24,33 +25,57 @@ SHIPPED = (
     "gradientshap lrp guidedbackprop"
 ).split()
 """What must not get lost; a method that comes needs no line here."""
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "explanation" / "methods.md"
 
-METHOD = '''"""Slope times film."""
+METHOD = '''"""Twice Grad-CAM."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
-from radiolucent.explainers.base import Explainer
+from radiolucent.explainers.gradcam import GradCAM
 
 
 @dataclass(frozen=True)
-class SlopeTimesFilm(Explainer):
-    """What each pixel adds. Source: the test of one file and one line."""
+class TwiceGradCAM(GradCAM):
+    """Twice Grad-CAM. Source: the test of one file and one line."""
 
-    def attribute(self, classifier, inputs, goal, generator):
-        cut = goal.over(classifier, inputs).cut("input")
-        return (inputs * cut.gradient(goal.of(cut.logits))).sum(1)
+    title: ClassVar[str] = "Grad-CAM twice"
+    answers: ClassVar[str] = "the same, twice"
+    misleads: ClassVar[str] = "always"
+    cost: ClassVar[str] = "as Grad-CAM"
+
+    copies: int = 2
+
+    def weigh(self, cut, goal):
+        return self.copies * super().weigh(cut, goal)
+
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, copies=count)
 '''
 USE = """
 import sys, numpy as np, radiolucent as rl
+from radiolucent import TwiceGradCAM, figures
+from radiolucent.explainers import METHODS, TwiceGradCAM as same
+from radiolucent.reports.html import environment
+from radiolucent.web import begin
 assert rl.__file__.startswith(sys.argv[1]), rl.__file__
-from radiolucent import SlopeTimesFilm
-from radiolucent.explainers import METHODS, SlopeTimesFilm as same
-assert SlopeTimesFilm is same is METHODS["slopetimesfilm"] is rl.SlopeTimesFilm and "SlopeTimesFilm" in dir(rl)
+assert TwiceGradCAM is same is METHODS["twicegradcam"] is rl.TwiceGradCAM and "TwiceGradCAM" in dir(rl)
 clf, film = rl.load(sys.argv[2]), rl.read(sys.argv[3])
-e = rl.explain(clf, film, method=rl.SlopeTimesFilm(), target="PNEUMONIA")
-plain = rl.explain(clf, film, method=rl.InputTimesGradient(), target="PNEUMONIA")
-np.testing.assert_allclose(e.map, plain.map, atol=1e-6 * np.abs(plain.map).max())
-assert e.method == "slopetimesfilm" and rl.stamp(clf, film, e, SlopeTimesFilm()).trust["verdict"]
+e, plain = rl.explain(clf, film, [rl.TwiceGradCAM(), rl.GradCAM()], target="PNEUMONIA")
+np.testing.assert_allclose(e.map, 2 * plain.map, atol=1e-6 * np.abs(plain.map).max())
+assert e.method == "twicegradcam" and rl.stamp(clf, film, e, TwiceGradCAM()).trust["verdict"]
+# the report and the review app call it by its title; it is drawn as Grad-CAM is
+assert environment().filters["method"]("twicegradcam") == figures.method_name("twicegradcam") == "Grad-CAM twice"
+assert [*begin.make_methods(["twicegradcam"], 353)] == ["twicegradcam"]
+new, old = (figures.method_strip(film, [each]) for each in (e, plain))
+assert [ax.get_title() for ax in new.axes][1] == "Grad-CAM twice: what speaks for PNEUMONIA"
+for a, b in zip(new.axes, old.axes, strict=True):
+    assert [t.get_text() for t in a.texts] == [t.get_text() for t in b.texts]
+    for one, other in zip(a.images, b.images, strict=True):
+        np.testing.assert_allclose(one.get_array(), other.get_array(), atol=1e-5)
+assert any("strongest" in t.get_text() for ax in new.axes for t in ax.texts)
 """
 
 
@@ -59,11 +84,11 @@ def package(tmp_path: Path) -> Path:
     """A copy of the package with one file and one line more."""
     copied = tmp_path / "src" / "radiolucent"
     shutil.copytree(Path(str(rl.__file__)).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    (copied / "explainers" / "slopetimesfilm.py").write_text(METHOD)
+    (copied / "explainers" / "twicegradcam.py").write_text(METHOD)
     table = copied / "explainers" / "__init__.py"
     lines = table.read_text().splitlines(keepends=True)
     last = next(i for i, line in enumerate(lines) if line.strip() == '"ReciproCAM",')
-    lines.insert(last, '        "SlopeTimesFilm",\n')
+    lines.insert(last, '        "TwiceGradCAM",\n')
     table.write_text("".join(lines))
     return copied.parent
 
@@ -82,15 +107,25 @@ def test_one_file_and_one_line_make_a_method(package: Path, tmp_path: Path) -> N
     film = tmp_path / "film.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 80), np.uint8)).save(film)
     run(package, "-c", USE, str(package), str(tmp_path / "run"), str(film))
-    words = ["explain", str(tmp_path / "run"), str(film), "--method", "slopetimesfilm", "--out", str(tmp_path / "out")]
-    run(package, "-c", "from radiolucent.cli import main; main()", *words, "--no-panels")
-    assert len(list((tmp_path / "out" / "maps").rglob("*.slopetimesfilm.npz"))) == 1
+    command = ["-c", "from radiolucent.cli import main; main()"]
+    words = ["explain", str(tmp_path / "run"), str(film), "--out", str(tmp_path / "out"), "--no-panels", "--no-trust"]
+    said = run(package, *command, *words, "--method", "twicegradcam", "--samples", "3", "--json")
+    (row,) = json.loads(said)["explanations"]
+    assert row["method"] == "twicegradcam"
+    (file,) = (tmp_path / "out" / "maps").rglob("*.twicegradcam.npz")
+    kept = load_explanation(file)
+    assert kept.parameters["copies"] == 3 and kept.title == "Grad-CAM twice" and not kept.signed
+    page = tmp_path / "methods.md"
+    page.write_text(PAGE.read_text())
+    run(package, str(ROOT / "scripts" / "methods_table.py"), str(page))
+    assert "| `TwiceGradCAM` | the same, twice | always | as Grad-CAM |" in page.read_text()
+    assert len(page.read_text().splitlines()) == len(PAGE.read_text().splitlines()) + 1
 
 
 def test_the_contract_table_runs_over_it(package: Path) -> None:
     file = Path(__file__).with_name("test_contract.py")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(file.parents[2]), str(file)]
-    said = run(package, *words, "-k", "slopetimesfilm and not inception and not densenet and not mobile and not vit")
+    said = run(package, *words, "-k", "twicegradcam and not inception and not densenet and not mobile and not vit")
     assert f"{6 + 2} passed" in said, said  # the six of the contract, and one network in two precisions
 
 
@@ -104,6 +139,9 @@ def test_every_method_stands_in_a_file_of_its_own() -> None:
         assert "Source:" in str(method.__doc__) and dataclasses.is_dataclass(method)
         assert method.__dataclass_params__.frozen
         assert getattr(room, method.__name__) is getattr(rl, method.__name__) is method
+        assert all((method.title, method.answers, method.misleads, method.cost)), name
+    assert len({method.title for method in METHODS.values()}) == len(METHODS)
+    assert methods_table() in PAGE.read_text(), "run scripts/methods_table.py"
     assert {*dir(rl)} >= {*rl.__all__} >= {m.__name__ for m in METHODS.values()}
     with pytest.raises(AttributeError, match="gradcamm"):
         rl.gradcamm  # noqa: B018

@@ -15,7 +15,8 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, ScoreCAM, Sobol, explain
 from radiolucent.explainers.perturbation.copies import Asker
 from radiolucent.models import build
-from radiolucent.passes.fast.engine import _Compiled, bytes_per_image
+from radiolucent.passes.copy_memory import bytes_per_image
+from radiolucent.passes.fast.engine import Compiled
 
 ASKING = {
     "lime": LIME(100, segmentation="slic"),
@@ -46,13 +47,13 @@ def test_passes_side_by_side_change_nothing(name: str, monkeypatch: pytest.Monke
     film, method = noise_films(1)[0], dataclasses.replace(ASKING.get(name, ScoreCAM()), engine="openvino")
     if isinstance(method, Occlusion):
         method = dataclasses.replace(method, window=12, stride=5)  # windows enough for passes in part
-    seen, compute, threads = set[str](), _Compiled.__call__, torch.get_num_threads()
+    seen, compute, threads = set[str](), Compiled.__call__, torch.get_num_threads()
 
-    def asked(network: _Compiled, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    def asked(network: Compiled, arrays: list[np.ndarray]) -> list[np.ndarray]:
         seen.add(threading.current_thread().name)
         return compute(network, arrays)
 
-    monkeypatch.setattr(_Compiled, "__call__", asked)
+    monkeypatch.setattr(Compiled, "__call__", asked)
     maps, where = list[np.ndarray](), list[set[str]]()
     for count in (1, 3):
         torch.set_num_threads(count)

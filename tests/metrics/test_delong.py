@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from radiolucent.metrics import auroc, delong_test
+from radiolucent.types import Estimate
 
 # DeLong, DeLong & Clarke-Pearson 1988: albumin (in tenths) and 10 minus the K-G score of 43 patients with ovarian
 # cancer, those who benefited from surgery and those who did not.
@@ -20,6 +21,10 @@ TRUTH = np.array([1] * len(BENEFITED) + [0] * len(NOT))
 ALBUMIN, SCORE = np.array(BENEFITED + NOT, float).T
 
 
+def degrees(found: Estimate) -> float:
+    return float(found.method.split("t with ")[1].split(" ")[0])
+
+
 @pytest.mark.parametrize(
     ("scores", "value", "deviation"),
     [(ALBUMIN, 0.73655903, 0.09269435), (SCORE, 0.72580636, 0.10282161)],
@@ -29,14 +34,20 @@ def test_the_data_of_delong_1988_give_the_figures_of_an_independent_package(
 ) -> None:
     found = auroc(TRUTH, scores)
     assert found.value == pytest.approx(value, abs=1e-6)
-    assert found.low == pytest.approx(value - stats.norm.ppf(0.975) * deviation, abs=1e-6)
+    half = stats.t.ppf(0.975, degrees(found)) * deviation / (value * (1 - value))
+    assert found.low == pytest.approx(special.expit(special.logit(value) - half), abs=2e-4)  # df as printed
+    assert 12 < degrees(found) < 42
 
 
 def test_the_paired_test_gives_the_figures_of_an_independent_package() -> None:
+    """Its z is 0.0107527 / √0.009090405441862, and p 0.9102063472 by the normal; ours by t."""
     difference, p = delong_test(TRUTH, ALBUMIN, SCORE)
     assert difference.value == pytest.approx(0.0107527, abs=1e-6)
-    assert p == pytest.approx(0.9102063472, abs=1e-9)
-    assert difference.high == pytest.approx(0.0107527 + stats.norm.ppf(0.975) * 0.009090405441862**0.5, abs=1e-6)
+    z = 0.0107527 / 0.009090405441862**0.5
+    assert 2 * stats.norm.sf(z) == pytest.approx(0.9102063472, abs=1e-5)
+    assert p == pytest.approx(2 * stats.t.sf(z, degrees(difference)), abs=1e-4)
+    half = stats.t.ppf(0.975, degrees(difference)) * 0.009090405441862**0.5
+    assert difference.high == pytest.approx(0.0107527 + half, abs=2e-4)
 
 
 def by_definition(truth: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
@@ -65,8 +76,10 @@ def test_the_fast_form_equals_the_definition(seed: int, m: int, n: int, ties: bo
     assume(variance > 1e-9)
     found, p = delong_test(truth, first, second)
     assert found.value == pytest.approx(value, abs=1e-12)
-    assert (found.high or 0) - value == pytest.approx(stats.norm.ppf(0.975) * variance**0.5)
-    assert p == pytest.approx(2 * stats.norm.sf(abs(value) / variance**0.5))
+    df = degrees(found)
+    assert (found.high or 0) - value == pytest.approx(stats.t.ppf(0.975, df) * variance**0.5, rel=5e-3)
+    assert p == pytest.approx(2 * stats.t.sf(abs(value) / variance**0.5, df), abs=2e-3)
+    assert min(m, n) - 1.01 <= df <= (m + n) * 1.01
 
 
 def test_a_patient_for_each_film_changes_nothing() -> None:
@@ -98,11 +111,11 @@ def test_clustered_delong_agrees_with_the_patient_bootstrap_where_patients_have_
 
 def test_degenerate_comparisons_say_so() -> None:
     same, p = delong_test(TRUTH, ALBUMIN, 3 * ALBUMIN + 1)
-    assert same.value == 0.0 and p == 1.0
+    assert same.value == 0.0 and same.low is None and p is None
     opposite, p = delong_test(np.array([0, 0, 1, 1]), np.arange(4.0), -np.arange(4.0))
     assert opposite.value == 1.0 and opposite.low is None and p is None and "no sample variance" in opposite.note
     single, p = delong_test(np.array([0, 0, 1]), np.array([1.0, 3, 2]), np.array([1.0, 2, 3]))
     assert single.value == -0.5 and single.low is None and p is None
     assert delong_test(np.array([1, 1]), np.arange(2.0), np.arange(2.0))[0].value is None
     alone = auroc(np.array([0, 0, 1]), np.array([1.0, 3, 2]))
-    assert alone.value == 0.5 and alone.low is None and "single" in alone.note
+    assert alone.value == 0.5 and alone.low is None and "too few patients" in alone.note

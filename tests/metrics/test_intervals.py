@@ -1,14 +1,17 @@
 """Closed-form intervals against published examples and scipy."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import wilson
-from radiolucent.metrics.intervals import exact_low, normal_interval
+from radiolucent.metrics.intervals import exact_low, scaled_interval, t_of, welch_df
+from radiolucent.metrics.proportions import clustered_wilson
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,64 @@ def test_more_successes_than_trials_are_refused() -> None:
         wilson(3, 2)
 
 
-def test_normal_interval_is_cut_to_where_the_figure_lives() -> None:
-    found = normal_interval(0.99, 0.1, level=0.95, n=9, method="normal", within=(0.0, 1.0))
-    assert found.high == 1.0 and found.low == pytest.approx(0.99 - stats.norm.ppf(0.975) * 0.1)
-    assert np.isclose(normal_interval(0.0, 1.0, level=0.95, n=9, method="").high or 0, 1.959964)
+@pytest.mark.parametrize(
+    ("scale", "value", "to", "back"),
+    [
+        ("plain", 3.0, lambda x: x, lambda x: x),
+        ("share", 0.97, special.logit, special.expit),
+        ("correlation", -0.8, np.arctanh, np.tanh),
+    ],
+)
+@pytest.mark.parametrize("df", [4.0, float("inf")])
+def test_an_interval_is_reckoned_where_the_figure_is_normal(
+    scale: str, value: float, to: Callable[[float], float], back: Callable[[float], float], df: float
+) -> None:
+    slope = (to(value + 1e-6) - to(value - 1e-6)) / 2e-6
+    found = scaled_interval(value, 0.02, level=0.9, n=5, method="m", scale=scale, df=df)  # type: ignore[arg-type]
+    half = (stats.t.ppf(0.95, df) if np.isfinite(df) else stats.norm.ppf(0.95)) * 0.02 * slope
+    assert found.low == pytest.approx(back(to(value) - half), abs=1e-7)
+    assert found.high == pytest.approx(back(to(value) + half), abs=1e-7)
+    assert ("df" in found.method) == np.isfinite(df)
+
+
+def test_no_width_is_ever_0() -> None:
+    for value, deviation, scale in (
+        (0.5, 0.0, "plain"),
+        (1.0, 0.1, "share"),
+        (1.0, 0.1, "correlation"),
+        (0.5, np.nan, "plain"),
+    ):
+        found = scaled_interval(value, deviation, level=0.95, n=9, method="m", scale=scale)  # type: ignore[arg-type]
+        assert found.value == value and found.low is None and "no interval" in found.note
+
+
+def test_degrees_of_freedom_are_those_of_the_class_that_varies() -> None:
+    assert welch_df([(1.0, 10), (0.0, 500)]) == pytest.approx(9)
+    assert welch_df([(1.0, 10), (1.0, 10)]) == pytest.approx(18)
+    assert t_of(0.95, 9) == pytest.approx(stats.t.ppf(0.975, 9))
+
+
+@pytest.mark.parametrize("outcome", [True, False])
+def test_films_of_a_patient_that_go_together_are_worth_one(outcome: bool) -> None:
+    """Each patient all right or all wrong: the interval of as many films as patients, by t instead of z, and wider."""
+    patients = np.repeat(np.arange(40), 5)
+    success = np.repeat(np.arange(40) < 30, 5) == outcome
+    found, one = clustered_wilson(success, patients), wilson(30 if outcome else 10, 40)
+    assert found.value == one.value and found.n == 40
+    assert found.low == pytest.approx(one.low, abs=0.02) and found.high == pytest.approx(one.high, abs=0.02)
+    assert (found.low or 0) < (one.low or 0) and (found.high or 0) > (one.high or 0)
+    independent = clustered_wilson(np.random.default_rng(0).permutation(success), patients)
+    assert float(independent.method.split("effect ")[1]) < 1.4
+    assert clustered_wilson(success, np.arange(200)) == wilson(int(success.sum()), 200)
+
+
+def test_few_failures_do_not_make_films_independent() -> None:
+    """One failure among 10 patients with 10 films each says no more than none does."""
+    patients, success = np.repeat(np.arange(10), 10), np.ones(100, bool)
+    none = clustered_wilson(success, patients)
+    success[0] = False
+    one = clustered_wilson(success, patients)
+    assert none.low == pytest.approx(exact_low(10)) and "exact" in none.note
+    assert (one.low or 0) < wilson(99, 100).low - 0.05  # type: ignore[operator]
+    alone = clustered_wilson(np.array([True, False]), np.array([0, 0]))
+    assert alone.low is None and "single patient" in alone.note

@@ -46,6 +46,8 @@ def test_figures_equal_scikit_learn(name: str, seed: int) -> None:
 def test_proportions_have_wilsons_interval_unless_asked_otherwise(name: str) -> None:
     truth, called = sample()
     found = getattr(metrics, name)(truth, called)
+    groups = np.arange(120)
+    assert found == getattr(metrics, name)(truth, called, groups=groups)  # a film a patient changes nothing
     trials = {"accuracy": truth | True, "sensitivity": truth, "specificity": ~truth, "ppv": called, "npv": ~called}[
         name
     ]
@@ -82,14 +84,14 @@ def test_what_is_not_defined_says_why(name: str, truth: list[int], called: list[
 def test_perfect_calls_have_exact_bounds_over_patients() -> None:
     truth = np.array([True] * 20 + [False] * 60)
     patients = np.arange(80) // 2  # 10 patients with, 30 without
-    options = {"interval": "bootstrap", "groups": patients, "folds": 100}
+    options = {"groups": patients, "folds": 100}
     assert metrics.sensitivity(truth, truth, **options).low == pytest.approx(exact_low(10))
     assert metrics.specificity(truth, truth, **options).low == pytest.approx(exact_low(30))
     assert metrics.accuracy(truth, truth, **options).low == pytest.approx(exact_low(40))
     sens, spec = exact_low(10, 0.975), exact_low(30, 0.975)
     assert metrics.balanced_accuracy(truth, truth, **options).low == pytest.approx((sens + spec) / 2)
-    tp, fp, fn = 20 * sens, 60 * (1 - spec), 20 * (1 - sens)
-    assert metrics.f1(truth, truth, **options).low == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    jaccard = exact_low(10)
+    assert metrics.f1(truth, truth, **options).low == pytest.approx(2 * jaccard / (1 + jaccard))
     found = metrics.mcc(truth, truth, **options)
     assert found.value == found.high == 1.0 and 0 < (found.low or 0) < 1 and "exact" in found.note
     none = metrics.sensitivity(truth, truth & False, **options)
@@ -100,15 +102,16 @@ def test_patients_make_the_interval_wider_where_their_films_agree() -> None:
     truth, called = sample(60)
     truth, called, patients = np.repeat(truth, 4), np.repeat(called, 4), np.repeat(np.arange(60), 4)
     found = metrics.accuracy(truth, called, interval="bootstrap", groups=patients, folds=2000)
-    naive = metrics.accuracy(truth, called)
+    naive, wilsons = metrics.accuracy(truth, called), metrics.accuracy(truth, called, groups=patients)
+    assert wilsons.low == pytest.approx(found.low, abs=0.02) and wilsons.high == pytest.approx(found.high, abs=0.02)
     assert (found.high or 0) - (found.low or 0) > 1.5 * ((naive.high or 0) - (naive.low or 0))
     assert found.n == 60 and "patient" in found.method
 
 
 def test_wrong_arguments_are_refused() -> None:
     truth, called = sample()
-    with pytest.raises(ConfigError, match="no proportion"):
-        metrics.f1(truth, called, interval="wilson")
+    with pytest.raises(ConfigError, match="of mcc; expected 'bootstrap'"):
+        metrics.mcc(truth, called, interval="wilson")
     with pytest.raises(ConfigError, match="'wilson' or 'bootstrap'"):
         metrics.accuracy(truth, called, interval="delong")  # type: ignore[typeddict-item]
     with pytest.raises(ConfigError, match="same"):

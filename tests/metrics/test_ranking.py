@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from radiolucent.errors import ConfigError
@@ -111,14 +112,29 @@ def test_pairs_of_patients_are_disjoint(groups: str, pairs: int) -> None:
     assert perfect_auroc(truth, list(groups), 0.95) == pytest.approx(exact_low(pairs))
 
 
-def test_a_perfect_average_precision_has_no_interval() -> None:
-    found = average_precision(np.array([0, 0, 1, 1]), np.arange(4.0), folds=100)
-    assert found.value == 1.0 and found.low is None and "no interval" in found.note
+def test_a_perfect_average_precision_is_bounded_by_that_of_the_least_perfect_auroc() -> None:
+    truth = np.arange(400) % 4 == 0
+    found = average_precision(truth, truth * 1.0, folds=50)
+    assert found.value == found.high == 1.0 and "exact" in found.note
+    area = exact_low(100)
+    rng = np.random.default_rng(0)
+    many = np.arange(200_000) % 4 == 0
+    scores = rng.normal(size=len(many)) + np.sqrt(2) * stats.norm.ppf(area) * many
+    assert found.low == pytest.approx(average_precision_score(many, scores), abs=0.004)
 
 
 def test_folds_with_one_class_are_dropped_and_counted() -> None:
-    found = auroc(np.array([1, 0, 0, 0, 0]), np.array([0.5, 0.1, 0.2, 0.6, 0.3]), interval="bootstrap", folds=400)
+    truth, scores = np.array([1, 1, 0, 0, 0, 0]), np.array([0.5, 0.55, 0.1, 0.2, 0.6, 0.3])
+    found = auroc(truth, scores, interval="bootstrap", folds=400)
     assert found.value == 0.75 and found.low is not None and "of 400 folds dropped" in found.note
+
+
+@pytest.mark.parametrize("interval", ["delong", "bootstrap"])
+def test_one_positive_patient_gives_no_interval(interval: str) -> None:
+    """However many films they have: a bootstrap of them would cover half the time."""
+    truth, scores = np.array([1, 1, 1, 0, 0, 0, 0]), np.array([0.5, 0.25, 0.7, 0.1, 0.2, 0.6, 0.3])
+    found = auroc(truth, scores, interval=interval, groups=list("aaabcde"), folds=50)  # type: ignore[arg-type]
+    assert found.value is not None and found.low is None and "too few patients" in found.note
 
 
 @pytest.mark.parametrize(

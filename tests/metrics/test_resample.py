@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import bootstrap, bootstrap_weights, cluster_bootstrap_mean
 from radiolucent.metrics.intervals import exact_low
-from radiolucent.metrics.resample import clusters_of, over_folds, percentile_interval
+from radiolucent.metrics.resample import bootstrap_interval, clusters_of, over_folds
 
 
 def weights(groups: object, n: int, **options: int | None) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_bootstrap_interval_of_a_mean_is_near_the_closed_form() -> None:
     assert found.value == pytest.approx(x.mean())
     assert found.low == pytest.approx(x.mean() - half, abs=half / 10)
     assert found.high == pytest.approx(x.mean() + half, abs=half / 10)
-    assert found.n == 400 and found.method == "bootstrap (4000)"
+    assert found.n == 400 and found.method == "bootstrap (4000), t with 399 df"
 
 
 def test_copies_of_a_film_do_not_make_the_interval_narrower_when_clustered() -> None:
@@ -122,9 +122,10 @@ def test_one_patient_gives_no_interval() -> None:
 
 def test_undefined_folds_are_dropped_and_counted_and_too_many_take_the_interval_away() -> None:
     samples = np.array([np.nan] * 3 + [0.1, 0.2, 0.3, 0.4])
-    some = percentile_interval(0.2, samples, level=0.5, n=4, method="m")
-    assert some.low == pytest.approx(0.175) and "3 of 7 folds dropped" in some.note
-    most = percentile_interval(0.2, samples[:6], level=0.5, n=4, method="m")
+    some = bootstrap_interval(0.2, samples, level=0.5, n=4, method="m")
+    half = stats.t.ppf(0.75, 3) * np.std([0.1, 0.2, 0.3, 0.4]) * np.sqrt(4 / 3)
+    assert some.low == pytest.approx(0.2 - half) and "3 of 7 folds dropped" in some.note
+    most = bootstrap_interval(0.2, samples[:6], level=0.5, n=4, method="m")
     assert most.value == 0.2 and most.low is not None
-    assert percentile_interval(0.2, samples[:5], level=0.5, n=4, method="m").low is None
-    assert percentile_interval(None, samples, level=0.5, n=4, method="m").value is None
+    assert bootstrap_interval(0.2, samples[:5], level=0.5, n=4, method="m").low is None
+    assert bootstrap_interval(None, samples, level=0.5, n=4, method="m").value is None

@@ -16,7 +16,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 import radiolucent as rl
 from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError
 from radiolucent.models.wrap import logits_from
-from radiolucent.passes.fast.engine import engine
+from radiolucent.passes.session import Session
 
 NAMES = ["NORMAL", "PNEUMONIA"]
 SMALL = rl.Preprocess(16, "squash", 1, (0.5,), (0.25,))
@@ -65,7 +65,7 @@ def test_outputs_of_every_library(name: str) -> None:
     cam = rl.explain(clf, film(), rl.GradCAM(), target="PNEUMONIA")
     plain = rl.Classifier(Net(), ("NORMAL", "PNEUMONIA"), SMALL)
     np.testing.assert_allclose(cam.map, rl.explain(plain, film(), rl.GradCAM(), target=1).map, atol=1e-6)
-    fast = engine(clf, x, 10_000)
+    fast = Session().engine(clf, x, 10_000)
     assert fast.name == "openvino"
 
 

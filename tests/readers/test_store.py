@@ -1,6 +1,7 @@
 """The store: what is acknowledged stays, what is locked is firm, whoever asks."""
 
 import dataclasses
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
@@ -9,10 +10,21 @@ import pytest
 
 from radiolucent.data import read_annotations
 from radiolucent.readers.store import Store
-from radiolucent.readers.store_access import enter, leave, new_token, visitor
+from radiolucent.readers.store_access import Access, access, enter, leave, new_token, page_hash, revoke, ticket, visitor
 from radiolucent.readers.store_export import annotations, export, readings_csv
+from radiolucent.readers.store_notes import Note, comments, note, opinions, save_note, to_settle
 from radiolucent.readers.store_open import migrations
-from radiolucent.readers.store_values import Case, Final, Mark, Reading, SealError, StaleError, StateError, StoreError
+from radiolucent.readers.store_values import (
+    UNASSESSED,
+    Case,
+    Final,
+    Mark,
+    Reading,
+    SealError,
+    StaleError,
+    StateError,
+    StoreError,
+)
 
 BOX = Mark("box", ((10.25, 20.5), (60.0, 80.75)))
 SHAPE = Mark("polygon", ((1.0, 1.0), (30.5, 2.0), (15.0, 40.0)))
@@ -89,12 +101,16 @@ def test_every_reader_has_their_own_order_and_readings(store: Store) -> None:
     assert store.reading(film(0).id, b) == Reading()
 
 
-def test_the_seed_gives_the_order_whatever_the_opaque_names(store: Store, tmp_path: Path) -> None:
+def test_the_order_comes_from_a_secret_that_stays(store: Store, tmp_path: Path) -> None:
+    """Neither seed nor identifiers tell which case is which film; a study keeps its order when it is opened again."""
     other = Store(tmp_path / "other.db")
     other.describe({"seed": 3})
-    other.add_cases(dataclasses.replace(film(n), id=f"x{99 - n:011d}") for n in range(12))
-    orders = [[s.case(c).image_id for c in s.order(1)] for s in (store, other)]
-    assert orders[0] == orders[1]
+    other.add_cases(film(n) for n in range(12))
+    assert store.order(1) != other.order(1)
+    assert len(store.fact("secret")) == 64 and store.fact("secret") != other.fact("secret")
+    before = store.order(1)
+    store.close()
+    assert Store(store.path).order(1) == before
 
 
 @pytest.mark.parametrize(
@@ -148,10 +164,15 @@ ATTACKS = [
     "VALUES ('case00000000', 1, 1, '', 'draft', '', '')",
     "INSERT INTO readings (case_id, reader, revision, save, state, opened, saved) "
     "VALUES ('case00000007', 1, 1, '', 'locked', '', '')",
-    "REPLACE INTO readings SELECT id, case_id, reader, 9, save, 'draft', 0, label, 1, '', 0, opened, saved, NULL, NULL "
-    "FROM readings WHERE id = 1",
+    "REPLACE INTO readings SELECT id, case_id, reader, 9, save, 'draft', 0, label, 1, '', 0, opened, saved, NULL, "
+    "NULL, NULL FROM readings WHERE id = 1",
     "UPDATE regions SET points = '[[0,0],[1,1]]' WHERE reading = 1",
     "UPDATE regions SET reading = 1, place = 9 WHERE reading = 2",
+    "UPDATE regions SET type = 'nodule' WHERE reading = 1",
+    "UPDATE readings SET removed = '[]' WHERE id = 1",
+    "UPDATE readings SET state = 'locked', locked = '', seal = '' WHERE id = 2",
+    "UPDATE readings SET label = 'cannot be assessed', state = 'locked', locked = '', seal = '' WHERE id = 2",
+    "UPDATE readers SET role = 'adjudicator'",
     "UPDATE OR REPLACE regions SET id = 1 WHERE reading = 2",
     "DELETE FROM regions",
     "INSERT INTO regions (reading, place, kind, points) VALUES (1, 9, 'box', '[[0,0],[1,1]]')",
@@ -171,7 +192,7 @@ ATTACKS = [
     "INSERT OR REPLACE INTO cases VALUES ('case00000000', 'x', 'x', NULL, NULL, 1, 1, '')",
     "DELETE FROM readers",
     "UPDATE readers SET name = 'Dr X'",
-    "INSERT OR REPLACE INTO readers VALUES (1, 'Dr X', '')",
+    "INSERT OR REPLACE INTO readers VALUES (1, 'Dr X', '', 'reader')",
     "DELETE FROM events",
     "UPDATE events SET what = ''",
     "INSERT OR REPLACE INTO events (id, at, what) VALUES (1, '', '')",
@@ -256,20 +277,115 @@ def test_tokens_open_once_and_only_hashes_are_kept(store: Store) -> None:
     withdrawn, token, organiser = new_token(store, reader), new_token(store, reader), new_token(store, None)
     assert enter(store, withdrawn) is None
     entered = enter(store, token)
-    assert entered and entered[1].reader == reader
+    assert entered and entered.reader == reader
     assert enter(store, token) is None and enter(store, "") is None
-    assert visitor(store, entered[0]) == entered[1] and visitor(store, token) is None
+    found = visitor(store, entered.secret)
+    assert found and found.reader == reader and found.key == page_hash(ticket(entered.key))
+    assert visitor(store, token) is None and visitor(store, entered.key) is None
     other = enter(store, organiser)
-    assert other and other[1].reader is None
-    again = enter(store, new_token(store, reader))  # a new address ends what the old one opened
-    assert again and visitor(store, again[0]) and visitor(store, entered[0]) is None
-    assert visitor(store, other[0]) == other[1]
-    entered = again
-    leave(store, entered[0])
-    assert visitor(store, entered[0]) is None
+    assert other and other.reader is None
+    again = enter(store, new_token(store, reader))  # a new link ends what the old one opened
+    assert again and visitor(store, again.secret) and visitor(store, entered.secret) is None
+    assert visitor(store, other.secret) and access(store)[reader].seen and not access(store)[reader].link
+    new_token(store, reader)
+    assert access(store)[reader].link
+    revoke(store, reader)
+    assert visitor(store, again.secret) is None and access(store)[reader] == Access(reader, False, None)
+    assert visitor(store, other.secret)
+    leave(store, other.secret)
+    assert visitor(store, other.secret) is None
+    secrets = (token, organiser, entered.secret, other.secret, entered.key, other.key, ticket(other.key))
     store.close()
     held = b"".join(f.read_bytes() for f in store.path.parent.iterdir())
-    assert not any(s.encode() in held for s in (token, organiser, entered[0], other[0]))
+    assert not any(s.encode() in held for s in secrets)
+
+
+def test_a_session_ends_by_itself(store: Store) -> None:
+    entered = enter(store, new_token(store, store.reader("Dr A")))
+    assert entered and visitor(store, entered.secret)
+    with store.change() as link:
+        link.execute("UPDATE sessions SET created = '2020-01-01T00:00:00.000+00:00'")
+    assert visitor(store, entered.secret) is None
+
+
+def test_what_a_save_took_away_can_be_brought_back(store: Store) -> None:
+    reader, case = store.reader("Dr A"), film(0).id
+    store.save(case, reader, ILL, "a")
+    store.save(case, reader, dataclasses.replace(WELL, revision=1), "b")
+    found = store.reading(case, reader)
+    assert found.marks == () and found.removed == (BOX, SHAPE)
+    kept = store.save(case, reader, dataclasses.replace(ILL, revision=2, marks=(SHAPE, BOX)), "c")
+    assert kept.removed == (BOX, SHAPE)  # nothing was taken away since
+
+
+def test_a_film_that_cannot_be_assessed_says_neither_finding_nor_none(store: Store, tmp_path: Path) -> None:
+    reader, case = store.reader("Dr A"), film(0).id
+    locked(store, reader, 0, Reading(label=UNASSESSED, statement="rotated"))
+    locked(store, reader, 1, WELL)
+    assert [a.image_id for a in annotations(store)] == ["test/1.png"]
+    row = readings_csv(store).splitlines()[1]
+    assert f",Dr A,,{UNASSESSED},,rotated," in row
+    store.save_final(case, reader, Final(label=UNASSESSED, agree="disagree"), "x")
+    assert store.save_final(case, reader, Final(1, UNASSESSED, None, "disagree", finished="y"), "y").finished
+    mixed = (Reading(finding=False, label=UNASSESSED), Reading(finding=True, label=UNASSESSED, marks=(BOX,)))
+    for number, given in enumerate(mixed, 2):
+        store.save(film(number).id, reader, given, "a")
+        with pytest.raises(StateError, match="incomplete"):
+            store.lock(film(number).id, reader, 1)
+
+
+def test_what_is_settled_is_an_annotation_source(store: Store, tmp_path: Path) -> None:
+    a, b, judge = store.reader("Dr A"), store.reader("Dr B"), store.reader("Dr Z", "adjudicator")
+    locked(store, a, 0)
+    assert to_settle(store) == set()
+    case = locked(store, b, 0, WELL)
+    assert to_settle(store) == {case}
+    said = opinions(store, case)
+    assert {o.name for o in said} == {"Reader A", "Reader B"} and {o.label for o in said} == {"NORMAL", "PNEUMONIA"}
+    typed = dataclasses.replace(BOX, type="nodule", confidence=2)
+    locked(store, judge, 0, dataclasses.replace(ILL, marks=(typed,)))
+    assert store.readers() == {a: "Dr A", b: "Dr B"} and len(store.locked()) == 2  # readers alone
+    assert [m.type for m in store.locked("adjudicator")[0][2].marks] == ["nodule"]
+    files = export(store, tmp_path / "out", ["NORMAL", "PNEUMONIA"])
+    back = read_annotations(files[2])
+    assert [(x.reader, x.image_id, len(x.regions)) for x in back] == [("adjudicated", "test/0.png", 1)]
+    assert {x.reader for x in read_annotations(files[1])} == {"Dr A", "Dr B"}
+    with pytest.raises(StoreError, match="adjudicator"):
+        store.reader("Dr Z")
+
+
+def test_notes_stay_open_after_the_lock(store: Store) -> None:
+    reader = store.reader("Dr A")
+    case = locked(store, reader, 0)
+    save_note(store, case, reader, Note(True, "is this the right film?"))
+    assert note(store, case, reader).comment and [r.case for r in store.worklist(reader) if r.flagged] == [case]
+    assert comments(store) == [("test/0.png", "Dr A", Note(True, "is this the right film?"))]
+
+
+def test_an_older_study_opens_with_its_locks_intact(tmp_path: Path) -> None:
+    """A database as the first two migrations left it, with a locked reading sealed then."""
+    path = tmp_path / "study.db"
+    link = sqlite3.connect(path)
+    for number, sql in migrations()[:2]:
+        link.executescript(f"BEGIN;{sql};PRAGMA user_version = {number};COMMIT;")
+    link.execute("INSERT INTO readers VALUES (1, 'Dr A', '')")
+    link.execute("INSERT INTO cases VALUES ('case00000000', 'a', 'a', NULL, NULL, 90, 100, '')")
+    said = [1, "PNEUMONIA", 4, "", 0.0]
+    points = [[1.0, 1.0], [2.0, 2.0]]
+    content = ["case00000000", 1, 1, True, *said[1:], [["box", points]]]
+    old = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    link.execute(
+        "INSERT INTO readings (id, case_id, reader, revision, save, state, finding, label, confidence, opened, saved) "
+        "VALUES (1, 'case00000000', 1, 1, 'x', 'draft', 1, 'PNEUMONIA', 4, '', '')"
+    )
+    link.execute("INSERT INTO regions (reading, place, kind, points) VALUES (1, 0, 'box', ?)", (json.dumps(points),))
+    link.execute("UPDATE readings SET state = 'locked', locked = 'then', seal = ? WHERE id = 1", (old,))
+    link.commit()
+    link.close()
+    path.chmod(0o644)
+    store = Store(path)
+    assert len(store.locked()) == 1 and path.stat().st_mode & 0o777 == 0o600
+    store.close()
 
 
 def test_exports_hold_locked_readings_in_source_pixels(store: Store, tmp_path: Path) -> None:

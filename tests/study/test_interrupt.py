@@ -42,5 +42,5 @@ def test_channels_must_be_numbers(tmp_path: Path, channels: str) -> None:
 
 
 def test_explain_needs_a_method(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--method ',' names no method"):
+    with pytest.raises(ConfigError, match="method none; expected any of gradcam"):
         explain([tmp_path], method=",")

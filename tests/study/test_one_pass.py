@@ -1,6 +1,7 @@
 """Many films by several methods: one forward pass a batch, every film read once, memory within its bound."""
 
 import csv
+import dataclasses
 import functools
 import json
 import sys
@@ -19,6 +20,7 @@ from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import (
     CAM,
     LIME,
+    METHODS,
     RISE,
     GradCAM,
     GradCAMPlusPlus,
@@ -35,7 +37,6 @@ from radiolucent.explainers import (
     load_explanation,
 )
 from radiolucent.explainers.footprint import bounded, bytes_per_film
-from radiolucent.explainers.samples import with_samples
 from radiolucent.images import from_array
 from radiolucent.models import Classifier, build, save
 from radiolucent.study import ManyConfig, explain_many
@@ -204,14 +205,15 @@ def test_samples_reach_every_method_that_draws_them() -> None:
         (LIME(), "num_samples"), (KernelSHAP(), "num_samples"), (RISE(), "num_masks"), (SmoothGrad(), "samples"),
         (GradientSHAP(), "samples"), (IntegratedGradients(), "steps"),
     )  # fmt: skip
-    made, without = with_samples([m for m, _ in drawing] + [GradCAM(), Sobol(cells=4)], 160)
-    assert [getattr(m, field) for m, (_, field) in zip(made, drawing, strict=False)] == [160] * len(drawing)
-    assert without == ["gradcam"] and made[-2] == GradCAM()
-    assert made[-1].designs == 8  # 8 · (16 + 2) = 144 images; 16 designs would be 288
-    with pytest.raises(ConfigError, match="for gradcam, cam, which draws none"):
-        with_samples([GradCAM(), CAM()], 160)
+    assert [getattr(m.with_samples(160), field) for m, field in drawing] == [160] * len(drawing)
+    assert Sobol(cells=4).with_samples(160).designs == 8  # 8 · (16 + 2) = 144 images; 16 designs would be 288
     with pytest.raises(ConfigError, match="sobol; with 8 × 8 cells at least 264"):
-        with_samples([Sobol()], 160)
+        Sobol().with_samples(160)
+    # whoever has a parameter that counts its images says so
+    counting = {"num_samples", "num_masks", "samples", "steps", "designs"}
+    for name, method in METHODS.items():
+        fields = {f.name for f in dataclasses.fields(method)}
+        assert (method().with_samples(2000) is not None) == bool(counting & fields), name
 
 
 def test_the_command_line_takes_targets_contrast_memory_and_samples(clf, films, tmp_path) -> None:
@@ -220,7 +222,7 @@ def test_the_command_line_takes_targets_contrast_memory_and_samples(clf, films, 
     both = ["--target", "PNEUMONIA", "--target", "NORMAL", "--method", "gradcam,smoothgrad", "--samples", "4"]
     done = CliRunner().invoke(app, [*words, *both, "--max-memory-mb", "64", "--out", str(tmp_path / "a"), "--json"])
     assert done.exit_code == 0 and len(json.loads(done.stdout)["explanations"]) == 36
-    assert "--samples says nothing to gradcam" in done.stderr
+    assert "--samples does not apply to gradcam" in done.stderr
     held = load_explanation(tmp_path / "a" / table(tmp_path / "a")[2]["map"])
     assert held.method == "smoothgrad" and held.parameters["samples"] == 4
     against = ["--method", "gradcam", "--target", "PNEUMONIA", "--contrast", "NORMAL", "--out", str(tmp_path / "b")]

@@ -79,13 +79,13 @@ class Browser:
     def on_film(self) -> tuple[float, float, float]:
         """(left, top, scale): where source pixel (0, 0) lies in the window, and window pixels a source pixel.
 
-        Read off what the browser laid out, not off the app's own state.
+        The app's word; that the film is drawn there, `test_reduction` compares pixel by pixel.
         """
-        found = self.run(
-            "const f = document.querySelector('canvas.film'), r = f.getBoundingClientRect();"
-            "return [r.left, r.top, r.width / f.width]"
+        left, top, x, y, scale = self.run(
+            "const s = document.getElementById('stage'), r = s.getBoundingClientRect();"
+            "return [r.left, r.top, ...s.dataset.view.split(' ').map(Number)]"
         )
-        return found[0], found[1], found[2]
+        return left - x * scale, top - y * scale, scale
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], button: str = "left") -> None:
         """Press, move in steps, let go; window pixels."""
@@ -95,10 +95,21 @@ class Browser:
             self.mouse("mouseMoved", x0 + (x1 - x0) * part, y0 + (y1 - y0) * part, button)
         self.mouse("mouseReleased", x1, y1, button)
 
-    def mouse(self, kind: str, x: float, y: float, button: str = "left") -> None:
-        pressed = {"left": 1, "right": 2, "middle": 4}[button] if kind != "mouseReleased" else 0
+    def mouse(self, kind: str, x: float, y: float, button: str = "left", pointer: str = "mouse") -> None:
+        pressed = {"none": 0, "left": 1, "right": 2, "middle": 4}[button] if kind != "mouseReleased" else 0
         event = {"type": kind, "x": x, "y": y, "button": button, "buttons": pressed, "clickCount": 1}
+        event["pointerType"] = pointer
         self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """Fingers on the screen: "touchStart", "touchMove" or "touchEnd"."""
+        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    def size(self, width: int, height: int, dense: float = 1) -> None:
+        """Set the window's size in CSS pixels, and screen pixels a CSS pixel."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": dense, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
 
     def tap(self, x: float, y: float) -> None:
         self.mouse("mousePressed", x, y)

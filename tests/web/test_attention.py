@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import radiolucent.web
-from web.browser_support import browsing, programs
+from web.browser_support import Browser
 
 FILE = Path(radiolucent.web.__file__).parent / "static" / "attention.js"
 SCENE = """
@@ -19,8 +19,7 @@ const turn = (state) => { shown = state; heard.visibilitychange(); };
 """
 
 
-def test_only_time_in_view_counts(tmp_path: Path) -> None:
-    programs()
+def test_only_time_in_view_counts(browser: Browser) -> None:
     code = (
         SCENE
         + FILE.read_text().replace("export class", "class")
@@ -30,8 +29,8 @@ wait(10); turn("hidden"); said.push(clock.take());
 wait(30); said.push(clock.take());
 wait(5); turn("visible"); wait(7); heard.keydown(); said.push(clock.take());
 wait(500); said.push(clock.take());
+heard.keydown(); clock.pause(true); wait(20); clock.pause(false); wait(3); said.push(clock.take());
 return said;
 """
     )
-    with browsing(tmp_path / "profile") as browser:
-        assert browser.run(code) == [10, 0, 7, 60]
+    assert browser.run(code) == [10, 0, 7, 60, 3]

@@ -14,17 +14,17 @@ import pytest
 
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
-from radiolucent.web.begin import StudyPlan, open_study
-from web.desk_support import ILL, Client, draw_films, make_desk, make_run
+from radiolucent.web.open_study import StudyPlan, open_study
+from web.study_support import ILL, Client, draw_films, make_run, make_study
 
 pytestmark = pytest.mark.timeout(1800)  # a server of its own starts slowly where the machine is busy
 SERVER = """
 import sys
 from pathlib import Path
-from web.desk_support import make_desk
+from web.study_support import make_study
 from radiolucent.web.serve import run
-desk = make_desk(Path(sys.argv[1]))
-run(desk, 0, lambda at: print(at, flush=True))
+context = make_study(Path(sys.argv[1]))
+run(context, 0, lambda at: print(at, flush=True))
 """
 
 
@@ -38,19 +38,19 @@ AFTER = 61  # acknowledged saves before the signal is under way
 
 
 def test_kill_9_during_saves_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    token = new_token(desk.store, desk.store.reader("Dr A"))
-    case = desk.store.cases()[0].id
-    desk.close()
+    context = make_study(tmp_path)
+    token = new_token(context.store, context.store.reader("Dr A"))
+    case = context.store.cases()[0].id
+    context.close()
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=child_environment()
     )
     assert server.stdout
     acknowledged, sent = 0, 0
     try:
-        desk.port = int(server.stdout.readline().rsplit(":", 1)[1])
-        client = Client(desk)
-        client.cookie = client.ask("POST", "/api/session", {"token": token})[1]["set-cookie"].split(";")[0]
+        context.port = int(server.stdout.readline().rsplit(":", 1)[1])
+        client = Client(context)
+        client.use(token)
         with pytest.raises((OSError, HTTPException, json.JSONDecodeError)):  # the connection breaks, sooner or later
             for number in count():
                 if number == AFTER:  # in the midst of the saves that follow, however fast they are
@@ -88,9 +88,9 @@ def test_an_interrupted_start_goes_on(tmp_path: Path) -> None:
     )
     with pytest.raises(KeyboardInterrupt):
         open_study(plan, stop)
-    first = make_desk(tmp_path)
+    first = make_study(tmp_path)
     ids = {c.image_id: c.id for c in first.store.cases()}
     first.close()
-    again = make_desk(tmp_path)
+    again = make_study(tmp_path)
     assert len(ids) == 5 and {c.image_id: c.id for c in again.store.cases()} == ids
     again.close()

@@ -1,25 +1,19 @@
 """Going from page to page faster than pages arrive."""
 
-from pathlib import Path
-
-from radiolucent.readers.store_access import new_token
-from web.browser_support import browsing, programs
-from web.desk_support import make_desk, served
+from radiolucent.web.study_context import StudyContext
+from web.browser_support import Browser
+from web.page_support import enter
 
 
-def test_of_two_quick_navigations_the_last_counts(tmp_path: Path) -> None:
-    programs()
-    with served(make_desk(tmp_path, count=3)) as desk, browsing(tmp_path / "profile") as browser:
-        token = new_token(desk.store, reader := desk.store.reader("Dr A"))
-        browser.driver.get(f"http://127.0.0.1:{desk.port}/#{token}")
-        browser.until("document.getElementById('next')")
-        first, second = desk.store.order(reader)[:2]
-        go = "location.hash = '#/case/' + arguments[0]; setTimeout(() => { location.hash = '#/case/' + arguments[1]; })"
-        browser.run(go, first, second)
-        browser.until(f"location.hash.endsWith('{second}') && document.querySelector('#stage[data-ready]')")
-        browser.saved()
-        browser.press("n")
-        browser.until("document.getElementById('saved').dataset.state !== 'saved'")
-        browser.saved()
-        assert desk.store.reading(second, reader).finding is False
-        assert desk.store.reading(first, reader).revision == 0
+def test_of_two_quick_navigations_the_last_counts(read_study: StudyContext, browser: Browser) -> None:
+    reader = enter(browser, read_study, "Dr Quick")
+    first, second = read_study.store.order(reader)[:2]
+    go = "location.hash = '#/case/' + arguments[0]; setTimeout(() => { location.hash = '#/case/' + arguments[1]; })"
+    browser.run(go, first, second)
+    browser.until(f"location.hash.endsWith('{second}') && document.querySelector('#stage[data-ready]')")
+    browser.saved()
+    browser.press("n")
+    browser.until("document.getElementById('saved').dataset.state !== 'saved'")
+    browser.saved()
+    assert read_study.store.reading(second, reader).finding is False
+    assert read_study.store.reading(first, reader).revision == 0

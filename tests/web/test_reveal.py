@@ -14,21 +14,21 @@ from radiolucent.errors import ExplainError
 from radiolucent.explainers import GradCAM
 from radiolucent.types import Explanation
 from radiolucent.web import reveal
-from radiolucent.web.desk import Desk
-from web.desk_support import FULL, Client, make_desk, served
+from radiolucent.web.study_context import StudyContext
+from web.study_support import FULL, Client, make_study, served
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with served(make_desk(tmp_path)) as made:
+def context(tmp_path: Path) -> Iterator[StudyContext]:
+    with served(make_study(tmp_path)) as made:
         yield made
 
 
 def test_a_missing_film_is_told_without_its_path_and_tried_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    context: StudyContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reader = Client(desk).enter("Dr A")
-    case = desk.store.case(reader.cases()[0])
+    reader = Client(context).enter("Dr A")
+    case = context.store.case(reader.cases()[0])
     film = Path(case.path)
     content = film.read_bytes()
     film.unlink()
@@ -38,16 +38,16 @@ def test_a_missing_film_is_told_without_its_path_and_tried_again(
         assert set(json.loads(told)) == {"failed", "methods", "names"}
         assert reader.wait(f"/api/cases/{case.id}/maps/gradcam")[0] == 410
     assert str(film) in caplog.text
-    noted = [json.loads(line) for line in desk.failures.path.read_text().splitlines()]
+    noted = [json.loads(line) for line in context.failures.path.read_text().splitlines()]
     assert {(n["case"], n["error"], n["what"]) for n in noted} == {(case.id, "ImageError", "computing json")}
     assert str(film) in noted[0]["message"] and noted[0]["place"].startswith("films.py:")
-    assert desk.failures.path.parent == desk.store.path.parent  # beside the study's database
-    kept = b"".join(file.read_bytes() for file in desk.reveal.folder.iterdir())
+    assert context.failures.path.parent == context.store.path.parent  # beside the study's database
+    kept = b"".join(file.read_bytes() for file in context.reveal.folder.iterdir())
     for text in (told, kept):
         assert film.name.encode() not in text and film.parent.name.encode() not in text
     film.write_bytes(content)
-    desk.reveal.request(case)  # too early: what failed is told as before
-    assert "failed" in (desk.reveal.prediction(case) or {})
+    context.reveal.request(case)  # too early: what failed is told as before
+    assert "failed" in (context.reveal.prediction(case) or {})
     monkeypatch.setattr(reveal, "_AGAIN", 0.0)
     assert json.loads(reader.wait(f"/api/cases/{case.id}/prediction")[2])["called"]
     assert reader.wait(f"/api/cases/{case.id}/maps/gradcam")[0] == 200
@@ -71,14 +71,14 @@ class _Broken(GradCAM):
 
 
 @pytest.mark.parametrize("lasting", [False, True])
-def test_a_method_that_fails_does_not_end_the_work(desk: Desk, lasting: bool) -> None:
-    desk.reveal.methods = {"gradcam": _Broken(lasting=lasting)}
-    reader = Client(desk).enter("Dr A")
+def test_a_method_that_fails_does_not_end_the_work(context: StudyContext, lasting: bool) -> None:
+    context.reveal.methods = {"gradcam": _Broken(lasting=lasting)}
+    reader = Client(context).enter("Dr A")
     first, second = reader.cases()[:2]
     reader.lock(first)
     assert reader.wait(f"/api/cases/{first}/maps/gradcam")[0] == 410
     reader.lock(second)
     assert reader.wait(f"/api/cases/{second}/maps/gradcam")[0] == 200
-    desk.reveal.ahead([desk.store.case(first)], lambda *_: None)
-    again = desk.reveal.explanation(desk.store.case(first), "gradcam")
+    context.reveal.ahead([context.store.case(first)], lambda *_: None)
+    again = context.reveal.explanation(context.store.case(first), "gradcam")
     assert isinstance(again, str if lasting else Explanation)

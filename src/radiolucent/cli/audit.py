@@ -12,12 +12,16 @@ from radiolucent.cli.output import (
     USE,
     Annotations,
     AsJson,
+    Coordinates,
+    Labels,
     Seed,
+    SkipShapes,
     end_with_left_out,
     names_in,
     print_findings,
     print_json,
     progress_bar,
+    reading_options,
     resumable,
     run_path,
     say,
@@ -70,6 +74,9 @@ def audit(
     run: OptionalRun = None,
     data: OptionalData = None,
     annotations: Annotations = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     lungs: Lungs = None,
     markers: Markers = None,
     split: Split = None,
@@ -100,11 +107,14 @@ def audit(
         return
     if run is None or data is None:
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
+    left: list[tuple[Path, str]] = []
+    reading = {**reading_options(skip_shapes, labels, coordinates), "left_out": left}
     with progress_bar() as update:
         found, home = _audit(
             run,
             data,
             annotations,
+            reading,
             lungs,
             markers,
             split,
@@ -127,7 +137,7 @@ def audit(
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
         say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
     try:
-        end_with_left_out(found.table.left_out)
+        end_with_left_out([*found.table.left_out, *left])
     finally:
         if found.verdict == "fail":  # outweighs files left out
             raise typer.Exit(CHECK_FAILED)
@@ -139,6 +149,7 @@ def _audit(
     run: Path,
     data: Path,
     annotations: Path | None,
+    reading: dict[str, Any],
     lungs: Path | None,
     markers: Path | None,
     split: str | None,
@@ -171,7 +182,7 @@ def _audit(
         chosen,
         whole=dataset,
         trained=_trained_on(beside) if beside else (),
-        annotations=read_annotations(annotations, dataset=dataset) if annotations else (),
+        annotations=read_annotations(annotations, dataset=dataset, **reading) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
         methods=names_in(methods),

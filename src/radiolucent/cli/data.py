@@ -8,17 +8,23 @@ import typer
 from radiolucent.cli.output import (
     CHECK_FAILED,
     AsJson,
+    Coordinates,
     Data,
+    Labels,
     Out,
     Seed,
+    SkipShapes,
     end_with_left_out,
     print_findings,
     print_json,
     progress_bar,
+    reading_options,
     resumable,
     say,
+    shown,
     stages,
 )
+from radiolucent.cli.reading_options import reads_films
 
 __all__ = ["data_app"]
 
@@ -30,6 +36,7 @@ data_app = typer.Typer(
 
 
 @data_app.command()
+@reads_films
 def check(data: Data, as_json: AsJson = False) -> None:
     """Look for what makes results on a data set untrustworthy; status 4 if a check fails."""
     from radiolucent.data import check as check_data
@@ -44,7 +51,7 @@ def check(data: Data, as_json: AsJson = False) -> None:
         print_findings(findings)
         for f in findings:
             for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
-                say.print(f"  {item['file']}: {item['reason']}", soft_wrap=True, markup=False)
+                say.print(f"  {shown(item['file'])}: {shown(item['reason'])}", soft_wrap=True)
     if any(f.verdict == "fail" for f in findings):
         raise typer.Exit(CHECK_FAILED)
 
@@ -122,35 +129,43 @@ def medmnist(
 def annotations(
     source: Annotated[Path, typer.Argument(help="Readings: a file or folder in any known format.", exists=True)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
-    to: Annotated[str, typer.Option(help="coco (.json), csv (boxes) or w3c.")] = "",
+    to: Annotated[
+        str, typer.Option(help="A format that is written (see `data formats`); csv for a .csv file, else coco.")
+    ] = "",
     format: Annotated[str | None, typer.Option(help="The source's format, where it should not be found.")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose films the readings belong to.")] = None,
     reader: Annotated[str, typer.Option(help="Reader's name where the file gives none.")] = "reader",
-    unmarked: Annotated[str, typer.Option(help="What an image without mark means: 'not read' or 'no finding'.")] = (
-        "not read"
-    ),
+    unmarked: Annotated[
+        str, typer.Option(help="What an image without mark means: 'not read' or 'no finding'; else as the format says.")
+    ] = "",
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     as_json: AsJson = False,
 ) -> None:
     """Convert doctors' readings between formats, all into source pixels; bad entries are listed (status 3)."""
-    from radiolucent.data import LeftOut, load_dataset, read_annotations, write_coco, write_csv, write_w3c
+    from radiolucent.data import FORMATS, LeftOut, load_dataset, read_annotations
     from radiolucent.errors import ConfigError
 
-    writers = {"coco": write_coco, "csv": write_csv, "w3c": write_w3c}
+    writers = {name: f.write for name, f in FORMATS.items() if f.write}
     chosen = to or ("csv" if out.suffix.lower() == ".csv" else "coco")
     if chosen not in writers:
         raise ConfigError(f"--to {chosen}; expected one of {', '.join(writers)}.")
-    if unmarked not in ("not read", "no finding"):
+    if unmarked not in ("", "not read", "no finding"):
         raise ConfigError(f"--unmarked {unmarked!r}; expected 'not read' or 'no finding'.")
     left: list[LeftOut] = []
+    asked = reading_options(skip_shapes, labels, coordinates)
+    dataset = load_dataset(data) if data else None
     found = read_annotations(
         source,
-        dataset=load_dataset(data) if data else None,
+        dataset=dataset,
         format=format,
         reader=reader,
-        unmarked=unmarked,
+        unmarked=unmarked or None,  # pyright: ignore[reportArgumentType]
         left_out=left,
+        **asked,
     )
-    writers[chosen](found, out)
+    writers[chosen](found, out, dataset)
     tally: dict[str, Any] = {
         "readings": len(found),
         "films": len({a.image_id for a in found}),
@@ -169,6 +184,20 @@ def annotations(
             markup=False,
         )
     end_with_left_out(left)
+
+
+@data_app.command()
+def formats(as_json: AsJson = False) -> None:
+    """List the formats that readings are read from and written to."""
+    from radiolucent.data import FORMATS
+
+    names = ("name", "title", "holds", "traps", "empty_means")
+    rows = [{n: getattr(f, n) for n in names} | {"written": f.write is not None} for f in FORMATS.values()]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<20} {'read, written' if row['written'] else 'read':<14} {row['title']}")
 
 
 @data_app.command()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.markup import escape
 
 from radiolucent.cli.audit import audit
 from radiolucent.cli.data import data_app
@@ -28,6 +27,7 @@ from radiolucent.cli.output import (
     progress_bar,
     resumable,
     say,
+    shown,
 )
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
@@ -174,6 +174,6 @@ def main() -> NoReturn:
     try:
         app()
     except RadiolucentError as error:
-        say.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        say.print(f"[red]error:[/red] {shown(error)}", soft_wrap=True)
         sys.exit(1)
     sys.exit(0)

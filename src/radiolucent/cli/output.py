@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from radiolucent.tables import printable
+
 if TYPE_CHECKING:
     from radiolucent.study import Comparison
     from radiolucent.types import Finding
@@ -24,20 +26,25 @@ __all__ = [
     "USE",
     "Annotations",
     "AsJson",
+    "Coordinates",
     "Data",
+    "Labels",
     "Out",
     "Run",
     "Seed",
+    "SkipShapes",
     "end_with_left_out",
     "names_in",
     "print_comparison",
     "print_findings",
     "print_json",
     "progress_bar",
+    "reading_options",
     "research_use",
     "resumable",
     "run_path",
     "say",
+    "shown",
     "stages",
 ]
 
@@ -65,6 +72,25 @@ Data = Annotated[
     Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
+SkipShapes = Annotated[
+    bool, typer.Option("--skip-shapes", help="Readings: pass over keypoints, lines and the like, and count them.")
+]
+Labels = Annotated[
+    str, typer.Option(help="Readings: labels of whole images that count, with commas; others are passed over.")
+]
+Coordinates = Annotated[
+    str, typer.Option(help="Readings: 'relative' where coordinates are shares of the image's size, from 0 to 1.")
+]
+
+
+def reading_options(skip_shapes: bool, labels: str, coordinates: str) -> dict[str, Any]:
+    """The options by which readings are read, as `read_annotations` takes them."""
+    from radiolucent.errors import ConfigError
+
+    if coordinates not in ("as stated", "relative"):
+        raise ConfigError(f"--coordinates {coordinates!r}; expected 'as stated' or 'relative'.")
+    chosen = [name.strip() for name in labels.split(",") if name.strip()] or None
+    return {"skip_shapes": skip_shapes, "labels": chosen, "coordinates": coordinates}
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -117,23 +143,30 @@ def research_use(classifier: Any) -> str:
 
 def print_json(value: Any) -> None:
     """Print JSON on standard output, without not-a-number."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    sys.stdout.write(text.encode(errors="backslashreplace").decode())  # names of no text become JSON's own escapes
+
+
+def shown(text: object) -> str:
+    """A name or message for the terminal: nothing in it is markup, or moves the cursor, but its line ends."""
+    return escape("\n".join(printable(line) for line in str(text).split("\n")))
 
 
 def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
     """List the files that were left out, and end with status 3 if any of them is missed.
 
-    Hidden and system files are not worth a line; texts and tables beside the films are listed, but change no status.
+    Hidden and system files are not worth a line; texts and tables beside the films, and what was noted or passed over
+    without loss, are listed, but change no status.
     """
-    from radiolucent.data.records import COMPANION, HIDDEN
+    from radiolucent.data.records import HIDDEN, is_lost
 
     items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
     if not items:
         return
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
-        say.print(f"  {escape(str(path))}: {escape(reason)}", soft_wrap=True)
-    if any(reason != COMPANION for _, reason in items):
+        say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
+    if any(is_lost(reason) for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 
 
@@ -147,7 +180,7 @@ def print_findings(findings: "Iterable[Finding]") -> None:
     for finding in sorted(findings, key=lambda f: order.index(f.verdict)):
         style = colour[finding.verdict]
         advice = f"\n→ {finding.advice}" if finding.advice and finding.verdict != "pass" else ""
-        table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, escape(finding.summary + advice))
+        table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, shown(finding.summary + advice))
     Console().print(table)
 
 

@@ -1,5 +1,7 @@
 """`radiolucent review`: doctors read films blinded in a browser, and are compared with the model."""
 
+import dataclasses
+import os
 import re
 import webbrowser
 from pathlib import Path
@@ -23,10 +25,17 @@ def review(
         str | None, typer.Option("--study", help="Name of the study; the same name goes on with it.")
     ] = None,
     reader: Annotated[list[str] | None, typer.Option(help="A reader's name; several with several --reader.")] = None,
+    adjudicator: Annotated[
+        list[str] | None, typer.Option(help="Who settles cases that two readers have locked; sees no model.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="A text file of findings that marks can be called, a term a line.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Films to read: test, val, train or all.")] = "test",
     limit: Annotated[int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1)] = None,
     method: Annotated[str, typer.Option(help="Maps to show after the lock; several with commas.")] = "gradcam,lime",
     lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 353,
+    stamps: Annotated[bool, typer.Option("--stamps/--no-stamps", help="Test every map for trust.")] = True,
     ahead: Annotated[bool, typer.Option("--ahead", help="Compute all predictions and maps before opening.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Draw phantoms, train a small network, and open.")] = False,
     export: Annotated[
@@ -43,14 +52,16 @@ def review(
 
     require("fastapi", extra="web")
     require("uvicorn", extra="web")
-    from radiolucent.web.begin import StudyPlan, addresses, check_readers, open_study
     from radiolucent.web.demo import demo_plan
+    from radiolucent.web.open_study import StudyPlan, addresses, open_study, read_vocabulary
+    from radiolucent.web.reader_names import check_readers
     from radiolucent.web.serve import run as serve
 
     name = study or ("demo" if demo else None)
     if name is None or (not demo and (run is None or data is None)):
         raise ConfigError("review needs RUN, DATA and --study NAME; or --demo, which needs nothing.")
-    check_readers(reader or [])
+    os.umask(0o077)  # what this command writes tells labels and the model's opinion: no other account may read it
+    check_readers([*(reader or []), *(adjudicator or [])])
     place = folder / _safe(name)
     methods = names_in(method)
     with progress_bar() as update:
@@ -59,17 +70,20 @@ def review(
         else:
             assert run is not None and data is not None
             plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed)
+        terms = None if vocabulary is None else read_vocabulary(vocabulary)
+        plan = dataclasses.replace(plan, vocabulary=terms, stamps=stamps)
         opened = open_study(plan, update)
-        desk = opened.desk
+        context = opened.context
         if ahead:
-            desk.reveal.ahead(desk.store.cases(), stages(update, "predictions and maps"))
+            context.reveal.ahead(context.store.cases(), stages(update, "predictions and maps"))
     try:
         if export:
-            _export(desk, export, as_json)
+            _export(context, export, as_json)
         else:
-            serve(desk, port, lambda at: _tell(addresses(desk, reader or ["reader"], at), place, browser, as_json))
+            who = (reader or ["reader"], adjudicator or [])
+            serve(context, port, lambda at: _tell(addresses(context, *who, at), place, browser, as_json))
     finally:
-        desk.close()
+        context.close()
     end_with_left_out(opened.left_out)
 
 
@@ -91,17 +105,21 @@ def _tell(who: list[tuple[str, str]], place: Path, browser: bool, as_json: bool)
         print_json({"study": str(place), "addresses": dict(who)})
     else:
         say.print(f"Study in {escape(str(place))}. Each address works once, on this machine; Ctrl+C ends the server.")
+        say.print(
+            "The folder holds labels and what the model says, unencrypted: readers must not use this account's files "
+            "until their study is finished."
+        )
         for name, address in who:
             say.print(f"  {escape(name)}: {address}", soft_wrap=True, highlight=False)
     if browser and say.is_terminal:
         webbrowser.open(who[0][1])
 
 
-def _export(desk: Any, folder: Path, as_json: bool) -> None:
+def _export(context: Any, folder: Path, as_json: bool) -> None:
     from radiolucent.readers.store_export import export
     from radiolucent.web.standalone import write_statistics
 
-    files = [*export(desk.store, folder, desk.class_names), write_statistics(desk, folder / "statistics.html")]
+    files = [*export(context.store, folder, context.class_names), write_statistics(context, folder / "statistics.html")]
     if as_json:
         print_json({"files": [str(f) for f in files]})
     else:

@@ -12,20 +12,26 @@ from rich.table import Table
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
+    Coordinates,
     Data,
+    Labels,
     Out,
     Run,
     Seed,
+    SkipShapes,
     end_with_left_out,
     names_in,
     print_comparison,
     print_json,
     progress_bar,
+    reading_options,
     research_use,
     resumable,
     say,
+    shown,
     stages,
 )
+from radiolucent.cli.reading_options import reads_films
 
 RunAndImages = Annotated[
     list[Path],
@@ -53,6 +59,7 @@ def _predictions(
     return found, left
 
 
+@reads_films
 def evaluate(
     run: Run,
     data: Data,
@@ -64,6 +71,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run on a folder or manifest it has never seen, at the threshold fixed in training."""
     from radiolucent.files import write_json
+    from radiolucent.metrics import METRICS
     from radiolucent.metrics import evaluate as evaluate_predictions
     from radiolucent.models import load
     from radiolucent.study import write_predictions
@@ -81,8 +89,9 @@ def evaluate(
         table = Table(title=f"{result.n} films of {result.patients} patients; threshold {result.threshold:.3f}")
         table.add_column("figure")
         table.add_column("value (95 % CI)")
-        for name, estimate in result.estimates.items():
-            table.add_row(name, str(estimate))
+        for metric in METRICS:
+            if metric.name in result.estimates:
+                table.add_row(metric.title, str(result.estimates[metric.name]))
         table.add_row("confusion", ", ".join(f"{k} {v}" for k, v in result.confusion.items()))
         Console().print(table)
         _say_use(classifier, run)
@@ -111,6 +120,7 @@ def _run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
     return first, rest
 
 
+@reads_films
 def predict(given: RunAndImages, as_json: AsJson = False) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold."""
     from radiolucent.data import find_films
@@ -128,11 +138,14 @@ def predict(given: RunAndImages, as_json: AsJson = False) -> None:
         case = make_case(classifier, film, logits, None, (), ())
         chances = classifier.probabilities(logits)[0].tolist()
         chance = dict(zip(classifier.class_names, chances, strict=True))
-        rows.append({"image": film.image_id, "called": case.called, "probability": chance})
+        row: dict[str, Any] = {"image": film.image_id, "called": case.called, "probability": chance}
+        rows.append(row | ({"notes": film.notes} if film.notes else {}))
         if not as_json:
             Console().print(
-                f"{escape(film.image_id)}: {sure(case.probability, case.called)}", highlight=False, soft_wrap=True
+                f"{shown(film.image_id)}: {sure(case.probability, case.called)}", highlight=False, soft_wrap=True
             )
+            for note in film.notes:
+                say.print(f"  note: {shown(note)}", highlight=False, soft_wrap=True)
     if as_json:
         skipped = [{"file": str(p), "reason": r} for p, r in left]
         print_json({"use": research_use(classifier), "predictions": rows, "left_out": skipped})
@@ -142,25 +155,27 @@ def predict(given: RunAndImages, as_json: AsJson = False) -> None:
 
 
 def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
-    """Methods by name; those that sample are given their number of samples, and it is said which do not."""
+    """Methods by name; those that draw samples draw `samples`, and a message names those that draw none."""
     from radiolucent.errors import ConfigError
-    from radiolucent.explainers import METHODS
-    from radiolucent.explainers.samples import with_samples
+    from radiolucent.explainers import METHODS, methods_named
 
-    wanted = names_in(names)
-    if not wanted:
-        raise ConfigError(f"--method {names!r} names no method; expected any of {', '.join(METHODS)}, with commas.")
-    if unknown := [n for n in wanted if n not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    made = [METHODS[name]() for name in wanted]
+    chosen = methods_named(names_in(names))
     if samples is None:
-        return tuple(made)
-    sampling, without = with_samples(made, samples)
+        return tuple(chosen.values())
+    sampling = {name: method.with_samples(samples) for name, method in chosen.items()}
+    without = [name for name, method in sampling.items() if method is None]
+    if len(without) == len(chosen):
+        others = [name for name, kind in METHODS.items() if kind().with_samples(2000) is not None]
+        raise ConfigError(
+            f"--samples {samples} for {', '.join(without)}, which draws none; leave it out, or choose a method that "
+            f"draws samples: {', '.join(others)}."
+        )
     if without:
-        say.print(f"--samples says nothing to {', '.join(without)}: no samples are drawn there.")
-    return tuple(sampling)
+        say.print(f"--samples does not apply to {', '.join(without)}: no samples are drawn there.")
+    return tuple(method or chosen[name] for name, method in sampling.items())
 
 
+@reads_films
 @resumable()
 def explain(
     given: RunAndImages,
@@ -178,6 +193,9 @@ def explain(
         int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
     ] = None,
     annotations: Annotations = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
     trust: Annotated[
         bool | None,
@@ -196,7 +214,7 @@ def explain(
 
     Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
     """
-    from radiolucent.data import read_annotations
+    from radiolucent.data import LeftOut, read_annotations
     from radiolucent.models import load
     from radiolucent.study import ManyConfig, explain_many
 
@@ -205,13 +223,15 @@ def explain(
     config = ManyConfig(
         _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
     )
-    readings = read_annotations(annotations) if annotations else []
+    said: list[LeftOut] = []
+    asked = reading_options(skip_shapes, labels, coordinates)
+    readings = read_annotations(annotations, left_out=said, **asked) if annotations else []
     with progress_bar() as update:
         found = explain_many(classifier, paths, out, config, readings=readings, fresh=fresh, say=update)
-    left = [{"file": str(p), "reason": r} for p, r in found.left_out]
+    left = [{"file": str(p), "reason": r} for p, r in (*found.left_out, *said)]
+    listed = {str(p): n for n, p in enumerate(found.files)}
+    rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
     if as_json:
-        listed = {str(p): n for n, p in enumerate(found.files)}
-        rows = [r for r in found.journal.rows(list(listed)) if r["image"] in listed and not r["error"]]
         summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
         summary |= {"films": found.films, "new": found.new}
         print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
@@ -221,14 +241,17 @@ def explain(
             soft_wrap=True,
             highlight=False,
         )
+        if failing := sum("does not add up" in (r["trust_reasons"] or "") for r in rows):
+            say.print(f"{failing} map(s) do not add up to the score they explain: see trust_reasons in the table")
         _say_use(classifier, run)
-    end_with_left_out(found.left_out)
+    end_with_left_out([*found.left_out, *said])
 
 
 def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:
     return row | {name: str(out / row[name]) for name in ("map", "panel") if row[name]}
 
 
+@reads_films
 def compare(
     run: Run,
     data: Data,
@@ -241,6 +264,9 @@ def compare(
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
     format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
+    skip_shapes: SkipShapes = False,
+    labels: Labels = "",
+    coordinates: Coordinates = "as stated",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -257,7 +283,7 @@ def compare(
     with progress_bar() as update:
         found = compare_run(
             run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            seed=seed, say=update,
+            asked=reading_options(skip_shapes, labels, coordinates), seed=seed, say=update,
         )  # fmt: skip
     if as_json:
         print_json(found.as_dict())

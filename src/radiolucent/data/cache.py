@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from radiolucent.data.records import LeftOut, Record
 from radiolucent.errors import DataError, ImageError
 from radiolucent.files import atomic_path, sha256_bytes, sha256_file, write_json
-from radiolucent.images import Preprocess, read
+from radiolucent.images import Preprocess, read, reading, unusual
 from radiolucent.types import Geometry
 
 __all__ = ["PixelCache", "build_cache"]
 
 CHUNK = 256
-DECODER = 2  # raise it whenever `images.read` or `Preprocess.quantise` gives other pixels for the same file
+DECODER = 3  # raise it whenever `images.read` or `Preprocess.quantise` gives other pixels for the same file
 ORDERS = 8  # copies kept, the last used; an older one is made again from the blocks when it is asked for
 
 
@@ -110,12 +110,12 @@ def build_cache(
 
 
 def _name(preprocess: Preprocess) -> str:
-    """Folder of the films that this preprocessing gives."""
+    """Folder of the films that this preprocessing, and how films are read, give."""
     plain = f"v{DECODER}-{preprocess.fit}-{preprocess.size}"
-    if preprocess.window is None:
+    window = "" if preprocess.window is None else json.dumps(preprocess.window.to_dict(), sort_keys=True)
+    if not (special := window + reading().pixels_key()):
         return plain
-    window = json.dumps(preprocess.window.to_dict(), sort_keys=True)
-    return f"{plain}-{sha256_bytes(window.encode())[:12]}"
+    return f"{plain}-{sha256_bytes(special.encode())[:12]}"
 
 
 def _decode(record: Record, preprocess: Preprocess) -> tuple[NDArray[np.uint8], tuple[int, int]] | str:
@@ -132,6 +132,10 @@ def _hashes(records: Sequence[Record], file: Path) -> tuple[list[str | None], li
     found: list[str | None] = []
     left_out: list[LeftOut] = []
     for record in records:
+        if why := unusual(record.path, reading().max_pixels):
+            left_out.append(LeftOut(record.path, why))
+            found.append(None)
+            continue
         path = str(record.path.resolve())
         try:
             stat = record.path.stat()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
 from radiolucent.data.records import Dataset
 from radiolucent.data.split import MIN_VAL
@@ -25,7 +26,8 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
 
     Unreadable files; exact and near duplicates, within and across splits and labels; patients across splits; size,
     colour mode, aspect ratio, format and exposure as predictors of the label; prevalence shift between splits; a
-    validation split too small to choose anything on.
+    validation split too small to choose anything on; laterals, mirrored, raw and lossy films and mixed spacing, where
+    the files say so; and what had to be assumed to read them.
 
     Args:
         progress: called with (done, total) while films are read.
@@ -40,6 +42,7 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
         *confounders(good, dataset.class_names),
         _prevalence(dataset),
         _validation(dataset),
+        *acquisition(good),
     ]
 
 

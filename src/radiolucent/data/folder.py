@@ -9,11 +9,12 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.manifest import read_manifest
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
-from radiolucent.images.read import sniff
+from radiolucent.images import reading, unusual
+from radiolucent.images.sniff import HEAD, is_film
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".dic"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".dcm", ".dicom", ".dic"}
 _SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -52,7 +53,7 @@ def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
         dataset = _scan(root)
     if not dataset.records:
         raise DataError(
-            f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM)."
+            f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
         )
     return _three_classes(dataset) if classes == 3 else dataset
 
@@ -66,6 +67,9 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
             dataset = load_dataset(given)
             left += [(item.path, item.reason) for item in dataset.left_out]
             files = [record.path for record in dataset.records]
+        elif why := unreadable_name(given):
+            left.append((given, why))
+            files = []
         else:
             files = [given]
         for file in files:
@@ -104,19 +108,34 @@ def _no_film(path: Path) -> str:
     """Why a file is no film, or ""."""
     if path.name.startswith(".") or path.name in _IGNORED:
         return HIDDEN
+    if why := unreadable_name(path):
+        return why
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return ""
+    if why := unusual(path, reading().max_pixels):
+        return why
     try:
         with path.open("rb") as stream:
-            head = stream.read(200)
+            head = stream.read(HEAD)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    if sniff(head):
+    if path.name.upper() == "DICOMDIR":
+        return COMPANION
+    if is_film(head):
         return ""
     if suffix in _COMPANIONS or path.stem.upper() in _COMPANION_NAMES:
         return COMPANION
     return "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
+
+
+def unreadable_name(path: Path) -> str:
+    """Why a file cannot be part of tables, reports and manifests by its name, or ""."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "its name is no UTF-8 text, so that no table or report can hold it; rename it"
+    return ""
 
 
 def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:

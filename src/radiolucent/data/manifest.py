@@ -1,7 +1,7 @@
 """Manifests: one row a film, as CSV or Parquet."""
 
 import csv
-import io
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 from radiolucent.data.records import SPLITS, Dataset, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, write_text
+from radiolucent.tables import csv_text, unguarded
 
 __all__ = ["read_manifest", "write_manifest"]
 
+MOST_BYTES = 1 << 28  # of a manifest: a line a film, for a million films
 _COLUMNS = ("path", "label", "patient_id", "split", "site", "etiology", "sha256")
 
 
@@ -39,12 +41,16 @@ def read_manifest(path: Path) -> Dataset:
             raise DataError(f"{path}, line {number}: the path is empty.")
         if where in seen:
             raise DataError(f"{path}, line {number}: {where} stands in line {seen[where]} already; keep one.")
+        if None in row and any(row[None]):  # pyright: ignore[reportArgumentType]
+            raise DataError(f"{path}, line {number}: has more cells than the heading; quote cells that hold commas.")
+        if "\0" in where:
+            raise DataError(f"{path}, line {number}: the path holds a NUL byte, which no file name can.")
         if split not in (None, *SPLITS):
             raise DataError(f"{path}, line {number}: split {split!r}; expected train, val, test or nothing.")
         seen[where] = number
         file = Path(where) if Path(where).is_absolute() else path.parent / where
         label = names.index(str(row["label"])) if row.get("label") else None
-        extra = {k: str(v) for k, v in row.items() if k not in _COLUMNS and v not in (None, "")}
+        extra = {k: str(v) for k, v in row.items() if k and k not in _COLUMNS and v not in (None, "")}
         optional = {k: (str(row[k]) if row.get(k) else None) for k in ("patient_id", "site", "etiology", "sha256")}
         records.append(Record(file, where, label, split=split, extra=extra, **optional))
     return Dataset(tuple(records), names, path.parent, source=f"manifest {path.name}")
@@ -52,13 +58,21 @@ def read_manifest(path: Path) -> Dataset:
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError(f"{path}: has {path.stat().st_size / 1e6:,.0f} MB, too much for a manifest.")
         if path.suffix.lower() in (".parquet", ".pq"):
             return pq.read_table(path).to_pylist()
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: expected a folder, or a manifest ending in .csv or .parquet.")
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+            reader = csv.DictReader(stream)
+            rows = [{k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader]
+        if twice := [n for n, many in Counter(reader.fieldnames or ()).items() if n and many > 1]:
+            raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")
+        return rows
+    except DataError:
+        raise
+    except Exception as error:  # Parquet readers raise many kinds on damaged files
         raise DataError(f"{path}: not readable as a manifest ({error}).") from error
 
 
@@ -72,11 +86,7 @@ def write_manifest(dataset: Dataset, path: str | Path) -> Path:
         with atomic_path(file) as temporary:
             pq.write_table(table, temporary)
     else:
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, [*_COLUMNS, *extras], lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(file, stream.getvalue())
+        write_text(file, csv_text([*_COLUMNS, *extras], rows))
     return file
 
 

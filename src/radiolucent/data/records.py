@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COMPANION", "HIDDEN", "SPLITS", "Dataset", "LeftOut", "Record"]
+__all__ = ["COMPANION", "HIDDEN", "NOTED", "SPLITS", "Dataset", "LeftOut", "Record", "is_lost"]
 
 SPLITS = ("train", "val", "test")
 HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
+NOTED = "noted: "  # begins a reason by which nothing is lost: what was assumed, or passed over
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class LeftOut(NamedTuple):
 
     path: Path
     reason: str
+
+
+def is_lost(reason: str) -> bool:
+    """Whether a reason for leaving something out means that something is missed.
+
+    >>> is_lost(COMPANION), is_lost("noted: 3 files beside"), is_lost("is empty (0 bytes)")
+    (False, False, True)
+    """
+    return reason not in (HIDDEN, COMPANION) and not reason.startswith(NOTED)
 
 
 @dataclass(frozen=True)

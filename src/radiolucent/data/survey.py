@@ -1,7 +1,7 @@
 """One decoding pass over a data set: what every check needs to know of each film."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from radiolucent.data.records import Record
 from radiolucent.errors import ImageError
-from radiolucent.files import sha256_bytes
+from radiolucent.files import sha256_file
 from radiolucent.images import read
 
 __all__ = ["Film", "survey"]
@@ -29,6 +29,7 @@ class Film:
         record: the film. error: why it cannot be read, or "".
         sha256: of its bytes. size: bytes. width, height: stored pixels. mode, format: as stored. tables: hash of its
             JPEG quantisation tables.
+        about: what the file says of itself, with its spacing. notes: what reading had to assume.
         grey: mean grey level. border: mean grey level of the outer 5 %.
         thumb: float16 (64, 64), high-passed and standardised; for telling near duplicates.
     """
@@ -42,6 +43,8 @@ class Film:
     mode: str = ""
     format: str = ""
     tables: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    notes: tuple[str, ...] = ()
     grey: float = 0.0
     border: float = 0.0
     thumb: NDArray[np.float16] = field(default_factory=lambda: np.zeros((THUMB, THUMB), np.float16))
@@ -60,8 +63,8 @@ def survey(records: Sequence[Record], *, progress: Callable[[int, int], None] | 
 
 def _look(record: Record) -> Film:
     try:
-        content = record.path.read_bytes()
         film = read(record.path, image_id=record.image_id)
+        size, digest = record.path.stat().st_size, sha256_file(record.path)
     except (ImageError, OSError) as error:
         return Film(record, error=str(error).removeprefix(f"{record.path}: "))
     meta: dict[str, Any] = dict(film.metadata)
@@ -75,13 +78,15 @@ def _look(record: Record) -> Film:
     spread = float(detail.std())
     return Film(
         record,
-        sha256=sha256_bytes(content),
-        size=len(content),
+        sha256=digest,
+        size=size,
         width=int(meta.get("width", pixels.shape[1])),
         height=int(meta.get("height", pixels.shape[0])),
         mode=str(meta.get("mode", "")),
         format=str(meta.get("format", "")),
         tables=str(meta.get("jpeg_tables", "")),
+        about=meta | {"spacing": film.spacing},
+        notes=film.notes,
         grey=float(pixels.mean()),
         border=float(border.mean()),
         thumb=(detail / spread if spread > 1e-4 else 0 * detail).astype(np.float16),

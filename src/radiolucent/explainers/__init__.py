@@ -1,8 +1,10 @@
 """Explanations: one verb, `explain()`, and one method a file."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.explain import explain
 from radiolucent.explainers.lime import LimeView, lime_view
@@ -39,8 +41,26 @@ METHODS: dict[str, type[Explainer]] = {
 }
 """Every method, by its name in files and on the command line. A class's file is called as the class is, in lower case.
 
-A new method is its file and its line here: this room, the package's root and the command line know it by that.
+A new method is its file and its line here; everything else about it stands in its class.
 """
+
+
+def methods_named(names: Sequence[str]) -> dict[str, Explainer]:
+    """Methods with their default parameters, by their names in `METHODS`.
+
+    Raises:
+        ConfigError: no name, or an unknown one.
+    """
+    if unknown := [name for name in names if name not in METHODS] or ([] if names else ["none"]):
+        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
+    return {name: METHODS[name]() for name in names}
+
+
+def methods_table() -> str:
+    """Every method with what it answers, when it misleads and what it costs, as a table in Markdown."""
+    rows = [f"| `{m.__name__}` | {m.answers} | {m.misleads} | {m.cost} |" for m in METHODS.values()]
+    return "\n".join(["| method | what it answers | when it misleads | passes |", "|---|---|---|---|", *rows]) + "\n"
+
 
 __all__ = [
     "METHODS",
@@ -51,6 +71,8 @@ __all__ = [
     "explain",
     "lime_view",
     "load_explanation",
+    "methods_named",
+    "methods_table",
     "save_explanation",
 ]
 __all__ += [method.__name__ for method in METHODS.values()]  # pyright: ignore[reportUnsupportedDunderAll]

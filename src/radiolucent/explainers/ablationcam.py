@@ -1,7 +1,7 @@
 """Ablation-CAM: feature maps weighed by what the score loses without them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -25,10 +25,16 @@ class AblationCAM(AtLayer, Perturbation):
     global average pooling and one dense layer y_k is known: logits less W_k times the mean of A_k.
     """
 
+    title: ClassVar[str] = "Ablation-CAM"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "which feature maps the score needs"
+    misleads: ClassVar[str] = "maps that stand in for one another"
+    cost: ClassVar[str] = "1 + K · h"
+
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        cut = goal.over(classifier, image).cut(self.layer)
+        cut = goal.over(classifier, image).cut(self.place)
         dense = cut.dense
         if dense is None:
             logits, how = self._ablated(classifier, image, cut)
@@ -49,11 +55,9 @@ class AblationCAM(AtLayer, Perturbation):
         """Logits (K, C) without each channel in turn."""
         batch, value = self.batch_of(classifier, image), cut.value.detach()
         head, how = head_behind(classifier, image, cut, batch)
-        axis = 1 if cut.layer.kind == "maps" else value.ndim - 1
-        found: list[torch.Tensor] = []
-        for start in range(0, value.shape[axis], batch):
-            channels = torch.arange(start, min(start + batch, value.shape[axis]))
-            several = value.repeat(len(channels), *[1] * (value.ndim - 1)).movedim(axis, 1)
-            several[torch.arange(len(channels)), channels] = 0
-            found.append(head(several.movedim(1, axis)))
+        features, found = cut.features, list[torch.Tensor]()
+        for channels in torch.arange(features.shape[1]).split(batch):
+            maps = features.repeat(len(channels), 1, 1, 1)
+            maps[torch.arange(len(channels)), channels] = 0
+            found.append(head(cut.layer.changed(value.expand(len(channels), *value.shape[1:]), maps)))
         return torch.cat(found), how

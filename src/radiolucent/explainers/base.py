@@ -1,16 +1,20 @@
 """What a method has to be: only its mathematics."""
 
 import dataclasses
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
+import numpy as np
 import torch
 
 from radiolucent.explainers.promise import Promise
 from radiolucent.models import Classifier
 from radiolucent.passes.goal import Goal
+from radiolucent.passes.target_layer import Place
+from radiolucent.types import Radiograph
 
 __all__ = ["Attribution", "Explainer", "Goal", "parameters_of"]
 
@@ -30,7 +34,27 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Explainer(ABC):
-    """A method and its parameters. Subclasses are frozen dataclasses that implement `attribute`, only mathematics."""
+    """A method and its parameters. Subclasses are frozen dataclasses that implement `attribute`, only mathematics.
+
+    What figures, reports, tables and the command line say about a method stands in its class:
+
+    Attributes:
+        title: as people write it, e.g. "Grad-CAM"; the class's name unless given, also below a class that has one.
+        signed: whether what speaks against the target means something too. A figure then colours a map from "against"
+            to "for", otherwise from nothing to strongest.
+        answers: the question the method answers. misleads: when not to believe it. cost: in forward passes of a film.
+    """
+
+    title: ClassVar[str] = ""
+    signed: ClassVar[bool] = True
+    answers: ClassVar[str] = ""
+    misleads: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "title" not in cls.__dict__:
+            cls.title = cls.__name__
 
     @abstractmethod
     def attribute(
@@ -52,13 +76,13 @@ class Explainer(ABC):
 
     @property
     def one_by_one(self) -> bool:
-        """Whether images are handed over singly (methods that perturb one image many times)."""
+        """Whether images are handed over one at a time, as methods need that perturb one image many times."""
         return False
 
     def cheaper(self, images: int, side: int) -> "Explainer":
-        """A copy that asks about at most so many altered images a map, or as few as it can; itself if it does already.
+        """A copy that asks about at most `images` altered images a map, or as few as it can; itself if it already does.
 
-        For runs that are repeated. Passes behind a layer only do not count: they cost a fraction.
+        For runs that are repeated. Passes through the last layers only are not counted: they cost a fraction.
 
         Args:
             side: of the network's input.
@@ -66,14 +90,19 @@ class Explainer(ABC):
         return self
 
     def promise(self, details: Mapping[str, Any]) -> Promise | None:
-        """What this method promises of every map, as far as a map's details say it is kept; None: it promises nothing.
+        """What this method promises of every map, and how well a map's details say it is kept; None: no promise."""
+        return None
 
-        A figure in the details alone is no promise.
+    def with_samples(self, count: int) -> Self | None:
+        """The method asking about `count` altered images a map, or as many of them as it can use; None: it draws none.
+
+        Raises:
+            ConfigError: it cannot do with so few.
         """
         return None
 
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         """The layers `attribute` will ask the shared pass for (see `Pass.wanted`): then logits cost no pass more."""
         return ()
 
@@ -81,4 +110,16 @@ class Explainer(ABC):
 def parameters_of(method: Explainer) -> dict[str, Any]:
     """A method's parameters, JSON-ready."""
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(cast(Any, method)) if f.repr}
-    return {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in values.items()}
+    return {k: v if isinstance(v, str | int | float | bool | None) else _said(v) for k, v in values.items()}
+
+
+def _said(value: Any) -> str:
+    """A value in words that are the same in the next run: of a function its name, of numbers what they are."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        array = np.ascontiguousarray(torch.as_tensor(value).detach().cpu().float().numpy())
+        return f"{tuple(array.shape)}, SHA-256 {hashlib.sha256(array.tobytes()).hexdigest()}"
+    if isinstance(value, Radiograph):
+        return f"film {value.image_id}, {_said(value.pixels)}"
+    if callable(value) and not isinstance(value, type):
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    return repr(value)

@@ -1,6 +1,7 @@
 """Class activation mapping, for networks that end in global average pooling and one dense layer."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -18,6 +19,11 @@ class CAM(Weighing):
 
     map = Σ_k w_ck A_k: what each place adds to the class's logit, which is the map's mean plus the bias.
     """
+
+    title: ClassVar[str] = "CAM"
+    answers: ClassVar[str] = "what each place adds to the logit"
+    misleads: ClassVar[str] = "coarse; only behind pooling and one dense layer"
+    cost: ClassVar[str] = "1"
 
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
         if cut.dense is None:

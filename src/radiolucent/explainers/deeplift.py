@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 
+from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference
+from radiolucent.explainers.baselines import Baseline, check_baseline, completeness, reference, same_for_all
 from radiolucent.explainers.joining import summed
 from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.models import Classifier
+from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Activation, Rules
 from radiolucent.passes.forward import INPUT, Pass, run
+from radiolucent.passes.hooks import frozen
+from radiolucent.passes.places import first_of, with_first
 
 __all__ = ["DeepLift"]
 
@@ -30,6 +34,11 @@ class DeepLift(Explainer):
         baseline: the reference (see `radiolucent.explainers.baselines`).
     """
 
+    title: ClassVar[str] = "DeepLift"
+    answers: ClassVar[str] = "share of the difference from a reference, in one pass by activation slopes"
+    misleads: ClassVar[str] = "as integrated gradients; no attention, no gates"
+    cost: ClassVar[str] = "3 + b"
+
     baseline: Baseline = "black"
 
     def __post_init__(self) -> None:
@@ -42,11 +51,14 @@ class DeepLift(Explainer):
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
         start = reference(self.baseline, classifier, inputs)
-        if isinstance(self.baseline, float | int) or self.baseline in ("black", "grey", "white", "zero"):
+        if same_for_all(self.baseline):
             start = start[:1]  # the same for every film
         notes: list[_Note] = []
-        with torch.no_grad(), _Record(notes):
-            before = run(classifier, start)
+        fitting(classifier.network, start[:1].to(classifier.device, classifier.dtype))  # found out before rules are
+        leaf = start.detach().clone().requires_grad_()  # what hangs on it depends on the image, and nothing else does
+        with torch.enable_grad(), frozen(classifier.network), _Record(notes):
+            before = run(classifier, leaf)
+        before = before.detach()
         cut = Pass(classifier, inputs, rules=_Rescale(notes)).cut(INPUT)
         logits, before = cut.logits.detach(), before.expand(len(inputs), -1)
         change = logits - before
@@ -72,12 +84,15 @@ class _Record(Rules):
         self.notes = notes
 
     def activate(self, at: Activation) -> torch.Tensor:
-        self.notes.append(_Note(at.z.clone(), at.value.clone()))  # what follows may write in place
-        return at.value
+        self.notes.append(_Note(at.z.detach().clone(), at.value.clone()))  # what follows may write in place
+        return at.passing(torch.ones_like(at.value))
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        z = _detached(args[0])
         out = call()
-        self.notes.append(_Note(args[0].clone(), out.clone()))
+        value = first_of(out)
+        assert value is not None
+        self.notes.append(_Note(z, value.detach().clone()))
         return out
 
 
@@ -86,25 +101,46 @@ class _Rescale(Rules):
         super().__init__("DeepLift")
         self.notes = iter(notes)
 
+    def _next(self, name: str) -> "_Note":
+        note = next(self.notes, None)
+        if note is None:
+            raise ExplainError(
+                f"DeepLift met {name!r} on the film and not on the reference: the network takes another way for each, "
+                "and there is nothing to compare. Use IntegratedGradients()."
+            )
+        return note
+
     def activate(self, at: Activation) -> torch.Tensor:
-        note = next(self.notes)
+        note = self._next(at.name)
         change = at.z.detach() - note.z
         slope = (at.value - note.value).div_(change)
         # Where film and reference agree the slope between them is the derivative.
-        slope = torch.where(change.abs_() < NEAR, at.derivative(), slope)
+        slope = torch.where(_near(change, at.z.detach(), note.z), at.derivative(), slope)
         return at.passing(slope)
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        note = next(self.notes)
+        note = self._next("max pooling")
 
         def again(x: torch.Tensor) -> torch.Tensor:
             out = function(x, *args[1:], **kwargs)
             return out if isinstance(out, torch.Tensor) else out[0]
 
-        return cast(torch.Tensor, _Pool.apply(args[0], note.z, note.value, again))
+        values = cast(torch.Tensor, _Pool.apply(args[0], note.z, note.value, again))
+        with torch.no_grad():
+            given = call()
+        return with_first(given, values)
 
 
-NEAR = 1e-7
+NEAR = 100
+"""So many rounding errors apart two numbers are as good as equal: their difference says nothing of a slope."""
+
+
+def _near(change: torch.Tensor, z: torch.Tensor, z0: torch.Tensor) -> torch.Tensor:
+    return change.abs() <= NEAR * torch.finfo(z.dtype).eps * torch.maximum(z.abs(), z0.abs())
+
+
+def _detached(value: Any) -> torch.Tensor:
+    return cast(torch.Tensor, value).detach().clone()
 
 
 class _Pool(torch.autograd.Function):
@@ -133,5 +169,5 @@ class _Pool(torch.autograd.Function):
         top = torch.maximum(value, value0)
         shares = back(z, grads[0] * (top - value0)) + back(z0, grads[0] * (value - top))
         change = z - z0
-        near = change.abs() < NEAR
+        near = _near(change, z, z0)
         return torch.where(near, back(z, grads[0]), shares / torch.where(near, 1, change)), None, None, None

@@ -1,6 +1,7 @@
 """Eigen-CAM."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -22,6 +23,11 @@ class EigenCAM(Weighing):
     Attributes:
         centre: subtract each feature's mean over places first, as the package grad-cam does; the paper does not.
     """
+
+    title: ClassVar[str] = "Eigen-CAM"
+    answers: ClassVar[str] = "what the layer sees most of"
+    misleads: ClassVar[str] = "**knows nothing of the class**: the same map for every answer"
+    cost: ClassVar[str] = "1"
 
     centre: bool = False
 

@@ -10,12 +10,12 @@ import torch
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers.base import Attribution, Explainer, parameters_of
 from radiolucent.explainers.gradcam import GradCAM
+from radiolucent.explainers.promise import broken
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import steady
-from radiolucent.passes.fast.openvino_features import coming
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
 from radiolucent.passes.preserve_state import untouched
+from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Radiograph
 
 __all__ = ["explain"]
@@ -35,6 +35,7 @@ def explain(
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
+    session: Session | None = ...,
 ) -> Explanation: ...
 @overload
 def explain(
@@ -47,6 +48,7 @@ def explain(
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
+    session: Session | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
@@ -59,6 +61,7 @@ def explain(
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
+    session: Session | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
@@ -71,6 +74,7 @@ def explain(
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
+    session: Session | None = ...,
 ) -> list[Explanation]: ...
 @overload
 def explain(
@@ -83,6 +87,7 @@ def explain(
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
+    session: Session | None = ...,
 ) -> list[list[Explanation]]: ...
 @overload
 def explain(
@@ -95,6 +100,7 @@ def explain(
     score: ScoreKind = ...,
     seed: int = ...,
     batch_size: int = ...,
+    session: Session | None = ...,
 ) -> list[list[Explanation]]: ...
 def explain(
     classifier: Classifier,
@@ -106,14 +112,14 @@ def explain(
     score: ScoreKind = "logit",
     seed: int = 0,
     batch_size: int = 16,
+    session: Session | None = None,
 ) -> Explanation | list[Explanation] | list[list[Explanation]]:
     """Explain a classifier's decision on one film, or on each of several, by one method or several.
 
     The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
     does not depend on what else is in the batch. Methods and targets share one forward pass a batch.
-    From 600 images on the CAM family takes features from OpenVINO, where it is installed and the network ends in
-    pooling and one dense layer (unless gradients or other layers are asked for in the same call): the same up to
-    rounding, see `details["engine"]`.
+    Shortcuts may be taken that change a map by rounding only (`radiolucent.passes.session`); `details["engine"]` and
+    `details["passes"]` name them.
 
     Args:
         method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own; or several. Grad-CAM unless
@@ -125,6 +131,7 @@ def explain(
             classifier hardly moves, and its explanation says little.
         seed: of the method's randomness; the same seed gives the same map.
         batch_size: films a batch.
+        session: of the job this call belongs to, if it makes several; `Session(fast=False)` takes no shortcuts.
 
     Returns one `Explanation` for one film, or a list in the order of `images`. With several methods or targets each
     film has a list: the first method's targets, then the second's. Maps are in the model's frame;
@@ -147,10 +154,11 @@ def explain(
     asked.check(classifier)
     step = 1 if all(m.one_by_one for m in methods) else batch_size
     found: list[list[Explanation]] = []
-    network = classifier.network
-    with untouched(network), steady(network), coming(network, len(films)):
+    shared, network = session or Session(), classifier.network
+    shared.films = max(shared.films, len(films))
+    with untouched(network):
         for start in range(0, len(films), step):
-            found += _batch(classifier, films[start : start + step], methods, asked)
+            found += _batch(classifier, films[start : start + step], methods, asked, shared)
     if single:
         flat = [e for each in found for e in each]
         return flat[0] if isinstance(images, Radiograph) else flat
@@ -182,7 +190,7 @@ class _Asked:
                 return classifier.called(shared.logits).cpu()
             return torch.full((count,), target)
 
-        return [Goal(chosen(target), self.kind, classifier, against) for target in self.targets]
+        return [Goal(chosen(t), self.kind, classifier, against, session=shared.session) for t in self.targets]
 
 
 def _methods(method: Explainer | Sequence[Explainer] | None) -> Sequence[Explainer]:
@@ -196,11 +204,16 @@ def _methods(method: Explainer | Sequence[Explainer] | None) -> Sequence[Explain
 
 
 def _batch(
-    classifier: Classifier, films: Sequence[Radiograph], methods: Sequence[Explainer], asked: _Asked
+    classifier: Classifier,
+    films: Sequence[Radiograph],
+    methods: Sequence[Explainer],
+    asked: _Asked,
+    session: Session,
 ) -> list[list[Explanation]]:
     inputs = torch.stack([classifier.preprocess(film) for film in films]).to(classifier.device)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
-    shared = Pass(classifier, inputs, tuple(dict.fromkeys(layer for m in methods for layer in m.cuts)))
+    wanted = tuple(dict.fromkeys(layer for m in methods for layer in m.cuts))
+    shared = Pass(classifier, inputs, wanted, session=session)
     goals = asked.goals(classifier, shared)
     answers = [tuple(row) for row in shared.logits.tolist()]
     found: list[list[Explanation]] = [[] for _ in films]
@@ -238,7 +251,7 @@ def _wrapped(
     details: Mapping[str, Any],
     seed: int,
 ) -> Explanation:
-    target = int(goal.targets[row])
+    target, failure = int(goal.targets[row]), broken(method.promise(details), values.numpy())
     return Explanation(
         map=values.numpy(),
         image_id=film.image_id,
@@ -247,11 +260,13 @@ def _wrapped(
         score=float(score),
         score_kind=goal.kind,
         method=method.name,
+        title=method.title,
+        signed=method.signed,
         parameters=parameters_of(method),
         seed=seed,
         model_hash=classifier.hash,
         geometry=classifier.preprocess.geometry_of(film),
-        details=details,
+        details=details if failure is None else {**details, "broken_promise": failure},
         contrast=None if goal.against is None else classifier.class_names[int(goal.against[row])],
     )
 

@@ -1,6 +1,7 @@
 """Grad-CAM++."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -19,6 +20,11 @@ class GradCAMPlusPlus(Weighing):
     w_k = Σ_ij α_kij max(g, 0), map = Σ_k w_k A_k. The common factor exp(S) is left out, so that nothing overflows: the
     map's scale has no meaning. The paper assumes A ≥ 0; where negative features make 2 + g ΣA ≤ 0, α is 0.
     """
+
+    title: ClassVar[str] = "Grad-CAM++"
+    answers: ClassVar[str] = "Grad-CAM for several spots alike"
+    misleads: ClassVar[str] = "never shows what speaks against; its scale has no meaning"
+    cost: ClassVar[str] = "1 (+ h)"
 
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
         gradient, features = slopes(cut, goal), cut.features

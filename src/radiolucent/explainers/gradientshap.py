@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -33,6 +33,11 @@ class GradientSHAP(Explainer):
         batch_size: points a forward pass.
     """
 
+    title: ClassVar[str] = "GradientSHAP"
+    answers: ClassVar[str] = "share of the difference from several references"
+    misleads: ClassVar[str] = "as integrated gradients, and by chance"
+    cost: ClassVar[str] = "5 + 64 · (1 + b)"
+
     samples: int = 64
     references: tuple[Baseline, ...] = ("black", "grey", "mean", "blur")
     films: tuple[Radiograph, ...] = field(default=(), repr=False)
@@ -52,6 +57,9 @@ class GradientSHAP(Explainer):
         least = len(self.references) + len(self.films)
         return self if self.samples <= images else dataclasses.replace(self, samples=max(images, least))
 
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, samples=count)
+
     def promise(self, details: Mapping[str, Any]) -> Promise | None:
         return adds_up(details)
 
@@ -59,7 +67,7 @@ class GradientSHAP(Explainer):
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
         starts = [reference(each, classifier, inputs) for each in self.references]
-        before = [reference_logits(e, classifier, s) for e, s in zip(self.references, starts, strict=True)]
+        before = [reference_logits(e, goal, s) for e, s in zip(self.references, starts, strict=True)]
         films = [classifier.preprocess(film).to(inputs) for film in self.films]
         if films:
             parts = torch.stack(films).split(self.batch_size)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,6 +12,7 @@ from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
 from radiolucent.passes.backward_rules import Rules
 from radiolucent.passes.forward import INPUT, Pass
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["Guided", "GuidedBackprop", "guided_pass"]
 
@@ -24,6 +25,11 @@ class GuidedBackprop(Explainer):
     is joined over channels as `Saliency` is. It looks sharp, and hardly depends on the class or on the last layers'
     weights (Adebayo 2018; Nie 2018): an edge detector that tells little about the decision.
     """
+
+    title: ClassVar[str] = "Guided backprop"
+    answers: ClassVar[str] = "which edges the network responds to"
+    misleads: ClassVar[str] = "**an edge detector**: hardly depends on class or weights (Adebayo 2018)"
+    cost: ClassVar[str] = "2 + b"
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
@@ -49,7 +55,7 @@ class Guided(Rules):
         node = value.grad_fn
         if name not in RELUS or node is None:
             return
-        if node.name().startswith(("ReluBackward", "HardtanhBackward", "_ClipBackward")):
+        if node.name().startswith(("ReluBackward", "HardtanhBackward", "ClampBackward", "ClampMinBackward")):
             node.register_hook(self._guide)
         else:  # in place on part of a tensor: the node is another one
             value.register_hook(self._guided)
@@ -66,7 +72,7 @@ class Guided(Rules):
             inside[0].clamp_(min=0)
 
 
-def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[str | None] = ()) -> tuple[Pass, Guided]:
+def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[Place] = ()) -> tuple[Pass, Guided]:
     """A pass cut at the input and at some layers, whose gradients are guided, and the rule that guides them.
 
     Raises:

@@ -1,6 +1,7 @@
 """Guided Grad-CAM."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -12,6 +13,7 @@ from radiolucent.explainers.joining import by_grey
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import INPUT
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["GuidedGradCAM"]
 
@@ -24,16 +26,21 @@ class GuidedGradCAM(AtLayer):
     share guided backpropagation's weakness.
     """
 
+    title: ClassVar[str] = "Guided Grad-CAM"
+    answers: ClassVar[str] = "which edges the network responds to, where Grad-CAM is positive"
+    misleads: ClassVar[str] = "as guided backpropagation"
+    cost: ClassVar[str] = "2 + b (+ h)"
+
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         return ()  # its pass has rules of its own
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> torch.Tensor:
-        made, rules = guided_pass(classifier, inputs, (self.layer,))
+        made, rules = guided_pass(classifier, inputs, self.places)
         rules.guiding = False
-        coarse = GradCAM(self.layer).weigh(made.cut(self.layer), goal)
+        coarse = GradCAM().weigh(made.cut(self.place), goal)
         rules.guiding = True
         cut = made.cut(INPUT)
         fine = by_grey(cut.gradient(goal.of(cut.logits)), classifier)

@@ -1,6 +1,7 @@
 """HiResCAM."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -18,6 +19,11 @@ class HiResCAM(Weighing):
     map = Σ_k ∂score/∂A_k ⊙ A_k: what the places add to the score, to first order; exactly where only linear layers
     follow. Behind global average pooling and one dense layer it is Grad-CAM, and CAM divided by hw.
     """
+
+    title: ClassVar[str] = "HiResCAM"
+    answers: ClassVar[str] = "where features are that raise the score, place by place"
+    misleads: ClassVar[str] = "coarse; first order only, where layers follow that are not linear"
+    cost: ClassVar[str] = "1 (+ h)"
 
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
         return weighed(slopes(cut, goal), cut.features)

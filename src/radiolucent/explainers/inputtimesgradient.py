@@ -1,6 +1,7 @@
 """Input × gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -9,6 +10,7 @@ from radiolucent.explainers.baselines import Baseline, check_baseline, completen
 from radiolucent.explainers.joining import summed
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import INPUT
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["InputTimesGradient"]
 
@@ -24,13 +26,18 @@ class InputTimesGradient(Explainer):
         baseline: what "nothing there" looks like (see `radiolucent.explainers.baselines`).
     """
 
+    title: ClassVar[str] = "Input × gradient"
+    answers: ClassVar[str] = "first-order share of each pixel"
+    misleads: ClassVar[str] = "exact for linear scores only: read the completeness error"
+    cost: ClassVar[str] = "2 + b"
+
     baseline: Baseline = "zero"
 
     def __post_init__(self) -> None:
         check_baseline(self.baseline)
 
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         return (INPUT,)
 
     def attribute(
@@ -40,6 +47,4 @@ class InputTimesGradient(Explainer):
         start = reference(self.baseline, classifier, inputs)
         cut = shared.cut(INPUT)
         maps = summed((inputs - start) * cut.gradient(goal.of(cut.logits)))
-        return Attribution(
-            maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, classifier, start))
-        )
+        return Attribution(maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, goal, start)))

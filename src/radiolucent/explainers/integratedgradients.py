@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -32,6 +32,11 @@ class IntegratedGradients(Explainer):
         batch_size: points a forward pass.
     """
 
+    title: ClassVar[str] = "Integrated gradients"
+    answers: ClassVar[str] = "share of the difference from a reference"
+    misleads: ClassVar[str] = "what is as dark as the reference gets nothing; another reference, another map"
+    cost: ClassVar[str] = "2 + 50 · (1 + b)"
+
     steps: int = 50
     rule: str = "gauss"
     baseline: Baseline = "black"
@@ -47,6 +52,9 @@ class IntegratedGradients(Explainer):
 
     def cheaper(self, images: int, side: int) -> "IntegratedGradients":
         return self if self.steps <= images else dataclasses.replace(self, steps=max(images, 1))
+
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, steps=count)
 
     def promise(self, details: Mapping[str, Any]) -> Promise | None:
         return adds_up(details)
@@ -73,4 +81,4 @@ class IntegratedGradients(Explainer):
             total += torch.einsum("t,tnchw->nchw", w, gradient)
         maps = summed(line * total)
         logits = goal.over(classifier, inputs).logits
-        return Attribution(maps, completeness(maps, goal, logits, reference_logits(self.baseline, classifier, start)))
+        return Attribution(maps, completeness(maps, goal, logits, reference_logits(self.baseline, goal, start)))

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -39,6 +39,11 @@ class KernelSHAP(Perturbation):
         sampling: "leverage" or "kernel".
     """
 
+    title: ClassVar[str] = "KernelSHAP"
+    answers: ClassVar[str] = "a fair share for each superpixel"
+    misleads: ClassVar[str] = "as LIME; shares depend on the fill"
+    cost: ClassVar[str] = "1026"
+
     num_samples: int = 1024
     segmentation: str | Callable[[NDArray[np.float32]], NDArray[Any]] = "slic"
     segmentation_options: dict[str, Any] | None = field(default=None, hash=False)
@@ -56,6 +61,9 @@ class KernelSHAP(Perturbation):
     def cheaper(self, images: int, side: int) -> "KernelSHAP":
         return self if self.num_samples <= images else dataclasses.replace(self, num_samples=max(images, 2))
 
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, num_samples=count)
+
     def promise(self, details: Mapping[str, Any]) -> Promise | None:
         return Fits(float(details["r2"]))
 
@@ -68,7 +76,7 @@ class KernelSHAP(Perturbation):
         ends = np.array([[True], [False]]).repeat(pieces, axis=1)
         drawn = coalitions(pieces, self.num_samples, self.sampling, np.random.default_rng(seed)) if pieces > 1 else None
         masks = ends if drawn is None else np.concatenate([ends, drawn.masks])
-        run = self.asker(classifier, image, len(masks))
+        run = self.asker(goal, image, len(masks))
         scores = scores_of(goal, run.ask(len(masks), hide_pieces(image, fill, segments, masks)))
         whole, empty = float(scores[0]), float(scores[1])
         values, errors = np.array([whole - empty]), np.zeros(1)

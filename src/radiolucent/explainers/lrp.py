@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.promise import AddsUp, Promise
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
-from radiolucent.passes.backward_rules import Activation, Rules
+from radiolucent.passes.backward_rules import Activation, Rules, on_graph
 from radiolucent.passes.forward import INPUT, Pass
 
 __all__ = ["LRP"]
@@ -39,6 +39,11 @@ class LRP(Explainer):
         conserve: track the biases' share; costs about a fifth more.
     """
 
+    title: ClassVar[str] = "ε-LRP"
+    answers: ClassVar[str] = "the score handed back layer by layer"
+    misleads: ClassVar[str] = "mid grey gets nothing; the biases' share is not on the map (it is in the details)"
+    cost: ClassVar[str] = "2 + b"
+
     epsilon: float = 1e-4
     layer: str | None = None
     conserve: bool = True
@@ -52,7 +57,8 @@ class LRP(Explainer):
         given = float(details["relevance_given"])
         if "bias_share" not in details or not given:
             return None
-        return AddsUp(abs(1 - (float(details["relevance"]) + float(details["bias_share"])) / given))
+        missing = abs(given - float(details["relevance"]) - float(details["bias_share"]))
+        return AddsUp(missing / abs(given), missing)
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
@@ -89,6 +95,22 @@ def stabilised(z: torch.Tensor, epsilon: float) -> torch.Tensor:
     return torch.where(moved == 0, torch.finfo(z.dtype).tiny, moved)
 
 
+SHIFTING = frozenset(
+    "add iadd radd sub isub rsub cat concat concatenate stack pad conv1d conv3d conv_transpose1d conv_transpose2d "
+    "conv_transpose3d".split()
+)
+"""Affine functions that can add something: constants beside the image, fills, biases."""
+
+
+def _zeroed(value: Any) -> Any:
+    """The same argument with 0 for whatever depends on the image."""
+    if isinstance(value, torch.Tensor):
+        return torch.zeros_like(value) if on_graph(value) else value
+    if isinstance(value, tuple | list):
+        return type(value)(_zeroed(each) for each in value)
+    return value
+
+
 class _Relevance(Rules):
     """σ(z)/(z + ε sign z) for every activation; biases multiplied by `ones` (N,), whose gradient is their share."""
 
@@ -98,7 +120,7 @@ class _Relevance(Rules):
         self.ones = ones
 
     def activate(self, at: Activation) -> torch.Tensor:
-        if at.name in ("sigmoid", "hardsigmoid", "softplus"):  # not 0 at 0: a gate
+        if at.gates:
             self.other(at.name)
         return at.passing(at.value / stabilised(at.z.detach(), self.epsilon))
 
@@ -109,7 +131,21 @@ class _Relevance(Rules):
             return self._weighed(function, *args, **kwargs)
         if function is F.batch_norm:
             return self._normed(*args, **kwargs)
-        return call()
+        name = str(getattr(function, "__name__", ""))
+        return self._shifted(call, function, name, args, kwargs) if name.strip("_") in SHIFTING else call()
+
+    def _shifted(self, call: Callable[[], Any], function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
+        """An affine function's value, whose offset, what it gives where all that depends on the image is 0, is a bias."""
+        assert self.ones is not None
+        with torch.no_grad():
+            offset = function(*_zeroed(args), **{key: _zeroed(value) for key, value in kwargs.items()})
+        out = call()
+        if len(out) % len(self.ones) or not bool(offset.any()):
+            return out
+        ones = self.ones.repeat_interleave(len(out) // len(self.ones)).to(out)
+        share = offset * (ones - 1).view(-1, *[1] * (out.ndim - 1))
+        in_place = name.startswith("__i") or (name.endswith("_") and not name.startswith("__"))
+        return out.add_(share) if in_place else out + share
 
     def _weighed(
         self,
@@ -143,5 +179,7 @@ class _Relevance(Rules):
         assert self.ones is not None
         shape = [1] * out.ndim
         shape[axis] = -1
-        ones = self.ones.to(out).view(-1, *[1] * (out.ndim - 1))
+        if len(out) % len(self.ones):
+            return out + bias.view(shape)
+        ones = self.ones.repeat_interleave(len(out) // len(self.ones)).to(out).view(-1, *[1] * (out.ndim - 1))
         return torch.addcmul(out, bias.view(shape), ones)

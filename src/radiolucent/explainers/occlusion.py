@@ -1,9 +1,9 @@
 """Occlusion: how much the score drops when a window hides a place."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -14,15 +14,9 @@ from radiolucent.explainers.base import Goal
 from radiolucent.explainers.perturbation.copies import LARGEST_BATCH, Fill, Perturbation, filled, grey_of, scores_of
 from radiolucent.explainers.perturbation.inpaint import inpaint
 from radiolucent.models import Classifier
-from radiolucent.passes.fast.engine import with_openvino
-from radiolucent.passes.fast.incremental import Incremental, Route, incremental, worth_tracing
-from radiolucent.passes.fast.parallel_batches import side_by_side, threads, workers
-from radiolucent.passes.fast.receptive_boxes import Box, gather_image
+from radiolucent.passes.engines import Patched, Patches
 
 __all__ = ["Occlusion", "Windows"]
-
-QUICKER = 0.65
-"""Share of the multiplications below which incremental passes beat whole ones, OpenVINO's too (measured)."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +27,8 @@ class Occlusion(Perturbation):
     Windows stand at 0, stride, 2 · stride, …, the last one reaching the right or bottom edge, where it is cut off:
     every pixel is covered, and captum's `Occlusion` (0.9) gives the same map.
 
-    Only what a window can reach is computed where the network's geometry allows (`radiolucent.passes.fast.incremental`)
-    and that is quicker; details say what was done and why.
+    Where the network's geometry allows and that is quicker, only what a window can reach is computed; the details say
+    what was done and why.
 
     Attributes:
         window: side in pixels, or (height, width). stride: in pixels, or (down, right); at most the window.
@@ -44,6 +38,11 @@ class Occlusion(Perturbation):
             the window's rim).
         passes: "auto", "whole" or "incremental" (an error where that cannot be).
     """
+
+    title: ClassVar[str] = "Occlusion"
+    answers: ClassVar[str] = "what the score loses when a window is covered"
+    misleads: ClassVar[str] = "findings that come in pairs; window size"
+    cost: ClassVar[str] = "windows"
 
     window: int | tuple[int, int] = 32
     stride: int | tuple[int, int] = 16
@@ -75,104 +74,72 @@ class Occlusion(Perturbation):
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         windows = Windows.over((int(image.shape[2]), int(image.shape[3])), _pair(self.window), _pair(self.stride))
-        count = len(windows.y)
-        sides = workers() if classifier.device.type == "cpu" else 1
-        batch, sides = self.passes_of(classifier, image, sides, LARGEST_BATCH * sides)
-        quick, routes, (order, parts), why = self._incremental(classifier, image, windows, batch, sides)
-        sorted_ = windows.taken(order)
-        hidden = self._hidden(classifier, image, sorted_)
-
-        def patched(part: slice) -> torch.Tensor:
-            copies = image.repeat(part.stop - part.start, 1, 1, 1)
-            return sorted_.paste(copies, hidden(part), part)
-
-        given = None if quick is None else quick.unchanged()
-        if quick is None:
-            run = self.asker(classifier, image, count)
-            logits, name = run.ask(count, patched), run.name
+        hidden = self._hidden(classifier, image, windows)
+        patches = Patches(image, windows.size, windows.y, windows.x, hidden)
+        found = self._in_part(classifier, goal, patches)
+        if isinstance(found, Patched):
+            logits, given, name, why = found.logits, found.unchanged, found.engine, found.why
         else:
-            slowest_first = sorted(range(len(parts)), key=lambda i: -quick.plan(routes[i]) * len(order[parts[i]]))
-            each = side_by_side(lambda i: quick.logits(hidden(parts[i]), routes[i]), slowest_first, sides)
-            by_part = dict(zip(slowest_first, each, strict=True))
-            logits, name = torch.cat([by_part[i] for i in range(len(parts))]), quick.engine
-        logits = logits[order.argsort()]
+            run = self.asker(goal, image, len(windows.y))
+            index = torch.arange(len(windows.y))
+            logits = run.ask(len(index), lambda part: patches.whole(index[part]))
+            given, name, why = None, run.name, found
         given = goal.over(classifier, image).logits if given is None else given
         drops = float(goal.of(given)[0]) - scores_of(goal, logits)
         details: dict[str, Any] = {
             "drops": drops.reshape(windows.grid),
             "rows": np.unique(windows.top.numpy()),
             "columns": np.unique(windows.left.numpy()),
-            "passes": "whole" if quick is None else "incremental",
+            "passes": "incremental" if isinstance(found, Patched) else "whole",
             "why": why,
             "engine": name,
-            "samples": count,
+            "samples": len(windows.y),
         }
         return torch.from_numpy(windows.mean_over_cover(drops).astype(np.float32)), details
 
-    def _incremental(
-        self, classifier: Classifier, image: torch.Tensor, windows: "Windows", batch: int, sides: int
-    ) -> tuple[Incremental | None, list[Route], tuple[torch.Tensor, list[slice]], str]:
-        """What computes batches of windows in part, or None; by which routes; batches (`Windows.alike`); why."""
-        count, whole = len(windows.y), windows.alike(batch)
-        if self.passes == "whole" or (self.passes == "auto" and not worth_tracing(classifier, count)):
-            return None, [], whole, "asked for" if self.passes == "whole" else "few windows"
-        found = incremental(classifier, image, batch)
-        if not isinstance(found, Incremental):
-            if self.passes == "incremental":
-                raise ConfigError(f"no incremental passes for this network: {found}; use passes='auto'.")
-            return None, [], whole, found
-        ended = with_openvino(classifier, count, self.engine)
+    def _in_part(self, classifier: Classifier, goal: Goal, patches: Patches) -> Patched | str:
+        """The answers to all windows by incremental passes, or why whole passes are made."""
+        if self.passes == "whole":
+            return "asked for"
+        session = goal.session
+        sides = session.workers if classifier.device.type == "cpu" else 1
+        batch, sides = self.passes_of(classifier, patches.image, sides, LARGEST_BATCH * sides)
+        found = session.patched(
+            classifier,
+            patches,
+            batch=batch,
+            workers=sides,
+            megabytes=self.max_memory_mb if self.batch_size is None else None,
+            kind=self.engine,
+            always=self.passes == "incremental",
+        )
+        if self.passes == "incremental" and not isinstance(found, Patched):
+            raise ConfigError(f"no incremental passes for this network: {found}; use passes='auto'.")
+        return found
 
-        def planned(size: int) -> tuple[Incremental | None, list[Route], tuple[torch.Tensor, list[slice]], str]:
-            order, parts = windows.alike(size)
-            sorted_ = windows.taken(order)
-            boxes = [sorted_.box(p) for p in parts]
-            routes = found.routes(boxes)
-            share = sum(found.plan(r) * len(box.y) for r, box in zip(routes, boxes, strict=True)) / count
-            if self.passes == "auto" and share >= QUICKER:
-                return None, [], whole, f"windows reach {share:.0%} of the network's work"
-            quick = found.with_tail(routes) if ended else found
-            return quick, routes, (order, parts), f"{share:.0%} of the multiplications of whole passes"
-
-        if not ended or self.batch_size is not None:
-            return planned(batch)
-        # Parts of films need less memory than films, so with a tail, which takes any number, more may go together. How
-        # many is known once the first are planned; it is kept unless more, less alike, are no longer worth it.
-        together: dict[Any, int] = found.graph.meta.setdefault("together", {})
-        key = (windows.shape, windows.size, windows.grid, batch, sides, threads(), self.max_memory_mb, self.passes)
-        plan = planned(together.get(key, batch))
-        quick, routes = plan[:2]
-        if key not in together:
-            together[key] = batch
-            if quick is not None and quick.tail is not None:
-                fits = int(self.max_memory_mb * 2**20 // (quick.bytes_per_patch(routes) * sides))
-                more = max(batch, min(fits, LARGEST_BATCH))
-                larger = planned(more)
-                if larger[0] is not None and larger[0].tail is not None:
-                    together[key], plan = more, larger
-        return plan
-
-    def _hidden(self, classifier: Classifier, image: torch.Tensor, windows: "Windows") -> Any:
-        """Boxes (n, C, h, w) of the hidden film, of a batch of windows."""
+    def _hidden(
+        self, classifier: Classifier, image: torch.Tensor, windows: "Windows"
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What the boxes (m, C, h, w) of some windows show."""
         if self.fill == "inpaint":
             grey = grey_of(classifier, image)
             normalise = classifier.preprocess.normalise
 
-            def painted(part: slice) -> torch.Tensor:
-                boxes = windows.boxes(torch.from_numpy(grey)[None, None], part)
-                for i, (top, left, bottom, right) in enumerate(windows.corners(part)):
-                    y, x = int(windows.y[part][i]), int(windows.x[part][i])
+            def painted(index: torch.Tensor) -> torch.Tensor:
+                boxes = windows.boxes(torch.from_numpy(grey)[None, None], index)
+                for i, (top, left, bottom, right) in enumerate(windows.corners(index)):
+                    y, x = int(windows.y[index[i]]), int(windows.x[index[i]])
                     new = torch.from_numpy(inpaint(grey, top, left, bottom, right))
                     boxes[i, 0, top - y : bottom - y, left - x : right - x] = new
-                keep = windows.boxes(image, part)
-                return torch.where(windows.inside(part)[:, None].to(image.device), normalise(boxes).to(image), keep)
+                keep = windows.boxes(image, index)
+                return torch.where(windows.inside(index)[:, None].to(image.device), normalise(boxes).to(image), keep)
 
             return painted
         fill = filled(classifier, image, self.fill)
 
-        def flat(part: slice) -> torch.Tensor:
-            inside = windows.inside(part)[:, None].to(image.device)
-            return torch.where(inside, windows.boxes(fill, part), windows.boxes(image, part))
+        def flat(index: torch.Tensor) -> torch.Tensor:
+            inside = windows.inside(index)[:, None].to(image.device)
+            return torch.where(inside, windows.boxes(fill, index), windows.boxes(image, index))
 
         return flat
 
@@ -205,59 +172,23 @@ class Windows:
         y, x = top.clamp(max=shape[0] - size[0]), left.clamp(max=shape[1] - size[1])
         return Windows(shape, size, (len(rows), len(columns)), top, left, y, x)
 
-    def alike(self, batch: int) -> tuple[torch.Tensor, list[slice]]:
-        """An order of the windows, and batches of it that lie about as far from the edges.
-
-        What a window changes grows from layer to layer, but not beyond an edge; boxes of a batch have one size, so a
-        batch of windows near a corner needs much less than one with others among them.
-        """
-        groups = max(1, round((len(self.y) / batch) ** 0.5))
-
-        def group(start: torch.Tensor, side: int, size: int) -> torch.Tensor:
-            apart, ranks = (2 * start + size - side).abs().unique(return_inverse=True)
-            return torch.div(ranks * groups, len(apart), rounding_mode="floor")
-
-        rows, columns = group(self.y, self.shape[0], self.size[0]), group(self.x, self.shape[1], self.size[1])
-        order = (rows * groups + columns).argsort(stable=True)
-        parts, start = list[slice](), 0
-        for count in (rows * groups + columns).unique(return_counts=True)[1].tolist():
-            passes = -(-count // batch)
-            edges = [start + count * i // passes for i in range(passes + 1)]
-            parts += [slice(a, b) for a, b in pairwise(edges)]
-            start += count
-        return order, parts
-
-    def taken(self, order: torch.Tensor) -> "Windows":
-        """The windows in another order."""
-        moved = {name: getattr(self, name)[order] for name in ("top", "left", "y", "x")}
-        return dataclasses.replace(self, **moved)
-
-    def corners(self, part: slice) -> list[tuple[int, int, int, int]]:
+    def corners(self, index: torch.Tensor) -> list[tuple[int, int, int, int]]:
         """Top, left, bottom and right of windows, cut off at the map's edges."""
-        tops, lefts = self.top[part].tolist(), self.left[part].tolist()
+        tops, lefts = self.top[index].tolist(), self.left[index].tolist()
         (height, width), (h, w) = self.shape, self.size
         return [(t, s, min(t + h, height), min(s + w, width)) for t, s in zip(tops, lefts, strict=True)]
 
-    def box(self, part: slice) -> Box:
-        """Where the boxes lie."""
-        return Box(self.y[part].numpy(), self.x[part].numpy(), *self.size)
-
-    def inside(self, part: slice) -> torch.Tensor:
-        """(n, h, w): which pixels of the boxes the windows cover."""
-        rows = self.y[part, None] + torch.arange(self.size[0]) >= self.top[part, None]
-        columns = self.x[part, None] + torch.arange(self.size[1]) >= self.left[part, None]
+    def inside(self, index: torch.Tensor) -> torch.Tensor:
+        """(m, h, w): which pixels of the boxes the windows cover."""
+        rows = self.y[index, None] + torch.arange(self.size[0]) >= self.top[index, None]
+        columns = self.x[index, None] + torch.arange(self.size[1]) >= self.left[index, None]
         return rows[:, :, None] & columns[:, None]
 
-    def boxes(self, whole: torch.Tensor, part: slice) -> torch.Tensor:
-        """Boxes (n, C, h, w) of a map (1, C, H, W)."""
-        return gather_image(whole, self.box(part))
-
-    def paste(self, copies: torch.Tensor, boxes: torch.Tensor, part: slice) -> torch.Tensor:
-        """Copies (n, C, H, W) with boxes written into them, in place."""
-        rows = (self.y[part, None] + torch.arange(self.size[0]))[:, :, None]
-        columns = (self.x[part, None] + torch.arange(self.size[1]))[:, None]
-        copies[torch.arange(len(copies))[:, None, None], :, rows, columns] = boxes.permute(0, 2, 3, 1)
-        return copies
+    def boxes(self, whole: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Boxes (m, C, h, w) of a map (1, C, H, W)."""
+        rows = (self.y[index, None] + torch.arange(self.size[0]))[:, :, None]
+        columns = (self.x[index, None] + torch.arange(self.size[1]))[:, None]
+        return whole[0].permute(1, 2, 0)[rows, columns].permute(0, 3, 1, 2)
 
     def mean_over_cover(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(H, W): mean of the values (n,) of the windows that cover each pixel.
@@ -265,7 +196,7 @@ class Windows:
         Each window adds at its corners; running sums along both axes fill it.
         """
         sums = np.zeros((2, self.shape[0] + 1, self.shape[1] + 1))
-        top, left, bottom, right = np.array(self.corners(slice(None))).T
+        top, left, bottom, right = np.array(self.corners(torch.arange(len(self.y)))).T
         for rows, columns, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
             for channel, amount in enumerate((values, np.ones(len(values)))):
                 np.add.at(sums[channel], (rows, columns), sign * amount)

@@ -1,7 +1,7 @@
 """ReciproCAM: what the network says when it is left one place of its feature maps."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,12 +29,18 @@ class ReciproCAM(AtLayer, Perturbation):
         soft: the 3 × 3 kernel (the paper's default) instead of single places.
     """
 
+    title: ClassVar[str] = "ReciproCAM"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "which places of the feature map suffice"
+    misleads: ClassVar[str] = "coarse; a lone place is nothing the head was trained on"
+    cost: ClassVar[str] = "1 + hw · h"
+
     soft: bool = True
 
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        cut = goal.over(classifier, image).cut(self.layer)
+        cut = goal.over(classifier, image).cut(self.place)
         height, width = cut.features.shape[2:]
         masks = torch.eye(height * width).view(-1, 1, height, width)
         if self.soft:
@@ -53,12 +59,7 @@ class ReciproCAM(AtLayer, Perturbation):
         batch, value = self.batch_of(classifier, image), cut.value.detach()
         head, how = head_behind(classifier, image, cut, batch)
         found: list[torch.Tensor] = []
-        for part in masks.to(value).split(batch):
-            if cut.layer.kind == "tokens":  # class and register tokens stay
-                places = part.flatten(1)
-                others = places.new_ones(len(part), value.shape[1] - places.shape[1])
-                shaped = torch.cat([others, places], dim=1)[:, :, None]
-            else:
-                shaped = part[:, None] if cut.layer.kind == "maps" else part[..., None]
-            found.append(head(value * shaped))
+        for part in masks.to(cut.features).split(batch):  # class and register tokens stay
+            several = value.expand(len(part), *value.shape[1:])
+            found.append(head(cut.layer.changed(several, cut.features * part[:, None])))
         return torch.cat(found), how

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,11 @@ class RISE(Perturbation):
         fill: what hidden places show; 0 is the paper's black.
     """
 
+    title: ClassVar[str] = "RISE"
+    answers: ClassVar[str] = "which places raise the score, over random masks"
+    misleads: ClassVar[str] = "noisy; with few masks it misses small findings"
+    cost: ClassVar[str] = "2000"
+
     num_masks: int = 2000
     cells: int = 7
     shown: float = 0.5
@@ -60,6 +65,9 @@ class RISE(Perturbation):
     def cheaper(self, images: int, side: int) -> "RISE":
         return self if self.num_masks <= images else dataclasses.replace(self, num_masks=max(images, 2 * RUNS))
 
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, num_masks=count)
+
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -67,7 +75,7 @@ class RISE(Perturbation):
         masks = SoftMasks.draw(self, size, np.random.default_rng(seed))
         fill = filled(classifier, image, self.fill)
         own = 2 * RUNS * size[0] * size[1] * 4
-        run = self.asker(classifier, image, self.num_masks, reserved=own)
+        run = self.asker(goal, image, self.num_masks, reserved=own)
         member = np.arange(self.num_masks) // (2 if self.paired else 1) % RUNS
         shares = np.eye(RUNS)[member]  # (N, RUNS): which run each mask belongs to
         sums = torch.zeros(2 * RUNS, size[0] * size[1])  # Σ f M, then Σ M, of each run

@@ -1,6 +1,7 @@
 """Saliency: the plain gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -9,6 +10,7 @@ from radiolucent.explainers.base import Explainer, Goal
 from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import INPUT
+from radiolucent.passes.target_layer import Place
 
 __all__ = ["Saliency"]
 
@@ -23,6 +25,11 @@ class Saliency(Explainer):
         join: "grey" as above, or "max": max_c |∂score/∂x_c|, unsigned, as in the paper.
     """
 
+    title: ClassVar[str] = "Saliency"
+    answers: ClassVar[str] = "what a brighter pixel would change"
+    misleads: ClassVar[str] = "noisy; blind where the score is saturated"
+    cost: ClassVar[str] = "1 + b"
+
     join: str = "grey"
 
     def __post_init__(self) -> None:
@@ -30,7 +37,7 @@ class Saliency(Explainer):
             raise ConfigError(f"join {self.join!r}; expected grey or max.")
 
     @property
-    def cuts(self) -> tuple[str | None, ...]:
+    def cuts(self) -> tuple[Place, ...]:
         return (INPUT,)
 
     def attribute(

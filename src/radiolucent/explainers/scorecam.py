@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +33,12 @@ class ScoreCAM(AtLayer, Perturbation):
         channels: only so many channels, those that vary most from place to place; None: all, as in the paper.
     """
 
+    title: ClassVar[str] = "Score-CAM"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "which feature maps, used as masks, raise the score"
+    misleads: ClassVar[str] = "masks change exposure and outline as well; noisy"
+    cost: ClassVar[str] = "1 + K maps"
+
     channels: int | None = None
 
     def __post_init__(self) -> None:
@@ -48,7 +54,7 @@ class ScoreCAM(AtLayer, Perturbation):
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        cut = goal.over(classifier, image).cut(self.layer)
+        cut = goal.over(classifier, image).cut(self.place)
         features = cut.features[0]
         if self.channels is not None:
             features = features[features.flatten(1).var(1).argsort(descending=True, stable=True)[: self.channels]]
@@ -60,7 +66,7 @@ class ScoreCAM(AtLayer, Perturbation):
             np.rint(scaled.cpu().numpy() * 1e6).astype(np.int32), axis=0, return_index=True, return_inverse=True
         )
         chosen = scaled[torch.from_numpy(first).to(scaled.device)].view(-1, 1, *features.shape[1:])
-        run, planes = self.asker(classifier, image, len(chosen)), image.contiguous()  # masks are planes too
+        run, planes = self.asker(goal, image, len(chosen)), image.contiguous()  # masks are planes too
 
         def compose(part: slice) -> torch.Tensor:
             masks = F.interpolate(chosen[part], size=image.shape[2:], mode="bilinear", align_corners=False)

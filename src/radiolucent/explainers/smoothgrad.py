@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 
@@ -26,6 +27,11 @@ class SmoothGrad(Explainer):
         batch_size: copies a forward pass.
     """
 
+    title: ClassVar[str] = "SmoothGrad"
+    answers: ClassVar[str] = "what a brighter pixel would change, averaged over noise"
+    misleads: ClassVar[str] = "smoothness is not faithfulness"
+    cost: ClassVar[str] = "24 · (1 + b)"
+
     samples: int = 24
     noise: float = 0.15
     batch_size: int = 32
@@ -39,6 +45,9 @@ class SmoothGrad(Explainer):
 
     def cheaper(self, images: int, side: int) -> "SmoothGrad":
         return self if self.samples <= images else dataclasses.replace(self, samples=max(images // 2 * 2, 2))
+
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, samples=count)
 
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -33,6 +33,12 @@ class Sobol(Perturbation):
         fill: what a mask of 0 shows; masks between 0 and 1 blend.
     """
 
+    title: ClassVar[str] = "Sobol"
+    signed: ClassVar[bool] = False
+    answers: ClassVar[str] = "how much of the score's variance a cell explains"
+    misleads: ClassVar[str] = "unsigned; noisy at few designs"
+    cost: ClassVar[str] = "32 · (cells + 2)"
+
     designs: int = 32
     cells: int = 8
     fill: Fill = 0.0
@@ -54,6 +60,13 @@ class Sobol(Perturbation):
             few = dataclasses.replace(few, cells=few.cells - 1)
         return few
 
+    def with_samples(self, count: int) -> Self:
+        """The largest design that keeps within `count`: N · (d + 2) images for d cells, N a power of two."""
+        each = self.cells**2 + 2
+        if count < 4 * each:
+            raise ConfigError(f"{count} samples for sobol; with {self.cells} × {self.cells} cells at least {4 * each}.")
+        return dataclasses.replace(self, designs=1 << ((count // each).bit_length() - 1))
+
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -62,7 +75,7 @@ class Sobol(Perturbation):
         first, second = (torch.from_numpy(p.astype(np.float32)) for p in np.split(points, 2, axis=1))
         fill = filled(classifier, image, self.fill)
         count = self.designs * (cells + 2)
-        run = self.asker(classifier, image, count)
+        run = self.asker(goal, image, count)
 
         def compose(part: slice) -> torch.Tensor:
             """Rows of A, then of B, then of A with one column from B, cell after cell."""

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,12 @@ __all__ = ["Weighing", "slopes", "upsample", "weighed"]
 
 @dataclass(frozen=True)
 class Weighing(AtLayer):
-    """A map made at one layer and upsampled bilinearly; subclasses say only how the feature maps become one."""
+    """A map made at one layer and upsampled bilinearly, or the average of several layers' maps.
+
+    Subclasses say only how the feature maps become one.
+    """
+
+    signed: ClassVar[bool] = False
 
     @abstractmethod
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
@@ -25,11 +31,16 @@ class Weighing(AtLayer):
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> Attribution:
-        cut = goal.over(classifier, inputs).cut(self.layer)
-        coarse = self.weigh(cut, goal)
-        common = {"layer": cut.layer.name, "engine": cut.engine}
-        details = [{"feature_map": m.cpu().numpy(), **common} for m in coarse]
-        return Attribution(upsample(coarse, inputs.shape[2:]), details)
+        shared = goal.over(classifier, inputs)
+        cuts = [shared.cut(place) for place in self.places]
+        coarse = [self.weigh(cut, goal) for cut in cuts]
+        common = {"layer": ", ".join(cut.layer.name for cut in cuts), "engine": cuts[0].engine}
+        maps = [upsample(each, inputs.shape[2:]) for each in coarse]
+        if len(maps) > 1:
+            sizes = [m.abs().amax((1, 2), keepdim=True) for m in maps]
+            together = torch.stack([m / torch.where(s > 0, s, 1) for m, s in zip(maps, sizes, strict=True)])
+            return Attribution(together.mean(0), [common] * len(inputs))
+        return Attribution(maps[0], [{"feature_map": m.cpu().numpy(), **common} for m in coarse[0]])
 
 
 def slopes(cut: Cut, goal: Goal) -> torch.Tensor:

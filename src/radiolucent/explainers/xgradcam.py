@@ -1,6 +1,7 @@
 """XGrad-CAM."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -19,6 +20,11 @@ class XGradCAM(Weighing):
     Meant for features after a ReLU: where positive and negative features cancel to less than a millionth of their
     size, the feature map is left out.
     """
+
+    title: ClassVar[str] = "XGrad-CAM"
+    answers: ClassVar[str] = "Grad-CAM, weighed by activation"
+    misleads: ClassVar[str] = "features of both signs (before a ReLU)"
+    cost: ClassVar[str] = "1 (+ h)"
 
     def weigh(self, cut: Cut, goal: Goal) -> torch.Tensor:
         gradient, features = slopes(cut, goal), cut.features

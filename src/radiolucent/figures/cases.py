@@ -13,7 +13,7 @@ from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
-from radiolucent.explainers import lime_view
+from radiolucent.explainers import METHODS, lime_view
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
 from radiolucent.images import map_to_source
@@ -32,57 +32,17 @@ __all__ = [
     "sure",
 ]
 
-NAMES = {
-    "ablationcam": "Ablation-CAM",
-    "cam": "CAM",
-    "deeplift": "DeepLift",
-    "eigencam": "Eigen-CAM",
-    "gradcam": "Grad-CAM",
-    "gradcamplusplus": "Grad-CAM++",
-    "gradientshap": "GradientSHAP",
-    "guidedbackprop": "Guided backprop",
-    "guidedgradcam": "Guided Grad-CAM",
-    "hirescam": "HiResCAM",
-    "inputtimesgradient": "Input × gradient",
-    "integratedgradients": "Integrated gradients",
-    "kernelshap": "KernelSHAP",
-    "layercam": "LayerCAM",
-    "lime": "LIME",
-    "lrp": "ε-LRP",
-    "occlusion": "Occlusion",
-    "reciprocam": "ReciproCAM",
-    "rise": "RISE",
-    "saliency": "Saliency",
-    "scorecam": "Score-CAM",
-    "smoothgrad": "SmoothGrad",
-    "sobol": "Sobol",
-    "xgradcam": "XGrad-CAM",
-}
-# Defined by their positive part; other maps show both signs.
-RECTIFIED = (
-    "ablationcam",
-    "cam",
-    "eigencam",
-    "gradcam",
-    "gradcamplusplus",
-    "hirescam",
-    "layercam",
-    "reciprocam",
-    "scorecam",
-    "sobol",
-    "xgradcam",
-)
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
 ACROSS = 4  # methods in a row
 
 
 def method_name(method: str) -> str:
-    """A method's name as people write it.
+    """A method's title by its name; of a method that is not in `METHODS` the name itself.
 
     >>> method_name("gradcam"), method_name("mine")
     ('Grad-CAM', 'mine')
     """
-    return NAMES.get(method, method)
+    return METHODS[method].title if method in METHODS else method
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +162,14 @@ def _write_readings(ax: Axes, readings: Sequence[tuple[str, Sequence[str]]], inc
 def case_panel(case: Case) -> Figure:
     """X-ray, doctor's marking and words, and one picture a method, under the calibrated call.
 
-    Colours are scaled to each map: they say where, not how much. A stamped map's trust stands below it; above one that
-    failed stands a warning. More than four methods continue in rows below.
+    Colours are scaled to each map: they say where, not how much. A stamped map's trust stands below it, or
+    that it breaks its method's promise; above one that failed stands a warning. More than four methods continue in
+    rows below.
     """
     count = len(case.explanations)
     columns = 2 + min(count, ACROSS)
     top, tall, readings = 0.98, _height(case.film), _lines(case.annotations)
-    step = tall + (0.8 if any(e.trust for e in case.explanations) else 0.5) + 0.3
+    step = tall + (0.8 if any(map(_said_of, case.explanations)) else 0.5) + 0.3
     below = max(step - tall - 0.3, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
     rows = max(1, -(-count // ACROSS))
     made = _sheet(columns, top + max(tall + below, (rows - 1) * step + tall + step - tall - 0.3))
@@ -223,14 +184,23 @@ def case_panel(case: Case) -> Figure:
         picture = place(made, left, down, SIDE, tall)
         key = place(made, left, down + tall + 0.08, SIDE, 0.1)
         _explained(picture, key, case.film, explanation, case.annotations)
-        if explanation.trust:
+        if _said_of(explanation):
             _write_trust(place(made, left, down + tall + 0.42, SIDE, 2 * LINE), explanation)
     return made
 
 
+def _said_of(e: Explanation) -> str:
+    """What stands below a map: its trust stamp, or that it breaks its method's promise."""
+    return trust_line(e) if e.trust else str(e.details.get("broken_promise", ""))
+
+
+def _failed(e: Explanation) -> bool:
+    return "broken_promise" in e.details or (bool(e.trust) and e.trust["verdict"] == "fail")
+
+
 def _write_trust(ax: Axes, e: Explanation) -> None:
-    colour = {"pass": GREEN, "fail": RED}.get(e.trust["verdict"], GREY)
-    for i, line in enumerate(_cut(trust_line(e), 50, 2)):
+    colour = RED if _failed(e) else GREEN if e.trust["verdict"] == "pass" else GREY
+    for i, line in enumerate(_cut(_said_of(e), 50, 2)):
         ax.text(0, i, line, va="center", fontsize=8, color=colour)
     ax.set(xlim=(0, 1), ylim=(1.5, -0.5))
     blank(ax)
@@ -279,17 +249,15 @@ def _headline(made: Figure, case: Case) -> None:
 
 
 def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
-    title = _cut(f"{method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
-    failed = bool(e.trust) and e.trust["verdict"] == "fail"
+    title = _cut(f"{e.title or method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
     if "segments" in e.details:
         draw_lime(ax, film, e)
         _lime_key(key, e)
     else:
-        signed = e.method not in RECTIFIED
-        draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=signed))
-        colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=signed)
+        draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=e.signed))
+        colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=e.signed)
     ax.set_title(title, fontsize=11, fontweight="normal", pad=5)
-    if failed:
+    if _failed(e):
         frame: Any = {"boxstyle": "square,pad=0.35", "fc": RED, "ec": "none"}
         at: Any = {"transform": ax.transAxes, "va": "top", "fontsize": 9, "weight": "bold", "color": "white"}
         ax.text(0.025, 0.975, "do not rely on this map", bbox=frame, **at)

@@ -103,15 +103,21 @@ def pr_plot(p: Predictions, evaluation: Evaluation) -> Figure:
     return made
 
 
+def _patients(p: Predictions) -> list[str]:
+    """The patients of the films that `_known` gives."""
+    own = p.labels[:, p.positive] if p.labels.ndim == 2 else p.labels
+    return [name for name, label in zip(p.patient_ids, own, strict=True) if label >= 0]
+
+
 @styled
 def reliability_plot(p: Predictions, evaluation: Evaluation) -> Figure:
-    """Observed share against calibrated probability, with Wilson's intervals; below, the films in each bin."""
+    """Observed share against the probability given, with Wilson's intervals; below, the films in each bin."""
     truth, scores = _known(p)
     made, axes = figure(*SIZE, 2, 1, sharex=True, height_ratios=(5, 1))
     ax, below = axes[0, 0], axes[1, 0]
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=":", label="a perfect forecast")
     if len(truth):
-        found = metrics.reliability(truth, scores)
+        found = metrics.reliability(truth, scores, groups=_patients(p))
         rates = np.array([e.value for e in found.rates], float)
         ends = np.array([(e.low, e.high) for e in found.rates], float).T
         spread = np.clip(np.stack([rates - ends[0], ends[1] - rates]), 0, None)
@@ -136,17 +142,23 @@ def decision_plot(p: Predictions) -> Figure:
     empty = _empty("Decision curve", truth)
     if empty:
         return empty
-    curve = metrics.decision_curve(truth, scores)
+    curve = metrics.decision_curve(truth, scores, groups=_patients(p))
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     ax.axhline(0, color=GREY, lw=1.2, label="act on none")
     ax.plot(curve.thresholds, curve.treat_all, color=ORANGE, lw=1.4, ls="--", label="act on all")
-    ax.plot(curve.thresholds, curve.model, color=BLUE, lw=1.8, label="act by the model")
+    ax.plot(curve.thresholds, curve.model, color=BLUE, lw=1.8, label="act by the model, 95 % band")
+    ax.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.15, lw=0)
     top = float(truth.mean())
     ax.set(xlim=(0, 1), ylim=(-0.12 * top, 1.08 * top))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc="lower left")
-    tidy(ax, "Decision curve", "act from this probability on", "net benefit (true calls per film)")
+    tidy(
+        ax,
+        "Decision curve",
+        "act from this probability on",
+        f"net benefit (true calls per film), {curve.prevalence:.0%} with it",
+    )
     return made
 
 

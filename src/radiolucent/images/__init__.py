@@ -1,18 +1,25 @@
 """Pixels in and out: reading by content, DICOM, preprocessing with its exact inverse geometry, regions to masks."""
 
+from radiolucent.images.budget import MAX_PIXELS, unusual
+from radiolucent.images.options import ReadOptions, read_with, reading
 from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_source, mask_to_model, viewed_area
 from radiolucent.images.raster import from_array
 from radiolucent.images.read import read, read_or_note
 from radiolucent.images.regions import region_mask
 
 __all__ = [
+    "MAX_PIXELS",
     "Preprocess",
+    "ReadOptions",
     "coverage_to_model",
     "from_array",
     "map_to_source",
     "mask_to_model",
     "read",
     "read_or_note",
+    "read_with",
+    "reading",
     "region_mask",
+    "unusual",
     "viewed_area",
 ]

@@ -1,86 +1,122 @@
-"""JPEG, PNG, TIFF and BMP, and arrays, to grey levels in [0, 1]."""
+"""JPEG, PNG, BMP, WebP and JPEG 2000, and arrays, to grey levels in [0, 1]."""
 
 import hashlib
-import io
-import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from radiolucent.errors import ImageError
+from radiolucent.images.budget import check_pixels
+from radiolucent.images.codestream import Codestream, codestream
+from radiolucent.images.options import ReadOptions
+from radiolucent.images.scale import luminance, scaled
 from radiolucent.types import Radiograph
 
-__all__ = ["from_array", "luminance", "read_raster"]
+__all__ = ["from_array", "page_of", "read_raster"]
 
-MAX_PIXELS = 120_000_000
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PIL's "L"
-
-
-def luminance(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Grey (H, W) from RGB (H, W, 3): 0.299 R + 0.587 G + 0.114 B."""
-    return rgb[..., :3] @ LUMINANCE
+_PNG_GREY, _PNG_COLOURS = (0, 4), {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 
 
-def read_raster(content: bytes, file: Path, kind: str) -> Radiograph:
-    """Decode a raster file's bytes; see `radiolucent.images.read`."""
+def read_raster(stream: BinaryIO, file: Path, kind: str, options: ReadOptions) -> Radiograph:
+    """Decode a raster file; see `radiolucent.images.read`."""
+    steps: list[str] = []
+    notes: list[str] = []
+    head = stream.read(1 << 16)
+    stream.seek(0)
+    found = codestream(head) if kind in ("JPEG", "JPEG2000") else None
+    if found is not None:
+        check_pixels(file, found.rows, found.columns, 1, options.max_pixels)
+        _refuse_rare(found, file)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL warns of odd metadata; what matters raises
-            image = Image.open(io.BytesIO(content), formats=[kind])
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"{file}: {image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read.")
-            metadata = _metadata(image, kind)
-            image.load()
-            orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-            steps: list[str] = []
-            if orientation != 1:
-                image = ImageOps.exif_transpose(image)
-                steps.append(f"EXIF orientation {orientation} applied")
-            pixels = _grey(image, steps)
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise ImageError(f"{file}: starts like {kind} but cannot be decoded; copy or download it again.") from None
+        image = Image.open(stream, formats=[kind])
     except Image.DecompressionBombError:
         raise ImageError(
-            f"{file}: declares more than {MAX_PIXELS:,} pixels; it is no radiograph, or damaged."
+            f"{file}: declares far more than {options.max_pixels:,} pixels; it is no radiograph, or damaged."
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{file}: damaged or truncated {kind} ({error}); copy or download it again.") from error
-    return Radiograph(np.clip(pixels, 0, 1), transforms=tuple(steps), metadata=metadata)
+    except UnidentifiedImageError:
+        raise ImageError(f"{file}: starts like {kind} but cannot be decoded; copy or download it again.") from None
+    check_pixels(file, image.height, image.width, 1, options.max_pixels)
+    metadata = _metadata(image, kind, head, found)
+    page = page_of(options.frame, metadata.get("frames", 1), file, steps, notes)
+    if page > 1:
+        image.seek(page - 1)
+    image.load()
+    orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
+    if orientation in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        steps.append(f"EXIF orientation {orientation} applied")
+    if kind == "PNG":
+        _lost(head, notes)
+    pixels = _grey(image, steps, notes, options, found)
+    return Radiograph(np.clip(pixels, 0, 1), transforms=tuple(steps), metadata=metadata, notes=tuple(notes))
 
 
-def _metadata(image: Image.Image, kind: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"format": kind, "mode": image.mode, "width": image.width, "height": image.height}
-    found["bits"] = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}.get(image.mode, 8)
+def page_of(asked: int | None, pages: int, file: Path, steps: list[str], notes: list[str]) -> int:
+    """Which page (from 1) is read; the first unless asked, which is noted.
+
+    Raises:
+        ImageError: it has fewer.
+    """
+    if asked is not None and asked > pages:
+        raise ImageError(f"{file}: frame {asked} was asked for; it has {pages}.")
+    if pages > 1 and asked is None:
+        steps.append("first frame taken")
+        notes.append(f"it has {pages} frames or pages, of which the first is read (--frame chooses)")
+    elif pages > 1:
+        steps.append(f"frame {asked} of {pages}")
+    return asked or 1
+
+
+def _refuse_rare(found: Codestream, file: Path) -> None:
+    if found.kind == "ls" or found.kind == "lossless" or (found.kind == "dct" and found.bits != 8):
+        raise ImageError(f"{file}: {found.words}, which is read within DICOM only; save it as PNG or TIFF.")
+
+
+def _metadata(image: Image.Image, kind: str, head: bytes, found: Codestream | None) -> dict[str, Any]:
+    width, height = image.size
+    told: dict[str, Any] = {"format": kind, "mode": image.mode, "width": width, "height": height}
+    told["bits"] = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}.get(image.mode, 8)
+    if kind == "PNG" and len(head) > 25:
+        told["bits"] = head[24]
+    elif found is not None:
+        told["bits"] = found.bits
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        found["frames"] = frames
+        told["frames"] = frames
     tables = getattr(image, "quantization", None)
     if kind == "JPEG" and tables:
-        found["jpeg_tables"] = hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()[:12]
-    return found
+        told["jpeg_tables"] = hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()[:12]
+    return told
 
 
-def _grey(image: Image.Image, steps: list[str]) -> NDArray[np.float32]:
+def _lost(head: bytes, notes: list[str]) -> None:
+    """What is lost of a PNG whose colours or transparency have 16 bits: they are read in 8."""
+    bits, colour = head[24], head[25]
+    if bits == 16 and colour not in (0,):
+        notes.append(f"16-bit {_PNG_COLOURS.get(colour, 'colour')} PNG read in 8 bits")
+    elif bits == 16 and b"tRNS" in head:
+        notes.append("16-bit PNG with a transparent grey read in 8 bits")
+
+
+def _grey(
+    image: Image.Image, steps: list[str], notes: list[str], options: ReadOptions, found: Codestream | None
+) -> NDArray[np.float32]:
     mode = image.mode
-    if getattr(image, "n_frames", 1) > 1:
-        steps.append("first frame taken")
-    if mode == "I":
-        whole = np.asarray(image, np.float64)
-        low, high = int(whole.min()), int(whole.max())
-        if low < 0 or high > 65535:
-            steps.append(f"32 bit range [{low}, {high}] scaled to [0, 1]")
-            return ((whole - low) / max(high - low, 1)).astype(np.float32)
-    if mode in ("I;16", "I;16B", "I;16L", "I"):
-        steps.append("16 bit scaled by 65535")
-        return np.asarray(image, np.float32) / np.float32(65535)
-    if mode == "F":
-        return _scale_float(np.asarray(image, np.float32), steps)
-    if mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+    clear = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    if mode in ("I;16", "I;16B", "I;16L", "I", "F") and not clear:
+        values = np.asarray(image)
+        if found is not None and 8 < found.bits < 16:  # PIL shifts JPEG 2000 up to 16 bit
+            values = values >> (16 - found.bits)
+        bits = found.bits if found is not None else 16 if mode != "F" else None
+        values = values if mode == "F" or int(values.min()) < 0 else values.astype(np.uint16, copy=False)
+        return scaled(values, steps, notes, bits=bits, range=options.range)
+    if clear:
+        if mode in ("I;16", "I"):  # a transparent grey of 16 bits, which PIL would cut at 255
+            image = Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
+            steps.append("16 bit to 8")
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
         steps.append("transparency laid over black")
@@ -89,17 +125,7 @@ def _grey(image: Image.Image, steps: list[str]) -> NDArray[np.float32]:
         steps.append("palette looked up")
     if image.mode not in ("1", "L"):
         steps.append(f"{mode} to grey by luminance")
-    return np.asarray(image.convert("L"), np.float32) / np.float32(255)
-
-
-def _scale_float(values: NDArray[np.float32], steps: list[str]) -> NDArray[np.float32]:
-    if not np.isfinite(values).all():
-        raise ValueError("holds not-a-number or infinite values")
-    low, high = float(values.min()), float(values.max())
-    if 0 <= low and high <= 1:
-        return values
-    steps.append(f"float range [{low:g}, {high:g}] scaled to [0, 1]")
-    return (values - np.float32(low)) / np.float32(max(high - low, 1e-12))
+    return scaled(np.asarray(image.convert("L")), steps, notes, range=options.range)
 
 
 def from_array(

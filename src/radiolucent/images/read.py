@@ -1,82 +1,99 @@
 """Reading a radiograph by its content, whatever its name says."""
 
 import dataclasses
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from radiolucent.errors import ImageError
-from radiolucent.images.dicom import is_dicom, read_dicom
+from radiolucent.images.archive import gunzipped, unzipped
+from radiolucent.images.budget import open_film
+from radiolucent.images.dicom import read_dicom
+from radiolucent.images.options import ReadOptions, reading
 from radiolucent.images.raster import read_raster
+from radiolucent.images.sniff import HEAD, sniff, what_else
+from radiolucent.images.tiff import read_tiff
+from radiolucent.images.volumes import read_mha, read_nifti, read_npy, read_nrrd
 from radiolucent.types import Radiograph
 
-__all__ = ["read", "read_or_note", "sniff"]
+__all__ = ["READERS", "read", "read_or_note"]
 
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"II+\x00": "TIFF",
-    b"BM": "BMP",
+READERS: dict[str, Callable[[BinaryIO, Path, ReadOptions], Radiograph]] = {
+    "DICOM": read_dicom,
+    "TIFF": read_tiff,
+    "NIFTI": read_nifti,
+    "NRRD": read_nrrd,
+    "MHA": read_mha,
+    "NPY": read_npy,
+    **{kind: lambda s, f, o, k=kind: read_raster(s, f, k, o) for kind in ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")},
 }
-_KNOWN_OTHERS = {
-    b"GIF8": "a GIF",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x5c\x01\x00\x00": "a NIfTI volume",
-    b"<": "an HTML, SVG or XML text",
-    b"{": "a JSON text",
-}
+EXPECTED = "JPEG, PNG, TIFF, BMP, WebP, JPEG 2000, DICOM, NIfTI, NRRD, MHA or NPY"
 
 
-def sniff(head: bytes) -> str | None:
-    """The format that the first bytes of a file declare: "JPEG", "PNG", "TIFF", "BMP", "DICOM" or None.
-
-    >>> sniff(bytes([0xFF, 0xD8, 0xFF, 0xE0]))
-    'JPEG'
-    """
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return name
-    return "DICOM" if is_dicom(head) else None
-
-
-def read(path: str | Path, *, image_id: str | None = None, patient_id: str | None = None) -> Radiograph:
+def read(
+    path: str | Path,
+    *,
+    image_id: str | None = None,
+    patient_id: str | None = None,
+    options: ReadOptions | None = None,
+) -> Radiograph:
     """Read one radiograph as grey levels.
 
-    JPEG, PNG (1, 8, 16 bit; grey, RGB, palette, alpha), TIFF, BMP and DICOM are told apart by content. Colour becomes
-    grey by luminance (ITU-R BT.601) and the stored mode is recorded; a declared orientation is applied.
+    JPEG, PNG, TIFF, BMP, WebP, JPEG 2000, DICOM, and two-dimensional NIfTI, NRRD, MHA and NPY are told apart by
+    content; a ZIP or gzip that holds one of them is unpacked. Colour becomes grey by luminance (ITU-R BT.601) and the
+    stored mode is recorded; a declared orientation is applied. The same film gives the same grey levels in every
+    container. What was done stands in `transforms`, what was assumed in `notes`.
 
     Args:
         path: the file.
         image_id: identifier; the path unless given.
         patient_id: patient; from the DICOM header unless given.
+        options: frame, window, range and limit; those in force (see `read_with`) unless given.
 
     Raises:
-        ImageError: the file is missing, empty, truncated, damaged or no radiograph; the message names it.
-        MissingExtraError: it is DICOM and pydicom is not installed.
+        ImageError: the file is missing, no regular file, empty, truncated, damaged, over the limit or no radiograph;
+            the message names it. Nothing else is raised, whatever the file holds.
     """
-    file = Path(path)
-    if file.is_dir():
-        raise ImageError(f"{file}: is a folder; give a file, or the folder to a command that takes data sets.")
+    file, options = Path(path), options or reading()
+    packed = kind = ""
     try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{file}: no such file; check the path.") from None
-    except OSError as error:
-        raise ImageError(f"{file}: cannot be read ({error.strerror}); check its permissions.") from error
-    if not content:
-        raise ImageError(f"{file}: is empty (0 bytes); copy or download it again.")
-    kind = sniff(content[:200])
-    if kind is None:
-        what = next(
-            (name for magic, name in _KNOWN_OTHERS.items() if content.lstrip()[:8].startswith(magic)), "not an image"
-        )
-        raise ImageError(f"{file}: is {what}; expected JPEG, PNG, TIFF, BMP or DICOM content.")
-    film = read_dicom(content, file) if kind == "DICOM" else read_raster(content, file, kind)
+        with open_film(file, options.max_pixels) as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders warn of odd metadata; what matters raises, or is noted
+            stream: BinaryIO = opened
+            kind = _kind(stream)
+            if kind == "GZIP":
+                stream, packed = gunzipped(stream, file, options), "unpacked from gzip"
+            elif kind == "ZIP":
+                stream, name = unzipped(stream, file, options)
+                packed = f"unpacked from a ZIP archive, where it is {name}"
+            kind = _kind(stream) if packed else kind
+            if kind not in READERS:
+                raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
+            film = READERS[kind](stream, file, options)
+    except ImageError as error:
+        words = str(error)
+        raise error if words.startswith(f"{file}: ") else ImageError(f"{file}: {words}.") from error
+    except MemoryError:
+        raise ImageError(f"{file}: there is not enough memory to read it.") from None
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # decoders and headers raise every kind there is; those in Rust panic
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ImageError(f"{file}: damaged or truncated {kind} ({words}); copy or download it again.") from error
     return dataclasses.replace(
-        film, image_id=image_id or str(file), patient_id=patient_id or film.patient_id, source=str(file)
+        film,
+        image_id=image_id or str(file),
+        patient_id=patient_id or film.patient_id,
+        source=str(file),
+        notes=(*((packed,) if packed else ()), *film.notes),
     )
+
+
+def _kind(stream: BinaryIO) -> str:
+    found = sniff(stream.read(HEAD)) or ""
+    stream.seek(0)
+    return found
 
 
 def read_or_note(

@@ -5,8 +5,8 @@ Every figure carries its interval and its caveat. Where patients have several im
 number) is an `Estimate` whose value is None and whose note says why; arrays that do not fit each other raise.
 """
 
-from radiolucent.metrics.bias import fit_temperature_and_bias
-from radiolucent.metrics.calibration import brier, ece, fit_temperature
+from radiolucent.metrics.all import METRICS
+from radiolucent.metrics.calibration import brier, ece
 from radiolucent.metrics.curves import (
     DecisionCurve,
     Reliability,
@@ -14,6 +14,7 @@ from radiolucent.metrics.curves import (
     npv_at_prevalence,
     ppv_at_prevalence,
     pr_curve_points,
+    predictive_values,
     reliability,
     roc_curve_points,
 )
@@ -32,6 +33,7 @@ from radiolucent.metrics.localisation import (
     random_baseline,
     random_map,
 )
+from radiolucent.metrics.metric import Metric
 from radiolucent.metrics.operating import (
     accuracy,
     balanced_accuracy,
@@ -44,13 +46,22 @@ from radiolucent.metrics.operating import (
 )
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
-from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean
+from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
+from radiolucent.metrics.temperature import (
+    LogitCalibration,
+    calibrate_logits,
+    fit_temperature,
+    fit_temperature_and_bias,
+)
 from radiolucent.metrics.thresholds import Threshold, choose_threshold
 
 __all__ = [
+    "METRICS",
     "Calibration",
     "DecisionCurve",
     "Evaluation",
+    "LogitCalibration",
+    "Metric",
     "Reliability",
     "Threshold",
     "accuracy",
@@ -61,9 +72,11 @@ __all__ = [
     "bootstrap",
     "bootstrap_weights",
     "brier",
+    "calibrate_logits",
     "calibration_line",
     "choose_threshold",
     "cluster_bootstrap_mean",
+    "cluster_means",
     "decision_curve",
     "delong_test",
     "dice",
@@ -84,6 +97,7 @@ __all__ = [
     "ppv",
     "ppv_at_prevalence",
     "pr_curve_points",
+    "predictive_values",
     "random_baseline",
     "random_map",
     "reliability",

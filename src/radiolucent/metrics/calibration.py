@@ -1,81 +1,30 @@
-"""Whether "90 %" means nine in ten: temperature, Brier score and expected calibration error."""
+"""Whether "90 %" means nine in ten: Brier score and expected calibration error."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, probabilities
-from radiolucent.metrics.intervals import normal_interval, undefined
-from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of, over_folds
-from radiolucent.types import Estimate, Head
+from radiolucent.metrics.intervals import undefined
+from radiolucent.metrics.resample import Groups, bootstrap_method, cluster_bootstrap_mean, clusters_of, over_folds
+from radiolucent.types import Estimate
 
 __all__ = [
-    "HIGHEST",
-    "LOWEST",
     "bins_of",
     "brier",
     "ece",
     "ece_if_calibrated",
     "ece_interval",
     "ece_member",
-    "fit_temperature",
 ]
-
-LOWEST, HIGHEST = 0.05, 20.0
-
-
-def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], head: Head = "softmax", *, positive: int = 1) -> float:
-    """The temperature T that minimises the negative log-likelihood of softmax(logits / T) (Guo 2017, eq. 9).
-
-    Args:
-        logits: (N, C); C = 1 for a "sigmoid" head. Fit on validation, never on test.
-        labels: (N,) class indices, or (N, C) 0/1 for a "multilabel" head; -1 (unknown) is left out.
-        positive: which class a single logit speaks for.
-
-    Returns T in [0.05, 20]; 1 (leave the logits alone) where the likelihood only grows as T falls to 0, i.e. every case
-    is classified rightly and no T is best.
-
-    Raises:
-        ConfigError: no labelled case, not finite logits, or shapes that do not fit the head.
-
-    >>> round(fit_temperature(np.array([[0.0, 2.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]), np.array([1, 1, 0, 0])), 2)
-    1.82
-    """
-    z, y = np.asarray(logits, np.float64), np.asarray(labels)
-    if z.ndim != 2 or len(z) != len(y) or (head == "sigmoid" and z.shape[1] != 1):
-        raise ConfigError(f"logits {z.shape} and labels {y.shape} for head {head!r}; expected (N, C) and N labels.")
-    if not np.isfinite(z).all():
-        raise ConfigError("temperature: logits are not finite; the network is damaged or its input is: train again.")
-    # Every head comes down to margins d (K, C'): loss = mean of log Σ_c exp(d_c / T), 0 among the d.
-    if head == "softmax":
-        z, y = z[y >= 0], y[y >= 0].astype(np.intp)
-        margins = z - np.take_along_axis(z, y[:, None], axis=1)
-    else:
-        known = y >= 0 if head == "multilabel" else (y >= 0)[:, None]
-        target = y == 1 if head == "multilabel" else (y == positive)[:, None]
-        wrong = np.where(target, -z, z)[known]
-        margins = np.stack([np.zeros_like(wrong), wrong], axis=1)
-    if not len(margins):
-        raise ConfigError("temperature: no labelled case; it is fitted on validation images with labels.")
-
-    def loss(log_t: float) -> float:
-        return float(np.mean(np.asarray(special.logsumexp(margins / np.exp(log_t), axis=1))))
-
-    if margins.max(axis=1).max() <= 0 and (margins == 0).sum(axis=1).max() == 1:
-        return 1.0
-    ends = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
-    found: Any = optimize.minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(found.x))
 
 
 def brier(
     truth: NDArray[Any],
     scores: NDArray[Any],
     *,
-    interval: Literal["normal", "bootstrap"] = "bootstrap",
     groups: Groups = None,
     level: float = 0.95,
     folds: int = 10_000,
@@ -83,22 +32,14 @@ def brier(
 ) -> Estimate:
     """Brier score: mean of (score − truth)² (Brier 1950), of truth 0/1 (N,) and probabilities (N,).
 
-    >>> round(brier(np.array([1, 0]), np.array([0.9, 0.3]), interval="normal").value, 6)
+    >>> round(brier(np.array([1, 0]), np.array([0.9, 0.3]), folds=10).value, 6)
     0.05
     """
     positive, values = probabilities(truth, scores)
-    method = "normal" if interval == "normal" else bootstrap_method(groups, folds)
     if not len(values) or np.isnan(values).any():
         note = "scores are not a number" if len(values) else "no cases"
-        return undefined(note, level, clusters_of(groups, len(values))[1], method)
-    squared = (values - positive) ** 2
-    if interval == "normal":
-        deviation = float(squared.std(ddof=1) / np.sqrt(len(squared))) if len(squared) > 1 else float("inf")
-        return normal_interval(
-            float(squared.mean()), deviation, level=level, n=len(squared), method=method, within=(0.0, 1.0)
-        )
-    chosen = len(values) if groups is None else groups
-    return bootstrap(lambda w: w @ squared / w.sum(1), chosen, level=level, folds=folds, seed=seed)
+        return undefined(note, level, clusters_of(groups, len(values))[1], bootstrap_method(groups, folds))
+    return cluster_bootstrap_mean((values - positive) ** 2, groups, level=level, folds=folds, seed=seed)
 
 
 def bins_of(scores: NDArray[Any], bins: int, *, adaptive: bool = False) -> NDArray[np.intp]:
@@ -123,11 +64,18 @@ def ece_member(truth: Mask, scores: Floats, bins: int, *, adaptive: bool = False
     return np.eye(bins)[bins_of(scores, bins, adaptive=adaptive)] * (truth - scores)[:, None]
 
 
-def ece_if_calibrated(scores: Floats, bins: int, *, adaptive: bool = False, seed: int = 0, draws: int = 400) -> Floats:
-    """ECE (draws,) if the probabilities were right: outcomes drawn from them (Bröcker & Smith 2007). It is not 0."""
+def ece_if_calibrated(
+    scores: Floats, bins: int, *, groups: Groups = None, adaptive: bool = False, seed: int = 0, draws: int = 1000
+) -> Floats:
+    """ECE (draws,) if the probabilities were right: outcomes drawn from them (Bröcker & Smith 2007). It is not 0.
+
+    The films of a patient share one random number: mostly they are all ill or all well, and drawn as independent they
+    would make miscalibration of what is chance. Where outcomes do differ within patients this is on the safe side.
+    """
     rng = np.random.default_rng(seed)
+    index, patients = clusters_of(groups, len(scores))
     member = np.eye(bins)[bins_of(scores, bins, adaptive=adaptive)]
-    found = [np.abs(((rng.random(len(scores)) < scores) - scores) @ member).sum() for _ in range(draws)]
+    found = [np.abs(((rng.random(patients)[index] < scores) - scores) @ member).sum() for _ in range(draws)]
     return np.array(found) / len(scores)
 
 
@@ -144,16 +92,16 @@ def ece_interval(
 
     Resampling adds to the ECE the same upward bias that sampling does, so a percentile interval misses on the high side
     (it may hold neither the truth nor the estimate). The samples are reflected about the estimate instead (the "basic"
-    bootstrap, Davison & Hinkley 1997, eq. 5.6), the upper end being at least the estimate; and the lower end is 0 where
-    the estimate is one that calibrated probabilities may show.
+    bootstrap, Davison & Hinkley 1997, eq. 5.6), the upper end being at least the estimate. The lower end is no higher
+    than the estimate less what calibrated probabilities show at times: chance adds at most that.
     """
     high = (1 + level) / 2
-    often = np.quantile(calibrated, high)
+    often = float(np.quantile(calibrated, high))
     note = f"calibrated probabilities would show {calibrated.mean():.3f} here, at times {often:.3f}"
     if np.ptp(samples) <= 1e-12:
         return Estimate(value, None, None, level, n, method, "every fold agrees: no interval")
     below, above = (float(2 * value - end) for end in np.quantile(samples, [high, 1 - high]))
-    below = 0.0 if value <= often else max(0.0, below)
+    below = max(0.0, min(below, value - often))
     return Estimate(value, below, min(1.0, max(value, above)), level, n, f"{method}, reflected", note)
 
 
@@ -186,5 +134,5 @@ def ece(
     value = float(np.abs(member.sum(0)).sum() / len(values))
     folded = over_folds(lambda w: np.abs(w @ member).sum(1) / w.sum(1), groups, len(values), folds=folds, seed=seed)
     samples = np.concatenate(folded)
-    calibrated = ece_if_calibrated(values, bins, adaptive=adaptive, seed=seed)
+    calibrated = ece_if_calibrated(values, bins, groups=groups, adaptive=adaptive, seed=seed)
     return ece_interval(value, samples, calibrated, level=level, n=n, method=method)

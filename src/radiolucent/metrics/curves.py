@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 from sklearn import metrics as sk
 
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired, probabilities
 from radiolucent.metrics.calibration import bins_of
-from radiolucent.metrics.intervals import wilson
+from radiolucent.metrics.intervals import t_of
+from radiolucent.metrics.proportions import clustered_wilson
+from radiolucent.metrics.resample import Groups, clusters_of
 from radiolucent.types import Estimate
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "npv_at_prevalence",
     "ppv_at_prevalence",
     "pr_curve_points",
+    "predictive_values",
     "reliability",
     "roc_curve_points",
 ]
@@ -72,9 +76,17 @@ class Reliability:
 
 
 def reliability(
-    truth: NDArray[Any], scores: NDArray[Any], bins: int = 10, *, adaptive: bool = False, level: float = 0.95
+    truth: NDArray[Any],
+    scores: NDArray[Any],
+    bins: int = 10,
+    *,
+    adaptive: bool = False,
+    groups: Groups = None,
+    level: float = 0.95,
 ) -> Reliability:
     """Observed rate of truth 0/1 (N,) against predicted probability (N,), in bins of equal width or (adaptive) count.
+
+    With `groups`, N patient identifiers, Wilson's intervals have a design effect.
 
     >>> reliability(np.array([0, 1, 1]), np.array([0.25, 0.75, 0.75]), bins=2).means
     (0.25, 0.75)
@@ -82,33 +94,54 @@ def reliability(
     positive, values = probabilities(truth, scores)
     if np.isnan(values).any():
         raise DataError(f"no curve: {int(np.isnan(values).sum())} of {len(values)} scores are not a number.")
-    index = bins_of(values, bins, adaptive=adaptive)
+    index, patients = bins_of(values, bins, adaptive=adaptive), clusters_of(groups, len(values))[0]
     filled = [index == b for b in np.unique(index)]
     return Reliability(
         tuple(int(own.sum()) for own in filled),
         tuple(float(values[own].mean()) for own in filled),
-        tuple(wilson(int(positive[own].sum()), int(own.sum()), level) for own in filled),
+        tuple(
+            clustered_wilson(positive[own], np.unique(patients[own], return_inverse=True)[1], level) for own in filled
+        ),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class DecisionCurve:
-    """Net benefit (T,) at each threshold probability of acting by the model, on all, and on none (0 everywhere)."""
+    """Net benefit (T,) at each threshold probability of acting by the model, on all, and on none (0 everywhere).
+
+    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where patients are too few. All hold
+    for films of which a share `prevalence` have the finding.
+    """
 
     thresholds: Floats
     model: Floats
     treat_all: Floats
     treat_none: Floats
+    low: Floats
+    high: Floats
+    prevalence: float
+    level: float
 
 
 def decision_curve(
-    truth: NDArray[Any], scores: NDArray[Any], thresholds: Sequence[float] | Floats | None = None
+    truth: NDArray[Any],
+    scores: NDArray[Any],
+    thresholds: Sequence[float] | Floats | None = None,
+    *,
+    prevalence: float | None = None,
+    groups: Groups = None,
+    level: float = 0.95,
 ) -> DecisionCurve:
-    """Net benefit TP/N − FP/N · t/(1 − t) at threshold probabilities t (Vickers & Elkin 2006).
+    """Net benefit s π − (1 − c) (1 − π) t/(1 − t) at threshold probabilities t (Vickers & Elkin 2006).
+
+    s and c are sensitivity and specificity of acting where the score is at least t. At the prevalence π of these cases
+    this is TP/N − FP/N · t/(1 − t). Another π takes the scores as they are: whoever recalibrates them acts on others.
 
     Args:
         truth: 0/1 (N,). scores: probabilities (N,).
         thresholds: in [0, 1); 0.01 to 0.99 unless given.
+        prevalence: of the films the curve is meant for; that of these cases unless given.
+        groups: N patient identifiers; the band is by patient, with Student's t.
 
     >>> decision_curve(np.array([1, 0]), np.array([0.9, 0.1]), [0.5]).model
     array([0.5])
@@ -119,11 +152,27 @@ def decision_curve(
     t = np.asarray(np.linspace(0.01, 0.99, 99) if thresholds is None else thresholds, np.float64)
     if ((t < 0) | (t >= 1)).any():
         raise ConfigError("threshold probabilities of a decision curve; expected values from 0 to below 1.")
-    # Cases at or above t, by counting in the sorted scores of each class: no (T, N) table.
-    true = positive.sum() - np.searchsorted(np.sort(values[positive]), t, side="left")
-    false = (~positive).sum() - np.searchsorted(np.sort(values[~positive]), t, side="left")
-    odds, rate = t / (1 - t), positive.mean()
-    return DecisionCurve(t, (true - false * odds) / len(values), rate - (1 - rate) * odds, np.zeros_like(t))
+    ill, odds = positive.astype(np.float64), t / (1 - t)
+    acted = (values[:, None] >= t).astype(np.float64)
+    if prevalence is None:
+        rate = float(positive.mean())
+        worth = acted * (ill[:, None] - (1 - ill[:, None]) * odds)
+        model, apart = worth.mean(0), (worth - worth.mean(0)) / len(values)
+    else:
+        _shares(prevalence=prevalence)
+        if not positive.any() or positive.all():
+            raise DataError("no curve at another prevalence: films of both classes are needed.")
+        rate, found, alarms = prevalence, acted[positive].mean(0), acted[~positive].mean(0)
+        model = rate * found - (1 - rate) * odds * alarms
+        gain = rate * ill[:, None] * (acted - found) / positive.sum()
+        apart = gain - (1 - rate) * odds * (1 - ill[:, None]) * (acted - alarms) / (~positive).sum()
+    index, patients = clusters_of(groups, len(values))
+    half = np.full(len(t), np.nan)
+    if patients > 1:
+        sums = np.zeros((patients, len(t)))
+        np.add.at(sums, index, apart)
+        half = t_of(level, patients - 1) * np.sqrt(patients / (patients - 1) * (sums**2).sum(0))
+    return DecisionCurve(t, model, rate - (1 - rate) * odds, np.zeros_like(t), model - half, model + half, rate, level)
 
 
 def _shares(**given: float) -> None:
@@ -152,3 +201,38 @@ def npv_at_prevalence(sensitivity: float, specificity: float, prevalence: float)
     0.988
     """
     return ppv_at_prevalence(specificity, sensitivity, 1 - prevalence)
+
+
+def predictive_values(sensitivity: Estimate, specificity: Estimate, prevalence: float) -> tuple[Estimate, Estimate]:
+    """(PPV, NPV) at a prevalence π, with intervals from those of sensitivity and specificity.
+
+    log odds of PPV are log odds of π plus log(s / (1 − c)); the ends of a sum follow from the ends of its parts by the
+    method of variance estimates recovery (Donner & Zou 2012). Where s or c is 0 or 1, its parts' ends are added up.
+
+    >>> from radiolucent.metrics.intervals import wilson
+    >>> print(predictive_values(wilson(90, 100), wilson(180, 200), 0.1)[0])
+    0.500 (95% CI 0.399–0.604, n = 100)
+    """
+    _shares(prevalence=prevalence)
+    return _predictive(sensitivity, specificity, prevalence), _predictive(specificity, sensitivity, 1 - prevalence)
+
+
+def _predictive(own: Estimate, other: Estimate, prevalence: float) -> Estimate:
+    n, method = min(own.n, other.n), f"at prevalence {prevalence:.3g}, from {own.method} and {other.method}"
+    if own.value is None or other.value is None:
+        return Estimate(None, None, None, own.level, n, method, own.note or other.note)
+    value = ppv_at_prevalence(own.value, other.value, prevalence)
+    if not np.isfinite(value):
+        return Estimate(None, None, None, own.level, n, method, "no case would be called so")
+    if None in (own.low, own.high, other.low, other.high):
+        return Estimate(value, None, None, own.level, n, method, "no interval of sensitivity or specificity")
+    ends = [[float(x or 0) for x in (e.low, e.value, e.high)] for e in (own, other)]
+    (s_low, s, s_high), (c_low, c, c_high) = ends
+    if min(s, 1 - c) <= 0 or prevalence in (0.0, 1.0):
+        low, high = ppv_at_prevalence(s_low, c_low, prevalence), ppv_at_prevalence(s_high, c_high, prevalence)
+        return Estimate(value, low, 1.0 if np.isnan(high) else high, own.level, n, method)
+    s_gap = np.log(s / s_low) if s_low > 0 else np.inf, np.log(s_high / s)
+    c_gap = np.log((1 - c_low) / (1 - c)), np.log((1 - c) / (1 - c_high)) if c_high < 1 else np.inf
+    middle = np.log(prevalence / (1 - prevalence)) + np.log(s / (1 - c))
+    low, high = (middle + sign * np.hypot(s_gap[k], c_gap[k]) for k, sign in ((0, -1), (1, 1)))
+    return Estimate(value, float(special.expit(low)), float(special.expit(high)), own.level, n, method)

@@ -1,12 +1,17 @@
-"""Closed-form intervals: Wilson's score, the exact binomial bound of a perfect score, the normal one."""
+"""Intervals in closed form: Wilson's score, the exact bound of a perfect score, value ± t · deviation on a scale."""
+
+from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.types import Estimate
 
-__all__ = ["exact_low", "normal_interval", "undefined", "wilson", "z_of"]
+__all__ = ["Scale", "exact_low", "scaled_interval", "score_ends", "t_of", "undefined", "welch_df", "wilson", "z_of"]
+
+Scale = Literal["plain", "share", "correlation"]
+"""Where a figure is close to normal: as it is; log(x / (1 − x)); Fisher's z."""
 
 
 def z_of(level: float) -> float:
@@ -20,9 +25,39 @@ def z_of(level: float) -> float:
     return float(stats.norm.ppf(0.5 + level / 2))
 
 
+def t_of(level: float, df: float) -> float:
+    """Two-sided quantile of Student's t; the normal one for infinite degrees of freedom.
+
+    >>> round(t_of(0.95, 9), 3), round(t_of(0.95, float("inf")), 3)
+    (2.262, 1.96)
+    """
+    z = z_of(level)
+    return z if np.isinf(df) else float(stats.t.ppf(0.5 + level / 2, df))
+
+
+def welch_df(parts: list[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of variances, each (variance, units): (Σ v)² / Σ v² / (u − 1) (Welch 1947).
+
+    >>> round(welch_df([(2.0, 5), (2.0, 9)]), 2)
+    10.67
+    """
+    total = sum(v for v, _ in parts)
+    below = sum(v * v / (u - 1) for v, u in parts if u > 1)
+    return total**2 / below if below > 0 else float("inf")
+
+
 def undefined(note: str, level: float, n: int, method: str) -> Estimate:
     """An estimate that does not exist, saying why."""
     return Estimate(None, None, None, level, n, method, note)
+
+
+def score_ends(p: float, n: float, z: float) -> tuple[float, float]:
+    """Ends of Wilson's interval of a proportion p of n cases (n need not be whole), z deviations wide."""
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # At the ends the formula is exact up to rounding: keep the interval on its proportion.
+    low = 0.0 if p == 0 else float(max(0.0, centre - half))
+    return low, 1.0 if p == 1 else float(min(1.0, centre + half))
 
 
 def wilson(k: float, n: float, level: float = 0.95) -> Estimate:
@@ -40,13 +75,7 @@ def wilson(k: float, n: float, level: float = 0.95) -> Estimate:
         raise ConfigError(f"{k} of {n}; expected 0 ≤ k ≤ n.")
     if n == 0:
         return undefined("no case of this kind", level, 0, "wilson")
-    p = k / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    # At the ends the formula is exact up to rounding: keep the interval on its proportion.
-    low = 0.0 if k == 0 else float(max(0.0, centre - half))
-    high = 1.0 if k == n else float(min(1.0, centre + half))
-    return Estimate(p, low, high, level, int(n), "wilson")
+    return Estimate(k / n, *score_ends(k / n, n, z), level, int(n), "wilson")
 
 
 def exact_low(n: int, level: float = 0.95) -> float:
@@ -59,11 +88,34 @@ def exact_low(n: int, level: float = 0.95) -> float:
     return float(((1 - level) / 2) ** (1 / n)) if n > 0 else 0.0
 
 
-def normal_interval(
-    value: float, deviation: float, *, level: float, n: int, method: str, within: tuple[float, float] | None = None
+def scaled_interval(
+    value: float,
+    deviation: float,
+    *,
+    level: float,
+    n: int,
+    method: str,
+    scale: Scale = "plain",
+    df: float = float("inf"),
+    note: str = "",
 ) -> Estimate:
-    """value ± z · deviation, cut to `within`."""
-    low, high = value - z_of(level) * deviation, value + z_of(level) * deviation
-    if within:
-        low, high = max(within[0], low), min(within[1], high)
-    return Estimate(value, low, high, level, n, method)
+    """value ± t · deviation, reckoned where the figure is close to normal (delta method) and put back.
+
+    "share" (0 to 1): logit; "correlation" (−1 to 1): Fisher's z; "plain": as it is. There is no interval without a
+    deviation, nor for a figure at the end of its scale: a width of 0 is never true.
+    """
+    t = t_of(level, df)
+    ends = {"plain": (-np.inf, np.inf), "share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
+    if not np.isfinite(deviation) or deviation <= 1e-12 or not ends[scale][0] < value < ends[scale][1]:
+        why = "no variance among the units: no interval"
+        return Estimate(value, None, None, level, n, method, f"{note}; {why}" if note else why)
+    if scale == "share":
+        half = t * deviation / (value * (1 - value))
+        low, high = (float(special.expit(special.logit(value) + step)) for step in (-half, half))
+    elif scale == "correlation":
+        half = t * deviation / (1 - value * value)
+        low, high = (float(np.tanh(np.arctanh(value) + step)) for step in (-half, half))
+    else:
+        low, high = value - t * deviation, value + t * deviation
+    named = method if np.isinf(df) else f"{method}, t with {df:.3g} df"
+    return Estimate(value, low, high, level, n, named, note)

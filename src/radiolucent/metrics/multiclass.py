@@ -1,16 +1,19 @@
 """Figures for three classes and more, and for several labels an image: each class against the rest."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.metrics.arrays import Floats
-from radiolucent.metrics.operating import RATES, cells
-from radiolucent.metrics.ranking import Ranks
+from radiolucent.metrics.arrays import Floats, Mask
+from radiolucent.metrics.intervals import undefined
+from radiolucent.metrics.metric import Cases, Resampling
+from radiolucent.metrics.proportions import clustered_wilson, proportion
+from radiolucent.metrics.ranking import Ranks, auroc
+from radiolucent.metrics.resample import bootstrap, bootstrap_method
 from radiolucent.types import Estimate
 
-__all__ = ["ClassFigures", "confusion_matrix"]
+__all__ = ["by_class", "class_accuracy", "confusion_matrix", "macro_auroc"]
 
 
 def confusion_matrix(
@@ -25,44 +28,50 @@ def confusion_matrix(
     return tuple(tuple(int(count) for count in row) for row in flat)
 
 
-class ClassFigures:
-    """One-vs-rest AUROC of every class, their mean, and how often the most probable class is right, fold by fold.
+def _one_against_rest(cases: Cases) -> tuple[Mask, Mask]:
+    """(own, known), each bool (N, C): films of each class, and those whose label says whether they are."""
+    if cases.labels.ndim == 2:
+        return cases.labels == 1, cases.labels >= 0
+    own = cases.labels[:, None] == np.arange(len(cases.names))
+    return own, np.ones_like(own)
 
-    Args:
-        labels: class indices (N,), or 0/1 (N, C) for several labels an image (-1, unknown: left out of its class).
-        chances: probabilities (N, C).
-    """
 
-    def __init__(self, labels: NDArray[np.int64], chances: Floats, names: tuple[str, ...]) -> None:
-        self.names = names
-        self.single = labels.ndim == 1
-        own = labels[:, None] == np.arange(len(names)) if self.single else labels == 1
-        self.known = np.ones_like(own) if self.single else labels >= 0
-        self.ranks = [
-            Ranks(own[self.known[:, c], c], chances[self.known[:, c], c]) if self.known[:, c].any() else None
-            for c in range(len(names))
-        ]
-        called = chances.argmax(1)
-        self.cells = [cells(own[:, c], called == c) for c in range(len(names))]
-        self.right = (labels == called).astype(np.float64) if self.single else None
+def by_class(cases: Cases, how: Resampling) -> dict[str, dict[str, Estimate]]:
+    """By class, against the rest: AUROC and, unless multi-label, sensitivity and PPV of the most probable class."""
+    own, known = _one_against_rest(cases)
+    called = cases.chances.argmax(1)
+    found: dict[str, dict[str, Estimate]] = {}
+    for c, name in enumerate(cases.names):
+        k = known[:, c]
+        patients = [p for p, here in zip(cases.patients, k, strict=True) if here]
+        found[name] = {"auroc": auroc(own[k, c], cases.chances[k, c], groups=patients, level=how.level)}
+        if cases.labels.ndim == 1:
+            for rate in ("sensitivity", "ppv"):
+                found[name][rate] = proportion(rate, own[:, c], called == c, how.level, cases.index)
+    return found
 
-    def __call__(self, weights: Floats) -> dict[str, Floats]:
-        """Name -> (folds,); figures of one class are named "figure/class"."""
-        found: dict[str, Floats] = {}
-        for c, name in enumerate(self.names):
-            ranks = self.ranks[c]
-            known = self.known[:, c]
-            used = weights if known.all() else weights[:, known]
-            found[f"auroc/{name}"] = np.full(len(weights), np.nan) if ranks is None else ranks(used)[0]
-            if self.single:
-                counts = (weights @ self.cells[c]).T
-                found |= {f"{rate}/{name}": RATES[rate](*counts) for rate in ("sensitivity", "ppv")}
-        found["macro_auroc"] = np.mean([found[f"auroc/{name}"] for name in self.names], axis=0)
-        if self.right is not None:
-            found["class_accuracy"] = weights @ self.right / weights.sum(1)
-        return found
 
-    def by_class(self, estimates: Mapping[str, Estimate]) -> dict[str, dict[str, Estimate]]:
-        """{class: {figure: estimate}} from estimates named "figure/class"."""
-        parts = [(name.split("/", 1), estimate) for name, estimate in estimates.items() if "/" in name]
-        return {c: {figure: e for (figure, owner), e in parts if owner == c} for c in self.names}
+def macro_auroc(cases: Cases, how: Resampling) -> Estimate | None:
+    """Mean one-against-rest AUROC of all classes; None for two classes."""
+    if len(cases.names) < 3:
+        return None
+    own, known = _one_against_rest(cases)
+    ill = [cases.patients_of(own[:, c]) for c in range(len(cases.names))]
+    if not min(ill):
+        method = bootstrap_method(cases.patients, how.folds)
+        return undefined("a class without cases", how.level, 0, method)
+    ranks = [Ranks(own[k, c], cases.chances[k, c]) for c, k in enumerate(known.T)]
+
+    def mean(weights: Floats) -> Floats:
+        areas = [r(weights if k.all() else weights[:, k])[0] for r, k in zip(ranks, known.T, strict=True)]
+        return np.mean(areas, axis=0)
+
+    options = {"level": how.level, "folds": how.folds, "seed": how.seed, "n": min(ill), "scale": "share"}
+    return replace(bootstrap(mean, cases.patients, **options), n=len(np.unique(cases.index)))  # pyright: ignore
+
+
+def class_accuracy(cases: Cases, how: Resampling) -> Estimate | None:
+    """Share of films whose most probable class is right; None for two classes and for several labels a film."""
+    if len(cases.names) < 3 or cases.labels.ndim == 2:
+        return None
+    return clustered_wilson(cases.labels == cases.chances.argmax(1), cases.index, how.level)

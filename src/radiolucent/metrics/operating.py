@@ -1,6 +1,7 @@
 """Figures at one threshold: what was called against what is true."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
@@ -8,15 +9,16 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, boolean
-from radiolucent.metrics.intervals import exact_low, undefined, wilson
+from radiolucent.metrics.intervals import exact_low, undefined
+from radiolucent.metrics.proportions import PROPORTIONS, clustered_wilson, proportion, units, why_undefined
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
 
 __all__ = [
-    "PROPORTIONS",
     "RATES",
     "Options",
     "accuracy",
+    "at_threshold",
     "balanced_accuracy",
     "cells",
     "exact_ends",
@@ -24,18 +26,15 @@ __all__ = [
     "mcc",
     "npv",
     "ppv",
-    "proportion",
     "sensitivity",
     "specificity",
-    "units",
-    "why_undefined",
 ]
 
 
 class Options(TypedDict, total=False):
     """What every figure takes.
 
-    interval: "wilson" (proportions only; cases taken as independent) or "bootstrap" (over `groups` where given).
+    interval: "wilson" (proportions and F1; with a design effect over `groups`) or "bootstrap"; the first that fits.
     groups: N patient identifiers. level: coverage. folds, seed: of the bootstrap.
     """
 
@@ -67,27 +66,6 @@ RATES: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
     "f1": lambda tp, fp, fn, tn: _ratio(2 * tp, 2 * tp + fp + fn),
     "mcc": _mcc,
 }
-# The proportions among them, as (truth, called) -> (successes, trials).
-PROPORTIONS: dict[str, Callable[[Mask, Mask], tuple[Mask, Mask]]] = {
-    "accuracy": lambda t, c: (t == c, np.ones_like(t)),
-    "sensitivity": lambda t, c: (c, t),
-    "specificity": lambda t, c: (~c, ~t),
-    "ppv": lambda t, c: (t, c),
-    "npv": lambda t, c: (~t, ~c),
-}
-_EMPTY = {
-    "sensitivity": "no positive case",
-    "specificity": "no negative case",
-    "ppv": "no case called positive",
-    "npv": "no case called negative",
-    "balanced_accuracy": "one class only",
-    "f1": "no positive case, and none called",
-}
-
-
-def why_undefined(name: str, truth: Mask) -> str:
-    """Why a figure has no value on this sample."""
-    return _EMPTY.get(name, "not defined on this sample") if len(truth) else "no cases"
 
 
 def cells(truth: Mask, called: Mask) -> Floats:
@@ -95,33 +73,14 @@ def cells(truth: Mask, called: Mask) -> Floats:
     return np.stack([truth & called, ~truth & called, truth & ~called, ~truth & ~called], axis=1).astype(np.float64)
 
 
-def proportion(name: str, truth: Mask, called: Mask, level: float) -> Estimate:
-    """One of the proportions with Wilson's interval."""
-    success, trials = PROPORTIONS[name](truth, called)
-    found = wilson(int((success & trials).sum()), int(trials.sum()), level)
-    return found if found.value is not None else undefined(why_undefined(name, truth), level, 0, "wilson")
-
-
-def units(name: str, truth: Mask, called: Mask, index: NDArray[np.intp]) -> int:
-    """Clusters the figure rests on: for sensitivity those with a positive case, and so on."""
-    trials = PROPORTIONS[name](truth, called)[1] if name in PROPORTIONS else np.ones_like(truth)
-    return len(np.unique(index[trials]))
-
-
 def exact_ends(
     name: str, truth: Mask, called: Mask, index: NDArray[np.intp], level: float
 ) -> tuple[float, float] | None:
-    """Interval of a figure no bootstrap fold can vary: exact binomial, in clusters (`index` (N,)); None elsewhere.
+    """Interval of a balanced accuracy, F1 or MCC of 1, which no fold can vary; None elsewhere.
 
-    For a proportion of 0 or 1, Clopper & Pearson's. For balanced accuracy, F1 and MCC of 1, the figure at the exact
-    lower bounds of sensitivity and specificity, each at half the error (Bonferroni), at the prevalence seen.
+    The figure at the exact lower bounds of sensitivity and specificity over patients (`index` (N,)), each at half the
+    error (Bonferroni), at the prevalence seen.
     """
-    if name in PROPORTIONS:
-        success, trials = PROPORTIONS[name](truth, called)
-        low = exact_low(units(name, truth, called, index), level)
-        if success[trials].all():
-            return low, 1.0
-        return None if success[trials].any() else (0.0, 1 - low)
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if (truth != called).any() or not positives or not negatives:
         return None
@@ -131,32 +90,62 @@ def exact_ends(
     return float(RATES[name](*(np.array([count]) for count in (tp, fp, fn, tn)))[0]), 1.0
 
 
+def f1_interval(truth: Mask, called: Mask, index: NDArray[np.intp], level: float) -> Estimate:
+    """F1 = 2 J / (1 + J) with J = TP / (TP + FP + FN), the share of films ill or called that are both: a proportion."""
+    either = truth | called
+    if not either.any():
+        return undefined(why_undefined("f1", truth), level, 0, "wilson")
+    share = clustered_wilson((truth & called)[either], np.unique(index[either], return_inverse=True)[1], level)
+    value, low, high = (None if x is None else 2 * x / (1 + x) for x in (share.value, share.low, share.high))
+    return replace(share, value=value, low=low, high=high, method=f"{share.method}, of TP / (TP + FP + FN)")
+
+
+def at_threshold(
+    name: str,
+    truth: Mask,
+    called: Mask,
+    *,
+    groups: Groups = None,
+    level: float = 0.95,
+    folds: int = 10_000,
+    seed: int = 0,
+    interval: str | None = None,
+) -> Estimate:
+    """A figure of `RATES` by name, with the interval that suits it unless another is asked for (see `Options`)."""
+    index, patients = clusters_of(groups, len(truth))
+    interval = interval or ("wilson" if name in (*PROPORTIONS, "f1") else "bootstrap")
+    if interval == "wilson" and name in PROPORTIONS:
+        return proportion(name, truth, called, level, index)
+    if interval == "wilson" and name == "f1":
+        return f1_interval(truth, called, index, level)
+    if interval != "bootstrap":
+        known = "'bootstrap'" if name not in (*PROPORTIONS, "f1") else "'wilson' or 'bootstrap'"
+        raise ConfigError(f"interval {interval!r} of {name}; expected {known}.")
+    if not len(truth):
+        return undefined("no cases", level, 0, bootstrap_method(groups, folds))
+    member = cells(truth, called)
+    found = bootstrap(
+        lambda w: RATES[name](*(w @ member).T),
+        len(truth) if groups is None else groups,
+        level=level,
+        folds=folds,
+        seed=seed,
+        n=units(name, truth, called, index),
+        scale="correlation" if name == "mcc" else "share",
+        exact=None if name in PROPORTIONS else exact_ends(name, truth, called, index, level),
+    )
+    if found.value in (0.0, 1.0) and name in PROPORTIONS:
+        return proportion(name, truth, called, level, index)
+    if found.value is None:
+        return undefined(why_undefined(name, truth), level, found.n, found.method)
+    return found if name in PROPORTIONS else replace(found, n=patients)
+
+
 def _figure(name: str, truth: NDArray[Any], called: NDArray[Any], options: Options) -> Estimate:
     t, c = boolean(truth), boolean(called, "called")
     if t.shape != c.shape:
         raise ConfigError(f"truth {t.shape} and called {c.shape}; expected the same (N,).")
-    groups, level, folds = options.get("groups"), options.get("level", 0.95), options.get("folds", 10_000)
-    interval = options.get("interval", "wilson" if name in PROPORTIONS else "bootstrap")
-    if interval == "wilson":
-        if name not in PROPORTIONS:
-            raise ConfigError(f"{name} is no proportion, so it has no Wilson interval; use interval='bootstrap'.")
-        return proportion(name, t, c, level)
-    if interval != "bootstrap":
-        raise ConfigError(f"interval {interval!r}; expected 'wilson' or 'bootstrap'.")
-    if not len(t):
-        return undefined("no cases", level, 0, bootstrap_method(groups, folds))
-    index, _ = clusters_of(groups, len(t))
-    member = cells(t, c)
-    found = bootstrap(
-        lambda w: RATES[name](*(w @ member).T),
-        len(t) if groups is None else groups,
-        level=level,
-        folds=folds,
-        seed=options.get("seed", 0),
-        n=units(name, t, c, index),
-        exact=exact_ends(name, t, c, index, level),
-    )
-    return found if found.value is not None else undefined(why_undefined(name, t), level, found.n, found.method)
+    return at_threshold(name, t, c, **options)
 
 
 def accuracy(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
@@ -189,12 +178,12 @@ def npv(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -
 
 
 def f1(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
-    """F1 = 2 TP / (2 TP + FP + FN), of truth and called, each bool (N,); bootstrap interval."""
+    """F1 = 2 TP / (2 TP + FP + FN), of truth and called, each bool (N,)."""
     return _figure("f1", truth, called, options)
 
 
 def balanced_accuracy(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Options]) -> Estimate:
-    """Mean of sensitivity and specificity, of truth and called, each bool (N,); bootstrap interval."""
+    """Mean of sensitivity and specificity, of truth and called, each bool (N,)."""
     return _figure("balanced_accuracy", truth, called, options)
 
 

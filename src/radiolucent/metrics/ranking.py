@@ -1,13 +1,16 @@
 """How well scores rank: AUROC and average precision, for thousands of bootstrap folds over scores sorted once."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
 from radiolucent.metrics.delong import delong_auroc
 from radiolucent.metrics.intervals import exact_low, undefined
+from radiolucent.metrics.proportions import units
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
 
@@ -81,7 +84,8 @@ def auroc(
     Args:
         truth: bool or 0/1 (N,). scores: float (N,), any scale.
         interval: "delong" (DeLong 1988, fast form of Sun & Xu 2014; over `groups` by Obuchowski 1997) or "bootstrap"
-            (percentile, over `groups` where given; folds with one class dropped and counted in the note).
+            (over `groups` where given; folds with one class dropped and counted in the note). Both on the logit scale
+            with Student's t: an interval that is symmetrical about an area near 1 misses on its high side alone.
         groups: N patient identifiers, where patients have several images.
 
     An AUROC of 1 has no sample variance; its lower end is the exact binomial bound of `perfect_auroc`. Without cases
@@ -99,6 +103,8 @@ def auroc(
     if reason:
         return undefined(reason, level, count, "delong" if interval == "delong" else bootstrap_method(groups, folds))
     low = perfect_auroc(positive, groups, level)
+    index, _ = clusters_of(groups, len(positive))
+    rarer = units("auroc", positive, positive, index)
     if interval == "delong":
         return delong_auroc(positive, values, groups, level=level, perfect=low)
     ranks = Ranks(positive, values)
@@ -106,7 +112,10 @@ def auroc(
     worst = values[positive].max() < values[~positive].min()
     exact = (low, 1.0) if perfect else (0.0, 1 - low) if worst else None
     chosen = len(positive) if groups is None else groups
-    return bootstrap(lambda w: ranks(w)[0], chosen, level=level, folds=folds, seed=seed, exact=exact)
+    found = bootstrap(
+        lambda w: ranks(w)[0], chosen, level=level, folds=folds, seed=seed, n=rarer, scale="share", exact=exact
+    )
+    return replace(found, n=count)
 
 
 def average_precision(
@@ -118,17 +127,38 @@ def average_precision(
     folds: int = 10_000,
     seed: int = 0,
 ) -> Estimate:
-    """Average precision Σ (R_k − R_{k−1}) P_k with a (clustered) percentile bootstrap interval.
+    """Average precision Σ (R_k − R_{k−1}) P_k with a (clustered) bootstrap interval on the logit scale.
 
-    A perfect one has no interval: every fold is perfect too, and no exact bound is known.
+    The lower end of a perfect one is the average precision of scores whose AUROC is the exact bound of a perfect one
+    (`perfect_auroc`) at this prevalence, of normal scores in both classes.
 
     >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]), folds=100).value, 3)
     0.833
     """
     positive, values = paired(truth, scores)
     reason = both_classes(positive, values)
+    index, count = clusters_of(groups, len(values))
     if reason:
-        return undefined(reason, level, clusters_of(groups, len(values))[1], bootstrap_method(groups, folds))
+        return undefined(reason, level, count, bootstrap_method(groups, folds))
     ranks = Ranks(positive, values)
     chosen = len(positive) if groups is None else groups
-    return bootstrap(lambda w: ranks(w)[1], chosen, level=level, folds=folds, seed=seed)
+    exact = None
+    if values[positive].min() > values[~positive].max():
+        exact = _precision_at(perfect_auroc(positive, groups, level), float(positive.mean())), 1.0
+    rarer = units("average_precision", positive, positive, index)
+    found = bootstrap(
+        lambda w: ranks(w)[1], chosen, level=level, folds=folds, seed=seed, n=rarer, scale="share", exact=exact
+    )
+    return replace(found, n=count)
+
+
+def _precision_at(area: float, prevalence: float) -> float:
+    """Average precision of scores N(d, 1) and N(0, 1) with this AUROC, Φ(d/√2).
+
+    >>> round(_precision_at(0.5, 0.3), 3)
+    0.3
+    """
+    x = np.linspace(-8, 8, 2001)
+    d = float(np.sqrt(2) * stats.norm.ppf(area))
+    true, false = prevalence * stats.norm.sf(x), (1 - prevalence) * stats.norm.sf(x + d)
+    return float(np.trapezoid(stats.norm.pdf(x) * true / (true + false), x))

@@ -1,6 +1,7 @@
 """The bootstrap over patients: how often each was drawn, as weights, for thousands of folds at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,18 +10,20 @@ from threadpoolctl import threadpool_limits
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats
-from radiolucent.metrics.intervals import exact_low, undefined, z_of
+from radiolucent.metrics.intervals import Scale, scaled_interval, undefined, z_of
+from radiolucent.metrics.proportions import clustered_wilson
 from radiolucent.types import Estimate
 
 __all__ = [
     "Groups",
     "bootstrap",
+    "bootstrap_interval",
     "bootstrap_method",
     "bootstrap_weights",
     "cluster_bootstrap_mean",
+    "cluster_means",
     "clusters_of",
     "over_folds",
-    "percentile_interval",
 ]
 
 Result = TypeVar("Result")
@@ -84,23 +87,30 @@ def bootstrap_method(groups: Groups | int, folds: int) -> str:
     return f"{'' if groups is None or isinstance(groups, int) else 'patient '}bootstrap ({folds})"
 
 
-def percentile_interval(
+def bootstrap_interval(
     value: float | None,
     samples: Floats,
     *,
     level: float,
     n: int,
     method: str,
+    scale: Scale = "plain",
     exact: tuple[float, float] | None = None,
     note: str = "",
 ) -> Estimate:
-    """Percentile interval of bootstrap `samples` (folds,); folds without a defined value are dropped and counted.
+    """Interval value ± t · deviation from bootstrap `samples` (folds,), reckoned on `scale` (see `scaled_interval`).
 
-    Where every fold agrees (a perfect score, or a single patient) the resamples say nothing of the width: `exact` then
-    gives the interval, or there is none, and the note says so. Where half the folds are undefined there is none either.
+    Percentiles of the samples are too narrow: resampling n units leaves out n/(n − 1) of the variance and the
+    uncertainty of the variance itself (Hesterberg 2015, section 4), and they lean away from a skewed figure's truth
+    instead of towards it. So the samples give the deviation alone, times √(n/(n − 1)), with Student's t of n − 1
+    degrees of freedom. Folds without a defined value are dropped and counted.
+
+    Where every fold agrees (a perfect score) the samples say nothing of the width: `exact` then gives the interval, or
+    there is none, and the note says so. Where half the folds are undefined, or n < 2, there is none either.
 
     Args:
         value: the figure on the whole sample; None or not-a-number where undefined, `note` saying why.
+        n: independent units the figure rests on: patients, of the rarer class where there are two.
     """
     z_of(level)
     if value is None or not np.isfinite(value):
@@ -110,15 +120,21 @@ def percentile_interval(
     notes = [note] if note else []
     if dropped:
         notes.append(f"{dropped} of {len(samples)} folds dropped: not defined there")
-    if len(kept) * 2 < len(samples) or not len(kept):
-        return Estimate(float(value), None, None, level, n, method, "; ".join(notes))
-    low, high = (float(end) for end in np.quantile(kept, [(1 - level) / 2, (1 + level) / 2]))
+    bare = Estimate(float(value), None, None, level, n, method)
+    if n < 2:
+        notes.append("too few patients: no interval")
+    if n < 2 or len(kept) * 2 < len(samples) or not len(kept):
+        return replace(bare, note="; ".join(notes))
     if np.ptp(kept) > 1e-12:
-        return Estimate(float(value), low, high, level, n, method, "; ".join(notes))
-    if exact is None:
+        deviation = float(kept.std() * np.sqrt(n / (n - 1)))
+        words = {"level": level, "n": n, "method": method, "scale": scale, "df": n - 1, "note": "; ".join(notes)}
+        found = scaled_interval(float(value), deviation, **words)  # pyright: ignore[reportArgumentType]
+        if found.low is not None or exact is None:
+            return found
+    elif exact is None:
         notes.append("every fold agrees: no interval")
-        return Estimate(float(value), None, None, level, n, method, "; ".join(notes))
-    notes.append("every fold agrees: exact bound instead")
+        return replace(bare, note="; ".join(notes))
+    notes.append("no sample variance: exact bound instead")
     return Estimate(float(value), exact[0], exact[1], level, n, method, "; ".join(notes))
 
 
@@ -130,15 +146,17 @@ def bootstrap(
     folds: int = 10_000,
     seed: int = 0,
     n: int | None = None,
+    scale: Scale = "plain",
     exact: tuple[float, float] | None = None,
     note: str = "",
 ) -> Estimate:
-    """Any weighted statistic with its (clustered) percentile bootstrap interval.
+    """Any weighted statistic with its (clustered) bootstrap interval (see `bootstrap_interval`).
 
     Args:
         statistic: from case weights (folds, N) to values (folds,), not-a-number where undefined.
         groups: N identifiers, cases of one group being drawn together; or N itself for independent cases.
-        n: independent units the figure rests on, unless all clusters.
+        n: independent units the figure rests on, unless all clusters: of two classes, the patients of the rarer one.
+        scale: "share" for a figure between 0 and 1, "correlation" for −1 to 1.
         exact: interval to give where every fold agrees.
 
     >>> x = np.array([1.0, 2.0, 3.0, 4.0])
@@ -156,7 +174,7 @@ def bootstrap(
     if not np.isfinite(value):
         return undefined(note or "not defined on this sample", level, units, method)
     samples = np.concatenate(over_folds(statistic, names, count, folds=folds, seed=seed))
-    return percentile_interval(value, samples, level=level, n=units, method=method, exact=exact, note=note)
+    return bootstrap_interval(value, samples, level=level, n=units, method=method, scale=scale, exact=exact, note=note)
 
 
 def cluster_bootstrap_mean(
@@ -167,23 +185,48 @@ def cluster_bootstrap_mean(
     folds: int = 10_000,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of values (N,) with a clustered percentile bootstrap interval; not-a-number values are left out and counted.
+    """Mean of values (N,) with a clustered interval; not-a-number values are left out and counted.
 
-    Where all values are 0, or all 1, the interval is the exact binomial one over clusters.
+    Values that are all 0 or 1 are a proportion and get Wilson's interval with a design effect (`clustered_wilson`);
+    other values a bootstrap deviation, on the scale of a share where all lie in [0, 1].
 
     >>> cluster_bootstrap_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"], folds=200).value
     0.5
     """
     data = np.asarray(values, np.float64)
-    index, _ = clusters_of(groups, len(data))
-    known = np.isfinite(data)
-    note = f"{int((~known).sum())} of {len(data)} not applicable" if not known.all() else ""
-    data, index = data[known], index[known]
+    return cluster_means(data[:, None], groups, level=level, folds=folds, seed=seed)[0]
+
+
+def cluster_means(
+    values: Floats, groups: Groups = None, *, level: float = 0.95, folds: int = 10_000, seed: int = 0
+) -> list[Estimate]:
+    """The mean of each column of (N, F), as `cluster_bootstrap_mean`; the columns share their folds."""
+    table = np.asarray(values, np.float64)
+    known = np.isfinite(table)
+    filled, there = np.where(known, table, 0.0), known.astype(np.float64)
+    index, _ = clusters_of(groups, len(table))
     method = bootstrap_method(groups, folds)
-    if not len(data):
-        return undefined(note or "no cases", level, 0, method)
-    clusters = len(np.unique(index))
-    low = exact_low(clusters, level)
-    exact = {0.0: (0.0, 1 - low), 1.0: (low, 1.0)}.get(float(data[0])) if np.ptp(data) == 0 else None
-    chosen = index if groups is not None else len(data)
-    return bootstrap(lambda w: w @ data / w.sum(1), chosen, level=level, folds=folds, seed=seed, exact=exact, note=note)
+    shares = [bool(np.isin(table[k, c], (0.0, 1.0)).all()) for c, k in enumerate(known.T)]
+    drawn: Floats = np.empty((0, table.shape[1]))
+
+    def means(w: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (w @ filled) / (w @ there)
+
+    if len(table) and not all(shares):
+        drawn = np.concatenate(over_folds(means, groups, len(table), folds=folds, seed=seed))
+    found: list[Estimate] = []
+    for column, (own, is_share) in enumerate(zip(known.T, shares, strict=True)):
+        data, patients = table[own, column], index[own]
+        note = f"{int((~own).sum())} of {len(table)} not applicable" if not own.all() else ""
+        if not len(data):
+            found.append(undefined(note or "no cases", level, 0, method))
+        elif is_share:
+            e = clustered_wilson(data == 1, np.unique(patients, return_inverse=True)[1], level)
+            found.append(replace(e, note="; ".join(filter(None, (note, e.note)))))
+        else:
+            scale: Scale = "share" if data.min() >= 0 and data.max() <= 1 else "plain"
+            units = len(np.unique(patients))
+            stated: dict[str, Any] = {"level": level, "n": units, "method": method, "scale": scale, "note": note}
+            found.append(bootstrap_interval(float(data.mean()), drawn[:, column], **stated))
+    return found

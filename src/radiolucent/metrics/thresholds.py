@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, both_classes, paired
-from radiolucent.metrics.operating import proportion
+from radiolucent.metrics.proportions import proportion
 from radiolucent.types import Estimate
 
 __all__ = ["Threshold", "choose_threshold"]

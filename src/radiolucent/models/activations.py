@@ -1,5 +1,6 @@
 """What a network's layers put out: which layers have feature maps, and their values for a batch."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,9 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ModelError
+from radiolucent.models.modes import evaluating
+from radiolucent.models.opaque import opaque
+from radiolucent.models.per_network import remember, structure_of
 
 __all__ = ["FeatureLayer", "Output", "activations", "feature_layers", "main_layers", "outputs_of"]
 
@@ -39,6 +43,7 @@ class Output:
 
 def outputs_of(network: nn.Module, inputs: torch.Tensor) -> list[Output]:
     """What every module gives that gives a tensor, in order of execution, for inputs (N, C, H, W)."""
+    _see_through(network)
     names = {module: name for name, module in network.named_modules()}
     seen: list[Output] = []
     latest: list[Any] = [None]
@@ -58,6 +63,11 @@ def outputs_of(network: nn.Module, inputs: torch.Tensor) -> list[Output]:
     return seen
 
 
+def _see_through(network: nn.Module) -> None:
+    if why := opaque(network):
+        raise ModelError(f"the network is {why}: its layers cannot be looked at. Give the plain module it was made of.")
+
+
 def feature_layers(network: nn.Module, inputs: torch.Tensor) -> list[FeatureLayer]:
     """Every layer that gives maps (N, K, h, w) with h·w > 1, in order of execution, for inputs (N, C, H, W).
 
@@ -69,10 +79,21 @@ def feature_layers(network: nn.Module, inputs: torch.Tensor) -> list[FeatureLaye
     found: dict[str, FeatureLayer] = {}
     for out in outputs_of(network, inputs[:1]):
         if not out.handed_on and len(out.shape) == 4 and out.shape[2] * out.shape[3] > 1:
+            found.pop(out.name, None)  # a layer called several times counts with its last call
             found[out.name] = FeatureLayer(out.name, out.kind, *out.shape[1:])
     if not found:
         raise ModelError("the network has no layer with feature maps (N, K, h, w): its inside cannot be shown as maps.")
     return list(found.values())
+
+
+def _calls(network: nn.Module, inputs: torch.Tensor) -> Counter[str]:
+    """How often each module gives something in a pass; found once."""
+
+    def count() -> Counter[str]:
+        with evaluating(network):
+            return Counter(out.name for out in outputs_of(network, inputs[:1].detach()))
+
+    return remember(network, ("calls", tuple(inputs.shape[1:])), structure_of(network), count)
 
 
 def main_layers(layers: Sequence[FeatureLayer], most: int = 6) -> list[FeatureLayer]:
@@ -90,7 +111,8 @@ def activations(
 ) -> dict[str, torch.Tensor]:
     """The maps (N, K, h, w) of the named layers for inputs (N, C, H, W), in the order asked for.
 
-    The network runs in eval mode, no further than it must, and is left as it was.
+    The network runs in eval mode, no further than it must, and is left as it was. A layer called several times counts
+    with its last call.
 
     Args:
         gradients: record the way from the inputs to the maps.
@@ -98,32 +120,33 @@ def activations(
     Raises:
         ModelError: no such layer, or one that was not reached or gives no maps.
     """
+    _see_through(network)
     known = dict(network.named_modules())
     if unknown := [n for n in names if n not in known]:
         raise ModelError(f"layer {', '.join(unknown)}: not in this network; `feature_layers` lists those with maps.")
     found: dict[str, torch.Tensor] = {}
 
+    made: Counter[str] = Counter()
+
     def keep(name: str) -> Any:
         def hook(_: nn.Module, __: Any, output: torch.Tensor) -> None:
+            made[name] += 1
             found[name] = output.clone()  # what follows may write in place
-            if len(found) == len(set(names)):
+            if all(made[each] >= calls[each] > 0 for each in names):
                 raise _Enough
 
         return hook
 
-    modes = [(m, m.training) for m in network.modules() if m.training]
+    calls = _calls(network, inputs)
     handles = [known[name].register_forward_hook(keep(name)) for name in dict.fromkeys(names)]
-    network.eval()
     try:
-        with torch.set_grad_enabled(gradients):
+        with evaluating(network), torch.set_grad_enabled(gradients):
             network(inputs)
     except _Enough:
         pass
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes:
-            module.training = mode
     if odd := [n for n in names if n not in found or found[n].ndim != 4]:
         raise ModelError(f"layer {', '.join(odd)}: gave no maps (N, K, h, w) for this input; choose another.")
     return {name: found[name] for name in names}

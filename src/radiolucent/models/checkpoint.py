@@ -15,7 +15,7 @@ from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path, names_box
 from radiolucent.models.build import make_network
-from radiolucent.models.classifier import Classifier
+from radiolucent.models.classifier import Classifier, digest_of
 from radiolucent.segment import window_from
 
 __all__ = ["UNFINISHED", "finished", "load", "save"]
@@ -79,12 +79,13 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
     try:
         header = json.loads(text)
         version = header["format"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
     if version != FORMAT:
         raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
     try:
         meta = header["classifier"]
+        _hold_against(header["sha256"], meta, tensors, file)  # before a damaged header can ask for a network
         network = _skeleton(meta["architecture"])
         network.load_state_dict(tensors, strict=True)
         classifier = Classifier(
@@ -97,14 +98,12 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
             meta["temperature"],
             meta["architecture"],
             meta["provenance"],
+            meta.get("calibrated_on"),
         )
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged header may say anything
         raise CheckpointError(f"{file}: header and weights do not fit together ({error}); train it again.") from error
-    if header.get("sha256") != classifier.hash:
-        raise CheckpointError(
-            f"{file}: weights or header are not what was saved (their checksum differs); copy the file again, or train "
-            "the model again. To change threshold or temperature: load, classifier.with_(threshold=…), save."
-        )
     if (so_far := classifier.provenance.get(UNFINISHED)) and not unfinished:
         raise CheckpointError(
             f"{file}: not finished: {so_far}. The same command that began it goes on where it stopped; to use it as it "
@@ -122,8 +121,17 @@ def finished(path: str | Path) -> bool:
     try:
         with safe_open(file, framework="pt") as stream:
             return UNFINISHED not in json.loads((stream.metadata() or {})[KEY])["classifier"]["provenance"]
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
+
+
+def _hold_against(told: str, meta: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Refuse header and weights whose checksum is not the one that was saved (as `Classifier.digest` makes it)."""
+    if told != digest_of({k: v for k, v in meta.items() if k != "provenance"}, tensors):
+        raise CheckpointError(
+            f"{file}: weights or header are not what was saved (their checksum differs); copy the file again, or train "
+            "the model again. To change threshold or temperature: load, classifier.with_(threshold=…), save."
+        )
 
 
 def _preprocess(values: Mapping[str, Any]) -> Preprocess:

@@ -14,9 +14,22 @@ from torch import nn
 
 from radiolucent.errors import ConfigError
 from radiolucent.images import Preprocess
-from radiolucent.types import Head
+from radiolucent.models.modes import evaluating, own_modes
+from radiolucent.models.state_bytes import bytes_of
+from radiolucent.models.takes import asked
+from radiolucent.types import Head, supported
 
 __all__ = ["Classifier"]
+
+
+def digest_of(meta: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over what a classifier means (JSON-ready, without provenance) and its weights."""
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        for part in bytes_of(tensor):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +46,8 @@ class Classifier:
         temperature: logits are divided by it before probabilities are taken.
         architecture: how `build` makes the network again.
         provenance: training data, recipe, versions; JSON-ready.
+        calibrated_on: films that the temperature was fitted on, which bound how sure a probability is
+            (`radiolucent.types.supported`); None where it is not known.
     """
 
     network: nn.Module
@@ -44,6 +59,7 @@ class Classifier:
     temperature: float = 1.0
     architecture: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibrated_on: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or not 0 <= self.positive < len(self.class_names):
@@ -82,22 +98,16 @@ class Classifier:
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
-        modes = [(m, m.training) for m in self.network.modules() if m.training]
-        self.network.eval()
-        try:
-            with torch.inference_mode():
-                out = self.network(inputs.to(self.device, self.dtype, memory_format=torch.channels_last))
-        finally:
-            for module, mode in modes:
-                module.training = mode
-        return (out[0] if isinstance(out, tuple) else out).float().cpu()
+        # No inference mode: a lazy or caching module would keep tensors that nothing can be differentiated by.
+        with evaluating(self.network), own_modes(), torch.no_grad():
+            return asked(self.network, inputs.to(self.device, self.dtype)).float().cpu()
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""
         scaled = logits.double() / self.temperature
         if self.head == "softmax":
-            return scaled.softmax(1)
-        ones = scaled.sigmoid()
+            return supported(scaled.softmax(1), self.calibrated_on, scaled.shape[1])
+        ones = supported(scaled.sigmoid(), self.calibrated_on)
         if self.head == "multilabel":
             return ones
         pair = [1 - ones[:, 0], ones[:, 0]]
@@ -137,7 +147,7 @@ class Classifier:
             "threshold": self.threshold,
             "temperature": self.temperature,
             "provenance": dict(self.provenance),
-        }
+        } | ({} if self.calibrated_on is None else {"calibrated_on": self.calibrated_on})
 
     @cached_property
     def hash(self) -> str:
@@ -146,11 +156,6 @@ class Classifier:
 
     def digest(self) -> str:
         """The hash as of now."""
-        digest = hashlib.sha256()
         meta = self.meta()
         meta.pop("provenance")
-        digest.update(json.dumps(meta, sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return digest_of(meta, self.network.state_dict())

@@ -1,29 +1,30 @@
-"""What is worked out once for a network and kept as long as the network lives: beside it, never on it."""
+"""Results that are computed once for a network and kept as long as the network lives: beside it, never on it."""
 
 import zlib
-from collections.abc import Callable, Generator, Hashable
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-__all__ = ["parameters_of", "remember", "remembered", "remembers", "steady", "structure_of", "weights_of"]
+from radiolucent.models.state_bytes import bytes_of
+
+__all__ = ["changes_counted", "remember", "remembered", "remembers", "structure_of", "weights_of"]
 
 T = TypeVar("T")
 
-# A network can be copied, pickled and freed as if nobody had ever asked about it.
+# Kept here, so that a network can still be copied, pickled and freed as if it had never been asked about.
 _KEPT: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[Hashable, Any]]] = WeakKeyDictionary()
-_STEADY: WeakKeyDictionary[nn.Module, dict[str, Any]] = WeakKeyDictionary()
 
 
 def remember(network: nn.Module, what: Hashable, valid: Hashable, make: Callable[[], T]) -> T:
-    """What `make` gives; kept with the network, and given again while `valid` stays the same.
+    """The result of `make`, kept for the network and returned again as long as `valid` is the same.
 
     Args:
-        what: names the thing; one of each is kept. valid: what it depends on: `structure_of`, `weights_of`, shapes.
-        make: must give something that does not hold the network, or neither is ever freed.
+        what: the result's name; one result is kept for each. valid: what the result depends on: `structure_of`,
+            `weights_of`, shapes.
+        make: its result must not hold the network, or neither is ever freed.
     """
     found = _KEPT.get(network, {}).get(what)
     if found is None or found[0] != valid:
@@ -33,67 +34,45 @@ def remember(network: nn.Module, what: Hashable, valid: Hashable, make: Callable
 
 
 def remembered(network: nn.Module, what: Hashable, valid: Hashable) -> Any:
-    """What is kept under this name, if it is still valid; else None."""
+    """The result kept under this name if it is still valid, else None."""
     found = _KEPT.get(network, {}).get(what)
     return found[1] if found is not None and found[0] == valid else None
 
 
 def remembers(network: nn.Module, what: Hashable) -> bool:
-    """Whether anything is kept under this name, valid or not: costs nothing to ask."""
+    """Whether a result is kept under this name, valid or not. Costs nothing."""
     return what in _KEPT.get(network, {})
 
 
 def structure_of(network: nn.Module) -> int:
-    """A number that changes with the network's modules, by name and kind, and with its parameters' type and device."""
-    known = _STEADY.get(network)
-    if known is not None and "structure" in known:
-        return int(known["structure"])
+    """A number that changes with the modules' names and classes and with the parameters' type and device."""
     parts = [f"{name}:{type(module).__qualname__}" for name, module in network.named_modules()]
     first = next(network.parameters(), None)
-    found = hash((*parts, None if first is None else (first.dtype, str(first.device))))
-    if known is not None:
-        known["structure"] = found
-    return found
-
-
-def parameters_of(network: nn.Module) -> list[nn.Parameter]:
-    """The network's parameters; within `steady` they are looked for once."""
-    known = _STEADY.get(network)
-    if known is None:
-        return list(network.parameters())
-    if "parameters" not in known:
-        known["parameters"] = list(network.parameters())
-    return cast(list[nn.Parameter], known["parameters"])
+    return hash((*parts, None if first is None else (first.dtype, str(first.device))))
 
 
 def weights_of(network: nn.Module) -> int:
     """A number that changes with the structure and with any bit of a parameter or buffer, however it was written.
 
-    CRC-32 of the values: an optimiser's step, `parameter.data.mul_(2)` and a write through numpy all count. It costs
-    about a forward pass of one image; within `steady` it is taken once.
+    The CRC-32 of all values: an optimiser's step, `parameter.data.mul_(2)` and a write through numpy all change it. It
+    takes about as long as a forward pass of one image.
     """
     state = network.state_dict(keep_vars=True)
-    # Inference tensors count no versions; they cannot be written to either, but by ways that torch does not see.
-    marks = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())
-    known = _STEADY.get(network)
-    if known is not None and known.get("marks") == marks:
-        return int(known["weights"])
-    crc = zlib.crc32(repr((structure_of(network), [(n, t.shape, t.dtype) for n, t in state.items()])).encode())
-    for tensor in state.values():
-        crc = zlib.crc32(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy(), crc)
-    if known is not None:
-        known.update(marks=marks, weights=crc)
+    shapes = [(n, getattr(t, "shape", None), getattr(t, "dtype", None)) for n, t in state.items()]
+    crc = zlib.crc32(repr((structure_of(network), shapes)).encode())
+    for entry in state.values():
+        for part in bytes_of(entry):
+            crc = zlib.crc32(part, crc)
     return crc
 
 
-@contextmanager
-def steady(network: nn.Module) -> Generator[None]:
-    """Nothing changes the network inside, except in ways torch counts: its numbers need not be taken again."""
-    first = network not in _STEADY
-    if first:
-        _STEADY[network] = {}
-    try:
-        yield
-    finally:
-        if first:
-            del _STEADY[network]
+def changes_counted(network: nn.Module) -> tuple[tuple[int, int], ...] | None:
+    """What changes whenever torch counts a write to a parameter or buffer (`.data` and numpy are not counted).
+
+    Takes a fraction of `weights_of`'s time. None where the state holds more than tensors: torch does not count that.
+    """
+    state = network.state_dict(keep_vars=True)
+    if not all(isinstance(entry, torch.Tensor) for entry in state.values()):
+        return None
+    # Inference tensors have no version counter; torch does not let them be written to either.
+    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())

@@ -79,6 +79,7 @@ def predict(
         classifier.head,
         classifier.temperature,
         classifier.threshold,
+        calibrated_on=classifier.calibrated_on,
     )
 
 

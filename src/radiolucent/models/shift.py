@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.difference import relative_difference
 
 __all__ = ["shift_logits"]
 
@@ -23,8 +24,8 @@ def shift_logits(classifier: Classifier, by: torch.Tensor) -> bool:
     before, kept = classifier.logits(image), bias.detach().clone()
     with torch.no_grad():
         bias += by.to(bias)
-    apart = classifier.logits(image) - before - by.to(before)
-    if float(apart.abs().max()) <= 1e-4 * max(1.0, float(before.abs().max()), float(by.abs().max())):
+    largest = max(1.0, float(before.abs().max()), float(by.abs().max()))
+    if relative_difference(classifier.logits(image) - before, by.to(before).expand_as(before), floor=largest) <= 1e-4:
         return True
     with torch.no_grad():
         bias.copy_(kept)

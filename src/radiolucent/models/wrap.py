@@ -12,6 +12,8 @@ from torch import nn
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.last_step import LastStep
+from radiolucent.models.opaque import opaque
 from radiolucent.types import Head
 
 __all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
@@ -31,7 +33,8 @@ class Wrapped(nn.Module):
         module: takes (N, C, S, S), or (N, S, S, C) with layout "NHWC".
         pick: its logits within what it gives: a name or index; None: a tensor itself, `.logits`, the entry "logits",
             the first of a tuple, or a mapping's only entry.
-        output: "logits", or "probabilities", of which the logits are made (see `logits_from`).
+        output: "logits", or "probabilities": what the module's last step, a softmax or sigmoid, is given, or where
+            that is not seen logits made of the probabilities (see `logits_from`).
         head: how many outputs mean what.
     """
 
@@ -46,16 +49,31 @@ class Wrapped(nn.Module):
     ) -> None:
         super().__init__()
         self.module = module
+        self.singly = False  # a module that takes one image at a time
+        self.last: int | None = None  # which call of softmax or sigmoid is the last step, where that is seen
         self.pick, self.output, self.layout = pick, output, layout
         self.head: Head = head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) of inputs (N, C, S, S)."""
-        out = self._picked(self.module(x.permute(0, 2, 3, 1) if self.layout == "NHWC" else x))
-        out = out[:, None] if out.ndim == 1 else out.flatten(1)
-        return logits_from(out, self.head) if self.output == "probabilities" else out
+        """Logits (N, K) of inputs (N, C, H, W)."""
+        given = x.permute(0, 2, 3, 1) if self.layout == "NHWC" else x
+        if self.singly and len(given) > 1:
+            return torch.cat([self._logits(one) for one in given.split(1)])
+        return self._logits(given)
 
-    def _picked(self, out: Any) -> torch.Tensor:
+    def _logits(self, given: torch.Tensor) -> torch.Tensor:
+        if self.output != "probabilities":
+            return _flat(self.picked(self.module(given)))
+        if self.last is None:
+            return logits_from(_flat(self.picked(self.module(given))), self.head)
+        with LastStep(_step_of(self.head), self.last) as last:
+            logits = last.peeled(self.picked(self.module(given)))
+        if logits is None:
+            raise ModelError("the module no longer ends in the softmax or sigmoid it ended in; wrap it again.")
+        return _flat(logits)
+
+    def picked(self, out: Any) -> torch.Tensor:
+        """The logits, or probabilities, within what the module gives."""
         if self.pick is not None:
             found = getattr(out, self.pick, None) if isinstance(self.pick, str) else None
             out = out[self.pick] if found is None else found
@@ -129,7 +147,8 @@ def wrap(
             inputs in [0, 255], mean = 0.5 and std = 1/2048 for [−1024, 1024].
         positive: index of the class that sensitivity speaks of; the last unless given.
         head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
-        output: "probabilities" where the module ends in a softmax or sigmoid: logits are made of them (`logits_from`).
+        output: "probabilities" where the module ends in a softmax or sigmoid: that last step is left out, and where it
+            is not seen logits are made of the probabilities (`logits_from`).
         layout: "NHWC" for Keras.
         pick: where its logits are, for a module that gives several things and does not call them `logits`.
 
@@ -138,11 +157,60 @@ def wrap(
             inputs, or gives something else than (N, K).
     """
     network = Wrapped(module, pick=pick, output=output, layout=layout, head=head)
-    network.train(module.training)
+    network.training = bool(getattr(module, "training", False))  # and no other module's mode
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
     made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "wrapped", "module": kind})
-    _probe(made)
+    try:
+        _probe(made)
+    except ModelError:
+        network.singly = True  # exported for one image
+        try:
+            _probe(made)
+        except (ModelError, ConfigError):
+            network.singly = False
+            _probe(made)
+    if output == "logits":
+        _refuse_probabilities(made)
+    else:
+        network.last = _last_step(made, _step_of(head))
     return made
+
+
+Step = Literal["softmax", "sigmoid"]
+
+
+def _step_of(head: Head) -> Step:
+    return "softmax" if head == "softmax" else "sigmoid"
+
+
+def _last_step(classifier: Classifier, name: Step) -> int | None:
+    """Which call of a function is the module's last step; None where it is none, or cannot be seen."""
+    network = classifier.network
+    assert isinstance(network, Wrapped)
+    if opaque(network.module):
+        return None
+    seen: list[torch.Tensor | None] = []
+    with LastStep(name) as last:
+        handle = network.module.register_forward_hook(lambda _, __, out: seen.append(last.peeled(network.picked(out))))
+        try:
+            classifier.logits(_ramps(classifier)[:1])
+        finally:
+            handle.remove()
+    return last.calls if seen and seen[-1] is not None else None
+
+
+def _refuse_probabilities(classifier: Classifier) -> None:
+    """Notice a softmax or sigmoid at the end of what is said to give logits."""
+    logits = classifier.logits(_ramps(classifier))
+    if not bool((logits >= 0).all() and (logits <= 1).all()):
+        return
+    sums = logits.shape[1] > 1 and float((logits.sum(1) - 1).abs().max()) < 1e-4
+    steps: tuple[Step, Step] = ("softmax", "sigmoid")
+    if sums or any(_last_step(classifier, step) is not None for step in steps):
+        raise ModelError(
+            "the module ends in a softmax or sigmoid: it gives probabilities, of which another softmax would make "
+            'nonsense. Say output="probabilities".'
+        )
 
 
 def wrap_function(
@@ -199,9 +267,7 @@ def _made(
 
 def _probe(classifier: Classifier) -> torch.Tensor:
     """Logits of two fixed images, grey ramps across and down."""
-    side = classifier.preprocess.size
-    ramp = torch.linspace(0, 1, side).expand(side, side)
-    inputs = classifier.preprocess.normalise(torch.stack([ramp, ramp.T]))
+    inputs = _ramps(classifier)
     try:
         logits = classifier.logits(inputs)
     except (ModelError, ConfigError):
@@ -217,6 +283,16 @@ def _probe(classifier: Classifier) -> torch.Tensor:
             f"{', '.join(classifier.class_names)} and head {classifier.head!r}."
         )
     return logits
+
+
+def _ramps(classifier: Classifier) -> torch.Tensor:
+    side = classifier.preprocess.size
+    ramp = torch.linspace(0, 1, side).expand(side, side)
+    return classifier.preprocess.normalise(torch.stack([ramp, ramp.T]))
+
+
+def _flat(out: torch.Tensor) -> torch.Tensor:
+    return out[:, None] if out.ndim == 1 else out.flatten(1)
 
 
 def _likely(out: Any) -> Any:

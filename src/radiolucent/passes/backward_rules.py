@@ -6,7 +6,7 @@ norms, in-place activations, activations used twice, functional calls, concatena
 seen, and nothing has to be put back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -17,19 +17,31 @@ from torch.overrides import TorchFunctionMode
 
 from radiolucent.errors import ExplainError
 
-__all__ = ["Activation", "Rules"]
+__all__ = ["Activation", "Rules", "on_graph"]
 
-LINEAR = frozenset(
+AFFINE = frozenset(
     "add iadd radd sub isub rsub neg sum mean cat concat concatenate stack flatten view reshape unflatten permute "
     "transpose movedim swapaxes ravel squeeze unsqueeze expand repeat contiguous clone to type type_as float double "
     "half bfloat16 cpu cuda requires_grad get getitem chunk split split_with_sizes tensor_split unbind narrow select "
     "index_select unfold tile pad roll flip dropout dropout2d avg_pool1d avg_pool2d adaptive_avg_pool2d interpolate "
-    "alias identity pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose2d linear batch_norm copy".split()
+    "alias identity pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
+    "conv_transpose3d linear batch_norm copy avg_pool3d adaptive_avg_pool1d adaptive_avg_pool3d".split()
 )
-"""Functions (by name, without underscores at the ends) that are affine: their derivative is their rule."""
+"""Functions (by name, without underscores at the ends) that are affine in what depends on the image, if only their
+first argument does: their derivative is their rule. `WEIGHED` are bilinear where their weights depend on it too."""
 
-WINNER = frozenset("max_pool2d adaptive_max_pool2d amax max max_pool1d adaptive_max_pool1d maximum".split())
-"""Functions that pass the largest value on, and their derivative everything to its place."""
+WEIGHED = frozenset("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear batch_norm".split())
+
+WINNER = frozenset(
+    "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d "
+    "max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d_with_indices "
+    "adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices amax max".split()
+)
+"""Functions of one tensor that pass the largest value on, and their derivative everything to its place."""
+
+LARGER = frozenset("max maximum fmax".split())
+SMALLER = frozenset("min minimum fmin".split())
+"""Functions of two tensors: max(a, b) = b + relu(a − b), min(a, b) = a − relu(a − b)."""
 
 _PRODUCTS = frozenset("mul imul rmul multiply matmul rmatmul".split())
 _QUOTIENTS = frozenset("div idiv truediv itruediv divide true_divide".split())
@@ -48,6 +60,19 @@ _POINTWISE: dict[str, Callable[..., torch.Tensor]] = {
     "sigmoid": torch.sigmoid,
     "hardsigmoid": F.hardsigmoid,
     "softplus": F.softplus,
+    "logsigmoid": F.logsigmoid,
+    "softsign": F.softsign,
+    "celu": F.celu,
+    "prelu": F.prelu,
+    "threshold": F.threshold,
+    "hardshrink": F.hardshrink,
+    "softshrink": F.softshrink,
+    "tanhshrink": F.tanhshrink,
+    "clamp": torch.clamp,
+    "clip": torch.clamp,
+    "clamp_min": torch.clamp_min,
+    "clamp_max": torch.clamp_max,
+    "abs": torch.abs,
 }
 
 
@@ -65,6 +90,11 @@ class Activation:
     value: torch.Tensor
     function: Callable[[torch.Tensor], torch.Tensor]
     in_place: bool = False
+
+    @property
+    def gates(self) -> bool:
+        """Whether it gives something where nothing goes in: a gate rather than an activation."""
+        return bool(self.function(torch.zeros_like(self.z[:1]).detach()).any())
 
     def derivative(self) -> torch.Tensor:
         """σ'(z)."""
@@ -139,24 +169,42 @@ class Rules(TorchFunctionMode):
         kwargs = kwargs or {}
         name = str(getattr(func, "__name__", func)).strip("_")
         call = partial(func, *args, **kwargs)
-        if name in _POINTWISE:
+        given = [*args, *kwargs.values()]
+        if not torch.is_grad_enabled() or not any(map(on_graph, given)):
+            return call()  # weights and constants being made: no rule is needed
+        both = [a for a in given[:2] if isinstance(a, torch.Tensor)]
+        if not self.ordinary and name in LARGER | SMALLER and len(both) == 2:
+            return self._of_two(name, *both)
+        if name in _POINTWISE and not any(map(on_graph, given[1:])):
             return self._activation(func, name, args, kwargs)
-        if name in WINNER:
+        if name in WINNER and len(given) > 1:
             return self.pool(call, func, args, kwargs)
-        if name in LINEAR:
+        if name in AFFINE and not (name in WEIGHED and _bilinear(name, args, kwargs)):
             return self.affine(call, func, args, kwargs)
         out = call()
-        if _on_graph(out) and not _scales(name, args):
+        if on_graph(out) and not _scales(name, given):
             self.other(name)
         return out
 
+    def _of_two(self, name: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        def summed(function: Callable[..., torch.Tensor], *given: torch.Tensor) -> torch.Tensor:
+            return (
+                self.affine(partial(function, *given), function, given, {})
+                if any(map(on_graph, given))
+                else function(*given)
+            )
+
+        rise = self._activation(F.relu, "relu", (summed(torch.sub, a, b),), {})
+        return summed(torch.add, b, rise) if name in LARGER else summed(torch.sub, a, rise)
+
     def _activation(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         z = args[0] if args else kwargs["input"]
-        self.seen.append(name)
         if self.ordinary:
-            out = func(*args, **kwargs)
-            self.behind(name, out)
+            out, told = func(*args, **kwargs), "relu" if _clamps_at_zero(name, args, kwargs) else name
+            self.seen.append(told)
+            self.behind(told, out)
             return out
+        self.seen.append(name)
         plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
         rest = tuple(a for a in args[1:] if not isinstance(a, bool))
 
@@ -173,14 +221,31 @@ class Rules(TorchFunctionMode):
         return z.copy_(out) if in_place and out is not z else out
 
 
-def _scales(name: str, args: Any) -> bool:
+def _clamps_at_zero(name: str, args: Any, kwargs: Any) -> bool:
+    """Whether a clamp is a ReLU by another name, clipped or not."""
+    low = kwargs.get("min", args[1] if len(args) > 1 else None)
+    return name in ("clamp", "clip", "clamp_min") and isinstance(low, int | float) and low == 0
+
+
+def _scales(name: str, given: Sequence[Any]) -> bool:
     """Whether a product or quotient is by something that does not depend on the input."""
     if name in _PRODUCTS:
-        return not (_on_graph(args[0]) and _on_graph(args[1]))
-    return name in _QUOTIENTS and not _on_graph(args[1])
+        return sum(map(on_graph, given)) < 2
+    return name in _QUOTIENTS and not any(map(on_graph, given[1:]))
 
 
-def _on_graph(value: Any) -> bool:
+def _bilinear(name: str, args: Any, kwargs: Any) -> bool:
+    """Whether a weighed sum's weights depend on the image, or a norm's statistics."""
+    if any(map(on_graph, args[1:])) or any(on_graph(v) for k, v in kwargs.items() if k != "input"):
+        return True
+    if name != "batch_norm":
+        return False
+    mean = args[1] if len(args) > 1 else kwargs.get("running_mean")
+    return mean is None or bool(args[5] if len(args) > 5 else kwargs.get("training", False))
+
+
+def on_graph(value: Any) -> bool:
+    """Whether a tensor, or one among several, depends on the image."""
     if isinstance(value, torch.Tensor):
         return value.requires_grad
-    return isinstance(value, tuple | list) and any(_on_graph(each) for each in cast(tuple[Any, ...], value))
+    return isinstance(value, tuple | list) and any(on_graph(each) for each in cast(tuple[Any, ...], value))

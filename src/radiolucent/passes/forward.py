@@ -1,5 +1,6 @@
 """One forward pass over a batch, shared by every method and target that looks at it."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from torch import nn
 
 from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import remember, remembered, structure_of
+from radiolucent.models.difference import relative_difference
+from radiolucent.models.per_network import remember, structure_of
+from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Rules
-from radiolucent.passes.fast.cheap_backward import Light
-from radiolucent.passes.fast.openvino_features import trunk
-from radiolucent.passes.hooks import forward_cut, frozen
-from radiolucent.passes.target_layer import Layer, find_layer
+from radiolucent.passes.batch_norm import AffineNorms
+from radiolucent.passes.hooks import differentiable, forward_cut, frozen
+from radiolucent.passes.session import Session
+from radiolucent.passes.target_layer import Layer, Place, find_layer
 
 __all__ = ["INPUT", "Cut", "Pass", "run"]
 
@@ -25,8 +28,9 @@ INPUT = "input"
 
 
 def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
-    """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), with whatever graph and rules are in force."""
-    out = classifier.network(inputs.to(classifier.device, classifier.dtype))
+    """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), under the caller's grad mode and rules."""
+    network = differentiable(classifier.network)
+    out = network(fitting(network, inputs.to(classifier.device, classifier.dtype)))
     return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 
@@ -38,7 +42,8 @@ class Cut:
         network: that was asked.
         layer: the layer's name and layout. value: its output, which the logits can be differentiated by.
         logits: float32 (N, C) on the CPU, with their graph behind the layer.
-        engine: what computed the features: "torch", or "openvino" (see `radiolucent.passes.fast.openvino_features`).
+        engine: what computed the features: "torch" or "openvino".
+        session: of the pass.
     """
 
     network: nn.Module
@@ -46,6 +51,7 @@ class Cut:
     value: torch.Tensor
     logits: torch.Tensor
     engine: str = "torch"
+    session: Session = field(default_factory=Session, repr=False)
 
     @property
     def features(self) -> torch.Tensor:
@@ -64,8 +70,8 @@ class Cut:
             return None
         with torch.no_grad():
             again = layer(features.mean((2, 3)).to(layer.weight.dtype)).float().cpu()
-            apart, size = float((again - self.logits).abs().max()), float(self.logits.abs().max())
-        return layer if apart <= max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps) * (size + 1e-6) else None
+        off = relative_difference(again, self.logits.detach(), floor=1e-6)
+        return layer if off <= max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps) else None
 
     def gradient(self, scores: torch.Tensor) -> torch.Tensor:
         """∂Σ scores/∂features, float32 (N, K, h, w); zero where the scores do not depend on them.
@@ -101,18 +107,20 @@ class Pass:
 
     Attributes:
         classifier: whose network. inputs: float32 (N, C, H, W).
-        rules: for the way back, in force while it runs; where there are any the pass is not for sharing.
+        rules: for the backward pass, in force while it runs; a pass with rules is not for sharing.
         wanted: layers that methods will ask for (dotted names, None for the default one, `INPUT`): the first run keeps
             all of them, so that logits, features and gradients of several methods come from one pass.
+        session: of the job it belongs to.
     """
 
     classifier: Classifier
     inputs: torch.Tensor
-    wanted: Sequence[str | None] = ()
+    wanted: Sequence[Place] = ()
     rules: Rules | None = None
+    session: Session = field(default_factory=Session, repr=False)
     _cuts: dict[str, Cut] = field(default_factory=dict[str, Cut], repr=False)
     _logits: list[torch.Tensor] = field(default_factory=list[torch.Tensor], repr=False)
-    _layers: dict[str | None, Layer] = field(default_factory=dict[str | None, Layer], repr=False)
+    _layers: dict[Place, Layer] = field(default_factory=dict[Place, Layer], repr=False)
 
     @property
     def logits(self) -> torch.Tensor:
@@ -124,7 +132,7 @@ class Pass:
                 self._logits.append(self.classifier.logits(self.inputs))
         return self._logits[0]
 
-    def cut(self, layer: str | None = None) -> Cut:
+    def cut(self, layer: Place = None) -> Cut:
         """The pass cut at a layer: by dotted name, None for the last one with feature maps, or `INPUT`.
 
         Raises:
@@ -133,56 +141,57 @@ class Pass:
         found = self.resolve(layer)
         if found.name not in self._cuts:
             self._run((layer,))
-        return self._cuts[found.name]
+        cut = self._cuts[found.name]
+        return cut if cut.layer == found else dataclasses.replace(cut, layer=found)  # laid out by another reshape
 
     def row(self, index: int) -> "Pass":
         """The pass of one image, which knows its logits."""
         one = slice(index, index + 1)
-        return Pass(self.classifier, self.inputs[one], _logits=[self.logits[one]])
+        return Pass(self.classifier, self.inputs[one], session=self.session, _logits=[self.logits[one]])
 
-    def resolve(self, layer: str | None) -> Layer:
+    def resolve(self, layer: Place) -> Layer:
         """The layer asked for; see `cut`."""
         if layer == INPUT:
             return Layer(INPUT)
         if layer not in self._layers:
+            differentiable(self.classifier.network)
             one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
-            self._layers[layer] = find_layer(self.classifier.network, one, layer)
+            self._layers[layer] = find_layer(self.classifier.network, fitting(self.classifier.network, one), layer)
         return self._layers[layer]
 
-    def _run(self, layers: Sequence[str | None]) -> None:
+    def _run(self, layers: Sequence[Place]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
         missing = {name: found for name, found in asked.items() if name not in self._cuts}
-        network = self.classifier.network
-        valid = structure_of(network)
-        light = None
-        if INPUT in missing or missing.keys() - {self.resolve(None).name}:  # behind the last maps it would only cost
-            light = Light(clips=not remembered(network, "writes over activations", valid))
-        elif missing and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:
+        deeper = not self._is_last(missing)
+        if not deeper and self.rules is None and (quick := self._quickly(self.resolve(None))) is not None:
             self._cuts[quick.layer.name] = quick
             self._logits[:] = self._logits or [quick.logits.detach()]
             return
-        logits, values = self._cut_at(missing, light)
-        if light is not None and light.overwritten:
-            remember(network, "writes over activations", valid, lambda: True)
-            del logits, values, light  # the graph of the first run, before there is another
-            logits, values = self._cut_at(missing, Light(clips=False))
-        self._cuts.update({n: Cut(network, missing[n], values[n], logits) for n in missing})
+        # Behind the last maps hardly a norm is left; in float32, looking for them would only cost time.
+        logits, values = self._cut_at(missing, norms=deeper or self.classifier.dtype != torch.float32)
+        network, session = self.classifier.network, self.session
+        self._cuts.update({n: Cut(network, missing[n], values[n], logits, session=session) for n in missing})
         if not self._logits:
             self._logits.append(logits.detach())
 
+    def _is_last(self, layers: Collection[str]) -> bool:
+        """Whether that is the last layer with feature maps, alone."""
+        try:
+            return INPUT not in layers and set(layers) == {self.resolve(None).name}
+        except ExplainError:  # none is known for sure; another one was named
+            return False
+
     def _quickly(self, layer: Layer) -> Cut | None:
-        """The cut at the last feature maps from a data set's engine, where there is one."""
+        """The cut at the last feature maps, if the session has them computed without torch."""
         clf, network = self.classifier, self.classifier.network
 
         def pooled() -> bool:
-            one = Pass(clf, self.inputs[:1])
-            logits, values = one._cut_at([layer.name], None)
+            logits, values = Pass(clf, self.inputs[:1])._cut_at([layer.name])
             return Cut(network, layer, values[layer.name], logits).dense is not None
 
         if layer.kind != "maps" or self.inputs.requires_grad:
             return None
-        run = trunk(clf, self.inputs, layer.name, pooled)
-        found = None if run is None else run(self.inputs)
+        found = self.session.features(clf, self.inputs, layer.name, pooled)
         if found is None:
             return None
         logits, value = found
@@ -191,18 +200,20 @@ class Pass:
             return None
         with torch.enable_grad():
             again = dense(value.requires_grad_().mean((2, 3)))
-        return Cut(network, layer, value, again, "openvino")
+        return Cut(network, layer, value, again, "openvino", self.session)
 
-    def _cut_at(self, names: Collection[str], light: Light | None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Logits, and what the named layers gave, on the graph."""
+    def _cut_at(self, names: Collection[str], *, norms: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Logits, and the named layers' outputs, with their graph."""
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        network = self.classifier.network
-        with torch.enable_grad(), frozen(network), light or nullcontext(), self.rules or nullcontext():
+        network = differentiable(self.classifier.network)
+        fitting(network, x[:1].detach().to(self.classifier.dtype))  # found out before there are rules
+        affine = AffineNorms() if norms else nullcontext()
+        with torch.enable_grad(), frozen(network), affine, self.rules or nullcontext():
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
-            out, kept = forward_cut(network, given, [n for n in names if n != INPUT])
+            out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
             logits = out.float().cpu()
         return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -1,7 +1,7 @@
 """The number that is explained."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
+from radiolucent.passes.session import Session
+from radiolucent.types import supported
 
 __all__ = ["Goal", "ScoreKind", "checked_kind"]
 
@@ -26,7 +28,7 @@ class Goal:
             "contrast": its logit minus that of the class `against`.
         classifier: for head and temperature.
         against: int64 (N,) class indices, for a contrast.
-        forward: the batch's shared pass, where there is one.
+        forward: the batch's shared pass, where there is one. session: of the job.
     """
 
     targets: torch.Tensor
@@ -34,6 +36,7 @@ class Goal:
     classifier: Classifier
     against: torch.Tensor | None = None
     forward: Pass | None = None
+    session: Session = field(default_factory=Session, repr=False)
 
     def of(self, logits: torch.Tensor) -> torch.Tensor:
         """Scores (N,) of logits (N, K); differentiable.
@@ -46,7 +49,8 @@ class Goal:
         if clf.head == "sigmoid":
             sign = torch.where(self.targets == clf.positive, 1.0, -1.0).to(logits)
             signed = sign * logits[:, 0]
-            return (signed / clf.temperature).sigmoid() if self.kind == "probability" else signed
+            chance = supported((signed / clf.temperature).sigmoid(), clf.calibrated_on)
+            return chance if self.kind == "probability" else signed
         chosen = logits[rows, self.targets]
         if self.kind == "logit":
             return chosen
@@ -54,7 +58,9 @@ class Goal:
             return chosen - logits[rows, self.against]
         if self.kind == "probability":
             scaled = logits / clf.temperature
-            return (scaled.softmax(1) if clf.head == "softmax" else scaled.sigmoid())[rows, self.targets]
+            whole = scaled.softmax(1) if clf.head == "softmax" else scaled.sigmoid()
+            classes = whole.shape[1] if clf.head == "softmax" else 2
+            return supported(whole, clf.calibrated_on, classes)[rows, self.targets]
         others = logits.scatter(1, self.targets[:, None], float("-inf"))
         return chosen - others.amax(1)
 
@@ -69,7 +75,9 @@ class Goal:
     def over(self, classifier: Classifier, inputs: torch.Tensor) -> Pass:
         """The forward pass over these inputs: the batch's shared one if they are the batch, else a new one."""
         shared = self.forward
-        return shared if shared is not None and shared.inputs is inputs else Pass(classifier, inputs)
+        if shared is not None and shared.inputs is inputs:
+            return shared
+        return Pass(classifier, inputs, session=self.session)
 
     def rows(self, index: slice) -> "Goal":
         """The goal of some of the images."""

@@ -9,21 +9,26 @@ from torch import nn
 
 from radiolucent.errors import ExplainError
 from radiolucent.models import BlackBox
-from radiolucent.models.per_network import parameters_of
+from radiolucent.models.opaque import opaque
+from radiolucent.passes.places import first_of, with_first
 
 __all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen"]
 
+PERTURB = "use a method that only perturbs the image: LIME(), KernelSHAP(), Occlusion(), RISE() or Sobol()."
+
 
 def differentiable(network: nn.Module) -> nn.Module:
-    """The network, if it is one.
+    """The network, if its layers and gradients can be looked at.
 
     Raises:
-        ExplainError: it is a function without layers and gradients.
+        ExplainError: it is a function, or a module that has been scripted, traced, exported, compiled or quantised.
     """
     if isinstance(network, BlackBox):
+        raise ExplainError(f"a wrapped function has neither layers nor gradients; {PERTURB}")
+    if why := opaque(network):
         raise ExplainError(
-            "a wrapped function has neither layers nor gradients; use a method that only perturbs the image: LIME(), "
-            "KernelSHAP(), Occlusion(), RISE() or Sobol()."
+            f"the network is {why}: what happens inside cannot be seen, and neither layers nor rules apply to it. "
+            f"Give the plain module it was made of, or {PERTURB}"
         )
     return network
 
@@ -31,7 +36,7 @@ def differentiable(network: nn.Module) -> nn.Module:
 @contextmanager
 def frozen(network: nn.Module) -> Generator[None]:
     """No parameter asks for a gradient inside, so that a graph begins only where a leaf is put."""
-    learning = [p for p in parameters_of(network) if p.requires_grad]
+    learning = [p for p in network.parameters() if p.requires_grad]
     try:
         for parameter in learning:
             parameter.requires_grad_(False)
@@ -55,9 +60,12 @@ def forward_cut(
     differentiable(network)
 
     def keeper(name: str) -> Any:
-        def keep(_: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
-            kept[name] = output if output.requires_grad else output.detach().requires_grad_()
-            return kept[name].clone()  # what follows may write in place (ReLU)
+        def keep(_: nn.Module, __: Any, output: Any) -> Any:
+            value = first_of(output)
+            if value is None:
+                return None
+            kept[name] = value if value.requires_grad else value.detach().requires_grad_()
+            return with_first(output, kept[name].clone())  # what follows may write in place
 
         return keep
 
@@ -71,24 +79,44 @@ def forward_cut(
     return (out[0] if isinstance(out, tuple) else out), kept
 
 
-def forward_from(network: nn.Module, name: str, inputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """The network's output where the named layer gives `value` instead of what it computes, at each of its calls."""
+def forward_from(network: nn.Module, name: str, calls: int, inputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The network's output where the named layer gives `value` instead of what it computes, at the last of its calls.
 
-    def instead(_: nn.Module, __: Any, ___: torch.Tensor) -> torch.Tensor:
-        return value.clone()  # what follows may write in place
+    Args:
+        calls: how often the layer is called in a pass.
+
+    Raises:
+        ExplainError: it was called another number of times.
+    """
+    made = 0
+
+    def instead(_: nn.Module, __: Any, output: Any) -> Any:
+        nonlocal made
+        made += 1
+        return with_first(output, value.clone()) if made == calls else None  # what follows may write in place
 
     handle = network.get_submodule(name).register_forward_hook(instead)
     try:
         out = network(inputs)
     finally:
         handle.remove()
+    if made != calls:
+        raise ExplainError(
+            f"layer {name} was called {made} times where it had been called {calls} times: which call is the last "
+            "depends on the image. Name a layer that is called once with layer=."
+        )
     return out[0] if isinstance(out, tuple) else out
 
 
 def forward_beside(network: nn.Module, inputs: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """The network's output, and what the named layer gave at its last call."""
     kept: list[torch.Tensor] = []
-    handle = network.get_submodule(name).register_forward_hook(lambda _, __, output: kept.append(output.clone()))
+
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        value = first_of(output)
+        kept[:] = [] if value is None else [value.clone()]
+
+    handle = network.get_submodule(name).register_forward_hook(keep)
     try:
         out = network(inputs)
     finally:

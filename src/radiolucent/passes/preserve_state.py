@@ -1,42 +1,74 @@
 """Leaving a network, and the world's randomness, as they were."""
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+from radiolucent.models.modes import evaluating, own_modes
+
 __all__ = ["untouched"]
+
+BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", *BACKWARD)
 
 
 @contextmanager
 def untouched(network: torch.nn.Module) -> Generator[None]:
-    """Eval mode inside; afterwards mode, gradients, requires_grad, hooks and global random state as before.
+    """Eval mode and modes of our own inside; afterwards all as before: mode, gradients, requires_grad, hooks, and the
+    global random state.
 
-    Random state is torch's on the CPU and on the accelerator (if one is in use), numpy's and Python's.
+    Backward hooks that others left on the network do not run inside: an explanation is of what the network computes,
+    and not of what a hook makes of its gradients. Random state is torch's on the CPU and on the accelerator (if one is in use), numpy's and Python's.
     """
     modules = list(network.modules())
-    modes = [m.training for m in modules]
-    hook_names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    hooks = [{name: dict(getattr(m, name)) for name in hook_names} for m in modules]
+    swapped = _without_inference_tensors(modules)
+    hooks = [
+        {name: (kept := getattr(m, name), dict(kept)) for name in HOOKS}
+        for m in modules
+        if not isinstance(m, torch.jit.ScriptModule)
+    ]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
     restore_random = _random_state()
-    network.eval()
     try:
-        yield
+        for each in hooks:
+            for name in BACKWARD:
+                each[name][0].clear()
+        with own_modes(), evaluating(network):
+            yield
     finally:
-        for module, mode, before in zip(modules, modes, hooks, strict=True):
-            module.training = mode
-            for name, kept in before.items():
-                now = getattr(module, name)
-                for key in [k for k in now if k not in kept]:
-                    del now[key]
+        for each in hooks:
+            for now, before in each.values():
+                now.clear()
+                now.update(before)
         for parameter, requires, grad in parameters:
             parameter.requires_grad_(requires)
             parameter.grad = grad
+        for store, name, before in swapped:
+            store[name] = before
         restore_random()
+
+
+def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple[dict[str, Any], str, torch.Tensor]]:
+    """Copies in the place of what was made in inference mode, by which nothing can be differentiated; what was there."""
+    found: list[tuple[dict[str, Any], str, torch.Tensor]] = []
+    with torch.inference_mode(False):
+        for module in modules:
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            stores: list[dict[str, Any]] = [module._parameters, module._buffers, vars(module)]
+            for store in stores:
+                for name, value in list(store.items()):
+                    if isinstance(value, torch.Tensor) and value.is_inference():
+                        copy = value.detach().clone()
+                        if isinstance(value, torch.nn.Parameter):
+                            copy = torch.nn.Parameter(copy, value.requires_grad)
+                        store[name] = copy
+                        found.append((store, name, value))
+    return found
 
 
 def _random_state() -> Callable[[], None]:

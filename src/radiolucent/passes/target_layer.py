@@ -1,25 +1,34 @@
 """Which layer is explained, and how its output becomes feature maps (N, K, h, w)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.models.activations import outputs_of
 from radiolucent.models.per_network import remember, structure_of
+from radiolucent.passes.flow import flowing
 from radiolucent.passes.hooks import differentiable
+from radiolucent.passes.places import Layout, Probe, probed
 
-__all__ = ["Layer", "Tokens", "find_layer", "tokens_of"]
+__all__ = ["Layer", "Place", "Reshape", "Reshaped", "find_layer"]
+
+Reshape = Callable[[torch.Tensor], torch.Tensor]
+"""A layer's output to feature maps (N, K, h, w)."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """How a vision transformer lays an image out: `prefix` tokens (class, registers), then a grid row by row."""
+class Reshaped:
+    """A layer by name whose output a function of the user's lays out."""
 
-    prefix: int
-    grid: tuple[int, int]
+    name: str | None
+    reshape: Reshape
+
+
+Place = str | Reshaped | None
+"""A layer asked for: by name, or None for the one found."""
 
 
 @dataclass(frozen=True)
@@ -27,78 +36,134 @@ class Layer:
     """A layer by its dotted name, and how its output is laid out.
 
     Attributes:
-        kind: "maps" (N, K, h, w), "last" (N, h, w, K), or "tokens" (N, prefix + h·w, K).
+        kind: "maps" (N, K, h, w), "last" (N, h, w, K), "tokens" (N, T, K), of which h·w in a row are places, or
+            "reshaped", by a function of the user's.
+        grid: (h, w), for tokens. start: the first token that is a place. calls: how often the module is called; the
+            last call counts.
     """
 
     name: str
-    kind: Literal["maps", "last", "tokens"] = "maps"
-    tokens: Tokens | None = None
+    kind: Literal["maps", "last", "tokens", "reshaped"] = "maps"
+    grid: tuple[int, int] = (0, 0)
+    start: int = 0
+    calls: int = 1
+    reshape: Reshape | None = None
 
     def maps(self, output: torch.Tensor) -> torch.Tensor:
         """The output as feature maps (N, K, h, w), float32; class and register tokens are dropped."""
+        if self.reshape is not None:
+            return self.reshape(output).float()
         if self.kind == "last":
             return output.permute(0, 3, 1, 2).float()
-        if self.kind == "tokens" and self.tokens is not None:
-            places = output[:, self.tokens.prefix :].transpose(1, 2)
-            return places.unflatten(2, self.tokens.grid).float()
+        if self.kind == "tokens":
+            places = output[:, self.start : self.start + self.grid[0] * self.grid[1]].transpose(1, 2)
+            return places.unflatten(2, self.grid).float()
         return output.float()
 
+    def changed(self, output: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """The output with other feature maps (N, K, h, w); class and register tokens stay.
 
-def tokens_of(network: nn.Module) -> Tokens | None:
-    """A timm vision transformer's layout of tokens; None for any other network."""
-    embed = getattr(network, "patch_embed", None)
-    grid, prefix = getattr(embed, "grid_size", None), getattr(network, "num_prefix_tokens", None)
-    if grid is None or prefix is None or not hasattr(network, "blocks"):
-        return None
-    return Tokens(int(prefix), cast(tuple[int, int], tuple(int(side) for side in grid)))
+        Raises:
+            ExplainError: a reshape that does more than pick numbers and put them elsewhere.
+        """
+        if self.kind == "maps":
+            return maps.to(output)
+        with torch.enable_grad():
+            leaf = output.detach().clone().requires_grad_()
+            now = self.maps(leaf)
+            by = torch.autograd.grad(now, leaf, (maps - now.detach()).to(now))[0]
+        found = output + by
+        if self.reshape is not None:
+            apart = (self.maps(found) - maps).abs().max()
+            if float(apart) > 1e-3 * float(maps.abs().max() + now.abs().max()) + 1e-6:
+                raise ExplainError(
+                    f"reshape= of {self.name} does more than rearrange the layer's numbers; what it gives cannot be "
+                    "put back into the network. Use a method that only reads feature maps: GradCAM()."
+                )
+        return found
 
 
-def find_layer(network: nn.Module, inputs: torch.Tensor, name: str | None = None) -> Layer:
-    """The layer whose feature maps are weighed: the last that has any (h·w > 1), in order of execution.
+def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) -> Layer:
+    """The layer whose feature maps are weighed: the last that still has places and that all the logits know of the
+    image's places passes through.
 
-    In a vision transformer with a class token that is the last block's `norm1`: behind it the other tokens no longer
-    reach the logits. Remembered, because finding it costs a forward pass.
+    Layouts are found by what moves when the image is changed (see `radiolucent.passes.places`), never by names. In a
+    vision transformer that reads its answer from a class token this is the norm before the last attention: behind it
+    the other tokens no longer reach the logits. Remembered, because finding it costs some passes of one image.
 
     Args:
         inputs: one image is enough (1, C, H, W).
-        name: a layer by its dotted name instead.
+        place: a layer by its dotted name instead, with or without the name under which a wrapper holds the network;
+            or that with a function that lays its output out.
 
     Raises:
-        ExplainError: no such layer, or one without feature maps; candidates are listed.
+        ExplainError: no such layer, or none that is sure to have places; candidates are listed.
     """
-    what = "layers", tuple(inputs.shape[1:])
-    layers = remember(network, what, structure_of(network), lambda: _all_layers(network, inputs[:1]))
+    network = differentiable(network)
+    name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
+    valid, what = structure_of(network), tuple(inputs.shape[1:])
+    probes, moved = remember(network, ("places", what), valid, lambda: probed(network, inputs[:1]))
     if name is not None:
-        found = next((layer for layer in layers if layer.name == name), None)
-        if found is None:
-            last = list(dict.fromkeys(layer.name for layer in layers))[-12:]
-            raise ExplainError(
-                f"layer {name!r} gives no feature maps (N, K, h, w); candidates, the deepest last: "
-                f"{', '.join(last) or 'none'}."
-            )
-        return found
+        return _named(network, probes, name, reshape)
+    if reshape is not None:
+        raise ExplainError("reshape= says how one layer's output is laid out; name that layer with layer=.")
+    found = remember(
+        network, ("target layer", what), valid, lambda: _chosen(network, inputs[:1], probes, moved) or "none"
+    )
+    if isinstance(found, str):
+        raise ExplainError(
+            "no layer is sure to hold the image's places and to be what the logits are made of. Name one with layer=, "
+            f"and say with reshape= how it is laid out if need be; candidates, the deepest last: {_listed(probes)}. "
+            "Or use a method that only perturbs the image: LIME()."
+        )
+    return found
+
+
+def _named(network: nn.Module, probes: Sequence[Probe], name: str, reshape: Reshape | None) -> Layer:
+    known = {p.name: p for p in probes}
+    modules = {n for n, _ in network.named_modules()}
+    spellings = (name, f"module.{name}", name.removeprefix("module."))
+    full = next((n for n in spellings if n in modules), name)
+    probe = known.get(full)
+    if probe is not None and reshape is not None:
+        return Layer(full, "reshaped", calls=probe.calls, reshape=reshape)
+    layer = None if probe is None else _layers(probes).get(full)
+    if layer is not None:
+        return layer
+    if full not in modules:
+        raise ExplainError(
+            f"no layer {name!r}: it gives no feature maps; candidates, the deepest last: {_listed(probes)}."
+        )
+    shape = "no tensor" if probe is None else f"a tensor {('N', *probe.shape[1:])}".replace("'", "")
+    raise ExplainError(
+        f"layer {name!r} gives {shape}, which is not sure to be feature maps of the image's places. Say with reshape= "
+        f"how it becomes (N, K, h, w), or choose another; candidates, the deepest last: {_listed(probes)}."
+    )
+
+
+def _layers(probes: Sequence[Probe]) -> dict[str, Layer]:
+    """Every layer that has places, in order of execution."""
+    found: dict[str, Layer] = {}
+    before: Layout | None = None
+    known: dict[int, Layout] = {}
+    for probe in probes:
+        layout = probe.layout(known) or (None if before is None else probe.like(before))
+        if layout is not None:
+            found[probe.name] = Layer(probe.name, layout.kind, layout.grid, layout.start, probe.calls)
+            before = layout if len(probe.shape) == 4 else before
+    return found
+
+
+def _listed(probes: Sequence[Probe]) -> str:
+    return ", ".join(list(_layers(probes))[-12:]) or "none"
+
+
+def _chosen(network: nn.Module, image: torch.Tensor, probes: Sequence[Probe], moved: bool) -> Layer | None:
+    layers = list(_layers(probes).values())
     if not layers:
-        raise ExplainError("the network has no layer with feature maps (N, K, h, w); use a perturbation method: LIME.")
-    tokens = tokens_of(network)
-    if tokens is not None and tokens.prefix:
-        before = [layer for layer in layers if layer.name.startswith("blocks.") and layer.name.endswith(".norm1")]
-        return before[-1] if before else layers[-1]
-    return layers[-1]
-
-
-def _all_layers(network: nn.Module, image: torch.Tensor) -> list[Layer]:
-    """Every layer with feature maps, in order of execution."""
-    tokens = tokens_of(network)
-    found = [_layout(network, o.name, o.shape, tokens) for o in outputs_of(differentiable(network), image)]
-    return [layer for layer in found if layer is not None]
-
-
-def _layout(network: nn.Module, name: str, shape: tuple[int, ...], tokens: Tokens | None) -> Layer | None:
-    if tokens is not None and len(shape) == 3 and shape[1] == tokens.prefix + tokens.grid[0] * tokens.grid[1]:
-        return Layer(name, "tokens", tokens)
-    if len(shape) != 4:
         return None
-    # Hierarchical transformers (Swin) keep the channels last everywhere but in the convolution that makes the patches.
-    last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not name.startswith("patch_embed.proj")
-    height, width = shape[1:3] if last else shape[2:]
-    return Layer(name, "last" if last else "maps") if height * width > 1 else None
+    with flowing(network, image, layers) as flow:
+        passing = [layer for layer in layers if flow.reaches(layer)]
+        if not passing:  # the answer is always the same, or its gradient is lost: nothing can be told from flow
+            return layers[-1]
+        return next((layer for layer in reversed(passing) if flow.whole(layer)), None)

@@ -1,8 +1,9 @@
 """The store of a reading study: SQLite, every acknowledged save on disk, nothing locked ever changes."""
 
 import hashlib
+import hmac
 import json
-import random
+import secrets
 import sqlite3
 import threading
 from collections.abc import Generator, Iterable, Mapping
@@ -17,6 +18,7 @@ from radiolucent.readers.store_values import (
     Final,
     Mark,
     Reading,
+    Role,
     Row,
     SealError,
     StaleError,
@@ -112,42 +114,68 @@ class Store:
         """All films, by image_id."""
         return [_case(row) for row in self.ask("SELECT * FROM cases ORDER BY image_id")]
 
-    def reader(self, name: str) -> int:
-        """The number of a reader, who is added where new."""
+    def related(self, case: Case) -> list[str]:
+        """Identifiers of the same patient's other films, in an order that says nothing."""
+        if case.patient_id is None:
+            return []
+        sql = "SELECT id FROM cases WHERE patient_id = ? AND id <> ? ORDER BY id LIMIT 20"
+        return [row[0] for row in self.ask(sql, case.patient_id, case.id)]
+
+    def reader(self, name: str, role: Role = "reader") -> int:
+        """The number of a reader (or adjudicator), who is added where new.
+
+        Raises:
+            StoreError: somebody of this name has the other role.
+        """
         with self.change() as link:
-            found = link.execute("SELECT id FROM readers WHERE name = ?", (name,)).fetchone()
+            found = link.execute("SELECT id, role FROM readers WHERE name = ?", (name,)).fetchone()
+            if found and found["role"] != role:
+                raise StoreError(f"{name} is {found['role']} of this study; give another name.")
             if found:
-                return int(found[0])
-            done = link.execute("INSERT INTO readers (name, created) VALUES (?, ?)", (name, now()))
+                return int(found["id"])
+            done = link.execute("INSERT INTO readers (name, created, role) VALUES (?, ?, ?)", (name, now(), role))
             return int(done.lastrowid or 0)
 
-    def readers(self) -> dict[int, str]:
-        """Names by number."""
-        return {row[0]: row[1] for row in self.ask("SELECT id, name FROM readers ORDER BY id")}
+    def readers(self, role: Role = "reader") -> dict[int, str]:
+        """Names by number, of those with a role."""
+        return {row[0]: row[1] for row in self.ask("SELECT id, name FROM readers WHERE role = ? ORDER BY id", role)}
+
+    def role(self, reader: int) -> Role:
+        """What a reader does in the study."""
+        return self.ask("SELECT role FROM readers WHERE id = ?", reader)[0]["role"]
 
     def order(self, reader: int) -> list[str]:
-        """Identifiers of all cases in this reader's own order: shuffled by the study's seed and the reader.
+        """Identifiers of all cases in this reader's own order, which nobody can tell without the study's secret."""
+        secret = self.fact("secret")
+        if secret is None:  # of random bits: a seed that others know would tell which case is which film
+            self.describe({"secret": secrets.token_hex(32)})
+            secret = self.fact("secret")
 
-        From the order of image_id, because the opaque identifiers are drawn anew for every study.
-        """
-        ids = [row[0] for row in self.ask("SELECT id FROM cases ORDER BY image_id")]
-        random.Random(f"{self.fact('seed', 0)}|{reader}").shuffle(ids)
-        return ids
+        def place(case: str) -> bytes:
+            return hmac.digest(bytes.fromhex(secret), f"{reader}|{case}".encode(), "sha256")
+
+        return sorted((row[0] for row in self.ask("SELECT id FROM cases")), key=place)
 
     def worklist(self, reader: int) -> list[Row]:
-        """Every case in the reader's order, with its state and the reader's latest class."""
+        """Every case in the reader's order, with its state, the reader's latest class, and their flag."""
         sql = """SELECT r.case_id, r.state, r.label, f.finished, f.label AS after FROM readings r
                  LEFT JOIN finals f ON f.reading = r.id WHERE r.reader = ?"""
         seen = {row["case_id"]: row for row in self.ask(sql, reader)}
+        flags = {row[0] for row in self.ask("SELECT case_id FROM notes WHERE reader = ? AND flagged", reader)}
         rows: list[Row] = []
         for case in self.order(reader):
-            row = seen.get(case)
+            row, flagged = seen.get(case), case in flags
             if row is None:
-                rows.append(Row(case, "new", None))
+                rows.append(Row(case, "new", None, flagged))
             else:
                 state = "finished" if row["finished"] else row["state"]
-                rows.append(Row(case, state, row["after"] or row["label"]))
+                rows.append(Row(case, state, row["after"] or row["label"], flagged))
         return rows
+
+    def progress(self) -> tuple[int, int]:
+        """(how many locks and finished answers there are, number of the last): changes whenever one is added."""
+        row = self.ask("SELECT count(*), coalesce(max(id), 0) FROM events WHERE what IN ('locked', 'finished')")[0]
+        return int(row[0]), int(row[1])
 
     def log(self, what: str, reader: int | None = None, case: str | None = None, detail: str = "") -> None:
         """Add a line to the study's log."""
@@ -162,18 +190,22 @@ class Store:
         return self._reading(found[0]) if found else Reading()
 
     def _reading(self, row: sqlite3.Row) -> Reading:
-        marks = self.ask("SELECT kind, points FROM regions WHERE reading = ? ORDER BY place", row["id"])
         return Reading(
             row["revision"],
             None if row["finding"] is None else bool(row["finding"]),
             row["label"],
             row["confidence"],
             row["statement"],
-            tuple(Mark(m["kind"], tuple((x, y) for x, y in json.loads(m["points"]))) for m in marks),
+            self._marks(row["id"]),
             row["seconds"],
             row["locked"],
             row["saved"],
+            tuple(_mark(*m) for m in json.loads(row["removed"] or "[]")),
         )
+
+    def _marks(self, reading: int) -> tuple[Mark, ...]:
+        sql = "SELECT kind, points, type, confidence FROM regions WHERE reading = ? ORDER BY place"
+        return tuple(_mark(m[0], json.loads(m[1]), m[2], m[3]) for m in self.ask(sql, reading))
 
     def save(self, case: str, reader: int, given: Reading, save: str) -> Reading:
         """Save a draft based on revision `given.revision`, durably; give it with its new revision.
@@ -204,10 +236,14 @@ class Store:
                 sql = """UPDATE readings SET revision = revision + 1, save = ?, finding = ?, label = ?, confidence = ?,
                          statement = ?, seconds = seconds + ?, saved = ? WHERE id = ?"""
                 link.execute(sql, (save, *values, spent, at, number))
+            old = self._marks(number)
+            if gone := [m for m in old if m not in given.marks] if len(given.marks) < len(old) else []:
+                kept = json.dumps([[m.kind, m.points, m.type, m.confidence] for m in gone])
+                link.execute("UPDATE readings SET removed = ? WHERE id = ?", (kept, number))
             link.execute("DELETE FROM regions WHERE reading = ?", (number,))
             for place, mark in enumerate(given.marks):
-                sql = "INSERT INTO regions (reading, place, kind, points) VALUES (?, ?, ?, ?)"
-                link.execute(sql, (number, place, mark.kind, json.dumps(mark.points)))
+                sql = "INSERT INTO regions (reading, place, kind, points, type, confidence) VALUES (?, ?, ?, ?, ?, ?)"
+                link.execute(sql, (number, place, mark.kind, json.dumps(mark.points), mark.type, mark.confidence))
             return self._reading(link.execute("SELECT * FROM readings WHERE id = ?", (number,)).fetchone())
 
     def lock(self, case: str, reader: int, revision: int) -> Reading:
@@ -266,24 +302,27 @@ class Store:
                 _log(link, "finished", reader, case)
             return _final(link.execute("SELECT * FROM finals WHERE reading = ?", (reading["id"],)).fetchone())
 
-    def locked(self) -> list[tuple[Case, str, Reading, Final]]:
-        """(case, reader's name, reading, final) of every locked reading, its seal checked.
+    def locked(self, role: Role = "reader") -> list[tuple[Case, str, Reading, Final]]:
+        """(case, reader's name, reading, final) of every locked reading of those with a role, all seals checked.
 
         Raises:
             SealError: a reading is not what was locked, or is gone.
         """
         sealed = {(e["case_id"], e["reader"]) for e in self.ask("SELECT * FROM events WHERE what = 'locked'")}
-        names, films = self.readers(), {c.id: c for c in self.cases()}
+        names, films = self.readers(role), {c.id: c for c in self.cases()}
         found: list[tuple[Case, str, Reading, Final]] = []
-        for row in self.ask("SELECT * FROM readings WHERE state = 'locked' ORDER BY reader, case_id"):
+        sql = """SELECT g.*, r.name FROM readings g JOIN readers r ON r.id = g.reader WHERE g.state = 'locked'
+                 ORDER BY g.reader, g.case_id"""
+        for row in self.ask(sql):
             reading = self._reading(row)
             if seal(row["case_id"], row["reader"], reading) != row["seal"]:
                 raise SealError(
-                    f"{self.path}: the reading of {films[row['case_id']].image_id} by {names[row['reader']]} is not "
+                    f"{self.path}: the reading of {films[row['case_id']].image_id} by {row['name']} is not "
                     "what was locked; somebody changed the database. Restore a copy."
                 )
-            final = self.final(row["case_id"], row["reader"])
-            found.append((films[row["case_id"]], names[row["reader"]], reading, final))
+            if row["reader"] in names:
+                final = self.final(row["case_id"], row["reader"])
+                found.append((films[row["case_id"]], row["name"], reading, final))
             sealed.discard((row["case_id"], row["reader"]))
         if sealed:
             raise SealError(f"{self.path}: {len(sealed)} locked readings are gone from the database. Restore a copy.")
@@ -292,9 +331,13 @@ class Store:
 
 def seal(case: str, reader: int, reading: Reading) -> str:
     """SHA-256 over everything a lock makes firm."""
-    marks = [[m.kind, m.points] for m in reading.marks]
+    marks = [[m.kind, m.points, *([m.type, m.confidence] if m.type or m.confidence else [])] for m in reading.marks]
     said = [reading.finding, reading.label, reading.confidence, reading.statement, reading.seconds]
     return hashlib.sha256(json.dumps([case, reader, reading.revision, *said, marks]).encode()).hexdigest()
+
+
+def _mark(kind: Any, points: Any, type: str | None = None, confidence: int | None = None) -> Mark:
+    return Mark(kind, tuple((float(x), float(y)) for x, y in points), type, confidence)
 
 
 def _case(row: sqlite3.Row) -> Case:

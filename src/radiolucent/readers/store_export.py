@@ -1,27 +1,34 @@
 """Locked readings out: as annotations, as COCO (source pixels), and as one CSV row a reading."""
 
-import csv
-import io
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from radiolucent.data import write_coco
 from radiolucent.files import write_text
 from radiolucent.readers.store import Store
-from radiolucent.readers.store_values import Case, Final, Mark, Reading
+from radiolucent.readers.store_values import UNASSESSED, Case, Final, Mark, Reading, Role
+from radiolucent.tables import csv_text
 from radiolucent.types import Annotation, Region
 
-__all__ = ["COLUMNS", "annotations", "as_annotation", "export", "readings_csv"]
+__all__ = ["COLUMNS", "annotations", "as_annotation", "consensus", "export", "readings_csv"]
 
 COLUMNS = (
-    "case,image,patient,truth,reader,finding,label,confidence,statement,boxes,polygons,seconds_blinded,locked,"
+    "case,image,patient,truth,reader,finding,label,confidence,statement,boxes,polygons,types,seconds_blinded,locked,"
     "final_label,final_confidence,agree,why,seconds_revealed,finished,changed_mind"
 ).split(",")
 
 
-def annotations(store: Store, reader: str | None = None) -> list[Annotation]:
-    """Every locked reading, of one reader or all, as an `Annotation` in source pixels."""
-    return [as_annotation(case, name, reading) for case, name, reading, _ in store.locked() if reader in (None, name)]
+def annotations(store: Store, reader: str | None = None, role: Role = "reader") -> list[Annotation]:
+    """Every locked reading, of one reader or all with a role, as an `Annotation` in source pixels.
+
+    Films that could not be assessed are left out: neither findings nor "no finding" was said of them.
+    """
+    return [
+        as_annotation(case, name, reading)
+        for case, name, reading, _ in store.locked(role)
+        if reader in (None, name) and reading.label != UNASSESSED
+    ]
 
 
 def as_annotation(case: Case, name: str, reading: Reading) -> Annotation:
@@ -43,35 +50,43 @@ def readings_csv(store: Store, reader: str | None = None) -> str:
 
     A cell that a spreadsheet would run as a formula begins with an apostrophe.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for case, name, reading, final in store.locked():
-        if reader in (None, name):
-            writer.writerow([_plain(cell) for cell in _row(case, name, reading, final)])
-    return stream.getvalue()
+    rows = [_row(case, name, *read) for case, name, *read in store.locked() if reader in (None, name)]
+    return csv_text(COLUMNS, rows, names={"case", "image", "patient", "reader"})
 
 
 def _row(case: Case, name: str, reading: Reading, final: Final) -> list[object]:
     kinds = [m.kind for m in reading.marks]
+    types = "; ".join(f"{m.type or '–'} {m.confidence or ''}".strip() for m in reading.marks if m.type or m.confidence)
     done = final.finished is not None
     return [
         *(case.id, case.image_id, case.patient_id or "", case.label or "", name),
-        *(int(bool(reading.finding)), reading.label, reading.confidence, reading.statement),
-        *(kinds.count("box"), kinds.count("polygon"), f"{reading.seconds:.1f}", reading.locked),
+        "" if reading.finding is None else int(reading.finding),
+        *(reading.label, reading.confidence or "", reading.statement),
+        *(kinds.count("box"), kinds.count("polygon"), types, f"{reading.seconds:.1f}", reading.locked),
         *(final.label or "", final.confidence or "", final.agree or "", final.why),
         *(f"{final.seconds:.1f}", final.finished or "", int(final.label != reading.label) if done else ""),
     ]
 
 
-def _plain(cell: object) -> object:
-    risky = isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{cell}" if risky else cell
-
-
 def export(store: Store, folder: Path, class_names: Sequence[str]) -> list[Path]:
-    """Write `readings.csv` and `readings.coco.json` of all locked readings; give their paths."""
-    table, coco = folder / "readings.csv", folder / "readings.coco.json"
-    write_text(table, readings_csv(store))
-    write_coco(annotations(store), coco, categories=class_names)
-    return [table, coco]
+    """Write `readings.csv` and `readings.coco.json` of all locked readings; give their paths.
+
+    Where an adjudicator settled cases, `consensus.coco.json` holds what they locked, under the reader "adjudicated".
+    """
+    files = [folder / "readings.csv", folder / "readings.coco.json"]
+    write_text(files[0], readings_csv(store))
+    write_coco(annotations(store), files[1], categories=class_names)
+    if settled := consensus(store):
+        files.append(folder / "consensus.coco.json")
+        write_coco(settled, files[2], categories=class_names)
+    for file in files:
+        file.chmod(0o600)
+    return files
+
+
+def consensus(store: Store) -> list[Annotation]:
+    """What adjudicators settled, as annotations by "adjudicated"; of a case that several settled, the first's."""
+    found: dict[str, Annotation] = {}
+    for annotation in annotations(store, role="adjudicator"):
+        found.setdefault(annotation.image_id, dataclasses.replace(annotation, reader="adjudicated"))
+    return list(found.values())

@@ -1,11 +1,13 @@
 """Opening a study's database: durable settings and numbered migrations."""
 
+import os
 import re
 import sqlite3
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
+from radiolucent.readers.private import private_folder
 from radiolucent.readers.store_values import StoreError
 
 __all__ = ["connect", "migrate", "migrations"]
@@ -17,7 +19,9 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: the file is no database, or the disk does not carry a write-ahead log.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its log files the database's rights
+    path.chmod(0o600)
     link = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         mode = link.execute("PRAGMA journal_mode = WAL").fetchone()[0]

@@ -6,10 +6,25 @@ from typing import Literal
 
 from radiolucent.errors import RadiolucentError
 
-__all__ = ["Case", "Final", "Mark", "Reading", "Row", "SealError", "StaleError", "StateError", "StoreError", "now"]
+__all__ = [
+    "UNASSESSED",
+    "Case",
+    "Final",
+    "Mark",
+    "Reading",
+    "Role",
+    "Row",
+    "SealError",
+    "StaleError",
+    "StateError",
+    "StoreError",
+    "now",
+]
 
 Agree = Literal["agree", "partly", "disagree"]
 State = Literal["new", "draft", "locked", "finished"]
+Role = Literal["reader", "adjudicator"]
+UNASSESSED = "cannot be assessed"  # an answer in place of a diagnosis; migration 003 knows it too
 
 
 class StoreError(RadiolucentError):
@@ -53,10 +68,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Mark:
-    """A marked place in source pixels: a box by two corners (top left, bottom right), or a polygon."""
+    """A marked place in source pixels: a box by two corners (top left, bottom right), or a polygon.
+
+    `type`: of the finding, from the study's vocabulary. `confidence`: 1 (a guess) to 5 (certain). None: not said.
+    """
 
     kind: Literal["box", "polygon"]
     points: tuple[tuple[float, float], ...]
+    type: str | None = None
+    confidence: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,7 @@ class Reading:
         finding: True, False ("no finding"), or None while not said.
         label: the reader's class. confidence: 1 (a guess) to 5 (certain). statement: their words.
         seconds: of attention so far. locked: when, or None.
+        removed: marks that the last save which took any away took away, so that they can be brought back.
     """
 
     revision: int = 0
@@ -79,6 +100,7 @@ class Reading:
     seconds: float = 0.0
     locked: str | None = None
     saved: str | None = None
+    removed: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,3 +124,4 @@ class Row:
     case: str
     state: State
     label: str | None
+    flagged: bool = False

@@ -153,7 +153,7 @@ def _of_run(run: Values) -> Iterator[tuple[str, Fact]]:
         "metrics",
         Fact(", ".join(k for k, v in figures.items() if isinstance(v, Mapping) and "value" in v) + ".", page),
     )
-    yield "uncertainty", Fact(f"{figures['auroc']['method']}; Wilson; DeLong.", "summary.json: performance")
+    yield "uncertainty", Fact(f"By patient; of AUROC: {figures['auroc']['method']}.", "summary.json: performance")
     words = "; ".join(f"{k} {figure(figures[k])}" for k in FIGURES if k in figures)
     yield "performance", Fact(f"Test patients: {words}.", f"{page}, Performance")
     yield "validation", Fact(f"Validation: auroc {figure(run['validation']['auroc'])}.", "summary.json: validation")

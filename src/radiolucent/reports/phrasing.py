@@ -12,6 +12,7 @@ from radiolucent.audits.agreement import (
     meaning,
 )
 from radiolucent.figures import method_name
+from radiolucent.metrics import METRICS
 from radiolucent.reports.report_data import Story
 from radiolucent.types import Estimate, Finding
 
@@ -20,6 +21,7 @@ __all__ = [
     "agreement_rows",
     "between_name",
     "by_verdict",
+    "calibration_line",
     "calls_line",
     "doctors_lines",
     "figure_rows",
@@ -36,25 +38,6 @@ __all__ = [
     "warnings",
     "whole",
 ]
-
-NAMES = {
-    "auroc": ("AUROC", "how often a random film with it scores above a random one without; 0.5 is a coin, 1 perfect"),
-    "sensitivity": ("Sensitivity (recall)", "share of films with it that are called"),
-    "specificity": ("Specificity", "share of films without it that are cleared"),
-    "ppv": ("PPV (precision)", "share of calls that are right, at this prevalence"),
-    "npv": ("NPV", "share of clearances that are right, at this prevalence"),
-    "accuracy": ("Accuracy", "share of films called right"),
-    "balanced_accuracy": ("Balanced accuracy", "mean of sensitivity and specificity"),
-    "average_precision": ("Average precision", "PPV averaged over all sensitivities, at this prevalence"),
-    "f1": ("F1", "harmonic mean of PPV and sensitivity"),
-    "mcc": ("MCC", "correlation of call and label, −1 to 1"),
-    "macro_auroc": ("Macro AUROC", "mean one-against-rest AUROC of all classes"),
-    "class_accuracy": ("Accuracy over all classes", "share of films whose most probable class is right"),
-    "brier": ("Brier score", "mean squared error of the probabilities; 0 is best"),
-    "ece": ("ECE", "mean gap between probability and observed share; 0 is best"),
-    "calibration_slope": ("Calibration slope", "1 is calibrated; below 1: probabilities too extreme"),
-    "calibration_intercept": ("Calibration intercept", "0 is calibrated; below 0: probabilities too high"),
-}
 
 
 def _minus(text: str) -> str:
@@ -231,6 +214,22 @@ def _how_often(a: Agreement) -> str:
     )
 
 
+def calibration_line(story: Story) -> str:
+    """Whether the test films bear the probabilities out, in a sentence that rests on the intervals."""
+    slope, large = (story.test.estimates.get(k) for k in ("calibration_slope", "calibration_in_the_large"))
+    figures = f"calibration slope {interval(slope)}, in the large {interval(large)}"
+    if story.test.calibrated is None:
+        return f"The test films do not tell whether the probabilities are calibrated ({figures})."
+    if story.test.calibrated:
+        return f"The test films do not contradict the probabilities: {figures}; 1 and 0 would be calibrated."
+    ways: list[str] = []
+    if slope and slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high:
+        ways.append("too extreme" if slope.high < 1 else "too cautious")
+    if large and large.low is not None and large.high is not None and not large.low <= 0 <= large.high:
+        ways.append("too high on the whole" if large.high < 0 else "too low on the whole")
+    return f"On the test patients the probabilities are {' and '.join(ways)}: {figures}; 1 and 0 would be calibrated."
+
+
 def warnings(story: Story) -> list[str]:
     """What limits these figures, most important first."""
     found: list[str] = []
@@ -252,10 +251,8 @@ def warnings(story: Story) -> list[str]:
                 f"{method_name(method)}'s maps fail their own tests on {failed} of {films} films shown below, mostly: "
                 f"{why}. Do not rely on them."
             )
-    slope = story.test.estimates.get("calibration_slope")
-    if slope and slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high:
-        way = "too extreme" if slope.high < 1 else "too cautious"
-        found.append(f"On the test patients the probabilities are {way}: calibration slope {interval(slope)}, not 1.")
+    if story.test.calibrated is False:
+        found.append(calibration_line(story))
     if story.test.patients < 100:
         found.append(f"Only {story.test.patients} test patients: the intervals are wide.")
     if story.left_out:
@@ -268,7 +265,7 @@ def warnings(story: Story) -> list[str]:
 def figure_rows(story: Story) -> Sequence[tuple[str, str, Estimate, Estimate | None]]:
     """(name, meaning, test estimate, validation estimate) in reading order."""
     test, val = story.test.estimates, story.validation.estimates
-    return [(title, meaning, test[key], val.get(key)) for key, (title, meaning) in NAMES.items() if key in test]
+    return [(m.title, m.meaning, test[m.name], val.get(m.name)) for m in METRICS if m.name in test]
 
 
 def by_verdict(findings: Sequence[Finding]) -> list[Finding]:

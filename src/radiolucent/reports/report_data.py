@@ -134,7 +134,7 @@ class Story:
     threshold: Mapping[str, Any]
     validation: Evaluation
     test: Evaluation
-    prevalences: tuple[tuple[float, float, float], ...]
+    prevalences: tuple[tuple[float, Estimate, Estimate], ...]
     pictures: Mapping[str, Picture]
     cases: tuple[CaseStory, ...]
     agreement: tuple[Agreement, ...]

@@ -18,8 +18,8 @@ def summary(story: Story) -> dict[str, Any]:
     | `data.counts.<split>.<class>`, `data.patients.<split>`, `data.left_out[]` | films, patients, `{file, reason}` |
     | `findings[]` | checks of the data: test, question, verdict, summary, estimate, threshold, evidence, … |
     | `threshold` | value, rule, n, and the sensitivity and specificity it had on validation |
-    | `performance.<figure>` | on the test patients: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, ece, calibration_slope, calibration_intercept |
-    | `performance.n`, `.patients`, `.prevalence`, `.confusion`, `.matrix`, `.auroc_delong`, `.wilson.<figure>` | the rest of the evaluation |
+    | `performance.<figure>` | on the test patients: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, ece, calibration_slope, calibration_intercept, calibration_in_the_large |
+    | `performance.n`, `.patients`, `.patients_with`, `.patients_without`, `.prevalence`, `.confusion`, `.matrix`, `.auroc_delong`, `.wilson.<figure>` | the rest of the evaluation |
     | `validation.…` | the same on the patients choices were made on |
     | `agreement.<method>.<figure>` | against the readers' consensus: hit_rate, area, hit_minus_area, … (`audits.FIGURES`) |
     | `agreement.<method>.strata.<kind>.<group>.<figure>` | main figures by decision, class, etiology, site, size of the marking |

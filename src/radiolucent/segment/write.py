@@ -1,7 +1,5 @@
 """Lung masks of a whole data set, as files."""
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +14,7 @@ from radiolucent.files import atomic_path, stem_of, write_text
 from radiolucent.images import read_or_note
 from radiolucent.segment.distrust import SIGNS
 from radiolucent.segment.lungs import LungMask, Segmenter, load_segmenter, lungs_of
+from radiolucent.tables import csv_text
 from radiolucent.types import Radiograph
 
 __all__ = ["Film", "MasksWritten", "write_lungs"]
@@ -114,11 +113,9 @@ def _note(path: Path, digest: str) -> dict[str, list[str] | dict[str, float]] | 
 
 
 def _table(path: Path, rows: Sequence[tuple[str, dict[str, list[str] | dict[str, float]]]]) -> None:
-    stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["image_id", "trusted", "reasons", *SIGNS])
+    cells: list[list[str]] = []
     for name, note in rows:
         found, why = note["signs"], note["reasons"]
         assert isinstance(found, dict)
-        table.writerow([name, str(not why).lower(), "; ".join(why), *(f"{found[s]:.4g}" for s in SIGNS)])
-    write_text(path, stream.getvalue())
+        cells.append([name, str(not why).lower(), "; ".join(why), *(f"{found[s]:.4g}" for s in SIGNS)])
+    write_text(path, csv_text(["image_id", "trusted", "reasons", *SIGNS], cells, names={"image_id"}))

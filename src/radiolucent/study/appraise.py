@@ -1,10 +1,7 @@
 """What a finished classifier is worth: evaluated, explained, compared with the doctors, told as a report."""
 
-import csv
 import dataclasses
-import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +14,13 @@ import numpy as np
 from radiolucent import figures
 from radiolucent.audits.agreement import Agreement
 from radiolucent.data import Dataset
+from radiolucent.data.records import NOTED
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
 from radiolucent.files import write_bytes, write_text
 from radiolucent.images import read
-from radiolucent.metrics import Evaluation, evaluate, npv_at_prevalence, ppv_at_prevalence
+from radiolucent.metrics import Evaluation, evaluate, predictive_values
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
 from radiolucent.study.choose import choose_cases, worst
@@ -32,7 +30,8 @@ from radiolucent.study.inside import inside_pictures
 from radiolucent.study.prepare import Prepared
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.train import Trained, data_hash, predict_split, versions
-from radiolucent.types import Annotation, Predictions
+from radiolucent.tables import csv_text
+from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise", "write_predictions"]
 
@@ -58,7 +57,7 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_readings(config)
+    readings = read_readings(config, prepared)
     compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
@@ -81,17 +80,16 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
 def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
     """One row a film: ids, label, logits, calibrated probabilities, call."""
     names = parts[0][1].class_names
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    rows: list[list[Any]] = []
     logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
-    writer.writerow(["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"])
+    columns = ["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"]
     for split, p in parts:
         chances = p.probabilities
         for i in range(len(p)):
             label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
             row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
-            writer.writerow([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
-    write_text(file, stream.getvalue())
+            rows.append([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
+    write_text(file, csv_text(columns, rows, names={"image", "patient"}))
 
 
 def _film(dataset: Dataset, image_id: str) -> Any:
@@ -204,11 +202,11 @@ def _pictures(
     return made
 
 
-def _elsewhere(test: Evaluation) -> tuple[tuple[float, float, float], ...]:
+def _elsewhere(test: Evaluation) -> tuple[tuple[float, Estimate, Estimate], ...]:
     """(prevalence, PPV, NPV) with the test's sensitivity and specificity."""
-    sens, spec = test.estimates["sensitivity"].value or 0.0, test.estimates["specificity"].value or 0.0
-    rows = [(q, ppv_at_prevalence(sens, spec, q), npv_at_prevalence(sens, spec, q)) for q in PREVALENCES]
-    return tuple((q, ppv, npv) for q, ppv, npv in rows if not math.isnan(ppv + npv))
+    e = test.estimates
+    rows = [(q, *predictive_values(e["sensitivity"], e["specificity"], q)) for q in PREVALENCES]
+    return tuple(row for row in rows if row[1].value is not None and row[2].value is not None)
 
 
 def _story(
@@ -252,7 +250,7 @@ def _story(
         counts=prepared.dataset.counts(),
         patients=prepared.dataset.patients(),
         findings=prepared.findings,
-        left_out=tuple(prepared.left_out),
+        left_out=tuple(item for item in prepared.left_out if not item[1].startswith(NOTED)),
         training=(
             ("network", f"{config.model}, {sum(q.numel() for q in clf.network.parameters()):,} parameters"),
             ("start", str(trained.weights)),

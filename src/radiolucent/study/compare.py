@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from radiolucent.audits.agreement import (
     tune_threshold,
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
-from radiolucent.data import Dataset, Record, load_dataset, read_annotations
+from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import METHODS
+from radiolucent.explainers import methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
@@ -76,6 +77,7 @@ def compare_run(
     thresholds: Sequence[float] = THRESHOLDS,
     by: Sequence[str] = (),
     format: str | None = None,
+    asked: Mapping[str, Any] = MappingProxyType({}),
     folds: int = 10_000,
     seed: int = 0,
     say: Progress = quiet,
@@ -88,24 +90,24 @@ def compare_run(
     Args:
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
-        format: of the annotations, where it should not be found by content.
+        format: of the annotations, where it should not be found by content. asked: further options of
+            `read_annotations`. A bad entry among them is left out with its reading and listed.
 
     Raises:
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
-    unknown = [m for m in methods if m not in METHODS]
-    if unknown or not methods:
-        raise ConfigError(f"method {', '.join(unknown) or 'none'}; expected any of {', '.join(METHODS)}.")
+    explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
-    readings = read_annotations(annotations, dataset=dataset, format=format)
+    entries: list[LeftOut] = []
+    readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **asked)
     wanted = {a.image_id for a in readings}
     every = [r for r in dataset.records if r.image_id in wanted]
     patients = {r.image_id: r.patient_id or r.image_id for r in every}
     tuning = _tuning(run, every, {a.image_id for a in readings if a.finding}, seed)
     chose = {r.image_id for r in tuning}
     records = [r for r in every if r.image_id not in chose]
-    left: list[tuple[Path, str]] = []
+    left: list[tuple[Path, str]] = [(item.path, item.reason) for item in entries]
     groups = _groups(classifier, dataset, wanted, by, left)
     goal = target or classifier.class_names[classifier.positive]
     shared: dict[str, Any] = {
@@ -115,7 +117,6 @@ def compare_run(
         "folds": folds,
         "seed": seed,
     }
-    explainers = [METHODS[name]() for name in methods]
     asked: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
     by_method = maps_of(classifier, records, explainers, **asked)
     if not by_method[0]:

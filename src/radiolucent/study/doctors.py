@@ -45,11 +45,16 @@ Compared = tuple[tuple[Agreement, ...], tuple[Explanation, ...]]
 """Agreements, and the maps of the leading method."""
 
 
-def read_readings(config: StudyConfig) -> list[Annotation]:
-    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged."""
+def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
+    """The doctors' readings, matched to all films of the data set: also those that turned out to be damaged.
+
+    A bad entry is left out with its reading and listed in `prepared.left_out`.
+    """
     if config.annotations is None:
         return []
-    return read_annotations(config.annotations, dataset=load_dataset(config.data, classes=config.classes))
+    dataset = load_dataset(config.data, classes=config.classes)
+    prepared.readings_left.clear()
+    return read_annotations(config.annotations, dataset=dataset, left_out=prepared.readings_left)
 
 
 def _maps(

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from PIL import Image
 
 from radiolucent import figures
 from radiolucent.audits.trust import stamp, trust_randomisation
-from radiolucent.data import find_films
+from radiolucent.data import Dataset, Record, find_films
+from radiolucent.data.annotations.match import Films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
 from radiolucent.files import write_bytes, write_json
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import steady
-from radiolucent.passes.fast.openvino_features import coming
+from radiolucent.passes.session import Session
 from radiolucent.study.case import finding_from, make_case
 from radiolucent.study.config import Progress, quiet
 from radiolucent.study.journal import COLUMNS, Journal
@@ -66,6 +66,7 @@ def explain_many(
     *,
     readings: Sequence[Annotation] = (),
     fresh: bool = False,
+    session: Session | None = None,
     say: Progress = quiet,
 ) -> Many:
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
@@ -76,8 +77,9 @@ def explain_many(
     bound allows.
 
     Args:
-        paths: images and folders. readings: doctors' outlines for the panels, matched by file name.
-        fresh: start again.
+        paths: images and folders. readings: doctors' outlines for the panels, matched by the longest common end of
+            their paths; those of other films are passed over.
+        fresh: start again. session: how networks are run (see `radiolucent.passes.session`).
 
     Raises:
         ConfigError: `out` holds explanations by another model, with other settings or readings. ExplainError: a method
@@ -88,13 +90,14 @@ def explain_many(
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed
             stray.unlink()
-    run = _Run(classifier, out, config, readings, _sample(files, config))
+    placed, unclear = _placed(readings, files)
+    left += unclear
+    run = _Run(classifier, out, config, placed, _sample(files, config), session or Session())
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
-    network = classifier.network
+    run.session.films = len(files)
     for batch in run.batches(todo):
-        with steady(network), coming(network, len(files)):
-            journal.add(run.explained(batch))
+        journal.add(run.explained(batch))
         done += len(batch)
         say("explaining", done, len(files))
     keys = [str(file) for file in files]
@@ -108,6 +111,25 @@ def explain_many(
         else:
             explained.add(row["image"])
     return Many(table, parquet, tuple(files), len(explained), len(todo), tuple(left), journal)
+
+
+def _placed(
+    readings: Sequence[Annotation], files: Sequence[Path]
+) -> tuple[dict[str, list[Annotation]], list[tuple[Path, str]]]:
+    """Readings by film, and (name, reason) of those that fit several films."""
+    films = Films(Dataset(tuple(Record(file, file.as_posix()) for file in files), ()))
+    found: dict[str, list[Annotation]] = {}
+    unclear: dict[str, str] = {}
+    names = {file.as_posix(): str(file) for file in files}
+    for a in readings:
+        ids = films.find(a.image_id)
+        if len(ids) == 1:
+            found.setdefault(names[next(iter(ids))], []).append(a)
+        elif ids:
+            unclear[a.image_id] = f"the reading fits {len(ids)} films ({', '.join(sorted(ids)[:3])}) and is not drawn"
+        elif near := films.elsewhere(a.image_id):
+            unclear[a.image_id] = f"the reading is not drawn: {near[0]} has its file name, but lies in another folder"
+    return found, [(Path(name), reason) for name, reason in unclear.items()]
 
 
 def _stamp(file: Path) -> list[int]:
@@ -153,8 +175,9 @@ class _Run:
     classifier: Classifier
     out: Path
     config: ManyConfig
-    readings: Sequence[Annotation]
+    readings: Mapping[str, Sequence[Annotation]]
     trusted: set[str]
+    session: Session
     worked: set[str] = field(default_factory=set[str])
     fitted: Sequence[Explainer] = ()
 
@@ -215,7 +238,7 @@ class _Run:
         """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
         c = self.config
         options: dict[str, Any] = {"contrast": c.contrast, "score": c.score, "seed": c.seed, "batch_size": len(films)}
-        options["target"] = list(c.targets) or None
+        options |= {"target": list(c.targets) or None, "session": self.session}
         try:
             made = explain(self.classifier, films, self.methods, **options)
             self.worked.update(m.name for m in self.methods)
@@ -252,7 +275,7 @@ class _Run:
             keep(save_explanation, e, self.out / file)
             rows.append(_explained_row(e, case, file, panel))
         if panel:
-            said = tuple(a for a in self.readings if Path(a.image_id).name == Path(film.image_id).name)
+            said = tuple(self.readings.get(film.image_id, ()))
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
             keep(_write_panel, figures.drawn(figures.case_panel(case)), self.out / panel)
         return rows + failed
@@ -261,7 +284,8 @@ class _Run:
         if film.image_id not in self.trusted:
             return e
         method = next(m for m in self.methods if m.name == e.method)
-        return stamp(self.classifier, film, e, method, randomised=self._randomised(method))
+        randomised = self._randomised(method)
+        return stamp(self.classifier, film, e, method, randomised=randomised, session=self.session)
 
     def _randomised(self, method: Explainer) -> Finding:
         """The network's and method's randomisation test, made once on the first films that are stamped."""
@@ -273,7 +297,7 @@ class _Run:
         key = _hash(f"three films {self.classifier.hash} {describe(method)} {asked}")
         if file.is_file() and (kept := json.loads(file.read_text()))["key"] == key:
             return finding_from(kept["finding"])
-        found = trust_randomisation(self.classifier, self._few(), method, **asked)
+        found = trust_randomisation(self.classifier, self._few(), method, session=self.session, **asked)
         write_json(file, {"key": key, "finding": found.as_dict()})
         return found
 
@@ -318,7 +342,7 @@ def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | N
         peak_x=float(np.clip(x, 0, width)),
         peak_y=float(np.clip(y, 0, height)),
         trust=e.trust.get("verdict"),
-        trust_reasons="; ".join(e.trust.get("reasons", ())) or None,
+        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
         map=file,
         panel=panel,
     )

@@ -1,6 +1,5 @@
 """What a long run has done so far: one line a film, appended whole, and a table at the end."""
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from radiolucent.errors import ConfigError
 from radiolucent.files import append_lines, atomic_path, read_lines, write_json
+from radiolucent.tables import TableWriter
 
 __all__ = ["COLUMNS", "Journal"]
 
@@ -93,11 +93,10 @@ class Journal:
         table, columns = folder / "explanations.csv", folder / "explanations.parquet"
         with atomic_path(table) as plain, atomic_path(columns) as packed:
             with plain.open("w", newline="", encoding="utf-8") as stream, pq.ParquetWriter(packed, schema) as parquet:
-                writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n", restval="")
-                writer.writeheader()
+                writer = TableWriter(stream, list(COLUMNS), names={"image", "map", "panel"})
                 group: list[dict[str, Any]] = []
                 for row in self.rows(first):
-                    writer.writerow({k: "" if v is None else v for k, v in row.items()})
+                    writer.write(row)
                     group.append(row)
                     if len(group) == 1000:
                         parquet.write_batch(pa.RecordBatch.from_pylist(group, schema))

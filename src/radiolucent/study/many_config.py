@@ -14,6 +14,7 @@ import torch
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.footprint import MEMORY_ONLY
+from radiolucent.images import reading
 from radiolucent.models import Classifier
 from radiolucent.types import Annotation
 
@@ -68,6 +69,7 @@ class ManyConfig:
             "targets": list(self.targets),
             **{name: getattr(self, name) for name in kept},
             "readings": digest(readings) if readings else None,
+            "reading": reading().pixels_key() or None,
         }
 
 

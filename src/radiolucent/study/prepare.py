@@ -3,10 +3,19 @@
 import csv
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from radiolucent.data import Dataset, PixelCache, build_cache, check, load_dataset, split_dataset, write_manifest
+from radiolucent.data import (
+    Dataset,
+    LeftOut,
+    PixelCache,
+    build_cache,
+    check,
+    load_dataset,
+    split_dataset,
+    write_manifest,
+)
 from radiolucent.errors import DataError
 from radiolucent.files import write_json
 from radiolucent.images import Preprocess
@@ -25,11 +34,13 @@ class Prepared:
 
     Attributes:
         dataset: with its splits. findings: of the data checks. cache: its readable films, in the dataset's order.
+        readings_left: what of the doctors' readings could not be used; filled when they are read.
     """
 
     dataset: Dataset
     findings: tuple[Finding, ...]
     cache: PixelCache
+    readings_left: list[LeftOut] = field(default_factory=list[LeftOut])
 
     def rows(self, split: str) -> list[int]:
         """Positions in the cache of one split's films."""
@@ -37,9 +48,9 @@ class Prepared:
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
-        """(path, reason) of every file that could not be used."""
+        """(path, reason) of every file, and every reading, that could not be used."""
         found = {str(item.path): item.reason for item in (*self.dataset.left_out, *self.cache.left_out)}
-        return list(found.items())
+        return [*found.items(), *((str(item.path), item.reason) for item in self.readings_left)]
 
 
 def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, *, trained: bool = False) -> Prepared:

@@ -204,7 +204,10 @@ def _bench(config: RepairConfig, say: Progress) -> _Bench:
     before = load(config.run)
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
-    annotations = read_annotations(config.annotations, dataset=prepared.dataset) if config.annotations else []
+    left = prepared.readings_left
+    annotations = (
+        read_annotations(config.annotations, dataset=prepared.dataset, left_out=left) if config.annotations else []
+    )
     tested = tuple(prepared.cache.records[i] for i in prepared.rows("test"))
     if config.films is not None and config.films < len(tested):
         chosen = np.random.default_rng([config.seed, 71]).permutation(len(tested))[: config.films]
@@ -264,7 +267,7 @@ def _rate(bench: _Bench) -> float:
 def _start(bench: _Bench, study: StudyConfig) -> tuple[Classifier, WeightsReport]:
     """The run's own weights to fine-tune, else what the run itself began with (by this seed)."""
     if bench.config.fine_tune:
-        start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={})
+        start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={}, calibrated_on=None)
         return start, WeightsReport(f"fine-tuned from {bench.before.hash[:12]}")
     return build(
         study.model,

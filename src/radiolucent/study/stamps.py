@@ -7,6 +7,7 @@ from typing import Any
 from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.explainers import Explainer
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Finding, Radiograph
 
 __all__ = ["Stamper", "tally"]
@@ -20,14 +21,16 @@ class Stamper:
     """
 
     def __init__(self, classifier: Classifier, films: Callable[[], Iterable[Radiograph]], seed: int = 0) -> None:
-        self.classifier, self.films, self.seed = classifier, films, seed
+        self.classifier, self.films, self.seed, self.session = classifier, films, seed, Session()
         self.randomised: dict[Explainer, Finding] = {}
 
     def __call__(self, film: Radiograph, explanation: Explanation, method: Explainer) -> Explanation:
         """The explanation with its stamp."""
         if method not in self.randomised:
-            self.randomised[method] = trust_randomisation(self.classifier, self.films(), method, seed=self.seed)
-        return stamp(self.classifier, film, explanation, method, randomised=self.randomised[method])
+            asked: dict[str, Any] = {"seed": self.seed, "session": self.session}
+            self.randomised[method] = trust_randomisation(self.classifier, self.films(), method, **asked)
+        known = self.randomised[method]
+        return stamp(self.classifier, film, explanation, method, randomised=known, session=self.session)
 
 
 def tally(explanations: Sequence[Explanation]) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from radiolucent.data import Loader
 from radiolucent.data.marks import Paste
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
-from radiolucent.metrics import Threshold, choose_threshold, fit_temperature, fit_temperature_and_bias
+from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.config import Progress, StudyConfig, quiet
 from radiolucent.study.prepare import Prepared
@@ -132,7 +132,7 @@ def train(
         on_epoch=tell,
         progress=lambda d, t: say("training", d, t),
     )
-    warm, bias = _calibrated(fitted.classifier, prepared, say)
+    warm, calibration = _calibrated(fitted.classifier, prepared, say)
     threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule)
     provenance = {
         "data": data_hash(prepared),
@@ -140,11 +140,18 @@ def train(
         "weights": weights.source,
         "best_epoch": fitted.best_epoch,
         "threshold_rule": config.threshold_rule,
-        "calibration_bias": bias,
+        "calibration_bias": calibration.bias.tolist(),
         "versions": versions(),
         "use": "research only, not for diagnosis",
     }
-    classifier = fitted.classifier.with_(temperature=warm.temperature, threshold=threshold.value, provenance=provenance)
+    classifier = fitted.classifier.with_(
+        temperature=warm.temperature,
+        threshold=threshold.value,
+        provenance=provenance,
+        calibrated_on=warm.calibrated_on,
+    )
+    if calibration.note:
+        fitted = dataclasses.replace(fitted, notes=(*fitted.notes, f"Calibration: {calibration.note}."))
     if rank == 0:
         write_json(config.out / "threshold.json", threshold.as_dict())
         told = {"weights": dataclasses.asdict(weights), "best_epoch": fitted.best_epoch, "notes": list(fitted.notes)}
@@ -176,16 +183,16 @@ def restore(run: Path, classifier: Classifier, prepared: Prepared, say: Progress
     return Trained(classifier, fitted, threshold, predict_split(classifier, prepared, "val", say), weights)
 
 
-def _calibrated(classifier: Classifier, prepared: Prepared, say: Progress) -> tuple[Predictions, list[float]]:
+def _calibrated(classifier: Classifier, prepared: Prepared, say: Progress) -> tuple[Predictions, LogitCalibration]:
     """Validation predictions with a temperature and a bias fitted on them; the bias goes into the network.
 
     Where the network has no place for a bias, a temperature alone. What is predicted is what the network as it will be
     saved says, so that a report made from the saved file gives the same figures.
     """
     raw = predict_split(classifier, prepared, "val", say)
-    temperature, bias = fit_temperature_and_bias(raw.logits, raw.labels, raw.head, positive=raw.positive)
-    if bias.any() and shift_logits(classifier, torch.from_numpy(bias).float()):
-        shifted = predict_split(classifier, prepared, "val", say)
-        return dataclasses.replace(shifted, temperature=temperature), bias.tolist()
-    temperature = fit_temperature(raw.logits, raw.labels, raw.head, positive=raw.positive)
-    return dataclasses.replace(raw, temperature=temperature), [0.0] * len(bias)
+    found = calibrate_logits(raw.logits, raw.labels, raw.head, positive=raw.positive)
+    if found.bias.any() and shift_logits(classifier, torch.from_numpy(found.bias).float()):
+        raw = predict_split(classifier, prepared, "val", say)
+    elif found.bias.any():
+        found = calibrate_logits(raw.logits, raw.labels, raw.head, positive=raw.positive, bias=False)
+    return dataclasses.replace(raw, temperature=found.temperature, calibrated_on=found.films), found

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from radiolucent.errors import ConfigError
 from radiolucent.extras import require
 from radiolucent.files import write_text
+from radiolucent.tables import csv_text
 
 __all__ = ["EpochResult", "read_history", "tensorboard", "write_history"]
 
@@ -51,11 +51,8 @@ class EpochResult:
 
 def write_history(path: Path, history: Sequence[EpochResult]) -> None:
     """Write one row an epoch as CSV, atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochResult)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(result.to_dict() for result in history)
-    write_text(path, text.getvalue())
+    columns = [field.name for field in dataclasses.fields(EpochResult)]
+    write_text(path, csv_text(columns, (result.to_dict() for result in history)))
 
 
 def read_history(path: Path) -> tuple[EpochResult, ...]:

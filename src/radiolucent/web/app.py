@@ -10,19 +10,19 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from radiolucent.readers.store_values import SealError, StaleError, StateError
-from radiolucent.web import reading_routes, reveal_routes, statistics_routes
-from radiolucent.web.ask import desk_of
-from radiolucent.web.desk import Desk
+from radiolucent.web import organiser_routes, reading_routes, reveal_routes, statistics_routes
+from radiolucent.web.dependencies import context_of
 from radiolucent.web.guard import Guard
 from radiolucent.web.refused import Refused
+from radiolucent.web.study_context import StudyContext
 
 __all__ = ["make_app"]
 
 
-def make_app(desk: Desk) -> Guard:
-    """The app behind its guard. Where the study stands is all in `desk`; the app itself keeps nothing."""
+def make_app(context: StudyContext) -> Guard:
+    """The app behind its guard. Where the study stands is all in `context`; the app itself keeps nothing."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.desk = desk
+    app.state.context = context
     pages = _pages()
 
     def page(request: Request) -> Response:
@@ -34,11 +34,12 @@ def make_app(desk: Desk) -> Guard:
     app.include_router(reading_routes.router)
     app.include_router(reveal_routes.router)
     app.include_router(statistics_routes.router)
+    app.include_router(organiser_routes.router)
     app.add_api_route("/", page, methods=["GET"])
     app.add_api_route("/static/{name:path}", page, methods=["GET"])
     for kind in (Refused, StaleError, StateError, SealError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answer)
-    return Guard(app, lambda: desk.port, desk.log)
+    return Guard(app, lambda: context.port, context.log)
 
 
 def _pages() -> dict[str, tuple[bytes, str]]:
@@ -77,6 +78,6 @@ async def _answer(request: Request, error: Exception) -> Response:
         status, code, message = 422, "query", "the request is not of the expected form."
     else:
         status, code, message = 500, "failure", "something failed here; nothing was saved."
-        (await desk_of(request)).failures.write(f"answering {request.method}", error, message=False)
+        (await context_of(request)).failures.write(f"answering {request.method}", error, message=False)
     cast(dict[str, Any], request.scope["state"])["note"]["code"] = code
     return JSONResponse({"error": code, "message": message}, status)

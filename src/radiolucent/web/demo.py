@@ -8,7 +8,7 @@ from radiolucent.data import build_cache
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.models import build, finished
 from radiolucent.study import Prepared, StudyConfig, train
-from radiolucent.web.begin import StudyPlan
+from radiolucent.web.open_study import StudyPlan
 
 __all__ = ["demo_plan"]
 

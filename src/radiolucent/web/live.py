@@ -10,7 +10,7 @@ from radiolucent.audits.agreement.markings import to_model
 from radiolucent.figures import display_map
 from radiolucent.images import region_mask
 from radiolucent.readers.store_export import as_annotation
-from radiolucent.readers.store_values import Case, Reading
+from radiolucent.readers.store_values import UNASSESSED, Case, Reading
 from radiolucent.types import Explanation
 from radiolucent.web.payload import encloses
 
@@ -25,6 +25,8 @@ def live_agreement(case: Case, reading: Reading, found: Explanation, threshold: 
     All None, with the reason, where there is nothing to compare: no marks, or a map that points nowhere.
     """
     figures: dict[str, Any] = dict.fromkeys(("hit", "energy", "area", "iou", "dice", "share"))
+    if reading.label == UNASSESSED:
+        return figures | {"reason": "not applicable: you could not assess this film"}
     if not reading.marks:
         return figures | {"reason": "not applicable: you marked nothing"}
     if not all(map(encloses, reading.marks)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radiolucent.errors import RadiolucentError
+from radiolucent.readers.private import private_folder
 from radiolucent.readers.store_values import now
 
 __all__ = ["FailureLog", "RefusalLog", "Refused"]
@@ -20,14 +21,23 @@ class Refused(RadiolucentError):
         self.status, self.code, self.message = status, code, message
 
 
+class _PrivateFile(RotatingFileHandler):
+    """A log that only its owner reads."""
+
+    def _open(self) -> Any:
+        stream = super()._open()
+        Path(self.baseFilename).chmod(0o600)
+        return stream
+
+
 class _Log:
     """JSON lines in a file of bounded size (1 MB and two older ones)."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         self.path = path
         self._logger = logging.Logger(f"radiolucent.web.{path}")
-        handler = RotatingFileHandler(path, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
+        handler = _PrivateFile(path, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(message)s"))
         self._logger.addHandler(handler)
 

@@ -1,6 +1,7 @@
 """What the model says of a film: computed behind the scenes, kept on disk; who asks must have checked the lock."""
 
 import hashlib
+import itertools
 import json
 import logging
 import queue
@@ -11,13 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radiolucent.audits.trust import trust_line
 from radiolucent.errors import ImageError, RadiolucentError
 from radiolucent.explainers import Explainer, explain, load_explanation, save_explanation
 from radiolucent.figures import sure
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
+from radiolucent.readers.private import private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
+from radiolucent.study.stamps import Stamper
 from radiolucent.types import Explanation, Radiograph
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog
@@ -30,16 +34,23 @@ _AGAIN = 10.0  # seconds until what failed is tried once more, when somebody ask
 # What readers are told. Why it failed goes to the log alone: messages hold paths, and paths hold labels.
 _NO_FILM = "The model could not read this film; the organiser finds the reason in failed.log."
 _NO_MAP = "There is no such map of this film; the organiser finds the reason in failed.log."
+_NO_STAMP = "trust: could not be tested"
 _LOG = logging.getLogger(__name__)
+_MAPS, _STAMPS, _END = 0, 1, 2  # what comes first: nobody waits for a map because of another's stamp
 
 
 class Reveal:
-    """Predictions and maps of one classifier.
+    """Predictions, maps and their trust stamps of one classifier.
 
     Maps explain the positive class, whatever is called, so that films compare. Work is done by one thread, in the order
-    asked for; results lie in a folder named after the classifier's hash, the methods
-    with their parameters, and the seed. A method that does not apply stays so, and is
-    noted on disk; anything else that fails (a missing film, a full disk) is kept in memory and tried again.
+    asked for, stamps when no map is waited for; results lie in a folder named after the classifier's hash, the methods
+    with their parameters, and the seed. A method that does not apply stays so, and is noted on disk; anything else that
+    fails (a missing film, a full disk) is kept in memory and tried again.
+
+    Results lie open on disk for the account that runs the server, and for no other.
+
+    Args:
+        some: gives cases for the randomisation test, made once a method; None: maps get no stamp.
     """
 
     def __init__(
@@ -50,18 +61,23 @@ class Reveal:
         methods: Mapping[str, Explainer],
         seed: int,
         failures: FailureLog,
+        some: Callable[[], Sequence[Case]] | None = None,
     ) -> None:
         self.classifier, self.films, self.methods, self.seed = classifier, films, dict(methods), seed
         self.failures = failures
+        shown = None if some is None else lambda: (films.radiograph(case) for case in some())
+        self._stamper = None if shown is None else Stamper(classifier, shown, seed)
         how = hashlib.sha256(repr((seed, sorted(self.methods.items()))).encode()).hexdigest()
         self.folder = folder / f"{classifier.hash[:16]}-{how[:8]}"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
+        private_folder(self.folder)
         self._maps: OrderedDict[Path, Explanation] = OrderedDict()
         self._waiting: set[str] = set()
         self._failed: dict[Path, str] = {}
         self._tried: dict[str, float] = {}  # when a case failed last
         self._guard = threading.Lock()
-        self._jobs: queue.Queue[Case | None] = queue.Queue()
+        self._jobs: queue.PriorityQueue[tuple[int, int, Case | None]] = queue.PriorityQueue()
+        self._asked = itertools.count()
         self._worker = threading.Thread(target=self._work, name="reveal", daemon=True)
         self._worker.start()
 
@@ -80,7 +96,7 @@ class Reveal:
             for kind in ("json", *(f"{m}.npz" for m in self.methods)):
                 self._failed.pop(self._file(case, kind), None)
             self._waiting.add(case.id)
-        self._jobs.put(case)
+        self._jobs.put((_MAPS, next(self._asked), case))
 
     def prediction(self, case: Case) -> dict[str, Any] | None:
         """What the model says, in figures and words; None while being computed."""
@@ -104,11 +120,21 @@ class Reveal:
             self._maps.move_to_end(file)
             return self._maps[file]
 
+    def trust(self, case: Case, method: str) -> dict[str, str] | None:
+        """A map's stamp as a verdict and a line; None while it is made. Without stamps, an empty verdict and line."""
+        if self._stamper is None:
+            return {"verdict": "", "line": ""}
+        file = self._file(case, f"{method}.trust.json")
+        if file.is_file():
+            return json.loads(file.read_text())
+        return {"verdict": "", "line": _NO_STAMP} if file in self._failed else None
+
     def ahead(self, cases: Sequence[Case], progress: Callable[[int, int], None]) -> None:
         """Compute everything now."""
         for done, case in enumerate(cases, start=1):
             if not self._complete(case):
                 self._compute(case)
+            self._stamp(case)
             progress(done, len(cases))
 
     def close(self) -> None:
@@ -116,7 +142,7 @@ class Reveal:
         with self._guard:
             while not self._jobs.empty():
                 self._jobs.get_nowait()
-        self._jobs.put(None)
+        self._jobs.put((_END, next(self._asked), None))
         self._worker.join(timeout=60)
 
     def _file(self, case: Case, kind: str) -> Path:
@@ -129,12 +155,20 @@ class Reveal:
         return self._file(case, f"{method}.npz").is_file() or self._file(case, f"{method}.txt").is_file()
 
     def _work(self) -> None:
-        while (case := self._jobs.get()) is not None:
+        while True:
+            kind, _, case = self._jobs.get()
+            if case is None:
+                return
+            if kind == _STAMPS:
+                self._stamp(case)
+                continue
             try:
                 self._compute(case)
             finally:
                 with self._guard:
                     self._waiting.discard(case.id)
+            if self._stamper is not None:
+                self._jobs.put((_STAMPS, next(self._asked), case))
 
     def _compute(self, case: Case) -> None:
         """Everything about one film that is not there; what fails is noted, and never ends the worker."""
@@ -145,6 +179,7 @@ class Reveal:
                 logits = self.classifier.logits(self.classifier.preprocess(film)[None])
                 said = make_case(self.classifier, film, logits, None, (), ())
                 write_json(told, self._words(said.called, said.probability, logits))
+                told.chmod(0o600)
         except Exception as error:  # whatever one film brings up, the next reader's still has its turn
             self._fail(case, told, _NO_FILM, error)
             for name in self.methods:
@@ -160,12 +195,29 @@ class Reveal:
         try:
             found = explain(self.classifier, film, method, target=self.target, seed=self.seed)
             save_explanation(found, file)
+            file.chmod(0o600)
         except Exception as error:
             self._fail(case, file, _NO_MAP, error)
             if isinstance(error, RadiolucentError) and not isinstance(error, ImageError):  # will not change
-                write_text(self._file(case, f"{name}.txt"), _NO_MAP)
+                failed = self._file(case, f"{name}.txt")
+                write_text(failed, _NO_MAP)
+                failed.chmod(0o600)
         else:
             self._failed.pop(file, None)
+
+    def _stamp(self, case: Case) -> None:
+        """Test the maps of one film that carry no stamp yet; what fails is noted, and never ends the worker."""
+        for name, method in self.methods.items():
+            file = self._file(case, f"{name}.trust.json")
+            found = self.explanation(case, name)
+            if self._stamper is None or not isinstance(found, Explanation) or file.is_file():
+                continue
+            try:
+                stamped = self._stamper(self.films.radiograph(case), found, method)
+                write_json(file, {"verdict": stamped.trust["verdict"], "line": trust_line(stamped)})
+                file.chmod(0o600)
+            except Exception as error:
+                self._fail(case, file, _NO_STAMP, error)
 
     def _fail(self, case: Case, file: Path, told: str, error: Exception | None) -> None:
         self._tried[case.id] = time.monotonic()

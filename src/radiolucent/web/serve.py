@@ -10,7 +10,8 @@ import uvicorn
 
 from radiolucent.errors import ConfigError
 from radiolucent.web.app import make_app
-from radiolucent.web.desk import Desk
+from radiolucent.web.connections import FairProtocol
+from radiolucent.web.study_context import StudyContext
 
 __all__ = ["HOST", "run", "running"]
 
@@ -34,43 +35,42 @@ def _listen(port: int) -> socket.socket:
     return link
 
 
-def _server(desk: Desk) -> uvicorn.Server:
+def _server(context: StudyContext) -> uvicorn.Server:
     config = uvicorn.Config(
-        make_app(desk),
-        http="h11",
+        make_app(context),
+        http=FairProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_level="error",
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=100,
         timeout_keep_alive=30,
         h11_max_incomplete_event_size=64 * 1024,
     )
     return uvicorn.Server(config)
 
 
-def run(desk: Desk, port: int, ready: Callable[[str], None]) -> None:
+def run(context: StudyContext, port: int, ready: Callable[[str], None]) -> None:
     """Serve until interrupted; `ready` is called with the address before the first request."""
     with contextlib.closing(_listen(port)) as link:
-        desk.port = link.getsockname()[1]
-        ready(f"http://{HOST}:{desk.port}")
-        _server(desk).run(sockets=[link])
+        context.port = link.getsockname()[1]
+        ready(f"http://{HOST}:{context.port}")
+        _server(context).run(sockets=[link])
 
 
 @contextlib.contextmanager
-def running(desk: Desk) -> Generator[str]:
+def running(context: StudyContext) -> Generator[str]:
     """Serve from a thread on a free port while the block runs; gives the address."""
     with contextlib.closing(_listen(0)) as link:
-        desk.port = link.getsockname()[1]
-        server = _server(desk)
+        context.port = link.getsockname()[1]
+        server = _server(context)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [link]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
         try:
-            yield f"http://{HOST}:{desk.port}"
+            yield f"http://{HOST}:{context.port}"
         finally:
             server.should_exit = True
             thread.join(timeout=20)

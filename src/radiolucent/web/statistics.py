@@ -1,5 +1,6 @@
 """What a study has shown so far, from locked readings alone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,11 +12,11 @@ from radiolucent.audits.agreement import Agreement, StatementAgreement, agreemen
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.readers.statistics import Opinion, Panel, panel
-from radiolucent.readers.store_export import as_annotation
-from radiolucent.readers.store_values import Case, Final, Reading
+from radiolucent.readers.store_export import as_annotation, consensus
+from radiolucent.readers.store_values import UNASSESSED, Case, Final, Reading
 from radiolucent.types import Annotation, Estimate, Explanation
-from radiolucent.web.desk import Desk
 from radiolucent.web.payload import encloses
+from radiolucent.web.study_context import StudyContext
 
 __all__ = ["Differed", "Pair", "Said", "Standing", "StudyStatistics", "gather"]
 
@@ -92,35 +93,42 @@ class StudyStatistics:
     opinions: tuple[tuple[str, int, int, int], ...]  # reader, agree, partly, disagree
     panel: Panel
     agreement: tuple[Agreement, ...]
+    unassessed: tuple[tuple[str, int], ...]  # reader, films that could not be assessed: they count nowhere else
+    settled: int  # films that an adjudicator settled
     statements: StatementAgreement | None  # words against markings and the first method's maps; None without words
 
 
-def gather(desk: Desk) -> StudyStatistics:
+def gather(context: StudyContext) -> StudyStatistics:
     """Figures of all locked readings. Intervals are patient bootstraps; films without a label are left out of them."""
-    said = [_said(desk, *row) for row in desk.store.locked()]
+    every = [_said(context, *row) for row in context.store.locked()]
+    unassessed = tuple(Counter(s.reader for s in every if s.reading.label == UNASSESSED).items())
+    said = [s for s in every if s.reading.label != UNASSESSED]
     names = list(dict.fromkeys(s.reader for s in said))
     by = {name: [s for s in said if s.reader == name] for name in names}
-    opinions = [o for s in said if (o := _opinion(s, desk.positive))]
-    total = len(desk.store.cases())
-    readings = _whole(desk, said)
+    worked = {name: [s for s in every if s.reader == name] for name in dict.fromkeys(s.reader for s in every)}
+    opinions = [o for s in said if (o := _opinion(s, context.positive))]
+    total = len(context.store.cases())
+    readings, settled = _whole(context, said), consensus(context.store)
     return StudyStatistics(
-        name=desk.name,
-        positive=desk.positive,
-        progress=tuple((n, len(by[n]), sum(bool(s.final.finished) for s in by[n]), total) for n in names),
-        standings=tuple(row for n in names for row in _standings(n, by[n], desk.positive)),
-        differed=tuple(d for n in names if (d := _differed(n, by[n], desk.positive))),
+        name=context.name,
+        positive=context.positive,
+        progress=tuple((n, len(w), sum(bool(s.final.finished) for s in w), total) for n, w in worked.items()),
+        standings=tuple(row for n in names for row in _standings(n, by[n], context.positive)),
+        differed=tuple(d for n in names if (d := _differed(n, by[n], context.positive))),
         pairs=tuple(_pairs(by)),
         minds=tuple(_minds(n, by[n]) for n in names),
-        seconds=tuple(_seconds(n, by[n]) for n in names),
+        seconds=tuple(_seconds(n, w) for n, w in worked.items()),
         opinions=tuple(_opinions(n, by[n]) for n in names),
-        panel=panel(opinions, desk.positive, desk.class_names, folds=FOLDS),
-        agreement=_maps(desk, said, readings),
-        statements=_statements(desk, said, readings),
+        panel=panel(opinions, context.positive, context.class_names, folds=FOLDS),
+        agreement=_maps(context, said, readings, settled),
+        unassessed=unassessed,
+        settled=len(settled),
+        statements=_statements(context, said, readings),
     )
 
 
-def _said(desk: Desk, case: Case, name: str, reading: Reading, final: Final) -> Said:
-    model = desk.reveal.prediction(case) or {}
+def _said(context: StudyContext, case: Case, name: str, reading: Reading, final: Final) -> Said:
+    model = context.reveal.prediction(case) or {}
     return Said(case, name, reading, final, model.get("called"), model.get("probability"))
 
 
@@ -130,7 +138,7 @@ def _opinion(s: Said, positive: str) -> Opinion | None:
         return None
     truth = None if s.case.label is None else s.case.label == positive
     done = s.final.finished and s.final.label is not None and s.final.confidence is not None
-    final = (str(s.final.label), int(s.final.confidence or 0)) if done else None
+    final = (str(s.final.label), int(s.final.confidence or 0)) if done and s.final.label != UNASSESSED else None
     said = s.reading.label, s.reading.confidence
     return Opinion(s.reader, s.case.id, s.patient, truth, *said, final, s.score, s.reading.finding)
 
@@ -143,7 +151,7 @@ def _standings(name: str, said: Sequence[Said], positive: str) -> list[Standing]
     done = [s for s in said if s.final.finished]
     rows = [
         _standing(name, "blinded", [(s, s.reading.label) for s in said], positive),
-        _standing(name, "after the model", [(s, s.final.label) for s in done], positive),
+        _standing(name, "after the model", [(s, s.final.label) for s in done if s.final.label != UNASSESSED], positive),
         _standing("model", f"on {name}'s films", [(s, s.called) for s in said], positive),
     ]
     return [row for row in rows if row.films]
@@ -195,7 +203,7 @@ def _pairs(by: dict[str, list[Said]]) -> list[Pair]:
 
 def _minds(name: str, said: Sequence[Said]) -> tuple[str, int, int, int, int]:
     done = [s for s in said if s.final.finished]
-    changed = [s for s in done if s.final.label != s.reading.label]
+    changed = [s for s in done if s.final.label not in (s.reading.label, UNASSESSED)]
     right = sum(s.final.label == s.case.label for s in changed if s.case.label)
     wrong = sum(s.reading.label == s.case.label for s in changed if s.case.label)
     return name, len(done), len(changed), right, wrong
@@ -213,7 +221,7 @@ def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:
     return name, given.count("agree"), given.count("partly"), given.count("disagree")
 
 
-def _whole(desk: Desk, said: Sequence[Said]) -> list[Annotation]:
+def _whole(context: StudyContext, said: Sequence[Said]) -> list[Annotation]:
     """Readings as annotations."""
     whole: list[Said] = []
     for s in said:
@@ -221,31 +229,38 @@ def _whole(desk: Desk, said: Sequence[Said]) -> list[Annotation]:
             whole.append(s)
         else:  # of an earlier version, which took such outlines
             said_why = AnnotationError(f"the reading by {s.reader} is left out: an outline encloses nothing")
-            desk.failures.write("comparing maps with markings", said_why, case=s.case.id)
+            context.failures.write("comparing maps with markings", said_why, case=s.case.id)
     return [as_annotation(s.case, s.reader, s.reading) for s in whole]
 
 
-def _computed(desk: Desk, said: Sequence[Said], method: str) -> list[Explanation]:
+def _computed(context: StudyContext, said: Sequence[Said], method: str) -> list[Explanation]:
     """A method's maps of these films, as far as they are computed."""
     cases = {s.case.id: s.case for s in said}
-    return [m for c in cases.values() if isinstance(m := desk.reveal.explanation(c, method), Explanation)]
+    return [m for c in cases.values() if isinstance(m := context.reveal.explanation(c, method), Explanation)]
 
 
-def _statements(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> StatementAgreement | None:
-    maps = _computed(desk, said, next(iter(desk.reveal.methods)))
+def _statements(
+    context: StudyContext, said: Sequence[Said], readings: Sequence[Annotation]
+) -> StatementAgreement | None:
+    maps = _computed(context, said, next(iter(context.reveal.methods)))
     patients = {s.case.image_id: s.patient for s in said}
     found = statement_agreement(readings, maps, patients=patients, folds=FOLDS)
     return found if found.statements else None
 
 
-def _maps(desk: Desk, said: Sequence[Said], readings: Sequence[Annotation]) -> tuple[Agreement, ...]:
-    """Each method's maps, as far as they are computed, against each reader and their consensus."""
+def _maps(
+    context: StudyContext, said: Sequence[Said], readings: Sequence[Annotation], settled: Sequence[Annotation]
+) -> tuple[Agreement, ...]:
+    """Each method's maps, as far as they are computed, against each reader, their consensus, and what was settled."""
     patients = {s.case.image_id: s.patient for s in said}
     found: list[Agreement] = []
-    for method in desk.reveal.methods:
-        maps = _computed(desk, said, method)
+    for method in context.reveal.methods:
+        maps = _computed(context, said, method)
         try:
             found += agreements(maps, readings, patients=patients, folds=FOLDS) if maps else ()
+            if settled and maps:
+                more = agreements(maps, settled, patients=patients, folds=FOLDS)
+                found += [a for a in more if a.reader == "adjudicated"]
         except AnnotationError:  # none of these films has both
             continue
     return together(found)

@@ -2,29 +2,31 @@
 
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from radiolucent.audits.agreement import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
-from radiolucent.readers.store_export import annotations, readings_csv
+from radiolucent.readers.store_export import annotations, consensus, readings_csv
 from radiolucent.reports.phrasing import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
-from radiolucent.web.ask import Guest, Study
-from radiolucent.web.desk import Desk
+from radiolucent.types import Annotation
+from radiolucent.web.dependencies import Guest, Organiser, Study
 from radiolucent.web.refused import Refused
 from radiolucent.web.statistics import StudyStatistics, gather
+from radiolucent.web.study_context import StudyContext
 
-__all__ = ["coco_text", "leading", "render_statistics", "router", "statistics_page"]
+__all__ = ["coco_text", "leading", "render_statistics", "router"]
 
 router = APIRouter()
 
 
-def _cleared(who: Guest, desk: Study) -> str | None:
+def _cleared(who: Guest, context: Study) -> str | None:
     """None for the organiser, who sees all; a reader's name once every case of theirs is finished.
 
     Raises:
@@ -32,19 +34,21 @@ def _cleared(who: Guest, desk: Study) -> str | None:
     """
     if who.reader is None:
         return None
-    if any(row.state != "finished" for row in desk.store.worklist(who.reader)):
+    if context.store.role(who.reader) != "reader":
+        raise Refused(403, "blinded", "who settles the readings does not see statistics and exports.")
+    if any(row.state != "finished" for row in context.store.worklist(who.reader)):
         raise Refused(403, "blinded", "statistics and exports open when all your cases are finished.")
-    return desk.store.readers()[who.reader]
+    return context.store.readers()[who.reader]
 
 
 Cleared = Annotated[str | None, Depends(_cleared)]
 
 
-def coco_text(desk: Desk, reader: str | None) -> str:
-    """Locked readings as COCO JSON in source pixels."""
+def coco_text(context: StudyContext, readings: Sequence[Annotation]) -> str:
+    """Readings as COCO JSON in source pixels."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "readings.coco.json"
-        write_coco(annotations(desk.store, reader), file, categories=desk.class_names)
+        write_coco(readings, file, categories=context.class_names)
         return file.read_text(encoding="utf-8")
 
 
@@ -55,40 +59,36 @@ def _environment() -> Environment:
     return made
 
 
-def statistics_page(desk: Desk) -> str:
-    """The page as HTML."""
-    return render_statistics(_gathered(desk), picture="/statistics/agreement.png")
+def _gathered(request: Request, context: Study) -> StudyStatistics:
+    """What the page and its figure show; computed again once a reading was locked or finished, or a map was added."""
+    key = (context.store.progress(), len(list(context.reveal.folder.iterdir())))
+    kept: tuple[object, StudyStatistics] | None = getattr(request.app.state, "statistics", None)
+    if kept is None or kept[0] != key:
+        kept = request.app.state.statistics = (key, gather(context))  # replaced whole: another thread may be asking
+    return kept[1]
 
 
-def _gathered(desk: Desk) -> StudyStatistics:
-    """What the page and its figure show; made anew when a reading was locked or finished."""
-    state = desk.store.ask("SELECT count(*), max(id) FROM events WHERE what IN ('locked', 'finished')")[0]
-    key = hash((state[0], state[1], len(list(desk.reveal.folder.iterdir()))))
-    found = desk.statistics.get(key)
-    if found is None:
-        found = gather(desk)
-        desk.statistics = {key: found}  # put in place at once: another thread may be asking
-    return found
+Gathered = Annotated[StudyStatistics, Depends(_gathered)]
 
 
-def render_statistics(found: StudyStatistics, *, style: str = "", picture: str) -> str:
-    """The page; with `style`, as a file that needs no server."""
+def render_statistics(found: StudyStatistics, *, style: str = "", picture: str, ticket: str = "") -> str:
+    """The page; with `style`, as a file that needs no server; else with the `ticket` that its links need."""
     values: dict[str, Any] = {"s": found, "verdict_on": verdict_on, "agreement_rows": agreement_rows}
     values |= {"between_name": between_name, "p_value": p_value, "statement_rows": statement_rows}
     template = _environment().get_template("statistics.html.jinja")
-    return template.render(values | {"style": style, "picture": picture})
+    return template.render(values | {"style": style, "picture": picture, "ticket": ticket})
 
 
 @router.get("/statistics")
-def statistics(_: Cleared, desk: Study) -> Response:
+def statistics(_: Cleared, found: Gathered, ticket: str = "") -> Response:
     """Agreement between readers, and of readers with the model."""
-    return HTMLResponse(statistics_page(desk))
+    return HTMLResponse(render_statistics(found, picture=f"/statistics/agreement.png?ticket={ticket}", ticket=ticket))
 
 
 @router.get("/statistics/agreement.png")
-def picture(_: Cleared, desk: Study) -> Response:
+def picture(_: Cleared, gathered: Gathered) -> Response:
     """Maps against readers, as a figure."""
-    found = leading(_gathered(desk))
+    found = leading(gathered)
     if not found:
         raise Refused(404, "path", "no map was compared with a marking yet.")
     return Response(to_png(agreement_plot(found)), media_type="image/png")
@@ -105,13 +105,19 @@ def _download(content: str, kind: str, name: str) -> Response:
 
 
 @router.get("/export/readings.csv")
-def export_csv(reader: Cleared, desk: Study) -> Response:
+def export_csv(reader: Cleared, context: Study) -> Response:
     """One row a locked reading: all for the organiser, their own for a reader."""
-    return _download(readings_csv(desk.store, reader), "text/csv", "readings.csv")
+    return _download(readings_csv(context.store, reader), "text/csv", "readings.csv")
 
 
 @router.get("/export/readings.coco.json")
-def export_coco(reader: Cleared, desk: Study) -> Response:
+def export_coco(reader: Cleared, context: Study) -> Response:
     """Locked readings as COCO."""
-    text = coco_text(desk, reader)
+    text = coco_text(context, annotations(context.store, reader))
     return _download(text, "application/json", "readings.coco.json")
+
+
+@router.get("/export/consensus.coco.json")
+def export_consensus(_: Organiser, context: Study) -> Response:
+    """What adjudicators settled, as COCO."""
+    return _download(coco_text(context, consensus(context.store)), "application/json", "consensus.coco.json")

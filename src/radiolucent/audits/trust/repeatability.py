@@ -5,12 +5,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import stats
 
 from radiolucent.audits.trust.similarity import is_constant, pooled, rank_correlation
 from radiolucent.explainers import Explainer, explain
 from radiolucent.models import Classifier
+from radiolucent.models.difference import relative_difference
+from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
 __all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability"]
@@ -38,14 +41,14 @@ def asked_as(e: Explanation) -> dict[str, Any]:
 
 
 def _again(
-    classifier: Classifier, film: Radiograph, e: Explanation, method: Explainer, seed: int
+    classifier: Classifier, film: Radiograph, e: Explanation, method: Explainer, seed: int, session: Session | None
 ) -> NDArray[np.float32]:
-    return explain(classifier, film, method, seed=seed, **asked_as(e)).map
+    return explain(classifier, film, method, seed=seed, session=session, **asked_as(e)).map
 
 
 def _apart(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """The largest difference from the second map, as a share of its largest value."""
-    return float(np.abs(first - second).max()) / max(float(np.abs(second).max()), 1e-12)
+    return relative_difference(torch.from_numpy(first), torch.from_numpy(second), floor=1e-12)
 
 
 def _z(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
@@ -112,6 +115,7 @@ def seed_repeatability(
     *,
     seeds: int = 3,
     level: float = 0.95,
+    session: Session | None = None,
 ) -> Finding:
     """Does another seed give the same map?
 
@@ -122,14 +126,16 @@ def seed_repeatability(
     """
     question = "Does the map come out the same with another seed?"
     test, source = "trust.repeatability", "interval: Arvesen 1969; rank correlation on cells and threshold: ours"
-    others = [_again(classifier, film, explanation, method, explanation.seed + 1)]
+    others = [_again(classifier, film, explanation, method, explanation.seed + 1, session)]
     far = _apart(others[0], explanation.map)
     if SAME < far <= NEARLY:  # the map may be of a data set's engine: made again by this one
-        far = _apart(others[0], _again(classifier, film, explanation, method, explanation.seed))
+        far = _apart(others[0], _again(classifier, film, explanation, method, explanation.seed, session))
     if far <= SAME:
         words = "Deterministic: another seed gives the same map."
         return Finding(test, question, "pass", words, None, THRESHOLD, {"deterministic": True}, source)
-    others += [_again(classifier, film, explanation, method, explanation.seed + 1 + k) for k in range(1, seeds)]
+    others += [
+        _again(classifier, film, explanation, method, explanation.seed + 1 + k, session) for k in range(1, seeds)
+    ]
     estimate = over_seeds([explanation.map, *others], level)
     evidence = {"deterministic": False, "seeds": 1 + seeds, **_regions(explanation, others, level)}
     words = f"Maps of {1 + seeds} seeds agree by {_words(estimate)}."
@@ -164,6 +170,7 @@ def noise_repeatability(
     draws: int = 3,
     seed: int = 0,
     level: float = 0.95,
+    session: Session | None = None,
 ) -> Finding:
     """Does the map stand when every grey level moves by at most half of an 8-bit step, which nobody can see?
 
@@ -174,7 +181,9 @@ def noise_repeatability(
     rng = np.random.default_rng([seed, 11])
     size = classifier.preprocess.size
     noisy = [((rng.random((size, size)) - 0.5) / 255).astype(np.float32) for _ in range(draws)]
-    maps = [_again(classifier, in_frame(classifier, film, n), explanation, method, explanation.seed) for n in noisy]
+    maps = [
+        _again(classifier, in_frame(classifier, film, n), explanation, method, explanation.seed, session) for n in noisy
+    ]
     estimate = _over_draws(explanation.map, maps, level)
     words = f"With noise below one grey level the maps agree by {_words(estimate)}."
     if is_constant(explanation.map):

@@ -12,6 +12,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.promise import AddsUp
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
 __all__ = ["completeness", "judge", "stamp", "trust_line", "trust_randomisation"]
@@ -90,7 +91,7 @@ def trust_randomisation(
 
     Args:
         known: the films' explanations by `method`; of use where that is not run with fewer images.
-        options: of `explain`: target, contrast, score, seed.
+        options: of `explain`: target, contrast, score, seed, session.
     """
     few = _cheaper(classifier, method)
     same = known if few is method else None
@@ -107,6 +108,7 @@ def stamp(
     fill: Fill = "blur",
     seeds: int = 3,
     seed: int = 0,
+    session: Session | None = None,
 ) -> Explanation:
     """The explanation with its trust stamp: `trust` holds verdict, reasons and parts, JSON-ready.
 
@@ -127,12 +129,12 @@ def stamp(
         randomised: `trust_randomisation` of this network and method, made before on several films; made on this film
             alone unless given.
         fill: what hidden places show: "blur" or "mean".
-        seeds: other seeds tried, at most.
+        seeds: other seeds tried, at most. session: of the job this belongs to.
 
     Raises:
         ConfigError: an explanation or a randomisation of another network or method.
     """
-    few = _cheaper(classifier, method)
+    few, session = _cheaper(classifier, method), session or Session()
     if explanation.model_hash != classifier.hash or explanation.method != method.name:
         raise ConfigError(
             f"explanation by {explanation.method} of network {explanation.model_hash[:8]}; expected {method.name} of "
@@ -143,11 +145,13 @@ def stamp(
     parts = {"faithfulness": faithfulness(classifier, film, explanation, fill=fill, seed=seed)}
     if not is_constant(explanation.map):
         runs = 3 if few is method else 2
+        asked: dict[str, Any] = {"seed": explanation.seed, "session": session, **asked_as(explanation)}
         parts["randomisation"] = randomised or trust_randomisation(
-            classifier, [film], method, known=[explanation], seed=explanation.seed, **asked_as(explanation)
+            classifier, [film], method, known=[explanation], **asked
         )
-        parts["repeatability"] = seed_repeatability(classifier, film, explanation, method, seeds=min(seeds, runs))
-        parts["noise"] = noise_repeatability(classifier, film, explanation, method, draws=runs, seed=seed)
+        same = classifier, film, explanation, method
+        parts["repeatability"] = seed_repeatability(*same, seeds=min(seeds, runs), session=session)
+        parts["noise"] = noise_repeatability(*same, draws=runs, seed=seed, session=session)
         parts["completeness"] = completeness(explanation, method)
     verdict, reasons = judge(parts)
     if is_constant(explanation.map):

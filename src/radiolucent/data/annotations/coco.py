@@ -9,78 +9,108 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from radiolucent.data.annotations.gather import Format, Gatherer, Shape, says_nothing_found
+from radiolucent.data.annotations.check import image_shape
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.gather import Gatherer, NoArea, Shape
 from radiolucent.data.annotations.shapes import area_of, bounds
+from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_json
 from radiolucent.types import Annotation, Region
 
-__all__ = ["COCO", "coco_mask", "write_coco"]
+__all__ = ["FORMAT", "coco_mask", "write_coco"]
 
 
-def _matches(content: Any) -> bool:
+def _sniff(source: Source) -> bool:
+    content = source.json
     return isinstance(content, dict) and "images" in content and "annotations" in content
 
 
-def _read(content: Any, g: Gatherer) -> None:
-    images: dict[Any, Any] = {}
-    for number, image in enumerate(content["images"]):
-        with g.entry(f"image {number}"):
-            images[image["id"]] = (str(image["file_name"]), _shape(image))
-    categories: dict[Any, str] = {}
-    for number, category in enumerate(content.get("categories", [])):
-        with g.entry(f"category {number}"):
-            categories[category["id"]] = str(category["name"])
-    seen: set[Any] = set()
+def _read(source: Source, g: Gatherer) -> None:
+    content = source.json
+    images = {key: (item["file_name"], image_shape(item.get("height"), item.get("width")))
+              for key, item in _by_id(content["images"], "image", g).items()}  # fmt: skip
+    known = _by_id(content.get("categories") or [], "category", g)
+    categories = {key: str(item["name"]) for key, item in known.items()}
+    _by_id([i for i in content["annotations"] if isinstance(i, dict) and "id" in i], "annotation", g)
+    seen: set[str] = set()
     for number, item in enumerate(content["annotations"]):
         where = f"annotation {item.get('id', number) if isinstance(item, dict) else number}"
         with g.entry(where):
-            if item["image_id"] not in images:
-                raise AnnotationError(f"speaks of image id {item['image_id']}, which is not listed")
-            seen.add(item["image_id"])
-            name, shape = images[item["image_id"]]
+            name, shape = _image(item, images)
+            seen.add(str(item["image_id"]))
             reader = str(item.get("reader") or g.options.reader)
             with g.entry(where, name, reader):
                 _item(item, g, name, reader, categories, shape)
     for number, reading in enumerate(content.get("readings", [])):
         with g.entry(f"reading {number}"):
-            name, shape = images[reading["image_id"]]
-            seen.add(reading["image_id"])
+            name, shape = _image(reading, images)
+            seen.add(str(reading["image_id"]))
             _reading(reading, g, name, shape)
     for key in images.keys() - seen:
-        g.unmarked(images[key][0], shape=images[key][1])
+        with g.entry(f"image {key}"):
+            g.whole(images[key][0], shape=images[key][1])
 
 
-def _shape(image: Any) -> Shape | None:
-    return (int(image["height"]), int(image["width"])) if image.get("height") and image.get("width") else None
+def _by_id(items: Any, what: str, g: Gatherer) -> dict[str, Any]:
+    """Entries by their id, "1" and 1 being one; what bears an id that another has, is named, and neither is used."""
+    found: dict[str, Any] = {}
+    twice: set[str] = set()
+    for number, item in enumerate(items):
+        with g.entry(f"{what} {number}"):
+            key = str(item["id"])
+            if key in found:
+                image = item.get("file_name") or None
+                g.problem(f"{what} {key}", f"the id {key} is given twice; expected each once", image)
+                if what == "image":
+                    g.problem(f"{what} {key}", "so is this one's", found[key].get("file_name") or None)
+                twice.add(key)
+            else:
+                found[key] = item
+                if what == "image":
+                    image_shape(item.get("height"), item.get("width"))
+                    str(item["file_name"])
+                elif what == "category":
+                    str(item["name"])
+    return found if what == "annotation" else {k: v for k, v in found.items() if k not in twice}
 
 
-def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[Any, str], shape: Shape | None) -> None:
+def _image(item: Any, images: dict[str, Any]) -> tuple[str, Shape | None]:
+    if str(item["image_id"]) not in images:
+        raise AnnotationError(f"speaks of image id {item['image_id']}, which is not listed, or not once")
+    return images[str(item["image_id"])]
+
+
+def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[str, str], shape: Shape | None) -> None:
     category = item.get("category_id")
-    if category is not None and categories and category not in categories:
-        raise AnnotationError(f"category id {category}, which is not listed")
+    if category is not None and categories and str(category) not in categories:
+        raise AnnotationError(f"category id {category}, which is not listed, or not once")
     # `label` is ours: a category must be something, but a reader may have named no class.
-    label = item["label"] if "label" in item else categories.get(category)
-    words = str(item.get("statement") or "")
-    if says_nothing_found(label) and not item.get("segmentation") and not any(item.get("bbox") or ()):
-        g.nothing(name, reader=reader, label=label, statement=words, shape=shape)
+    label = item["label"] if "label" in item else categories.get(str(category))
+    more: Any = {"reader": reader, "statement": str(item.get("statement") or ""), "shape": shape}
+    if not _outlines(item.get("segmentation")) and not any(item.get("bbox") or ()):
+        if item.get("keypoints"):
+            raise NoArea("a keypoint", "keypoints", "bbox or segmentation")
+        if label is None:
+            raise AnnotationError("no usable bbox or segmentation; expected one of them")
+        g.whole(name, label, **more)
         return
-    g.marked(name, _regions(item, shape), reader=reader, label=label, statement=words, shape=shape)
+    g.mark(name, _regions(item, shape), label, diagnoses=[str(d) for d in item.get("diagnoses") or ()], **more)
 
 
 def _reading(reading: Any, g: Gatherer, name: str, shape: Shape | None) -> None:
-    said: Any = {"reader": reading.get("reader"), "label": reading.get("label"), "shape": shape}
-    said["statement"] = str(reading.get("statement") or "")
+    said: Any = {"reader": reading.get("reader"), "shape": shape, "statement": str(reading.get("statement") or "")}
     zones = [Region.zone(str(k), float(v)) for k, v in (reading.get("zones") or {}).items()]
-    if reading.get("finding", True):
-        g.marked(name, zones, **said)
+    label, finding = reading.get("label"), reading.get("finding", True)
+    if zones and finding:
+        g.mark(name, zones, label, **said)
     else:
-        g.nothing(name, **said)
+        g.state(name, label, finding=bool(finding), **said)
 
 
 def coco_mask(coded: Any, shape: Shape | None) -> Any:
     """Pixels (H, W) of a run-length mask, compressed (string) or not (list), along columns; `size` is (H, W)."""
-    height, width = (int(v) for v in coded["size"])
+    height, width = image_shape(*coded["size"]) or (0, 0)
     if shape and (height, width) != shape:
         raise AnnotationError(f"mask of {height} × {width}, image of {shape[0]} × {shape[1]} (height × width)")
     counts: Any = coded["counts"]
@@ -121,11 +151,20 @@ def _check_counts(text: bytes, pixels: int) -> None:
         raise AnnotationError(f"run lengths sum to {sum(runs)}; expected {pixels} pixels")
 
 
+def _outlines(segmentation: Any) -> Any:
+    """The segmentation without its empty outlines; None where nothing is left of it."""
+    if isinstance(segmentation, list):
+        return [p for p in segmentation if p] or None
+    return segmentation or None
+
+
 def _regions(item: Any, shape: Shape | None) -> list[Region]:
-    segmentation = item.get("segmentation")
-    if isinstance(segmentation, list) and segmentation:
+    segmentation = _outlines(item.get("segmentation"))
+    if isinstance(segmentation, list):
+        if not isinstance(segmentation[0], list):
+            segmentation = [segmentation]  # one outline, not in a list of its own
         return [Region.polygon(np.asarray(p, float).reshape(-1, 2)) for p in segmentation]
-    if isinstance(segmentation, dict):
+    if segmentation is not None:
         return [Region.mask(coco_mask(segmentation, shape))]
     if "bbox" not in item:
         raise AnnotationError("no usable bbox or segmentation; expected one of them")
@@ -145,7 +184,8 @@ def write_coco(annotations: Sequence[Annotation], path: str | Path, *, categorie
         for region in (r for r in a.regions if r.kind != "zone"):
             head = {"id": len(items) + 1, "image_id": images[a.image_id]}
             head["category_id"] = labels.index(a.label or "finding") + 1
-            items.append(head | _coded(region) | {"reader": a.reader, "label": a.label, "statement": a.statement})
+            said = {"reader": a.reader, "label": a.label, "statement": a.statement}
+            items.append(head | _coded(region) | said | ({"diagnoses": list(a.diagnoses)} if a.diagnoses else {}))
     listed = [
         {"id": i, "file_name": n} | ({"height": shapes[n][0], "width": shapes[n][1]} if n in shapes else {})
         for n, i in images.items()
@@ -177,4 +217,15 @@ def _as_reading(a: Annotation, image: int) -> dict[str, Any]:
     return said | ({"zones": zones} if zones else {})
 
 
-COCO = Format("coco", "json", _matches, _read)
+FORMAT = Format(
+    "coco",
+    "COCO JSON",
+    "json",
+    "boxes, polygons, run-length masks (compressed or not); our own `reader`, `statement`, `diagnoses`, and a list "
+    '`readings` with "no finding" and zone scores',
+    "runs go down the columns; `size` is (height, width); runs that do not fill the mask are refused; ids that occur "
+    'twice are refused, "1" and 1 are one; an empty `segmentation` beside a box leaves the box',
+    _sniff,
+    _read,
+    write=lambda annotations, path, dataset: write_coco(annotations, path),
+)

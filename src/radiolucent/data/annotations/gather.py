@@ -1,85 +1,77 @@
-"""Entries of any file gathered into one `Annotation` for each image, reader and label, with all that is wrong in it."""
+"""Entries of any file gathered into one `Annotation` for each image, reader and label, with all that is wrong in it.
 
+Here alone it is decided what counts as found and what as "nothing found"; the formats only hand over what they hold.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-import numpy as np
-
-from radiolucent.data.records import LeftOut
-from radiolucent.errors import AnnotationError
+from radiolucent.data.annotations.check import check, scaled
+from radiolucent.data.annotations.names import clean_name
+from radiolucent.data.annotations.words import denies, fold, says_nothing_found
+from radiolucent.data.records import NOTED, LeftOut
+from radiolucent.errors import AnnotationError, MissingExtraError
 from radiolucent.types import Annotation, Region
 
-__all__ = ["Format", "Gatherer", "Options", "Rows", "Shape", "Unmarked", "says_nothing_found"]
+__all__ = ["Gatherer", "Labels", "Mark", "NoArea", "Options", "Shape", "Unmarked"]
 
 Shape = tuple[int, int]
 Unmarked = Literal["not read", "no finding"]
-_NOTHING = frozenset(
-    ("no finding", "no findings", "nofinding", "normal", "negative", "clear", "no abnormality", "no abnormalities")
-)
+Labels = str | Sequence[str | None] | None
 _SHOWN = 20  # problems listed in an error
 
 
-def says_nothing_found(label: str | None) -> bool:
-    """Whether a label that stands without a place means that the film was read and nothing found.
+class Mark(NamedTuple):
+    """One marked place with its labels and the words about it."""
 
-    >>> says_nothing_found("No_finding"), says_nothing_found("PNEUMONIA"), says_nothing_found(None)
-    (True, False, False)
-    """
-    return bool(label) and " ".join(str(label).lower().replace("_", " ").replace("-", " ").split()) in _NOTHING
+    region: Region
+    labels: Labels = None
+    words: str = ""
+
+
+class NoArea(AnnotationError):
+    """A keypoint, a line or the like: it marks no area."""
+
+    def __init__(self, what: str, kind: str, expected: str) -> None:
+        super().__init__(
+            f"{what} marks no area; expected {expected} (skip_shapes=True, --skip-shapes, passes over such shapes)"
+        )
+        self.kind = kind
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a file may leave open.
+    """What a file may leave open, and what its reader asks for.
 
     Attributes:
         reader: name where the format has none.
-        unmarked: what a listed image without any mark means, where the format cannot tell.
-        size_of: (H, W) of an image by its name in the file, None where unknown; for coordinates in percent.
+        unmarked: what a listed image without any mark means; None: what the format says it means.
+        size_of: (H, W) of an image by its name in the file, None where unknown.
+        skip_shapes: pass over shapes that mark no area, and count them.
+        labels: labels of the whole image that are readings, folded; others (such as "rotated") are passed over. None:
+            all are.
+        relative: pixel coordinates are shares of the image's size, from 0 to 1.
+        remote: names that came from addresses on a server, whose folders are the server's own.
     """
 
     reader: str = "reader"
-    unmarked: Unmarked = "not read"
+    unmarked: Unmarked | None = None
     size_of: Callable[[str], Shape | None] = lambda name: None
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A CSV file: column names in lower case without blanks around them, (line number, cells), and lines that do not
-    have as many cells as the heading."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[int, tuple[str, ...]], ...]
-    ragged: tuple[tuple[int, tuple[str, ...]], ...] = ()
-
-    def has(self, *columns: str) -> bool:
-        """Whether all these columns are there."""
-        return set(columns) <= set(self.header)
-
-
-@dataclass(frozen=True)
-class Format:
-    """One way to write readings down.
-
-    Attributes:
-        name: for `--format`. kind: what the file is: "json", "csv", "xml", "dicom", "pickle", "folder".
-        matches: whether the parsed content is in this format.
-        read: put the content's readings into the gatherer.
-    """
-
-    name: str
-    kind: Literal["json", "csv", "xml", "dicom", "pickle", "folder"]
-    matches: Callable[[Any], bool]
-    read: Callable[[Any, "Gatherer"], None]
+    skip_shapes: bool = False
+    labels: frozenset[str] | None = None
+    relative: bool = False
+    remote: set[str] = field(default_factory=set[str])
 
 
 @dataclass
 class _Draft:
     regions: list[Region] = field(default_factory=list[Region])
     words: list[str] = field(default_factory=list[str])
+    diagnoses: dict[str, None] = field(default_factory=dict[str, None])
     finding: bool = False
     nothing: bool = False
     shape: Shape | None = None
@@ -89,13 +81,22 @@ class Gatherer:
     """Takes entries in any order; `finish` makes the annotations.
 
     A reading with a bad entry is left out whole: half of a marking would pass for all of it.
+
+    Attributes:
+        file: what is read. options: see there. empty: what an image without any mark means.
     """
 
-    def __init__(self, file: Path, options: Options) -> None:
-        self.file, self.options = file, options
+    def __init__(
+        self, file: Path, options: Options, empty: Unmarked = "not read", units: Literal["pixels", "own"] = "pixels"
+    ) -> None:
+        self.file, self.options, self.empty = file, options, options.unmarked or empty
+        self._pixels = units == "pixels"
         self._drafts: dict[tuple[str, str, str | None], _Draft] = {}
         self._problems: list[tuple[str, str]] = []
         self._bad: set[tuple[str, str | None]] = set()
+        self._raw: dict[str, set[str]] = {}
+        self._notes: dict[str, None] = {}
+        self._passed: Counter[str] = Counter()
 
     @contextmanager
     def entry(self, where: str, image: str | None = None, reader: str | None = None) -> Generator[None]:
@@ -105,53 +106,167 @@ class Gatherer:
         """
         try:
             yield
+        except NoArea as error:
+            if self.options.skip_shapes:
+                self._passed[f"shapes that mark no area ({error.kind})"] += 1
+            else:
+                self.problem(where, str(error), image, reader)
         except AnnotationError as error:
             self.problem(where, str(error), image, reader)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            self.problem(where, f"malformed ({type(error).__name__}: {error})", image, reader)
+        except MissingExtraError:
+            raise
+        except Exception as error:  # whatever a damaged file makes a library or an index raise
+            self.problem(where, f"malformed ({type(error).__name__}: {str(error)[:200]})", image, reader)
 
     def problem(self, where: str, reason: str, image: str | None = None, reader: str | None = None) -> None:
         """Note what is wrong, and where."""
         self._problems.append((where, reason))
         if image is not None:
-            self._bad.add((image, reader))
+            self._bad.add((clean_name(str(image)), None if reader is None else reader.strip()))
 
-    def marked(
+    def note(self, what: str) -> None:
+        """Say what was assumed, or passed over without loss."""
+        self._notes[what] = None
+
+    def pass_over(self, what: str, count: int = 1) -> None:
+        """Count things that are no readings."""
+        self._passed[what] += count
+
+    def from_server(self, image: str) -> None:
+        """Note that a name is part of an address: its folders choose between films, but exclude none."""
+        self.options.remote.add(clean_name(image))
+
+    def alias(self, image: str, raw: str) -> None:
+        """Note what the file called an image before its name was cleaned: two must not become one."""
+        self._raw.setdefault(clean_name(image), set()).add(raw)
+
+    def mark(
         self,
-        image: str,
+        image: str | None,
         regions: Sequence[Region],
+        labels: Labels = None,
         *,
+        diagnoses: Sequence[str] = (),
         reader: str | None = None,
-        label: str | None = None,
         statement: str = "",
         shape: Shape | None = None,
     ) -> None:
-        """Something found, with its places (or none, where the place was not marked)."""
-        for region in regions:
-            _check(region, shape)
-        draft = self._draft(image, reader, label, statement, shape)
-        draft.finding = True
-        draft.regions += regions
+        """Places that were marked, under each of their labels.
 
-    def nothing(
+        Args:
+            diagnoses: what the reader called the whole image in the same reading.
+        """
+        name = self._named(image)
+        placed = [self._placed(region, name, shape) for region in regions]
+        if not placed:
+            raise AnnotationError("no place; expected a box, polygon, ellipse or mask")
+        given = _listed(labels)
+        if wrong := next((x for x in given if denies(x)), None):
+            raise AnnotationError(f"says {wrong!r} of a place that it marks; expected what was found, or no place")
+        for label in given or [None]:
+            draft = self._draft(name, reader, label, statement, shape)
+            draft.finding = True
+            draft.regions += placed
+            draft.diagnoses |= dict.fromkeys(d for d in diagnoses if d != label)
+
+    def whole(
         self,
-        image: str,
+        image: str | None,
+        labels: Labels = None,
         *,
         reader: str | None = None,
+        statement: str = "",
+        shape: Shape | None = None,
+        empty: Unmarked | None = None,
+    ) -> None:
+        """What was said of the whole image: nothing found, a finding without a place, or, without a label, nothing.
+
+        Args:
+            empty: what it means to say nothing; by default what the format or the caller says.
+        """
+        name = self._named(image)
+        given = self._chosen(_listed(labels))
+        denied = [x for x in given if says_nothing_found(x)]
+        if denied and len(denied) < len(given):
+            raise AnnotationError(f"says both that nothing was found and what was ({', '.join(given)})")
+        for label in given:
+            draft = self._draft(name, reader, label, statement, shape)
+            draft.nothing, draft.finding = draft.nothing or bool(denied), draft.finding or not denied
+        if not given and (empty or self.empty) == "no finding":
+            self._draft(name, reader, None, statement, shape).nothing = True
+
+    def state(
+        self,
+        image: str | None,
         label: str | None = None,
+        *,
+        finding: bool,
+        reader: str | None = None,
         statement: str = "",
         shape: Shape | None = None,
     ) -> None:
-        """Read, nothing found."""
-        self._draft(image, reader, label, statement, shape).nothing = True
+        """Whether there was a finding, where the format says so in a field of its own; without a place."""
+        if finding and denies(label):
+            raise AnnotationError(f"says both that nothing was found ({label}) and that something was")
+        draft = self._draft(self._named(image), reader, next(iter(_listed(label)), None), statement, shape)
+        draft.nothing, draft.finding = draft.nothing or not finding, draft.finding or finding
 
-    def unmarked(self, image: str, *, reader: str | None = None, shape: Shape | None = None) -> None:
-        """Listed without any mark: no finding only where the caller says that this is what it means."""
-        if self.options.unmarked == "no finding":
-            self.nothing(image, reader=reader, shape=shape)
+    def reading(
+        self,
+        image: str | None,
+        marks: Sequence[Mark],
+        diagnoses: Labels = None,
+        *,
+        reader: str | None = None,
+        statement: str = "",
+        shape: Shape | None = None,
+        empty: Unmarked | None = None,
+    ) -> None:
+        """Marks and diagnoses that a reader gave in one act; both are kept.
+
+        Marks without a label bear the diagnoses. A film called normal may have marks: of an old scar, say.
+        """
+        if not marks:
+            self.whole(image, diagnoses, reader=reader, statement=statement, shape=shape, empty=empty)
+            return
+        called = self._chosen(_listed(diagnoses))
+        if wrong := next((x for x in called if denies(x)), None):
+            raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {len(marks)} mark(s)")
+        used: set[str] = set()
+        for region, labels, words in marks:
+            own = _listed(labels) or called
+            used |= set(own)
+            said = words or statement
+            self.mark(image, [region], own, diagnoses=called, reader=reader, statement=said, shape=shape)
+        for label in called:
+            if label not in used:
+                draft = self._draft(self._named(image), reader, label, statement, shape)
+                draft.nothing, draft.finding = says_nothing_found(label), not says_nothing_found(label)
+
+    def _chosen(self, labels: list[str]) -> list[str]:
+        wanted = self.options.labels
+        if wanted is None:
+            return labels
+        for other in (x for x in labels if fold(x) not in wanted):
+            self._passed[f"labels of whole images that were not asked for ({other})"] += 1
+        return [x for x in labels if fold(x) in wanted]
+
+    def _named(self, image: str | None) -> str:
+        name = "" if image is None else clean_name(str(image))
+        if name.lower() in ("", "null", "none", "nan", "undefined"):
+            raise AnnotationError("names no image")
+        return name
+
+    def _placed(self, region: Region, image: str, shape: Shape | None) -> Region:
+        if self._pixels:
+            size = (shape or self.options.size_of(image)) if self.options.relative else None
+            region = scaled(region, size, relative=self.options.relative)
+        check(region, shape)
+        return region
 
     def _draft(self, image: str, reader: str | None, label: str | None, words: str, shape: Shape | None) -> _Draft:
-        draft = self._drafts.setdefault((image, reader or self.options.reader, label or None), _Draft())
+        who = (reader or "").strip() or self.options.reader
+        draft = self._drafts.setdefault((image, who, label), _Draft())
         if shape is not None and draft.shape not in (None, shape):
             raise AnnotationError(f"image of {shape} (H, W) here, of {draft.shape} elsewhere in the file")
         draft.shape = draft.shape or shape
@@ -159,37 +274,53 @@ class Gatherer:
             draft.words.append(words)
         return draft
 
+    def _contradictions(self) -> None:
+        """Name readings that say both that nothing was found and what was, and names that two images had."""
+        found: dict[tuple[str, str], list[tuple[str | None, _Draft]]] = {}
+        for (image, reader, label), draft in self._drafts.items():
+            if draft.finding:
+                found.setdefault((image, reader), []).append((label, draft))
+        for (image, reader, label), draft in self._drafts.items():
+            # "No effusion" denies an effusion alone; "no finding", and no word at all, deny everything.
+            alone = label is not None and not says_nothing_found(label)
+            others = [x for x, d in found.get((image, reader), ()) if x == label or not (alone or label in d.diagnoses)]
+            if draft.nothing and others:
+                what = ", ".join(sorted({x or "a mark without label" for x in others}))
+                denied = f" ({label})" if label else ""
+                reason = f"says both that nothing was found{denied} and what was ({what})"
+                self.problem(f"{image}, {reader}", reason, image, reader)
+        for image, names in self._raw.items():
+            if len(names) > 1:
+                self.problem(image, f"is the name of {len(names)} images: {', '.join(sorted(names)[:3])}", image)
+
     def finish(self, left_out: list[LeftOut] | None) -> list[Annotation]:
         """The annotations; problems go to `left_out` or, where that is None, are raised together."""
-        found = {(image, reader) for (image, reader, _), d in self._drafts.items() if d.finding}
-        for image, reader in dict.fromkeys((i, r) for (i, r, _), d in self._drafts.items() if d.nothing):
-            if (image, reader) in found:
-                self.problem(f"{image}, {reader}", "says both that nothing was found and what was", image, reader)
+        self._contradictions()
         if self._problems and left_out is None:
-            listed = "\n  ".join(f"{where}: {reason}" for where, reason in self._problems[:_SHOWN])
+            said = [f"{where}: {reason}" if where else reason for where, reason in self._problems]
+            listed = "\n  ".join(said[:_SHOWN])
             more = f"\n  and {len(self._problems) - _SHOWN} more" if len(self._problems) > _SHOWN else ""
             one = len(self._problems) == 1
-            raise AnnotationError(f"{self.file}, {listed}" if one else f"{self.file}:\n  {listed}{more}")
+            comma = "," if self._problems[0][0] else ":"
+            raise AnnotationError(f"{self.file}{comma} {listed}" if one else f"{self.file}:\n  {listed}{more}")
         if left_out is not None:
-            left_out += [LeftOut(self.file, f"{where}: {reason}") for where, reason in self._problems]
+            left_out += [LeftOut(self.file, f"{where}: {why}" if where else why) for where, why in self._problems]
+            left_out += [LeftOut(self.file, f"{NOTED}{what}") for what in self._notes]
+            left_out += [LeftOut(self.file, f"{NOTED}{n} {what}, passed over") for what, n in self._passed.items()]
         return [
-            Annotation(i, tuple(d.regions), label, r, "; ".join(d.words), d.finding, d.shape)
+            Annotation(i, tuple(d.regions), label, r, "; ".join(d.words), d.finding, d.shape, tuple(d.diagnoses))
             for (i, r, label), d in self._drafts.items()
             if (i, r) not in self._bad and (i, None) not in self._bad
         ]
 
 
-def _check(region: Region, shape: Shape | None) -> None:
-    """Refuse a region that has no pixel on an image of known size."""
-    if region.pixels is not None:
-        if shape is not None and region.pixels.shape != shape:
-            raise AnnotationError(f"mask of shape {region.pixels.shape}, image of shape {shape} (H, W)")
-        if not region.pixels.any():
-            raise AnnotationError("an empty mask; leave it out, or say that nothing was found")
-    if region.points is not None and shape is not None:
-        low, high = region.points.min(0), region.points.max(0)
-        if np.any(high <= 0) or low[0] >= shape[1] or low[1] >= shape[0]:
-            raise AnnotationError(
-                f"a {region.kind} at x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} lies outside the image "
-                f"of {shape[1]} × {shape[0]} (width × height)"
-            )
+def _listed(labels: Labels) -> list[str]:
+    """Labels without blanks around them, empty ones and doubles."""
+    given = [labels] if labels is None or isinstance(labels, str) else list(labels)
+    return list(dict.fromkeys(text for x in given if x is not None and (text := _text(x))))
+
+
+def _text(label: object) -> str:
+    if not isinstance(label, str | int | float):
+        raise AnnotationError(f"a label of type {type(label).__name__}; expected a text")
+    return str(label).strip()

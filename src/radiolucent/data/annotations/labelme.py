@@ -9,42 +9,46 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from radiolucent.data.annotations.gather import Format, Gatherer, Shape
-from radiolucent.data.annotations.shapes import corners_box, ellipse
+from radiolucent.data.annotations.check import image_shape
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea, Shape
+from radiolucent.data.annotations.shapes import corners_box, ellipse, four_corners
+from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
 
-__all__ = ["LABELME"]
+__all__ = ["FORMAT"]
+
+_NO_AREA = {"line": "a line", "linestrip": "a linestrip", "point": "a point", "points": "points"}
 
 
-def _matches(content: Any) -> bool:
+def _sniff(source: Source) -> bool:
+    content = source.json
     return isinstance(content, dict) and "shapes" in content and "imagePath" in content
 
 
-def _read(content: Any, g: Gatherer) -> None:
-    # Written on Windows, the path has backslashes; it is relative to the JSON file, so only the name is sure.
-    image = str(content["imagePath"]).replace("\\", "/").removeprefix("./")
-    while image.startswith("../"):
-        image = image[3:]
-    height, width = content.get("imageHeight"), content.get("imageWidth")
-    shape = (int(height), int(width)) if height and width else None
-    for number, item in enumerate(content["shapes"]):
+def _read(source: Source, g: Gatherer) -> None:
+    content = source.json
+    # The path is relative to the JSON file and may come from another machine: steps up are no folders of the films.
+    image = content["imagePath"]
+    shape = image_shape(content.get("imageHeight"), content.get("imageWidth"))
+    marks: list[Mark] = []
+    shapes = content["shapes"] or []
+    for number, item in enumerate(shapes):
         with g.entry(f"shape {number} ({item.get('label')})", image):
-            region = _region(item, shape)
-            words = str(item.get("description") or "")
-            g.marked(image, [region], label=item.get("label") or None, statement=words, shape=shape)
-    if not content["shapes"]:
-        g.nothing(image, shape=shape)
+            marks.append(Mark(_region(item, shape), item.get("label"), str(item.get("description") or "")))
+    flags = [name for name, on in (content.get("flags") or {}).items() if on is True]
+    with g.entry(f"image {image}", image):
+        g.reading(image, marks, flags, shape=shape, empty="not read" if shapes and not marks else None)
 
 
 def _region(item: Any, shape: Shape | None) -> Region:
     kind, points = item.get("shape_type") or "polygon", item["points"]
     if kind == "polygon":
         return Region.polygon(points)
-    if kind == "rectangle":
-        if len(points) == 4:  # as later versions write them, corner by corner
-            low, high = np.min(points, axis=0), np.max(points, axis=0)
-            return corners_box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    if kind in ("rectangle", "rotation"):
+        if len(points) == 4:  # as later versions write them, corner by corner, perhaps turned
+            return four_corners(points)
         (x0, y0), (x1, y1) = points
         return corners_box(x0, y0, x1, y1)
     if kind == "circle":
@@ -53,7 +57,7 @@ def _region(item: Any, shape: Shape | None) -> Region:
         return ellipse(x, y, radius, radius)
     if kind == "mask":
         return _mask(item, shape)
-    raise AnnotationError(f"a {kind} marks no area; expected polygon, rectangle, circle or mask")
+    raise NoArea(_NO_AREA.get(kind, f"a {kind}"), kind, "polygon, rectangle, circle or mask")
 
 
 def _mask(item: Any, shape: Shape | None) -> Region:
@@ -73,4 +77,13 @@ def _mask(item: Any, shape: Shape | None) -> Region:
     return Region.mask(total)
 
 
-LABELME = Format("labelme", "json", _matches, _read)
+FORMAT = Format(
+    "labelme",
+    "LabelMe JSON",
+    "json",
+    "one file an image: polygons, rectangles, circles, masks; flags are labels of the image",
+    "corners in any order, four turned ones are a polygon; Windows paths; flags beside shapes are kept as `diagnoses`",
+    _sniff,
+    _read,
+    empty_means="no finding",
+)

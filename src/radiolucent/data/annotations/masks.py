@@ -1,49 +1,41 @@
-"""A folder of mask images: `[READER/[LABEL/]]NAME.png`, named like the films; marked is what is not 0."""
+"""Mask images: `[READER/[LABEL/]]NAME.png` in a folder, named like the films; marked is what is not 0."""
 
-from pathlib import Path
-from typing import Any
+import io
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from radiolucent.data.annotations.gather import Format, Gatherer
+from radiolucent.data.annotations.check import image_shape
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.gather import Gatherer
+from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
 
-__all__ = ["MASKS", "is_picture"]
-
-_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
+__all__ = ["FORMAT"]
 
 
-def is_picture(file: Path) -> bool:
-    """Whether a file begins like PNG, JPEG, BMP, TIFF or GIF."""
-    with file.open("rb") as stream:
-        head = stream.read(4)
-    return any(head.startswith(start) for start in _STARTS)
+def _sniff(source: Source) -> bool:
+    return source.kind == "picture"
 
 
-def _matches(content: Any) -> bool:
-    return bool(content) and all(is_picture(file) for file in content)
+def _read(source: Source, g: Gatherer) -> None:
+    folders = source.path.relative_to(source.root).parts[:-1]
+    reader, label = folders[0] if folders else g.options.reader, folders[1] if len(folders) > 1 else None
+    pixels = _mask(source.data)
+    said = {"reader": reader, "shape": (pixels.shape[0], pixels.shape[1])}
+    if pixels.any():
+        g.mark(source.path.stem, [Region.mask(pixels)], label, **said)
+    else:
+        g.state(source.path.stem, label, finding=False, **said)
 
 
-def _read(content: list[Path], g: Gatherer) -> None:
-    for file in content:
-        folders = file.relative_to(g.file).parts[:-1]
-        reader, label = folders[0] if folders else g.options.reader, folders[1] if len(folders) > 1 else None
-        with g.entry(str(file.relative_to(g.file)), file.stem, reader):
-            pixels = _mask(file)
-            shape = (pixels.shape[0], pixels.shape[1])
-            if pixels.any():
-                g.marked(file.stem, [Region.mask(pixels)], reader=reader, label=label, shape=shape)
-            else:
-                g.nothing(file.stem, reader=reader, label=label, shape=shape)
-
-
-def _mask(file: Path) -> NDArray[np.bool_]:
+def _mask(content: bytes) -> NDArray[np.bool_]:
     """Two values and no more: a blurred or JPEG-coded edge has no right threshold."""
     try:
-        with Image.open(file) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
+            image_shape(picture.height, picture.width)
             values = np.asarray(picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr") else picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"no readable image ({error})") from error
@@ -58,4 +50,15 @@ def _mask(file: Path) -> NDArray[np.bool_]:
     return values > 0
 
 
-MASKS = Format("masks", "folder", _matches, _read)
+FORMAT = Format(
+    "masks",
+    "mask images",
+    "picture",
+    "a folder `[READER/[LABEL/]]NAME.png`, named like the films",
+    "0 and one other value; blurred or JPEG-coded edges are refused; all 0: no finding; beside files of another "
+    "format, "
+    "pictures are the films and no masks",
+    _sniff,
+    _read,
+    empty_means="no finding",
+)

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
-from radiolucent.data.records import Dataset, LeftOut
+from radiolucent.data.annotations.names import clean_name, parts_of, stem, without_upload
+from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import AnnotationError, ImageError
 from radiolucent.images import read
 from radiolucent.types import Annotation
@@ -17,18 +19,24 @@ __all__ = ["Films", "match"]
 class Films:
     """The films of a data set by every name a file of readings may give them; without a data set, none."""
 
-    def __init__(self, dataset: Dataset | None) -> None:
+    def __init__(self, dataset: Dataset | None, remote: Collection[str] = ()) -> None:
         self._records = () if dataset is None else dataset.records
-        self._path = {r.image_id: r.path for r in self._records}
+        self._remote = remote
+        self._sizes: dict[str, tuple[int, int] | None] = {}
 
     @cached_property
-    def _names(self) -> dict[str, set[str]]:
-        names: dict[str, set[str]] = defaultdict(set)
+    def _path(self) -> dict[str, Path]:
+        return {r.image_id: r.path for r in self._records}
+
+    @cached_property
+    def _files(self) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+        """(image id, path) of films by file name and by file name without suffix."""
+        found: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
         for record in self._records:
-            parts = record.image_id.split("/")
-            for key in (record.image_id, str(record.path), parts[-1], parts[-1].rsplit(".", 1)[0]):
-                names[key].add(record.image_id)
-        return names
+            for parts in _paths(record):
+                for key in {parts[-1], stem(parts[-1])}:
+                    found[key].append((record.image_id, parts))
+        return found
 
     @cached_property
     def _uids(self) -> dict[str, set[str]]:
@@ -40,22 +48,63 @@ class Films:
         return names
 
     def find(self, name: str) -> set[str]:
-        """Identifiers of the films of this name; none, one or several."""
-        last = name.rsplit("/", 1)[-1]
-        for key in (name, last, last.rsplit(".", 1)[0]):
-            if found := self._names.get(key):
-                return found
+        """Identifiers of the films of this name; none, one or several.
+
+        A film has the name if one of the two is the end of the other, folder by folder: a folder that differs is
+        another film, unless the name came from a server's address. Of several films, those that share most folders.
+        The suffix counts only where a film has it.
+        """
+        given = parts_of(name)
+        if not given or name in self._path:
+            return {name} & self._path.keys()
+        last = given[-1]
+        for file in dict.fromkeys((last, unquote(last), without_upload(last), stem(without_upload(last)))):
+            loose = name in self._remote
+            fits = [(i, _shared((*given[:-1], file), p, loose)) for i, p in self._candidates(file)]
+            most = max((n for _, n in fits), default=0)
+            if most:
+                return {i for i, n in fits if n == most}
         return self._uids.get(name, set()) if name.replace(".", "").isdigit() else set()
+
+    def _candidates(self, file: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Films of exactly this file name, else those that differ in the suffix alone."""
+        same = [item for item in self._files.get(file, ()) if item[1][-1] == file]
+        return same or self._files.get(stem(file), [])
+
+    def elsewhere(self, name: str) -> list[str]:
+        """Films that have the file name but lie in another folder."""
+        given = parts_of(name)
+        return sorted({i for i, _ in self._candidates(without_upload(given[-1]))}) if given else []
 
     def size_of(self, name: str) -> tuple[int, int] | None:
         """(H, W) of the one film of this name; None where there is not one, or it cannot be read."""
         found = self.find(name)
         if len(found) != 1:
             return None
-        try:
-            return read(self._path[next(iter(found))]).shape
-        except ImageError:
-            return None
+        film = next(iter(found))
+        if film not in self._sizes:
+            try:
+                self._sizes[film] = read(self._path[film]).shape
+            except ImageError:
+                self._sizes[film] = None
+        return self._sizes[film]
+
+
+def _paths(record: Record) -> Iterable[tuple[str, ...]]:
+    """A film's path below the root and, where it is another, the file's own."""
+    named, own = parts_of(record.image_id), parts_of(record.path.as_posix())
+    if named:
+        yield named
+    if own[-len(named) :] != named:
+        yield own
+
+
+def _shared(name: tuple[str, ...], film: tuple[str, ...], loose: bool = False) -> int:
+    """How many parts two paths share from the end, the file's suffix apart; 0 where they contradict and not `loose`."""
+    same = [a == b for a, b in zip(name[-2::-1], film[-2::-1], strict=False)]
+    if not all(same) and not loose:
+        return 0
+    return 1 + (same.index(False) if False in same else len(same))
 
 
 def _uid(path: Path) -> str | None:
@@ -76,20 +125,56 @@ def match(
     """The annotations under the data set's `image_id`.
 
     Raises:
-        AnnotationError: an image matches no film, or several, and `left_out` is None.
+        AnnotationError: an image matches no film, or several, or two images match one, and `left_out` is None.
     """
-    found: list[Annotation] = []
     wrong: dict[str, str] = {}
+    placed: dict[str, str] = {}
+    names: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for a in annotations:
         ids = films.find(a.image_id)
-        if len(ids) == 1:
-            found.append(dataclasses.replace(a, image_id=next(iter(ids))))
-        else:
+        if len(ids) != 1:
             what = "no film" if not ids else f"{len(ids)} films ({', '.join(sorted(ids)[:3])})"
-            wrong[a.image_id] = f"{a.image_id} matches {what} of the data set; give the path below its root."
+            other = films.elsewhere(a.image_id) if not ids else []
+            near = f" ({', '.join(other[:3])} has its file name, but lies in another folder)" if other else ""
+            wrong[a.image_id] = f"{a.image_id} matches {what} of the data set{near}; give the path below its root."
+            continue
+        placed[a.image_id] = next(iter(ids))
+        names[placed[a.image_id]].append((a.image_id, a.reader))
+    for film, used in names.items():
+        if clash := _clash(used):
+            for name in clash:
+                wrong[name] = (
+                    f"{' and '.join(clash)} both match the film {film}; expected one image a film: give paths below "
+                    "the data set's root."
+                )
+    found = [dataclasses.replace(a, image_id=placed[a.image_id]) for a in annotations if a.image_id not in wrong]
+    reasons = list(dict.fromkeys(wrong.values()))
     if left_out is not None:
-        left_out += [LeftOut(file, reason) for reason in wrong.values()]
+        left_out += [LeftOut(file, reason) for reason in reasons]
     elif wrong:
-        more = f"\n  and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-        raise AnnotationError(f"{file}: " + "\n  ".join(list(wrong.values())[:10]) + more)
+        more = f"\n  and {len(reasons) - 10} more" if len(reasons) > 10 else ""
+        raise AnnotationError(f"{file}: " + "\n  ".join(reasons[:10]) + more)
     return found
+
+
+def _clash(used: Sequence[tuple[str, str]]) -> list[str]:
+    """The names of one film that cannot be the same image: other folders or suffixes; or one reader's two uploads."""
+    distinct = list(dict.fromkeys(used))
+    names = list(dict.fromkeys(name for name, _ in distinct))
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            same = _same(first, second)
+            readers = [{r for n, r in distinct if n == name} for name in (first, second)]
+            if not same or (same == "but for the upload" and readers[0] & readers[1]):
+                return [first, second]
+    return []
+
+
+def _same(first: str, second: str) -> str:
+    a, b = parts_of(clean_name(first)), parts_of(clean_name(second))
+    if not _shared(a, b):
+        return ""
+    if a[-1] == b[-1] or stem(a[-1]) == b[-1] or a[-1] == stem(b[-1]):
+        return "yes"
+    x, y = without_upload(a[-1]), without_upload(b[-1])
+    return "but for the upload" if x == y or stem(x) == y or x == stem(y) else ""

@@ -5,60 +5,87 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from radiolucent.data.annotations.gather import Format, Gatherer, Rows
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import bounds
+from radiolucent.data.annotations.source import Source
+from radiolucent.data.annotations.tables import rows_of
+from radiolucent.data.annotations.words import says_nothing_found
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_text
 from radiolucent.types import Annotation, Region
 
-__all__ = ["CSV", "write_csv"]
+__all__ = ["FORMAT", "write_csv"]
 
 _COLUMNS = ("image", "x", "y", "width", "height", "label", "reader", "statement")
+_MORE = "diagnoses"  # what the reader called the film beside the mark; several with "|" between them
 
 
-def _matches(content: Rows) -> bool:
-    return content.has("image", "x", "y", "width", "height")
+def _sniff(source: Source) -> bool:
+    rows = source.rows
+    return rows is not None and rows.has("image", "x", "y", "width", "height")
 
 
-def _read(content: Rows, g: Gatherer) -> None:
-    for line, cells in content.rows:
-        row = dict(zip(content.header, cells, strict=True))
+def _read(source: Source, g: Gatherer) -> None:
+    for line, row in rows_of(source, g):
         reader = row.get("reader") or g.options.reader
         with g.entry(f"line {line}", row["image"] or None, reader):
             if not row["image"]:
-                raise AnnotationError("no image named")
-            numbers = [row[c].strip() for c in ("x", "y", "width", "height")]
-            label, words = row.get("label") or None, row.get("statement") or ""
+                raise AnnotationError("names no image")
+            numbers = [row[c] for c in ("x", "y", "width", "height")]
+            label, said = row.get("label") or None, {"reader": reader, "statement": row.get("statement") or ""}
             if not any(numbers):
-                g.nothing(row["image"], reader=reader, label=label, statement=words)
+                g.whole(row["image"], label, **said)
                 continue
             try:
                 box = Region.box(*(float(n) for n in numbers))
             except (ValueError, AnnotationError) as error:
                 raise AnnotationError(f"{','.join(numbers)} is no box ({error})") from error
-            g.marked(row["image"], [box], reader=reader, label=label, statement=words)
+            diagnoses = [d for d in row.get(_MORE, "").split("|") if d]
+            g.mark(row["image"], [box], label, diagnoses=diagnoses, **said)
 
 
 def write_csv(annotations: Iterable[Annotation], path: str | Path) -> None:
-    """Write boxes as plain CSV (a polygon or mask as its bounding box), one row a region, or one without finding.
+    """Write boxes as plain CSV (a polygon or mask as its bounding box), one row a region, or one without a place.
 
     Raises:
-        AnnotationError: zone scores, or a finding without a place: the format has no words for them; write COCO.
+        AnnotationError: zone scores, or what a row without numbers would not say: a finding without place or label, or
+            nothing found under another label; write COCO.
     """
+    annotations = list(annotations)
+    extra = any(a.diagnoses for a in annotations)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow([*_COLUMNS, *([_MORE] if extra else [])])
     for a in annotations:
-        if a.finding and not any(r.kind != "zone" for r in a.regions):
+        zones = sum(r.kind == "zone" for r in a.regions)
+        if zones or (not a.regions and a.finding == (a.label is None or says_nothing_found(a.label))):
             raise AnnotationError(
-                f"{a.image_id}: {a.reader} found something that has no box ({len(a.regions)} zone scores); an empty "
-                "row would say that nothing was found. Write COCO instead."
+                f"{a.image_id}: {a.reader} has {zones} zone scores"
+                if zones
+                else f"{a.image_id}: {a.reader} found "
+                f"{'something' if a.finding else 'nothing'} under {a.label or 'no label'}; an empty row would say that "
+                f"{'nothing was found' if a.finding else 'something was'}. Write COCO instead."
             )
-        words = [a.label or "", a.reader, a.statement]
+        words = [a.label or "", a.reader, a.statement, *(["|".join(a.diagnoses)] if extra else [])]
         boxes = [[f"{v:.10g}" for v in bounds(r)] for r in a.regions if r.kind != "zone"]
         for box in boxes or [["", "", "", ""]]:
             writer.writerow([a.image_id, *box, *words])
     write_text(path, stream.getvalue())
 
 
-CSV = Format("csv", "csv", _matches, _read)
+FORMAT = Format(
+    "csv",
+    "CSV of boxes",
+    "csv",
+    "`image,x,y,width,height[,label,reader,statement,diagnoses]`",
+    "empty numbers: read, nothing found, unless the label says what was; in every CSV: `,` `;` tab or `|` between "
+    "cells, "
+    "decimal commas where commas do not separate, a line `sep=`, blanks around names, empty cells at the end of lines, "
+    "UTF-8, UTF-16 and Windows-1252 (noted)",
+    _sniff,
+    _read,
+    empty_means="no finding",
+    write=lambda annotations, path, dataset: write_csv(annotations, path),
+    to=".csv",
+)

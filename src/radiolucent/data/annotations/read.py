@@ -1,42 +1,30 @@
 """Which format a file is in, by its content; and its readings matched to a data set's films."""
 
-import csv
-import io
-import json
-from collections.abc import Callable
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from radiolucent.data.annotations.chexlocalize import CHEXLOCALIZE, CHEXLOCALIZE_PICKLE
-from radiolucent.data.annotations.coco import COCO
-from radiolucent.data.annotations.cvat import CVAT
-from radiolucent.data.annotations.darwin import DARWIN
-from radiolucent.data.annotations.dicom import DICOM_SEG, DICOM_SR
-from radiolucent.data.annotations.gather import Format, Gatherer, Options, Rows, Unmarked
-from radiolucent.data.annotations.labelme import LABELME
-from radiolucent.data.annotations.labelstudio import LABEL_STUDIO
-from radiolucent.data.annotations.masks import MASKS, is_picture
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.formats import FORMATS
+from radiolucent.data.annotations.gather import Gatherer, Options, Unmarked
 from radiolucent.data.annotations.match import Films, match
-from radiolucent.data.annotations.plain import CSV
-from radiolucent.data.annotations.plain_pickle import load_plain
-from radiolucent.data.annotations.tables import NIH, RSNA, SIIM, VINDR
-from radiolucent.data.annotations.w3c import W3C
-from radiolucent.data.annotations.xml import parse_xml
-from radiolucent.data.annotations.zones import SIX_ZONES
-from radiolucent.data.records import Dataset, LeftOut
+from radiolucent.data.annotations.source import Source
+from radiolucent.data.annotations.words import fold
+from radiolucent.data.records import NOTED, Dataset, LeftOut
 from radiolucent.errors import AnnotationError
-from radiolucent.extras import require
 from radiolucent.types import Annotation
 
-__all__ = ["FORMATS", "read_annotations"]
+__all__ = ["read_annotations"]
 
-FORMATS: dict[str, Format] = {
-    f.name: f
-    for f in (
-        COCO, LABEL_STUDIO, LABELME, CVAT, W3C, DARWIN, CSV, RSNA, NIH, VINDR, SIIM, SIX_ZONES, CHEXLOCALIZE,
-        CHEXLOCALIZE_PICKLE, MASKS, DICOM_SEG, DICOM_SR,
-    )
-}  # fmt: skip
+_STRUCTURE = frozenset(
+    ("annotations", "annotation", "labels", "label", "masks", "images", "json", "xml", "train", "val", "valid",
+     "validation", "test", "obj_train_data", "main_data", "segmentations")
+)  # fmt: skip
+"""Folders that belong to a layout and are no reader's name, in lower case."""
+_READINGS = (".json", ".xml", ".csv", ".tsv", ".pkl", ".pickle", ".nrrd")
+"""Suffixes of files that are meant to be readings: damaged, they are a loss, and no file that lies beside."""
 
 
 def read_annotations(
@@ -45,21 +33,29 @@ def read_annotations(
     dataset: Dataset | None = None,
     format: str | None = None,
     reader: str = "reader",
-    unmarked: Unmarked = "not read",
+    unmarked: Unmarked | None = None,
+    skip_shapes: bool = False,
+    labels: Sequence[str] | None = None,
+    coordinates: Literal["as stated", "relative"] = "as stated",
     left_out: list[LeftOut] | None = None,
 ) -> list[Annotation]:
     """Read readings, one `Annotation` for each reader, image and label, in source pixels.
 
     The format is found by content (`FORMATS`; docs/reference/formats.md tells what each holds). A folder holds
-    masks, or files of any format, whose subfolder is their reader.
+    masks, or files of any format, whose subfolder is their reader; other files beside them are counted.
 
     Args:
-        dataset: match images to its `image_id`: by the whole path, the file name or its stem, where that is unique;
-            DICOM objects by SOP Instance UID.
+        dataset: match images to its `image_id`: by the longest common end of their paths, where that is unique and no
+            folder contradicts; DICOM objects by SOP Instance UID.
         format: one of `FORMATS`, where it should not be found by content.
         reader: name where the file gives none.
-        unmarked: what an image means that is listed without any mark, where the format cannot tell.
-        left_out: given a list, a bad entry goes there with the whole reading it belongs to, and the rest is read.
+        unmarked: what an image means that is listed without any mark; by default what the format says it means.
+        skip_shapes: pass over keypoints, lines and other shapes that mark no area, and count them.
+        labels: labels of whole images (tags, flags, choices) that are readings; others, such as "rotated", are passed
+            over and counted. None: all are readings.
+        coordinates: "relative": coordinates in pixels are shares of the image's size, from 0 to 1.
+        left_out: given a list, a bad entry goes there with the whole reading it belongs to, and the rest is read; so do
+            notes of what was assumed or passed over (see `is_lost`).
 
     Raises:
         AnnotationError: unreadable, of no known format, or, unless `left_out` is given, any malformed entry or image
@@ -68,133 +64,123 @@ def read_annotations(
     file = Path(path)
     if format is not None and format not in FORMATS:
         raise AnnotationError(f"format {format!r}; expected one of {', '.join(FORMATS)}.")
-    films = Films(dataset)
-    options = Options(reader, unmarked, films.size_of)
-    found = _folder(file, format, options, left_out) if file.is_dir() else _file(file, format, options, left_out)
+    if unmarked not in (None, "not read", "no finding") or coordinates not in ("as stated", "relative"):
+        raise AnnotationError(
+            f"unmarked {unmarked!r}, coordinates {coordinates!r}; expected None, 'not read' or 'no finding', and "
+            "'as stated' or 'relative'."
+        )
+    remote: set[str] = set()
+    films = Films(dataset, remote)
+    wanted = None if labels is None else frozenset(fold(x) for x in labels)
+    options = Options(reader, unmarked, films.size_of, skip_shapes, wanted, coordinates == "relative", remote)
+    chosen = FORMATS[format] if format else None
+    found = _folder(file, chosen, options, left_out) if file.is_dir() else _file(file, chosen, options, left_out)
     return found if dataset is None else match(found, films, file, left_out)
 
 
-_IMAGE = ("image", "patientid", "image index", "image_id", "imageid", "filename")  # columns that name the film
-
-
-def _file(file: Path, name: str | None, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:
+def _file(file: Path, chosen: Format | None, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:
+    source = Source.open(file)
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error}).") from error
-    kind, load = _kind(content)
-    try:
-        parsed = load(content)
-        chosen = _choose(kind, parsed, name)
+        return _gather(_choose(source, chosen), source, options, left_out)
     except AnnotationError as error:
-        raise AnnotationError(f"{file}: {error}") from error
-    return _gather(chosen, parsed, file, options, left_out)
+        text = str(error)
+        raise AnnotationError(text if text.startswith(str(file)) else f"{file}: {text}") from error
 
 
-def _gather(
-    chosen: Format, parsed: Any, file: Path, options: Options, left_out: list[LeftOut] | None
-) -> list[Annotation]:
-    gatherer = Gatherer(file, options)
-    if isinstance(parsed, Rows):
-        at = next((i for i, name in enumerate(parsed.header) if name in _IMAGE), 0)
-        for line, cells in parsed.ragged:
-            reason = f"has {len(cells)} cells; expected {len(parsed.header)}, as in the heading"
-            gatherer.problem(f"line {line}", reason, cells[at].strip() if at < len(cells) else None)
-    with gatherer.entry(chosen.name):
-        chosen.read(parsed, gatherer)
+def _gather(chosen: Format, source: Source, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:
+    gatherer = Gatherer(source.path, options, chosen.empty_means, chosen.units)
+    if source.assumed:
+        gatherer.note(source.assumed)
+    with gatherer.entry(""):
+        chosen.read(source, gatherer)
     return gatherer.finish(left_out)
 
 
-def _choose(kind: str, parsed: Any, name: str | None) -> Format:
-    if name is not None:
-        if FORMATS[name].kind != kind:
-            raise AnnotationError(f"is {kind}; format {name} is {FORMATS[name].kind}.")
-        return FORMATS[name]
-    chosen = next((f for f in FORMATS.values() if f.kind == kind and f.matches(parsed)), None)
-    if chosen is None:
-        known = ", ".join(f.name for f in FORMATS.values() if f.kind == kind)
-        raise AnnotationError(
-            f"{kind} of no known format; expected {known}. {_have(parsed)}Name it with format= (--format) if it is one."
-        )
-    return chosen
+def sniffed(source: Source) -> Format | None:
+    """The first format that takes a file; None where none does."""
+    for f in FORMATS.values():
+        if f.kind == source.kind:
+            try:
+                if f.sniff(source):
+                    return f
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError):  # built otherwise than it looked for
+                continue
+    return None
 
 
-def _have(parsed: Any) -> str:
-    names = parsed.header if isinstance(parsed, Rows) else list(parsed) if isinstance(parsed, dict) else []
+def _choose(source: Source, chosen: Format | None) -> Format:
+    if chosen is not None:
+        if chosen.kind != source.kind:
+            raise AnnotationError(f"is {source.kind}; format {chosen.name} is {chosen.kind}.")
+        return chosen
+    if source.kind == "binary":
+        raise AnnotationError("is no text (UTF-8, UTF-16, Windows-1252), nor DICOM, NRRD, a pickle or an image.")
+    if (found := sniffed(source)) is not None:
+        return found
+    known = ", ".join(f.name for f in FORMATS.values() if f.kind == source.kind)
+    raise AnnotationError(
+        f"{source.kind} of no known format; expected {known}. {_have(source)}Name it with format= (--format) if it is "
+        "one."
+    )
+
+
+def _have(source: Source) -> str:
+    held = source.json if source.kind == "json" else None
+    rows = source.rows if source.kind == "csv" else None
+    names = rows.header if rows is not None else list(held) if isinstance(held, dict) else []
     return f"It has {', '.join(str(n)[:30] for n in names[:12])}. " if names else ""
 
 
-def _kind(content: bytes) -> tuple[str, Callable[[bytes], Any]]:
-    head = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if content[128:132] == b"DICM":
-        return "dicom", _dicom
-    if content[:1] == b"\x80":
-        return "pickle", load_plain
-    if head in (b"{", b"["):
-        return "json", _json
-    if head == b"<":
-        return "xml", parse_xml
-    return "csv", _csv
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"cannot be read as UTF-8 text ({error}).") from error
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(_text(content))
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"no valid JSON ({error}).") from error
-
-
-def _csv(content: bytes) -> Rows:
-    text = _text(content)
-    first = text.split("\n", 1)[0]
-    mark = max(",;\t", key=first.count)
-    before = csv.field_size_limit(1 << 26)  # a mask's run lengths may pass the usual 128 KiB
-    try:
-        lines = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
-        header = tuple(c.strip().lower() for c in next(lines, []))
-        rows = [(lines.line_num, tuple(row)) for row in lines if any(c.strip() for c in row)]
-    except csv.Error as error:
-        raise AnnotationError(f"no valid CSV ({error}).") from error
-    finally:
-        csv.field_size_limit(before)
-    whole = tuple(row for row in rows if len(row[1]) == len(header))
-    return Rows(header, whole, tuple(row for row in rows if len(row[1]) != len(header)))
-
-
-def _dicom(content: bytes) -> Any:
-    pydicom = require("pydicom", extra="dicom")
-    try:
-        return pydicom.dcmread(io.BytesIO(content))
-    except Exception as error:  # pydicom raises nearly anything on damaged files
-        raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
-
-
-def _folder(folder: Path, name: str | None, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:
+def _folder(folder: Path, chosen: Format | None, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:
+    """Each format takes its own files; pictures are masks only where nothing else is a reading."""
     inside = (f for f in sorted(folder.rglob("*")) if f.is_file())
     files = [f for f in inside if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
     if not files:
         raise AnnotationError(f"{folder}: an empty folder; expected masks, or files of a known format.")
-    if name == MASKS.name or (name is None and all(is_picture(f) for f in files)):
-        return _gather(MASKS, files, folder, options, left_out)
-    found: list[Annotation] = []
-    wrong: list[str] = []
+    taken: list[tuple[Path, Format]] = []
+    wrong: list[tuple[Path, str]] = []
+    beside: list[Path] = []
     for file in files:
-        parts = file.relative_to(folder).parts
-        own = Options(parts[0], options.unmarked, options.size_of) if len(parts) > 1 else options
         try:
-            found += _file(file, name, own, left_out)
+            found = sniffed(Source.open(file, folder))
         except AnnotationError as error:
-            if left_out is None:
-                wrong.append(str(error))
-            else:
-                left_out.append(LeftOut(file, str(error).removeprefix(f"{file}: ")))
-    if wrong:
-        raise AnnotationError("\n".join(wrong[:20]) + (f"\nand {len(wrong) - 20} more" if len(wrong) > 20 else ""))
-    return found
+            lost = file.suffix.lower() in _READINGS and (chosen is None or chosen.kind != "picture")
+            wrong.append((file, str(error).removeprefix(f"{file}: "))) if lost else beside.append(file)
+            continue
+        fits = found is not None and (chosen is None or found is chosen)
+        taken.append((file, found)) if found is not None and fits else beside.append(file)
+    pictures = [(f, x) for f, x in taken if x.kind == "picture"]
+    if len(pictures) < len(taken):
+        beside += [f for f, _ in pictures]
+        taken = [(f, x) for f, x in taken if x.kind != "picture"]
+    if not taken and not wrong:
+        what = chosen.name if chosen else "a known format"
+        raise AnnotationError(f"{folder}: none of its {len(files)} files is of {what} ({_counted(beside)}).")
+    found_in: list[Annotation] = []
+    for file, known in taken:
+        parts = file.relative_to(folder).parts
+        named = len(parts) > 1 and parts[0].lower() not in _STRUCTURE
+        own = dataclasses.replace(options, reader=parts[0]) if named else options
+        try:
+            found_in += _gather(known, Source.open(file, folder), own, left_out)
+        except AnnotationError as error:
+            wrong.append((file, str(error).removeprefix(f"{file}: ")))
+    _report(folder, wrong, beside, left_out)
+    return found_in
+
+
+def _report(
+    folder: Path, wrong: Sequence[tuple[Path, str]], beside: Sequence[Path], left_out: list[LeftOut] | None
+) -> None:
+    if left_out is not None:
+        left_out += [LeftOut(file, reason) for file, reason in wrong]
+        if beside:
+            left_out.append(LeftOut(folder, f"{NOTED}{len(beside)} files beside the readings ({_counted(beside)})"))
+    elif wrong:
+        said = [reason if reason.startswith(str(file)) else f"{file}: {reason}" for file, reason in wrong]
+        raise AnnotationError("\n".join(said[:20]) + (f"\nand {len(said) - 20} more" if len(said) > 20 else ""))
+
+
+def _counted(files: Sequence[Path]) -> str:
+    kinds = Counter(f.suffix.lower() or f.name for f in files)
+    return ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(6))

@@ -11,7 +11,9 @@ from skimage.draw import polygon2mask
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
 
-__all__ = ["area_of", "bounds", "corners_box", "ellipse", "even_odd", "outlined", "row_runs", "turned_box"]
+__all__ = [
+    "area_of", "bounds", "corners_box", "ellipse", "even_odd", "four_corners", "outlined", "row_runs", "turned_box",
+]  # fmt: skip
 
 _CORNERS = 64
 
@@ -23,6 +25,20 @@ def corners_box(left: float, top: float, right: float, bottom: float) -> Region:
     [[1.0, 2.0], [5.0, 7.0]]
     """
     return Region.box(min(left, right), min(top, bottom), abs(right - left), abs(bottom - top))
+
+
+def four_corners(points: Any) -> Region:
+    """A rectangle from its four corners (4, 2) in turn: a box where its sides are upright, else a polygon.
+
+    >>> four_corners([(1, 2), (5, 2), (5, 7), (1, 7)]).kind, four_corners([(3, 0), (6, 3), (3, 6), (0, 3)]).kind
+    ('box', 'polygon')
+    """
+    corners = np.asarray(points, float)
+    if corners.shape != (4, 2):
+        raise AnnotationError(f"a rectangle of shape {corners.shape}; expected four corners x, y")
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    upright = {(left, top), (right, top), (right, bottom), (left, bottom)} == {(x, y) for x, y in corners.tolist()}
+    return corners_box(left, top, right, bottom) if upright else Region.polygon(corners)
 
 
 def turned_box(x: float, y: float, width: float, height: float, degrees: float) -> Region:
@@ -78,7 +94,7 @@ def row_runs(runs: Iterable[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
     [[False, True], [True, False]]
     """
     lengths = np.array([int(run) for run in runs], np.int64)
-    if (lengths < 0).any() or lengths.sum() != shape[0] * shape[1]:
+    if (lengths < 0).any() or (lengths > shape[0] * shape[1]).any() or lengths.sum() != shape[0] * shape[1]:
         raise AnnotationError(f"run lengths sum to {lengths.sum()}; expected {shape[0]} × {shape[1]}")
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(shape)
 

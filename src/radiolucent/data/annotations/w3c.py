@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from radiolucent.data.annotations.gather import Format, Gatherer, Shape, says_nothing_found
+from radiolucent.data.annotations.check import image_shape
+from radiolucent.data.annotations.format import Format
+from radiolucent.data.annotations.gather import Gatherer, Shape
 from radiolucent.data.annotations.shapes import outlined
+from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.svg import svg_regions
+from radiolucent.data.annotations.words import denies
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_json
 from radiolucent.types import Annotation, Region
 
-__all__ = ["W3C", "write_w3c"]
+__all__ = ["FORMAT", "write_w3c"]
 
 _XYWH = re.compile(r"^xywh=(?:(pixel|percent):)?([^,]+),([^,]+),([^,]+),([^,]+)$")
 _CONTEXT = "http://www.w3.org/ns/anno.jsonld"
@@ -28,7 +32,8 @@ def _items(content: Any) -> list[Any]:
     return list(content)
 
 
-def _matches(content: Any) -> bool:
+def _sniff(source: Source) -> bool:
+    content = source.json
     if not isinstance(content, dict | list):
         return False
     items = _items(content)
@@ -36,22 +41,40 @@ def _matches(content: Any) -> bool:
     return declared or (bool(items) and all(isinstance(i, dict) and i.get("type") == "Annotation" for i in items))
 
 
-def _read(content: Any, g: Gatherer) -> None:
-    for number, item in enumerate(_items(content)):
+def _read(source: Source, g: Gatherer) -> None:
+    for number, item in enumerate(_items(source.json)):
         where = f"annotation {item.get('id', number) if isinstance(item, dict) else number}"
         with g.entry(where):
             reader = _creator(item.get("creator")) or g.options.reader
-            labels, words = _bodies(item.get("body"))
+            tags, classes, words = _bodies(item.get("body"))
             targets = item["target"] if isinstance(item["target"], list) else [item["target"]]
             for target in targets:
-                image, shape, selectors = _target(target)
+                image, shape, selectors, remote = _target(target)
+                if remote:
+                    g.from_server(image)
                 with g.entry(where, image, reader):
                     size = shape or g.options.size_of(image)
                     regions = [r for s in selectors for r in _select(s, size)]
-                    named = [x for x in labels if x != _NO_FINDING]
-                    more: Any = {"reader": reader, "label": next(iter(named), None), "statement": words, "shape": shape}
-                    nothing = not regions and any(says_nothing_found(x) for x in labels)
-                    g.nothing(image, **more) if nothing else g.marked(image, regions, **more)
+                    more: Any = {"reader": reader, "statement": words, "shape": shape}
+                    if regions:
+                        g.mark(image, regions, tags or classes, diagnoses=classes if tags else (), **more)
+                    else:
+                        _whole(g, image, tags, classes, more)
+
+
+def _whole(g: Gatherer, image: str, tags: list[str], classes: list[str], more: Any) -> None:
+    """No place: "no finding" beside another label says what that label means, as `write_w3c` puts it."""
+    labels = list(dict.fromkeys([*tags, *classes]))
+    named = [x for x in labels if not denies(x)]
+    if labels and (len(named) == len(labels) or not named):
+        g.whole(image, labels, **more)
+    elif labels and not all(x in tags for x in labels):
+        for label in named:
+            g.state(image, label, finding=False, **more)
+    elif labels:
+        g.whole(image, labels, **more)
+    else:
+        g.state(image, finding=True, **more)
 
 
 def _creator(value: Any) -> str | None:
@@ -62,32 +85,38 @@ def _creator(value: Any) -> str | None:
     return str(value) if value else None
 
 
-def _bodies(body: Any) -> tuple[list[str], str]:
-    """Labels (bodies that tag or classify), and the reader's words (all others)."""
-    labels: list[str] = []
-    words: list[str] = []
+def _bodies(body: Any) -> tuple[list[str], list[str], str]:
+    """Labels of bodies that tag, of bodies that classify, and the reader's words (all other bodies)."""
+    kept: dict[str, list[str]] = {"tagging": [], "classifying": [], "": []}
     for one in body if isinstance(body, list) else [] if body is None else [body]:
         if isinstance(one, str):
-            words.append(one)
+            kept[""].append(one)
         elif one.get("value") is not None:
-            kept = labels if one.get("purpose") in ("tagging", "classifying") else words
-            kept.append(str(one["value"]))
-    return labels, "; ".join(words)
+            purpose = one.get("purpose")
+            kept[purpose if purpose in kept else ""].append(str(one["value"]))
+    return kept["tagging"], kept["classifying"], "; ".join(kept[""])
 
 
-def _target(target: Any) -> tuple[str, Shape | None, list[Any]]:
+def _target(target: Any) -> tuple[str, Shape | None, list[Any], bool]:
+    """(image, (H, W), selectors, whether it is on a server)."""
     if isinstance(target, str):
         base, _, fragment = target.partition("#")
-        return _name(base), None, [{"type": "FragmentSelector", "value": fragment}] if fragment else []
+        selectors = [{"type": "FragmentSelector", "value": fragment}] if fragment else []
+        return _name(base), None, selectors, _remote(base)
     source = target.get("source", target.get("id"))
     shape = None
     if isinstance(source, dict):
-        shape = (int(source["height"]), int(source["width"])) if source.get("height") and source.get("width") else None
+        shape = image_shape(source.get("height"), source.get("width"))
         source = source["id"]
     base, _, fragment = str(source).partition("#")
     selector = target.get("selector")
     found = selector if isinstance(selector, list) else [] if selector is None else [selector]
-    return _name(base), shape, found or ([{"type": "FragmentSelector", "value": fragment}] if fragment else [])
+    found = found or ([{"type": "FragmentSelector", "value": fragment}] if fragment else [])
+    return _name(base), shape, found, _remote(base)
+
+
+def _remote(source: str) -> bool:
+    return urlsplit(source).scheme in ("http", "https")
 
 
 def _name(source: str) -> str:
@@ -145,6 +174,7 @@ def _as_item(a: Annotation, region: Region | None, name: str) -> dict[str, Any]:
         bodies.append({"type": "TextualBody", "purpose": "tagging", "value": a.label})
     if not a.finding:
         bodies.append({"type": "TextualBody", "purpose": "classifying", "value": _NO_FINDING})
+    bodies += [{"type": "TextualBody", "purpose": "classifying", "value": d} for d in a.diagnoses]
     if a.statement:
         bodies.append({"type": "TextualBody", "purpose": "describing", "value": a.statement})
     source: dict[str, Any] = {"id": _address(a.image_id), "type": "Image"}
@@ -176,4 +206,18 @@ def _selector(region: Region) -> dict[str, str]:
     return {"type": "SvgSelector", "value": f'<svg xmlns="http://www.w3.org/2000/svg">{inner}</svg>'}
 
 
-W3C = Format("w3c", "json", _matches, _read)
+FORMAT = Format(
+    "w3c",
+    "W3C Web Annotation",
+    "json",
+    "`xywh` in pixels or percent, SVG polygon, rect, circle, ellipse, straight paths; creator is the reader; bodies "
+    "that "
+    "tag or classify are labels",
+    "percent needs the film's size (`--data`); holes follow the fill rule; names with `#`, `?` or `%` come back; "
+    "curves "
+    "and transforms are refused",
+    _sniff,
+    _read,
+    units="own",
+    write=lambda annotations, path, dataset: write_w3c(annotations, path),
+)

@@ -31,6 +31,6 @@ def parse_xml(content: bytes) -> Element:
     parser.CharacterDataHandler = lambda text: tree.data(text)
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         raise AnnotationError(f"no well-formed XML ({error})") from error
     return tree.close()

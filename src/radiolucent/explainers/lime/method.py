@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -46,6 +46,13 @@ class LIME(Perturbation):
             None: use all samples.
     """
 
+    title: ClassVar[str] = "LIME"
+    answers: ClassVar[str] = "which superpixels matter, by a linear model"
+    misleads: ClassVar[str] = (
+        "hidden pieces look like nothing on earth; unstable with few samples: read R² and standard errors"
+    )
+    cost: ClassVar[str] = "353"
+
     num_samples: int = 353
     segmentation: str | Callable[[NDArray[np.float32]], NDArray[Any]] = "quickshift"
     segmentation_options: dict[str, Any] | None = field(default=None, hash=False)
@@ -77,6 +84,9 @@ class LIME(Perturbation):
     def cheaper(self, images: int, side: int) -> "LIME":
         return self if self.num_samples <= images else dataclasses.replace(self, num_samples=max(images, 10))
 
+    def with_samples(self, count: int) -> Self:
+        return dataclasses.replace(self, num_samples=count)
+
     def promise(self, details: Mapping[str, Any]) -> Promise | None:
         return Fits(float(details["r2"]))
 
@@ -86,7 +96,7 @@ class LIME(Perturbation):
         segments = segment(grey_of(classifier, image), self.segmentation, seed, self.segmentation_options)
         fill = filled(classifier, image, self.hide_color, segments)
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
-        run, centres = self.asker(classifier, image, len(masks)), places(segments)
+        run, centres = self.asker(goal, image, len(masks)), places(segments)
 
         def settled(logits: torch.Tensor) -> bool:
             scores = [scores_of(goal, logits)]

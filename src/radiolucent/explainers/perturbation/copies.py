@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -14,8 +14,9 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.perturbation.superpixels import fill_for
 from radiolucent.models import Classifier
-from radiolucent.passes.fast.engine import EngineKind, bytes_per_image, engine
-from radiolucent.passes.fast.parallel_batches import side_by_side, workers
+from radiolucent.passes.copy_memory import bytes_per_image
+from radiolucent.passes.engines import EngineKind
+from radiolucent.passes.session import Session
 
 __all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of"]
 
@@ -38,13 +39,14 @@ class Asker:
 
     Attributes:
         logits: inputs (n, C, S, S) to logits (n, K). name: of the engine. batch: copies a pass.
-        workers: passes side by side.
+        workers: passes side by side. session: that computes them.
     """
 
     logits: Callable[[torch.Tensor], torch.Tensor]
     name: str
     batch: int
     workers: int = 1
+    session: Session = field(default_factory=Session)
 
     def parts(self, count: int, start: int = 0) -> list[slice]:
         """Batches of the samples start … count − 1: as many for each worker, larger by one sample before smaller."""
@@ -70,7 +72,8 @@ class Asker:
         done, check = 0, FIRST_CHECK if stop else count
         while done < count:
             until = min(check, count)
-            found += side_by_side(lambda part: self.logits(compose(part)), self.parts(until, done), self.workers)
+            parts = self.parts(until, done)
+            found += self.session.side_by_side(lambda part: self.logits(compose(part)), parts, self.workers)
             done, check = until, 2 * check
             if stop and done < count and stop(torch.cat(found)):
                 break
@@ -79,10 +82,10 @@ class Asker:
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation(Explainer):
-    """A method that alters one image many times and asks the network each time; nothing else of it is needed.
+    """A method that alters one image many times and asks the network about each copy; it needs no layers or gradients.
 
     Attributes:
-        engine: what computes the passes: "torch", "openvino", or "auto" (see `radiolucent.passes.fast.engine`).
+        engine: what computes the passes: "torch", "openvino", or "auto" (see `Session.engine`).
         batch_size: altered copies at a time, in one pass or in several side by side; None: as many as `max_memory_mb`
             holds, 32 at most, and in OpenVINO 8 for each of torch's threads.
         max_memory_mb: what composed copies and feature maps may take, beside the network itself.
@@ -119,13 +122,15 @@ class Perturbation(Explainer):
             found = [self.one(classifier, inputs[i], goal.rows(i), seed) for i in one]
         return Attribution(torch.stack([m for m, _ in found]), [d for _, d in found])
 
-    def asker(self, classifier: Classifier, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
+    def asker(self, goal: Goal, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
         """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
-        chosen = engine(classifier, image, count, self.engine)
+        classifier, session = goal.classifier, goal.session
+        chosen = session.engine(classifier, image, count, self.engine)
         quick = chosen.name == "openvino"
-        sides = workers() if quick else 1
+        sides = session.workers if quick else 1
         most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
-        return Asker(chosen.logits, chosen.name, *self.passes_of(classifier, image, sides, most, reserved))
+        batch, sides = self.passes_of(classifier, image, sides, most, reserved)
+        return Asker(chosen.logits, chosen.name, batch, sides, session)
 
     def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
         """Altered copies a pass, where passes go one after the other."""

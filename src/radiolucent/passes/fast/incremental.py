@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,11 @@ import torch
 from torch import fx
 
 from radiolucent.models import Classifier
-from radiolucent.models.per_network import remember, remembers, weights_of
+from radiolucent.models.difference import relative_difference
+from radiolucent.models.per_network import remember
+from radiolucent.passes.fast.engine import compiled
 from radiolucent.passes.fast.openvino_head import Tail, tail_of
+from radiolucent.passes.fast.parallel_batches import threads
 from radiolucent.passes.fast.receptive_boxes import Box, Patch, around, behind, gather
 from radiolucent.passes.fast.region_ops import (
     arguments_of,
@@ -29,16 +32,13 @@ from radiolucent.passes.fast.region_ops import (
 )
 from radiolucent.passes.fast.trace import aten, fold_batch_norms, operations
 
-__all__ = ["Incremental", "Route", "incremental", "worth_tracing"]
+__all__ = ["Incremental", "Route", "incremental"]
 
 WHOLE = 0.7
 """Share of a layer's map beyond which computing all of it is quicker than gathering what is needed."""
 
 WHOLE_IN_TAIL = 0.5
 """The same where OpenVINO computes all of it."""
-
-WORTH_TRACING = 100
-"""Passes below which tracing a network takes longer than it saves."""
 
 Route = Mapping[fx.Node, Box | None]
 """By node, the boxes of its output that changed; None where whole maps are computed."""
@@ -126,12 +126,14 @@ class Incremental:
         steps = [n for n in self.graph.graph.nodes if n.op == "call_function"]
         return int(2 * max(sum(held(n, r) for n in {*inputs_of(s), s}) for r in routes for s in steps))
 
-    def with_tail(self, routes: Sequence[Route]) -> "Incremental":
-        """The same with a tail, cut where boxes grow large on these routes; as it is where OpenVINO cannot compute it.
+    def with_tail(self, routes: Sequence[Route], *, workers: int, kernels: bool) -> "Incremental":
+        """The same with a tail, cut where boxes grow large on these routes; unchanged where OpenVINO cannot compute it.
 
-        A tail is remembered with the traced network, as is that there is none.
+        The tail, or that there is none, is remembered with the traced network.
         """
-        found = tail_of(self.graph, self._in_part(routes), lambda node: self.maps[node], self.batch)
+        compiler = partial(compiled, workers=workers, kernels=kernels)
+        name = (threads(), workers, kernels)
+        found = tail_of(self.graph, self._in_part(routes), lambda node: self.maps[node], self.batch, compiler, name)
         return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
 
     def unchanged(self) -> torch.Tensor | None:
@@ -227,18 +229,13 @@ class Incremental:
         return run_node(node, *arguments_of(node, values)) if window is None else run_on_regions(node, values)
 
 
-def worth_tracing(classifier: Classifier, passes: int) -> bool:
-    """Whether so many passes make up for tracing the network, or it is traced already."""
-    return passes >= WORTH_TRACING or remembers(classifier.network, "traced")
-
-
-def incremental(classifier: Classifier, image: torch.Tensor, batch: int) -> Incremental | str:
+def incremental(classifier: Classifier, image: torch.Tensor, batch: int, weights: int) -> Incremental | str:
     """Make incremental passes around one image (1, C, H, W), or say why that does not work for this network.
 
-    The traced operations are remembered for the network's next image.
+    The traced operations are remembered for the network's next image with the same weights.
     """
     network = classifier.network
-    valid = (tuple(image.shape[1:]), batch, weights_of(network))
+    valid = (tuple(image.shape[1:]), batch, weights)
     if classifier.dtype != torch.float32:
         return "it does not compute in float32"
 
@@ -266,8 +263,8 @@ def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor,
     zero = np.zeros(1, np.int64)
     route = made.route(Box(zero, zero, int(image.shape[2]), int(image.shape[3])))
     alike, expected = made.logits(image.flip(-1), route), classifier.logits(image.flip(-1))
-    apart = float((alike - expected).abs().max() / max(1.0, float(expected.abs().max())))
-    return "" if apart <= 1e-4 else f"its traced logits differ by {apart:.0e}"
+    off = relative_difference(alike, expected)
+    return "" if off <= 1e-4 else f"its traced logits differ by {off:.0e}"
 
 
 def _result(graph: fx.GraphModule) -> fx.Node:

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from radiolucent.errors import ModelError
-from radiolucent.passes.fast.engine import apart, compiled
-from radiolucent.passes.fast.parallel_batches import threads
+from radiolucent.models.difference import relative_difference
 from radiolucent.passes.fast.trace import aten
 
 __all__ = ["Tail", "tail_of"]
@@ -38,18 +37,24 @@ class Tail:
 
 
 def tail_of(
-    graph: fx.GraphModule, before: Collection[fx.Node], maps: Callable[[fx.Node], torch.Tensor], batch: int
+    graph: fx.GraphModule,
+    before: Collection[fx.Node],
+    maps: Callable[[fx.Node], torch.Tensor],
+    batch: int,
+    compiler: Callable[..., Any],
+    settings: tuple[Any, ...],
 ) -> Tail | str:
     """Make the tail behind nodes and all that comes before them, or say why OpenVINO cannot compute it as torch does.
 
     Args:
         maps: gives those of one image (1, C, H, W), by node. batch: number of samples the network was traced with.
+        compiler: as `radiolucent.passes.fast.engine.compiled`. settings: what it depends on.
     """
     inputs = [n for n in before if any(u not in before for u in n.users)]
-    name = (threads(), *(n.name for n in inputs))
-    tails: dict[tuple[int | str, ...], Tail | str] = graph.meta.setdefault("tails", {})
+    name = (*settings, *(n.name for n in inputs))
+    tails: dict[tuple[Any, ...], Tail | str] = graph.meta.setdefault("tails", {})
     if name not in tails:
-        tails[name] = _made(graph, inputs, frozenset(before), [maps(n) for n in inputs], batch)
+        tails[name] = _made(graph, inputs, frozenset(before), [maps(n) for n in inputs], batch, compiler)
     return tails[name]
 
 
@@ -59,10 +64,11 @@ def _made(
     before: frozenset[fx.Node],
     maps: Sequence[torch.Tensor],
     batch: int,
+    compiler: Callable[..., Any],
 ) -> Tail | str:
     try:
         module = _behind(graph, inputs, batch)
-        network = compiled(_FromPixels(module, [(m.shape[2], m.shape[3]) for m in maps]), [_pixels(m) for m in maps])
+        network = compiler(_FromPixels(module, [(m.shape[2], m.shape[3]) for m in maps]), [_pixels(m) for m in maps])
     except ModelError as error:
         return str(error)
 
@@ -72,7 +78,7 @@ def _made(
     others = [torch.cat([m, 0.7 * m.flip(-1), m]) for m in maps]
     with torch.inference_mode():
         expected = torch.cat([module(*(o[i : i + 1] for o in others)) for i in range(3)])
-        off = apart(logits(others), expected)
+        off = relative_difference(logits(others), expected)
     return Tail(tuple(inputs), before, logits) if off <= APART else f"OpenVINO's logits differ by {off:.0e}"
 
 

@@ -12,14 +12,14 @@ import torch
 
 from radiolucent.extras import require
 
-__all__ = ["compile_model", "kernels_of"]
+__all__ = ["compile_model", "in_blocks", "kernels_of", "pointwise_share"]
 
 POINTWISE = 0.75
 """Share of a network's multiply-adds in 1 × 1 convolutions from which blocked kernels are asked for.
 
-Measured on one thread of an AMD EPYC (Zen 3) with OpenVINO 2026.4: with 79 to 95 % of them there (MobileNet v1 to v3,
-EfficientNet-B0, RegNetY, Xception) passes take 1/1.12 to 1/1.33 of the time; with 52 % (ResNet-50, DenseNet-121) from
-2 % less to 11 % more; with fewer (ResNet-18, ConvNeXt) up to 76 % more.
+Measured on one thread of an AMD EPYC (Zen 3) with OpenVINO 2026.4: with 79 to 95 % (MobileNet v1 to v3,
+EfficientNet-B0, RegNetY, Xception) passes are 1.12 to 1.33 times as fast; with 52 % (ResNet-50, DenseNet-121) from 2 %
+faster to 11 % slower; with less (ResNet-18, ConvNeXt) up to 76 % slower.
 """
 
 BLOCKED = "jit_avx2"
@@ -30,7 +30,7 @@ CONVOLUTIONS = ("Convolution", "GroupConvolution")
 GIVEN = ("Parameter", "Reshape", "Transpose")
 
 
-def compile_model(model: Any, settings: Mapping[str, Any]) -> Any:
+def compile_model(model: Any, settings: Mapping[str, Any], *, choose: bool = True) -> Any:
     """An OpenVINO model compiled for the CPU, with oneDNN's blocked kernels where they are quicker.
 
     On processors with AVX2 and without AVX-512, OpenVINO computes every convolution as batched matrix products
@@ -41,12 +41,13 @@ def compile_model(model: Any, settings: Mapping[str, Any]) -> Any:
 
     Args:
         model: an `openvino.Model`; its batch may be free. settings: of the device.
+        choose: whether to ask for blocked kernels at all.
     """
     core = require("openvino", extra="openvino").Core()
     # A preference is worth no failure: what does not work with it is tried without, and says itself what is wrong.
     with suppress(Exception):
-        if torch.backends.cpu.get_cpu_capability() == "AVX2" and _pointwise(model) >= POINTWISE:
-            network = core.compile_model(_in_blocks(core, model), "CPU", settings)
+        if choose and torch.backends.cpu.get_cpu_capability() == "AVX2" and pointwise_share(model) >= POINTWISE:
+            network = core.compile_model(in_blocks(core, model), "CPU", settings)
             ran = kernels_of(network)
             if ran and all(kernel.startswith(BLOCKED) for kernel in ran):
                 return network
@@ -63,7 +64,7 @@ def _text(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 
-def _in_blocks(core: Any, model: Any) -> Any:
+def in_blocks(core: Any, model: Any) -> Any:
     """The same model with a preference for blocked kernels at its convolutions."""
     ov: Any = require("openvino", extra="openvino")
     # The preference is read from a written model only: set from Python it is taken for plain text and ignored.
@@ -90,7 +91,7 @@ def _in_blocks(core: Any, model: Any) -> Any:
     return asked
 
 
-def _pointwise(model: Any) -> float:
+def pointwise_share(model: Any) -> float:
     """Share of the convolutions' multiply-adds that 1 × 1 ones do; 0 if any is not of maps (N, C, H, W) of one size."""
     small = every = 0
     for op in model.get_ops():

@@ -1,4 +1,4 @@
-"""Batches side by side, each on threads of its own, instead of one after the other on all of them."""
+"""Batches computed side by side, each on its own threads, instead of one after the other on all threads."""
 
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -8,40 +8,32 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["side_by_side", "threads", "workers"]
+__all__ = ["side_by_side", "threads"]
 
 S = TypeVar("S")
 T = TypeVar("T")
 
-MOST = 8
-"""Batches at a time, however many threads there are."""
-
-# torch's number of threads is the process's: a worker that sets its own sets everybody's. The first call keeps it and
-# the last puts it back.
+# torch's number of threads belongs to the process: a worker that sets it sets it for all. The first call keeps the
+# number and the last one restores it.
 _GUARD = threading.Lock()
 _UNDER_WAY: list[int] = []
 
 
 def threads() -> int:
-    """torch's number of threads, also while batches go side by side."""
+    """torch's number of threads, also while batches are computed side by side."""
     with _GUARD:
         return _UNDER_WAY[0] if _UNDER_WAY else torch.get_num_threads()
-
-
-def workers() -> int:
-    """How many batches go side by side here: one for each of torch's threads, 8 at most."""
-    return max(1, min(threads(), MOST))
 
 
 def side_by_side(work: Callable[[S], T], parts: Sequence[S], count: int) -> list[T]:
     """What `work` gives for each part, in order, `count` parts at a time.
 
     On a CPU two batches side by side are quicker than one on two threads: threads need not wait for each other after
-    every operation, and Python's own time is hidden. torch's threads are shared out among the workers, and its number
-    of threads is afterwards what it was. `work` must not draw random numbers or change anything. Gradients are off.
+    every operation, and Python's own time is hidden. torch's threads are divided among the workers; afterwards its
+    number of threads is as before. `work` must not draw random numbers or change anything. Gradients are off.
 
     Raises:
-        What `work` raises, of the first part where it does; parts not begun by then are left.
+        What `work` raises for the first part that fails; parts not begun by then are not computed.
     """
 
     def quietly(part: S) -> T:

@@ -2,27 +2,47 @@
 
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.between import between, of_finding
+from radiolucent.readers.statistics.imrmc_file import ImrmcReadings, read_imrmc
 from radiolucent.readers.statistics.kappa import cohen_kappa, fleiss_kappa
+from radiolucent.readers.statistics.locations import (
+    FILM_FIGURES,
+    FilmMarks,
+    figure_of_merit,
+    film_marks,
+    located_mrmc,
+    peaks,
+)
 from radiolucent.readers.statistics.mrmc import MRMC, mrmc, readers_against
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel
 from radiolucent.readers.statistics.table import Table, diagnosis_table, finding_table, zone_table
+from radiolucent.readers.statistics.u_statistics import UAnalysis, u_statistics
 
 __all__ = [
+    "FILM_FIGURES",
     "MRMC",
     "Comparison",
+    "FilmMarks",
+    "ImrmcReadings",
     "Opinion",
     "Panel",
     "Table",
+    "UAnalysis",
     "between",
     "cohen_kappa",
     "diagnosis_table",
+    "figure_of_merit",
+    "film_marks",
     "finding_table",
     "fleiss_kappa",
     "graded",
     "krippendorff_alpha",
+    "located_mrmc",
     "mrmc",
     "of_finding",
     "panel",
+    "peaks",
+    "read_imrmc",
     "readers_against",
+    "u_statistics",
     "zone_table",
 ]

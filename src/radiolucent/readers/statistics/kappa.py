@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import bootstrap
+from radiolucent.metrics.intervals import exact_low
+from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate
 
-__all__ = ["Weights", "cohen_kappa", "fleiss_kappa"]
+__all__ = ["Weights", "cohen_kappa", "fleiss_kappa", "kept", "missing", "one_sided"]
 
 Weights = Literal["none", "linear", "quadratic"]
 Floats = NDArray[np.float64]
@@ -54,11 +56,13 @@ def cohen_kappa(
 ) -> Estimate:
     """Cohen's κ of two raters on N cases: 1 − Σ v_ij p_ij / Σ v_ij p_i· p_·j with disagreement weights v.
 
-    Source: Cohen 1960 (plain), Cohen 1968 (weighted). The interval is a percentile bootstrap over cases or, with
-    `groups`, over patients.
+    Source: Cohen 1960 (plain), Cohen 1968 (weighted). The interval is a bootstrap over cases or, with `groups`, over
+    patients, on the scale of Fisher's z. Where the raters never differ, its lower end is the κ of the exact bound
+    (Clopper & Pearson 1934) on the share of cases or patients with a difference.
 
     Args:
-        first, second: N ratings each, of the same cases. weights: "linear" and "quadratic" need ordered categories.
+        first, second: N ratings each, of the same cases; a case with a missing rating (not-a-number or None) is left
+            out and counted in the note. weights: "linear" and "quadratic" need ordered categories.
         categories: in their order; the sorted ratings unless given. A category nobody used matters to weights only.
 
     Not applicable where neither rater ever leaves one category: chance agreement is then complete.
@@ -68,6 +72,10 @@ def cohen_kappa(
     """
     if len(first) != len(second):
         raise ConfigError(f"{len(first)} and {len(second)} ratings; expected both raters on the same cases.")
+    there = [not (missing(x) or missing(y)) for x, y in zip(first, second, strict=True)]
+    first, second, groups = (kept(some, there) for some in (first, second, groups))
+    left = len(there) - sum(there)
+    note = f"{left} of {len(there)} cases without both ratings left out" if left else ""
     names = _categories(categories, first, second)
     a, b = _codes(first, names), _codes(second, names)
     size = len(names)
@@ -83,9 +91,33 @@ def cohen_kappa(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(chance > 1e-15, 1 - seen / chance, np.nan)
 
-    note = "both raters use one category only"
-    by = len(a) if groups is None else groups
-    return _noted(bootstrap(kappa, by, level=level, folds=folds, seed=seed), note)
+    by: Any = len(a) if groups is None else groups
+    units = clusters_of(groups, len(a))[1]
+    margins = cells.reshape(-1, size, size).mean(0) if len(a) else np.zeros((size, size))
+    chance = float(margins.sum(1) @ apart @ margins.sum(0))
+    exact = one_sided(units, chance, level) if len(a) and (a == b).all() else None
+    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": "correlation", "exact": exact}
+    return _noted(bootstrap(kappa, by, note=note, **options), "both raters use one category only", note)
+
+
+def missing(value: Any) -> bool:
+    """Whether a rating is no rating: None or not-a-number."""
+    return value is None or value != value
+
+
+def kept(values: Sequence[Any] | NDArray[Any] | None, there: Sequence[bool]) -> list[Any] | None:
+    """The values of the cases that are there."""
+    return None if values is None else [v for v, k in zip(values, there, strict=True) if k]
+
+
+def one_sided(units: int, chance: float, level: float) -> tuple[float, float] | None:
+    """Interval of a perfect agreement of this many cases or patients, `chance` being the disagreement by chance.
+
+    >>> low, high = one_sided(20, 0.5, 0.95)
+    >>> round(low, 3), high
+    (0.663, 1.0)
+    """
+    return (1 - (1 - exact_low(units, level)) / chance, 1.0) if chance > 1e-15 else None
 
 
 def fleiss_kappa(
@@ -123,11 +155,14 @@ def fleiss_kappa(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(chance < 1 - 1e-12, ((w @ same) / total - chance) / (1 - chance), np.nan)
 
-    by = len(table) if groups is None else groups
-    return _noted(bootstrap(kappa, by, level=level, folds=folds, seed=seed), "all ratings are in one category")
+    by: Any = len(table) if groups is None else groups
+    chance = 1 - float(((table.sum(0) / table.sum()) ** 2).sum())
+    exact = one_sided(clusters_of(groups, len(table))[1], chance, level) if (same == 1).all() else None
+    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": "correlation", "exact": exact}
+    return _noted(bootstrap(kappa, by, **options), "all ratings are in one category")
 
 
-def _noted(found: Estimate, note: str) -> Estimate:
+def _noted(found: Estimate, undefined: str, note: str = "") -> Estimate:
     if found.value is not None or not found.n:
         return found
-    return dataclasses.replace(found, note=note)
+    return dataclasses.replace(found, note="; ".join(filter(None, (undefined, note))))

@@ -19,7 +19,7 @@ from radiolucent.readers.statistics.components import Components, dbm_components
 from radiolucent.readers.statistics.jackknife import Areas, areas
 from radiolucent.types import Estimate
 
-__all__ = ["MRMC", "mrmc", "readers_against"]
+__all__ = ["MRMC", "Model", "mrmc", "mrmc_of", "readers_against"]
 
 Floats = NDArray[np.float64]
 Model = Literal["or", "dbm"]
@@ -33,7 +33,8 @@ class MRMC:
         tests, readers: names. auroc: of each (test, reader).
         averages: reader-averaged AUROC of each test, with its interval.
         differences: of each pair of tests, first less second, with its interval.
-        p: of each pair, two-sided. f, df: (F, numerator df, denominator df, p) of "all tests are alike"; None for one.
+        p: of each pair, two-sided; None where there is no variance. f: (F, numerator df, denominator df, p) of "all
+            tests are alike"; None for one test, and without variance.
         components: the variance components and mean squares they rest on, by name.
         method: how it was done.
     """
@@ -43,7 +44,7 @@ class MRMC:
     auroc: Mapping[tuple[str, str], float]
     averages: Mapping[str, Estimate]
     differences: Mapping[tuple[str, str], Estimate]
-    p: Mapping[tuple[str, str], float]
+    p: Mapping[tuple[str, str], float | None]
     f: tuple[float, int, float, float] | None
     components: Mapping[str, float]
     method: str
@@ -100,14 +101,37 @@ def mrmc(
     if model not in ("or", "dbm") or (model == "dbm" and covariance != "jackknife"):
         raise ConfigError(f"model {model!r} with {covariance}; expected or, or dbm with the jackknife.")
     count, readers_n = values.shape[:2]
+    found = areas(positive, values.reshape(count * readers_n, -1), groups, covariance)
+    named = {"tests": tests, "readers": readers, "model": model, "level": level}
+    return mrmc_of(found, count, covariance=covariance, **named)  # pyright: ignore[reportArgumentType]
+
+
+def mrmc_of(
+    found: Areas,
+    count: int,
+    *,
+    tests: Sequence[str] | None = None,
+    readers: Sequence[str] | None = None,
+    model: Model = "or",
+    covariance: str = "jackknife",
+    level: float = 0.95,
+    figure: str = "",
+) -> MRMC:
+    """The analysis of `mrmc` of any figure whose values, and values without each unit, are known.
+
+    Args:
+        found: of `count` tests by as many readers each, tests outermost. figure: its name, if not AUROC.
+    """
+    readers_n = len(found.values) // count
     test_names = tuple(tests or (f"test {i + 1}" for i in range(count)))
     reader_names = tuple(readers or (f"reader {j + 1}" for j in range(readers_n)))
     if len(test_names) != count or len(reader_names) != readers_n:
-        raise ConfigError(f"{len(test_names)} test and {len(reader_names)} reader names for scores {values.shape}.")
-    found = areas(positive, values.reshape(count * readers_n, -1), groups, covariance)
+        raise ConfigError(
+            f"{len(test_names)} test and {len(reader_names)} reader names for {count} tests and {readers_n} readers."
+        )
     parts = or_components(found, count) if model == "or" else dbm_components(found, count)
     name = f"{'Obuchowski–Rockette' if model == 'or' else 'Dorfman–Berbaum–Metz'}, {covariance}, Hillis df"
-    return _analysis(found, parts, test_names, reader_names, name, level)
+    return _analysis(found, parts, test_names, reader_names, f"{figure}: {name}" if figure else name, level)
 
 
 def _analysis(
@@ -121,7 +145,7 @@ def _analysis(
         for k, t in enumerate(tests)
     }
     differences: dict[tuple[str, str], Estimate] = {}
-    p: dict[tuple[str, str], float] = {}
+    p: dict[tuple[str, str], float | None] = {}
     for a, b in combinations(range(i), 2):
         gap, variance = float(auc[a].mean() - auc[b].mean()), 2 * parts.error / j
         key = tests[a], tests[b]
@@ -129,8 +153,9 @@ def _analysis(
         p[key] = _p(gap, variance, parts.df)
     f = None
     if i > 1:
-        ratio = parts.between / parts.error if parts.error > 0 else float("inf")
-        f = (ratio, i - 1, parts.df, _tail(ratio, i - 1, parts.df))
+        if parts.error > 1e-15:
+            ratio = parts.between / parts.error
+            f = (ratio, i - 1, parts.df, _tail(ratio, i - 1, parts.df))
     areas_by = {(t, r): float(auc[k, m]) for k, t in enumerate(tests) for m, r in enumerate(readers)}
     return MRMC(tests, readers, areas_by, averages, differences, p, f, parts.named, method)
 
@@ -145,9 +170,10 @@ def _tail(ratio: float, top: int, df: float) -> float:
     return float(stats.chi2.sf(ratio * top, top) if np.isinf(df) else stats.f.sf(ratio, top, df))
 
 
-def _p(gap: float, variance: float, df: float) -> float:
-    if variance <= 0:
-        return 1.0 if gap == 0 else 0.0
+def _p(gap: float, variance: float, df: float) -> float | None:
+    """Two-sided p; None without variance, which proves nothing."""
+    if variance <= 1e-15:
+        return None
     return float(2 * stats.t.sf(abs(gap) / variance**0.5, df))
 
 
@@ -155,7 +181,7 @@ def _interval(
     value: float, variance: float, df: float, level: float, n: int, method: str, within: tuple[float, float] | None
 ) -> Estimate:
     z_of(level)  # refuses a level outside (0, 1)
-    if variance <= 0:
+    if variance <= 1e-15:
         return Estimate(value, None, None, level, n, method, "no variance among readers or cases: no interval")
     half = float(stats.t.ppf(0.5 + level / 2, df)) * variance**0.5
     low, high = float(value - half), float(value + half)
@@ -172,7 +198,7 @@ def readers_against(
     covariance: Literal["jackknife", "delong"] = "jackknife",
     groups: Sequence[Any] | None = None,
     level: float = 0.95,
-) -> tuple[Estimate, float]:
+) -> tuple[Estimate, float | None]:
     """Mean AUROC of the readers less the model's, and two-sided p; readers and cases random, the model one and fixed.
 
     The single-test analysis of Obuchowski & Rockette on θ_j = AUROC_j − AUROC_model, whose covariances are those of

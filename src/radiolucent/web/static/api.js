@@ -13,25 +13,32 @@ export class ApiError extends Error {
   }
 }
 
-/** Whose page this is: the cookie is the browser's, and another reader may have entered in another tab. */
-let whose = "";
+const KEY = "radiolucent-key", SECONDS = 20; // until a question without an answer is given up, and asked again
 
-/** @returns {string} the present reader's key */
+/** The key of this page's session: cookies go to every port of the machine, this does not, and the page keeps the one
+ *  it began with when another reader enters in another tab. */
+let whose = localStorage.getItem(KEY) ?? "";
+
+/** @returns {string} the present session's key */
 export const reader = () => whose;
 
-/** @param {string} key the reader that all requests from now on are made for */
-export function readAs(key) { whose = key; }
+/** All requests from now on are made for this session, also after the browser was closed. @param {string} key */
+export function readAs(key) {
+  whose = key;
+  if (key) localStorage.setItem(KEY, key);
+  else localStorage.removeItem(KEY);
+}
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: unknown, as?: string}} [options]
+ * @param {{method?: string, body?: unknown, as?: string, seconds?: number}} [options]
  * @returns {Promise<Response>}
  */
-async function ask(path, { method = "GET", body, as = whose } = {}) {
+async function ask(path, { method = "GET", body, as = whose, seconds = SECONDS } = {}) {
   /** @type {Record<string, string>} */
   const headers = as ? { "x-reader": as } : {};
   /** @type {RequestInit} */
-  const request = { method, headers, credentials: "same-origin", redirect: "error" };
+  const request = { method, headers, credentials: "same-origin", redirect: "error", signal: AbortSignal.timeout(1000 * seconds) };
   if (body !== undefined) {
     request.body = JSON.stringify(body);
     headers["content-type"] = "application/json";
@@ -62,7 +69,7 @@ export async function json(path, options) {
  * @returns {Promise<{bytes: ArrayBuffer, headers: Headers}>}
  */
 export async function bytes(path) {
-  const answer = await ask(path);
+  const answer = await ask(path, { seconds: 300 });
   return { bytes: await answer.arrayBuffer(), headers: answer.headers };
 }
 

@@ -3,7 +3,7 @@
 import { ApiError, json, reader } from "/static/api.js";
 import { byId } from "/static/dom.js";
 
-const PAUSE = 400, RETRY = 1500;
+const PAUSE = 400, RETRY = 1500, SILENCE = 3000; // SILENCE: what is not answered by then is called not saved
 
 /** @typedef {"idle" | "saved" | "saving" | "unsaved" | "stale" | "refused"} SaveState */
 
@@ -63,6 +63,7 @@ export class Autosave {
       this.dirty = false;
     }
     show("saving");
+    const silent = window.setTimeout(() => { if (!this.closed) show("unsaved", "NOT SAVED: the server is silent"); }, SILENCE);
     try {
       const answer = await json(this.path, { method: "PUT", body: this.pending, as: this.as });
       this.pending = null;
@@ -73,6 +74,8 @@ export class Autosave {
     } catch (error) {
       this.failed(/** @type {ApiError} */ (error));
       return false;
+    } finally {
+      clearTimeout(silent);
     }
   }
 

@@ -1,15 +1,23 @@
 // One case, from the first look to the final answer.
 
-import { bytes, json } from "/static/api.js";
+import { json } from "/static/api.js";
 import { Attention } from "/static/attention.js";
 import { Autosave, show } from "/static/autosave.js";
+import { Beside, prefetchBeside } from "/static/beside.js";
 import { blindPanel } from "/static/blind.js";
+import { blindKeys, commonKeys } from "/static/case_keys.js";
 import { compare } from "/static/compare.js";
-import { announce, byId, h } from "/static/dom.js";
+import { strip, toolbar } from "/static/controls.js";
+import { announce, byId, h, UNASSESSED } from "/static/dom.js";
+import { load, prefetch } from "/static/film.js";
 import { described } from "/static/geometry.js";
-import { History } from "/static/history.js";
+import { historyOf } from "/static/history.js";
 import { dialog, help, listen } from "/static/keys.js";
-import { commonKeys, strip, toolbar } from "/static/controls.js";
+import { Lens } from "/static/lens.js";
+import { askToLock } from "/static/locking.js";
+import { remember, restore } from "/static/looks.js";
+import { noteBox } from "/static/note.js";
+import { settledPanel } from "/static/settle.js";
 import { Tools } from "/static/tools.js";
 import { Viewer } from "/static/viewer.js";
 import { nextOpen } from "/static/worklist.js";
@@ -21,7 +29,7 @@ import { nextOpen } from "/static/worklist.js";
 const NOTES = [
   "Mark every finding with a box or an outline, or say that there is none. Coordinates are kept to a hundredth of a pixel.",
   "Everything is saved as you go; the top of the page says so. NOT SAVED means what it says.",
-  "Films are never flipped or turned: left stays left.",
+  "Films are never flipped or turned: left stays left. Two fingers zoom and move the film; a pen draws by hand.",
 ];
 
 /**
@@ -51,21 +59,26 @@ export class CasePage {
     this.given = given;
     this.number = rows.findIndex((r) => r.case === id) + 1;
     this.blind = !given.reading.locked;
+    this.open = true;
     this.viewer = new Viewer(given.width, given.height);
-    const { finding, label, confidence, statement, marks } = given.reading;
-    /** @type {History<Draft>} */ this.history = new History({ finding, label, confidence, statement, marks });
+    this.viewer.stage.id = "stage";
+    const { finding, label, confidence, statement, marks, removed } = given.reading;
+    /** @type {import("/static/history.js").History<Draft>} */ this.history = historyOf(id, { finding, label, confidence, statement, marks });
+    /** @type {Mark[]} taken away last, also before this page was opened */ this.removed = removed;
     this.attention = new Attention();
     this.panel = h("aside", { class: "panel", "aria-label": "Your reading" });
     this.tools = new Tools(this.viewer, {
       marks: () => this.draft.marks,
-      change: (marks, kind) => this.change({ marks, finding: marks.length ? true : this.draft.finding === true ? null : this.draft.finding }, kind),
+      change: (after, kind) => this.marked(after, kind),
       told: () => this.tell(),
       limits: study.limits,
       editable: this.blind,
     });
+    this.lens = new Lens(this.viewer);
+    this.note = noteBox(this);
+    this.beside = new Beside(this);
     /** @type {(() => void)[]} */ this.ends = [];
     this.refresh = () => {};
-    this.open = true;
   }
 
   /** @returns {Draft} */
@@ -74,25 +87,40 @@ export class CasePage {
   start() {
     const { study, viewer } = this;
     document.body.dataset.page = "case";
-    byId("where").textContent = `${study.study} · Case ${this.number} of ${this.rows.length}`;
+    byId("where").replaceChildren(h("span", {}, study.study), " · ", h("h1", {}, `Case ${this.number} of ${this.rows.length}`));
     byId("nav").replaceChildren(h("span", { class: "who" }, study.reader), h("a", { class: "button", href: "#/" }, "Worklist"),
       h("button", { type: "button", id: "help", onclick: () => this.help(), "aria-keyshortcuts": "?" }, "Help ?"));
-    byId("main").replaceChildren(h("div", { class: "case" }, toolbar(this), viewer.stage, this.panel, strip(this)));
+    this.films = h("div", { class: "films" }, viewer.stage);
+    byId("main").replaceChildren(h("div", { class: "case" }, toolbar(this), this.films, this.panel, strip(this)));
     viewer.fit();
     this.tools.use("select");
     void this.film();
-    if (this.blind) this.startBlind(); else this.startCompare();
+    if (this.blind) this.startBlind();
+    else if (study.role === "adjudicator") { settledPanel(this); this.keys(commonKeys(this)); }
+    else this.startCompare();
     viewer.stage.focus({ preventScroll: true });
-    announce(`Case ${this.number} of ${this.rows.length}. ${this.blind ? "Blinded reading." : "Locked; compare with the model."}`);
+    announce(`Case ${this.number} of ${this.rows.length}. ${this.blind ? "Blinded reading." : "Locked."}`);
   }
 
   async film() {
+    const { viewer } = this;
+    let first = true;
     try {
-      const { bytes: content, headers } = await bytes(`/api/cases/${this.id}/film`);
-      if (this.open) this.viewer.load(content, Number(headers.get("x-bits")));
+      await load(this.id, Math.max(1, viewer.stage.clientWidth * (window.devicePixelRatio || 1)), (film) => {
+        if (!this.open) return;
+        viewer.load(film);
+        if (first) restore(this.id, viewer, this.tools);
+        if (first) this.beside.start();
+        first = false;
+        this.refresh();
+        this.tell();
+      });
     } catch (error) {
-      dialog("No film", /** @type {Error} */ (error).message, [["Close", null]]);
+      if (this.open) dialog("No film", /** @type {Error} */ (error).message, [["Close", null]]);
+      return;
     }
+    const row = nextOpen(this.rows, this.id);
+    if (row && this.open) prefetch(row.case).then(() => prefetchBeside(row.case)).catch(() => {}); // told when it is opened
   }
 
   startBlind() {
@@ -104,14 +132,12 @@ export class CasePage {
     });
     if (this.given.reading.saved) show("saved", "Saved");
     this.refresh = blindPanel(this);
-    this.keys([...commonKeys(this), ...this.blindKeys()]);
+    this.keys([...commonKeys(this), ...blindKeys(this)]);
     this.refresh();
     if (!this.given.reading.revision) this.autosave.touch(); // opening is noted, and starts the clock
   }
 
   startCompare() {
-    this.tools.board.editable = false;
-    this.tools.use("select");
     this.viewer.stage.dataset.phase = "compare";
     const { bindings, end } = compare(this);
     this.ends.push(end);
@@ -124,47 +150,24 @@ export class CasePage {
     this.ends.push(listen(bindings));
   }
 
-  /** @returns {Binding[]} */
-  blindKeys() {
-    const { tools } = this;
-    const arrows = /** @type {[string, number, number][]} */ ([["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]]);
-    const nudge = (/** @type {string} */ prefix, /** @type {import("/static/hand.js").Step} */ step, /** @type {string} */ what) =>
-      arrows.map(([key, x, y], i) => ({ keys: [prefix + key], group: i ? "" : "Keyboard alone", what, run: () => this.arrow(x, y, step) }));
-    return [
-      { keys: ["B"], group: "Marks", what: "draw a box", run: () => tools.use("box") },
-      { keys: ["P"], group: "Marks", what: "draw a polygon, corner by corner", run: () => tools.use("polygon") },
-      { keys: ["V"], group: "Marks", what: "select, move and bend marks", run: () => tools.use("select") },
-      { keys: ["Enter"], group: "Marks", what: "close the polygon", run: () => tools.enter() },
-      { keys: ["Delete", "Backspace"], group: "Marks", what: "remove the mark, or a corner", run: () => tools.remove() },
-      { keys: ["Escape"], group: "Marks", what: "let go", run: () => tools.escape() },
-      { keys: ["B", "Enter"], group: "Keyboard alone", what: "a box in the middle of the view" },
-      { keys: ["P", "Enter"], group: "Keyboard alone", what: "a cursor; Enter puts a corner, Enter again closes" },
-      ...nudge("", "one", "move cursor, corner or mark by 1 pixel; else the film"),
-      ...nudge("Shift+", "ten", "… by 10 pixels"),
-      ...nudge("Alt+", "more", "… by 50 pixels; a whole box: its size"),
-      { keys: ["S"], group: "Keyboard alone", what: "next mark", run: () => tools.hand.mark(1) },
-      { keys: ["Shift+S"], group: "", what: "mark before", run: () => tools.hand.mark(-1) },
-      { keys: ["C"], group: "Keyboard alone", what: "next corner of the mark", run: () => tools.hand.next(1) },
-      { keys: ["Shift+C"], group: "", what: "corner before", run: () => tools.hand.next(-1) },
-      { keys: ["A"], group: "Keyboard alone", what: "add a corner after it", run: () => tools.hand.add() },
-      { keys: ["Ctrl+Z"], group: "Reading", what: "undo", run: () => this.undo() },
-      { keys: ["Ctrl+Y", "Ctrl+Shift+Z"], group: "Reading", what: "redo", run: () => this.redo() },
-      { keys: ["N"], group: "Reading", what: "no finding", run: () => this.nothing() },
-      { keys: ["T"], group: "Reading", what: "write the statement (Esc: back to the film)", run: () => byId("statement").focus() },
-      { keys: ["Ctrl+Enter"], group: "Reading", what: "lock and reveal", typing: true, run: () => void this.lock() },
-    ];
-  }
-
-  /** @param {number} x @param {number} y @param {import("/static/hand.js").Step} step */
+  /** @param {number} x @param {number} y @param {import("/static/keyboard_marking.js").Step} step */
   arrow(x, y, step) {
-    if (!this.tools.hand.arrow(x, y, step) && step !== "more") this.viewer.pan(-x * 40, -y * 40);
+    if (!this.tools.keyboard.arrow(x, y, step) && step !== "more") this.viewer.pan(-x * 40, -y * 40);
   }
 
   /** Take a change of the draft. @param {Partial<Draft>} part @param {string} kind */
   change(part, kind) {
     if (!this.blind || !this.autosave || this.autosave.closed) return;
+    const before = this.draft.marks;
     this.history.push({ ...this.draft, ...part }, kind);
+    if (part.marks && part.marks.length < before.length) this.removed = before.filter((m) => !part.marks?.includes(m));
     this.changed();
+  }
+
+  /** Marks were drawn, changed or taken away. @param {Mark[]} marks @param {string} kind */
+  marked(marks, kind) {
+    const { finding, label } = this.draft;
+    this.change({ marks, finding: marks.length ? true : finding === true ? null : finding, label: marks.length && label === UNASSESSED ? null : label }, kind);
   }
 
   changed() {
@@ -178,17 +181,31 @@ export class CasePage {
 
   redo() { if (this.history.redo()) { announce("Redone"); this.changed(); } }
 
-  /** "No finding" takes the marks away; undo brings them back. */
+  /** "No finding" takes the marks away; undo brings them back, and after a return "Bring back" does. */
   nothing() {
     const [well, ill] = [this.study.labels.find((l) => l !== this.study.positive) ?? null, this.study.positive];
-    const label = this.draft.label === ill || this.draft.label === null ? (this.study.labels.length === 2 ? well : this.draft.label) : this.draft.label;
+    const old = this.draft.label === UNASSESSED ? null : this.draft.label;
+    const label = (old === ill || old === null) && this.study.labels.length === 2 ? well : old;
     this.change({ finding: false, marks: [], label }, "");
     announce("No finding");
+  }
+
+  /** The film is not good enough to say anything. */
+  cannot() {
+    const again = this.draft.label === UNASSESSED;
+    this.change(again ? { label: null } : { label: UNASSESSED, finding: null, confidence: null, marks: [] }, "");
+    announce(again ? "No diagnosis" : "Cannot be assessed");
+  }
+
+  bringBack() {
+    this.change({ marks: this.removed, finding: true, label: this.draft.label === UNASSESSED ? null : this.draft.label }, "");
+    announce("Marks are back");
   }
 
   /** @returns {string[]} what is missing before a lock */
   missing() {
     const { finding, label, confidence, marks } = this.draft;
+    if (label === UNASSESSED) return [];
     return [
       finding === null || (finding && !marks.length) ? "mark what you see, or say “no finding”" : "",
       label === null ? "choose a diagnosis" : "",
@@ -196,35 +213,7 @@ export class CasePage {
     ].filter(Boolean);
   }
 
-  async lock() {
-    const missing = this.missing();
-    if (missing.length) {
-      dialog("Not complete yet", h("ul", {}, ...missing.map((m) => h("li", {}, m))), [["Go on reading", null]]);
-      return;
-    }
-    const count = this.draft.marks.length;
-    const said = `${this.draft.label}, ${count ? `${count} mark${count > 1 ? "s" : ""}` : "no finding"}, confidence ${this.draft.confidence} of 5.`;
-    dialog("Lock this reading?", h("div", {}, h("p", {}, h("b", {}, said)),
-      h("p", {}, "Afterwards nobody can change it, and you will see the model.")), [
-      ["Lock and reveal", () => void this.locked()], ["Not yet", null]]);
-  }
-
-  async locked() {
-    if (this.autosave) this.autosave.dirty = true; // the time since the last change belongs to the reading
-    if (!this.autosave || !(await this.autosave.flush())) {
-      dialog("Not locked", "Your last changes are not saved yet. Wait until the top of the page says so, then lock again.", [["Close", null]]);
-      return;
-    }
-    try {
-      await json(`/api/cases/${this.id}/lock`, { method: "POST", body: { revision: this.autosave.revision } });
-    } catch (error) {
-      if (/** @type {any} */ (error).code === "stale") this.stale();
-      else dialog("Not locked", /** @type {Error} */ (error).message, [["Close", null]]);
-      return;
-    }
-    this.autosave.close();
-    this.reload();
-  }
+  lock() { return askToLock(this); }
 
   /** Draw the page anew from what the server holds. */
   reload() { window.dispatchEvent(new HashChangeEvent("hashchange")); }
@@ -234,6 +223,15 @@ export class CasePage {
     this.tools.board.editable = false;
     dialog("Changed elsewhere", "This case was saved or locked from another tab, or another reader entered in this browser. This tab saves no more, so that neither overwrites the other.",
       [["Load the newer version", () => this.reload()]]);
+  }
+
+  /** Stop the clock and hide the film, or go on. */
+  pause() {
+    const paused = !this.attention.paused;
+    this.attention.pause(paused);
+    this.films?.toggleAttribute("data-paused", paused);
+    announce(paused ? "Paused; the film is hidden" : "Reading goes on");
+    this.tell();
   }
 
   /** Tool, window, zoom and pointer, wherever they are shown. */
@@ -267,9 +265,12 @@ export class CasePage {
       if (!(await autosave.flush()) && !timed) return false;
     }
     this.open = false;
+    void this.note.leave();
+    remember(this.id, this.viewer, this.tools);
     autosave?.close();
     this.attention.stop();
     this.viewer.stop();
+    this.beside.stop();
     for (const end of this.ends.splice(0)) end();
     return true;
   }

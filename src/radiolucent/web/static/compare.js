@@ -3,7 +3,7 @@
 import { json, patient } from "/static/api.js";
 import { Autosave, show } from "/static/autosave.js";
 import { SURE } from "/static/blind.js";
-import { announce, byId, choices, h } from "/static/dom.js";
+import { announce, byId, choices, h, UNASSESSED } from "/static/dom.js";
 import { dialog } from "/static/keys.js";
 import { mapControls } from "/static/maps.js";
 
@@ -40,7 +40,8 @@ export function compare(page) {
   reason.value = answer.why;
   const finish = async () => {
     if (!autosave) return page.next();
-    if (!answer.agree || !answer.label || !answer.confidence) {
+    if (closing) return;
+    if (!answer.agree || !answer.label || (!answer.confidence && answer.label !== UNASSESSED)) {
       dialog("Not complete yet", "Say whether you agree with the model, your final diagnosis, and how sure you are.", [["Go on", null]]);
       return;
     }
@@ -48,19 +49,20 @@ export function compare(page) {
     autosave.dirty = true;
     if (!(await autosave.flush())) closing = false;
   };
-  const said = page.draft.marks.length ? page.spoken().map((t) => h("li", {}, t)) : [h("li", {}, "No finding")];
+  const finals = /** @type {[string, string][]} */ ([...study.labels.map((l) => [l, l]), ...(given.reading.label === UNASSESSED || answer.label === UNASSESSED ? [[UNASSESSED, "Cannot assess"]] : [])]);
+  const said = page.draft.marks.length ? page.spoken().map((t) => h("li", {}, t)) : [h("li", {}, given.reading.label === UNASSESSED ? "Cannot be assessed" : "No finding")];
   panel.replaceChildren(
     h("div", { class: "scroll tight" },
-      h("p", { class: "phase" }, h("b", {}, finished ? "Finished. " : "Step 2 of 2: compare. "),
-        finished ? "Nothing changes any more." : "Your reading is locked."),
+      h("p", { class: "phase" }, h("b", {}, finished ? "Finished. " : "Step 2 of 2: compare"),
+        finished && "Nothing changes any more."),
       model, maps,
       h("section", { "aria-label": "Your final answer" },
-        choices({ name: "agree", legend: "Do you agree with the model?", options: AGREE, value: answer.agree, disabled: Boolean(finished), onchoose: (v) => change({ agree: v }) }),
-        choices({ name: "final", legend: "Your final diagnosis", options: study.labels.map((l) => [l, l]), value: answer.label, disabled: Boolean(finished), onchoose: (v) => change({ label: v }) }),
-        choices({ name: "sure", legend: "How sure are you?", options: SURE, value: String(answer.confidence), disabled: Boolean(finished), onchoose: (v) => change({ confidence: Number(v) }) }),
+        choices({ name: "agree", legend: "Do you agree?", options: AGREE, value: answer.agree, disabled: Boolean(finished), onchoose: (v) => change({ agree: v }) }),
+        choices({ name: "final", legend: "Final diagnosis", options: finals, value: answer.label, disabled: Boolean(finished), onchoose: (v) => change({ label: v }) }),
+        choices({ name: "sure", legend: "How sure are you?", options: SURE, value: answer.confidence ? String(answer.confidence) : null, disabled: Boolean(finished), onchoose: (v) => change({ confidence: Number(v) }) }),
         h("label", { for: "why" }, "Why? ", h("kbd", { "aria-hidden": true }, "T")), reason),
-      h("details", { class: "locked" }, h("summary", {}, `Your locked reading: ${given.reading.label}, confidence ${given.reading.confidence} of 5`),
-        h("ul", {}, ...said), given.reading.statement && h("blockquote", {}, given.reading.statement))),
+      h("details", { class: "locked" }, h("summary", {}, `Your locked reading: ${given.reading.label}${given.reading.confidence ? `, confidence ${given.reading.confidence} of 5` : ""}`),
+        h("ul", {}, ...said), given.reading.statement && h("blockquote", {}, given.reading.statement)), page.note.element),
     h("div", { class: "foot" }, h("button", { type: "button", class: "primary wide ready", id: "finish", "aria-keyshortcuts": "Control+Enter", onclick: () => void finish() },
       finished ? "Next case " : "Finish this case ", h("kbd", { "aria-hidden": true }, "Ctrl + Enter"))));
   if (finished) show("saved", "Finished and saved");

@@ -1,25 +1,30 @@
-// The tools beside the film, the strip below it, and the keys that both phases share.
+// The tools beside the film and the strip below it.
 
 import { h } from "/static/dom.js";
+import { keep, keeps } from "/static/looks.js";
+import { plane } from "/static/measure.js";
 
 /** @typedef {import("/static/case.js").CasePage} CasePage */
 
 /** @param {CasePage} page */
 export function toolbar(page) {
   const { tools, viewer } = page;
-  const button = (/** @type {string} */ text, /** @type {string} */ key, /** @type {() => void} */ run, /** @type {string} */ tool = "") => {
-    const made = h("button", { type: "button", class: "tool", onclick: run, "data-tool": tool, "aria-keyshortcuts": key, title: `${text} (${key})`,
+  const button = (/** @type {string} */ text, /** @type {string} */ key, /** @type {() => void} */ run, /** @type {string} */ tool = "") =>
+    h("button", { type: "button", class: "tool", onclick: run, "data-tool": tool, "aria-keyshortcuts": key, title: `${text} (${key})`,
       "aria-pressed": tool ? "false" : undefined }, h("span", {}, text), h("kbd", { "aria-hidden": true }, key));
-    return made;
-  };
   const tool = (/** @type {any} */ name, /** @type {string} */ text, /** @type {string} */ key) => button(text, key, () => tools.use(name), name);
+  const blind = page.blind;
   const made = h("div", { class: "tools", role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" },
-    tool("select", page.blind ? "Select" : "Pan", "V"), page.blind && tool("box", "Box", "B"), page.blind && tool("polygon", "Polygon", "P"),
-    tool("window", "Window", "W"), h("hr"),
-    button("Fit", "0", () => viewer.fit()), button("Invert", "I", () => viewer.setWindow({ invert: !viewer.window.invert })),
-    page.blind && h("hr"),
-    page.blind && button("Undo", "Ctrl+Z", () => page.undo()), page.blind && button("Redo", "Ctrl+Y", () => page.redo()),
-    page.blind && button("Remove", "Del", () => tools.remove()));
+    tool("select", blind ? "Select" : "Pan", "V"), blind && tool("box", "Box", "B"), blind && tool("polygon", "Polygon", "P"),
+    blind && tool("freehand", "Freehand", "F"), blind && tool("ellipse", "Ellipse", "E"), blind && tool("brush", "Brush", "D"), h("hr"),
+    tool("window", "Window", "W"), tool("ruler", "Ruler", "R"), tool("angle", "Angle", "Q"), button("Magnify", "Z", () => page.lens.toggle()), h("hr"),
+    button("Fit", "0", () => viewer.fit()), button("Larger", "+", () => viewer.zoom(viewer.view.scale * 1.25)),
+    button("Smaller", "-", () => viewer.zoom(viewer.view.scale / 1.25)),
+    button("Invert", "I", () => viewer.setWindow({ invert: !viewer.window.invert })),
+    page.beside.count > 0 && button("Beside", "Y", () => void page.beside.turn()),
+    blind && h("hr"),
+    blind && button("Undo", "Ctrl+Z", () => page.undo()), blind && button("Redo", "Ctrl+Y", () => page.redo()),
+    blind && button("Remove", "Del", () => tools.remove()));
   const told = () => {
     for (const one of made.querySelectorAll("[data-tool]:not([data-tool=''])")) {
       one.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (one).dataset.tool === tools.tool));
@@ -33,37 +38,42 @@ export function toolbar(page) {
 /** @param {CasePage} page */
 export function strip(page) {
   const { viewer, tools } = page;
-  const presets = ["Full", "Auto", "Lung", "Bone", "Contrast"].map((name, i) =>
-    h("button", { type: "button", class: "small", onclick: () => viewer.preset(i), "aria-keyshortcuts": String(i + 1), "aria-label": `Window preset ${name}` },
-      name, " ", h("kbd", { "aria-hidden": true }, String(i + 1))));
+  const presets = h("div", { class: "presets", role: "group", "aria-label": "Window presets" });
+  const next = /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", id: "keep", onchange: () => keep(next.checked) }));
+  next.checked = keeps();
+  const clock = h("button", { type: "button", class: "small", id: "clock", onclick: () => page.pause() });
   const levels = h("output", { class: "figures" });
+  let shown = null;
+  const offer = () => {
+    const film = viewer.film;
+    if (!film || shown === film) return;
+    shown = film;
+    presets.replaceChildren(...film.presets().slice(0, 9).map(({ name }, i) =>
+      h("button", { type: "button", class: "small", onclick: () => viewer.preset(i), "aria-keyshortcuts": String(i + 1) },
+        name, " ", h("kbd", { "aria-hidden": true }, String(i + 1)))));
+  };
+  const tick = () => {
+    const { text, why } = page.attention.shown();
+    clock.textContent = why ? `${text} ${why}` : text;
+    clock.setAttribute("aria-label", `Reading time ${text}${why ? `, ${why}` : ""}. ${page.attention.paused ? "Go on" : "Pause"}`);
+  };
   const told = () => {
-    const { centre, width, invert } = viewer.window, at = tools.cursor;
-    const inside = at && at[0] >= 0 && at[1] >= 0 && at[0] < viewer.width && at[1] < viewer.height;
-    levels.textContent = `zoom ${(viewer.view.scale * 100).toFixed(0)} %   window ${(width * 100).toFixed(0)}   level ${(centre * 100).toFixed(0)}`
-      + (invert ? "   inverted" : "") + (inside ? `   x ${Math.floor(at[0])} y ${Math.floor(at[1])}` : "");
+    offer();
+    const film = viewer.film, at = tools.cursor, { centre, width, invert } = viewer.window;
+    if (!film) return;
+    const { about } = film, [low, high] = about.range, digits = high - low > 50 ? 0 : 3;
+    const value = at && film.value(at[0], at[1]);
+    const parts = [`zoom ${(viewer.view.scale * 100).toFixed(0)} %`, `window ${width.toFixed(digits)}`, `level ${centre.toFixed(digits)}`, invert ? "inverted" : "",
+      about.view, at && value !== null ? `x ${Math.floor(at[0])} y ${Math.floor(at[1])}  value ${film.said(value)}` : ""];
+    levels.textContent = parts.filter(Boolean).join("   ");
+    levels.title = about.spacing ? `${about.spacing[1].toFixed(3)} × ${about.spacing[0].toFixed(3)} mm a pixel, ${plane(about)}` : "No pixel spacing: lengths are in pixels";
+    tick();
   };
   viewer.onchange(told);
   document.addEventListener("told", told);
-  page.ends.push(() => document.removeEventListener("told", told));
-  return h("div", { class: "strip" }, h("div", { class: "presets", role: "group", "aria-label": "Window presets" }, ...presets), levels);
-}
-
-/** @param {CasePage} page @returns {import("/static/keys.js").Binding[]} */
-export function commonKeys(page) {
-  const { viewer, tools } = page;
-  return [
-    { keys: ["W"], group: "Film", what: "window tool: drag for window and level", run: () => tools.use("window") },
-    ...[0, 1, 2, 3, 4].map((i) => ({ keys: [String(i + 1)], show: ["1", "2", "3", "4", "5"], group: i ? "" : "Film", what: "windows Full, Auto, Lung, Bone, Contrast", run: () => void viewer.preset(i) })),
-    { keys: ["I"], group: "Film", what: "invert", run: () => viewer.setWindow({ invert: !viewer.window.invert }) },
-    { keys: ["0"], group: "Film", what: "fit the whole film", run: () => viewer.fit() },
-    { keys: ["+", "="], group: "Film", what: "larger", run: () => viewer.zoom(viewer.view.scale * 1.25) },
-    { keys: ["-"], group: "Film", what: "smaller", run: () => viewer.zoom(viewer.view.scale / 1.25) },
-    { keys: ["wheel"], group: "Film", what: "zoom where the pointer is" },
-    { keys: ["right drag"], group: "Film", what: "window and level, with any tool" },
-    { keys: ["middle drag"], group: "Film", what: "move the film" },
-    { keys: ["PageUp"], group: "Cases", what: "case before", run: () => page.turn(-1) },
-    { keys: ["PageDown"], group: "Cases", what: "case after", run: () => page.turn(1) },
-    { keys: ["?"], group: "Cases", what: "this help", run: () => page.help() },
-  ];
+  const timer = window.setInterval(tick, 1000);
+  page.ends.push(() => { clearInterval(timer); document.removeEventListener("told", told); });
+  tick();
+  return h("div", { class: "strip" }, presets, levels,
+    h("label", { class: "check", for: "keep", title: "The next film begins with this zoom and window" }, next, "Keep view"), clock);
 }

@@ -2,6 +2,9 @@
 
 /** @typedef {string | Node | null | undefined | false} Child */
 
+/** The answer in place of a diagnosis; the server knows it by this name. */
+export const UNASSESSED = "cannot be assessed";
+
 /**
  * An element with attributes, listeners (keys that begin with "on") and children.
  * @param {string} tag

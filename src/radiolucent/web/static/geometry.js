@@ -1,7 +1,7 @@
 // Points and shapes in source pixels: (0, 0) is the top left corner of the top left pixel.
 
 /** @typedef {[number, number]} Point */
-/** @typedef {{kind: "box" | "polygon", points: Point[]}} Mark */
+/** @typedef {{kind: "box" | "polygon", points: Point[], type?: string | null, confidence?: number | null}} Mark */
 
 /** @param {number} value @param {number} low @param {number} high */
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -42,7 +42,7 @@ export function area(outline) {
 export function moved(mark, dx, dy, width, height) {
   const [l, t, r, b] = bounds(mark);
   const x = clamp(dx, -l, width - r), y = clamp(dy, -t, height - b);
-  return { kind: mark.kind, points: mark.points.map(([px, py]) => [round(px + x), round(py + y)]) };
+  return { ...mark, points: mark.points.map(([px, py]) => [round(px + x), round(py + y)]) };
 }
 
 /**
@@ -53,7 +53,7 @@ export function moved(mark, dx, dy, width, height) {
 export function handles(mark) {
   const outline = corners(mark);
   const found = outline.map((at, corner) => ({ at, corner, add: false }));
-  if (mark.kind === "box") return found;
+  if (mark.kind === "box" || outline.length > 40) return found; // of many corners, those between would lie on top of each other
   return [...found, ...outline.map((p, i) => {
     const q = outline[(i + 1) % outline.length];
     return { at: /** @type {Point} */ ([(p[0] + q[0]) / 2, (p[1] + q[1]) / 2]), corner: i + 1, add: true };
@@ -66,9 +66,9 @@ export function dragged(mark, corner, to) {
     const opposite = corners(mark)[(corner + 2) % 4];
     const made = box(to, opposite);
     const [l, t, r, b] = bounds(made);
-    return r - l < 1 || b - t < 1 ? mark : made;
+    return r - l < 1 || b - t < 1 ? mark : { ...mark, points: made.points };
   }
-  return { kind: "polygon", points: mark.points.map((p, i) => (i === corner ? to : p)) };
+  return { ...mark, points: mark.points.map((p, i) => (i === corner ? to : p)) };
 }
 
 /** @param {Point} p @param {Mark} mark */
@@ -99,5 +99,40 @@ export function away(p, mark) {
 export function described(mark, number) {
   const [l, t, r, b] = bounds(mark).map(Math.round);
   const what = mark.kind === "box" ? `Box ${number}` : `Polygon ${number}, ${mark.points.length} corners`;
-  return `${what}: ${r - l} × ${b - t} at ${l}, ${t}`;
+  return `${what}${mark.type ? ` (${mark.type})` : ""}: ${r - l} × ${b - t} at ${l}, ${t}`;
+}
+
+/** An ellipse within a box, as a polygon. @param {Mark} mark @returns {Mark} */
+export function ellipse(mark) {
+  const [l, t, r, b] = bounds(mark);
+  const points = Array.from({ length: 48 }, (_, i) => {
+    const at = (2 * Math.PI * i) / 48;
+    return /** @type {Point} */ ([round((l + r) / 2 + ((r - l) / 2) * Math.cos(at)), round((t + b) / 2 + ((b - t) / 2) * Math.sin(at))]);
+  });
+  return { kind: "polygon", points };
+}
+
+/**
+ * A drawn line with as few points as keep it within `near` of what was drawn (Douglas and Peucker 1973).
+ * @param {Point[]} line @param {number} near source pixels
+ * @returns {Point[]}
+ */
+export function simplified(line, near) {
+  if (line.length < 3) return line;
+  const [ax, ay] = line[0], [bx, by] = line[line.length - 1], long = Math.hypot(bx - ax, by - ay);
+  let most = 0, where = 0;
+  for (let i = 1; i < line.length - 1; i++) {
+    const [x, y] = line[i];
+    const far = long ? Math.abs((bx - ax) * (ay - y) - (ax - x) * (by - ay)) / long : Math.hypot(x - ax, y - ay);
+    if (far > most) { most = far; where = i; }
+  }
+  if (most <= near) return [line[0], line[line.length - 1]];
+  return [...simplified(line.slice(0, where + 1), near).slice(0, -1), ...simplified(line.slice(where), near)];
+}
+
+/** A closed outline of at most `most` points, rounded. @param {Point[]} line @param {number} near @param {number} most @returns {Point[]} */
+export function outlined(line, near, most) {
+  let found = simplified(line, near);
+  for (let wider = near * 1.5; found.length > most; wider *= 1.5) found = simplified(line, wider);
+  return found.map(([x, y]) => [round(x), round(y)]);
 }

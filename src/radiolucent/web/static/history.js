@@ -47,3 +47,21 @@ export class History {
     return true;
   }
 }
+
+/** @type {Map<string, History<any>>} of cases that were open since the page was loaded */
+const kept = new Map();
+
+/**
+ * The history of a case; what was done before it was left can be undone, if the case is as it was then.
+ * @template T
+ * @param {string} id
+ * @param {T} state as the server has it
+ * @returns {History<T>}
+ */
+export function historyOf(id, state) {
+  const old = kept.get(id);
+  const found = old && JSON.stringify(old.state) === JSON.stringify(state) ? old : new History(state);
+  found.kind = "";
+  kept.set(id, found);
+  return found;
+}

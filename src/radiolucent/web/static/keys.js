@@ -2,8 +2,9 @@
 
 import { byId, h } from "/static/dom.js";
 
-/** @typedef {{keys: string[], what: string, group: string, run?: () => void, typing?: boolean, show?: string[]}} Binding
- *  keys as named by `name`; group "": not in the help; typing: also while writing text; show: other keys for the help */
+/** @typedef {{keys: string[], what: string, group: string, run?: () => void, typing?: boolean, show?: string[], held?: boolean}} Binding
+ *  keys as named by `name`; group "": not in the help; typing: also while writing text; show: other keys for the help;
+ *  held: again and again while the key is held down */
 
 /** @param {KeyboardEvent} event @returns {string} */
 export function name(event) {
@@ -35,7 +36,7 @@ export function listen(bindings) {
     if (native && (pressed === "Enter" || pressed.startsWith("Arrow"))) return;
     if (target instanceof HTMLInputElement && target.type === "range" && pressed.startsWith("Page")) return; // a slider's own
     event.preventDefault();
-    found.run();
+    if (!event.repeat || found.held) found.run();
   };
   document.addEventListener("keydown", handler);
   return () => document.removeEventListener("keydown", handler);
@@ -56,18 +57,20 @@ const shown = (key) => ({ " ": "Space", PageUp: "PgUp", PageDown: "PgDn", Delete
   "Shift+ArrowLeft": "Shift + arrow", "Alt+ArrowLeft": "Alt + arrow" }[key] ?? (key === "+" ? key : key.replaceAll("+", " + ")));
 
 /**
- * A modal dialog; the first button is the one that Enter presses.
+ * A modal dialog.
  * @param {string} title
  * @param {Node | string} content
- * @param {[string, (() => void) | null][]} buttons
+ * @param {[string, (() => void) | null][]} buttons the first is drawn as what is proposed
+ * @param {number} [safe] the button that Enter presses: where something cannot be undone, the one that leaves it
  */
-export function dialog(title, content, buttons) {
+export function dialog(title, content, buttons, safe = 0) {
   const box = /** @type {HTMLDialogElement} */ (byId("dialog"));
   const made = buttons.map(([text, run], i) => h("button", {
-    type: "button", class: i ? "" : "primary", autofocus: i === 0,
+    type: "button", class: i ? "" : "primary", autofocus: i === safe,
     onclick: () => { box.close(); run?.(); },
   }, text));
   box.replaceChildren(h("h2", { id: "dialog-title" }, title), content instanceof Node ? content : h("p", {}, content),
     h("div", { class: "buttons" }, ...made));
   if (!box.open) box.showModal();
+  made[safe]?.focus();
 }

@@ -1,11 +1,12 @@
 // Signing in with a one-time token. It stands behind "#" in the address, which no server ever sees.
 
-import { ApiError, json } from "/static/api.js";
+import { ApiError, json, readAs } from "/static/api.js";
 import { byId, h } from "/static/dom.js";
 
-/** Trade a token for the session cookie. @param {string} token */
+/** Trade a token for a session: a cookie, and the key that this page alone keeps. @param {string} token */
 export async function enter(token) {
-  await json("/api/session", { method: "POST", body: { token } });
+  const { key } = await json("/api/session", { method: "POST", body: { token } });
+  readAs(key);
 }
 
 /** @param {string} message why somebody is here again, or "" */
@@ -29,7 +30,7 @@ export function login(message) {
   };
   byId("main").replaceChildren(h("form", { class: "card login", onsubmit: send },
     h("h1", {}, "Read films before you see the model"),
-    h("p", {}, "Every reader opens the study with an address of their own, which works once. It is printed where the study was started."),
+    h("p", {}, "The organiser gives every reader an address of their own. It works once, on this computer; afterwards this browser remembers you for 30 days."),
     h("label", { for: "token" }, "Your address or token"), field, problem,
     h("button", { type: "submit", class: "primary" }, "Begin reading"),
     h("p", { class: "quiet" }, "Everything stays on this computer. Research use only. Not for diagnosis.")));

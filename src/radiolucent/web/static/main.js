@@ -1,14 +1,15 @@
 // Start: who is here, and which page they are on.
 
-import { ApiError, json, readAs } from "/static/api.js";
+import { ApiError, json, reader, readAs } from "/static/api.js";
 import { show } from "/static/autosave.js";
 import { openCase } from "/static/case.js";
 import { byId, h } from "/static/dom.js";
 import { enter, login } from "/static/login.js";
-import { organiser, worklist } from "/static/worklist.js";
+import { organiser } from "/static/organiser.js";
+import { worklist } from "/static/worklist.js";
 
-/** @typedef {{study: string, reader: string, key: string, role: string, labels: string[], positive: string,
- *             limits: {marks: number, points: number, text: number}}} Study */
+/** @typedef {{study: string, reader: string, ticket: string, role: string, labels: string[], positive: string,
+ *             vocabulary: string[], limits: {marks: number, points: number, text: number}}} Study */
 
 /** @type {Study | null} */
 let study = null;
@@ -36,7 +37,7 @@ async function route() {
   document.body.dataset.page = "";
   try {
     const found = /^#\/case\/([0-9a-f]{12})$/.exec(hash);
-    if (study.role === "organiser") organiser(study);
+    if (study.role === "organiser") await organiser(study, current);
     else if (found) leave = (await openCase(study, found[1], current)) ?? leave;
     else await worklist(study, current);
   } catch (error) {
@@ -48,6 +49,7 @@ async function route() {
 function failed(error) {
   if (error.status === 401) {
     study = null;
+    readAs("");
     login("Your session has ended. Open a new address from the organiser.");
     return;
   }
@@ -65,10 +67,9 @@ async function begin() {
       if (await leave()) leave = async () => true; // what is open is saved as its own reader's
       await enter(token);
     }
-    const { role } = await json("/api/session");
+    const { role } = reader() ? await json("/api/session") : { role: null };
     if (!role) return login("");
     study = await json("/api/study");
-    readAs(study?.key ?? "");
   } catch (error) {
     return login(/** @type {ApiError} */ (error).message);
   }

@@ -18,6 +18,7 @@ export function mapControls(page, at) {
   let called = {};
   let chosen = "off", last = "", opacity = 45, threshold = 40, asked = 0, timer = 0;
   const figures = h("dl", { class: "live", id: "live", "aria-live": "polite" });
+  const stamp = h("p", { class: "stamp", id: "stamp", "aria-live": "polite" });
   const slider = (/** @type {string} */ id, /** @type {string} */ text, /** @type {string} */ keys, /** @type {number} */ value, /** @type {(v: number) => void} */ run) => {
     const out = h("output", { for: id }, `${value} %`);
     const input = /** @type {HTMLInputElement} */ (h("input", { type: "range", id, min: id === "threshold" ? 5 : 0, max: 100, step: 5, value,
@@ -30,7 +31,7 @@ export function mapControls(page, at) {
   const paint = () => {
     const map = loaded.get(chosen);
     viewer.overlay.hidden = !map;
-    if (!map) { figures.replaceChildren(); return; }
+    if (!map) { figures.replaceChildren(); stamp.textContent = ""; return; }
     viewer.overlay.style.opacity = String(opacity / 100);
     map.paint(viewer, threshold / 100);
     clearTimeout(timer);
@@ -52,6 +53,18 @@ export function mapControls(page, at) {
     figures.replaceChildren(...rows.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]));
   };
 
+  /** Say whether a map deserves belief, as the report does. */
+  const trust = async (/** @type {string} */ method) => {
+    if (method === "off") return;
+    stamp.dataset.verdict = "";
+    stamp.textContent = "trust: being tested…";
+    const answer = await patient(`/api/cases/${page.id}/maps/${method}/trust`, () => page.open && chosen === method).catch(() => null);
+    if (chosen !== method || !page.open) return;
+    const found = answer ? await answer.json() : { verdict: "", line: "" };
+    stamp.dataset.verdict = found.verdict;
+    stamp.textContent = found.line;
+  };
+
   const use = async (/** @type {string} */ method) => {
     chosen = method;
     setChoice("map", method);
@@ -68,6 +81,7 @@ export function mapControls(page, at) {
       }
     }
     if (chosen !== method) return;
+    void trust(method);
     announce(method === "off" ? "Map off" : `${called[method] ?? method} shown`);
     paint();
   };
@@ -87,7 +101,7 @@ export function mapControls(page, at) {
       at.replaceChildren(h("section", {},
         choices({ name: "map", legend: `What speaks for ${target}`, options, value: "off", onchoose: (v) => void use(v) }),
         see.row, cut.row,
-        h("div", { class: "legend", "aria-hidden": true }, h("span", {}, "little"), h("span", { class: "ramp" }), h("span", {}, "much")), figures));
+        h("div", { class: "legend" }, h("span", {}, "weakest"), h("span", { class: "ramp", "aria-hidden": true }), h("span", {}, "strongest on this film")), stamp, figures));
       if (names.length) await use(names[0]);
     },
     bindings: /** @type {import("/static/keys.js").Binding[]} */ ([
@@ -95,10 +109,10 @@ export function mapControls(page, at) {
       { keys: ["L"], group: "Maps", what: "LIME", run: () => toggle("lime") },
       { keys: ["M"], group: "Maps", what: "next map", run: () => { if (methods.length) void use(methods[(methods.indexOf(chosen) + 1) % methods.length]); } },
       { keys: ["O"], group: "Maps", what: "map on and off", run: () => void use(chosen === "off" ? last || methods[0] || "off" : "off") },
-      { keys: ["["], group: "Maps", what: "less opaque", run: () => step(see, -5) },
-      { keys: ["]"], group: "Maps", what: "more opaque", run: () => step(see, 5) },
-      { keys: [","], group: "Maps", what: "lower threshold", run: () => step(cut, -5) },
-      { keys: ["."], group: "Maps", what: "higher threshold", run: () => step(cut, 5) },
+      { keys: ["["], group: "Maps", what: "less opaque", held: true, run: () => step(see, -5) },
+      { keys: ["]"], group: "Maps", what: "more opaque", held: true, run: () => step(see, 5) },
+      { keys: [","], group: "Maps", what: "lower threshold", held: true, run: () => step(cut, -5) },
+      { keys: ["."], group: "Maps", what: "higher threshold", held: true, run: () => step(cut, 5) },
     ]),
     end() { clearTimeout(timer); loaded.clear(); },
   };

@@ -1,57 +1,79 @@
-// The film on screen: zoom, pan, window and level. Frames: source pixels and pixels of the stage.
+// The film on screen: zoom, pan, window and level. Frames: source pixels, and pixels of the stage (CSS pixels).
 
 import { h, svg } from "/static/dom.js";
+import { decoded } from "/static/film.js";
 import { clamp } from "/static/geometry.js";
-import { Greys } from "/static/windowing.js";
+import { resample, taps } from "/static/resample.js";
 
 /** @typedef {import("/static/geometry.js").Point} Point */
+/** @typedef {{scale: number, x: number, y: number}} View */
+/** @typedef {import("/static/film.js").Window} Window */
 
 export class Viewer {
   /**
    * @param {number} width of the film in source pixels
    * @param {number} height
+   * @param {string} [label]
    */
-  constructor(width, height) {
+  constructor(width, height, label = "") {
     this.width = width;
     this.height = height;
-    this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "film", width, height, "aria-hidden": true }));
+    this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "film", width: 1, height: 1, "aria-hidden": true }));
     this.overlay = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "overlay", width: 1, height: 1, "aria-hidden": true }));
     this.shapes = svg("svg", { class: "shapes", "aria-hidden": "true" });
     this.stage = h("div", {
-      class: "stage", id: "stage", tabindex: "0", role: "application",
-      "aria-label": "The film. Keys: B box, P polygon, V select, W window; Enter draws, arrows move; question mark for help.",
+      class: "stage", tabindex: "0", role: "application",
+      "aria-label": label || "The film. Keys: B box, P polygon, V select, W window; Enter draws, arrows move; question mark for help.",
     }, this.canvas, this.overlay, this.shapes);
-    this.view = { scale: 1, x: 0, y: 0 };
+    /** @type {View} */ this.view = { scale: 1, x: 0, y: 0 };
     this.fitted = true;
-    this.window = { centre: 0.5, width: 1, invert: false };
-    /** @type {Greys | null} */ this.greys = null;
+    /** @type {Window} */ this.window = { centre: 0, width: 1, invert: false, function: "LINEAR_EXACT", table: null };
+    /** @type {import("/static/film.js").Film | null} */ this.film = null;
     /** @type {[number, number, number, number]} */ this.place = [0, 0, width, height];
     /** @type {(() => void)[]} */ this.listeners = [];
-    this.waiting = 0;
+    this.levels = new Uint16Array(0);
+    /** @type {ImageData | null} */ this.image = null;
+    this.due = 0; // the next frame
+    this.moved = true;
     this.sizes = new ResizeObserver(() => { if (this.fitted) this.fit(); else this.apply(); });
     this.sizes.observe(this.stage);
     this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
-  /** @param {ArrayBuffer} bytes @param {number} bits */
-  load(bytes, bits) {
-    this.greys = new Greys(bytes, bits, this.width, this.height);
-    this.preset(0);
+  /** Show a film, at first through its first window. @param {import("/static/film.js").Film} film */
+  load(film) {
+    const first = this.film === null;
+    this.film = film;
+    this.moved = true;
+    if (first && this.window.width === 1 && this.window.centre === 0) this.preset(0);
+    this.draw();
     this.stage.dataset.ready = "true";
+    if (film.whole) this.stage.dataset.whole = "true";
+    for (const listener of this.listeners) listener();
   }
 
-  /** @param {() => void} listener called whenever view or window changed */
+  /** @param {() => void} listener called whenever view, window or film changed */
   onchange(listener) { this.listeners.push(listener); }
 
   // Zoom and pan
+
+  /** Stage pixels a source pixel when the whole film is seen. */
+  get whole() { return Math.min(this.stage.clientWidth / this.width, this.stage.clientHeight / this.height); }
 
   /** The whole film, as large as it goes. */
   fit() {
     const { clientWidth: w, clientHeight: t } = this.stage;
     if (!w || !t) return;
-    const scale = Math.min(w / this.width, t / this.height);
+    const scale = this.whole;
     this.view = { scale, x: (this.width - w / scale) / 2, y: (this.height - t / scale) / 2 };
     this.fitted = true;
+    this.apply();
+  }
+
+  /** @param {View} view */
+  look(view) {
+    this.view = { ...view };
+    this.fitted = false;
     this.apply();
   }
 
@@ -63,11 +85,8 @@ export class Viewer {
     const { clientWidth: w, clientHeight: t } = this.stage;
     const [px, py] = at ?? [w / 2, t / 2];
     const [sx, sy] = this.toSource([px, py]);
-    const least = Math.min(w / this.width, t / this.height) / 2;
-    const next = clamp(scale, least, 32);
-    this.view = { scale: next, x: sx - px / next, y: sy - py / next };
-    this.fitted = false;
-    this.apply();
+    const next = clamp(scale, this.whole / 2, 32);
+    this.look({ scale: next, x: sx - px / next, y: sy - py / next });
   }
 
   /** @param {number} dx stage pixels @param {number} dy */
@@ -76,9 +95,7 @@ export class Viewer {
     const { clientWidth: w, clientHeight: t } = this.stage;
     const x = clamp(this.view.x - dx / scale, -w / scale / 2, this.width - w / scale / 2);
     const y = clamp(this.view.y - dy / scale, -t / scale / 2, this.height - t / scale / 2);
-    this.view = { scale, x, y };
-    this.fitted = false;
-    this.apply();
+    this.look({ scale, x, y });
   }
 
   /** The middle of what is seen, in source pixels, within the film. @returns {Point} */
@@ -98,7 +115,8 @@ export class Viewer {
   wheel(event) {
     event.preventDefault();
     const lines = event.deltaMode === 1 ? event.deltaY * 33 : event.deltaY;
-    this.zoom(this.view.scale * Math.exp(-clamp(lines, -400, 400) * 0.0015), this.point(event));
+    const fast = event.ctrlKey ? 6 : 1; // two fingers on a trackpad
+    this.zoom(this.view.scale * Math.exp(-clamp(lines * fast, -400, 400) * 0.0015), this.point(event));
   }
 
   /** Of a pointer event, in stage pixels. @param {MouseEvent} event @returns {Point} */
@@ -116,37 +134,99 @@ export class Viewer {
   /** Put film, map and shapes where the view says. */
   apply() {
     const { scale, x, y } = this.view;
-    this.canvas.style.transform = `translate(${-x * scale}px, ${-y * scale}px) scale(${scale})`;
+    this.stage.dataset.view = `${x} ${y} ${scale}`;
     const [left, top, right, bottom] = this.place;
     const [sx, sy] = [((right - left) / this.overlay.width) * scale, ((bottom - top) / this.overlay.height) * scale];
     this.overlay.style.transform = `translate(${(left - x) * scale}px, ${(top - y) * scale}px) scale(${sx}, ${sy})`;
-    for (const listener of this.listeners) listener();
+    this.moved = true;
+    this.later();
   }
 
   // Grey levels
 
-  /** @param {Partial<import("/static/windowing.js").Window>} change */
+  /** @param {Partial<Window>} change centre and width in the film's values; they make the window a linear one */
   setWindow(change) {
-    const next = { ...this.window, ...change };
-    this.window = { ...next, centre: clamp(next.centre, -0.5, 1.5), width: clamp(next.width, 0.01, 2) };
-    if (this.waiting) return;
-    this.waiting = requestAnimationFrame(() => {
-      this.waiting = 0;
-      const context = this.canvas.getContext("2d", { alpha: false });
-      if (this.greys && context) this.greys.draw(context, this.window);
-      for (const listener of this.listeners) listener();
-    });
+    const own = "centre" in change || "width" in change ? { function: "LINEAR_EXACT", table: null } : {};
+    const next = { ...this.window, ...own, ...change }, about = this.film?.about;
+    if (about) {
+      const [low, high] = about.range, span = Math.max(high - low, Math.abs(about.slope));
+      next.centre = clamp(next.centre, low - span, high + span);
+      next.width = clamp(next.width, Math.abs(about.slope), 4 * span);
+    }
+    this.window = next;
+    this.later();
   }
 
   /** @param {number} index from 0 */
   preset(index) {
-    const found = this.greys?.presets()[index];
-    if (found) this.setWindow({ centre: found.centre, width: found.width });
+    const found = this.film?.presets()[index];
+    if (found) this.setWindow({ centre: found.centre, width: found.width, function: found.function, table: decoded(found.table) });
     return found?.name;
+  }
+
+  // Drawing
+
+  /** Draw with the next frame, once. */
+  later() {
+    if (this.due) return;
+    this.due = requestAnimationFrame(() => {
+      this.due = 0;
+      this.draw();
+      for (const listener of this.listeners) listener();
+    });
+  }
+
+  draw() {
+    const { canvas, stage, film } = this, dense = window.devicePixelRatio || 1;
+    const w = Math.max(1, Math.round(stage.clientWidth * dense)), t = Math.max(1, Math.round(stage.clientHeight * dense));
+    const context = canvas.getContext("2d", { alpha: false });
+    if (!film || !context) return;
+    if (canvas.width !== w || canvas.height !== t || !this.image) {
+      canvas.width = w;
+      canvas.height = t;
+      canvas.style.width = `${w / dense}px`;
+      canvas.style.height = `${t / dense}px`;
+      this.image = new ImageData(w, t);
+      this.levels = new Uint16Array(w * t);
+      this.moved = true;
+    }
+    const from = film.at(this.view.scale * dense);
+    if (!from) return;
+    if (this.moved) this.inside = sample(from, this.view, this.view.scale * dense, w, t, this.levels);
+    this.moved = false;
+    paint(this.levels, film.greys(this.window), this.inside ?? [0, 0, w, t], this.image);
+    context.putImageData(this.image, 0, 0);
   }
 
   stop() {
     this.sizes.disconnect();
-    this.greys = null;
+    cancelAnimationFrame(this.due);
+    this.film = null;
+  }
+}
+
+/**
+ * Levels of a view on a grid of screen pixels.
+ * @param {{size: number, level: import("/static/resample.js").Level}} from
+ * @param {View} view
+ * @param {number} scale screen pixels a source pixel
+ * @param {number} w @param {number} t @param {Uint16Array} out
+ * @returns {[number, number, number, number]} left, top, right, bottom of the screen pixels that see the film
+ */
+export function sample({ size, level }, view, scale, w, t, out) {
+  const n = 2 ** size;
+  const across = taps(w, level.width, scale * n, view.x / n), down = taps(t, level.height, scale * n, view.y / n);
+  resample(level, across, down, out);
+  const ends = (/** @type {Int32Array} */ counts) => [counts.findIndex((c) => c > 0), counts.findLastIndex((c) => c > 0) + 1];
+  const [left, right] = ends(across.counts), [top, bottom] = ends(down.counts);
+  return left < 0 || top < 0 ? [0, 0, 0, 0] : [left, top, right, bottom];
+}
+
+/** @param {Uint16Array} levels @param {Uint32Array} greys @param {[number, number, number, number]} inside @param {ImageData} image */
+export function paint(levels, greys, [left, top, right, bottom], image) {
+  const pixels = new Uint32Array(image.data.buffer), { width } = image;
+  if (left > 0 || top > 0 || right < width || bottom < image.height) pixels.fill(0xff000000);
+  for (let y = top; y < bottom; y++) {
+    for (let i = y * width + left, end = y * width + right; i < end; i++) pixels[i] = greys[levels[i]];
   }
 }

@@ -1,12 +1,17 @@
-// The reader's worklist, and the organiser's page.
+// The reader's worklist.
 
-import { json } from "/static/api.js";
+import { json, readAs } from "/static/api.js";
 import { byId, h } from "/static/dom.js";
+import { dialog } from "/static/keys.js";
 
-/** @typedef {{case: string, state: "new" | "draft" | "locked" | "finished", label: string | null}} Row */
+/** @typedef {{case: string, state: "new" | "draft" | "locked" | "finished", label: string | null, flagged: boolean}} Row */
 
 const WORDS = { new: "not read", draft: "begun", locked: "locked, answer open", finished: "finished" };
 const ACTION = { new: "Read", draft: "Go on", locked: "Compare", finished: "Look again" };
+const FILTERS = /** @type {[string, string, (row: Row) => boolean][]} */ ([
+  ["all", "All", () => true], ["open", "To do", (r) => r.state !== "finished"], ["flagged", "Flagged", (r) => r.flagged],
+  ["finished", "Finished", (r) => r.state === "finished"]]);
+let filter = "all"; // stays while the page is open
 
 /** The first case that still needs the reader, after the given one. @param {Row[]} rows @param {string} [after] */
 export function nextOpen(rows, after) {
@@ -14,10 +19,16 @@ export function nextOpen(rows, after) {
   return [...rows.slice(start), ...rows.slice(0, start)].find((r) => r.state !== "finished" && r.case !== after);
 }
 
-/** @param {Node[]} links */
-function nav(...links) {
-  const out = h("button", { type: "button", onclick: async () => { await json("/api/session", { method: "DELETE" }); location.reload(); } }, "Sign out");
-  byId("nav").replaceChildren(...links, out);
+/** Links and "Sign out" at the top of the page. @param {Node[]} links */
+export function nav(...links) {
+  const leave = async () => {
+    await json("/api/session", { method: "DELETE" });
+    readAs("");
+    location.reload();
+  };
+  const ask = () => dialog("Sign out?", "You need a new address from the organiser to come back. Without signing out, this browser remembers you.",
+    [["Sign out", () => void leave()], ["Stay", null]], 1);
+  byId("nav").replaceChildren(...links, h("button", { type: "button", id: "sign-out", onclick: ask }, "Sign out"));
 }
 
 /** @param {import("/static/main.js").Study} study @param {() => boolean} wanted false: the reader went elsewhere */
@@ -25,38 +36,38 @@ export async function worklist(study, wanted) {
   /** @type {Row[]} */
   const rows = await json("/api/worklist");
   if (!wanted()) return;
-  const done = rows.filter((r) => r.state === "finished").length, next = nextOpen(rows);
+  const settles = study.role === "adjudicator", done = rows.filter((r) => r.state === "finished").length, next = nextOpen(rows);
   byId("where").textContent = study.study;
   nav(h("span", { class: "who" }, study.reader));
-  const heading = done === rows.length ? "All cases are finished. Thank you." : done ? `${done} of ${rows.length} finished` : `${rows.length} cases to read`;
+  const heading = !rows.length ? "No case to settle yet" : done === rows.length ? "All cases are finished. Thank you." : done ? `${done} of ${rows.length} finished`
+    : `${rows.length} case${rows.length === 1 ? "" : "s"} to ${settles ? "settle" : "read"}`;
   const lines = rows.map((row, i) => h("tr", { class: row.state, "data-case": row.case },
     h("th", { scope: "row" }, `Case ${i + 1}`),
-    h("td", {}, h("span", { class: "state" }, WORDS[row.state])),
+    h("td", {}, h("span", { class: "state" }, settles && row.state === "finished" ? "settled" : WORDS[row.state]), row.flagged && h("span", { class: "flag" }, " ⚑ flagged")),
     h("td", {}, row.label ?? "–"),
     h("td", {}, h("a", { class: "button", href: `#/case/${row.case}`, "aria-label": `${ACTION[row.state]}: case ${i + 1}` }, ACTION[row.state]))));
+  const body = h("tbody", {});
+  const buttons = FILTERS.map(([key, text, fits]) => h("button", { type: "button", class: "small", id: `filter-${key}`,
+    onclick: () => { filter = key; show(); } }, `${text} ${rows.filter(fits).length}`));
+  const show = () => {
+    const fits = FILTERS.find(([key]) => key === filter)?.[2] ?? (() => true), kept = lines.filter((_, i) => fits(rows[i]));
+    body.replaceChildren(...(kept.length ? kept : [h("tr", {}, h("td", { colspan: 4, class: "quiet" }, "No such case."))]));
+    for (const [i, [key]] of FILTERS.entries()) buttons[i].setAttribute("aria-pressed", String(key === filter));
+  };
+  show();
+  const steps = settles ? [["Read", " what the readers said of a film, under letters in place of names."], ["Settle", " what is there: take their marks, or draw your own."]]
+    : [["Read", " the film alone: mark what you see, or say that there is nothing."], ["Lock", " your reading. After that nobody can change it, neither can you."],
+      ["Compare", " with the model and its maps, and give your final answer."]];
   byId("main").replaceChildren(h("div", { class: "list" },
     h("section", { class: "lead", "aria-label": "Where you are" },
       h("h1", {}, heading),
-      h("progress", { max: rows.length, value: done, "aria-label": "finished cases" }),
-      h("ol", { class: "steps" },
-        h("li", {}, h("b", {}, "Read"), " the film alone: mark what you see, or say that there is nothing."),
-        h("li", {}, h("b", {}, "Lock"), " your reading. After that nobody can change it, neither can you."),
-        h("li", {}, h("b", {}, "Compare"), " with the model and its maps, and give your final answer.")),
+      h("progress", { max: Math.max(rows.length, 1), value: done, "aria-label": "finished cases" }),
+      h("ol", { class: "steps" }, ...steps.map(([what, more]) => h("li", {}, h("b", {}, what), more))),
       next && h("a", { class: "button primary", id: "next", href: `#/case/${next.case}` }, done || next.state !== "new" ? "Continue" : "Begin"),
-      done === rows.length && h("a", { class: "button", href: "/statistics" }, "Statistics")),
-    h("table", { class: "cases" }, h("caption", { class: "unseen" }, "Your cases, in your own order"),
-      h("thead", {}, h("tr", {}, ...["Case", "State", "Your diagnosis", ""].map((t) => h("th", { scope: "col" }, t || h("span", { class: "unseen" }, "open"))))),
-      h("tbody", {}, ...lines))));
+      !settles && rows.length > 0 && done === rows.length && h("a", { class: "button", href: `/statistics?ticket=${study.ticket}` }, "Statistics")),
+    h("div", {}, h("div", { class: "filters", role: "group", "aria-label": "Which cases" }, ...buttons),
+      h("table", { class: "cases" }, h("caption", { class: "unseen" }, "Your cases, in your own order"),
+        h("thead", {}, h("tr", {}, ...["Case", "State", settles ? "Settled as" : "Your diagnosis", ""].map((t) => h("th", { scope: "col" }, t || h("span", { class: "unseen" }, "open"))))),
+        body))));
   byId(next ? "next" : "main").focus({ preventScroll: true });
-}
-
-/** @param {import("/static/main.js").Study} study */
-export function organiser(study) {
-  byId("where").textContent = study.study;
-  nav(h("span", { class: "who" }, "organiser"));
-  byId("main").replaceChildren(h("div", { class: "card" }, h("h1", {}, study.study),
-    h("p", {}, "You see what readers have locked so far, and what the model says of those films. Do not tell them before they are done."),
-    h("p", { class: "buttons" }, h("a", { class: "button primary", href: "/statistics" }, "Doctors and model"),
-      h("a", { class: "button", href: "/export/readings.csv" }, "Readings as CSV"),
-      h("a", { class: "button", href: "/export/readings.coco.json" }, "Readings as COCO"))));
 }

@@ -1,0 +1,44 @@
+"""Images as files of readings name them: separators, leading dots, and what tools put before the name."""
+
+import re
+
+__all__ = ["clean_name", "parts_of", "stem", "without_upload"]
+
+_SUFFIX = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|jp2|dcm|dicom|dic|nii(\.gz)?|nrrd|mha|npy)$", re.IGNORECASE)
+# Label Studio puts eight hexadecimal digits before an upload; Roboflow the old suffix and a hash behind it.
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)", re.IGNORECASE)
+_ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|tiff?)\.rf\.[0-9A-Za-z]{8,}(?=\.|$)", re.IGNORECASE)
+
+
+def clean_name(name: str) -> str:
+    r"""A name with forward slashes, without blanks around it and without steps up or in place.
+
+    >>> clean_name(" ..\\films\\.\\a.png")
+    'films/a.png'
+    """
+    parts = name.strip().replace("\\", "/").split("/")
+    kept = [p for i, p in enumerate(parts) if p not in (".", "..") and (p or i == 0)]
+    return "/".join(kept)
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The folders and the file of a name, from the top."""
+    return tuple(p for p in clean_name(name).split("/") if p)
+
+
+def stem(file: str) -> str:
+    """A file's name without the suffix of an image; any other dot is part of the name.
+
+    >>> stem("a.PNG"), stem("1.2.840.1"), stem("scan.v2")
+    ('a', '1.2.840.1', 'scan.v2')
+    """
+    return _SUFFIX.sub("", file)
+
+
+def without_upload(file: str) -> str:
+    """A file's name without what an upload to an annotation tool added.
+
+    >>> without_upload("0a1b2c3d-film.png"), without_upload("film_png.rf.0a1b2c3d4e5f.jpg")
+    ('film.png', 'film.jpg')
+    """
+    return _ROBOFLOW.sub("", _UPLOAD.sub("", file))

@@ -1,0 +1,195 @@
+"""One file as the formats see it: its path, its bytes, and what they parse to, each parsed once."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree.ElementTree import Element
+
+from radiolucent.data.annotations.plain_pickle import load_plain
+from radiolucent.data.annotations.xml import parse_xml
+from radiolucent.errors import AnnotationError
+from radiolucent.extras import require
+
+__all__ = ["Kind", "Rows", "Source", "is_picture"]
+
+Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "picture", "binary"]
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_COMMA = re.compile(r"^[-+]?\d+,\d+$")
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether content begins like PNG, JPEG, BMP, TIFF or GIF."""
+    return head.startswith(_PICTURES)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A CSV file.
+
+    Attributes:
+        header: column names in lower case; empty cells at the end do not count, here and in the rows.
+        rows: (line number, cells without blanks around them), as many as the heading has.
+        ragged: the same of lines that have more or fewer cells.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    ragged: tuple[tuple[int, tuple[str, ...]], ...] = ()
+
+    def has(self, *columns: str) -> bool:
+        """Whether all these columns are there."""
+        return set(columns) <= set(self.header)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file: where it is, what its bytes are, and the folder that was asked for.
+
+    The parsed views are None where the file is of another kind.
+
+    Raises:
+        AnnotationError: any view of a file that is damaged; the message does not name the file.
+    """
+
+    path: Path
+    data: bytes
+    root: Path
+
+    @staticmethod
+    def open(path: Path, root: Path | None = None) -> "Source":
+        """Read a file.
+
+        Raises:
+            AnnotationError: it cannot be read; the message names it.
+        """
+        try:
+            return Source(path, path.read_bytes(), path.parent if root is None else root)
+        except (OSError, ValueError) as error:
+            raise AnnotationError(f"{path}: cannot be read ({error}).") from error
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the bytes are, whatever the name says; any text that is neither JSON nor XML is "csv"."""
+        if self.data[128:132] == b"DICM":
+            return "dicom"
+        if self.data[:1] == b"\x80" and self.data[1:2] <= b"\x05":
+            return "pickle"
+        if self.data.startswith(b"NRRD000"):
+            return "nrrd"
+        if is_picture(self.data):
+            return "picture"
+        if self._decoded is None:
+            return "binary"
+        head = self._decoded[0].lstrip()[:1]
+        return "json" if head in ("{", "[") else "xml" if head == "<" else "csv"
+
+    @cached_property
+    def _decoded(self) -> tuple[str, str] | None:
+        """(text, encoding); None where the bytes are no text."""
+        codings = ("utf-16",) if self.data.startswith(_UTF16) else ("utf-8-sig", "cp1252")
+        for coding in codings:
+            try:
+                text = self.data.decode(coding)
+            except UnicodeDecodeError:
+                continue
+            return None if _CONTROL.search(text) else (text, coding)
+        return None
+
+    @property
+    def text(self) -> str:
+        """The file as text."""
+        if self._decoded is None:
+            raise AnnotationError("is no text in UTF-8, UTF-16 or Windows-1252, nor of any other known kind.")
+        return self._decoded[0]
+
+    @property
+    def assumed(self) -> str:
+        """What was assumed to read it, or ""."""
+        guessed = self._decoded is not None and self._decoded[1] == "cp1252" and self.kind in ("json", "csv")
+        return "is no UTF-8 and was read as Windows-1252; check letters such as ä or é in names" if guessed else ""
+
+    @cached_property
+    def json(self) -> Any:
+        """The parsed JSON."""
+        if self.kind != "json":
+            return None
+        try:
+            return json.loads(self.text)
+        except (ValueError, RecursionError) as error:
+            raise AnnotationError(f"no valid JSON ({error}).") from error
+
+    @cached_property
+    def rows(self) -> Rows | None:
+        """The parsed CSV."""
+        return _csv(self.text) if self.kind == "csv" else None
+
+    @cached_property
+    def xml(self) -> Element | None:
+        """The root element."""
+        return parse_xml(self.data) if self.kind == "xml" else None
+
+    @cached_property
+    def pickled(self) -> Any:
+        """The plain containers and arrays of a pickle."""
+        return load_plain(self.data) if self.kind == "pickle" else None
+
+    @cached_property
+    def dicom(self) -> Any:
+        """The DICOM data set."""
+        if self.kind != "dicom":
+            return None
+        pydicom = require("pydicom", extra="dicom")
+        try:
+            return pydicom.dcmread(io.BytesIO(self.data))
+        except Exception as error:  # pydicom raises nearly anything on damaged files
+            raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+
+def _csv(text: str) -> Rows:
+    """Separated by what the heading has most of, or by what a line `sep=…`, as Excel writes, names."""
+    first, _, rest = text.partition("\n")
+    declared = re.match(r'^"?sep=(.)"?\s*$', first, re.IGNORECASE)
+    skipped = 1 if declared else 0
+    if declared:
+        text, first = rest, rest.partition("\n")[0]
+    bare = re.sub(r'"[^"]*"', "", first)
+    mark = declared[1] if declared else max(",;\t|", key=bare.count)
+    before = csv.field_size_limit(1 << 26)  # a mask's run lengths may pass the usual 128 KiB
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+        header = _without_end([c.strip().lower() for c in next(lines, [])])
+        rows = [(lines.line_num + skipped, tuple(c.strip() for c in row)) for row in lines]
+    except (csv.Error, TypeError) as error:
+        raise AnnotationError(f"no valid CSV ({error}).") from error
+    finally:
+        csv.field_size_limit(before)
+    whole: list[tuple[int, tuple[str, ...]]] = []
+    ragged: list[tuple[int, tuple[str, ...]]] = []
+    for line, cells in rows:
+        kept = _without_end(cells)
+        if not kept:
+            continue
+        if len(cells) < len(header) or len(kept) > len(header):
+            ragged.append((line, cells))
+            continue
+        padded = (*kept, *[""] * (len(header) - len(kept)))
+        whole.append((line, padded if mark == "," else tuple(_point(c) for c in padded)))
+    return Rows(tuple(header), tuple(whole), tuple(ragged))
+
+
+def _without_end(cells: "list[str] | tuple[str, ...]") -> tuple[str, ...]:
+    """Cells up to the last that is not empty."""
+    end = max((i + 1 for i, cell in enumerate(cells) if cell), default=0)
+    return tuple(cells[:end])
+
+
+def _point(cell: str) -> str:
+    """A number with a decimal comma as one with a point; where commas do not separate, it is nothing else."""
+    return cell.replace(",", ".") if _COMMA.match(cell) else cell

@@ -1,0 +1,106 @@
+"""The size and kind that a compressed picture declares itself, found without decoding it."""
+
+from dataclasses import dataclass
+
+__all__ = ["Codestream", "codestream", "rle_fault"]
+
+_LOSSLESS, _LS = {0xC3, 0xC7, 0xCB, 0xCF}, {0xF7}
+_DCT = {0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE}
+_ALONE = {0x01, *range(0xD0, 0xD9)}
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """What a codestream says of itself: kind "dct" (lossy JPEG), "lossless" (JPEG), "ls" (JPEG-LS) or "j2k"."""
+
+    kind: str
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+
+    @property
+    def words(self) -> str:
+        """Its kind in words."""
+        name = {"dct": "lossy JPEG", "lossless": "lossless JPEG", "ls": "JPEG-LS", "j2k": "JPEG 2000"}[self.kind]
+        return f"{name} of {self.bits} bits"
+
+
+def codestream(content: bytes) -> Codestream | None:
+    """What JPEG, JPEG-LS or JPEG 2000 data declare; None for anything else, or where they are cut off before it.
+
+    >>> codestream(b"no") is None
+    True
+    """
+    if content[:4] == b"\xff\x4f\xff\x51":
+        return _j2k(content)
+    if content[4:8] == b"jP  ":
+        at = content.find(b"\xff\x4f\xff\x51")
+        return _j2k(content[at : at + 64]) if at >= 0 else None
+    return _jpeg(content) if content[:2] == b"\xff\xd8" else None
+
+
+def _jpeg(content: bytes) -> Codestream | None:
+    at = 2
+    while at + 9 < len(content):
+        if content[at] != 0xFF:
+            at += 1
+            continue
+        marker = content[at + 1]
+        if marker == 0xFF or marker in _ALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        kind = "lossless" if marker in _LOSSLESS else "ls" if marker in _LS else "dct" if marker in _DCT else ""
+        if kind:
+            bits, rows, columns, samples = (
+                content[at + 4],
+                *(int.from_bytes(content[at + i : at + i + 2], "big") for i in (5, 7)),
+                content[at + 9],
+            )
+            return Codestream(kind, rows, columns, samples, bits)
+        if marker == 0xDA:
+            return None
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return None
+
+
+def _j2k(content: bytes) -> Codestream | None:
+    if len(content) < 43:
+        return None
+    width, height, left, top = (int.from_bytes(content[i : i + 4], "big") for i in (8, 12, 16, 20))
+    samples = int.from_bytes(content[40:42], "big")
+    return Codestream("j2k", height - top, width - left, samples, (content[42] & 0x7F) + 1)
+
+
+def rle_fault(content: bytes, planes: int, size: int) -> str:
+    """What is wrong with DICOM RLE data (PS3.5 G) of `planes` segments of `size` bytes, or ""; nothing is unpacked."""
+    if len(content) < 64:
+        return "its header is cut off"
+    count = int.from_bytes(content[:4], "little")
+    if count != planes:
+        return f"{count} segments, where {planes} are expected"
+    starts = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)]
+    if starts[0] != 64 or sorted(set(starts)) != starts or starts[-1] >= len(content):
+        return "its segments lie outside it"
+    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+        if fault := _segment_fault(content, start, end, size):
+            return fault
+    return ""
+
+
+def _segment_fault(content: bytes, at: int, end: int, size: int) -> str:
+    total = 0
+    while at < end and total < size:
+        control = content[at]
+        if control == 128:
+            at += 1
+            continue
+        total += 257 - control if control > 128 else control + 1
+        at += 2 if control > 128 else control + 2
+        if at > end:
+            return "a segment is cut off"
+    if total != size:
+        return f"a segment unpacks to {total:,} bytes, where {size:,} are expected"
+    if end - at > 64 + size // 64:
+        return f"a segment unpacks to more than {size:,} bytes"
+    return ""

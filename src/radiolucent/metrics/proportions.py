@@ -1,0 +1,83 @@
+"""Proportions of films whose patients may have several: Wilson's interval with a design effect."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.metrics.arrays import Mask
+from radiolucent.metrics.intervals import exact_low, score_ends, t_of, undefined, wilson
+from radiolucent.types import Estimate
+
+__all__ = ["PROPORTIONS", "clustered_wilson", "proportion", "units", "why_undefined"]
+
+# As (truth, called) -> (successes, trials).
+PROPORTIONS: dict[str, Callable[[Mask, Mask], tuple[Mask, Mask]]] = {
+    "accuracy": lambda t, c: (t == c, np.ones_like(t)),
+    "sensitivity": lambda t, c: (c, t),
+    "specificity": lambda t, c: (~c, ~t),
+    "ppv": lambda t, c: (t, c),
+    "npv": lambda t, c: (~t, ~c),
+}
+_EMPTY = {
+    "sensitivity": "no positive case",
+    "specificity": "no negative case",
+    "ppv": "no case called positive",
+    "npv": "no case called negative",
+    "balanced_accuracy": "one class only",
+    "f1": "no positive case, and none called",
+}
+
+
+def why_undefined(name: str, truth: Mask) -> str:
+    """Why a figure has no value on this sample."""
+    return _EMPTY.get(name, "not defined on this sample") if len(truth) else "no cases"
+
+
+def clustered_wilson(success: NDArray[Any], index: NDArray[np.intp], level: float = 0.95) -> Estimate:
+    """The share of successes (n,) bool in films whose patients are `index` (n,), with Wilson's interval.
+
+    Films of a patient go well or badly together, so n films are worth n / D of them. The design effect D (Kish 1965) is
+    the between-patient variance of the share over the binomial one. Few successes or failures tell little of it: with f
+    patients of the rarer outcome, D is (f · D + M) / (f + 1), M = Σ n_c² / n being the design effect of patients whose
+    films all go the same way. z becomes Student's t with a degree of freedom fewer than patients (Korn & Graubard
+    1998; Franco, Little, Louis & Slud 2019). With a film a patient D is 1 and this is Wilson's interval. Where all
+    films go the same way it is the exact one over patients.
+
+    >>> clustered_wilson(np.array([True, True, False, True]), np.array([0, 0, 1, 2])).n
+    3
+    """
+    n, patients = len(success), len(np.unique(index))
+    if not n:
+        return undefined("no case of this kind", level, 0, "wilson")
+    if patients == n:
+        return wilson(int(success.sum()), n, level)
+    p = float(success.mean())
+    if patients < 2:
+        return Estimate(p, None, None, level, patients, "wilson", "films of a single patient: no interval")
+    size, good = np.bincount(index), np.bincount(index, success)
+    whole = float((size.astype(float) ** 2).sum()) / n
+    rare = int(((good if p <= 0.5 else size - good) > 0).sum())
+    if not rare:
+        low, note = exact_low(patients, level), "no sample variance: exact bound over patients"
+        return Estimate(p, *((0.0, 1 - low) if p == 0 else (low, 1.0)), level, patients, "exact", note)
+    seen = float(((good - p * size) ** 2).sum()) * patients / (patients - 1) / (n * max(p * (1 - p), 1e-12))
+    effect = float(np.clip((rare * seen + whole) / (rare + 1), 1.0, whole))
+    low, high = score_ends(p, n / effect, t_of(level, patients - 1))
+    return Estimate(p, low, high, level, patients, f"wilson, design effect {effect:.2f}")
+
+
+def proportion(name: str, truth: Mask, called: Mask, level: float, index: NDArray[np.intp] | None = None) -> Estimate:
+    """One of the proportions with Wilson's interval, over the patients of `index` (N,) where given."""
+    success, trials = PROPORTIONS[name](truth, called)
+    patients = (np.arange(len(truth)) if index is None else index)[trials]
+    found = clustered_wilson(success[trials], patients, level)
+    return found if found.value is not None else undefined(why_undefined(name, truth), level, 0, "wilson")
+
+
+def units(name: str, truth: Mask, called: Mask, index: NDArray[np.intp]) -> int:
+    """Patients a figure rests on: for sensitivity those with a positive film, ...; else those of the rarer class."""
+    if name in PROPORTIONS:
+        return len(np.unique(index[PROPORTIONS[name](truth, called)[1]]))
+    return min(len(np.unique(index[truth])), len(np.unique(index[~truth])))

@@ -1,0 +1,50 @@
+"""The memory format in which a network takes its inputs."""
+
+import torch
+from torch import nn
+
+from radiolucent.models.per_network import remember, remembered, structure_of
+
+__all__ = ["asked", "fitting"]
+
+WHAT = "takes channels last"
+
+
+def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """What the network gives for inputs (N, C, H, W), asked with channels last unless it cannot take them so.
+
+    A network that flattens with `view` only takes contiguous inputs; that is found once and remembered.
+    """
+    valid = structure_of(network)
+    if remembered(network, WHAT, valid) is False:
+        return _first(network(_contiguous(inputs)))
+    last = inputs.contiguous(memory_format=torch.channels_last)
+    try:
+        out = network(last)
+    except RuntimeError as error:
+        if "view" not in str(error):
+            raise
+        out = network(_contiguous(inputs))
+        remember(network, WHAT, valid, lambda: False)
+        return _first(out)
+    if remembered(network, WHAT, valid) is None:
+        remember(network, WHAT, valid, lambda: True)
+    return _first(out)
+
+
+def fitting(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """The inputs (N, C, H, W) in a memory format that the network takes; asks it about one image if that is not known."""
+    valid = structure_of(network)
+    if remembered(network, WHAT, valid) is None:
+        with torch.no_grad():
+            asked(network, inputs[:1].detach().clone())  # the network may write in place
+    return inputs if remembered(network, WHAT, valid) else _contiguous(inputs)
+
+
+def _contiguous(inputs: torch.Tensor) -> torch.Tensor:
+    # One channel is contiguous in either format, and only a copy gets the strides of this one.
+    return inputs.clone(memory_format=torch.contiguous_format)
+
+
+def _first(out: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return out[0] if isinstance(out, tuple) else out

@@ -1,0 +1,44 @@
+"""How much memory one more image in a batch takes."""
+
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from radiolucent.models import Classifier
+from radiolucent.models.per_network import remember, structure_of
+
+__all__ = ["bytes_per_image"]
+
+
+class _Largest(TorchDispatchMode):
+    """Bytes of the largest step of a pass: what it reads and writes, weights included."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        held = {t.data_ptr(): t.numel() * t.element_size() for t in tree_leaves((args, out)) if _is_map(t)}
+        self.size = max(self.size, sum(held.values()))
+        return out
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)
+
+
+def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:
+    """An estimate of the bytes one more image in a batch takes: twice the largest step of a pass and thrice the image.
+
+    Twice, because skip connections keep maps alive and convolutions need working memory. Measured once for an input
+    shape.
+    """
+    shape, network = tuple(example.shape[1:]), classifier.network
+
+    def measure() -> int:
+        with _Largest() as largest:
+            classifier.logits(example[:1])
+        return 2 * largest.size + 3 * example[:1].numel() * example.element_size()
+
+    return remember(network, ("bytes", shape), structure_of(network), measure)

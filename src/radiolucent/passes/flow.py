@@ -1,0 +1,124 @@
+"""Through which layers the logits learn of the image."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from radiolucent.passes.hooks import frozen
+from radiolucent.passes.places import first_of, with_first
+
+__all__ = ["Flow", "flowing"]
+
+
+class Placed(Protocol):
+    """A layer with places: see `radiolucent.passes.target_layer.Layer`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def grid(self) -> tuple[int, int]: ...
+    @property
+    def start(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """One pass of one image with its graph through every layer that has places.
+
+    Attributes:
+        image: the leaf. answer: a fixed mixture of the logits. kept: what layers gave, by name, in order of execution.
+    """
+
+    image: torch.Tensor
+    answer: torch.Tensor
+    kept: dict[str, torch.Tensor]
+    layers: Sequence[Placed]
+    gradients: dict[str, torch.Tensor | None]
+
+    def reaches(self, layer: Placed) -> bool:
+        """Whether the logits depend on the layer's places, and on all that these say of themselves.
+
+        A number that is looked at of the class token and of no place (the queries of the last attention) is none of
+        the places' features: the layer is a projection, and not the feature maps.
+        """
+        found = self.gradients.get(layer.name)
+        if found is None or not bool(found.any()):
+            return False
+        if layer.kind != "tokens":
+            return True
+        end = layer.start + layer.grid[0] * layer.grid[1]
+        used = found[0].ne(0)
+        places = used[layer.start : end].any(0)
+        others = torch.cat([used[: layer.start], used[end:]]).any(0)
+        return bool(places.any()) and not bool((others & ~places).any())
+
+    def whole(self, layer: Placed) -> bool:
+        """Whether nothing of the image's places reaches the logits past this layer.
+
+        What class tokens have read before it does not count: they are not places.
+        """
+        hooks: list[Any] = []
+        for other in self.layers:
+            if other.name == layer.name:
+                break
+            if other.kind == "tokens":
+                hooks.append(self.kept[other.name].register_hook(_places_only(other)))
+        hooks.append(self.kept[layer.name].register_hook(torch.zeros_like))
+        try:
+            past = torch.autograd.grad(self.answer, self.image, retain_graph=True, allow_unused=True)[0]
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return past is None or not bool(past.any())
+
+
+def _places_only(layer: Placed) -> Any:
+    end = layer.start + layer.grid[0] * layer.grid[1]
+
+    def only(gradient: torch.Tensor) -> torch.Tensor:
+        kept = torch.zeros_like(gradient)
+        kept[:, layer.start : end] = gradient[:, layer.start : end]
+        return kept
+
+    return only
+
+
+@contextmanager
+def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -> Generator[Flow]:
+    """The pass of one image (1, C, H, W) through all these layers, kept inside."""
+    kept: dict[str, torch.Tensor] = {}
+
+    def keeper(name: str) -> Any:
+        def keep(_: nn.Module, __: Any, output: Any) -> Any:
+            value = first_of(output)
+            if value is None:
+                return None
+            kept.pop(name, None)
+            kept[name] = value if value.requires_grad else value.detach().requires_grad_()
+            return with_first(output, kept[name].clone())  # what follows may write in place
+
+        return keep
+
+    handles = [network.get_submodule(layer.name).register_forward_hook(keeper(layer.name)) for layer in layers]
+    try:
+        with torch.enable_grad(), frozen(network):
+            leaf = image.detach().clone().requires_grad_()
+            found = first_of(network(leaf))
+            assert found is not None
+            mixture = torch.randn(found.shape[1:], generator=torch.Generator().manual_seed(0)).to(found)
+            answer = (found * mixture).sum()
+    finally:
+        for handle in handles:
+            handle.remove()
+    values = [kept[layer.name] for layer in layers]
+    if answer.requires_grad:
+        gradients = torch.autograd.grad(answer, values, retain_graph=True, allow_unused=True)
+    else:
+        gradients = [None] * len(values)
+    yield Flow(leaf, answer, kept, layers, dict(zip((layer.name for layer in layers), gradients, strict=True)))

@@ -1,0 +1,243 @@
+"""Where a layer's numbers lie in the image: found by changing the image and watching which numbers follow.
+
+Nothing is read off names, kinds or attributes. The network is asked about four images: one, the same with a texture on
+it, and with that texture fading in from top to bottom and from left to right. A number that looks at a place changes by
+the texture's strength at that place; the two fading textures therefore say how far down and how far across it looks.
+A layout is right where rows look further down the lower they lie, and columns further across.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+__all__ = ["SURE", "Layout", "Probe", "first_of", "probed", "with_first"]
+
+Array = NDArray[np.float64]
+
+SURE = 0.7
+"""Smallest correlation, down and across, of where a layout says a number lies with where it looks."""
+
+SURE_AGAIN = 0.9
+"""The same for a layout to be taken over from one layer for the next."""
+
+NEARLY = 0.1
+"""Grids of tokens whose correlation is this near the best one's are told apart by how many tokens they leave out."""
+
+PREFIX_MOST = 16
+"""Most tokens that may be no places: class and register tokens."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a layer's output is laid out.
+
+    Attributes:
+        kind: "maps" (N, K, h, w), "last" (N, h, w, K), or "tokens" (N, T, K), of which h·w in a row are places.
+        grid: (h, w). start: the first token that is a place.
+    """
+
+    kind: Literal["maps", "last", "tokens"]
+    grid: tuple[int, int]
+    start: int = 0
+
+
+def first_of(output: Any) -> torch.Tensor | None:
+    """The tensor a module gives, or the first of the tuple or list it gives; None for anything else."""
+    first: Any = output[0] if isinstance(output, tuple | list) and output else output
+    return first if isinstance(first, torch.Tensor) else None
+
+
+def with_first(output: Any, value: torch.Tensor) -> Any:
+    """The same output with another tensor in the place of `first_of`."""
+    if isinstance(output, torch.Tensor):
+        return value
+    rest = [value, *output[1:]]
+    if hasattr(output, "_fields"):  # a named tuple
+        return type(output)(*rest)
+    return type(output)(rest)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What one module's last output did while the image was changed.
+
+    Attributes:
+        shape: for one image. calls: how often the module was called. handed_on: it only gave a child's output.
+        changes: by kind of layout, (3, places…) how far the whole, downward and rightward texture moved each place.
+        size: (H, W) of the image.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    calls: int
+    handed_on: bool
+    changes: dict[str, Array]
+    size: tuple[int, int]
+
+    @property
+    def moves(self) -> bool:
+        """Whether the output depends on the image at all."""
+        return any(bool(c[0].max() > 0) for c in self.changes.values())
+
+    def layout(self, known: dict[int, Layout]) -> Layout | None:
+        """The layout that fits what was seen; None where none does for sure.
+
+        Args:
+            known: by number of tokens what layers before had, which is tried first, and what is found here.
+        """
+        if "tokens" in self.changes and (hint := known.get(self.shape[1])) is not None:
+            y, x = self._looks("tokens")
+            part = slice(hint.start, hint.start + hint.grid[0] * hint.grid[1])
+            if _follows(y[part].reshape(hint.grid), x[part].reshape(hint.grid)) >= SURE_AGAIN:
+                return hint
+        found = max((self._fits(kind) for kind in self.changes), key=lambda f: f[0], default=(0.0, None))
+        if found[0] < SURE or found[1] is None:
+            return None
+        if found[1].kind == "tokens" and found[0] >= SURE_AGAIN:
+            known[self.shape[1]] = found[1]
+        return found[1]
+
+    def like(self, before: Layout) -> Layout | None:
+        """The layout of the layer before, where this one can have it: where all places see all of the image.
+
+        That is so of the last, smallest maps of plain convolutions: each place has seen everything, and all that still
+        says which is which is that convolutions leave places where they are.
+        """
+        grid = self.shape[2:] if before.kind == "maps" else self.shape[1:3]
+        if len(self.shape) != 4 or before.kind == "tokens" or not self.moves or grid[0] * grid[1] < 2:
+            return None
+        fits = all(now <= old for now, old in zip(grid, before.grid, strict=True))
+        shape = abs(grid[0] * self.size[1] / self.size[0] - grid[1]) <= 1
+        return Layout(before.kind, (grid[0], grid[1])) if fits and shape else None
+
+    def _fits(self, kind: str) -> tuple[float, Layout | None]:
+        y, x = self._looks(kind)
+        if np.isfinite(y).mean() < 0.5:
+            return 0.0, None
+        if kind == "tokens":
+            return _as_tokens(y, x, self.size)
+        return _follows(y, x), Layout("maps" if kind == "maps" else "last", (y.shape[0], y.shape[1]))
+
+    def _looks(self, kind: str) -> tuple[Array, Array]:
+        """How far down and across (in (0, 1)) each number looks; not-a-number where it looks at nothing."""
+        total, down, across = self.changes[kind]
+        alive = total > 1e-6 * total.max(initial=0)
+        return np.where(alive, down / np.where(alive, total, 1), np.nan), np.where(
+            alive, across / np.where(alive, total, 1), np.nan
+        )
+
+
+def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
+    """The grid, and where it begins, that fit T tokens: of those nearly as good as the best the one with most places."""
+    found: list[tuple[float, Layout]] = []
+    for h, w in _grids(len(y), size):
+        for start in range(len(y) - h * w + 1):
+            part = slice(start, start + h * w)
+            found.append((_follows(y[part].reshape(h, w), x[part].reshape(h, w)), Layout("tokens", (h, w), start)))
+    best = max((score for score, _ in found), default=0.0)
+    good = [(layout.grid[0] * layout.grid[1], score, layout) for score, layout in found if score >= best - NEARLY]
+    return max(((score, layout) for _, score, layout in sorted(good, key=lambda g: g[:2])[-1:]), default=(0.0, None))
+
+
+def _grids(tokens: int, size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Grids of about the image's shape (or of half or twice its width) that so many tokens can hold."""
+    found: list[tuple[int, int]] = []
+    for h in range(1, tokens + 1):
+        for stretch in (1.0, 2.0, 0.5):
+            near = h * size[1] / size[0] * stretch
+            found += [(h, w) for w in range(max(1, int(near) - 1), int(near) + 3) if 1 < h * w <= tokens]
+    narrow = max(size) < 2 * min(size)  # such an image has no grid of one row
+    return [g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and not (narrow and 1 in g)]
+
+
+def _follows(y: Array, x: Array) -> float:
+    """How well places (h, w) that look at (y, x) lie where a grid has them: the smaller of two correlations."""
+    h, w = y.shape
+    rows, columns = np.broadcast_to(np.arange(h)[:, None], (h, w)), np.broadcast_to(np.arange(w), (h, w))
+    found = [_correlation(a, b) for a, b, n in ((rows, y, h), (columns, x, w)) if n > 1]
+    return min(found, default=0.0)
+
+
+def _correlation(a: NDArray[Any], b: Array) -> float:
+    known = np.isfinite(b)
+    a, b = a[known] - a[known].mean(), b[known] - b[known].mean()
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size > 1e-9 * len(a) else 0.0
+
+
+def probed(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], bool]:
+    """What every module gives that gives numbers, by its last call and in that order; and whether the answer moved.
+
+    Args:
+        image: (1, C, H, W), as the network takes it.
+    """
+    images = _textured(image)
+    size = (int(image.shape[2]), int(image.shape[3]))
+    with torch.no_grad(), _watched(network, size) as seen:
+        out = network(images)
+    answer = first_of(out)
+    moved = answer is not None and len(answer) == 4 and bool((answer[1:] != answer[:1]).any())
+    return list(seen.values()), moved
+
+
+@contextmanager
+def _watched(network: nn.Module, size: tuple[int, int]) -> Generator[dict[str, Probe]]:
+    names = {module: name for name, module in network.named_modules()}
+    seen: dict[str, Probe] = {}
+    latest: list[Any] = [None]
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        value = first_of(output)
+        handed_on, latest[0] = value is latest[0] and any(True for _ in module.children()), value
+        if value is not None and value.ndim > 1 and len(value) == 4 and value.is_floating_point():
+            name, shape = names[module], (1, *value.shape[1:])
+            calls = seen.pop(name).calls + 1 if name in seen else 1  # the last call decides on the order
+            seen[name] = Probe(name, type(module).__name__, shape, calls, handed_on, _changes(value), size)
+
+    handles = [m.register_forward_hook(note) for m in network.modules() if m is not network]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _changes(value: torch.Tensor) -> dict[str, Array]:
+    """How far each place moved, by the layouts that an output (4, …) may have."""
+    if value.ndim not in (3, 4):
+        return {}
+    moved = (value[1:] - value[:1]).float().square()
+
+    def over(axis: int) -> Array:
+        return moved.sum(axis).sqrt().nan_to_num(0, 0, 0).cpu().double().numpy()
+
+    if value.ndim == 3:
+        return {"tokens": over(2)} if value.shape[1] > 1 else {}
+    by_kind = {"maps": (1, value.shape[2:]), "last": (3, value.shape[1:3])}
+    return {kind: over(axis) for kind, (axis, grid) in by_kind.items() if grid.numel() > 1}
+
+
+def _textured(image: torch.Tensor) -> torch.Tensor:
+    """The image, and with a texture everywhere, fading in downwards, and fading in to the right (4, C, H, W)."""
+    height, width = image.shape[2:]
+    draw = torch.Generator().manual_seed(0)
+    fine = torch.randn(1, 1, height, width, generator=draw)
+    coarse = torch.randn(1, 1, -(-height // 8), -(-width // 8), generator=draw)
+    texture = fine + F.interpolate(coarse, size=(height, width), mode="nearest")
+    plain = image.detach().float().cpu()
+    spread = float(plain.max() - plain.min())
+    texture = texture * (0.25 * spread if spread > 0 else 1.0)
+    down = (torch.arange(height) + 0.5).view(1, 1, -1, 1) / height
+    across = (torch.arange(width) + 0.5).view(1, 1, 1, -1) / width
+    # On an even image a texture alone would leave rectified features dead.
+    base = plain if spread > 0 else plain + 0.5 * texture.flip(-1)
+    images = torch.cat([base, base + texture, base + texture * down, base + texture * across])
+    return images.to(image)

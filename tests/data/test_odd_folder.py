@@ -1,0 +1,123 @@
+"""A folder of 200 odd files: no traceback, each film used or listed with the true reason, the right exit status."""
+
+import json
+import os
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from fuzz import damaged
+from odd_films import films, noted, refused, rich_dicom
+from radiolucent.cli.entry import app
+from radiolucent.errors import ConfigError
+
+NAMES = (
+    "=cmd.png", "- film.png", "a\nb.png", "esc\x1b[2J.png", "\u202egnp.png", " blank .png", "[red]x.png", "日本.png",
+    "q'\".png",
+)  # fmt: skip
+
+
+def build(folder: Path) -> tuple[set[str], dict[str, str]]:
+    """Fill a folder; (names of what is used, what is said of each that is not)."""
+    good = {name.replace(" ", "_"): content for name, content in films().items()}
+    good |= {f"rich {name}": content for name, content in rich_dicom().items() if name != "frames"} | noted()
+    png = good["png8"]
+    good |= dict.fromkeys(NAMES, png)
+    bad = refused()
+    folder.mkdir()
+    for name, content in (good | {name: content for name, (content, _) in bad.items()}).items():
+        (folder / name).write_bytes(content)
+    said = {name: words for name, (_, words) in bad.items()}
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.dcm")
+        (folder / "null.png").symlink_to("/dev/null")
+        said |= {"pipe.dcm": "named pipe", "null.png": "a device"}
+    (folder / "gone.png").symlink_to(folder / "nothing")
+    said["gone.png"] = "a link to a file that is not there"
+    try:
+        (folder / os.fsdecode(b"latin-\xe4.png")).write_bytes(png)
+        said[os.fsdecode(b"latin-\xe4.png")] = "no UTF-8"
+    except OSError:  # a file system that takes text alone
+        pass
+    return set(good), said
+
+
+def spoilt(folder: Path, count: int) -> set[str]:
+    """Add damaged films, of which nobody knows whether they can be read; their names."""
+    rng, seeds = random.Random(4), [*films().values(), *rich_dicom().values()]
+    names = {f"spoilt{i}.dcm" for i in range(count)}
+    for name in sorted(names):
+        (folder / name).write_bytes(damaged(rng.choice(seeds), seeds, rng))
+    return names
+
+
+def run(*arguments: Any) -> tuple[int, Any, str]:
+    """(exit status, JSON on standard output, standard error) of a command."""
+    found = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+    return found.exit_code, json.loads(found.stdout), found.stderr
+
+
+def listed(entries: list[dict[str, str]]) -> dict[str, str]:
+    return {Path(e["file"]).name: e["reason"] for e in entries}
+
+
+def test_two_hundred_odd_files_are_used_or_listed_with_the_true_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    good, said = build(folder)
+    unknown = spoilt(folder, max(0, 200 - len(good) - len(said)))
+    assert len(list(folder.iterdir())) >= 200
+    status, found, _ = run("data", "check", folder, "--json")
+    findings = {f["test"]: f for f in found["findings"]}
+    evidence = findings["files.unreadable"]["evidence"]
+    left = listed([*evidence["unreadable"], *evidence["set_aside"]])
+    assert status == 4 and findings["files.unreadable"]["verdict"] == "fail"
+    assert said.keys() <= left.keys() and left.keys() <= said.keys() | unknown
+    for name, words in said.items():
+        assert words in left[name], (name, left[name])
+    for test in ("films.laterals", "films.mirrored", "films.for_processing"):
+        assert findings[test]["verdict"] == "fail" and findings[test]["evidence"]["count"] >= 1
+    assert findings["films.lossy"]["evidence"]["count"] >= 1 and findings["films.spacing"]["verdict"] == "inconclusive"
+    assert findings["films.assumed"]["evidence"]["films"]
+
+
+def test_predict_and_explain_use_what_can_be_used(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    good, said = build(folder)
+    keep = {*sorted(good)[::12], *NAMES}
+    for name in good - keep:
+        (folder / name).unlink()
+    status, found, messages = run("predict", "box", folder, "--json")
+    assert status == 3
+    assert {Path(p["image"]).name for p in found["predictions"]} == keep
+    left = listed(found["left_out"])
+    assert left.keys() == said.keys()
+    assert all(words in left[name] for name, words in said.items())
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\ud800-\udfff]", messages)  # nothing that acts on a terminal
+    options = ("--method", "gradcam", "--no-panels", "--no-trust", "--out", tmp_path / "out", "--json")
+    status, found, _ = run("explain", "box", folder, *options)
+    assert status == 3 and listed(found["left_out"]).keys() == said.keys()
+    assert {Path(row["image"]).name for row in found["explanations"]} == keep
+    table = (tmp_path / "out" / "explanations.csv").read_text(encoding="utf-8")
+    assert "esc\\x1b[2J" in table and "\x1b" not in table and "a\\nb.png" in table
+
+
+def test_a_film_asked_for_by_name_that_cannot_be_read_ends_with_status_3(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"text")
+    status, found, _ = run("predict", "box", tmp_path / "a.png", "--json")
+    assert status == 3 and found["predictions"] == [] and listed(found["left_out"]).keys() == {"a.png"}
+
+
+def test_frames_windows_and_ranges_are_chosen_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "two.dcm").write_bytes(rich_dicom()["frames"])
+    assert run("predict", "box", tmp_path / "two.dcm", "--json")[0] == 3
+    for options in (("--frame", 2), ("--frame", 1, "--window", "900/1800"), ("--frame", 1, "--range", "0,4095")):
+        status, found, _ = run("predict", "box", tmp_path / "two.dcm", *options, "--json")
+        assert status == 0 and len(found["predictions"]) == 1
+    status, found, _ = run("predict", "box", tmp_path / "two.dcm", "--frame", 1, "--max-pixels", 100, "--json")
+    assert status == 3 and "at most 100 are read" in found["left_out"][0]["reason"]
+    wrong = CliRunner().invoke(app, ["predict", "box", str(tmp_path / "two.dcm"), "--range", "wide"])
+    assert isinstance(wrong.exception, ConfigError) and "two numbers with a comma" in str(wrong.exception)

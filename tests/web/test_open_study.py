@@ -1,0 +1,88 @@
+"""A study goes on as it was begun, and its readers can be told apart."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radiolucent.errors import ConfigError
+from radiolucent.web.films import Films
+from radiolucent.web.open_study import StudyPlan, open_study, read_vocabulary
+from radiolucent.web.reader_names import check_readers
+from web.study_support import draw_films, make_run
+
+
+def test_a_study_goes_on_only_as_it_was_begun(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    plan = StudyPlan(run, draw_films(tmp_path / "films"), tmp_path / "study", "Trial", lime_samples=30, limit=3, seed=4)
+    first = open_study(plan, lambda *_: None).context
+    cases, folder = first.store.cases(), first.reveal.folder
+    first.close()
+    for name, other in (("seed", 5), ("limit", 2), ("methods", ("lime",)), ("lime_samples", 40), ("name", "Other")):
+        changed: Any = {name: other}
+        with pytest.raises(ConfigError, match=f"begun with {name} "):
+            open_study(dataclasses.replace(plan, **changed), lambda *_: None)
+    again = open_study(plan, lambda *_: None).context
+    assert again.store.cases() == cases and again.reveal.folder == folder
+    again.close()
+
+
+def test_a_kept_film_that_is_cut_short_or_pruned_is_decoded_anew(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    plan = StudyPlan(run, draw_films(tmp_path / "films", 1), tmp_path / "study", "Trial")
+    context = open_study(plan, lambda *_: None).context
+    films, case = Films(tmp_path / "kept"), context.store.cases()[0]
+    kept = films.film(case).files[0]
+    whole = kept.read_bytes()
+    for broken in (
+        lambda: kept.write_bytes(b""),
+        kept.unlink,
+        lambda: (kept.parent / f"{case.id}.json").write_text("{"),
+    ):
+        broken()
+        assert films.film(case).files[0].read_bytes() == whole
+    small = Films(tmp_path / "kept", keep=len(whole) // 2)
+    small.film(dataclasses.replace(case, id="0" * 12))
+    assert {f.name.split(".")[0] for f in small.folder.iterdir()} == {"0" * 12}  # the one before was dropped whole
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "names", [[""], [" "], ["x" * 81], ["Consensus"], ["model"], ["without Dr A"], ["Dr A", "dr a "], ["staple"]]
+)
+def test_readers_names_that_mean_something_else_are_refused(names: list[str]) -> None:
+    check_readers(["Dr A", "Dr B", "x" * 80])
+    with pytest.raises(ConfigError, match="reader"):
+        check_readers(names)
+
+
+def test_a_name_that_is_no_text_is_listed_and_the_rest_is_read(tmp_path: Path) -> None:
+    films = draw_films(tmp_path / "films", 3)
+    odd = Path(os.fsdecode(os.fsencode(films / "test" / "NORMAL") + b"/caf\xe9.png"))
+    shutil.copy(films / "test" / "NORMAL" / "secret-name-0000.png", odd)
+    opened = open_study(StudyPlan(make_run(tmp_path / "run"), films, tmp_path / "study", "Trial"), lambda *_: None)
+    assert len(opened.context.store.cases()) == 3
+    assert [(path, why) for path, why in opened.left_out if "UTF-8" in why and path == odd]
+    opened.context.close()
+
+
+def test_a_vocabulary_is_a_list_of_terms_and_stays(tmp_path: Path) -> None:
+    file = tmp_path / "terms.txt"
+    file.write_text("# of our hospital\n\n  Kerley B lines \nnodule\n")
+    assert read_vocabulary(file) == ("Kerley B lines", "nodule")
+    plan = StudyPlan(make_run(tmp_path / "run"), draw_films(tmp_path / "films", 1), tmp_path / "study", "Trial")
+    first = open_study(dataclasses.replace(plan, vocabulary=read_vocabulary(file)), lambda *_: None).context
+    assert first.vocabulary == ("Kerley B lines", "nodule")
+    first.close()
+    again = open_study(plan, lambda *_: None).context
+    assert again.vocabulary == ("Kerley B lines", "nodule")
+    again.close()
+    with pytest.raises(ConfigError, match="begun with vocabulary"):
+        open_study(dataclasses.replace(plan, vocabulary=("other",)), lambda *_: None)
+    for wrong in (b"", b"a\na\n", b"x" * 81, b"\xff\xfe\x00"):
+        file.write_bytes(wrong)
+        with pytest.raises(ConfigError, match=r"terms\.txt"):
+            read_vocabulary(file)
