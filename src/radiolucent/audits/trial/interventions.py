@@ -20,7 +20,7 @@ from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.familiar import carried, familiar
 from radiolucent.audits.trial.regions import Mask, View, dilated
-from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words, paired_shift, two_sided
+from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
 
@@ -277,7 +277,7 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     def mean(values: np.ndarray[Any, Any], where: np.ndarray[Any, Any]) -> dict[str, Any]:
         chosen = known & where
         return cluster_bootstrap_mean(
-            values[chosen].astype(float), groups[chosen], level=level, folds=folds_for(level), seed=seed
+            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed
         ).as_dict()
 
     everyone = np.ones(len(table), bool)

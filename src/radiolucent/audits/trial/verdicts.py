@@ -9,12 +9,11 @@ from scipy import stats
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.metrics.intervals import exact_low, z_of
-from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate, Verdict
 
-__all__ = ["beyond", "cases_needed", "film_mean", "folds_for", "needed_words", "paired_shift", "two_sided"]
+__all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "paired_shift", "two_sided"]
 
-TAIL = 25  # resamples that should lie beyond either end of an interval
+FOLDS = 2000  # resamples give a deviation, not percentiles: enough at any level
 POWER = 0.8
 LEAST = 10  # units below which no interval is trusted
 
@@ -37,15 +36,6 @@ def beyond(estimate: Estimate, threshold: float) -> Verdict:
     if estimate.low is None or estimate.high is None or estimate.n < LEAST:
         return "inconclusive"
     return "fail" if estimate.low > threshold else "pass" if estimate.high < threshold else "inconclusive"
-
-
-def folds_for(level: float) -> int:
-    """Resamples for a percentile interval of this level: 2,000 or more, 25 or more beyond either end.
-
-    >>> folds_for(0.95), folds_for(0.999)
-    (2000, 50000)
-    """
-    return max(2000, round(2 * TAIL / (1 - level)))
 
 
 def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
@@ -99,31 +89,15 @@ def paired_shift(
 
 
 def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
-    """Mean over films with its interval: the wider of a bootstrap over patients and Student's t over them.
+    """Mean over films with its interval over patients (`cluster_bootstrap_mean`).
 
     Where all films answer alike to the last bit resamples tell nothing. Then as many of n patients as the exact
     interval of 0 in n allows may answer otherwise, and each is taken to differ by 1, which is a standard deviation of
     the log-odds where the values are effects.
     """
-    found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed)
-    if found.value is None or found.n < 2:
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=FOLDS, seed=seed)
+    if found.value is None or found.n < 2 or np.ptp(values) >= 1e-12:
         return found
-    if np.ptp(values) < 1e-12:
-        share = 1 - exact_low(found.n, level)
-        note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
-        return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
-    half = _t_half(values, patients, level)
-    low, high = (found.value - half, found.value + half)
-    low, high = (
-        min(low, found.low if found.low is not None else low),
-        max(high, found.high if found.high is not None else high),
-    )
-    return Estimate(found.value, low, high, level, found.n, f"{found.method} and t", found.note)
-
-
-def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
-    """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
-    index, count = clusters_of(patients, len(values))
-    sums = np.bincount(index, values - values.mean(), minlength=count)
-    deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)
-    return float(stats.t.ppf(0.5 + level / 2, max(count - 1, 1))) * deviation
+    share = 1 - exact_low(found.n, level)
+    note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
+    return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
