@@ -62,7 +62,7 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
 def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
     """The sentence that an inconclusive finding ends with; see `cases_needed`."""
     if estimate.low is None or estimate.high is None:
-        return f" Too few patients for an interval ({estimate.n})."
+        return f" {(estimate.note or 'too few patients for an interval').capitalize()} ({estimate.n} here)."
     needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
