@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/demo
+MINUTES ?= 1
 export UV_NO_PROGRESS = 1
 
-.PHONY: demo test check docs format clean
+.PHONY: demo test check fuzz docs format clean
 .DELETE_ON_ERROR:
 
 $(BIN)/uv:
@@ -32,6 +33,10 @@ check: $(VENV)/.all,test,check
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+
+# Damaged files for every reader, MINUTES of CPU time each; what fails is kept in runs/fuzz.
+fuzz: $(VENV)/.all,test
+	$(BIN)/python scripts/fuzz.py --minutes $(MINUTES)
 
 docs: $(VENV)/.all,docs
 	$(BIN)/mkdocs build --strict

@@ -5,12 +5,12 @@
 
 Patients are ill with probability `prevalence` and have 1 to `films` films each. A film's score is normal, 1.5 standard
 deviations higher for the ill, with a correlation of 0.6 between a patient's films. The network states probabilities
-whose log-odds are 1.5 times too extreme. Three readers call the films as well, wrong together on a patient's films. Truth
-is computed on a fine grid, not simulated (κ and α: from the readers' model).
+whose log-odds are 1.5 times too extreme. Three readers call the films as well, wrong together on a patient's films.
+Truth is computed on a fine grid, not simulated (κ and α: from the readers' model).
 
-A row is one design; "below" and "above" are the shares of runs in which the truth lay below or above the interval, "none"
-those without an interval. The goal: 93 to 97 % hold the truth and both tails lie within 1 to 4 %, where the rarer class
-has at least 10 patients. `--check` ends with status 1 where a figure is far from it: that is what CI runs, with `--quick`.
+A row is one design; "below" and "above" are the shares of runs in which the truth lay below or above the interval,
+"none" those without an interval. The goal: 93 to 97 % hold the truth and both tails lie within 1 to 4 %, where the
+rarer class has at least 10 patients. `--check` ends with status 1 where a figure is far from it: CI's short form.
 """
 
 import argparse
@@ -222,7 +222,7 @@ def simulate(design: Design, *, runs: int, folds: int, only: set[str] | None = N
 
 
 def broken(row: Row) -> bool:
-    """Whether a figure is further from its goal than chance explains: three standard errors beyond 91 to 99 %."""
+    """Whether a figure is further from its goal (93 % at least, tails of 4 % at most) than three standard errors."""
     if row.design.rarer < FEW or row.none > 0.5:
         return False
     slack = 3 * np.sqrt(0.05 * 0.95 / (row.runs * (1 - row.none)))
@@ -264,8 +264,8 @@ def main(argv: list[str] | None = None) -> int:
             mark = " **!**" if broken(row) else ""
             bad += [row] if mark else []
             print(
-                f"| {row.figure} | {design.patients} | 1–{design.films} | {design.prevalence} | {row.holds:.3f}{mark} | "
-                f"{row.below:.3f} | {row.above:.3f} | {row.none:.3f} |",
+                f"| {row.figure} | {design.patients} | 1–{design.films} | {design.prevalence} | "
+                f"{row.holds:.3f}{mark} | {row.below:.3f} | {row.above:.3f} | {row.none:.3f} |",
                 flush=True,
             )
     print(

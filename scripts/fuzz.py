@@ -22,11 +22,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from fuzz_annotations import SUFFIXES, read_reading, seeds_of
 from radiolucent.errors import RadiolucentError
 
 SLOW, MEMORY = 5.0, 1_000_000_000
@@ -81,7 +83,7 @@ def checkpoint_seeds() -> list[bytes]:
     from radiolucent.models import build, save
 
     with tempfile.TemporaryDirectory() as folder:
-        made = build("small_cnn", ("NORMAL", "PNEUMONIA"), size=32, widths=(4, 4), hidden=4)
+        made, _ = build("small_cnn", size=32, widths=(4, 4), hidden=4)
         seed = save(made, Path(folder) / "m.safetensors").read_bytes()
     head = json.dumps({"__metadata__": {"radiolucent": "[" * 20_000}}).encode()
     return [seed, struct.pack("<Q", len(head)) + head]
@@ -106,6 +108,7 @@ ENTRIES: dict[str, Entry] = {
     "manifest-csv": Entry(manifest_seeds, ".csv", load_dataset),
     "manifest-parquet": Entry(parquet_seeds, ".parquet", load_dataset),
     "checkpoint": Entry(checkpoint_seeds, ".safetensors", load_model),
+    **{f"readings-{name}": Entry(partial(seeds_of, name), suffix, read_reading) for name, suffix in SUFFIXES.items()},
 }
 
 _INTEGERS = (0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
@@ -191,10 +194,10 @@ def fuzz(name: str, minutes: float, out: Path, seed: int) -> int:
     found = out / "found"
     found.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("fork")
-    count, alive = context.Value("q", 0), context.Value("d", time.monotonic() + 60)
+    count, alive = context.Value("q", 0), context.Value("d", time.monotonic())
     started, used = time.monotonic(), 0.0
     while used < 60 * minutes:
-        alive.value = time.monotonic() + 60  # time for imports
+        alive.value = time.monotonic() + 300  # time for imports
         worker = context.Process(target=_work, args=(name, seed + count.value, minutes - used / 60, out, count, alive))
         worker.start()
         begun = time.monotonic()
@@ -205,7 +208,8 @@ def fuzz(name: str, minutes: float, out: Path, seed: int) -> int:
             why = "hung" if worker.is_alive() else f"died ({worker.exitcode})"
             worker.kill()
             now = out / f"now{ENTRIES[name].suffix}"
-            now.replace(found / f"{name}-{count.value}-{why.split()[0]}{now.suffix}")
+            if now.is_file():
+                now.replace(found / f"{name}-{count.value}-{why.split()[0]}{now.suffix}")
             count.value += 1
             continue
         break

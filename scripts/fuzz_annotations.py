@@ -24,11 +24,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "data"))
 
 import numpy as np
 
-from radiolucent.data import Dataset, LeftOut, Record, read_annotations
+from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
 from radiolucent.errors import RadiolucentError
 
-__all__ = ["main", "read_reading", "seeds"]
+__all__ = ["SUFFIXES", "main", "read_reading", "seeds", "seeds_of"]
 
+_BY_KIND = {
+    "json": ".json", "csv": ".csv", "xml": ".xml", "dicom": ".dcm", "pickle": ".pkl", "nrrd": ".nrrd",
+    "picture": ".png",
+}  # fmt: skip
+
+SUFFIXES = {name: ".txt" if name == "yolo" else _BY_KIND[f.kind] for name, f in FORMATS.items()}
+"""The suffix of each format's files, for a fuzzer that takes one file at a time (`seeds_of`, `read_reading`)."""
 SLOW, MEMORY = 5.0, 1_000_000_000
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 0.5, 1e308, -1e308, float("nan"), float("inf"), 2**31, 2**63, 10**400, 1 << 20, "",
@@ -57,7 +64,6 @@ def seeds() -> dict[str, dict[str, bytes]]:
     found["nrrd"] = {"a.nrrd": head.encode() + mask.tobytes()}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from radiolucent.data.annotations import FORMATS
         from radiolucent.types import Annotation, Region
         from tests_support import write_dicom
 
@@ -70,7 +76,44 @@ def seeds() -> dict[str, dict[str, bytes]]:
             assert write is not None
             write(said, Path(folder) / name, films)
             found[name] = {p.name: p.read_bytes() for p in (Path(folder) / name).rglob("*.dcm")}
+    found["dicom-gsps"] = {"pr.dcm": _presentation_state()}
+    zones = ",".join(f"{reader}-{zone}" for reader in "SJ" for zone in (*"ABCDEF", "Global"))
+    found["zones"] = {"z.csv": f"filename,{zones}\na.png,0,1,2,3,0,1,7,0,0,0,0,0,0,0\n".encode()}
     return found
+
+
+def _presentation_state() -> bytes:
+    """A filled box and a circle on one film, with a text beside them."""
+    from pydicom.dataset import Dataset as Tags
+    from pydicom.dataset import FileMetaDataset
+
+    def item(**tags: Any) -> Any:
+        made = Tags()
+        for name, value in tags.items():
+            setattr(made, name, value)
+        return made
+
+    film = item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.1", ReferencedSOPInstanceUID="1.2.3.4.5")
+    shared = {"GraphicAnnotationUnits": "PIXEL", "GraphicDimensions": 2, "GraphicFilled": "Y"}
+    box, circle = [10.0, 20, 40, 20, 40, 50, 10, 50, 10, 20], [70.0, 30, 80, 30]
+    drawn = [
+        item(GraphicType="POLYLINE", GraphicData=box, NumberOfGraphicPoints=5, **shared),
+        item(GraphicType="CIRCLE", GraphicData=circle, NumberOfGraphicPoints=2, **shared),
+    ]
+    layer = item(GraphicLayer="L", ReferencedImageSequence=[film], GraphicObjectSequence=drawn)
+    layer.TextObjectSequence = [item(UnformattedTextValue="Mass")]
+    state = item(SOPClassUID="1.2.840.10008.5.1.4.1.1.11.1", SOPInstanceUID="1.2.9", GraphicAnnotationSequence=[layer])
+    state.file_meta = FileMetaDataset()
+    state.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    state.file_meta.MediaStorageSOPClassUID, state.file_meta.MediaStorageSOPInstanceUID = state.SOPClassUID, "1.2.9"
+    stream = io.BytesIO()
+    state.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def seeds_of(name: str) -> list[bytes]:
+    """Valid files of one format, for a fuzzer that takes one file at a time."""
+    return list(seeds()[name].values())
 
 
 def read_reading(path: Path, **options: Any) -> object:

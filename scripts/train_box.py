@@ -29,7 +29,7 @@ from radiolucent.files import write_json
 from radiolucent.metrics import choose_threshold, fit_temperature, fit_temperature_and_bias
 from radiolucent.models import Classifier, box_path, build, load, predict, save, shift_logits
 from radiolucent.reports.audit_page import audit_summary, write_audit
-from radiolucent.study.train import versions
+from radiolucent.study.trained import versions
 from radiolucent.training import TrainConfig, fit
 from radiolucent.types import Predictions
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from radiolucent.models import save as save
     from radiolucent.models import wrap as wrap
     from radiolucent.models import wrap_function as wrap_function
+    from radiolucent.passes.session import Session as Session
     from radiolucent.reports import write_report as write_report
     from radiolucent.segment import lungs as lungs
     from radiolucent.segment import markers as markers
@@ -103,6 +104,7 @@ _ROOM_OF = {
     "save": "models",
     "wrap": "models",
     "wrap_function": "models",
+    "Session": "passes.session",
     "write_report": "reports",
     "lungs": "segment",
     "markers": "segment",
@@ -138,4 +140,4 @@ def _methods() -> dict[str, Any]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOM_OF, *_methods()})
+    return sorted({"__version__", *_ROOM_OF, *_methods()})

@@ -5,6 +5,7 @@ Every message says what was got, what was expected and the next step.
 
 __all__ = [
     "AnnotationError",
+    "BusyError",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -35,6 +36,10 @@ class AnnotationError(RadiolucentError):
 
 class ConfigError(RadiolucentError, ValueError):
     """A configuration value is out of range or contradicts another."""
+
+
+class BusyError(RadiolucentError):
+    """Another process is writing the same folder."""
 
 
 class ModelError(RadiolucentError):

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from radiolucent.errors import BusyError
+
 __all__ = [
     "append_lines",
     "atomic_path",
+    "one_process",
     "read_lines",
     "sha256_bytes",
     "sha256_file",
@@ -20,6 +23,8 @@ __all__ = [
     "write_json",
     "write_text",
 ]
+
+LOCK = ".lock"
 
 # Read once: asking for the umask sets it, and a file made by another thread meanwhile would be open to all.
 _UMASK = os.umask(0o077)
@@ -52,6 +57,39 @@ def atomic_path(path: str | os.PathLike[str]) -> Generator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
+    """Hold a folder for this process while the block runs; the same process may hold it several times over.
+
+    The lock goes with the process, however it ends. The processes of one `torchrun` write one folder together: the
+    first of them holds it. A folder that was made for it and is still empty afterwards is removed.
+
+    Raises:
+        BusyError: another process holds it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place / LOCK, timeout=0, is_singleton=True, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BusyError(
+            f"{place}: another process is writing there; wait for it to end, or choose another --out."
+        ) from error
+    try:
+        yield
+    finally:
+        if lock.lock_counter == 1 and [p.name for p in place.iterdir()] == [LOCK]:
+            (place / LOCK).unlink()
+            place.rmdir()
+        lock.release()
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -31,7 +31,7 @@ def guarded(cell: str) -> str:
     >>> guarded("=1+1"), guarded("- opacity"), guarded("-3.5"), guarded("-cmd|' /C calc'!A0")
     ("'=1+1", '- opacity', '-3.5', "'-cmd|' /C calc'!A0")
     """
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+    return f"'{cell}" if _runs(cell) else cell
 
 
 def unguarded(cell: str) -> str:
@@ -40,7 +40,13 @@ def unguarded(cell: str) -> str:
     >>> unguarded(guarded("=1+1")), unguarded("'tis")
     ('=1+1', "'tis")
     """
-    return cell[1:] if cell[:1] == "'" and guarded(cell[1:]) == cell else cell
+    return cell[1:] if cell[:1] == "'" and _runs(cell[1:]) else cell
+
+
+def _runs(cell: str) -> bool:
+    """Whether a spreadsheet might run a cell; behind any apostrophes, so that guarding can be undone."""
+    bare = cell.lstrip("'")
+    return bool(_FORMULA.match(bare)) and not _NUMBER.fullmatch(bare)
 
 
 class TableWriter:
@@ -52,14 +58,18 @@ class TableWriter:
     """
 
     def __init__(self, stream: TextIO, columns: Sequence[str], *, names: Collection[str] = ()) -> None:
-        self._writer = csv.writer(stream, lineterminator="\n")
-        self._columns, self._names = tuple(columns), frozenset(names)
-        self._writer.writerow([guarded(printable(c)) for c in self._columns])
+        self._stream, self._columns, self._names = stream, tuple(columns), frozenset(names)
+        self._put([guarded(printable(c)) for c in self._columns])
 
     def write(self, row: Mapping[str, Any] | Sequence[Any]) -> None:
         """Write one row, by column or in their order; None is an empty cell."""
         cells = [row.get(c) for c in self._columns] if isinstance(row, Mapping) else row
-        self._writer.writerow([self._cell(c, v) for c, v in zip(self._columns, cells, strict=True)])
+        self._put([self._cell(c, v) for c, v in zip(self._columns, cells, strict=True)])
+
+    def _put(self, cells: Sequence[Any]) -> None:
+        line = io.StringIO(newline="")
+        csv.writer(line, lineterminator="\r\n").writerow(cells)  # so that cells with either line end are quoted
+        self._stream.write(line.getvalue().removesuffix("\r\n") + "\n")
 
     def _cell(self, column: str, value: Any) -> Any:
         if not isinstance(value, str):

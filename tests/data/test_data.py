@@ -1,5 +1,6 @@
 """Folders, manifests, splits, cache, loader, annotations."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.records import COMPANION, HIDDEN
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import AnnotationError, DataError
-from radiolucent.images import Preprocess
+from radiolucent.images import Preprocess, ReadOptions, read_with
 from radiolucent.types import Annotation, Region
 
 
@@ -379,3 +380,62 @@ def test_the_real_collection_is_grouped(realdata: Path) -> None:
     assert split.patients()["train"] + split.patients()["val"] + split.patients()["test"] == 2846
     shares = {s: c["PNEUMONIA"] / sum(c.values()) for s, c in split.counts().items()}
     assert max(shares.values()) - min(shares.values()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"path\na.png,extra\n", "more cells than the heading"),
+        (b"path,path\na.png,b.png\n", "'path' stands twice"),
+        (b"path\na\0.png\n", "NUL byte"),
+        (b"\xff\xfe\x00\x01", "not readable as a manifest"),
+        (b"path\n" + b'"' + b"x" * 200_000 + b'"\n', "not readable as a manifest"),
+        (b"", "no rows"),
+        (b"a,b\n1,2,3\n", "it has a, b"),
+    ],
+)
+def test_manifests_that_are_none_are_named(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "m.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        load_dataset(tmp_path / "m.csv")
+    (tmp_path / "m.parquet").write_bytes(b"PAR1" + content + b"PAR1")
+    with pytest.raises(DataError, match="not readable as a manifest"):
+        load_dataset(tmp_path / "m.parquet")
+
+
+def test_large_manifests_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    with (tmp_path / "m.csv").open("wb") as stream:
+        stream.truncate(3_000_000_000)
+    with pytest.raises(DataError, match="3,000 MB, too much for a manifest"):
+        load_dataset(tmp_path / "m.csv")
+
+
+def test_trailing_empty_cells_and_odd_names_pass_through_manifests(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_bytes(b"path,label\na.png,N,,\nb.png,P\n")
+    assert [r.image_id for r in load_dataset(tmp_path / "m.csv").records] == ["a.png", "b.png"]
+    names = ["=cmd.png", "-x.png", "a\nb.png", "c\rd.png", "e,f.png", "g'\"h.png"]
+    for name in names:
+        film(tmp_path / "films" / name, 1)
+    dataset = load_dataset(tmp_path / "films")
+    again = load_dataset(write_manifest(dataset, tmp_path / "films" / "again.csv"))
+    assert sorted(r.path.name for r in again.records) == sorted(names) and all(r.path.is_file() for r in again.records)
+
+
+def test_the_cache_knows_how_films_were_read(tmp_path: Path) -> None:
+    Image.fromarray((np.arange(4096).reshape(64, 64)).astype(np.uint16)).save(tmp_path / "a.png")
+    record, preprocess = Record(tmp_path / "a.png", "a"), Preprocess(size=32)
+    dark = build_cache([record], preprocess, tmp_path / "cache").pixels[0]
+    with read_with(ReadOptions(range=(0, 4095))):
+        bright = build_cache([record], preprocess, tmp_path / "cache").pixels[0]
+    assert dark.max() < 20 and bright.max() > 240
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_stop_neither_the_cache_nor_the_survey(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    film(tmp_path / "good.png", 1)
+    dataset = load_dataset(tmp_path)
+    cache = build_cache(dataset.records, Preprocess(size=32), tmp_path / "cache")
+    assert [r.image_id for r in cache.records] == ["good.png"] and "named pipe" in cache.left_out[0].reason
+    unreadable = next(f for f in check(dataset) if f.test == "files.unreadable")
+    assert "named pipe" in unreadable.evidence["unreadable"][0]["reason"]

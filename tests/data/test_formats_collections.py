@@ -40,10 +40,16 @@ def test_rsna(tmp_path: Path) -> None:
 
 
 def test_nih_heading_has_commas_in_its_brackets(tmp_path: Path) -> None:
-    text = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00013118_008.png,Atelectasis,225.08,547.02,86.78,79.19,,,\n"
-    (found,) = table(tmp_path / "a.csv", text)
-    assert (found.image_id, found.label) == ("00013118_008.png", "Atelectasis")
-    np.testing.assert_allclose(found.regions[0].points, [[225.08, 547.02], [311.86, 626.21]])
+    head, name = "Image Index,Finding Label,Bbox [x,y,w,h]", "00013118_008.png"
+    for text in (
+        f"{head},,,\n{name},Atelectasis,225.08,547.02,86.78,79.19\n",  # as published
+        f"{head},,,\n{name},Atelectasis,225.08,547.02,86.78,79.19,,,\n",
+        f"{head}\n{name},Atelectasis,225.08,547.02,86.78,79.19\n",
+        f"Image Index;Finding Label;Bbox [x,y,w,h];;;\n{name};Atelectasis;225,08;547,02;86,78;79,19\n",
+    ):
+        (found,) = table(tmp_path / "a.csv", text)
+        assert (found.image_id, found.label) == (name, "Atelectasis")
+        np.testing.assert_allclose(found.regions[0].points, [[225.08, 547.02], [311.86, 626.21]])
 
 
 @pytest.mark.parametrize("reader", ["rad_ID", "rad_id"])

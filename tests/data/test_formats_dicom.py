@@ -145,3 +145,33 @@ def test_reports_without_regions_and_open_lines(film: FileDataset, tmp_path: Pat
     (tmp_path / "cut.dcm").write_bytes((tmp_path / "whole.dcm").read_bytes()[:400])
     with pytest.raises(AnnotationError, match=r"cut\.dcm"):
         read_annotations(tmp_path / "cut.dcm")
+
+
+def test_presentation_states(film: FileDataset, tmp_path: Path) -> None:
+    kinds = hd.pr.GraphicTypeValues
+    layer = hd.pr.GraphicLayer("FINDINGS", order=1)
+    box = [[10.0, 20], [40, 20], [40, 50], [10, 50], [10, 20]]
+    drawn = [
+        hd.pr.GraphicObject(kinds.POLYLINE, np.array(box), units="PIXEL", is_filled=True),
+        hd.pr.GraphicObject(kinds.CIRCLE, np.array([[70.0, 30], [80, 30]]), units="PIXEL"),
+    ]
+    line = [hd.pr.GraphicObject(kinds.POLYLINE, np.array(box[:3]), units="PIXEL")]
+    words = [hd.pr.TextObject("Mass", units="PIXEL", anchor_point=(10.0, 20.0))]
+    for name, graphics in (("a.dcm", drawn), ("b.dcm", line)):
+        marks = hd.pr.GraphicAnnotation([film], layer, graphic_objects=graphics, text_objects=words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hd.pr.GrayscaleSoftcopyPresentationState(
+                [film], series_instance_uid=generate_uid(), series_number=5, sop_instance_uid=generate_uid(),
+                instance_number=1, manufacturer="x", manufacturer_model_name="x", software_versions="1",
+                device_serial_number="1", content_label="MARKS", graphic_layers=[layer], graphic_annotations=[marks],
+                content_creator_name="Dr^A",
+            ).save_as(tmp_path / name)  # fmt: skip
+    films = Dataset((Record(tmp_path / "film.dcm", "ward/film.dcm"),), ())
+    (found,) = read_annotations(tmp_path / "a.dcm", dataset=films)
+    assert (found.image_id, found.label, found.reader) == ("ward/film.dcm", "Mass", "Dr^A")
+    assert found.regions[0].kind == "box" and found.regions[0].points is not None
+    assert found.regions[0].points.tolist() == [[10, 20], [40, 50]]
+    assert region_mask(found, SIZE).sum() == pytest.approx(900 + np.pi * 100, rel=0.02)
+    with pytest.raises(AnnotationError, match="an open line marks no area"):
+        read_annotations(tmp_path / "b.dcm")

@@ -59,7 +59,7 @@ import sys, numpy as np, radiolucent as rl
 from radiolucent import TwiceGradCAM, figures
 from radiolucent.explainers import METHODS, TwiceGradCAM as same
 from radiolucent.reports.html import environment
-from radiolucent.web import begin
+from radiolucent.web import open_study
 assert rl.__file__.startswith(sys.argv[1]), rl.__file__
 assert TwiceGradCAM is same is METHODS["twicegradcam"] is rl.TwiceGradCAM and "TwiceGradCAM" in dir(rl)
 clf, film = rl.load(sys.argv[2]), rl.read(sys.argv[3])
@@ -68,7 +68,7 @@ np.testing.assert_allclose(e.map, 2 * plain.map, atol=1e-6 * np.abs(plain.map).m
 assert e.method == "twicegradcam" and rl.stamp(clf, film, e, TwiceGradCAM()).trust["verdict"]
 # the report and the review app call it by its title; it is drawn as Grad-CAM is
 assert environment().filters["method"]("twicegradcam") == figures.method_name("twicegradcam") == "Grad-CAM twice"
-assert [*begin.make_methods(["twicegradcam"], 353)] == ["twicegradcam"]
+assert [*open_study.make_methods(["twicegradcam"], 353)] == ["twicegradcam"]
 new, old = (figures.method_strip(film, [each]) for each in (e, plain))
 assert [ax.get_title() for ax in new.axes][1] == "Grad-CAM twice: what speaks for PNEUMONIA"
 for a, b in zip(new.axes, old.axes, strict=True):

@@ -101,6 +101,9 @@ def test_twelve_bit_data_in_a_sixteen_bit_file_are_noted_and_may_be_declared(tmp
     found = film(tmp_path, content)
     np.testing.assert_allclose(found.pixels, (RAMP >> 4) / 65535, atol=1e-6)
     assert noted(found, "below a quarter of 16 bit", "--range 0,4095")
+    hot = RAMP >> 4
+    hot[3, 3] = 65535
+    assert noted(film(tmp_path, make(hot)), "below a quarter of 16 bit")
     told = film(tmp_path, content, range=(0, 4095))
     np.testing.assert_allclose(told.pixels, (RAMP >> 4) / 4095, atol=1e-6)
     assert not film(tmp_path, make(RAMP)).notes

@@ -163,6 +163,28 @@ def test_rules_do_what_they_say_against_every_possible_cut(truth: np.ndarray, da
         assert a * fn + b * fp == pytest.approx(min(a * x + b * y for *_, x, y in cuts))
 
 
+def test_a_plain_aim_is_missed_by_half_of_the_thresholds_and_a_lower_bound_by_few() -> None:
+    rng, missed = np.random.default_rng(0), {"sensitivity>=0.8": 0, "sensitivity-lower>=0.8": 0}
+    truth = np.arange(120) % 2 == 0
+    for _ in range(120):
+        scores = rng.normal(size=120) + 2.5 * truth
+        for rule in missed:
+            missed[rule] += choose_threshold(truth, scores, rule).value > 2.5 - 0.8416  # the true 80 % cut
+    assert 0.35 < missed["sensitivity>=0.8"] / 120 < 0.65 and missed["sensitivity-lower>=0.8"] / 120 < 0.08
+
+
+def test_lower_bounds_are_by_patient_and_refused_where_cases_are_too_few() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.arange(300) % 2 == 0
+    scores = np.repeat(rng.normal(size=30), 10) + rng.normal(size=300) * 0.3 + 2 * truth
+    films, patients = (
+        choose_threshold(truth, scores, "specificity-lower >= 0.6", groups=g) for g in (None, np.arange(300) // 10)
+    )
+    assert patients.value > films.value and (patients.specificity.low or 0) >= 0.6 and patients.specificity.n == 30
+    with pytest.raises(ConfigError, match="3 such cases are too few"):
+        choose_threshold(np.array([0, 0, 0, 1, 1, 1]), np.arange(6.0), "sensitivity-lower>=0.95")
+
+
 @given(both, st.integers(0, 100))
 @settings(max_examples=40)
 def test_a_threshold_never_sits_on_a_case_nor_leaves_the_unit_interval(truth: np.ndarray, seed: int) -> None:

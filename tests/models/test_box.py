@@ -82,7 +82,7 @@ def test_a_run_named_box_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "box").mkdir()
     assert names_box("box") and not names_box("./box/") and not names_box(tmp_path / "box")
-    mine, _ = rl.build("small_cnn", class_names=("A", "B"), size=32, widths=(4,))
+    mine, _ = rl.build("small_cnn", class_names=("A", "B"), positive="B", size=32, widths=(4,))
     rl.save(mine, tmp_path / "box")
     assert not names_box("box") and rl.load("box").class_names == ("A", "B")
 
@@ -103,13 +103,14 @@ def test_commands_take_it_and_say_what_it_is_for(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     films = write_films(tmp_path / "films")
     one = str(films / "PNEUMONIA" / "p1.png")
-    for given in (["explain", one, "--method", "gradcam"], ["predict", one], ["predict", "box", one]):
+    for given in (["explain", one, "--method", "gradcam", "--force"], ["predict", one, "--force"]):
         found = CliRunner().invoke(app, given)
         assert found.exit_code == 0, found.output
         assert "answered by the model in the box" in found.output and USE in found.output
-    assert len(list(tmp_path.glob("explanations/panels/*/*.png"))) == 1
+    assert len(list(tmp_path.glob("explanations/*.png"))) == 1
     for given in (["evaluate", "box", str(films)], ["predict", "box", one], ["explain", "box", one, "--method", "cam"]):
         out = [] if given[0] != "explain" else ["--out", str(tmp_path / "again"), "--no-panels", "--no-trust"]
+        out += [] if given[0] == "evaluate" else ["--force"]
         found = CliRunner().invoke(app, [*given, *out, "--json"])
         assert found.exit_code == 0 and json.loads(found.stdout)["use"] == USE
 

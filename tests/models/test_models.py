@@ -25,6 +25,7 @@ from radiolucent.models import (
     set_train_mode,
     shift_logits,
 )
+from radiolucent.models.checkpoint import finished
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +244,24 @@ def test_a_network_without_a_last_bias_is_left_alone() -> None:
     assert not shift_logits(clf, torch.tensor([5.0, -5.0]))
     assert all(torch.equal(v, state[k]) for k, v in clf.network.state_dict().items())
     assert not shift_logits(Classifier(torch.nn.Flatten(), ("A", "B"), pre), torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 50_000, "null", "[]", '{"format": 1}', "NaN", '{"format": [1]}']
+)
+def test_checkpoints_with_any_header_are_refused_by_name(tmp_path: Path, text: str) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "m.safetensors", metadata={"radiolucent": text})
+    with pytest.raises(CheckpointError, match=r"m\.safetensors"):
+        load(tmp_path / "m.safetensors")
+    assert not finished(tmp_path / "m.safetensors")
+
+
+def test_a_damaged_header_asks_for_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checksum is held against header and weights first: a width of 10⁹ would ask for all memory there is."""
+    file = save(build("small_cnn", size=32, widths=(4, 4), hidden=4)[0], tmp_path / "m.safetensors")
+    content = file.read_bytes()
+    assert content.count(b'\\"hidden\\": 4') == 1
+    file.write_bytes(content.replace(b'\\"hidden\\": 4', b'\\"hidden\\": 9'))
+    monkeypatch.setattr("radiolucent.models.checkpoint.make_network", lambda *_: pytest.fail("a network was built"))
+    with pytest.raises(CheckpointError, match="checksum differs"):
+        load(file)

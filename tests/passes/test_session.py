@@ -49,7 +49,9 @@ def test_the_environment_switches_all_of_them_off(
     film: Radiograph, monkeypatch: pytest.MonkeyPatch, no_fast_room: None
 ) -> None:
     assert Session().takes("incremental")
-    monkeypatch.setenv("RADIOLUCENT_FAST", "0")
+    for value in ("off", "0"):
+        monkeypatch.setenv("RADIOLUCENT_FAST", value)
+        assert not Session().fast
     assert not any(Session().takes(shortcut) for shortcut in SHORTCUTS) and Session(fast=True).takes("openvino")
     told = [rl.explain(make("small_cnn"), film, m).details for m in (Occlusion(12, 6), ReciproCAM())]
     assert [d["passes"] for d in told] == ["whole", "whole passes"] and "off" in told[0]["why"]

@@ -171,7 +171,7 @@ def test_diagnoses_are_compared_and_findings_beside_them() -> None:
     assert (found["krippendorff_alpha"].value or 1) < 0.5
     unnamed = [*called("A", "--------", "xxxx...."), *called("B", "--------", "xxxx....")]
     without = between_readers(unnamed, {}, folds=100, seed=0)
-    assert set(without) == {"cohen_kappa A – B, finding", "krippendorff_alpha finding"}
+    assert set(without) == {"cohen_kappa A – B, finding", "gwet_ac1 finding", "krippendorff_alpha finding"}
 
 
 def test_a_finding_stands_for_a_diagnosis_only_where_it_says_one() -> None:

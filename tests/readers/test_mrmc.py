@@ -11,7 +11,7 @@ from vandyke import ratings, truth
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import delong_test
-from radiolucent.readers.statistics import mrmc, readers_against
+from radiolucent.readers.statistics import mrmc, mrmc_rate, readers_against
 from radiolucent.readers.statistics.jackknife import areas
 from radiolucent.readers.statistics.mrmc import _tail
 
@@ -133,3 +133,37 @@ def test_infinite_degrees_of_freedom_leave_a_chi_square_and_plain_json() -> None
     found = mrmc(truth(), ratings())
     alike = dataclasses.replace(found, f=(3.0, 1, np.inf, _tail(3.0, 1, np.inf))).as_dict()["all_tests_alike"]
     assert alike == {"F": 3.0, "df_numerator": 1, "df_denominator": None, "p": stats.chi2.sf(3.0, 1)}
+
+
+def test_fixed_readers_and_fixed_cases_published() -> None:
+    """RJafroc's figures for these data (dataset02, Wilcoxon, DBM), as printed in Chakraborty's book: FRRC and RRFC."""
+    found = mrmc(truth(), ratings(), tests=["spin echo", "cine"], model="dbm")
+    key = ("spin echo", "cine")
+    readers, cases = found.fixed_readers[key], found.fixed_cases[key]
+    assert (readers.low, readers.value, readers.high) == pytest.approx(
+        (-0.08088303, -0.04380032, -0.006717613), abs=1e-8
+    )
+    assert (cases.low, cases.high) == pytest.approx((-0.085020224, -0.0025804202), abs=1e-9)
+    whole = found.differences[key]
+    assert (whole.low or 0) < (readers.low or 0) and (whole.low or 0) < (cases.low or 0)
+    other = mrmc(truth(), ratings()).fixed_readers["test 1", "test 2"]
+    assert other.low == pytest.approx(readers.low, abs=1e-3)
+
+
+@pytest.mark.parametrize("rate", ["sensitivity", "specificity"])
+def test_reader_averaged_rates_are_the_same_analysis_of_calls(rate: str) -> None:
+    rng = np.random.default_rng(0)
+    positive, patients = np.repeat(np.arange(40) % 2 == 0, 2), np.repeat(np.arange(40), 2)
+    calls = rng.random((2, 3, 80)) < np.where(positive, 0.8, 0.2)
+    found = mrmc_rate(positive, calls, rate, groups=patients.tolist())  # type: ignore[arg-type]
+    own = positive if rate == "sensitivity" else ~positive
+    right = calls == positive
+    assert [found.auroc["test 1", f"reader {j + 1}"] for j in range(3)] == pytest.approx(right[0][:, own].mean(1))
+    by_hand = np.array(
+        [[row[own & (patients != u)].mean() for u in np.unique(patients[own])] for row in right.reshape(6, 80)]
+    )
+    apart = by_hand - by_hand.mean(1, keepdims=True)
+    assert found.components["var"] == pytest.approx(np.mean(np.diag(19 / 20 * apart @ apart.T)))
+    assert rate in found.method and found.averages["test 1"].n == 20
+    with pytest.raises(ConfigError, match="expected sensitivity or specificity"):
+        mrmc_rate(positive, calls, "ppv")  # type: ignore[arg-type]

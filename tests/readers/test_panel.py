@@ -66,7 +66,7 @@ def test_coefficients_published() -> None:
     sas = np.array([[0, 4, 1], [0, 8, 0], [0, 1, 5]])  # PROC FREQ's example: kappa .4842
     first, second = (np.repeat(i.ravel(), sas.ravel()).tolist() for i in np.indices(sas.shape))
     found = panel(readings([first, second], "abc"), "a", "abc", folds=200).between
-    assert set(found) == {"krippendorff_alpha", "cohen_kappa Dr 0 – Dr 1", GRADED_ALPHA}
+    assert set(found) == {"krippendorff_alpha", "gwet_ac1", "cohen_kappa Dr 0 – Dr 1", GRADED_ALPHA}
     assert found["cohen_kappa Dr 0 – Dr 1"].value == pytest.approx(0.4842, abs=5e-5)
     none = None  # Krippendorff's own example of four observers with missing values: nominal alpha .743
     table = [

@@ -4,9 +4,10 @@ import io
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
-from radiolucent.figures import Figure, drawn, encoded, to_png
+from radiolucent.figures import drawn, encoded, to_png
 from radiolucent.figures.style import figure, tidy
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from radiolucent.cli.explain import explain
 from radiolucent.cli.features import features
-from radiolucent.cli.use import explain
 from radiolucent.errors import ConfigError
 
 
@@ -42,5 +42,5 @@ def test_channels_must_be_numbers(tmp_path: Path, channels: str) -> None:
 
 
 def test_explain_needs_a_method(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="method none; expected any of gradcam"):
+    with pytest.raises(ConfigError, match="--method ',' names no method"):
         explain([tmp_path], method=",")

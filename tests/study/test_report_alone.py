@@ -65,7 +65,7 @@ def test_a_moved_run_reports_the_same_without_its_weights(home: Path, tmp_path: 
     shutil.rmtree(run / "state")
     (home / "weights.safetensors").rename(home / "gone")
     monkeypatch.setattr("radiolucent.study.run.build", never)
-    monkeypatch.setattr(sys.modules["radiolucent.study.train"], "fit", never)  # the package's `train` is the function
+    monkeypatch.setattr(sys.modules["radiolucent.study.trained"], "fit", never)  # the package's `train` is the function
     try:
         resume_report(run)
     finally:
@@ -108,7 +108,7 @@ def test_killed_before_calibration_the_checkpoint_says_so(home: Path, tmp_path: 
 
     study = dataclasses.replace(config(home), out=tmp_path / "run", annotations=None, cases=0)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["radiolucent.study.train"], "_calibrated", killed)
+        patch.setattr(sys.modules["radiolucent.study.trained"], "_calibrated", killed)
         with pytest.raises(Killed):
             run_study(study)
     run = tmp_path / "run"

@@ -26,6 +26,7 @@ from radiolucent.cli.output import (
     run_path,
     say,
 )
+from radiolucent.cli.unseen import Unseen, sort_out
 
 __all__ = ["audit"]
 
@@ -92,6 +93,7 @@ def audit(
     workers: Workers = None,
     maps: Maps = True,
     cite: Cite = Path("runs/self-test/selftest.json"),
+    unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -126,6 +128,7 @@ def audit(
             seed,
             update,
             cite,
+            unseen,
         )
     if as_json:
         from radiolucent.reports.audit_page import audit_summary
@@ -161,6 +164,7 @@ def _audit(
     seed: int,
     update: Callable[[str, int, int], None],
     cite: Path,
+    unseen: bool,
 ) -> tuple[Any, Path]:
     import json
 
@@ -172,7 +176,9 @@ def _audit(
 
     asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
     dataset = load_dataset(data)
-    chosen = _chosen(dataset, split, films, seed)
+    chosen = _chosen(sort_out(run, dataset, True)[0] if unseen else dataset, split, films, seed)
+    if not unseen:
+        sort_out(run, chosen, False)
     beside = None if names_box(run) else run if run.is_dir() else run.parent
     home = out or (beside / "audit" if beside else Path("box-audit"))
     classifier = load(run)

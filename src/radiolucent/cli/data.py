@@ -25,6 +25,7 @@ from radiolucent.cli.output import (
     stages,
 )
 from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.training_options import Classes
 
 __all__ = ["data_app"]
 
@@ -62,7 +63,7 @@ def split(
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (.csv or .parquet).")],
     val: Annotated[float, typer.Option(help="Share of the films for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the films for testing.")] = 0.1,
-    classes: Annotated[int, typer.Option(help="2, or 3 from the Kermany names.")] = 2,
+    classes: Classes = None,
     seed: Seed = 0,
 ) -> None:
     """Deal films into train, val and test by patient, and write the manifest."""
@@ -187,10 +188,17 @@ def annotations(
 
 
 @data_app.command()
-def formats(as_json: AsJson = False) -> None:
+def formats(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the docs.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the formats that readings are read from and written to."""
     from radiolucent.data import FORMATS
+    from radiolucent.data.annotations import formats_table
 
+    if markdown:
+        typer.echo(formats_table())
+        return
     names = ("name", "title", "holds", "traps", "empty_means")
     rows = [{n: getattr(f, n) for n in names} | {"written": f.write is not None} for f in FORMATS.values()]
     if as_json:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECK_FAILED",
+    "FAILED",
     "LEFT_OUT",
     "RUN",
     "USE",
+    "WRONG_USAGE",
     "Annotations",
     "AsJson",
     "Coordinates",
@@ -48,7 +51,8 @@ __all__ = [
     "stages",
 ]
 
-LEFT_OUT, CHECK_FAILED = 3, 4
+FAILED, WRONG_USAGE, LEFT_OUT, CHECK_FAILED = 1, 2, 3, 4
+LINE_SECONDS = 60.0
 USE = "research only, not for diagnosis"
 
 say = Console(stderr=True)  # progress and messages; standard output is for results
@@ -69,7 +73,10 @@ def run_path(text: str) -> Path:
 RUN = "A run folder, a model.safetensors file, or box: the model that comes with radiolucent."
 Run = Annotated[Path, typer.Argument(help=RUN, parser=run_path, metavar="RUN")]
 Data = Annotated[
-    Path, typer.Argument(help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).")
+    Path,
+    typer.Argument(
+        help="A folder (split/CLASS/*, CLASS/*, or images) or a manifest (CSV, Parquet).", exists=True, metavar="DATA"
+    ),
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
 SkipShapes = Annotated[
@@ -117,7 +124,13 @@ def resumable() -> Generator[None]:
 
 @contextmanager
 def progress_bar() -> Generator[Callable[[str, int, int], None]]:
-    """A function (stage, done, total) that draws one bar a stage on standard error."""
+    """A function (stage, done, total) that tells of progress on standard error.
+
+    On a terminal a bar a stage with the time left; in a log file a line a minute, and one as a long stage ends.
+    """
+    if not say.is_terminal:
+        yield _Lines()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -125,7 +138,7 @@ def progress_bar() -> Generator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=say, transient=not say.is_terminal) as progress:
+    with Progress(*columns, console=say, disable=say.quiet) as progress:
         tasks: dict[str, Any] = {}
 
         def update(stage: str, done: int, total: int) -> None:
@@ -134,6 +147,25 @@ def progress_bar() -> Generator[Callable[[str, int, int], None]]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield update
+
+
+class _Lines:
+    """Progress as lines, for a file: one a minute and stage, and the last of a stage that had any."""
+
+    def __init__(self) -> None:
+        self.began: dict[str, float] = {}
+        self.told: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        began = self.began.setdefault(stage, now)
+        due = now - self.told.get(stage, began) >= LINE_SECONDS
+        if not due and not (done >= total and stage in self.told):
+            return
+        self.told[stage] = now
+        left = "" if done >= total or not done else f", about {(now - began) / done * (total - done) / 60:.0f} min left"
+        say.print(f"{stage}: {done} of {total}{left}", markup=False, highlight=False, soft_wrap=True)
+        say.file.flush()
 
 
 def research_use(classifier: Any) -> str:
@@ -152,20 +184,31 @@ def shown(text: object) -> str:
     return escape("\n".join(printable(line) for line in str(text).split("\n")))
 
 
-def end_with_left_out(left_out: Iterable[tuple[Any, str]]) -> None:
-    """List the files that were left out, and end with status 3 if any of them is missed.
+def end_with_left_out(left_out: Iterable[tuple[Any, str]], done: int | None = None) -> None:
+    """List the files that were left out, and end with status 3 if any of them is missed, or 1 if nothing was done.
 
     Hidden and system files are not worth a line; texts and tables beside the films, and what was noted or passed over
     without loss, are listed, but change no status.
-    """
-    from radiolucent.data.records import HIDDEN, is_lost
 
-    items = [(path, reason) for path, reason in left_out if reason != HIDDEN]
-    if not items:
+    Args:
+        done: how many films were used, where none is a failure.
+    """
+    from radiolucent.data.records import HIDDEN, NOTED, is_lost
+
+    given = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    for path, reason in given:
+        if reason.startswith(NOTED):
+            say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
+    items = [(path, reason) for path, reason in given if not reason.startswith(NOTED)]
+    if not items and done != 0:
         return
+    if done == 0:
+        say.print("[red]error:[/red] nothing was done: none of the files could be used.")
     say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
         say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
+    if done == 0:
+        raise typer.Exit(FAILED)
     if any(is_lost(reason) for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 

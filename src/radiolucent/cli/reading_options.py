@@ -32,12 +32,12 @@ def reads_films(command: Callable[..., None]) -> Callable[..., None]:
     own, shared = inspect.signature(command).parameters, inspect.signature(options).parameters
 
     @functools.wraps(command)
-    def call(**given: Any) -> None:
+    def call(*arguments: Any, **given: Any) -> None:
         from radiolucent.images import MAX_PIXELS, ReadOptions, read_with
 
-        frame, window, range_, most = (given.pop(name) for name in shared)
+        frame, window, range_, most = (given.pop(name, p.default) for name, p in shared.items())
         with read_with(ReadOptions(frame, window, _two(range_), most or MAX_PIXELS)):
-            command(**given)
+            command(*arguments, **given)
 
     every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own.values(), *shared.values())]
     call.__signature__ = inspect.Signature(every)  # pyright: ignore[reportAttributeAccessIssue]

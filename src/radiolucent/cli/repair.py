@@ -56,8 +56,8 @@ def repair(
 ) -> None:
     """Train a run again so that shortcuts cannot pay, audit again, and say what it cost; status 4 if none passes."""
     from radiolucent.reports.repair_page import write_repair
-    from radiolucent.study.repair import RepairConfig
-    from radiolucent.study.repair import repair as mend
+    from radiolucent.study.repaired import RepairConfig
+    from radiolucent.study.repaired import repair as mend
 
     names = names_in(method)
     config = RepairConfig(

@@ -21,12 +21,30 @@ Rate = Annotated[float | None, typer.Option(help="Learning rate, instead of the 
 Flip = Annotated[bool, typer.Option(help="Also mirror films (hides laterality).")]
 Pretrained = Annotated[bool, typer.Option("--pretrained/--no-pretrained", help="Start from ImageNet weights.")]
 Weights = Annotated[Path | None, typer.Option(help="Weight file instead of the hub; partial files are fine.")]
-Classes = Annotated[int, typer.Option(help="2, or 3 (normal, bacterial, viral) from the Kermany file names.")]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="How many; or the manifest's column; or joined, as in NORMAL=normal+healthy,ILL=edema+mass; 3 also tells "
+        "bacterial from viral by Kermany file names. As in the folders or the label column unless given."
+    ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        help="Class that sensitivity and the threshold speak of; by the names (normal, pneumonia, …) unless given."
+    ),
+]
 Size = Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")]
 Fit = Annotated[str, typer.Option(help="How films are made square: squash, pad or crop.")]
 Val = Annotated[float, typer.Option(help="Share cut off for validation where that split is missing or too small.")]
 Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")]
-Rule = Annotated[str, typer.Option(help="youden, 'sensitivity>=0.97', 'specificity>=0.95' or 'cost:fn=5,fp=1'.")]
+Rule = Annotated[
+    str,
+    typer.Option(
+        help="youden, 'sensitivity>=0.97', 'sensitivity-lower>=0.9' (its whole interval), the same of specificity, or "
+        "'cost:fn=5,fp=1'."
+    ),
+]
 Head = Annotated[str, typer.Option(help="softmax, or sigmoid (a single logit).")]
 Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
 
@@ -44,7 +62,8 @@ def options(
     pretrained: Pretrained = True,
     weights: Weights = None,
     head: Head = "softmax",
-    classes: Classes = 2,
+    classes: Classes = None,
+    positive: Positive = None,
     size: Size = None,
     fit: Fit = "squash",
     val: Val = 0.1,

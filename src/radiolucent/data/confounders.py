@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from radiolucent.data.survey import Film
 from radiolucent.metrics import auroc
@@ -80,6 +78,9 @@ def _one(
     truth: NDArray[np.bool_],
     groups: NDArray[np.str_],
 ) -> Finding:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
     question = f"Can the label be told from {words} alone?"
     source = "DeGrave 2021, Zech 2018: what predicts the label without the lungs; threshold ours"
     rarest = min(len(np.unique(groups[truth])), len(np.unique(groups[~truth])))  # a fold takes whole patients

@@ -1,10 +1,10 @@
 """Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.manifest import read_manifest
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
@@ -28,19 +28,19 @@ _COMPANIONS = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", 
 _COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 
-def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
+def load_dataset(path: str | Path, *, classes: int | str | None = None) -> Dataset:
     """Find the films of a folder or manifest.
 
     Args:
         path: a folder laid out as `split/CLASS/*`, `CLASS/*` or images alone; a folder below CLASS is a patient. Or a
             manifest (CSV, Parquet), which a folder may also hold as `manifest.csv`.
-        classes: 2 as in the folders, or 3 (NORMAL, BACTERIAL, VIRAL) from the Kermany file names.
+        classes: as in the folders or the label column unless given; see `with_classes`.
 
     A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
     films are found when read.
 
     Raises:
-        DataError: nothing there, no image in it, or three classes without such names.
+        DataError: nothing there, no image in it, or classes that are not there.
     """
     root = Path(path)
     if root.is_file():
@@ -55,7 +55,7 @@ def load_dataset(path: str | Path, *, classes: int = 2) -> Dataset:
         raise DataError(
             f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
         )
-    return _three_classes(dataset) if classes == 3 else dataset
+    return with_classes(dataset, classes)
 
 
 def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -156,17 +156,3 @@ def _record(
     named, etiology = parse_name(path.stem, split or "all")
     index = class_names.index(label) if label is not None and label in class_names else None
     return Record(path, path.relative_to(root).as_posix(), index, patient or named, split, etiology=etiology)
-
-
-def _three_classes(dataset: Dataset) -> Dataset:
-    names = ("NORMAL", "BACTERIAL", "VIRAL")
-    index = {None: 0, "bacteria": 1, "virus": 2}
-    ill = [r for r in dataset.records if r.label is not None and dataset.class_names[r.label].upper() != "NORMAL"]
-    unknown = [r.image_id for r in ill if r.etiology is None]
-    if not ill or unknown:
-        raise DataError(
-            f"three classes need names such as person1_bacteria_2.jpeg; {len(unknown)} of {len(ill)} ill films say no "
-            f"etiology{' (e.g. ' + unknown[0] + ')' if unknown else ''}: use two classes, or a manifest with labels."
-        )
-    records = tuple(dataclasses.replace(r, label=index[r.etiology]) for r in dataset.records)
-    return dataclasses.replace(dataset, records=records, class_names=names)

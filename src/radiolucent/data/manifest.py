@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from radiolucent.data.records import SPLITS, Dataset, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, write_text
@@ -29,7 +26,7 @@ def read_manifest(path: Path) -> Dataset:
     """
     rows = _rows(path)
     if not rows or "path" not in rows[0]:
-        have = ", ".join(rows[0]) if rows else "no rows"
+        have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
     names = tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
     seen: dict[str, int] = {}
@@ -57,6 +54,8 @@ def read_manifest(path: Path) -> Dataset:
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:
+    import pyarrow.parquet as pq
+
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: has {path.stat().st_size / 1e6:,.0f} MB, too much for a manifest.")
@@ -66,8 +65,11 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
             raise DataError(f"{path}: expected a folder, or a manifest ending in .csv or .parquet.")
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            rows = [{k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader]
-        if twice := [n for n, many in Counter(reader.fieldnames or ()).items() if n and many > 1]:
+            rows: list[Mapping[str, Any]] = [
+                {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
+            ]
+            names = reader.fieldnames or ()
+        if twice := [n for n, many in Counter(names).items() if n and many > 1]:
             raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")
         return rows
     except DataError:
@@ -76,8 +78,16 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
         raise DataError(f"{path}: not readable as a manifest ({error}).") from error
 
 
+def _bare(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row without the apostrophes that keep spreadsheets from running its cells."""
+    return {name: unguarded(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+
+
 def write_manifest(dataset: Dataset, path: str | Path) -> Path:
     """Write a data set as CSV or Parquet by the suffix, atomically; paths below the file's folder become relative."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = Path(path)
     rows = [_row(record, dataset.class_names, file.parent) for record in dataset.records]
     extras = sorted({key for record in dataset.records for key in record.extra})

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radiolucent.data.phantom.markers import stamp
 from radiolucent.errors import ConfigError
@@ -73,6 +72,8 @@ class Patch:
 
 def patches(films: Pixels, markers: Mask, most: int = 500) -> tuple[Patch, ...]:
     """The markers on films (N, S, S), one a connected component of their masks, at most `most`."""
+    from scipy import ndimage
+
     found: list[Patch] = []
     side = films.shape[1]
     for film, mask in zip(films, markers, strict=True):

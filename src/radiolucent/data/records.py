@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.shown import Shown
+
 __all__ = ["COMPANION", "HIDDEN", "NOTED", "SPLITS", "Dataset", "LeftOut", "Record", "is_lost"]
 
 SPLITS = ("train", "val", "test")
@@ -41,6 +43,16 @@ class Record:
     sha256: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """What is known of the film beyond its label, by column: site, etiology, and a manifest's further columns."""
+        known = {"site": self.site, "etiology": self.etiology}
+        return {k: v for k, v in known.items() if v} | dict(self.extra)
+
+    def column(self, name: str) -> str | None:
+        """One column; None where it is not known."""
+        return self.columns.get(name)
+
 
 class LeftOut(NamedTuple):
     """A file that is not part of the data set, and why."""
@@ -59,7 +71,7 @@ def is_lost(reason: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Shown):
     """Films with their classes.
 
     Attributes:
@@ -79,6 +91,18 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"Dataset({len(self)} films of {', '.join(self.class_names) or 'no class'}, {self.source})"
+
+    def rows(self) -> list[dict[str, object]]:
+        """A row a film: image, label, patient, split and what else is known of it."""
+        names = dict(enumerate(self.class_names))
+        plain = ({"image": r.image_id, "label": names.get(-1 if r.label is None else r.label)} for r in self.records)
+        return [
+            a | {"patient": r.patient_id, "split": r.split} | dict(r.columns)
+            for a, r in zip(plain, self.records, strict=True)
+        ]
 
     def split(self, name: str | None) -> "Dataset":
         """The films of one split."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from radiolucent.data.records import Record
 from radiolucent.errors import ImageError
@@ -62,6 +61,8 @@ def survey(records: Sequence[Record], *, progress: Callable[[int, int], None] | 
 
 
 def _look(record: Record) -> Film:
+    from scipy import ndimage
+
     try:
         film = read(record.path, image_id=record.image_id)
         size, digest = record.path.stat().st_size, sha256_file(record.path)

@@ -49,9 +49,9 @@ def methods_named(names: Sequence[str]) -> dict[str, Explainer]:
     """Methods with their default parameters, by their names in `METHODS`.
 
     Raises:
-        ConfigError: no name, or an unknown one.
+        ConfigError: an unknown name.
     """
-    if unknown := [name for name in names if name not in METHODS] or ([] if names else ["none"]):
+    if unknown := [name for name in names if name not in METHODS]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
     return {name: METHODS[name]() for name in names}
 

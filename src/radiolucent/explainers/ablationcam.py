@@ -56,8 +56,15 @@ class AblationCAM(AtLayer, Perturbation):
         batch, value = self.batch_of(classifier, image), cut.value.detach()
         head, how = head_behind(classifier, image, cut, batch)
         features, found = cut.features, list[torch.Tensor]()
+        axis = 1 if cut.layer.kind == "maps" else value.ndim - 1
         for channels in torch.arange(features.shape[1]).split(batch):
-            maps = features.repeat(len(channels), 1, 1, 1)
-            maps[torch.arange(len(channels)), channels] = 0
-            found.append(head(cut.layer.changed(value.expand(len(channels), *value.shape[1:]), maps)))
+            rows = torch.arange(len(channels))
+            if cut.layer.kind == "reshaped":
+                maps = features.repeat(len(channels), 1, 1, 1)
+                maps[rows, channels] = 0
+                found.append(head(cut.layer.changed(value.expand(len(channels), *value.shape[1:]), maps)))
+            else:  # of class tokens too
+                several = value.repeat(len(channels), *[1] * (value.ndim - 1)).movedim(axis, 1)
+                several[rows, channels] = 0
+                found.append(head(several.movedim(1, axis)))
         return torch.cat(found), how

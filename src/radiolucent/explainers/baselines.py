@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.transforms.v2.functional import gaussian_blur_image
 
 from radiolucent.errors import ConfigError
 from radiolucent.models import Classifier
@@ -65,6 +64,8 @@ def reference(baseline: Baseline, classifier: Classifier, inputs: torch.Tensor) 
     Raises:
         ConfigError: no such baseline, or a tensor of another shape than the inputs'.
     """
+    from torchvision.transforms.v2.functional import gaussian_blur_image
+
     check_baseline(baseline)
     if isinstance(baseline, Radiograph):
         return classifier.preprocess(baseline).to(inputs).expand_as(inputs)

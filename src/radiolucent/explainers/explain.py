@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, overload
 
 import torch
@@ -11,6 +12,7 @@ from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers.base import Attribution, Explainer, parameters_of
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
+from radiolucent.images import as_films
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
@@ -104,8 +106,8 @@ def explain(
 ) -> list[list[Explanation]]: ...
 def explain(
     classifier: Classifier,
-    images: Radiograph | Sequence[Radiograph],
-    method: Explainer | Sequence[Explainer] | None = None,
+    images: Radiograph | Sequence[Radiograph] | Any,
+    method: Explainer | str | Sequence[Explainer | str] | None = None,
     *,
     target: Target | Targets = None,
     contrast: str | int | None = None,
@@ -122,8 +124,9 @@ def explain(
     `details["passes"]` name them.
 
     Args:
-        method: e.g. `GradCAM()`, `LIME(num_samples=1000)`, or an `Explainer` of your own; or several. Grad-CAM unless
-            given.
+        images: a film or several: `Radiograph`s, paths, arrays, PIL images, tensors, a data set; see `as_films`.
+        method: e.g. `GradCAM()`, "gradcam", `LIME(num_samples=1000)`, or an `Explainer` of your own; or several.
+            Grad-CAM unless given.
         target: class name or index; None explains the class each film is called, at the decision
             threshold (`Classifier.called`); a list gives one explanation a class.
         contrast: explain why `target` rather than this class: the difference of their logits.
@@ -140,8 +143,8 @@ def explain(
     Raises:
         ConfigError: an unknown target or score. ExplainError: the method does not apply, or gave something unusable.
     """
-    films = [images] if isinstance(images, Radiograph) else list(images)
-    single = (method is None or isinstance(method, Explainer)) and not isinstance(target, list | tuple)
+    films, one = as_films(images)
+    single = (method is None or isinstance(method, Explainer | str)) and not isinstance(target, list | tuple)
     methods = _methods(method)
     asked = _Asked(
         [classifier.index_of(t) for t in target]
@@ -161,8 +164,8 @@ def explain(
             found += _batch(classifier, films[start : start + step], methods, asked, shared)
     if single:
         flat = [e for each in found for e in each]
-        return flat[0] if isinstance(images, Radiograph) else flat
-    return found[0] if isinstance(images, Radiograph) else found
+        return flat[0] if one else flat
+    return found[0] if one else found
 
 
 @dataclass(frozen=True)
@@ -193,14 +196,24 @@ class _Asked:
         return [Goal(chosen(t), self.kind, classifier, against, session=shared.session) for t in self.targets]
 
 
-def _methods(method: Explainer | Sequence[Explainer] | None) -> Sequence[Explainer]:
+def _methods(method: Explainer | str | Sequence[Explainer | str] | None) -> Sequence[Explainer]:
     if method is None:
         return [GradCAM()]
-    if isinstance(method, Explainer):
-        return [method]
+    if isinstance(method, Explainer | str):
+        return [_named(method)]
     if not method:
         raise ConfigError("an empty list of methods; expected at least one, e.g. GradCAM().")
-    return method
+    return [_named(m) for m in method]
+
+
+def _named(method: Explainer | str) -> Explainer:
+    if not isinstance(method, str):
+        return method
+    # The table of all methods imports this module, which therefore looks it up only when asked for a name.
+    known: Mapping[str, type[Explainer]] = import_module(__package__ or "").METHODS
+    if method.lower() not in known:
+        raise ConfigError(f"method {method!r}; expected any of {', '.join(known)}, or an Explainer.")
+    return known[method.lower()]()
 
 
 def _batch(

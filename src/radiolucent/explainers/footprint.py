@@ -26,6 +26,10 @@ MEMORY_ONLY = ("batch_size", "max_memory_mb")
 class _Live(TorchDispatchMode):
     """Bytes of the tensors made meanwhile that are still in use, and the most there were at once."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled meanwhile, and torch would load its compiler (seconds) to say so
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.now, self.peak = 0, 0

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
@@ -70,6 +69,8 @@ class Sobol(Perturbation):
     def one(
         self, classifier: Classifier, image: torch.Tensor, goal: Goal, seed: int
     ) -> tuple[torch.Tensor, dict[str, Any]]:
+        from scipy.stats import qmc
+
         cells = self.cells**2
         points = qmc.Sobol(2 * cells, scramble=True, rng=np.random.default_rng(seed)).random(self.designs)
         first, second = (torch.from_numpy(p.astype(np.float32)) for p in np.split(points, 2, axis=1))

@@ -39,9 +39,7 @@ def _input(classifier: Classifier, film: Radiograph) -> torch.Tensor:
 def layers_of(classifier: Classifier) -> list[FeatureLayer]:
     """The layers with feature maps, from stem to head."""
     pre = classifier.preprocess
-    return feature_layers(
-        classifier.network, torch.zeros(1, pre.channels, pre.size, pre.size, device=classifier.device)
-    )
+    return feature_layers(classifier.network, torch.zeros(1, pre.channels, *pre.shape, device=classifier.device))
 
 
 def layer_named(classifier: Classifier, name: str | None) -> FeatureLayer:

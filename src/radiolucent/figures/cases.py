@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
 from radiolucent.explainers import METHODS, lime_view
+from radiolucent.figures.case import Case, sure
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
-from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, place, plain, styled
+from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, fitting, place, plain, styled
 from radiolucent.images import map_to_source
 from radiolucent.types import Annotation, Explanation, Radiograph
 
 __all__ = [
-    "Case",
     "case_panel",
     "draw_film",
     "draw_lime",
@@ -29,7 +28,6 @@ __all__ = [
     "method_strip",
     "outline",
     "overlay_plot",
-    "sure",
 ]
 
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
@@ -43,46 +41,6 @@ def method_name(method: str) -> str:
     ('Grad-CAM', 'mine')
     """
     return METHODS[method].title if method in METHODS else method
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A film with all that was said of it.
-
-    Attributes:
-        film: the X-ray. called: class called at the threshold. probability: calibrated, of that class.
-        truth: its label, or None where unknown.
-        annotations: readings of it. explanations: by any methods.
-    """
-
-    film: Radiograph
-    called: str
-    probability: float
-    truth: str | None = None
-    annotations: tuple[Annotation, ...] = ()
-    explanations: tuple[Explanation, ...] = ()
-
-    @property
-    def right(self) -> bool | None:
-        """Whether the call was right; None where the truth is unknown."""
-        return None if self.truth is None else self.called == self.truth
-
-
-def sure(probability: float, name: str) -> str:
-    """How sure the network is, in words; never "100 %".
-
-    Below one half the class was called because the threshold, chosen on validation, is not one half.
-
-    >>> sure(0.9948, "NORMAL")
-    '99.5 % sure: NORMAL'
-    >>> sure(1.0, "PNEUMONIA")
-    'over 99.9 % sure: PNEUMONIA'
-    >>> sure(0.306, "PNEUMONIA")
-    'called PNEUMONIA by threshold, at 30.6 %'
-    """
-    if probability < 0.5:
-        return f"called {name} by threshold, at {probability * 100:.1f} %"
-    return f"over 99.9 % sure: {name}" if probability > 0.9994 else f"{probability * 100:.1f} % sure: {name}"
 
 
 def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "", *, size: float = 11) -> None:
@@ -162,25 +120,28 @@ def _write_readings(ax: Axes, readings: Sequence[tuple[str, Sequence[str]]], inc
 def case_panel(case: Case) -> Figure:
     """X-ray, doctor's marking and words, and one picture a method, under the calibrated call.
 
-    Colours are scaled to each map: they say where, not how much. A stamped map's trust stands below it, or
-    that it breaks its method's promise; above one that failed stands a warning. More than four methods continue in
-    rows below.
+    A film of which neither label nor reading is known has no picture for the doctor. Colours are scaled to each map:
+    they say where, not how much. A stamped map's trust stands below it, or that it breaks its method's promise; above
+    one that failed stands a warning. More than four methods continue in rows below.
     """
     count = len(case.explanations)
-    columns = 2 + min(count, ACROSS)
-    top, tall, readings = 0.98, _height(case.film), _lines(case.annotations)
+    lead = 2 if case.annotations or case.truth is not None else 1
+    columns = lead + min(count, ACROSS)
+    top, tall, readings = 0.98, _height(case.film), _lines(case.annotations) if lead > 1 else []
     step = tall + (0.8 if any(map(_said_of, case.explanations)) else 0.5) + 0.3
     below = max(step - tall - 0.3, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
     rows = max(1, -(-count // ACROSS))
     made = _sheet(columns, top + max(tall + below, (rows - 1) * step + tall + step - tall - 0.3))
     _headline(made, case)
-    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(2)]
+    pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(lead)]
     draw_film(pictures[0], case.film.pixels, "X-ray")
-    draw_film(pictures[1], case.film.pixels, _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)])
-    outline(pictures[1], case.annotations)
-    _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
+    if lead > 1:
+        title = _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)]
+        draw_film(pictures[1], case.film.pixels, title)
+        outline(pictures[1], case.annotations)
+        _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
     for i, explanation in enumerate(case.explanations):
-        left, down = MARGIN + (2 + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
+        left, down = MARGIN + (lead + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
         picture = place(made, left, down, SIDE, tall)
         key = place(made, left, down + tall + 0.08, SIDE, 0.1)
         _explained(picture, key, case.film, explanation, case.annotations)
@@ -225,7 +186,7 @@ def _headline(made: Figure, case: Case) -> None:
     made.text(
         MARGIN / across,
         1 - 0.34 / down,
-        _cut(sure(case.probability, case.called), 25 * round(across / SIDE), 1)[0],
+        fitting(sure(case.probability, case.called), 17, across - 2 * MARGIN, weight="bold"),
         fontsize=17,
         weight="bold",
         **at,
@@ -249,7 +210,7 @@ def _headline(made: Figure, case: Case) -> None:
 
 
 def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotations: Sequence[Annotation]) -> None:
-    title = _cut(f"{e.title or method_name(e.method)}: what speaks for {e.target_name}", 38, 1)[0]
+    title = fitting(f"{e.title or method_name(e.method)}: what speaks for {e.target_name}", 11, SIDE)
     if "segments" in e.details:
         draw_lime(ax, film, e)
         _lime_key(key, e)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -28,6 +29,7 @@ __all__ = [
     "drawn",
     "encoded",
     "figure",
+    "fitting",
     "place",
     "plain",
     "styled",
@@ -117,6 +119,18 @@ def plain(text: str) -> str:
     """
     kept = _drawable()
     return "".join(c if c == "\n" or (c.isprintable() and ord(c) in kept) else " □"[c.isprintable()] for c in text)
+
+
+def fitting(text: str, points: float, inches: float, *, weight: str = "normal") -> str:
+    """A text as it can be drawn in a width, cut at its end with an ellipsis where it is too wide by its letters."""
+    font = font_manager.FontProperties(size=points, weight=weight)
+    whole = shown = plain(text)[:200]
+    while (
+        len(shown) > 1 and TextPath((0, 0), shown, prop=font).get_extents().width > 70 * inches
+    ):  # points, of 72: drawing rounds letters up
+        whole = whole[:-1].rstrip()
+        shown = f"{whole}…"
+    return shown
 
 
 def drawn(made: Figure, dpi: int = 130) -> Image.Image:

@@ -1,6 +1,7 @@
 """Pixels in and out: reading by content, DICOM, preprocessing with its exact inverse geometry, regions to masks."""
 
 from radiolucent.images.budget import MAX_PIXELS, unusual
+from radiolucent.images.convert import as_film, as_films
 from radiolucent.images.options import ReadOptions, read_with, reading
 from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_source, mask_to_model, viewed_area
 from radiolucent.images.raster import from_array
@@ -11,6 +12,8 @@ __all__ = [
     "MAX_PIXELS",
     "Preprocess",
     "ReadOptions",
+    "as_film",
+    "as_films",
     "coverage_to_model",
     "from_array",
     "map_to_source",

@@ -1,54 +1,69 @@
-"""Films that come packed: a ZIP with one film in it, or a film by gzip; unpacked in memory, within the limit."""
+"""Films that come packed, a ZIP with one film or a film by gzip: unpacked to a temporary file, within the limit."""
 
-import io
+import gzip
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from radiolucent.errors import ImageError
-from radiolucent.images.budget import bytes_allowed, inflated
+from radiolucent.images.budget import bytes_allowed
 from radiolucent.images.options import ReadOptions
 from radiolucent.images.sniff import HEAD, sniff
 
-__all__ = ["gunzipped", "unzipped"]
+__all__ = ["PACKED", "unpacked"]
 
-_MOST = 10_000  # entries of an archive that are looked at
-_PACKED = ("ZIP", "GZIP")
-
-
-def gunzipped(stream: BinaryIO, file: Path, options: ReadOptions) -> BinaryIO:
-    """What a gzip file holds.
-
-    Raises:
-        ImageError: damaged, or over the limit.
-    """
-    try:
-        content, more = inflated(stream, bytes_allowed(options.max_pixels), wbits=31)
-    except zlib.error as error:
-        raise ImageError(f"{file}: damaged gzip ({error}); copy or download it again.") from error
-    return _one(content, more, file, options)
+PACKED = ("ZIP", "GZIP")
+MOST = 10_000  # entries of an archive that are looked at
+PIECE = 1 << 20
 
 
-def unzipped(stream: BinaryIO, file: Path, options: ReadOptions) -> tuple[BinaryIO, str]:
-    """(the one film that a ZIP holds, its name there).
+@contextmanager
+def unpacked(stream: BinaryIO, kind: str, file: Path, options: ReadOptions) -> Generator[tuple[BinaryIO, str]]:
+    """Give (the one film that a ZIP or gzip file holds, a note of where it was).
 
     Raises:
         ImageError: none, several (it names some), encrypted, damaged or over the limit.
     """
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            films = [info for info in archive.infolist()[:_MOST] if not info.is_dir() and _looks(archive, info)]
-            if len(films) != 1:
-                names = ", ".join(info.filename for info in films[:3]) + (" …" if len(films) > 3 else "")
-                what = f"{len(films)} films ({names})" if films else "no film"
-                raise ImageError(f"{file}: a ZIP archive with {what}; unpack it and give the folder.")
-            limit = bytes_allowed(options.max_pixels)
-            with archive.open(films[0]) as packed:
-                content = packed.read(limit + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise ImageError(f"{file}: the ZIP archive cannot be unpacked ({error}).") from error
-    return _one(content, len(content) > limit, file, options), films[0].filename
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "film"
+        try:
+            if kind == "GZIP":
+                note = "unpacked from gzip"
+                with gzip.GzipFile(fileobj=stream) as packed:
+                    _copy(packed, place, file, options)
+            else:
+                with zipfile.ZipFile(stream) as archive:
+                    film = _only_film(archive, file)
+                    note = f"unpacked from a ZIP archive, where it is {film.filename}"
+                    with archive.open(film) as packed:
+                        _copy(packed, place, file, options)
+        except ImageError:
+            raise
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            RuntimeError,
+            NotImplementedError,
+            OSError,
+            EOFError,
+            ValueError,
+        ) as error:
+            raise ImageError(f"{file}: cannot be unpacked ({error}); copy or download it again.") from error
+        with place.open("rb") as opened:
+            yield opened, note
+
+
+def _only_film(archive: zipfile.ZipFile, file: Path) -> zipfile.ZipInfo:
+    films = [info for info in archive.infolist()[:MOST] if not info.is_dir() and _looks(archive, info)]
+    if len(films) != 1:
+        names = ", ".join(info.filename for info in films[:3]) + (" …" if len(films) > 3 else "")
+        what = f"{len(films)} films ({names})" if films else "no film"
+        raise ImageError(f"{file}: a ZIP archive with {what}; unpack it and give the folder.")
+    return films[0]
 
 
 def _looks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
@@ -58,12 +73,22 @@ def _looks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
         return False
     with archive.open(info) as packed:
         kind = sniff(packed.read(HEAD))
-    return kind is not None and kind not in _PACKED
+    return kind is not None and kind not in PACKED
 
 
-def _one(content: bytes, more: bool, file: Path, options: ReadOptions) -> BinaryIO:
-    if more:
-        raise ImageError(f"{file}: unpacks to more than a film of {options.max_pixels:,} pixels needs (--max-pixels).")
-    if sniff(content[:HEAD]) in _PACKED:
-        raise ImageError(f"{file}: an archive within an archive; unpack it first.")
-    return io.BytesIO(content)
+class _Packed(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _copy(packed: _Packed, place: Path, file: Path, options: ReadOptions) -> None:
+    """Unpack piece by piece, and no further than the limit."""
+    limit, total = bytes_allowed(options.max_pixels), 0
+    with place.open("wb") as out:
+        while piece := packed.read(PIECE):
+            if not total and sniff(piece[:HEAD]) in PACKED:
+                raise ImageError(f"{file}: an archive within an archive; unpack it first.")
+            total += out.write(piece)
+            if total > limit:
+                raise ImageError(
+                    f"{file}: unpacks to more than a film of {options.max_pixels:,} pixels needs (--max-pixels)."
+                )

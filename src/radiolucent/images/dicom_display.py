@@ -16,12 +16,11 @@ from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
 from radiolucent.images.dicom_pixels import PixelFormat
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import luminance, robust_range
+from radiolucent.images.scale import ENOUGH, luminance, robust_range
 
 __all__ = ["grey_levels"]
 
 Values = NDArray[np.float64]
-ENOUGH = 1024  # pixels, below which the depth that a film uses is not judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +111,7 @@ def _signed(value: float, form: PixelFormat) -> float:
 def _palette(levels: Values, film: _Film, header: Header, file: Path) -> Values:
     rgb = palette(levels, header, signed=film.form.signed)
     if rgb is None:
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         try:  # segmented tables
             raw = apply_color_lut(levels.astype(np.uint16), header.dataset)

@@ -13,6 +13,7 @@ from radiolucent.images.budget import bytes_allowed, check_pixels, inflated
 __all__ = ["DEFLATED", "Header", "is_dicom", "open_header"]
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
+READS = 100_000  # a header of ten thousand elements needs a third of it
 LARGE = 1 << 20  # larger elements are left in the file until asked for
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _BINARY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "US or SS": "u2", "UV": "u8"}
@@ -85,10 +86,12 @@ class Header:
     def numbers(self, name: str) -> list[float] | None:
         """An element's numbers; None where it is absent or empty, or, with a note, where one is no finite number."""
         element = self._raw(name)
-        value: Any = None if element is None else element.value
+        if element is None:
+            return self._below(name)
+        value: Any = element.value
         if value is None or value in ("", b""):
             found = self._below(name)
-            if found is None and element is not None:
+            if found is None:
                 self.note(f"{name} is empty")
             return found
         if isinstance(value, bytes):
@@ -158,6 +161,25 @@ class Header:
         return getattr(self.dataset, "original_encoding", (None, True))[1] is not False
 
 
+class _Counted:
+    """A stream that is read from so many times only: a damaged header may lead through a file eight bytes at a time."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.left = stream, READS
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            ValueError: it was asked too often.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("its header does not end")
+        return self.stream.read(size)
+
+
 def _vr_of(name: str) -> str:
     from pydicom.datadict import dictionary_VR
 
@@ -177,7 +199,8 @@ def open_header(stream: BinaryIO, file: Path, max_pixels: int, notes: list[str])
         stream = _unpacked(stream, head, file, max_pixels)
     stream.seek(0)
     try:
-        dataset = dcmread(stream, force=True, stop_before_pixels=True, defer_size=LARGE)
+        counted: Any = _Counted(stream)
+        dataset = dcmread(counted, force=True, stop_before_pixels=True, defer_size=LARGE)
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageError(f"{file}: damaged DICOM ({error}); export it again.") from error
     header = Header(dataset, notes)
@@ -206,7 +229,8 @@ def _size(begun: bytes) -> tuple[int, int, int]:
     """(rows, columns, bytes of pixel data) that the first part of a file declares."""
     from pydicom import dcmread
 
-    header = Header(dcmread(io.BytesIO(begun), force=True, stop_before_pixels=True), [])
+    counted: Any = _Counted(io.BytesIO(begun))
+    header = Header(dcmread(counted, force=True, stop_before_pixels=True), [])
     rows, columns, frames, samples, bits = (
         header.whole(name) or default
         for name, default in (

@@ -62,6 +62,8 @@ def refuse_others(header: Header, file: Path) -> None:
     what = _OTHERS.get(uid) or next((words for group, words in _GROUPS.items() if uid.startswith(group)), "")
     if not uid:
         what = _MODALITIES.get(header.text("Modality").upper(), "")
+    elif odd := _MODALITIES.get(header.text("Modality").upper()):
+        header.note(f"Modality {header.text('Modality')}: by it this is {odd}, not a radiograph")
     if what and uid not in _RADIOGRAPHS:
         raise ImageError(f"{file}: is {what}, no radiograph; give CR, DX, or another X-ray image.")
 

@@ -104,8 +104,8 @@ def palette(stored: NDArray[np.generic], header: Header, *, signed: bool) -> NDA
     """RGB (H, W, 3) in [0, 1] of palette indices, or None where a plain table is missing or unusable."""
     tables: list[Table] = []
     for colour in ("Red", "Green", "Blue"):
-        names = (f"{colour}PaletteColorLookupTable{part}" for part in ("Descriptor", "Data"))
-        found = table_of(header, *names, f"{colour} palette", signed=signed)
+        name = f"{colour}PaletteColorLookupTable"
+        found = table_of(header, f"{name}Descriptor", f"{name}Data", f"{colour} palette", signed=signed)
         if found is None:
             return None
         tables.append(found)

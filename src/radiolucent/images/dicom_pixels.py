@@ -72,7 +72,7 @@ def pixel_format(header: Header, file: Path, max_pixels: int) -> PixelFormat:
 
     def get(name: str, default: int, valid: range) -> int:
         found = header.whole(name)
-        if found in valid:
+        if found is not None and found in valid:
             return found
         header.note(f"{name} {'is missing' if found is None else found}, {default} taken")
         return default
@@ -163,7 +163,7 @@ def _native(
     stream: BinaryIO, header: Header, syntax: str, form: PixelFormat, frame: int, size: int, file: Path
 ) -> NDArray[Any]:
     """One uncompressed frame; no other is read."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     need = form.frame_bytes
@@ -271,7 +271,7 @@ def _really(syntax: str, found: Codestream, header: Header) -> str:
 
 def _decoded(content: bytes, syntax: str, form: PixelFormat, file: Path) -> NDArray[Any]:
     from pydicom.encaps import encapsulate
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     name = _named(syntax)
@@ -296,7 +296,7 @@ def _decoded(content: bytes, syntax: str, form: PixelFormat, file: Path) -> NDAr
     return array
 
 
-def _damaged(error: Exception) -> str:
+def _damaged(error: BaseException) -> str:
     words = " ".join(str(error).split())
     return f"compressed pixel data are damaged or cut off ({words[:200]}); copy or export it again."
 

@@ -7,7 +7,6 @@ factorisation. A mask of any shape has no such factorisation, so this one approx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 __all__ = ["BLACK", "dilated", "fill"]
 
@@ -18,6 +17,8 @@ BLACK = 0.02
 
 def dilated(mask: Mask, share: float) -> Mask:
     """The mask grown by `share` of the side, at least one pixel, on all sides (Euclidean)."""
+    from scipy import ndimage
+
     reach = max(1.0, share * mask.shape[0])
     return np.asarray(ndimage.distance_transform_edt(~mask)) <= reach if mask.any() else mask
 
@@ -29,6 +30,8 @@ def fill(grey: Grey, mask: Mask, how: str = "inpaint", film: Mask | None = None)
     handed down again; Gortler 1996), "blur": a heavy blur of the film, "mean": the mean of the film outside the mask,
     "black".
     """
+    from scipy import ndimage
+
     out = grey.copy()
     if not mask.any():
         return out

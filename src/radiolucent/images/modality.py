@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from radiolucent.errors import ImageError
 from radiolucent.extras import require
-from radiolucent.images.dicom import is_dicom
+from radiolucent.images.dicom_header import is_dicom
 from radiolucent.images.read import read
 
 __all__ = ["ModalityValues", "Window", "modality_values"]

@@ -34,14 +34,15 @@ class Window(Protocol):
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a film becomes the network's square input.
+    """How a film becomes the network's input.
 
     Attributes:
-        size: side of the input in pixels.
+        size: side of the square input in pixels; its height where there is a `width`.
         fit: "squash" (each axis scaled by itself), "pad" (whole film, black bars) or "crop" (largest centred square).
         channels: 1, or 3 for networks that expect colour (the grey channel thrice).
         mean, std: input = (grey - mean) / std, by channel.
         window: the part of the film that is looked at (as a whole, "squash"), or None for all of it.
+        width: of an input that is no square, in pixels; None: as wide as high.
 
     Resizing is antialiased (triangle filter over the source pixels under each model pixel) and stored in 8 bit, so that
     a cached film and one read anew give the same input.
@@ -53,8 +54,11 @@ class Preprocess:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     window: Window | None = None
+    width: int | None = None
 
     def __post_init__(self) -> None:
+        if self.width is not None and (self.width < 8 or self.window is not None):
+            raise ConfigError(f"width {self.width}; expected at least 8 pixels, and no window beside it.")
         if self.size < 8 or self.channels not in (1, 3) or self.fit not in ("squash", "pad", "crop"):
             raise ConfigError(
                 f"Preprocess(size={self.size}, fit={self.fit!r}, channels={self.channels}); expected size ≥ 8, fit "
@@ -64,6 +68,11 @@ class Preprocess:
             raise ConfigError(f"mean {self.mean} and std {self.std}; expected {self.channels} values each, std > 0.")
         if self.window is not None and self.fit != "squash":
             raise ConfigError(f"fit {self.fit!r} with a window; expected 'squash': nothing beside the window is shown.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the input in pixels."""
+        return self.size, self.size if self.width is None else self.width
 
     def geometry_of(self, film: Radiograph) -> Geometry:
         """Where the input lies in a film."""
@@ -80,16 +89,16 @@ class Preprocess:
         """
         if self.window is not None:
             raise ConfigError("the model looks at a window that depends on the film; ask geometry_of(film).")
-        height, width = shape
+        (height, width), (high, wide) = shape, self.shape
         if self.fit == "squash":
-            scale, shift = (self.size / height, self.size / width), (0.0, 0.0)
+            scale, shift = (high / height, wide / width), (0.0, 0.0)
         else:
-            one = self.size / (max(shape) if self.fit == "pad" else min(shape))
-            scale, shift = (one, one), ((self.size - one * height) / 2, (self.size - one * width) / 2)
-        return Geometry(shape, (self.size, self.size), scale, shift)
+            one = (min if self.fit == "pad" else max)(high / height, wide / width)
+            scale, shift = (one, one), ((high - one * height) / 2, (wide - one * width) / 2)
+        return Geometry(shape, (high, wide), scale, shift)
 
     def resize(self, film: Radiograph) -> NDArray[np.float32]:
-        """Antialiased (size, size) grey levels in [0, 1]; black outside the film."""
+        """Antialiased (H, W) grey levels in [0, 1]; black outside the film."""
         if self.window is not None:
             return _part(film.pixels, self.window(film), self.size)
         return _resample(film.pixels, self.geometry(film.shape))
@@ -120,6 +129,8 @@ class Preprocess:
         """JSON-ready."""
         values = asdict(dataclasses.replace(self, window=None)) | {"mean": list(self.mean), "std": list(self.std)}
         values.pop("window")  # not written where there is none: older checkpoints have the same hash
+        if self.width is None:
+            values.pop("width")
         return values if self.window is None else values | {"window": self.window.to_dict()}
 
     @staticmethod

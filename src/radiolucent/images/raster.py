@@ -30,6 +30,8 @@ def read_raster(stream: BinaryIO, file: Path, kind: str, options: ReadOptions) -
     if found is not None:
         check_pixels(file, found.rows, found.columns, 1, options.max_pixels)
         _refuse_rare(found, file)
+    if Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < options.max_pixels:
+        Image.MAX_IMAGE_PIXELS = options.max_pixels  # PIL has a limit of its own
     try:
         image = Image.open(stream, formats=[kind])
     except Image.DecompressionBombError:

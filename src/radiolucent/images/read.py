@@ -1,13 +1,15 @@
 """Reading a radiograph by its content, whatever its name says."""
 
 import dataclasses
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from radiolucent.errors import ImageError
-from radiolucent.images.archive import gunzipped, unzipped
+from radiolucent.images.archive import PACKED, unpacked
 from radiolucent.images.budget import open_film
 from radiolucent.images.dicom import read_dicom
 from radiolucent.images.options import ReadOptions, reading
@@ -58,16 +60,12 @@ def read(
     file, options = Path(path), options or reading()
     packed = kind = ""
     try:
-        with open_film(file, options.max_pixels) as opened, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # decoders warn of odd metadata; what matters raises, or is noted
+        with open_film(file, options.max_pixels) as opened, _quiet(), ExitStack() as closing:
             stream: BinaryIO = opened
             kind = _kind(stream)
-            if kind == "GZIP":
-                stream, packed = gunzipped(stream, file, options), "unpacked from gzip"
-            elif kind == "ZIP":
-                stream, name = unzipped(stream, file, options)
-                packed = f"unpacked from a ZIP archive, where it is {name}"
-            kind = _kind(stream) if packed else kind
+            if kind in PACKED:
+                stream, packed = closing.enter_context(unpacked(stream, kind, file, options))
+                kind = _kind(stream)
             if kind not in READERS:
                 raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
             film = READERS[kind](stream, file, options)
@@ -88,6 +86,32 @@ def read(
         source=str(file),
         notes=(*((packed,) if packed else ()), *film.notes),
     )
+
+
+_silence = threading.Lock()
+_readers: list[Any] = []  # the keeper of the filters, once for every thread that reads
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """No warnings while any thread reads: decoders warn of odd metadata; what matters raises, or is noted.
+
+    The first thread in keeps the filters, and the last one out puts them back; `catch_warnings` by itself would let
+    threads put back each other's.
+    """
+    with _silence:
+        keeper = warnings.catch_warnings()
+        if not _readers:
+            keeper.__enter__()
+            warnings.simplefilter("ignore")
+        _readers.append(keeper if not _readers else _readers[0])
+    try:
+        yield
+    finally:
+        with _silence:
+            keeper = _readers.pop()
+            if not _readers:
+                keeper.__exit__(None, None, None)
 
 
 def _kind(stream: BinaryIO) -> str:

@@ -1,13 +1,16 @@
 """Stored values to grey levels in [0, 1], the same for every container."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 
-__all__ = ["LUMINANCE", "luminance", "robust_range", "scaled"]
+__all__ = ["ENOUGH", "LUMINANCE", "luminance", "robust_range", "scaled"]
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PIL's "L"
+ENOUGH = 1024  # pixels, below which the depth that a film uses is not judged
 OUTLIERS = 1000  # one pixel in so many may lie far outside the range of all others
 SAMPLE = 1_000_000  # quantiles of larger films are taken from so many pixels, evenly spread
 
@@ -17,7 +20,7 @@ def luminance(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return rgb[..., :3] @ LUMINANCE
 
 
-def robust_range(values: NDArray[np.generic]) -> tuple[float, float]:
+def robust_range(values: NDArray[Any]) -> tuple[float, float]:
     """(low, high) of the values without a few far outliers, such as hot pixels.
 
     The extremes, unless up to one pixel in 1,000 lies further from the rest than the rest is wide: then that of the
@@ -27,10 +30,11 @@ def robust_range(values: NDArray[np.generic]) -> tuple[float, float]:
     (0.0, 99.0)
     """
     flat = values.ravel()
-    few = np.sort(flat[:: max(1, flat.size // SAMPLE)])
+    few = flat[:: max(1, flat.size // SAMPLE)]
     beyond = max(1, few.size // OUTLIERS)
+    places = (min(beyond, few.size - 1), max(few.size - 1 - beyond, 0))
     low, high = float(flat.min()), float(flat.max())
-    inner_low, inner_high = float(few[min(beyond, few.size - 1)]), float(few[max(few.size - 1 - beyond, 0)])
+    inner_low, inner_high = (float(v) for v in np.partition(few, places)[list(places)])
     width = inner_high - inner_low
     if width > 0 and high - inner_high > width:
         high = float(flat[flat <= inner_high + width].max())
@@ -91,11 +95,12 @@ def _by_depth(values: NDArray[np.generic], bits: int, steps: list[str], notes: l
     top = 2**bits - 1
     if bits > 8:
         steps.append(f"{bits} bit scaled by {top}")
-        if 0 < (high := int(values.max())) < (top + 1) // 4:
+        high = int(robust_range(values)[1] if values.size >= ENOUGH else values.max())
+        if 0 < high < (top + 1) // 4:
             near = max(8, high.bit_length())
             notes.append(
-                f"the largest value, {high}, lies below a quarter of {bits} bit: {near}-bit data in a {bits}-bit file? "
-                f"Then declare it: --range 0,{2**near - 1}"
+                f"hardly any value is above {high}, which lies below a quarter of {bits} bit: if these are {near}-bit "
+                f"data, declare it: --range 0,{2**near - 1}"
             )
     return np.clip(values.astype(np.float32) / np.float32(top), 0, 1)
 

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def read_tiff(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
         page: Any = pages.pages[number - 1].aspage()
         tags = _tags(page, file, notes)
         check_pixels(file, tags.height, tags.width, 1, options.max_pixels)
-        values, tags_photometric = _values(stream, page, tags, pages.byteorder, file)
+        values, tags_photometric = _values(stream, page, tags, "<" if pages.byteorder == "<" else ">", file)
         colours = page.tags.valueof(320) if tags.photometric == 3 else None
     pixels = _grey(values, tags, tags_photometric, colours, options, steps, notes, file)
     if tags.orientation != 1:
@@ -118,7 +118,7 @@ def _tags(page: Any, file: Path, notes: list[str]) -> _Tags:
     )  # fmt: skip
 
 
-def _values(stream: BinaryIO, page: Any, tags: _Tags, order: str, file: Path) -> tuple[NDArray[Any], int]:
+def _values(stream: BinaryIO, page: Any, tags: _Tags, order: Literal["<", ">"], file: Path) -> tuple[NDArray[Any], int]:
     """(values (H, W, samples), photometric interpretation of them, which JPEG may have changed)."""
     tiled = bool(page.is_tiled)
     layout = Layout(

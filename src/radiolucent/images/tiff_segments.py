@@ -7,7 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Layout:
     tile_height: int
     bits: int
     kind: str
-    order: str
+    order: Literal["<", ">"]
     compression: int
     predictor: int
     fill: int

@@ -58,8 +58,8 @@ def read_nifti(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     code, offset = struct.unpack(order + "h", head[70:72])[0], struct.unpack(order + "f", head[108:112])[0]
     steps_mm = struct.unpack(order + "8f", head[76:108])
     slope, inter = struct.unpack(order + "2f", head[112:120])
-    shape = tuple(max(d, 1) for d in dims[1 : 1 + max(0, min(dims[0], 7))])
-    if code not in _NIFTI or len(shape) < 2 or not 348 <= offset < 1 << 24:
+    shape = tuple(dims[1 : 1 + max(0, min(dims[0], 7))])
+    if code not in _NIFTI or len(shape) < 2 or min(shape) < 1 or not 348 <= offset < 1 << 24:
         raise ImageError(
             f"{file}: NIfTI of data type {code} and shape {shape}; expected a grey image of two dimensions."
         )

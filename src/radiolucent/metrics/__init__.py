@@ -21,6 +21,7 @@ from radiolucent.metrics.curves import (
 from radiolucent.metrics.delong import delong_test
 from radiolucent.metrics.evaluation import Evaluation, evaluate
 from radiolucent.metrics.intervals import wilson
+from radiolucent.metrics.label_errors import LabelSuspect, label_suspects
 from radiolucent.metrics.localisation import (
     area_fraction,
     dice,
@@ -47,6 +48,7 @@ from radiolucent.metrics.operating import (
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
 from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
+from radiolucent.metrics.sizing import Size, patients_needed, size_auroc, size_proportion
 from radiolucent.metrics.temperature import (
     LogitCalibration,
     calibrate_logits,
@@ -60,9 +62,11 @@ __all__ = [
     "Calibration",
     "DecisionCurve",
     "Evaluation",
+    "LabelSuspect",
     "LogitCalibration",
     "Metric",
     "Reliability",
+    "Size",
     "Threshold",
     "accuracy",
     "area_fraction",
@@ -89,10 +93,12 @@ __all__ = [
     "fit_temperature_and_bias",
     "iou",
     "iou_at_area",
+    "label_suspects",
     "map_auprc",
     "mcc",
     "npv",
     "npv_at_prevalence",
+    "patients_needed",
     "pointing_game",
     "ppv",
     "ppv_at_prevalence",
@@ -103,6 +109,8 @@ __all__ = [
     "reliability",
     "roc_curve_points",
     "sensitivity",
+    "size_auroc",
+    "size_proportion",
     "specificity",
     "wilson",
 ]

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, probabilities
-from radiolucent.metrics.intervals import undefined
+from radiolucent.metrics.intervals import t_of, undefined, z_of
+from radiolucent.metrics.proportions import rarer_worth
 from radiolucent.metrics.resample import Groups, bootstrap_method, cluster_bootstrap_mean, clusters_of, over_folds
 from radiolucent.types import Estimate
 
@@ -86,6 +87,7 @@ def ece_interval(
     *,
     level: float,
     n: int,
+    worth: float,
     method: str,
 ) -> Estimate:
     """Interval of an ECE from bootstrap `samples` (folds,) and the ECEs of `ece_if_calibrated`.
@@ -93,14 +95,16 @@ def ece_interval(
     Resampling adds to the ECE the same upward bias that sampling does, so a percentile interval misses on the high side
     (it may hold neither the truth nor the estimate). The samples are reflected about the estimate instead (the "basic"
     bootstrap, Davison & Hinkley 1997, eq. 5.6), the upper end being at least the estimate. The lower end is no higher
-    than the estimate less what calibrated probabilities show at times: chance adds at most that.
+    than the estimate less what calibrated probabilities show at times: chance adds at most that. Both lie further out,
+    as Student's t does beside the normal, for patients of the rarer class worth `worth`.
     """
     high = (1 + level) / 2
     often = float(np.quantile(calibrated, high))
     note = f"calibrated probabilities would show {calibrated.mean():.3f} here, at times {often:.3f}"
     if np.ptp(samples) <= 1e-12:
         return Estimate(value, None, None, level, n, method, "every fold agrees: no interval")
-    below, above = (float(2 * value - end) for end in np.quantile(samples, [high, 1 - high]))
+    wider = t_of(level, max(worth - 1, 1.0)) / z_of(level) * float(np.sqrt(worth / max(worth - 1, 0.5)))
+    below, above = (float(value + wider * (value - end)) for end in np.quantile(samples, [high, 1 - high]))
     below = max(0.0, min(below, value - often))
     return Estimate(value, below, min(1.0, max(value, above)), level, n, f"{method}, reflected", note)
 
@@ -135,4 +139,5 @@ def ece(
     folded = over_folds(lambda w: np.abs(w @ member).sum(1) / w.sum(1), groups, len(values), folds=folds, seed=seed)
     samples = np.concatenate(folded)
     calibrated = ece_if_calibrated(values, bins, groups=groups, adaptive=adaptive, seed=seed)
-    return ece_interval(value, samples, calibrated, level=level, n=n, method=method)
+    worth = max(rarer_worth(positive, clusters_of(groups, len(values))[0]), 2.0)
+    return ece_interval(value, samples, calibrated, level=level, n=n, worth=worth, method=method)

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
-from sklearn import metrics as sk
 
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired, probabilities
@@ -47,6 +45,8 @@ def roc_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats,
     >>> [points.tolist() for points in roc_curve_points(np.array([0, 1]), np.array([0.2, 0.8]))]
     [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [inf, 0.8, 0.2]]
     """
+    from sklearn import metrics as sk
+
     fpr, tpr, thresholds = sk.roc_curve(*_curve(truth, scores))
     return np.asarray(fpr), np.asarray(tpr), np.asarray(thresholds)
 
@@ -62,6 +62,8 @@ def pr_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, 
     >>> [points.tolist() for points in pr_curve_points(np.array([0, 1]), np.array([0.2, 0.8]))]
     [[1.0, 1.0, 0.0], [0.5, 1.0, 1.0], [0.2, 0.8]]
     """
+    from sklearn import metrics as sk
+
     precision, recall, thresholds = sk.precision_recall_curve(*_curve(truth, scores))
     return np.asarray(recall), np.asarray(precision), np.asarray(thresholds)
 
@@ -218,6 +220,8 @@ def predictive_values(sensitivity: Estimate, specificity: Estimate, prevalence: 
 
 
 def _predictive(own: Estimate, other: Estimate, prevalence: float) -> Estimate:
+    from scipy import special
+
     n, method = min(own.n, other.n), f"at prevalence {prevalence:.3g}, from {own.method} and {other.method}"
     if own.value is None or other.value is None:
         return Estimate(None, None, None, own.level, n, method, own.note or other.note)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
 from radiolucent.metrics.intervals import scaled_interval, undefined, welch_df
@@ -21,6 +20,8 @@ def placements(positive: Mask, scores: Floats) -> tuple[Floats, Floats]:
 
     By mid-ranks in O(N log N) (Sun & Xu 2014) instead of all m · n pairs. The mean of either is the AUROC.
     """
+    from scipy import stats
+
     x, y = scores[positive], scores[~positive]
     both = stats.rankdata(np.concatenate([x, y]))
     v10 = (both[: len(x)] - stats.rankdata(x)) / len(y)
@@ -31,20 +32,24 @@ def placements(positive: Mask, scores: Floats) -> tuple[Floats, Floats]:
 def _variance(v10: Floats, v01: Floats, positive: Mask, groups: Groups) -> tuple[float, float] | None:
     """(variance of the mean component, its degrees of freedom); None with fewer than two units in a class.
 
-    With e the components less their mean, summed by cluster, over I clusters with a positive and J with a negative:
-    I/(I−1) Σ e10² / m² + J/(J−1) Σ e01² / n² + 2 C/(C−1) Σ e10 e01 / (m n) (Obuchowski 1997). With a cluster a case
-    the last term vanishes and the rest is DeLong's. Degrees of freedom are Welch's for the first two terms.
+    With e the components less their mean, summed by cluster c: (I−1)/I Σ [e10/(m − m_c)]² + (J−1)/J Σ [e01/(n − n_c)]²
+    + 2 (C−1)/C Σ e10 e01 / ((m − m_c) (n − n_c)), over I clusters with a positive, J with a negative and C in all, m_c
+    and n_c being a cluster's own films. It is Obuchowski's (1997) variance in its jackknife form: clusters of unequal
+    size hide some of their spread from their own mean. With a cluster a case the last term vanishes, and the rest is
+    DeLong's. Degrees of freedom are Welch's for the first two terms, in clusters of equal size (Kish 1965).
     """
     index, clusters = clusters_of(groups, len(positive))
     m, n = len(v10), len(v01)
-    e10 = np.bincount(index[positive], v10 - v10.mean(), minlength=clusters)
-    e01 = np.bincount(index[~positive], v01 - v01.mean(), minlength=clusters)
-    i, j = len(np.unique(index[positive])), len(np.unique(index[~positive]))
+    own = [np.bincount(index[kind], minlength=clusters).astype(np.float64) for kind in (positive, ~positive)]
+    i, j = (int((size > 0).sum()) for size in own)
     if i < 2 or j < 2:
         return None
-    own = i / (i - 1) * (e10 @ e10) / m**2, j / (j - 1) * (e01 @ e01) / n**2
-    both = 2 * clusters / (clusters - 1) * (e10 @ e01) / (m * n)
-    return float(max(sum(own) + both, 0.0)), welch_df([(float(own[0]), i), (float(own[1]), j)])
+    e10 = np.bincount(index[positive], v10 - v10.mean(), minlength=clusters) / (m - own[0])
+    e01 = np.bincount(index[~positive], v01 - v01.mean(), minlength=clusters) / (n - own[1])
+    parts = float((i - 1) / i * (e10 @ e10)), float((j - 1) / j * (e01 @ e01))
+    both = 2 * (clusters - 1) / clusters * float(e10 @ e01)
+    kish = [size.sum() ** 2 / (size @ size) for size in own]
+    return max(sum(parts) + both, 0.0), welch_df([(part, float(k)) for part, k in zip(parts, kish, strict=True)])
 
 
 def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float, perfect: float) -> Estimate:
@@ -82,6 +87,8 @@ def delong_test(
     >>> round(difference.value, 3), round(p, 3)
     (0.111, 0.52)
     """
+    from scipy import stats
+
     positive, a = paired(truth, first)
     _, b = paired(truth, second)
     n = clusters_of(groups, len(positive))[1]

@@ -13,6 +13,7 @@ from radiolucent.metrics.metric import Cases, Resampling
 from radiolucent.metrics.multiclass import by_class, confusion_matrix
 from radiolucent.metrics.operating import cells
 from radiolucent.metrics.proportions import PROPORTIONS
+from radiolucent.shown import Shown
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["Evaluation", "evaluate"]
@@ -26,7 +27,7 @@ def _no_classes() -> Mapping[str, Mapping[str, Estimate]]:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Shown):
     """What evaluation found.
 
     Attributes:
@@ -65,6 +66,14 @@ class Evaluation:
     classes: Mapping[str, Mapping[str, Estimate]] = field(default_factory=_no_classes)
     left_out: int = 0
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        who = f"{self.n} films of {self.patients} patients, {self.positive} from {self.threshold:.3f}"
+        return f"Evaluation({who}: AUROC {self.estimates['auroc']})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a figure: its name, value, interval, n and method."""
+        return [{"figure": name} | e.as_dict() for name, e in self.estimates.items()]
 
     @property
     def calibrated(self) -> bool | None:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.types import Estimate
@@ -20,6 +19,8 @@ def z_of(level: float) -> float:
     Raises:
         ConfigError: a level outside (0, 1).
     """
+    from scipy import stats
+
     if not 0 < level < 1:
         raise ConfigError(f"level {level}; expected a coverage between 0 and 1, such as 0.95.")
     return float(stats.norm.ppf(0.5 + level / 2))
@@ -31,18 +32,20 @@ def t_of(level: float, df: float) -> float:
     >>> round(t_of(0.95, 9), 3), round(t_of(0.95, float("inf")), 3)
     (2.262, 1.96)
     """
+    from scipy import stats
+
     z = z_of(level)
     return z if np.isinf(df) else float(stats.t.ppf(0.5 + level / 2, df))
 
 
-def welch_df(parts: list[tuple[float, int]]) -> float:
+def welch_df(parts: list[tuple[float, float]]) -> float:
     """Degrees of freedom of a sum of variances, each (variance, units): (Σ v)² / Σ v² / (u − 1) (Welch 1947).
 
     >>> round(welch_df([(2.0, 5), (2.0, 9)]), 2)
     10.67
     """
     total = sum(v for v, _ in parts)
-    below = sum(v * v / (u - 1) for v, u in parts if u > 1)
+    below = sum(v * v / max(u - 1, 0.5) for v, u in parts)
     return total**2 / below if below > 0 else float("inf")
 
 
@@ -104,6 +107,8 @@ def scaled_interval(
     "share" (0 to 1): logit; "correlation" (−1 to 1): Fisher's z; "plain": as it is. There is no interval without a
     deviation, nor for a figure at the end of its scale: a width of 0 is never true.
     """
+    from scipy import special
+
     t = t_of(level, df)
     ends = {"plain": (-np.inf, np.inf), "share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
     if not np.isfinite(deviation) or deviation <= 1e-12 or not ends[scale][0] < value < ends[scale][1]:

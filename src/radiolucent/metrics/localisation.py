@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from sklearn.metrics import average_precision_score
 
 from radiolucent.errors import ConfigError
 
@@ -118,6 +116,8 @@ def iou_at_area(values: Map, region: Mask) -> float | None:
     >>> iou_at_area(np.array([[3.0, 2.0, 1.0]]), np.array([[True, False, True]]))
     0.3333333333333333
     """
+    from scipy import stats
+
     if not _usable(values, region):
         return None
     k, sure, tied, inside, taken = _top(values, region)
@@ -128,6 +128,8 @@ def iou_at_area(values: Map, region: Mask) -> float | None:
 
 def map_auprc(values: Map, region: Mask) -> float | None:
     """Average precision of the map's values as a detector of the region's pixels (Arun 2021); None if all are."""
+    from sklearn.metrics import average_precision_score
+
     if not _usable(values, region) or region.all():
         return None
     return float(average_precision_score(region.ravel(), values.ravel()))

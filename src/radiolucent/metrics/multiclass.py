@@ -1,14 +1,12 @@
 """Figures for three classes and more, and for several labels an image: each class against the rest."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.metrics.arrays import Floats, Mask
 from radiolucent.metrics.intervals import undefined
 from radiolucent.metrics.metric import Cases, Resampling
-from radiolucent.metrics.proportions import clustered_wilson, proportion
+from radiolucent.metrics.proportions import clustered_wilson, proportion, rarer_worth
 from radiolucent.metrics.ranking import Ranks, auroc
 from radiolucent.metrics.resample import bootstrap, bootstrap_method
 from radiolucent.types import Estimate
@@ -66,8 +64,9 @@ def macro_auroc(cases: Cases, how: Resampling) -> Estimate | None:
         areas = [r(weights if k.all() else weights[:, k])[0] for r, k in zip(ranks, known.T, strict=True)]
         return np.mean(areas, axis=0)
 
-    options = {"level": how.level, "folds": how.folds, "seed": how.seed, "n": min(ill), "scale": "share"}
-    return replace(bootstrap(mean, cases.patients, **options), n=len(np.unique(cases.index)))  # pyright: ignore
+    worth = min(rarer_worth(own[k, c], cases.index[k]) for c, k in enumerate(known.T))
+    options = {"level": how.level, "folds": how.folds, "seed": how.seed, "worth": worth, "scale": "share"}
+    return bootstrap(mean, cases.patients, **options)  # pyright: ignore[reportArgumentType]
 
 
 def class_accuracy(cases: Cases, how: Resampling) -> Estimate | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, boolean
 from radiolucent.metrics.intervals import exact_low, undefined
-from radiolucent.metrics.proportions import PROPORTIONS, clustered_wilson, proportion, units, why_undefined
+from radiolucent.metrics.proportions import PROPORTIONS, clustered_wilson, kish, proportion, rarer_worth, why_undefined
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
 
@@ -112,7 +112,7 @@ def at_threshold(
     interval: str | None = None,
 ) -> Estimate:
     """A figure of `RATES` by name, with the interval that suits it unless another is asked for (see `Options`)."""
-    index, patients = clusters_of(groups, len(truth))
+    index, _ = clusters_of(groups, len(truth))
     interval = interval or ("wilson" if name in (*PROPORTIONS, "f1") else "bootstrap")
     if interval == "wilson" and name in PROPORTIONS:
         return proportion(name, truth, called, level, index)
@@ -130,7 +130,7 @@ def at_threshold(
         level=level,
         folds=folds,
         seed=seed,
-        n=units(name, truth, called, index),
+        worth=kish(_trials(name, truth, called, index)) if name in PROPORTIONS else rarer_worth(truth, index),
         scale="correlation" if name == "mcc" else "share",
         exact=None if name in PROPORTIONS else exact_ends(name, truth, called, index, level),
     )
@@ -138,7 +138,12 @@ def at_threshold(
         return proportion(name, truth, called, level, index)
     if found.value is None:
         return undefined(why_undefined(name, truth), level, found.n, found.method)
-    return found if name in PROPORTIONS else replace(found, n=patients)
+    return replace(found, n=len(np.unique(_trials(name, truth, called, index)))) if name in PROPORTIONS else found
+
+
+def _trials(name: str, truth: Mask, called: Mask, index: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The patients, numbered from 0, of the films a proportion is one of."""
+    return np.unique(index[PROPORTIONS[name](truth, called)[1]], return_inverse=True)[1]
 
 
 def _figure(name: str, truth: NDArray[Any], called: NDArray[Any], options: Options) -> Estimate:

@@ -10,7 +10,7 @@ from radiolucent.metrics.arrays import Mask
 from radiolucent.metrics.intervals import exact_low, score_ends, t_of, undefined, wilson
 from radiolucent.types import Estimate
 
-__all__ = ["PROPORTIONS", "clustered_wilson", "proportion", "units", "why_undefined"]
+__all__ = ["PROPORTIONS", "clustered_wilson", "kish", "proportion", "rarer_worth", "why_undefined"]
 
 # As (truth, called) -> (successes, trials).
 PROPORTIONS: dict[str, Callable[[Mask, Mask], tuple[Mask, Mask]]] = {
@@ -35,15 +35,26 @@ def why_undefined(name: str, truth: Mask) -> str:
     return _EMPTY.get(name, "not defined on this sample") if len(truth) else "no cases"
 
 
+def kish(index: NDArray[np.intp]) -> float:
+    """How many clusters of equal size (N,) films are worth: (Σ n_c)² / Σ n_c² (Kish 1965).
+
+    >>> kish(np.array([0, 0, 1, 1, 2, 2])), kish(np.array([0, 0, 0, 0, 1, 2]))
+    (3.0, 2.0)
+    """
+    size = np.bincount(index).astype(np.float64)
+    return float(size.sum() ** 2 / (size @ size)) if len(index) else 0.0
+
+
 def clustered_wilson(success: NDArray[Any], index: NDArray[np.intp], level: float = 0.95) -> Estimate:
     """The share of successes (n,) bool in films whose patients are `index` (n,), with Wilson's interval.
 
     Films of a patient go well or badly together, so n films are worth n / D of them. The design effect D (Kish 1965) is
-    the between-patient variance of the share over the binomial one. Few successes or failures tell little of it: with f
-    patients of the rarer outcome, D is (f · D + M) / (f + 1), M = Σ n_c² / n being the design effect of patients whose
-    films all go the same way. z becomes Student's t with a degree of freedom fewer than patients (Korn & Graubard
-    1998; Franco, Little, Louis & Slud 2019). With a film a patient D is 1 and this is Wilson's interval. Where all
-    films go the same way it is the exact one over patients.
+    the variance of the share when each patient is left out in turn over the binomial one. Few successes or failures
+    tell little of it: with f patients of the rarer outcome, D is (f · D + M) / (f + 1), M = Σ n_c² / n being the design
+    effect of patients whose films all go the same way. z becomes Student's t (Korn & Graubard 1998) with the degrees of
+    freedom that the patients' contributions g to the variance give it, 2 (Σ g²)² / (Σ g⁴ − (Σ g²)² / patients), at most
+    patients less one. With a film a patient D is 1 and this is Wilson's interval. Where all films go the same way it is
+    the exact one over patients.
 
     >>> clustered_wilson(np.array([True, True, False, True]), np.array([0, 0, 1, 2])).n
     3
@@ -62,9 +73,13 @@ def clustered_wilson(success: NDArray[Any], index: NDArray[np.intp], level: floa
     if not rare:
         low, note = exact_low(patients, level), "no sample variance: exact bound over patients"
         return Estimate(p, *((0.0, 1 - low) if p == 0 else (low, 1.0)), level, patients, "exact", note)
-    seen = float(((good - p * size) ** 2).sum()) * patients / (patients - 1) / (n * max(p * (1 - p), 1e-12))
+    gaps = (good - p * size)[size > 0] / (n - size[size > 0])
+    seen = float(gaps @ gaps) * (patients - 1) / patients * n / (p * (1 - p))
     effect = float(np.clip((rare * seen + whole) / (rare + 1), 1.0, whole))
-    low, high = score_ends(p, n / effect, t_of(level, patients - 1))
+    squares = gaps**2
+    uneven = float((squares**2).sum()) - float(squares.sum()) ** 2 / patients
+    df = float(np.clip(2 * float(squares.sum()) ** 2 / max(uneven, 1e-300), 1, patients - 1))
+    low, high = score_ends(p, n / effect, t_of(level, df))
     return Estimate(p, low, high, level, patients, f"wilson, design effect {effect:.2f}")
 
 
@@ -76,8 +91,6 @@ def proportion(name: str, truth: Mask, called: Mask, level: float, index: NDArra
     return found if found.value is not None else undefined(why_undefined(name, truth), level, 0, "wilson")
 
 
-def units(name: str, truth: Mask, called: Mask, index: NDArray[np.intp]) -> int:
-    """Patients a figure rests on: for sensitivity those with a positive film, ...; else those of the rarer class."""
-    if name in PROPORTIONS:
-        return len(np.unique(index[PROPORTIONS[name](truth, called)[1]]))
-    return min(len(np.unique(index[truth])), len(np.unique(index[~truth])))
+def rarer_worth(truth: Mask, index: NDArray[np.intp]) -> float:
+    """How many patients of equal size the class with fewer of them is worth; 0 without a case."""
+    return min((kish(np.unique(index[own], return_inverse=True)[1]) for own in (truth, ~truth)), default=0.0)

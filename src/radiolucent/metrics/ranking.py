@@ -1,16 +1,14 @@
 """How well scores rank: AUROC and average precision, for thousands of bootstrap folds over scores sorted once."""
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
 from radiolucent.metrics.delong import delong_auroc
 from radiolucent.metrics.intervals import exact_low, undefined
-from radiolucent.metrics.proportions import units
+from radiolucent.metrics.proportions import rarer_worth
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
 
@@ -104,7 +102,7 @@ def auroc(
         return undefined(reason, level, count, "delong" if interval == "delong" else bootstrap_method(groups, folds))
     low = perfect_auroc(positive, groups, level)
     index, _ = clusters_of(groups, len(positive))
-    rarer = units("auroc", positive, positive, index)
+    rarer = rarer_worth(positive, index)
     if interval == "delong":
         return delong_auroc(positive, values, groups, level=level, perfect=low)
     ranks = Ranks(positive, values)
@@ -112,10 +110,9 @@ def auroc(
     worst = values[positive].max() < values[~positive].min()
     exact = (low, 1.0) if perfect else (0.0, 1 - low) if worst else None
     chosen = len(positive) if groups is None else groups
-    found = bootstrap(
-        lambda w: ranks(w)[0], chosen, level=level, folds=folds, seed=seed, n=rarer, scale="share", exact=exact
+    return bootstrap(
+        lambda w: ranks(w)[0], chosen, level=level, folds=folds, seed=seed, worth=rarer, scale="share", exact=exact
     )
-    return replace(found, n=count)
 
 
 def average_precision(
@@ -145,11 +142,10 @@ def average_precision(
     exact = None
     if values[positive].min() > values[~positive].max():
         exact = _precision_at(perfect_auroc(positive, groups, level), float(positive.mean())), 1.0
-    rarer = units("average_precision", positive, positive, index)
-    found = bootstrap(
-        lambda w: ranks(w)[1], chosen, level=level, folds=folds, seed=seed, n=rarer, scale="share", exact=exact
+    rarer = rarer_worth(positive, index)
+    return bootstrap(
+        lambda w: ranks(w)[1], chosen, level=level, folds=folds, seed=seed, worth=rarer, scale="share", exact=exact
     )
-    return replace(found, n=count)
 
 
 def _precision_at(area: float, prevalence: float) -> float:
@@ -158,6 +154,8 @@ def _precision_at(area: float, prevalence: float) -> float:
     >>> round(_precision_at(0.5, 0.3), 3)
     0.3
     """
+    from scipy import stats
+
     x = np.linspace(-8, 8, 2001)
     d = float(np.sqrt(2) * stats.norm.ppf(area))
     true, false = prevalence * stats.norm.sf(x), (1 - prevalence) * stats.norm.sf(x + d)

@@ -1,11 +1,10 @@
 """Calibration slope and intercept: logistic regression of the outcome on the logit, its interval by patient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, probabilities
 from radiolucent.metrics.delong import FEW
@@ -22,6 +21,8 @@ def logit(p: NDArray[Any]) -> Floats:
     >>> float(logit(np.array([0.5]))[0])
     0.0
     """
+    from scipy import special
+
     return np.asarray(special.logit(np.clip(np.asarray(p, np.float64), 1e-7, 1 - 1e-7)))
 
 
@@ -42,6 +43,8 @@ class _Fit:
     """Logistic regression of truth y (N,) on the columns of x (N, K), with an offset, by Newton's method."""
 
     def __init__(self, y: Floats, x: Floats, offset: Floats | float = 0.0) -> None:
+        from scipy import special
+
         self.beta = np.zeros(x.shape[1])
         if x.shape[1] == 2:
             self.beta[1] = 1.0
@@ -60,14 +63,44 @@ class _Fit:
             if size < 1e-10:
                 self.sound = True
                 break
-        self._x = x
+        self._x, self._y, self._offset = x, y, offset
 
     def model_deviations(self) -> Floats:
         """Standard errors (K,) by the information matrix: right for independent cases of a true model alone."""
         return np.sqrt(np.diag(np.linalg.inv(self._curvature)))
 
     def without(self, index: NDArray[np.intp], patients: int) -> Floats:
-        """How far the answer lies from the one without each patient (patients, K): one exact Newton step each."""
+        """The whole answer less the one without each patient (patients, K): Newton's steps from the whole answer.
+
+        The first is one product over patients. Two more, which the bias needs, take patients × N numbers, and are left
+        out where these are many: so are then the patients, and the bias is small.
+        """
+        found = self._first_step(index, patients)
+        if patients * len(self._x) > 50_000_000:
+            return found
+        size = max(1, 2_000_000 // len(self._x))
+        for start in range(0, patients, size):
+            some = slice(start, min(start + size, patients))
+            there = index[None] != np.arange(some.start, some.stop)[:, None]
+            for _ in range(2):
+                found[some] += self._step(self.beta - found[some], there)
+        return found
+
+    def _step(self, beta: Floats, there: NDArray[np.bool_]) -> Floats:
+        """Answers (F, K) less what a Newton step makes of them, each over its own films (F, N)."""
+        from scipy import special
+
+        k = self._x.shape[1]
+        p = special.expit(beta @ self._x.T + self._offset)
+        score = ((self._y - p) * there) @ self._x
+        v = p * (1 - p) * there
+        curvature = np.stack([v @ (self._x[:, i] * self._x[:, j]) for i in range(k) for j in range(k)], axis=1)
+        curvature = curvature.reshape(-1, k, k)
+        bad = ~(np.linalg.det(curvature) > 1e-9 * np.linalg.det(self._curvature))
+        curvature[bad], score[bad] = np.eye(k), np.nan
+        return -np.linalg.solve(curvature, score[:, :, None])[:, :, 0]
+
+    def _first_step(self, index: NDArray[np.intp], patients: int) -> Floats:
         k = self._x.shape[1]
         score = np.stack(
             [np.bincount(index, self._x[:, j] * self._residual, minlength=patients) for j in range(k)], axis=1
@@ -157,4 +190,7 @@ def _jackknifed(
     squares = (gaps - gaps.mean()) ** 2
     df = welch_df([(float(squares[own].sum()), int(own.sum())) for own in (ill, ~ill)])
     deviation = float(np.sqrt((units - 1) / units * squares.sum()))
-    return scaled_interval(value, deviation, level=level, n=units, method=method, df=df)
+    # Few patients make a slope too steep: the interval lies about the jackknife's estimate without that bias.
+    centre = value + (units - 1) * float(gaps.mean())
+    found = scaled_interval(centre, deviation, level=level, n=units, method=method, df=df)
+    return replace(found, value=value)

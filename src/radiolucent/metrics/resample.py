@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats
 from radiolucent.metrics.intervals import Scale, scaled_interval, undefined, z_of
-from radiolucent.metrics.proportions import clustered_wilson
+from radiolucent.metrics.proportions import clustered_wilson, kish
 from radiolucent.types import Estimate
 
 __all__ = [
@@ -94,6 +94,7 @@ def bootstrap_interval(
     level: float,
     n: int,
     method: str,
+    worth: float | None = None,
     scale: Scale = "plain",
     exact: tuple[float, float] | None = None,
     note: str = "",
@@ -106,13 +107,16 @@ def bootstrap_interval(
     degrees of freedom. Folds without a defined value are dropped and counted.
 
     Where every fold agrees (a perfect score) the samples say nothing of the width: `exact` then gives the interval, or
-    there is none, and the note says so. Where half the folds are undefined, or n < 2, there is none either.
+    there is none, and the note says so. Where half the folds are undefined, or less than two units are left, there is
+    none either.
 
     Args:
         value: the figure on the whole sample; None or not-a-number where undefined, `note` saying why.
-        n: independent units the figure rests on: patients, of the rarer class where there are two.
+        n: independent units the figure rests on. worth: how many units of equal weight they are worth (`kish`), of
+            the rarer class where there are two: n unless given.
     """
     z_of(level)
+    worth = float(n) if worth is None else worth
     if value is None or not np.isfinite(value):
         return undefined(note or "not defined on this sample", level, n, method)
     kept = samples[np.isfinite(samples)]
@@ -121,13 +125,13 @@ def bootstrap_interval(
     if dropped:
         notes.append(f"{dropped} of {len(samples)} folds dropped: not defined there")
     bare = Estimate(float(value), None, None, level, n, method)
-    if n < 2:
+    if min(n, worth) < 1.5:
         notes.append("too few patients: no interval")
-    if n < 2 or len(kept) * 2 < len(samples) or not len(kept):
+    if min(n, worth) < 1.5 or len(kept) * 2 < len(samples) or not len(kept):
         return replace(bare, note="; ".join(notes))
     if np.ptp(kept) > 1e-12:
-        deviation = float(kept.std() * np.sqrt(n / (n - 1)))
-        words = {"level": level, "n": n, "method": method, "scale": scale, "df": n - 1, "note": "; ".join(notes)}
+        deviation = float(kept.std() * np.sqrt(worth / (worth - 1)))
+        words = {"level": level, "n": n, "method": method, "scale": scale, "df": worth - 1, "note": "; ".join(notes)}
         found = scaled_interval(float(value), deviation, **words)  # pyright: ignore[reportArgumentType]
         if found.low is not None or exact is None:
             return found
@@ -146,6 +150,7 @@ def bootstrap(
     folds: int = 10_000,
     seed: int = 0,
     n: int | None = None,
+    worth: float | None = None,
     scale: Scale = "plain",
     exact: tuple[float, float] | None = None,
     note: str = "",
@@ -155,7 +160,7 @@ def bootstrap(
     Args:
         statistic: from case weights (folds, N) to values (folds,), not-a-number where undefined.
         groups: N identifiers, cases of one group being drawn together; or N itself for independent cases.
-        n: independent units the figure rests on, unless all clusters: of two classes, the patients of the rarer one.
+        n: independent units the figure rests on, unless all clusters. worth: see `bootstrap_interval`.
         scale: "share" for a figure between 0 and 1, "correlation" for −1 to 1.
         exact: interval to give where every fold agrees.
 
@@ -169,12 +174,14 @@ def bootstrap(
     method = bootstrap_method(groups, folds)
     if not count:
         return undefined("no cases", level, 0, method)
-    units = clusters_of(names, count)[1] if n is None else n
+    index, clusters = clusters_of(names, count)
+    units = clusters if n is None else n
     value = float(statistic(np.ones((1, count)))[0])
     if not np.isfinite(value):
         return undefined(note or "not defined on this sample", level, units, method)
     samples = np.concatenate(over_folds(statistic, names, count, folds=folds, seed=seed))
-    return bootstrap_interval(value, samples, level=level, n=units, method=method, scale=scale, exact=exact, note=note)
+    words: dict[str, Any] = {"level": level, "n": units, "method": method, "scale": scale, "exact": exact, "note": note}
+    return bootstrap_interval(value, samples, worth=kish(index) if worth is None else worth, **words)
 
 
 def cluster_bootstrap_mean(
@@ -228,5 +235,6 @@ def cluster_means(
             scale: Scale = "share" if data.min() >= 0 and data.max() <= 1 else "plain"
             units = len(np.unique(patients))
             stated: dict[str, Any] = {"level": level, "n": units, "method": method, "scale": scale, "note": note}
+            stated["worth"] = kish(np.unique(patients, return_inverse=True)[1])
             found.append(bootstrap_interval(float(data.mean()), drawn[:, column], **stated))
     return found

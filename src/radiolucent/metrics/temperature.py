@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats
@@ -129,6 +128,8 @@ def _as_softmax(z: Floats, y: NDArray[Any], head: Head, positive: int) -> tuple[
 
 def _fit(z: Floats, y: _Labels, with_bias: bool) -> tuple[float, Floats]:
     """(1/T, b/T (C,)) at the penalised optimum."""
+    from scipy import optimize, special
+
     classes = z.shape[1]
     scale = float((z - z.mean(1, keepdims=True)).std())
     unit, right = z / scale, np.arange(len(y))
@@ -156,6 +157,7 @@ def _fit(z: Floats, y: _Labels, with_bias: bool) -> tuple[float, Floats]:
 
 def _bounded(scaled: Floats, highest: float) -> float:
     """The largest factor in (0, 1] by which scaled logits (M, C) state no probability above `highest`."""
+    from scipy import optimize, special
 
     def excess(factor: float) -> float:
         return float(special.softmax(factor * scaled, axis=1).max()) - highest
@@ -165,6 +167,8 @@ def _bounded(scaled: Floats, highest: float) -> float:
 
 def _separable(z: Floats, y: _Labels, with_bias: bool) -> bool:
     """Whether some 1/T ≥ 0 and b give every film's own class the highest value: a linear programme's feasibility."""
+    from scipy import optimize
+
     classes = z.shape[1]
     others = np.array([[k for k in range(classes) if k != c] for c in range(classes)])[y]  # (M, C − 1)
     gaps = (z[np.arange(len(y)), y][:, None] - np.take_along_axis(z, others, axis=1)).ravel()

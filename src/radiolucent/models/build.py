@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import timm
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
+from radiolucent.models.positive import positive_class
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.small_resnet import SmallResNet
 from radiolucent.models.weights import WeightsReport, load_weights, needs_hub, settle_missing
@@ -68,6 +68,8 @@ def make_network(architecture: Mapping[str, Any], *, pretrained: bool = False) -
         build_it = partial(OWN[name], architecture["outputs"])
         arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
     else:
+        import timm
+
         if not timm.is_model(architecture["timm"]) or READS_FILES & arguments.keys():
             raise ModelError(
                 f"model {name!r} ({architecture['timm']}) with arguments {arguments}; expected a name from "
@@ -91,6 +93,8 @@ def _sized(config: Any, size: int | None) -> dict[str, Any]:
 def _preset(name: str, arguments: Mapping[str, Any], chosen_size: int | None) -> Preset:
     if name in PRESETS:
         return PRESETS[name]
+    import timm
+
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         raise ModelError(
@@ -114,7 +118,7 @@ def build(
     size: int | None = None,
     fit: str = "squash",
     head: Head = "softmax",
-    positive: int | None = None,
+    positive: int | str | None = None,
     dropout: float | None = None,
     seed: int = 0,
     **arguments: Any,
@@ -130,7 +134,7 @@ def build(
         size: side of the input in pixels; the preset's unless given.
         fit: how films are made square: "squash", "pad" or "crop".
         head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
-        positive: index of the class sensitivity speaks of; "PNEUMONIA" where there is one, else the last.
+        positive: name or index of the class sensitivity speaks of; by the names unless given (`positive_class`).
         dropout: before the last layer; the network's own default unless given.
         seed: of whatever is initialised at random.
         arguments: passed on to the network.
@@ -140,6 +144,7 @@ def build(
     """
     preset = _preset(name, arguments, size)
     names = tuple(class_names)
+    chosen = positive_class(names, positive)
     if head == "sigmoid" and len(names) != 2:
         raise ConfigError(f"a single logit tells two classes apart; got {len(names)}: {', '.join(names)}.")
     from_hub = pretrained and weights is None and preset.hub is not None
@@ -155,9 +160,6 @@ def build(
         network, report = _with_weights(architecture, pretrained, Path(weights) if weights else None)
     channels = len(preset.mean)
     preprocess = Preprocess(size or preset.size, cast(Any, fit), channels, preset.mean, preset.std)
-    chosen = (
-        positive if positive is not None else (names.index("PNEUMONIA") if "PNEUMONIA" in names else len(names) - 1)
-    )
     network = network.to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
     return Classifier(network, names, preprocess, chosen, head, architecture=architecture), report
 

@@ -1,6 +1,7 @@
 """One file a model: weights as safetensors, everything else as JSON in its header. Loading executes no code."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from radiolucent.errors import CheckpointError
+from radiolucent.errors import CheckpointError, ConfigError
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path, names_box
@@ -83,13 +84,14 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
         raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
     if version != FORMAT:
         raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
+    device = _device()
     try:
         meta = header["classifier"]
         _hold_against(header["sha256"], meta, tensors, file)  # before a damaged header can ask for a network
         network = _skeleton(meta["architecture"])
         network.load_state_dict(tensors, strict=True)
         classifier = Classifier(
-            network.to(memory_format=torch.channels_last).eval(),  # pyright: ignore[reportCallIssue]
+            network.to(device, memory_format=torch.channels_last).eval(),  # pyright: ignore[reportCallIssue]
             tuple(meta["class_names"]),
             _preprocess(meta["preprocess"]),
             meta["positive"],
@@ -137,6 +139,22 @@ def _hold_against(told: str, meta: Mapping[str, Any], tensors: Mapping[str, torc
 def _preprocess(values: Mapping[str, Any]) -> Preprocess:
     window = values.get("window")
     return Preprocess.from_dict(values, None if window is None else window_from(window))
+
+
+def _device() -> torch.device:
+    """Where `$RADIOLUCENT_DEVICE` says that networks compute; the CPU without it.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    wanted = os.environ.get("RADIOLUCENT_DEVICE") or "cpu"
+    try:
+        torch.empty(1, device=wanted)
+        return torch.device(wanted)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device {wanted!r}: not usable here ({str(error).splitlines()[0]}); expected e.g. cpu."
+        ) from error
 
 
 def _skeleton(architecture: Mapping[str, Any]) -> nn.Module:

@@ -17,6 +17,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.state_bytes import bytes_of
 from radiolucent.models.takes import asked
+from radiolucent.shown import Shown
 from radiolucent.types import Head, supported
 
 __all__ = ["Classifier"]
@@ -33,7 +34,7 @@ def digest_of(meta: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> s
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class Classifier(Shown):
     """Network, class names, preprocessing, decision threshold and temperature: never separable.
 
     Attributes:
@@ -76,6 +77,16 @@ class Classifier:
             )
         if not 0 <= self.threshold <= 1 or not self.temperature > 0:
             raise ConfigError(f"threshold {self.threshold}, temperature {self.temperature}; expected [0, 1] and > 0.")
+
+    def __repr__(self) -> str:
+        size, name = self.preprocess.size, self.architecture.get("name", type(self.network).__name__)
+        positive = f"{self.class_names[self.positive]} from {self.threshold:.3f}"
+        return f"Classifier({name}, {' / '.join(self.class_names)}, positive: {positive}, input {size} × {size})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What it is, a row a fact."""
+        facts = self.meta() | {"parameters": sum(p.numel() for p in self.network.parameters()), "device": self.device}
+        return [{"fact": name, "value": str(value)[:200]} for name, value in facts.items()]
 
     def with_(self, **changes: Any) -> "Classifier":
         """A copy with some fields changed; the network is shared."""

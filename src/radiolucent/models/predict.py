@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.errors import DataError, ImageError
+from radiolucent.files import sha256_bytes
 from radiolucent.images import read
 from radiolucent.models.classifier import Classifier
 from radiolucent.types import Predictions
@@ -37,6 +38,7 @@ def predict(
     batch_size: int = 64,
     left_out: list[tuple[Path, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    digests: dict[str, str] | None = None,
 ) -> Predictions:
     """Run the classifier over films.
 
@@ -45,17 +47,17 @@ def predict(
         pixels: uint8 (N, S, S) resized films in the order of `cases` (a pixel cache); read from the paths unless given.
         left_out: unreadable files are appended here as (path, reason) and skipped; without it they raise.
         progress: called with (done, total).
+        digests: filled with the SHA-256 of each film as the network is given it (uint8, before normalisation), by image
+            identifier: the same for copies of a film in any lossless format.
 
     Raises:
         ImageError: a file is unreadable and `left_out` was not given. DataError: no film is left.
     """
     kept: list[Case] = []
     logits: list[torch.Tensor] = []
-    size = classifier.preprocess.size
-    if pixels is not None and pixels.shape != (len(cases), size, size):
-        raise DataError(
-            f"pixels {pixels.shape} for {len(cases)} films; the model takes ({len(cases)}, {size}, {size})."
-        )
+    expected = (len(cases), *classifier.preprocess.shape)
+    if pixels is not None and pixels.shape != expected:
+        raise DataError(f"pixels {pixels.shape} for {len(cases)} films; the model takes {expected}.")
     for start in range(0, len(cases), batch_size):
         group = cases[start : start + batch_size]
         if pixels is None:
@@ -67,6 +69,8 @@ def predict(
             kept += group
         if progress:
             progress(min(start + batch_size, len(cases)), len(cases))
+        if digests is not None:
+            digests |= {c.image_id: sha256_bytes(film.numpy().tobytes()) for c, film in zip(group, batch, strict=True)}
     if not kept:
         raise DataError(f"none of {len(cases)} files could be used; check the folder.")
     return Predictions(
@@ -98,5 +102,5 @@ def _read(
             if left_out is None:
                 raise
             left_out.append((case.path, str(error).removeprefix(f"{case.path}: ")))
-    size = classifier.preprocess.size
-    return kept, torch.from_numpy(np.stack(films) if films else np.zeros((0, size, size), np.uint8))
+    shape = classifier.preprocess.shape
+    return kept, torch.from_numpy(np.stack(films) if films else np.zeros((0, *shape), np.uint8))

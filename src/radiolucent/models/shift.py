@@ -18,9 +18,9 @@ def shift_logits(classifier: Classifier, by: torch.Tensor) -> bool:
     layers = [m for m in classifier.network.modules() if isinstance(m, nn.Linear) and m.out_features == len(by)]
     if not layers or layers[-1].bias is None:  # pyright: ignore[reportUnnecessaryComparison]
         return False
-    bias, side = layers[-1].bias, classifier.preprocess.size
+    bias, shape = layers[-1].bias, classifier.preprocess.shape
     generator = torch.Generator().manual_seed(0)
-    image = torch.randn(2, classifier.preprocess.channels, side, side, generator=generator)
+    image = torch.randn(2, classifier.preprocess.channels, *shape, generator=generator)
     before, kept = classifier.logits(image), bias.detach().clone()
     with torch.no_grad():
         bias += by.to(bias)

@@ -10,9 +10,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm
 import torch
-from huggingface_hub import constants
 from safetensors.torch import load_file
 from torch import nn
 
@@ -131,6 +129,8 @@ def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:
 
 def _reachable(seconds: float = 5.0) -> bool:
     """Whether the hub answers at all; one question instead of the client's minute of retries."""
+    from huggingface_hub import constants
+
     try:
         with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=seconds):
             return True
@@ -149,6 +149,9 @@ def needs_hub(name: str) -> Generator[None]:
     Raises:
         WeightsError: there are none, or they cannot be had.
     """
+    import timm
+    from huggingface_hub import constants
+
     config = timm.get_pretrained_cfg(name)
     if config is None or not config.has_weights:
         raise WeightsError(f"there are no ImageNet weights of {name!r}; use --weights FILE or --no-pretrained.")

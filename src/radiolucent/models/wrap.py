@@ -14,6 +14,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.last_step import LastStep
 from radiolucent.models.opaque import opaque
+from radiolucent.models.positive import positive_class
 from radiolucent.types import Head
 
 __all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
@@ -129,7 +130,7 @@ def wrap(
     class_names: Sequence[str],
     *,
     preprocess: Preprocess | None = None,
-    positive: int | None = None,
+    positive: int | str | None = None,
     head: Head = "softmax",
     threshold: float = 0.5,
     output: Output = "logits",
@@ -145,7 +146,8 @@ def wrap(
         class_names: one a logit; two for a "sigmoid" head.
         preprocess: how films become inputs; its mean and std express any range, e.g. std = 1/255 and mean = 0 for
             inputs in [0, 255], mean = 0.5 and std = 1/2048 for [−1024, 1024].
-        positive: index of the class that sensitivity speaks of; the last unless given.
+        positive: name or index of the class that sensitivity speaks of; by the names unless given
+            (`positive_class`).
         head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
         output: "probabilities" where the module ends in a softmax or sigmoid: that last step is left out, and where it
             is not seen logits are made of the probabilities (`logits_from`).
@@ -218,7 +220,7 @@ def wrap_function(
     class_names: Sequence[str],
     *,
     preprocess: Preprocess | None = None,
-    positive: int | None = None,
+    positive: int | str | None = None,
     head: Head = "softmax",
     threshold: float = 0.5,
     output: Output = "probabilities",
@@ -254,14 +256,14 @@ def _made(
     network: nn.Module,
     class_names: Sequence[str],
     preprocess: Preprocess | None,
-    positive: int | None,
+    positive: int | str | None,
     head: Head,
     threshold: float,
     architecture: Mapping[str, Any],
 ) -> Classifier:
     names = tuple(class_names)
     chosen = preprocess or Preprocess(224, "squash", 1, (0.0,), (1.0,))
-    index = len(names) - 1 if positive is None else positive
+    index = positive_class(names, positive) if len(names) > 1 else 0
     return Classifier(network, names, chosen, index, head, threshold, architecture=architecture)
 
 
@@ -286,9 +288,10 @@ def _probe(classifier: Classifier) -> torch.Tensor:
 
 
 def _ramps(classifier: Classifier) -> torch.Tensor:
-    side = classifier.preprocess.size
-    ramp = torch.linspace(0, 1, side).expand(side, side)
-    return classifier.preprocess.normalise(torch.stack([ramp, ramp.T]))
+    height, width = classifier.preprocess.shape
+    across, down = torch.linspace(0, 1, width), torch.linspace(0, 1, height)
+    shape = height, width
+    return classifier.preprocess.normalise(torch.stack([across.expand(shape), down[:, None].expand(shape)]))
 
 
 def _flat(out: torch.Tensor) -> torch.Tensor:

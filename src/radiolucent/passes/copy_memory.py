@@ -17,6 +17,10 @@ class _Largest(TorchDispatchMode):
 
     size = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled meanwhile, and torch would load its compiler (seconds) to say so
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         held = {t.data_ptr(): t.numel() * t.element_size() for t in tree_leaves((args, out)) if _is_map(t)}

@@ -105,20 +105,39 @@ def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -
 
         return keep
 
+    pooled: list[torch.Tensor] = []
+
+    def pool(_: nn.Module, given: tuple[Any, ...]) -> None:
+        if given and isinstance(given[0], torch.Tensor) and given[0].ndim == 2 and given[0].requires_grad:
+            pooled[:] = [given[0]]
+
     handles = [network.get_submodule(layer.name).register_forward_hook(keeper(layer.name)) for layer in layers]
+    handles += [m.register_forward_pre_hook(pool) for m in network.modules()]
     try:
         with torch.enable_grad(), frozen(network):
             leaf = image.detach().clone().requires_grad_()
-            found = first_of(network(leaf))
+            found = first_of(network(leaf.clone()))  # which may write in place
             assert found is not None
-            mixture = torch.randn(found.shape[1:], generator=torch.Generator().manual_seed(0)).to(found)
-            answer = (found * mixture).sum()
     finally:
         for handle in handles:
             handle.remove()
-    values = [kept[layer.name] for layer in layers]
-    if answer.requires_grad:
-        gradients = torch.autograd.grad(answer, values, retain_graph=True, allow_unused=True)
-    else:
-        gradients = [None] * len(values)
-    yield Flow(leaf, answer, kept, layers, dict(zip((layer.name for layer in layers), gradients, strict=True)))
+    # Where the last weights are zero, as before training, what goes into them says through what they would learn.
+    for last in (found, *pooled):
+        answer = _mixed(last)
+        gradients = _gradients(answer, {layer.name: kept[layer.name] for layer in layers})
+        if any(g is not None and bool(g.any()) for g in gradients.values()):
+            break
+    yield Flow(leaf, answer, kept, layers, gradients)
+
+
+def _mixed(values: torch.Tensor) -> torch.Tensor:
+    """A fixed mixture of an image's numbers, on the graph."""
+    with torch.enable_grad():
+        return (values * torch.randn(values.shape[1:], generator=torch.Generator().manual_seed(0)).to(values)).sum()
+
+
+def _gradients(answer: torch.Tensor, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor | None]:
+    if not answer.requires_grad or not values:
+        return dict.fromkeys(values)
+    found = torch.autograd.grad(answer, list(values.values()), retain_graph=True, allow_unused=True)
+    return dict(zip(values, found, strict=True))

@@ -1,7 +1,7 @@
 """Where a layer's numbers lie in the image: found by changing the image and watching which numbers follow.
 
-Nothing is read off names, kinds or attributes. The network is asked about four images: one, the same with a texture on
-it, and with that texture fading in from top to bottom and from left to right. A number that looks at a place changes by
+Nothing is read off names, kinds or attributes. The network is asked about an image, the same with a texture on it, and
+with that texture fading in from top to bottom and from left to right, for two textures. A number that looks at a place changes by
 the texture's strength at that place; the two fading textures therefore say how far down and how far across it looks.
 A layout is right where rows look further down the lower they lie, and columns further across.
 """
@@ -25,10 +25,13 @@ SURE = 0.7
 """Smallest correlation, down and across, of where a layout says a number lies with where it looks."""
 
 SURE_AGAIN = 0.9
-"""The same for a layout to be taken over from one layer for the next."""
+"""The same for tokens to be laid out so in all layers that have as many."""
 
 NEARLY = 0.1
 """Grids of tokens whose correlation is this near the best one's are told apart by how many tokens they leave out."""
+
+TEXTURES = 2
+IMAGES = 1 + 3 * TEXTURES
 
 PREFIX_MOST = 16
 """Most tokens that may be no places: class and register tokens."""
@@ -91,13 +94,14 @@ class Probe:
         """The layout that fits what was seen; None where none does for sure.
 
         Args:
-            known: by number of tokens what layers before had, which is tried first, and what is found here.
+            known: by number of tokens what a layer before had, which this one then has or none; what is found here.
         """
         if "tokens" in self.changes and (hint := known.get(self.shape[1])) is not None:
             y, x = self._looks("tokens")
             part = slice(hint.start, hint.start + hint.grid[0] * hint.grid[1])
-            if _follows(y[part].reshape(hint.grid), x[part].reshape(hint.grid)) >= SURE_AGAIN:
-                return hint
+            found = _follows(y[part].reshape(hint.grid), x[part].reshape(hint.grid))
+            # Chance gives 1/√n: with places known from before, three times that is enough after much mixing.
+            return hint if found >= min(SURE, max(3 / len(y[part]) ** 0.5, 0.2)) else None
         found = max((self._fits(kind) for kind in self.changes), key=lambda f: f[0], default=(0.0, None))
         if found[0] < SURE or found[1] is None:
             return None
@@ -130,9 +134,9 @@ class Probe:
         """How far down and across (in (0, 1)) each number looks; not-a-number where it looks at nothing."""
         total, down, across = self.changes[kind]
         alive = total > 1e-6 * total.max(initial=0)
-        return np.where(alive, down / np.where(alive, total, 1), np.nan), np.where(
-            alive, across / np.where(alive, total, 1), np.nan
-        )
+        below = np.where(alive, total, 1)
+        y, x = (np.where(alive, np.clip(part / below, 0, 1), np.nan) for part in (down, across))
+        return y, x
 
 
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
@@ -184,7 +188,7 @@ def probed(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], bool]:
     with torch.no_grad(), _watched(network, size) as seen:
         out = network(images)
     answer = first_of(out)
-    moved = answer is not None and len(answer) == 4 and bool((answer[1:] != answer[:1]).any())
+    moved = answer is not None and len(answer) == IMAGES and bool((answer[1:] != answer[:1]).any())
     return list(seen.values()), moved
 
 
@@ -197,7 +201,7 @@ def _watched(network: nn.Module, size: tuple[int, int]) -> Generator[dict[str, P
     def note(module: nn.Module, _: Any, output: Any) -> None:
         value = first_of(output)
         handed_on, latest[0] = value is latest[0] and any(True for _ in module.children()), value
-        if value is not None and value.ndim > 1 and len(value) == 4 and value.is_floating_point():
+        if value is not None and value.ndim > 1 and len(value) == IMAGES and not _one_of_several(output):
             name, shape = names[module], (1, *value.shape[1:])
             calls = seen.pop(name).calls + 1 if name in seen else 1  # the last call decides on the order
             seen[name] = Probe(name, type(module).__name__, shape, calls, handed_on, _changes(value), size)
@@ -210,14 +214,23 @@ def _watched(network: nn.Module, size: tuple[int, int]) -> Generator[dict[str, P
             handle.remove()
 
 
+def _one_of_several(output: Any) -> bool:
+    """Whether a module gives several tensors alike (maps of several scales), of which the first is not the whole."""
+    if isinstance(output, torch.Tensor):
+        return not output.is_floating_point()
+    alike = [v for v in output if isinstance(v, torch.Tensor) and v.ndim == output[0].ndim]
+    return len(alike) > 1 or not output[0].is_floating_point()
+
+
 def _changes(value: torch.Tensor) -> dict[str, Array]:
-    """How far each place moved, by the layouts that an output (4, …) may have."""
+    """How far each place moved (3, …), by the layouts that an output (7, …) may have: whole, downwards, to the right."""
     if value.ndim not in (3, 4):
         return {}
-    moved = (value[1:] - value[:1]).float().square()
+    moved = (value[1:] - value[:1]).detach().float().square()
 
     def over(axis: int) -> Array:
-        return moved.sum(axis).sqrt().nan_to_num(0, 0, 0).cpu().double().numpy()
+        each = moved.sum(axis).unflatten(0, (TEXTURES, 3)).sum(0)
+        return each.sqrt().nan_to_num(0, 0, 0).cpu().double().numpy()
 
     if value.ndim == 3:
         return {"tokens": over(2)} if value.shape[1] > 1 else {}
@@ -226,18 +239,20 @@ def _changes(value: torch.Tensor) -> dict[str, Array]:
 
 
 def _textured(image: torch.Tensor) -> torch.Tensor:
-    """The image, and with a texture everywhere, fading in downwards, and fading in to the right (4, C, H, W)."""
+    """The image, and with each texture everywhere, fading in downwards, and fading in to the right (7, C, H, W)."""
     height, width = image.shape[2:]
-    draw = torch.Generator().manual_seed(0)
-    fine = torch.randn(1, 1, height, width, generator=draw)
-    coarse = torch.randn(1, 1, -(-height // 8), -(-width // 8), generator=draw)
-    texture = fine + F.interpolate(coarse, size=(height, width), mode="nearest")
     plain = image.detach().float().cpu()
     spread = float(plain.max() - plain.min())
-    texture = texture * (0.25 * spread if spread > 0 else 1.0)
+    scale = 0.25 * spread if spread > 0 else 1.0
     down = (torch.arange(height) + 0.5).view(1, 1, -1, 1) / height
     across = (torch.arange(width) + 0.5).view(1, 1, 1, -1) / width
-    # On an even image a texture alone would leave rectified features dead.
-    base = plain if spread > 0 else plain + 0.5 * texture.flip(-1)
-    images = torch.cat([base, base + texture, base + texture * down, base + texture * across])
-    return images.to(image)
+    draw = torch.Generator().manual_seed(0)
+    images = [plain]
+    for _ in range(TEXTURES):
+        fine = torch.randn(1, 1, height, width, generator=draw)
+        coarse = torch.randn(1, 1, -(-height // 8), -(-width // 8), generator=draw)
+        texture = scale * (fine + F.interpolate(coarse, size=(height, width), mode="nearest"))
+        if len(images) == 1 and spread == 0:  # an even image alone would leave rectified features dead
+            images[0] = plain + 0.5 * texture.flip(-1)
+        images += [images[0] + texture * share for share in (torch.ones(1), down, across)]
+    return torch.cat(images).to(image)

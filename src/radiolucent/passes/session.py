@@ -37,7 +37,7 @@ SHORTCUTS = (
 
 
 def _wanted() -> bool:
-    return os.environ.get("RADIOLUCENT_FAST", "1") != "0"
+    return os.environ.get("RADIOLUCENT_FAST", "1").strip().lower() not in ("0", "false", "no", "off")
 
 
 @dataclass(eq=False)
@@ -49,7 +49,8 @@ class Session:
 
     Attributes:
         films: how many films the job explains in all; from `worth_features` on, some preparation pays off.
-        fast: whether any shortcut is taken; unless given, the environment variable RADIOLUCENT_FAST is not "0".
+        fast: whether any shortcut is taken; unless given, the environment variable RADIOLUCENT_FAST does not say
+            "0", "false", "no" or "off".
         without: names of `SHORTCUTS` that are not taken.
         worth_converting: altered copies of films for which converting a network to OpenVINO pays off.
         worth_features: films for which converting the layers before the target layer pays off.
@@ -74,6 +75,7 @@ class Session:
     )
 
     def __post_init__(self) -> None:
+        self.without = (self.without,) if isinstance(self.without, str) else tuple(self.without)
         if unknown := sorted(set(self.without) - set(SHORTCUTS)):
             raise ConfigError(f"shortcut {', '.join(unknown)}; expected any of {', '.join(SHORTCUTS)}.")
 

@@ -15,6 +15,9 @@ from radiolucent.passes.places import Layout, Probe, probed
 
 __all__ = ["Layer", "Place", "Reshape", "Reshaped", "find_layer"]
 
+TRIED = 40
+"""Layers looked at from the end on: a network whose last layers are all beside one another has no one target layer."""
+
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 """A layer's output to feature maps (N, K, h, w)."""
 
@@ -70,8 +73,9 @@ class Layer:
             return maps.to(output)
         with torch.enable_grad():
             leaf = output.detach().clone().requires_grad_()
-            now = self.maps(leaf)
-            by = torch.autograd.grad(now, leaf, (maps - now.detach()).to(now))[0]
+            graph = self.maps(leaf)
+            now = graph.detach()
+            by = torch.autograd.grad(graph, leaf, (maps - now).to(now))[0]
         found = output + by
         if self.reshape is not None:
             apart = (self.maps(found) - maps).abs().max()
@@ -166,4 +170,4 @@ def _chosen(network: nn.Module, image: torch.Tensor, probes: Sequence[Probe], mo
         passing = [layer for layer in layers if flow.reaches(layer)]
         if not passing:  # the answer is always the same, or its gradient is lost: nothing can be told from flow
             return layers[-1]
-        return next((layer for layer in reversed(passing) if flow.whole(layer)), None)
+        return next((layer for layer in passing[: -TRIED - 1 : -1] if flow.whole(layer)), None)

@@ -50,7 +50,7 @@ def readings_csv(store: Store, reader: str | None = None) -> str:
 
     A cell that a spreadsheet would run as a formula begins with an apostrophe.
     """
-    rows = [_row(case, name, *read) for case, name, *read in store.locked() if reader in (None, name)]
+    rows = [_row(*found) for found in store.locked() if reader in (None, found[1])]
     return csv_text(COLUMNS, rows, names={"case", "image", "patient", "reader"})
 
 

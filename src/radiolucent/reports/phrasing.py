@@ -293,7 +293,13 @@ def between_name(key: str) -> str:
     ("Cohen's κ, A and B", "Krippendorff's α, finding")
     """
     kind, _, rest = key.partition(" ")
-    name = {"cohen_kappa": "Cohen's κ", "fleiss_kappa": "Fleiss' κ", "krippendorff_alpha": "Krippendorff's α"}[kind]
+    names = {
+        "cohen_kappa": "Cohen's κ",
+        "fleiss_kappa": "Fleiss' κ",
+        "gwet_ac1": "Gwet's AC1",
+        "krippendorff_alpha": "Krippendorff's α",
+    }
+    name = names[kind]
     return f"{name}, {rest.replace(' – ', ' and ')}" if rest else name
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from radiolucent.audits.trial.selftest import SelfTestResult
+from radiolucent.audits.trial.selftest import METHODS, SelfTestResult
 from radiolucent.figures import to_png
 from radiolucent.figures.audit import detection_plot
 from radiolucent.files import write_bytes, write_text
@@ -11,7 +11,7 @@ from radiolucent.reports.report_data import Picture
 
 __all__ = ["write_self_test"]
 
-FINDERS = {"audit": "this audit", "gradcam": "Grad-CAM alone", "lime": "LIME alone"}
+FINDERS = {"audit": "this audit"} | {name: f"{method.title} alone" for name, method in METHODS.items()}
 
 
 def write_self_test(found: SelfTestResult, folder: str | Path) -> Path:

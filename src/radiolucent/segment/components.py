@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radiolucent.segment.connected import connected
 
@@ -74,6 +73,8 @@ def components(grey: NDArray[np.float32], film: NDArray[np.bool_]) -> Components
     Args:
         grey: (FRAME, FRAME) in [0, 1]. film: where the film is; the rest is padding.
     """
+    from scipy import ndimage
+
     gradient = np.asarray(ndimage.gaussian_gradient_magnitude(grey, 0.7), np.float32)
     top = float(np.quantile(grey[film], 0.99)) if film.any() else 1.0
     distance = np.asarray(ndimage.distance_transform_edt(np.pad(film, 1)))[1:-1, 1:-1]
@@ -96,6 +97,8 @@ def components(grey: NDArray[np.float32], film: NDArray[np.bool_]) -> Components
 
 def _sized(labels: NDArray[np.int32]) -> list[tuple[int, tuple[slice, slice]]]:
     """Components whose box and area may be a letter's or a tag's."""
+    from scipy import ndimage
+
     sizes = np.bincount(labels.ravel())
     found: list[tuple[int, tuple[slice, slice]]] = []
     for k, (ys, xs) in enumerate(ndimage.find_objects(labels), start=1):
@@ -117,6 +120,8 @@ def _measure(
     level: float,
 ) -> NDArray[np.float32]:
     """(K, len(FEATURES)) of the kept components, lengths as shares of the frame's side."""
+    from scipy import ndimage
+
     index = np.array([k for k, _ in keep])
     height = np.array([ys.stop - ys.start for _, (ys, _) in keep]) / FRAME
     width = np.array([xs.stop - xs.start for _, (_, xs) in keep]) / FRAME

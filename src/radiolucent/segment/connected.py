@@ -4,7 +4,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 __all__ = ["connected", "grown"]
 
@@ -17,10 +16,14 @@ def connected(mask: NDArray[np.bool_], *, diagonal: bool = False) -> tuple[NDArr
     >>> connected(np.eye(3, dtype=bool))[1], connected(np.eye(3, dtype=bool), diagonal=True)[1]
     (3, 1)
     """
+    from scipy import ndimage
+
     labels, count = cast(Any, ndimage.label(mask, _EIGHT if diagonal else None))
     return labels, int(count)
 
 
 def grown(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A mask dilated by a rectangle of `shape`."""
+    from scipy import ndimage
+
     return np.asarray(ndimage.binary_dilation(mask, np.ones(shape, bool)), bool)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radiolucent.segment.connected import connected, grown
 
@@ -29,6 +28,8 @@ SIGNS: Mapping[str, str] = {
 
 def clean(p: Probabilities) -> Probabilities:
     """Probabilities (h, w) without specks (0 there) and without holes (1 there)."""
+    from scipy import ndimage
+
     mask = p >= 0.5
     labels, count = connected(mask)
     if not count:

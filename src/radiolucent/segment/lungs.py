@@ -22,7 +22,7 @@ from radiolucent.segment.distrust import clean, reasons, signs
 from radiolucent.segment.net import SIDE, LungNet
 from radiolucent.types import Radiograph
 
-__all__ = ["LungMask", "Segmenter", "load_segmenter", "lungs", "lungs_of", "save_segmenter", "weights_path"]
+__all__ = ["LungMask", "Segmenter", "load_segmenter", "lungs", "lungs_of", "save_segmenter", "shipped", "weights_path"]
 
 KEY = "radiolucent.lungs"
 SHIFT = SIDE // 16
@@ -134,7 +134,7 @@ def _skeleton() -> LungNet:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Segmenter:
+def shipped() -> Segmenter:
     return load_segmenter()
 
 
@@ -147,12 +147,12 @@ def lungs(film: Radiograph, *, segmenter: Segmenter | None = None) -> LungMask:
     Args:
         film: from `read` or `from_array`. segmenter: another than the shipped one.
     """
-    return (segmenter or _shipped()).batch([film])[0]
+    return (segmenter or shipped()).batch([film])[0]
 
 
 def lungs_of(films: Iterable[Radiograph], *, batch: int = 16, segmenter: Segmenter | None = None) -> Iterator[LungMask]:
     """The lungs of many films, in order, a batch at a time in bounded memory."""
-    chosen = segmenter or _shipped()
+    chosen = segmenter or shipped()
     waiting: list[Radiograph] = []
     for film in films:
         waiting.append(film)

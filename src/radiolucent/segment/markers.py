@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, special
 
 from radiolucent.errors import WeightsError
 from radiolucent.images import Preprocess, map_to_source, mask_to_model
@@ -66,6 +65,8 @@ class Scorer:
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores (K,) of features (K, F)."""
+        from scipy import special
+
         standard = np.clip((features - self.mean) / self.scale, -6, 6)
         return special.expit(np.tanh(standard @ self.weight.T + self.bias) @ self.out + self.offset)
 
@@ -116,6 +117,8 @@ def markers(film: Radiograph, *, scorer: Scorer | None = None) -> Markers:
     Args:
         film: from `read` or `from_array`. scorer: another than the shipped one.
     """
+    from scipy import ndimage
+
     chosen = scorer or _shipped()
     found = find_components(film)
     geometry = _PREPROCESS.geometry(film.shape)

@@ -1,39 +1,6 @@
 """The main job, top to bottom: read, check, split, train, evaluate, explain, compare with the doctors, report."""
 
-from radiolucent.study.appraise import Appraisal, appraise, write_predictions
-from radiolucent.study.case import make_case
-from radiolucent.study.compare import Comparison, compare_run
-from radiolucent.study.config import RECIPES, StudyConfig
-from radiolucent.study.demo import demo
-from radiolucent.study.explain_many import Many, explain_many
-from radiolucent.study.many_config import ManyConfig
-from radiolucent.study.prepare import Prepared, prepare
-from radiolucent.study.repair import Repair, RepairConfig, Repaired, repair
-from radiolucent.study.run import resume_report, run_study, train_only
-from radiolucent.study.train import Trained, train
+import lazy_loader
 
-__all__ = [
-    "RECIPES",
-    "Appraisal",
-    "Comparison",
-    "Many",
-    "ManyConfig",
-    "Prepared",
-    "Repair",
-    "RepairConfig",
-    "Repaired",
-    "StudyConfig",
-    "Trained",
-    "appraise",
-    "compare_run",
-    "demo",
-    "explain_many",
-    "make_case",
-    "prepare",
-    "repair",
-    "resume_report",
-    "run_study",
-    "train",
-    "train_only",
-    "write_predictions",
-]
+# What the room exports, and from where, stands in `__init__.pyi`; it is loaded when first asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from radiolucent.figures import Case
+from radiolucent.figures.case import Case
 from radiolucent.models import Classifier
 from radiolucent.types import Annotation, Estimate, Explanation, Finding
 

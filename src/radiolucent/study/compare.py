@@ -12,21 +12,20 @@ import numpy as np
 from radiolucent.audits.agreement import (
     Agreement,
     StatementAgreement,
-    agreement,
-    agreements,
     statement_agreement,
     together,
-    tune_threshold,
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.data.relabel import relabel
+from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import methods_named
+from radiolucent.explainers import METHODS, methods_named
 from radiolucent.models import Classifier, load, predict
-from radiolucent.study.config import Progress, quiet
-from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of
+from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Estimate
 
 __all__ = ["Comparison", "compare_run"]
@@ -41,12 +40,16 @@ class Comparison:
         between: chance-corrected agreement of the readers, on diagnoses and on whether there is a finding.
         statements: words against markings and the first method's maps; None where no reading has words.
         left_out: (path, reason) of films and readings that were left out.
+        seen: which of the films the run was trained or chosen on; None where it does not say.
+        unseen: they were left out.
     """
 
     agreement: tuple[Agreement, ...]
     between: Mapping[str, Estimate]
     statements: StatementAgreement | None
     left_out: tuple[tuple[Path, str], ...]
+    seen: Seen | None = None
+    unseen: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, laid out like `summary.json`."""
@@ -63,6 +66,7 @@ class Comparison:
                 "statements": self.statements.as_dict() if self.statements else None,
             },
             "left_out": [{"file": str(p), "reason": r} for p, r in self.left_out],
+            "trained_on": self.seen.as_dict(left_out=self.unseen) if self.seen else None,
         }
 
 
@@ -77,6 +81,7 @@ def compare_run(
     thresholds: Sequence[float] = THRESHOLDS,
     by: Sequence[str] = (),
     format: str | None = None,
+    unseen: bool = False,
     asked: Mapping[str, Any] = MappingProxyType({}),
     folds: int = 10_000,
     seed: int = 0,
@@ -92,11 +97,14 @@ def compare_run(
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
         format: of the annotations, where it should not be found by content. asked: further options of
             `read_annotations`. A bad entry among them is left out with its reading and listed.
+        unseen: leave out films that the run was trained or chosen on.
 
     Raises:
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
+    if not methods:
+        raise ConfigError(f"no method; expected any of {', '.join(METHODS)}.")
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
@@ -108,6 +116,14 @@ def compare_run(
     chose = {r.image_id for r in tuning}
     records = [r for r in every if r.image_id not in chose]
     left: list[tuple[Path, str]] = [(item.path, item.reason) for item in entries]
+    known = films_of_run(run)
+    seen = known.among(records) if known else None
+    if unseen and seen is None:
+        raise DataError(f"{run}: has no split.csv, so what it was trained on is not known; leave unseen out.")
+    if unseen and seen:
+        records = [r for r in records if r.image_id not in seen.films]
+        if not records:
+            raise DataError(f"{data}: the run was trained or chosen on all {seen.of} of its films with a reading.")
     groups = _groups(classifier, dataset, wanted, by, left)
     goal = target or classifier.class_names[classifier.positive]
     shared: dict[str, Any] = {
@@ -122,18 +138,18 @@ def compare_run(
     if not by_method[0]:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
     tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **asked)
+    shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method[:1], *tuning_maps[:1]) for e in maps}
+    misfits: list[LeftOut] = []
+    readings = fitting(readings, shapes, annotations, misfits)
+    left += [(item.path, item.reason) for item in misfits]
     found: list[Agreement] = []
     for maps, others in zip(by_method, tuning_maps, strict=True):
-        best = tune_threshold(others, readings)
-        options: dict[str, Any] = shared | {"tuned": best.threshold if best else None}
-        if reader == "all":
-            found += agreements(maps, readings, **options)
-        else:
-            found.append(agreement(maps, readings, reader=reader, **options))
+        found += measured(maps, others, readings, reader, **shared)
     words = statement_agreement(readings, by_method[0], patients=patients, folds=folds, seed=seed)
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
-    return Comparison(together(found), between, words if words.statements else None, tuple(dict.fromkeys(left)))
+    said = words if words.statements else None
+    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, unseen)
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

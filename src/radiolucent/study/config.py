@@ -11,14 +11,7 @@ from radiolucent.data import Augment
 from radiolucent.errors import ConfigError
 from radiolucent.training import TrainConfig, classic, strong
 
-__all__ = ["RECIPES", "Progress", "Recipe", "StudyConfig", "quiet"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    """No progress."""
+__all__ = ["RECIPES", "Recipe", "StudyConfig"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,9 @@ class StudyConfig:
         model: preset or timm name. head: "softmax", or "sigmoid" for a single logit.
         recipe: "strong" or "classic". epochs, batch_size, freeze, lr: override the recipe's. flip: also mirror films.
         pretrained: start from ImageNet weights: from the hub, or from the file `weights`.
-        classes: 2, or 3 for normal / bacterial / viral from the Kermany names.
+        classes: as in the folders or the label column unless given (see `radiolucent.data.classes.with_classes`).
+        positive: name of the class that sensitivity and the threshold speak of; by the names unless given (see
+            `radiolucent.models.positive.positive_class`).
         size, fit: model-input side in pixels and how films are made square ("squash", "pad", "crop").
         annotations: doctors' readings in any format (`data.FORMATS`), or None.
         val, test: fractions cut off by patient where a split is missing or too small.
@@ -66,7 +61,8 @@ class StudyConfig:
     flip: bool = False
     pretrained: bool = True
     weights: Path | None = None
-    classes: int = 2
+    classes: int | str | None = None
+    positive: str | None = None
     size: int | None = None
     fit: str = "squash"
     annotations: Path | None = None
@@ -86,10 +82,6 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
             raise ConfigError(f"recipe {self.recipe!r}; expected one of {', '.join(RECIPES)}.")
-        if self.classes not in (2, 3):
-            raise ConfigError(
-                f"classes {self.classes}; expected 2 (normal, pneumonia) or 3 (normal, bacterial, viral)."
-            )
         if self.cases < 0 or self.lime_samples < 10 or self.folds < 100:
             raise ConfigError(f"cases {self.cases}, lime_samples {self.lime_samples}, folds {self.folds}: too few.")
 

@@ -16,6 +16,7 @@ from radiolucent.audits.agreement import (
     tune_threshold,
 )
 from radiolucent.data import load_dataset, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.errors import DataError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.gradcam import GradCAM
@@ -32,12 +33,13 @@ from radiolucent.readers.statistics import (
     zone_table,
 )
 from radiolucent.reports import Doctors
-from radiolucent.study.config import Progress, StudyConfig
+from radiolucent.study.config import StudyConfig
 from radiolucent.study.maps import maps_of
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress
 from radiolucent.types import Annotation, Estimate, Explanation, Predictions
 
-__all__ = ["Compared", "between_readers", "compare", "doctors", "groups_of", "read_readings"]
+__all__ = ["Compared", "between_readers", "compare_test_films", "doctors", "groups_of", "measured", "read_readings"]
 
 TUNING_FILMS = 64  # at most so many validation films choose a map's threshold
 
@@ -54,7 +56,10 @@ def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
         return []
     dataset = load_dataset(config.data, classes=config.classes)
     prepared.readings_left.clear()
-    return read_annotations(config.annotations, dataset=dataset, left_out=prepared.readings_left)
+    left, cache = prepared.readings_left, prepared.cache
+    found = read_annotations(config.annotations, dataset=dataset, left_out=left)
+    shapes = {r.image_id: (int(h), int(w)) for r, (h, w) in zip(cache.records, cache.shapes, strict=True)}
+    return fitting(found, shapes, config.annotations, left)
 
 
 def _maps(
@@ -89,7 +94,7 @@ def groups_of(p: Predictions) -> dict[str, dict[str, str]]:
     return found
 
 
-def compare(
+def compare_test_films(
     config: StudyConfig,
     prepared: Prepared,
     clf: Classifier,
@@ -100,7 +105,9 @@ def compare(
 ) -> Compared:
     """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding, in one pass of both.
 
-    Grad-CAM is held against every reader, the consensus first. The threshold of each is tuned on validation films.
+    Grad-CAM is compared with every reader, the consensus first. The threshold of each is tuned on validation films.
+    `compare_run` asks other questions of other films (any methods, any reading, any folder, no split of its own); what
+    both measure, and how, is `measured`.
     """
     read_ids, marked = {a.image_id for a in readings}, {a.image_id for a in readings if a.finding}
     ids = [i for i in p.image_ids if i in read_ids]
@@ -120,19 +127,35 @@ def compare(
         both = _maps(prepared, clf, some, [gradcam, lime], config.seed, say, f"{what} gradcam and lime")
         return [both[0] + _maps(prepared, clf, rest, [gradcam], config.seed, say, f"{what} gradcam")[0], both[1]]
 
-    def tuned(maps: Sequence[Explanation]) -> float | None:
-        best = tune_threshold(maps, readings)
-        return best.threshold if best else None
-
     both = min(config.compare_films, len(tuning)) if few else 0
-    cuts = [tuned(maps) for maps in maps_of_both(tuning[:both], tuning[both:], "tuning the thresholds of")]
-    maps, views = maps_of_both(few, [i for i in ids if i not in set(few)], "holding against doctors:")
+    tuning_maps = maps_of_both(tuning[:both], tuning[both:], "tuning the thresholds of")
+    maps, views = maps_of_both(few, [i for i in ids if i not in set(few)], "comparing with doctors:")
     at = {name: k for k, name in enumerate(ids)}
     maps.sort(key=lambda e: at[e.image_id])
-    found = list(agreements(maps, readings, tuned=cuts[0], **options))
+    found = measured(maps, tuning_maps[0], readings, "all", **options)
     if views:
-        found.append(agreement(views, readings, tuned=cuts[1], **options))
+        found += measured(views, tuning_maps[1], readings, "consensus", **options)
     return together(found), tuple(maps)
+
+
+def measured(
+    maps: Sequence[Explanation],
+    tuning: Sequence[Explanation],
+    readings: Sequence[Annotation],
+    reader: str,
+    **options: Any,
+) -> list[Agreement]:
+    """One method's maps against readings, at a map threshold tuned on the maps of other films.
+
+    Args:
+        reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
+        options: of `agreement`.
+    """
+    best = tune_threshold(tuning, readings)
+    options["tuned"] = best.threshold if best else None
+    if reader == "all":
+        return list(agreements(maps, readings, **options))
+    return [agreement(maps, readings, reader=reader, **options)]
 
 
 def doctors(

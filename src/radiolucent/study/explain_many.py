@@ -2,11 +2,11 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,29 @@ import torch
 from PIL import Image
 
 from radiolucent import figures
-from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.data import Dataset, Record, find_films
 from radiolucent.data.annotations.match import Films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
-from radiolucent.files import write_bytes, write_json
+from radiolucent.files import one_process, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
-from radiolucent.study.case import finding_from, make_case
-from radiolucent.study.config import Progress, quiet
+from radiolucent.study.case import make_case
 from radiolucent.study.journal import COLUMNS, Journal
-from radiolucent.study.many_config import ManyConfig, describe
-from radiolucent.types import Annotation, Explanation, Finding, Radiograph
+from radiolucent.study.many_config import ManyConfig
+from radiolucent.study.progress import Progress, quiet
+from radiolucent.study.stamps import Stamper
+from radiolucent.types import Annotation, Explanation, Radiograph
 
 __all__ = ["Many", "explain_many"]
 
 TRUSTED = 20
 """Films up to which every one is stamped, and the size of the sample beyond."""
+
+FLAT = 10
+"""Films up to which files are called as the films are, in no folders of their own."""
 
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
@@ -66,10 +69,13 @@ def explain_many(
     *,
     readings: Sequence[Annotation] = (),
     fresh: bool = False,
+    refuse: Callable[[Radiograph], str] | None = None,
     session: Session | None = None,
     say: Progress = quiet,
 ) -> Many:
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
+
+    A small job (up to 10 films) has flat names: `film.png` and `maps/film.gradcam.npz`.
 
     Called again after an interruption or a kill, it goes on: a film that is done and unchanged is not done again, and
     the batch in hand when the process died is made anew under the same names. Each film is read once, and goes
@@ -79,12 +85,28 @@ def explain_many(
     Args:
         paths: images and folders. readings: doctors' outlines for the panels, matched by the longest common end of
             their paths; those of other films are passed over.
-        fresh: start again. session: how networks are run (see `radiolucent.passes.session`).
+        fresh: start again. refuse: says why a film is not to be explained, or "": such films are listed as left out.
+        session: how networks are run (see `radiolucent.passes.session`).
 
     Raises:
-        ConfigError: `out` holds explanations by another model, with other settings or readings. ExplainError: a method
-            does not apply to this network.
+        BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
+            settings or readings. ExplainError: a method does not apply to this network.
     """
+    with one_process(out):
+        return _explained(classifier, paths, out, config, readings, fresh, refuse, session or Session(), say)
+
+
+def _explained(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    out: Path,
+    config: ManyConfig,
+    readings: Sequence[Annotation],
+    fresh: bool,
+    refuse: Callable[[Radiograph], str] | None,
+    session: Session,
+    say: Progress,
+) -> Many:
     files, left = find_films(paths)
     journal = Journal(out, config.settings(classifier, readings), fresh=fresh)
     for folder in (out / "maps", out / "panels"):
@@ -92,7 +114,8 @@ def explain_many(
             stray.unlink()
     placed, unclear = _placed(readings, files)
     left += unclear
-    run = _Run(classifier, out, config, placed, _sample(files, config), session or Session())
+    names = _flat_names(files, out, journal)
+    run = _Run(classifier, out, config, placed, _sample(files, config), session, refuse, names)
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
     run.session.films = len(files)
@@ -100,6 +123,7 @@ def explain_many(
         journal.add(run.explained(batch))
         done += len(batch)
         say("explaining", done, len(files))
+    left += run.refused
     keys = [str(file) for file in files]
     table, parquet = journal.write_tables(out, keys)
     wanted, explained = set(keys), set[str]()
@@ -110,7 +134,7 @@ def explain_many(
             left.append((Path(row["image"]), row["error"]))
         else:
             explained.add(row["image"])
-    return Many(table, parquet, tuple(files), len(explained), len(todo), tuple(left), journal)
+    return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal)
 
 
 def _placed(
@@ -178,6 +202,9 @@ class _Run:
     readings: Mapping[str, Sequence[Annotation]]
     trusted: set[str]
     session: Session
+    refuse: Callable[[Radiograph], str] | None
+    names: Mapping[str, str]
+    refused: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
     worked: set[str] = field(default_factory=set[str])
     fitted: Sequence[Explainer] = ()
 
@@ -194,6 +221,9 @@ class _Run:
         for file in files:
             stamp, why = _stamp(file), list[tuple[Path, str]]()
             film = read_or_note(file, why, image_id=str(file))
+            if film is not None and self.refuse is not None and (reason := self.refuse(film)):
+                self.refused.append((file, reason))
+                continue
             if film is not None and not self.fitted:
                 most, each = self._bound(film)
             taken = 0 if film is None else each + 2 * film.pixels.nbytes
@@ -260,14 +290,14 @@ class _Run:
     def _written(
         self, film: Radiograph, maps: Sequence[Explanation | _Failed], keep: Callable[..., None]
     ) -> list[dict[str, Any]]:
-        mark = _hash(film.image_id)
-        name = f"{mark[:2]}/{Path(film.image_id).stem[:60].lstrip('.')}-{mark[:8]}"
+        flat = self.names.get(film.image_id)
+        name = flat or _deep_name(film.image_id)
         good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
         failed = [_row(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
         if not good:
             return failed
         case = make_case(self.classifier, film, torch.tensor([good[0].logits]))
-        panel = f"panels/{name}.png" if self.config.panels else None
+        panel = (f"{name}.png" if flat else f"panels/{name}.png") if self.config.panels else None
         rows: list[dict[str, Any]] = []
         for e in good:
             kind = f".{_plain(e.target_name)}" if len(self.config.targets) > 1 else ""
@@ -283,29 +313,41 @@ class _Run:
     def _stamped(self, film: Radiograph, e: Explanation) -> Explanation:
         if film.image_id not in self.trusted:
             return e
-        method = next(m for m in self.methods if m.name == e.method)
-        randomised = self._randomised(method)
-        return stamp(self.classifier, film, e, method, randomised=randomised, session=self.session)
+        return self.stamper(film, e, next(m for m in self.methods if m.name == e.method))
 
-    def _randomised(self, method: Explainer) -> Finding:
-        """The network's and method's randomisation test, made once on the first films that are stamped."""
-        file = self.out / "trust" / f"{method.name}.json"
-        target = self.config.targets[0] if self.config.targets else None
-        asked: dict[str, Any] = {"target": target, "contrast": self.config.contrast, "seed": self.config.seed}
-        if self.config.contrast is None:
-            asked["score"] = self.config.score
-        key = _hash(f"three films {self.classifier.hash} {describe(method)} {asked}")
-        if file.is_file() and (kept := json.loads(file.read_text()))["key"] == key:
-            return finding_from(kept["finding"])
-        found = trust_randomisation(self.classifier, self._few(), method, session=self.session, **asked)
-        write_json(file, {"key": key, "finding": found.as_dict()})
-        return found
+    @cached_property
+    def stamper(self) -> Stamper:
+        """Stamps maps; the randomisation test is made once for the folder, on the first films that are stamped."""
+        c = self.config
+        asked: dict[str, Any] = {"target": c.targets[0] if c.targets else None, "contrast": c.contrast, "seed": c.seed}
+        if c.contrast is None:
+            asked["score"] = c.score
+        return Stamper(self.classifier, self._few, asked, self.out / "trust", self.session)
 
     def _few(self) -> Iterator[Radiograph]:
         """Stamped films in a fixed order, so that the test does not depend on which was done first."""
         for key in sorted(self.trusted):
             with suppress(ImageError):  # the table lists it
                 yield read(Path(key), image_id=key)
+
+
+def _deep_name(image: str) -> str:
+    mark = _hash(image)
+    return f"{mark[:2]}/{Path(image).stem[:60].lstrip('.')}-{mark[:8]}"
+
+
+def _flat_names(files: Sequence[Path], out: Path, journal: Journal) -> dict[str, str]:
+    """Names for the files of a small job: the films' own, except where two films share one, also with earlier jobs."""
+    if len(files) > FLAT:
+        return {}
+    stems = {str(file): file.stem.lstrip(".")[:60] for file in files}
+    before = {path.name.split(".")[0] for path in (out / "maps").glob("*.npz")}
+    several = {stem for stem in stems.values() if list(stems.values()).count(stem) > 1}
+    return {
+        key: stem
+        for key, stem in stems.items()
+        if stem and stem not in several and (key in journal.places or stem.split(".")[0] not in before)
+    }
 
 
 def _write_panel(picture: Image.Image, file: Path) -> None:

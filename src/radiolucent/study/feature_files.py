@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from radiolucent import figures
@@ -58,7 +59,7 @@ def write_features(
     """
     made: list[Path] = []
 
-    def write(name: str, figure: figures.Figure, **arrays: NDArray[Any]) -> None:
+    def write(name: str, figure: Figure, **arrays: NDArray[Any]) -> None:
         write_bytes(out / f"{name}.png", figures.to_png(figure))
         with atomic_path(out / f"{name}.npz") as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **arrays)  # pyright: ignore[reportArgumentType]

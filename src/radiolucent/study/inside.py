@@ -1,5 +1,7 @@
 """The report's pictures of a network's inside."""
 
+from matplotlib.figure import Figure
+
 from radiolucent import figures
 from radiolucent.errors import ModelError
 from radiolucent.features import channel_maps, first_filters, layer_strip
@@ -14,7 +16,7 @@ def inside_pictures(classifier: Classifier, film: Radiograph) -> dict[str, Pictu
     """Layers from stem to head, the last layer's most active channels, the first filters; empty where none exist."""
     made: dict[str, Picture] = {}
 
-    def add(name: str, figure: figures.Figure, alt: str, caption: str) -> None:
+    def add(name: str, figure: Figure, alt: str, caption: str) -> None:
         made[name] = Picture(figures.to_png(figure), alt, caption)
 
     try:

@@ -1,12 +1,10 @@
 """What a long run has done so far: one line a film, appended whole, and a table at the end."""
 
+import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from radiolucent.errors import ConfigError
 from radiolucent.files import append_lines, atomic_path, read_lines, write_json
@@ -14,22 +12,22 @@ from radiolucent.tables import TableWriter
 
 __all__ = ["COLUMNS", "Journal"]
 
-COLUMNS: Mapping[str, pa.DataType] = {
-    "image": pa.string(),
-    "method": pa.string(),
-    "target": pa.string(),
-    "score_kind": pa.string(),
-    "contrast": pa.string(),
-    "score": pa.float64(),
-    "called": pa.string(),
-    "probability": pa.float64(),
-    "peak_x": pa.float64(),
-    "peak_y": pa.float64(),
-    "trust": pa.string(),
-    "trust_reasons": pa.string(),
-    "map": pa.string(),
-    "panel": pa.string(),
-    "error": pa.string(),
+COLUMNS: Mapping[str, str] = {  # and their Arrow types
+    "image": "string",
+    "method": "string",
+    "target": "string",
+    "score_kind": "string",
+    "contrast": "string",
+    "score": "float64",
+    "called": "string",
+    "probability": "float64",
+    "peak_x": "float64",
+    "peak_y": "float64",
+    "trust": "string",
+    "trust_reasons": "string",
+    "map": "string",
+    "panel": "string",
+    "error": "string",
 }
 
 
@@ -89,18 +87,29 @@ class Journal:
 
     def write_tables(self, folder: Path, first: Sequence[str] = ()) -> tuple[Path, Path]:
         """`explanations.csv` and `explanations.parquet`, one row an image, method and target, in bounded memory."""
-        schema = pa.schema([pa.field(name, kind) for name, kind in COLUMNS.items()])
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+        from pyarrow import parquet as pq
+
         table, columns = folder / "explanations.csv", folder / "explanations.parquet"
-        with atomic_path(table) as plain, atomic_path(columns) as packed:
-            with plain.open("w", newline="", encoding="utf-8") as stream, pq.ParquetWriter(packed, schema) as parquet:
+        kinds = {name: pa.type_for_alias(kind) for name, kind in COLUMNS.items()}
+        convert = arrow_csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
+        parse = arrow_csv.ParseOptions(newlines_in_values=True)
+        with atomic_path(table) as plain, atomic_path(folder / ".explanations.rows.csv") as bare:
+            with (
+                plain.open("w", newline="", encoding="utf-8") as stream,
+                bare.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows,
+            ):
                 writer = TableWriter(stream, list(COLUMNS), names={"image", "map", "panel"})
-                group: list[dict[str, Any]] = []
+                lines = csv.DictWriter(rows, list(COLUMNS), lineterminator="\n", restval="")
+                lines.writeheader()
                 for row in self.rows(first):
                     writer.write(row)
-                    group.append(row)
-                    if len(group) == 1000:
-                        parquet.write_batch(pa.RecordBatch.from_pylist(group, schema))
-                        group = []
-                if group:
-                    parquet.write_batch(pa.RecordBatch.from_pylist(group, schema))
+                    lines.writerow({k: "" if v is None else v for k, v in row.items()})
+            # Read back in blocks: Arrow makes columns of Python values only by way of pandas, a second to load.
+            with arrow_csv.open_csv(bare, parse_options=parse, convert_options=convert) as reader:
+                with atomic_path(columns) as packed, pq.ParquetWriter(packed, reader.schema) as parquet:
+                    for batch in reader:
+                        parquet.write_batch(batch)
+        (folder / ".explanations.rows.csv").unlink(missing_ok=True)
         return table, columns

@@ -9,7 +9,7 @@ from radiolucent.explainers import Explainer, explain
 from radiolucent.images import read_or_note
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
-from radiolucent.study.config import Progress, quiet
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Explanation
 
 __all__ = ["maps_of"]

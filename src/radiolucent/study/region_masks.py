@@ -14,8 +14,8 @@ from radiolucent.audits.trial.regions import view_of
 from radiolucent.data import PixelCache, Record
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess, read
-from radiolucent.study.config import Progress, quiet
 from radiolucent.study.many_config import digest
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Annotation
 
 __all__ = ["Layers", "find_layers"]

@@ -13,9 +13,9 @@ from radiolucent.data.marks import Paste, patches, without_markers
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.images.fill import dilated
 from radiolucent.segment import LungWindow
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.train import Schooling
+from radiolucent.study.trained import Schooling
 
 __all__ = ["REMEDIES", "Plan", "Remedy", "named", "windowed"]
 

@@ -1,18 +1,24 @@
 """A whole study, and its report again."""
 
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from radiolucent.data import load_dataset
 from radiolucent.errors import ConfigError
-from radiolucent.files import write_json
-from radiolucent.models import build, load
-from radiolucent.study.appraise import Appraisal, appraise
-from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.prepare import Prepared, prepare
-from radiolucent.study.train import Trained, restore, train
+from radiolucent.files import one_process, write_json
+from radiolucent.metrics import choose_threshold
+from radiolucent.models import Classifier, build, freeze, load
+from radiolucent.study.appraisal import Appraisal, appraise
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.prepared import Prepared, prepare
+from radiolucent.study.progress import Progress, quiet
+from radiolucent.study.trained import TOLD, Trained, restore, train
 from radiolucent.training import EpochResult, world
 
 __all__ = ["resume_report", "run_study", "train_only"]
@@ -35,38 +41,70 @@ FREE = (
 
 
 def train_only(
-    config: StudyConfig, say: Progress = quiet, on_epoch: Callable[[EpochResult], None] | None = None
+    config: StudyConfig,
+    say: Progress = quiet,
+    on_epoch: Callable[[EpochResult], None] | None = None,
+    *,
+    fresh: bool = False,
+    on_ready: Callable[[Prepared, Classifier], None] | None = None,
 ) -> tuple[Prepared, Trained]:
-    """The first half: prepare and train."""
-    _claim(config)
-    names = load_dataset(config.data, classes=config.classes).class_names
-    start, weights = build(
-        config.model,
-        class_names=names or ("NORMAL", "PNEUMONIA"),
-        pretrained=config.pretrained,
-        weights=config.weights,
-        size=config.size,
-        fit=config.fit,
-        head=_head(config.head),
-        seed=config.seed,
-    )
-    prepared = prepare(config, start.preprocess, say)
-    return prepared, train(config, start, weights, prepared, say, on_epoch)
+    """The first half: prepare and train.
+
+    Everything that can fail before training fails before the run folder is claimed, so that a start that fails keeps no
+    later one from starting.
+
+    Args:
+        fresh: forget what the folder holds of a training, and start again.
+        on_ready: called before training with the data set and the network, e.g. to tell of `Prepared.warnings`.
+    """
+    with one_process(config.out):
+        config = _unclaimed(config, fresh)
+        names = load_dataset(config.data, classes=config.classes).class_names
+        start, weights = build(
+            config.model,
+            class_names=names or ("NORMAL", "PNEUMONIA"),
+            pretrained=config.pretrained,
+            weights=config.weights,
+            size=config.size,
+            fit=config.fit,
+            head=_head(config.head),
+            positive=config.positive,
+            seed=config.seed,
+        )
+        recipe = config.train_config()
+        freeze(start.network, recipe.freeze)
+        choose_threshold(np.array([0, 1]), np.array([0.2, 0.8]), config.threshold_rule)  # is it a rule at all?
+        if fresh and world()[0] == 0:
+            _forget(config.out)
+        prepared = prepare(config, start.preprocess, say)
+        if on_ready is not None and world()[0] == 0:
+            on_ready(prepared, start)
+        write_json(config.out / NAME, config.to_dict())
+        return prepared, train(config, start, weights, prepared, say, on_epoch)
 
 
 def run_study(
-    config: StudyConfig, say: Progress = quiet, on_epoch: Callable[[EpochResult], None] | None = None
+    config: StudyConfig,
+    say: Progress = quiet,
+    on_epoch: Callable[[EpochResult], None] | None = None,
+    *,
+    fresh: bool = False,
+    on_ready: Callable[[Prepared, Classifier], None] | None = None,
 ) -> tuple[Prepared, Appraisal | None]:
     """Train → evaluate → explain → compare with the doctors → report.
 
     Called again after an interruption, it goes on where it stopped. Under `torchrun` the processes train together and
     the first one goes on alone (the others return None).
 
+    Args:
+        fresh, on_ready: see `train_only`.
+
     Raises:
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
-    prepared, trained = train_only(config, say, on_epoch)
-    return prepared, (appraise(config, prepared, trained, say) if world()[0] == 0 else None)
+    with one_process(config.out):
+        prepared, trained = train_only(config, say, on_epoch, fresh=fresh, on_ready=on_ready)
+        return prepared, (appraise(config, prepared, trained, say) if world()[0] == 0 else None)
 
 
 def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tuple[Prepared, Appraisal]:
@@ -88,13 +126,14 @@ def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tup
     odd = sorted(set(changes) - set(FREE))
     if odd:
         raise ConfigError(f"{', '.join(odd)} would change the training; start a new run.")
-    values = _moved(json.loads(file.read_text()), folder)
-    config = StudyConfig.from_dict({**values, **{k: v for k, v in changes.items() if v is not None}})
-    classifier = load(folder)
-    prepared = prepare(config, classifier.preprocess, say, trained=True)
-    trained = restore(folder, classifier, prepared, say)
-    write_json(file, config.to_dict())
-    return prepared, appraise(config, prepared, trained, say)
+    with one_process(folder):
+        values = _moved(json.loads(file.read_text()), folder)
+        config = StudyConfig.from_dict({**values, **{k: v for k, v in changes.items() if v is not None}})
+        classifier = load(folder)
+        prepared = prepare(config, classifier.preprocess, say, trained=True)
+        trained = restore(folder, classifier, prepared, say)
+        write_json(file, config.to_dict())
+        return prepared, appraise(config, prepared, trained, say)
 
 
 def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -115,13 +154,29 @@ def _head(name: str) -> Any:
     return name
 
 
-def _claim(config: StudyConfig) -> None:
-    """Refuse a run folder that holds another study; write down what this one is."""
+def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
+    """Refuse a run folder that holds another study; a positive class that was chosen there before is kept."""
     file, values = config.out / NAME, config.to_dict()
-    if file.is_file():
-        before = json.loads(file.read_text())
-        differ = [k for k in values if k not in FREE and before.get(k) != values[k]]
-        if differ:
-            words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
-            raise ConfigError(f"{config.out}: holds another study ({words}); choose another --out, or remove it.")
-    write_json(file, values)
+    if fresh or not file.is_file():
+        return config
+    before = json.loads(file.read_text())
+    if config.positive is None and before.get("positive"):
+        config = dataclasses.replace(config, positive=before["positive"])
+        values = config.to_dict()
+    differ = [k for k in values if k not in FREE and before.get(k) != values[k]]
+    if differ:
+        words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
+        raise ConfigError(
+            f"{config.out}: holds another study ({words}); choose another --out, or start this one again with --fresh."
+        )
+    return config
+
+
+def _forget(run: Path) -> None:
+    """Remove what a run holds of a training and of its report."""
+    for name in (
+        "state", NAME, "config.json", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
+        "predictions.csv", "summary.json", "report.html", "explanations", "figures",
+    ):  # fmt: skip
+        target = run / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -1,13 +1,19 @@
-"""Trust stamps in a study: one randomisation test a method, a stamp on every case, and their tally."""
+"""Trust stamps: one randomisation test a method, a stamp on every case, and their tally."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.explainers import Explainer
+from radiolucent.files import write_json
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
+from radiolucent.study.case import finding_from
+from radiolucent.study.many_config import describe
 from radiolucent.types import Explanation, Finding, Radiograph
 
 __all__ = ["Stamper", "tally"]
@@ -18,19 +24,40 @@ class Stamper:
 
     Args:
         films: gives films, in order, for that test; no more are read than it needs.
+        asked: what is explained: target, contrast, score, seed, as `trust_randomisation` takes them.
+        kept: folder where the test's results are kept from one call to the next, by what they depend on.
     """
 
-    def __init__(self, classifier: Classifier, films: Callable[[], Iterable[Radiograph]], seed: int = 0) -> None:
-        self.classifier, self.films, self.seed, self.session = classifier, films, seed, Session()
-        self.randomised: dict[Explainer, Finding] = {}
+    def __init__(
+        self,
+        classifier: Classifier,
+        films: Callable[[], Iterable[Radiograph]],
+        asked: Mapping[str, Any] | None = None,
+        kept: Path | None = None,
+        session: Session | None = None,
+    ) -> None:
+        self.classifier, self.films, self.asked, self.kept = classifier, films, dict(asked or {}), kept
+        self.session = session or Session()
+        self.randomised: dict[str, Finding] = {}
 
     def __call__(self, film: Radiograph, explanation: Explanation, method: Explainer) -> Explanation:
         """The explanation with its stamp."""
-        if method not in self.randomised:
-            asked: dict[str, Any] = {"seed": self.seed, "session": self.session}
-            self.randomised[method] = trust_randomisation(self.classifier, self.films(), method, **asked)
-        known = self.randomised[method]
+        key = describe(method)
+        if key not in self.randomised:
+            self.randomised[key] = self._randomisation(method)
+        known = self.randomised[key]
         return stamp(self.classifier, film, explanation, method, randomised=known, session=self.session)
+
+    def _randomisation(self, method: Explainer) -> Finding:
+        file = self.kept / f"{method.name}.json" if self.kept else None
+        stands_for = f"three films {self.classifier.hash} {describe(method)} {self.asked}"
+        key = hashlib.sha256(stands_for.encode()).hexdigest()
+        if file and file.is_file() and (before := json.loads(file.read_text()))["key"] == key:
+            return finding_from(before["finding"])
+        found = trust_randomisation(self.classifier, self.films(), method, session=self.session, **self.asked)
+        if file:
+            write_json(file, {"key": key, "finding": found.as_dict()})
+        return found
 
 
 def tally(explanations: Sequence[Explanation]) -> Mapping[str, Any]:

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 __all__ = ["Processes", "world"]
@@ -29,10 +28,14 @@ class Processes:
     """
 
     def __init__(self, precision: str = "32") -> None:
+        from lightning_fabric import Fabric
+
         _, size = world()
         here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        wanted, _, which = os.environ.get("RADIOLUCENT_DEVICE", "auto").partition(":")
         self.fabric = Fabric(
-            devices=here,
+            accelerator=wanted,
+            devices=[int(which)] if which else here,
             num_nodes=max(1, size // here),
             strategy="ddp" if size > 1 else "auto",
             precision="bf16-mixed" if precision == "bf16" else "32-true",

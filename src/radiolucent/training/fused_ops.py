@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.autograd.function import once_differentiable
 
@@ -76,7 +75,7 @@ def _rows(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def _norm_clamp(self: BatchNormAct2d, x: torch.Tensor) -> torch.Tensor:
+def _norm_clamp(self: Any, x: torch.Tensor) -> torch.Tensor:
     if not (self.training and torch.is_grad_enabled()):
         return type(self).forward(self, x)
     counter: Any = self.num_batches_tracked
@@ -92,7 +91,8 @@ def _pointwise(self: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 def _quicker(module: Any) -> Any:
     """The quicker way through a module, or None."""
-    if type(module) is BatchNormAct2d and type(module.act) in (nn.ReLU, nn.ReLU6) and type(module.drop) is nn.Identity:
+    timm_norm = f"{type(module).__module__}.{type(module).__qualname__}" == "timm.layers.norm_act.BatchNormAct2d"
+    if timm_norm and type(module.act) in (nn.ReLU, nn.ReLU6) and type(module.drop) is nn.Identity:
         usual = module.affine and module.track_running_stats and isinstance(module.momentum, float)
         return _norm_clamp if usual else None
     if type(module) is nn.Conv2d and module.bias is None:

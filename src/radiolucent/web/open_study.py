@@ -9,7 +9,8 @@ from pathlib import Path
 from radiolucent.data import Dataset, Record, load_dataset
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
-from radiolucent.explainers import METHODS, Explainer
+from radiolucent.explainers import Explainer, methods_named
+from radiolucent.explainers.lime import LIME
 from radiolucent.files import sha256_file
 from radiolucent.images import read
 from radiolucent.models import Classifier, load
@@ -85,9 +86,10 @@ def make_methods(names: Sequence[str], lime_samples: int) -> Mapping[str, Explai
     Raises:
         ConfigError: an unknown one.
     """
-    if unknown := [n for n in names if n not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
-    return {n: METHODS[n](**({"num_samples": lime_samples} if n == "lime" else {})) for n in names}
+    return {
+        name: method.with_samples(lime_samples) if isinstance(method, LIME) else method
+        for name, method in methods_named(names).items()
+    }
 
 
 def read_vocabulary(file: Path) -> tuple[str, ...]:

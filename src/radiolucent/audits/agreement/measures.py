@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from radiolucent import metrics
@@ -136,6 +135,8 @@ def reader_figures(
 
     A reader's point is the deepest inside their marking, as the pointing game asks for one point.
     """
+    from scipy import ndimage
+
     found: dict[str, list[float]] = {}
     for name, own in masks.items():
         mine = to_model(own, geometry)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from radiolucent.audits.agreement.estimates import mean_estimates
 from radiolucent.errors import AnnotationError
@@ -81,6 +80,8 @@ def reader_calls(
 def _one(
     reader: str, calls: Mapping[str, bool], p: Predictions, at: Mapping[str, int], options: Mapping[str, Any]
 ) -> ReaderCalls:
+    from scipy import stats
+
     films = list(calls)
     index = np.array([at[f] for f in films])
     truth, model = p.truth[index], p.called[index]

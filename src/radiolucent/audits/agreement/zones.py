@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 __all__ = ["ZONES", "rank_correlation", "zone_masks"]
 
@@ -38,6 +37,8 @@ def zone_masks(shape: tuple[int, int], lungs: Mask | None = None) -> dict[str, M
 
 def rank_correlation(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:
     """Spearman's correlation over the zones both have; None for fewer than three, or where either is constant."""
+    from scipy import stats
+
     names = [z for z in ZONES if z in first and z in second]
     a, b = np.array([first[z] for z in names]), np.array([second[z] for z in names])
     if len(names) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:

@@ -16,6 +16,7 @@ from radiolucent.audits.trial.verdicts import beyond, film_mean
 from radiolucent.explainers import Explainer, explain
 from radiolucent.metrics import wilson
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Finding, Radiograph
 
 __all__ = ["TESTS", "Pointing", "as_film", "attribution", "fixed_peaks", "maps_of", "point"]
@@ -86,15 +87,15 @@ def as_film(view: View) -> Radiograph:
 
 def point(
     classifier: Classifier, views: Sequence[View], methods: Mapping[str, Explainer], into: Mapping[str, Pointing],
-    *, target: int | None = None, seed: int = 0,
+    *, target: int | None = None, seed: int = 0, session: Session | None = None,
 ) -> None:  # fmt: skip
     """Explain a few films by several methods and take the maps in.
 
     Args:
-        target: class to explain; the called one unless given.
+        target: class to explain; the called one unless given. session: of the audit.
     """
     films = [as_film(v) for v in views]
-    found = explain(classifier, films, list(methods.values()), target=target, seed=seed)
+    found = explain(classifier, films, list(methods.values()), target=target, seed=seed, session=session)
     for view, maps in zip(views, found, strict=True):
         for name, e in zip(methods, maps, strict=True):
             into[name].add(e.map, view, e.target)
@@ -163,9 +164,10 @@ def _maps(case: Case) -> dict[str, Pointing]:
     found = {name: Pointing() for name in case.methods}
     names = case.table.image_ids
     order = np.random.default_rng([case.seed, 61]).permutation(len(names))[: case.map_films]
+    session = Session(films=len(order))
     for start in range(0, len(order), 8):
         views = [case.seen(names[int(i)]) for i in order[start : start + 8]]
-        point(case.in_frame, views, case.methods, found, seed=case.seed)
+        point(case.in_frame, views, case.methods, found, seed=case.seed, session=session)
         if case.progress:
             case.progress("explaining", min(start + 8, len(order)), len(order))
     return found

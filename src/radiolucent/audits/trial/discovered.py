@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.audits.trial.answers import log_odds
 from radiolucent.audits.trial.base import Case, Test
@@ -98,6 +97,8 @@ def _ill(case: Case, views: Sequence[View]) -> NDArray[np.bool_]:
 
 def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float) -> Estimate:
     """Mean effect (D,) of donors of the positive class less that of the others, with Welch's t interval over donors."""
+    from scipy import stats
+
     one, other = effects[ill], effects[~ill]
     value = float(one.mean() - other.mean())
     parts = [float(x.var(ddof=1)) / len(x) for x in (one, other)]

@@ -7,7 +7,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from radiolucent.audits.trial.regions import View, dilated
 
@@ -53,6 +52,7 @@ def patchy(gain: float) -> Edit:
     Grey levels to the power gain^−f, f a random smooth field of mean 0 and mean |f| 1: as strong a change as `exposure`
     of the same gain, in as many pixels, that leaves the film's exposure as a whole where it was.
     """
+    from scipy import ndimage
 
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         field = ndimage.gaussian_filter(rng.standard_normal(view.grey.shape), view.side / 8, mode="reflect")
@@ -99,6 +99,8 @@ def coarser(factor: float) -> Edit:
 
 def blurred(sigma: float) -> Edit:
     """Gaussian blur, σ as a share of the side."""
+    from scipy import ndimage
+
     return lambda view, rng: np.asarray(ndimage.gaussian_filter(grey_of(view), sigma * view.side), np.float32)
 
 
@@ -121,6 +123,7 @@ def contrast(factor: float) -> Edit:
 
 def warped(turn: float = 0.0, shift: tuple[float, float] = (0.0, 0.0), stretch: tuple[float, float] = (1, 1)) -> Edit:
     """Turned by degrees, shifted by shares of the side (y, x), stretched (y, x) about the middle; edges continued."""
+    from scipy import ndimage
 
     def edit(view: View, rng: np.random.Generator) -> Grey | None:
         angle = np.deg2rad(turn)

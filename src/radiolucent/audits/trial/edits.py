@@ -10,7 +10,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from radiolucent.audits.trial.distort import (
     Edit,
@@ -81,6 +80,8 @@ def marker_remove(view: View, rng: np.random.Generator) -> Grey | None:
 
 def marker_remove_control(view: View, rng: np.random.Generator) -> Grey | None:
     """As many pixels in-painted, of the same shape, where there is no marker and no lung."""
+    from scipy import ndimage
+
     if view.markers is None or not view.markers.any():
         return None
     where = dilated(view.markers, MARGIN)

@@ -22,16 +22,17 @@ from radiolucent.audits.trial.tests import chosen_tests
 from radiolucent.data import Dataset, Record
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
-from radiolucent.explainers import METHODS, Explainer
+from radiolucent.explainers import Explainer, methods_named
 from radiolucent.images import read
 from radiolucent.models import Classifier
+from radiolucent.shown import Shown
 from radiolucent.types import Annotation, Finding, Verdict
 
 __all__ = ["Audit", "Options", "asked", "audit", "examine", "examine_views"]
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Shown):
     """All that an audit found.
 
     Attributes:
@@ -60,6 +61,15 @@ class Audit:
     tests: tuple[Test, ...]
     masks: str = ""
     model: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        return (
+            f"Audit({self.verdict}, {len(self.findings)} findings on {len(self.records)} films: {self.headline[:200]})"
+        )
+
+    def rows(self) -> list[Mapping[str, Any]]:
+        """A row a finding."""
+        return [row for f in self.findings for row in f.rows()]
 
 
 class Options(TypedDict, total=False):
@@ -98,8 +108,7 @@ def asked(tests: Sequence[str], methods: Sequence[str]) -> tuple[tuple[Test, ...
     Raises:
         ConfigError: a name that no finding or method has.
     """
-    if unknown := [m for m in methods if m not in METHODS]:
-        raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(METHODS)}.")
+    methods_named(methods)
     chosen = chosen_tests(tests, methods)
     wanted = tuple(m for m in methods if not tests or any(t.can_bear(start, (m,)) for t in chosen for start in tests))
     return chosen, wanted
@@ -170,7 +179,7 @@ def examine(
     by_id = {r.image_id: r for r in films.records}
     case = Case(
         classifier, table, lambda name: view(by_id[name]), lambda name: view(by_id[name], False), chosen, films, whole,
-        trained, partial(_met, view, trained, seed), groups or {}, _explainers(methods), map_films, data_checks, level,
+        trained, partial(_met, view, trained, seed), groups or {}, _explainers(methods, classifier.preprocess.size), map_films, data_checks, level,
         seed, home, settings, progress,
     )  # fmt: skip
     findings = [f for test in chosen for f in test.findings(case) if not tests or f.test.startswith(tuple(tests))]
@@ -262,8 +271,9 @@ def _met(view: Callable[..., View], trained: Sequence[Record], seed: int) -> lis
     return found
 
 
-def _explainers(methods: Sequence[str]) -> dict[str, Explainer]:
-    return {m: METHODS[m](**({"num_samples": 300} if m == "lime" else {})) for m in methods}
+def _explainers(methods: Sequence[str], side: int) -> dict[str, Explainer]:
+    """Methods by name, of which none asks about more than 300 altered images a map."""
+    return {name: method.cheaper(300, side) for name, method in methods_named(methods).items()}
 
 
 def _drawn(keys: Sequence[str], count: int, seed: int) -> tuple[str, ...]:

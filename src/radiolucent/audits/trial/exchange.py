@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
@@ -49,6 +48,8 @@ def free(recipient: View, donor: View) -> Mask:
 
 def _pasted(recipient: View, changed: Grey, where: Mask) -> Grey | None:
     """The changed picture where the mask says, its edge softened over about two pixels in a hundred."""
+    from scipy import ndimage
+
     if not where.any():
         return None
     grey = grey_of(recipient)
@@ -102,6 +103,8 @@ def _tone(recipient: View, donor: View) -> Grey | None:
 
 def _filled(view: View, where: Mask, sigma: float) -> NDArray[np.float64]:
     """A Gaussian mean of the pixels in `where` alone."""
+    from scipy import ndimage
+
     weight = ndimage.gaussian_filter(where.astype(np.float64), sigma)
     return ndimage.gaussian_filter(np.where(where, grey_of(view), 0.0), sigma) / np.maximum(weight, 1e-6)
 
@@ -136,6 +139,8 @@ def _spectrum(low: float, high: float) -> Exchange:
 
 def _residual(recipient: View, donor: View) -> Grey | None:
     """All structure finer than about three pixels in a hundred, outside the lungs: as it is, in its place."""
+    from scipy import ndimage
+
     where = free(recipient, donor)
     if not where.any():
         return None
@@ -145,6 +150,8 @@ def _residual(recipient: View, donor: View) -> Grey | None:
 
 def _both_lungs(recipient: View, donor: View) -> Mask | None:
     """The lungs of both, away from their outlines and from what doctors marked on either."""
+    from scipy import ndimage
+
     if recipient.lungs is None or donor.lungs is None:
         return None
     where = recipient.lungs & donor.lungs
@@ -159,6 +166,8 @@ def _both_lungs(recipient: View, donor: View) -> Mask | None:
 
 def _inside(recipient: View, donor: View) -> Grey | None:
     """All structure finer than about three pixels in a hundred inside the lungs of both."""
+    from scipy import ndimage
+
     where = _both_lungs(recipient, donor)
     if where is None:
         return None
@@ -168,6 +177,8 @@ def _inside(recipient: View, donor: View) -> Grey | None:
 
 def _inside_slow(recipient: View, donor: View) -> Grey | None:
     """The rest there: what is coarser."""
+    from scipy import ndimage
+
     where = _both_lungs(recipient, donor)
     if where is None:
         return None

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from radiolucent.audits.trial.answers import changed_film, embedded
 from radiolucent.audits.trial.base import Case
@@ -108,6 +107,8 @@ def _nearest(
     x: NDArray[np.float32], features: NDArray[np.float32], views: Sequence[View], own: Sequence[str]
 ) -> NDArray[np.float64]:
     """Distance to the nearest other film's features."""
+    from scipy.spatial.distance import cdist
+
     distance = cdist(x, features)
     for row, view in zip(distance, views, strict=True):
         row[[k for k, name in enumerate(own) if name == view.image_id]] = np.inf

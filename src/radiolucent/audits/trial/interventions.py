@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from radiolucent.audits.trial.answers import ORIGINAL, Table
 from radiolucent.audits.trial.base import Case, Test
@@ -97,6 +96,8 @@ def _outside(view: View) -> Mask:
 
 def _sharpness(view: View) -> float | None:
     """Mean |Laplacian| outside the lungs."""
+    from scipy import ndimage
+
     there = _outside(view)
     return float(np.abs(ndimage.laplace(view.grey.astype(np.float64)))[there].mean()) if there.any() else None
 

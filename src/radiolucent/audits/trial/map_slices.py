@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist, squareform
-from sklearn.cluster import SpectralClustering
 from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
@@ -23,6 +21,9 @@ def map_clusters(maps: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.intp
     Affinity exp(−d²/m), d the distance of the maps' square roots (Hellinger), m the median of d²; as many clusters as
     the largest gap among the first eigenvalues of the normalised Laplacian says, two to six; spectral clustering.
     """
+    from scipy.spatial.distance import pdist, squareform
+    from sklearn.cluster import SpectralClustering
+
     squared = pdist(np.sqrt(maps.reshape(len(maps), -1)).astype(np.float64), "sqeuclidean")
     middle = float(np.median(squared))
     if middle <= 1e-12:

@@ -10,10 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
@@ -52,6 +48,11 @@ def probe(
     interval is over patients. Without ten films of
     the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
     """
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
     rarest = min(int(truth.sum()), int((~truth).sum())) if len(truth) else 0
     if rarest < LEAST or min(len(set(patients[truth])), len(set(patients[~truth]))) < FOLDS:
         return Estimate(None, None, None, level, len(truth), "delong", f"{rarest} films of the rarer class")

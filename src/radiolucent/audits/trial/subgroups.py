@@ -8,11 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
@@ -52,6 +47,9 @@ def slices(table: Table, *, level: float = 0.95, seed: int = 0) -> Finding:
     Clusters are found on half of the patients and their error rates measured on the other half, so that finding a bad
     cluster and proving it are not done on the same films. Source: Lapuschkin 2019; Eyuboglu 2022.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.preprocessing import StandardScaler
+
     question = "Does the model err more often among films that look alike to it?"
     usable = table.known & _labelled(table)
     if table.embeddings is None or usable.sum() < 2 * CLUSTERS * LEAST / 2:
@@ -160,6 +158,11 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     The figure is the share of films whose site is named rightly less the share of the largest site. It is about what is
     *available* to the model's last layer: Zech 2018 could name the hospital with an accuracy of 99.9 %.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     question = "Can the site be told from the model's own features?"
     source = "Zech 2018; threshold: ours, five points above always naming the largest site"
     known = np.array([site is not None for site in table.sites])

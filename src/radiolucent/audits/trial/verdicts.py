@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean
@@ -48,6 +47,8 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
     Args:
         signed: the verdict is that of `two_sided`, for which −threshold counts as well; else that of `beyond`.
     """
+    from scipy import stats
+
     if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
         return None
     distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage, stats
 
 from radiolucent.audits.trust.similarity import is_constant, pooled, surrogates
 from radiolucent.errors import ConfigError
@@ -49,6 +48,8 @@ class Curves:
 
 def _filling(grey: torch.Tensor, fill: Fill) -> torch.Tensor:
     """What hidden places show, (S, S): the film blurred until findings are gone, or its mean."""
+    from scipy import ndimage
+
     if fill == "mean":
         return torch.full_like(grey, float(grey.mean()))
     if fill != "blur":
@@ -114,6 +115,8 @@ def curves(
 
 def _random_maps(values: NDArray[np.float64], count: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
     """Random maps with the spectrum of this one's ranks, ties broken at random, so that no order is preferred."""
+    from scipy import stats
+
     shaken = stats.rankdata(values + 1e-9 * np.ptp(values) * rng.random(values.shape)).reshape(values.shape)
     return surrogates(shaken, count, rng)
 
@@ -156,6 +159,8 @@ def faithfulness(
     Args:
         options: of `curves`.
     """
+    from scipy import stats
+
     question = "Does the answer depend on what the map marks, more than on what random maps as smooth mark?"
     if is_constant(explanation.map):
         return _finding("fail", question, "The map is the same everywhere: it points nowhere.", None, {})

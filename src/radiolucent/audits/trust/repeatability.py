@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.audits.trust.similarity import is_constant, pooled, rank_correlation
 from radiolucent.explainers import Explainer, explain
@@ -63,6 +62,8 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
     are independent; seeds are. The interval is the jackknife over seeds with Student's t, n − 1 degrees of freedom
     (Arvesen 1969, Jackknifing U-statistics), on the safe side for few seeds (Efron & Stein 1981). None of two maps.
     """
+    from scipy import stats
+
     cells = [pooled(m, CELLS) for m in maps]
     n = len(cells)
     z = np.zeros((n, n))
@@ -81,6 +82,8 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
 
 def _over_draws(first: NDArray[np.floating], others: Sequence[NDArray[np.floating]], level: float) -> Estimate:
     """Mean rank correlation of a map with others that are drawn independently; t over these, in Fisher's z."""
+    from scipy import stats
+
     own = pooled(first, CELLS)
     z = np.array([_z(own, pooled(other, CELLS)) for other in others])
     if len(z) < 2:
@@ -144,6 +147,8 @@ def seed_repeatability(
 
 def _regions(e: Explanation, others: Sequence[NDArray[np.floating]], level: float) -> dict[str, Any]:
     """Each region's value and interval, and the share of regions whose interval leaves their sign open."""
+    from scipy import stats
+
     if "standard_errors" in e.details and "coefficients" in e.details:
         middle = np.asarray(e.details["coefficients"], np.float64)
         half = np.asarray(e.details["standard_errors"], np.float64) * float(stats.norm.ppf(0.5 + level / 2))
@@ -179,8 +184,8 @@ def noise_repeatability(
     """
     question = "Does the map stand when the film changes by less than a grey level?"
     rng = np.random.default_rng([seed, 11])
-    size = classifier.preprocess.size
-    noisy = [((rng.random((size, size)) - 0.5) / 255).astype(np.float32) for _ in range(draws)]
+    shape = classifier.preprocess.shape
+    noisy = [((rng.random(shape) - 0.5) / 255).astype(np.float32) for _ in range(draws)]
     maps = [
         _again(classifier, in_frame(classifier, film, n), explanation, method, explanation.seed, session) for n in noisy
     ]

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import stats
 from skimage.metrics import structural_similarity
 
 __all__ = ["is_constant", "likeness", "pooled", "rank_correlation", "surrogates"]
@@ -41,6 +40,8 @@ def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float 
     >>> rank_correlation(np.array([1.0, 2.0, 4.0]), np.array([0.0, 1.0, 9.0]))
     1.0
     """
+    from scipy import stats
+
     if is_constant(a) or is_constant(b):
         return None
     return float(np.clip(np.corrcoef(stats.rankdata(a.ravel()), stats.rankdata(b.ravel()))[0, 1], -1, 1))
@@ -66,6 +67,8 @@ def surrogates(values: NDArray[np.floating], count: int, rng: np.random.Generato
     The map's ranks are made normal, the phases of their Fourier transform are drawn anew, and the map's values are put
     in the order of what comes out: what a map of this kind looks like that has nothing to do with this one.
     """
+    from scipy import stats
+
     order = stats.rankdata(values.ravel(), method="ordinal").reshape(values.shape)
     size = np.abs(np.fft.fft2(stats.norm.ppf((order - 0.5) / values.size)))
     known = np.sort(values.ravel()).astype(np.float64)

@@ -7,7 +7,7 @@ from radiolucent.types import Region
 
 __all__ = ["MOST_PIXELS", "check", "image_shape", "scaled"]
 
-MOST_PIXELS = 150_000_000
+MOST_PIXELS = 60_000_000
 """The largest image, in pixels, on which a file of readings is believed: a mask of it costs a byte a pixel."""
 _SLACK = 1e-6
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as rle
 
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
@@ -110,6 +109,8 @@ def _reading(reading: Any, g: Gatherer, name: str, shape: Shape | None) -> None:
 
 def coco_mask(coded: Any, shape: Shape | None) -> Any:
     """Pixels (H, W) of a run-length mask, compressed (string) or not (list), along columns; `size` is (H, W)."""
+    from pycocotools import mask as rle
+
     height, width = image_shape(*coded["size"]) or (0, 0)
     if shape and (height, width) != shape:
         raise AnnotationError(f"mask of {height} × {width}, image of {shape[0]} × {shape[1]} (height × width)")
@@ -202,6 +203,8 @@ def write_coco(annotations: Sequence[Annotation], path: str | Path, *, categorie
 
 
 def _coded(region: Region) -> dict[str, Any]:
+    from pycocotools import mask as rle
+
     item: dict[str, Any] = {"bbox": list(bounds(region)), "area": area_of(region), "iscrowd": 0}
     if region.kind == "polygon" and region.points is not None:
         item["segmentation"] = [region.points.ravel().tolist()]

@@ -1,5 +1,7 @@
 """CSV of boxes by two corners, as detectors are trained on: `filename,…,class,xmin,ymin,xmax,ymax`."""
 
+from typing import Any
+
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
@@ -24,7 +26,7 @@ def _read(source: Source, g: Gatherer) -> None:
     for line, row in rows_of(source, g):
         reader = (row[who] if who else "") or g.options.reader
         with g.entry(f"line {line}", row[image] or None, reader):
-            said = {"reader": reader, "statement": row.get("statement", "")}
+            said: Any = {"reader": reader, "statement": row.get("statement", "")}
             shape = image_shape(row.get("height"), row.get("width"))
             numbers = [row[c] for c in corners]
             if any(numbers):

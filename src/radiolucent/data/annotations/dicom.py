@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.data.annotations.gather import NoArea
-from radiolucent.data.annotations.shapes import ellipse
+from radiolucent.data.annotations.shapes import ellipse, four_corners
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
 
@@ -32,7 +32,7 @@ def one_frame(reference: Any) -> str:
 
 
 def closed_line(points: NDArray[np.float64], expected: str, *, filled: bool = False) -> Region:
-    """A polygon from a line (K, 2) whose last point is its first, or which is filled.
+    """A polygon, or an upright box, from a line (K, 2) whose last point is its first, or which is filled.
 
     Raises:
         NoArea: an open line.
@@ -40,7 +40,8 @@ def closed_line(points: NDArray[np.float64], expected: str, *, filled: bool = Fa
     closed = len(points) > 1 and bool((points[0] == points[-1]).all())
     if not closed and not filled:
         raise NoArea("an open line", "line", expected)
-    return Region.polygon(points[:-1] if closed else points)
+    corners = points[:-1] if closed else points
+    return four_corners(corners) if len(corners) == 4 else Region.polygon(corners)
 
 
 def round_shape(kind: str, points: NDArray[np.float64]) -> Region:

@@ -19,8 +19,7 @@ _LONGEST = 64  # characters of a text that is taken for a label
 
 
 def _sniff(source: Source) -> bool:
-    content = source.dicom
-    return content is not None and str(content.get("SOPClassUID", "")) in _CLASSES
+    return source.sop_class in _CLASSES
 
 
 def _read(source: Source, g: Gatherer) -> None:

@@ -16,11 +16,12 @@ from radiolucent.types import Region
 
 __all__ = ["FORMAT"]
 
+_MOST = 10 * MOST_PIXELS  # all segments of all films together
 _CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # segmentation, label map
 
 
 def _sniff(source: Source) -> bool:
-    return source.dicom is not None and str(source.dicom.get("SOPClassUID", "")) in _CLASSES
+    return source.sop_class in _CLASSES
 
 
 def _read(source: Source, g: Gatherer) -> None:
@@ -29,8 +30,8 @@ def _read(source: Source, g: Gatherer) -> None:
     Frames name their segment and film; read without highdicom, which asks for a patient geometry that films lack.
     """
     content = source.dicom
-    if frames_of(content) * int(content.Rows) * int(content.Columns) > MOST_PIXELS:
-        raise AnnotationError(f"segments of more than {MOST_PIXELS:,} pixels in all")
+    if frames_of(content) * int(content.Rows) * int(content.Columns) > _MOST:
+        raise AnnotationError(f"segments of more than {_MOST:,} pixels in all")
     labels = {int(s.SegmentNumber): str(s.SegmentLabel) for s in content.SegmentSequence}
     reader = str(content.get("ContentCreatorName") or g.options.reader)
     frames = np.asarray(content.pixel_array).reshape(-1, int(content.Rows), int(content.Columns))

@@ -21,7 +21,7 @@ _EXPECTED = "a closed POLYLINE, CIRCLE or ELLIPSE"
 
 
 def _sniff(source: Source) -> bool:
-    return source.dicom is not None and str(source.dicom.get("SOPClassUID", "")).startswith(_CLASS)
+    return source.sop_class.startswith(_CLASS)
 
 
 def _read(source: Source, g: Gatherer) -> None:

@@ -28,6 +28,7 @@ _FILES = (  # where several formats take a file, the first of them reads it
     "siim",
     "reflacx",
     "corners",
+    "retinanet",
     "zones",
     "chestxdet",
     "chexlocalize",
@@ -49,5 +50,6 @@ def formats_table() -> str:
     rows = ["| `--format` | what is read | traps that are taken care of | written |", "|---|---|---|---|"]
     for f in FORMATS.values():
         traps = f"{f.traps}; an image without a mark: {f.empty_means}"
-        rows.append(f"| `{f.name}` | {f.title}: {f.holds} | {traps} | {'yes' if f.write else ''} |")
+        cells = (f"`{f.name}`", f"{f.title}: {f.holds}", traps, "yes" if f.write else "")
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows)

@@ -108,7 +108,7 @@ class Gatherer:
             yield
         except NoArea as error:
             if self.options.skip_shapes:
-                self._passed[f"shapes that mark no area ({error.kind})"] += 1
+                self._passed[f"shape that marks no area ({error.kind})"] += 1
             else:
                 self.problem(where, str(error), image, reader)
         except AnnotationError as error:
@@ -186,14 +186,14 @@ class Gatherer:
         """
         name = self._named(image)
         given = self._chosen(_listed(labels))
-        denied = [x for x in given if says_nothing_found(x)]
-        if denied and len(denied) < len(given):
-            raise AnnotationError(f"says both that nothing was found and what was ({', '.join(given)})")
+        denied = _denied(given)
         for label in given:
             draft = self._draft(name, reader, label, statement, shape)
-            draft.nothing, draft.finding = draft.nothing or bool(denied), draft.finding or not denied
+            draft.nothing, draft.finding = draft.nothing or denied, draft.finding or not denied
         if not given and (empty or self.empty) == "no finding":
             self._draft(name, reader, None, statement, shape).nothing = True
+        elif not given and statement:
+            self._passed["text without a label or a place"] += 1
 
     def state(
         self,
@@ -230,6 +230,7 @@ class Gatherer:
             self.whole(image, diagnoses, reader=reader, statement=statement, shape=shape, empty=empty)
             return
         called = self._chosen(_listed(diagnoses))
+        normal = _denied(called)
         if wrong := next((x for x in called if denies(x)), None):
             raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {len(marks)} mark(s)")
         used: set[str] = set()
@@ -241,14 +242,14 @@ class Gatherer:
         for label in called:
             if label not in used:
                 draft = self._draft(self._named(image), reader, label, statement, shape)
-                draft.nothing, draft.finding = says_nothing_found(label), not says_nothing_found(label)
+                draft.nothing, draft.finding = normal, not normal
 
     def _chosen(self, labels: list[str]) -> list[str]:
         wanted = self.options.labels
         if wanted is None:
             return labels
         for other in (x for x in labels if fold(x) not in wanted):
-            self._passed[f"labels of whole images that were not asked for ({other})"] += 1
+            self._passed[f"label of a whole image that was not asked for ({other})"] += 1
         return [x for x in labels if fold(x) in wanted]
 
     def _named(self, image: str | None) -> str:
@@ -306,12 +307,24 @@ class Gatherer:
         if left_out is not None:
             left_out += [LeftOut(self.file, f"{where}: {why}" if where else why) for where, why in self._problems]
             left_out += [LeftOut(self.file, f"{NOTED}{what}") for what in self._notes]
-            left_out += [LeftOut(self.file, f"{NOTED}{n} {what}, passed over") for what, n in self._passed.items()]
+            left_out += [LeftOut(self.file, f"{NOTED}passed over {n} × {what}") for what, n in self._passed.items()]
         return [
             Annotation(i, tuple(d.regions), label, r, "; ".join(d.words), d.finding, d.shape, tuple(d.diagnoses))
             for (i, r, label), d in self._drafts.items()
             if (i, r) not in self._bad and (i, None) not in self._bad
         ]
+
+
+def _denied(labels: Sequence[str]) -> bool:
+    """Whether labels of one image say that nothing was found; False for none.
+
+    Raises:
+        AnnotationError: some do and some do not.
+    """
+    denied = [x for x in labels if says_nothing_found(x)]
+    if denied and len(denied) < len(labels):
+        raise AnnotationError(f"says both that nothing was found and what was ({', '.join(labels)})")
+    return bool(denied)
 
 
 def _listed(labels: Labels) -> list[str]:

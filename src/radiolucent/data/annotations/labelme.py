@@ -64,14 +64,18 @@ def _mask(item: Any, shape: Shape | None) -> Region:
     """A PNG laid into the box between its two points, both of them inside."""
     if shape is None:
         raise AnnotationError("a mask, but no imageHeight and imageWidth")
+    (x0, y0), (x1, y1) = np.rint(np.asarray(item["points"], float)).astype(int)
+    size = (int(y1 - y0 + 1), int(x1 - x0 + 1))
     try:
         with Image.open(io.BytesIO(base64.b64decode(item["mask"], validate=True)), formats=("PNG",)) as picture:
+            if (picture.height, picture.width) != size or x0 < 0 or y0 < 0 or y1 >= shape[0] or x1 >= shape[1]:
+                raise AnnotationError(
+                    f"mask of {picture.height} × {picture.width} for points {item['points']} on an image of {shape} "
+                    f"(H, W)"
+                )
             pixels = np.asarray(picture.convert("L")) > 0
     except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"the mask is no PNG in base64 ({error})") from error
-    (x0, y0), (x1, y1) = np.rint(np.asarray(item["points"], float)).astype(int)
-    if pixels.shape != (y1 - y0 + 1, x1 - x0 + 1) or x0 < 0 or y0 < 0 or y1 >= shape[0] or x1 >= shape[1]:
-        raise AnnotationError(f"mask of {pixels.shape} for points {item['points']} on an image of {shape} (H, W)")
     total = np.zeros(shape, bool)
     total[y0 : y1 + 1, x0 : x1 + 1] = pixels
     return Region.mask(total)

@@ -1,6 +1,7 @@
 """Mask images: `[READER/[LABEL/]]NAME.png` in a folder, named like the films; marked is what is not 0."""
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def _read(source: Source, g: Gatherer) -> None:
     folders = source.path.relative_to(source.root).parts[:-1]
     reader, label = folders[0] if folders else g.options.reader, folders[1] if len(folders) > 1 else None
     pixels = _mask(source.data)
-    said = {"reader": reader, "shape": (pixels.shape[0], pixels.shape[1])}
+    said: Any = {"reader": reader, "shape": (pixels.shape[0], pixels.shape[1])}
     if pixels.any():
         g.mark(source.path.stem, [Region.mask(pixels)], label, **said)
     else:

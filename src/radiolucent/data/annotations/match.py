@@ -2,18 +2,22 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
+from PIL import Image
+
 from radiolucent.data.annotations.names import clean_name, parts_of, stem, without_upload
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import AnnotationError, ImageError
-from radiolucent.images import read
+from radiolucent.images import read, region_mask
 from radiolucent.types import Annotation
 
-__all__ = ["Films", "match"]
+__all__ = ["Films", "film_shape", "fitting", "match"]
+
+_ORIENTATION = 0x0112  # EXIF
 
 
 class Films:
@@ -83,11 +87,22 @@ class Films:
             return None
         film = next(iter(found))
         if film not in self._sizes:
-            try:
-                self._sizes[film] = read(self._path[film]).shape
-            except ImageError:
-                self._sizes[film] = None
+            self._sizes[film] = film_shape(self._path[film])
         return self._sizes[film]
+
+
+def film_shape(path: Path) -> tuple[int, int] | None:
+    """(H, W) of a film as `read` gives it, from the header where that says it; None where it cannot be read."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
+            turned = picture.getexif().get(_ORIENTATION, 1) > 4
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):
+        pass  # another format, or damaged, which `read` tells
+    try:
+        return read(path).shape
+    except ImageError:
+        return None
 
 
 def _paths(record: Record) -> Iterable[tuple[str, ...]]:
@@ -155,6 +170,33 @@ def match(
         more = f"\n  and {len(reasons) - 10} more" if len(reasons) > 10 else ""
         raise AnnotationError(f"{file}: " + "\n  ".join(reasons[:10]) + more)
     return found
+
+
+def fitting(
+    annotations: Sequence[Annotation], shapes: Mapping[str, tuple[int, int]], file: Path, left_out: list[LeftOut]
+) -> list[Annotation]:
+    """The annotations without readings that do not fit their film's pixels; those go to `left_out`.
+
+    Args:
+        shapes: (H, W) of films by image_id; readings of others stay.
+    """
+    wrong: dict[tuple[str, str], str] = {}
+    for a in annotations:
+        shape = shapes.get(a.image_id)
+        if shape is None or not a.regions:
+            continue
+        if a.image_shape is not None and tuple(a.image_shape) != tuple(shape):
+            wrong[a.image_id, a.reader] = (
+                f"{a.image_id}: {a.reader} marked an image of {a.image_shape[1]} × {a.image_shape[0]} pixels, the film "
+                f"has {shape[1]} × {shape[0]}"
+            )
+            continue
+        try:
+            region_mask(a, shape)
+        except AnnotationError as error:
+            wrong[a.image_id, a.reader] = str(error)
+    left_out += [LeftOut(file, reason) for reason in wrong.values()]
+    return [a for a in annotations if (a.image_id, a.reader) not in wrong]
 
 
 def _clash(used: Sequence[tuple[str, str]]) -> list[str]:

@@ -4,6 +4,7 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.tables import FULL, four, lines_of
+from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
 
 __all__ = ["FORMAT"]
@@ -17,9 +18,15 @@ def _sniff(source: Source) -> bool:
 
 
 def _read(source: Source, g: Gatherer) -> None:
-    """The heading's brackets hold three commas, so that its first six cells are over the rows' six."""
-    for line, cells in lines_of(source, g):
+    """The heading's brackets hold three commas: six cells, or, where commas do not separate, one over the rows' "
+    "four."""
+    rows = source.rows
+    assert rows is not None
+    whole = (*rows.rows, *rows.ragged) if len(rows.header) == 3 else lines_of(source, g)
+    for line, cells in whole:
         with g.entry(f"line {line}", cells[0] or None):
+            if len(cells) < 6:
+                raise AnnotationError(f"has {len(cells)} cells; expected image, label, x, y, width, height")
             numbers = [c.strip("[] ") for c in cells[2:6]]
             if any(numbers):
                 g.mark(cells[0], [Region.box(*four(numbers))], cells[1], shape=FULL)

@@ -56,8 +56,8 @@ def _pixels(header: dict[str, Any], data: bytes) -> NDArray[Any]:
     flat = [n for n in sizes if n != 1] if len(sizes) > 2 else sizes
     if len(flat) != 2 or layers < 1:
         raise AnnotationError(f"sizes {header['sizes']}; expected one film: two axes, and at most layers beside them")
-    if image_shape(flat[1], flat[0]) is None or math.prod(flat) * layers > MOST_PIXELS:
-        raise AnnotationError(f"sizes {header['sizes']}; expected at most {MOST_PIXELS:,} pixels in all")
+    if image_shape(flat[1], flat[0]) is None or math.prod(flat) * layers > 5 * MOST_PIXELS:
+        raise AnnotationError(f"sizes {header['sizes']}; expected at most {5 * MOST_PIXELS:,} values in all")
     kind = _TYPES.get(str(header["type"]))
     if kind is None or "data file" in header or "datafile" in header:
         raise AnnotationError(

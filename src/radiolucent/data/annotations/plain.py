@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
@@ -33,7 +34,8 @@ def _read(source: Source, g: Gatherer) -> None:
             if not row["image"]:
                 raise AnnotationError("names no image")
             numbers = [row[c] for c in ("x", "y", "width", "height")]
-            label, said = row.get("label") or None, {"reader": reader, "statement": row.get("statement") or ""}
+            said: Any = {"reader": reader, "statement": row.get("statement") or ""}
+            label = row.get("label") or None
             if not any(numbers):
                 g.whole(row["image"], label, **said)
                 continue

@@ -137,36 +137,48 @@ def _folder(folder: Path, chosen: Format | None, options: Options, left_out: lis
     files = [f for f in inside if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
     if not files:
         raise AnnotationError(f"{folder}: an empty folder; expected masks, or files of a known format.")
-    taken: list[tuple[Path, Format]] = []
+    found: list[Annotation] = []
     wrong: list[tuple[Path, str]] = []
     beside: list[Path] = []
+    pictures: list[Source] = []
+    taken = 0
     for file in files:
         try:
-            found = sniffed(Source.open(file, folder))
+            source = Source.open(file, folder)
+            known = sniffed(source)
         except AnnotationError as error:
             lost = file.suffix.lower() in _READINGS and (chosen is None or chosen.kind != "picture")
-            wrong.append((file, str(error).removeprefix(f"{file}: "))) if lost else beside.append(file)
+            wrong.append((file, str(error))) if lost else beside.append(file)
             continue
-        fits = found is not None and (chosen is None or found is chosen)
-        taken.append((file, found)) if found is not None and fits else beside.append(file)
-    pictures = [(f, x) for f, x in taken if x.kind == "picture"]
-    if len(pictures) < len(taken):
-        beside += [f for f, _ in pictures]
-        taken = [(f, x) for f, x in taken if x.kind != "picture"]
-    if not taken and not wrong:
+        if known is None or (chosen is not None and known is not chosen):
+            beside.append(file)
+        elif known.kind == "picture":
+            pictures.append(source)
+        else:
+            taken += 1
+            found += _inside(known, source, options, left_out, wrong)
+    if taken:
+        beside += [source.path for source in pictures]
+    elif not pictures and not wrong:
         what = chosen.name if chosen else "a known format"
         raise AnnotationError(f"{folder}: none of its {len(files)} files is of {what} ({_counted(beside)}).")
-    found_in: list[Annotation] = []
-    for file, known in taken:
-        parts = file.relative_to(folder).parts
-        named = len(parts) > 1 and parts[0].lower() not in _STRUCTURE
-        own = dataclasses.replace(options, reader=parts[0]) if named else options
-        try:
-            found_in += _gather(known, Source.open(file, folder), own, left_out)
-        except AnnotationError as error:
-            wrong.append((file, str(error).removeprefix(f"{file}: ")))
+    for source in () if taken else pictures:
+        found += _inside(FORMATS["masks"], source, options, left_out, wrong)
     _report(folder, wrong, beside, left_out)
-    return found_in
+    return found
+
+
+def _inside(
+    known: Format, source: Source, options: Options, left_out: list[LeftOut] | None, wrong: list[tuple[Path, str]]
+) -> list[Annotation]:
+    """A file's readings, by the reader that its folder names; what is wrong with the whole file goes to `wrong`."""
+    parts = source.path.relative_to(source.root).parts
+    named = len(parts) > 1 and parts[0].lower() not in _STRUCTURE
+    try:
+        return _gather(known, source, dataclasses.replace(options, reader=parts[0]) if named else options, left_out)
+    except AnnotationError as error:
+        wrong.append((source.path, str(error).removeprefix(f"{source.path}: ")))
+        return []
 
 
 def _report(
@@ -175,7 +187,9 @@ def _report(
     if left_out is not None:
         left_out += [LeftOut(file, reason) for file, reason in wrong]
         if beside:
-            left_out.append(LeftOut(folder, f"{NOTED}{len(beside)} files beside the readings ({_counted(beside)})"))
+            left_out.append(
+                LeftOut(folder, f"{NOTED}beside the readings lie {len(beside)} other files ({_counted(beside)})")
+            )
     elif wrong:
         said = [reason if reason.startswith(str(file)) else f"{file}: {reason}" for file, reason in wrong]
         raise AnnotationError("\n".join(said[:20]) + (f"\nand {len(said) - 20} more" if len(said) > 20 else ""))

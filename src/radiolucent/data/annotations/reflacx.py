@@ -31,7 +31,7 @@ def _read(source: Source, g: Gatherer) -> None:
             labels = [c.capitalize() for c in findings if row[c].lower() in ("true", "1", "1.0")]
             sure = float(row["certainty"])
             if sure < _POSSIBLY:
-                g.pass_over("ellipses of findings that are unlikely (certainty 1 or 2)")
+                g.pass_over("ellipse of a finding that is unlikely (certainty 1 or 2)")
                 continue
             marked = True
             place = ellipse((left + right) / 2, (top + bottom) / 2, abs(right - left) / 2, abs(bottom - top) / 2)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,9 @@ Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "picture", "bina
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_HEAD = 2048  # bytes that say what a file is
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
+_INFLATED = 200_000_000  # bytes
 _COMMA = re.compile(r"^[-+]?\d+,\d+$")
 
 
@@ -52,15 +56,16 @@ class Rows:
 class Source:
     """A file: where it is, what its bytes are, and the folder that was asked for.
 
-    The parsed views are None where the file is of another kind.
+    The bytes are read when they are asked for; a film beside the readings gives its first ones alone. The parsed views
+    are None where the file is of another kind.
 
     Raises:
         AnnotationError: any view of a file that is damaged; the message does not name the file.
     """
 
     path: Path
-    data: bytes
     root: Path
+    head: bytes
 
     @staticmethod
     def open(path: Path, root: Path | None = None) -> "Source":
@@ -69,21 +74,33 @@ class Source:
         Raises:
             AnnotationError: it cannot be read; the message names it.
         """
+        if path.exists() and not path.is_file():
+            raise AnnotationError(f"{path}: cannot be read (it is no regular file).")
         try:
-            return Source(path, path.read_bytes(), path.parent if root is None else root)
+            with path.open("rb") as stream:
+                head = stream.read(_HEAD)
         except (OSError, ValueError) as error:
             raise AnnotationError(f"{path}: cannot be read ({error}).") from error
+        return Source(path, path.parent if root is None else root, head)
+
+    @cached_property
+    def data(self) -> bytes:
+        """All bytes of the file."""
+        try:
+            return self.head if len(self.head) < _HEAD else self.path.read_bytes()
+        except OSError as error:
+            raise AnnotationError(f"cannot be read ({error}).") from error
 
     @cached_property
     def kind(self) -> Kind:
         """What the bytes are, whatever the name says; any text that is neither JSON nor XML is "csv"."""
-        if self.data[128:132] == b"DICM":
+        if self.head[128:132] == b"DICM":
             return "dicom"
-        if self.data[:1] == b"\x80" and self.data[1:2] <= b"\x05":
+        if self.head[:1] == b"\x80" and self.head[1:2] <= b"\x05":
             return "pickle"
-        if self.data.startswith(b"NRRD000"):
+        if self.head.startswith(b"NRRD000"):
             return "nrrd"
-        if is_picture(self.data):
+        if is_picture(self.head):
             return "picture"
         if self._decoded is None:
             return "binary"
@@ -131,6 +148,11 @@ class Source:
         return _csv(self.text) if self.kind == "csv" else None
 
     @cached_property
+    def cells(self) -> list[tuple[int, list[str]]]:
+        """(line number, cells without blanks around them) of a text as CSV with commas, from its first line on."""
+        return _lines(self.text, ",") if self.kind == "csv" else []
+
+    @cached_property
     def xml(self) -> Element | None:
         """The root element."""
         return parse_xml(self.data) if self.kind == "xml" else None
@@ -141,15 +163,46 @@ class Source:
         return load_plain(self.data) if self.kind == "pickle" else None
 
     @cached_property
+    def sop_class(self) -> str:
+        """The SOP Class UID of a DICOM file, from its header alone; "" of anything else."""
+        if self.kind != "dicom":
+            return ""
+        pydicom = require("pydicom", extra="dicom")
+        if _DEFLATED in self.head:
+            _check_inflated(self.data)
+        try:
+            header = pydicom.dcmread(self.path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            return str(header.get("SOPClassUID", ""))
+        except Exception as error:  # pydicom raises nearly anything on damaged files
+            raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+    @cached_property
     def dicom(self) -> Any:
         """The DICOM data set."""
         if self.kind != "dicom":
             return None
         pydicom = require("pydicom", extra="dicom")
+        _check_inflated(self.data)
         try:
             return pydicom.dcmread(io.BytesIO(self.data))
         except Exception as error:  # pydicom raises nearly anything on damaged files
             raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+
+def _check_inflated(data: bytes) -> None:
+    """Refuse a deflated DICOM file that would grow beyond measure: pydicom inflates all of it at once."""
+    if _DEFLATED not in data[:_HEAD] or data[132:136] != b"\x02\x00\x00\x00":
+        return
+    inflate, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    rest = data[144 + int.from_bytes(data[140:144], "little") :]
+    try:
+        while rest and not inflate.eof:
+            grown += len(inflate.decompress(rest, 1 << 24))
+            rest = inflate.unconsumed_tail
+            if grown > _INFLATED:
+                raise AnnotationError(f"deflated DICOM that grows beyond {_INFLATED:,} bytes; it holds no reading.")
+    except zlib.error as error:
+        raise AnnotationError(f"no readable DICOM ({error}).") from error
 
 
 def _csv(text: str) -> Rows:
@@ -161,15 +214,9 @@ def _csv(text: str) -> Rows:
         text, first = rest, rest.partition("\n")[0]
     bare = re.sub(r'"[^"]*"', "", first)
     mark = declared[1] if declared else max(",;\t|", key=bare.count)
-    before = csv.field_size_limit(1 << 26)  # a mask's run lengths may pass the usual 128 KiB
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
-        header = _without_end([c.strip().lower() for c in next(lines, [])])
-        rows = [(lines.line_num + skipped, tuple(c.strip() for c in row)) for row in lines]
-    except (csv.Error, TypeError) as error:
-        raise AnnotationError(f"no valid CSV ({error}).") from error
-    finally:
-        csv.field_size_limit(before)
+    found = _lines(text, mark)
+    header = _without_end([c.lower() for c in found[0][1]] if found else [])
+    rows = [(line + skipped, tuple(cells)) for line, cells in found[1:]]
     whole: list[tuple[int, tuple[str, ...]]] = []
     ragged: list[tuple[int, tuple[str, ...]]] = []
     for line, cells in rows:
@@ -177,11 +224,22 @@ def _csv(text: str) -> Rows:
         if not kept:
             continue
         if len(cells) < len(header) or len(kept) > len(header):
-            ragged.append((line, cells))
+            ragged.append((line, cells if mark == "," else tuple(_point(c) for c in cells)))
             continue
         padded = (*kept, *[""] * (len(header) - len(kept)))
         whole.append((line, padded if mark == "," else tuple(_point(c) for c in padded)))
     return Rows(tuple(header), tuple(whole), tuple(ragged))
+
+
+def _lines(text: str, mark: str) -> list[tuple[int, list[str]]]:
+    before = csv.field_size_limit(1 << 26)  # a mask's run lengths may pass the usual 128 KiB
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+        return [(lines.line_num, [c.strip() for c in row]) for row in lines]
+    except (csv.Error, TypeError) as error:
+        raise AnnotationError(f"no valid CSV ({error}).") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def _without_end(cells: "list[str] | tuple[str, ...]") -> tuple[str, ...]:

@@ -5,9 +5,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon2mask
 
-from radiolucent.data.annotations.shapes import corners_box, ellipse
+from radiolucent.data.annotations.shapes import corners_box, ellipse, filled
 from radiolucent.data.annotations.xml import parse_xml
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
@@ -79,11 +78,11 @@ def _filled(parts: list[Region], shape: tuple[int, int] | None, rule: str) -> li
     for c in corners:
         x, y = (c - c.mean(0)).T
         way = 1 if x @ np.roll(y, -1) - y @ np.roll(x, -1) > 0 else -1
-        turns += way * polygon2mask(shape, c[:, ::-1] - 0.5).astype(np.int32)  # a pixel counts by its centre
-    filled = turns % 2 == 1 if rule == "evenodd" else turns != 0
-    if not filled.any():
+        turns += way * filled(c, shape).astype(np.int32)  # a pixel counts by its centre
+    inside = turns % 2 == 1 if rule == "evenodd" else turns != 0
+    if not inside.any():
         raise AnnotationError("an SVG path that encloses no pixel")
-    return [Region.mask(filled)]
+    return [Region.mask(inside)]
 
 
 def _apart(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:

@@ -64,6 +64,9 @@ def _read(source: Source, g: Gatherer) -> None:
 
 def _whole(g: Gatherer, image: str, tags: list[str], classes: list[str], more: Any) -> None:
     """No place: "no finding" beside another label says what that label means, as `write_w3c` puts it."""
+    if classes == [_NO_FINDING] and not tags:
+        g.state(image, finding=False, **more)
+        return
     labels = list(dict.fromkeys([*tags, *classes]))
     named = [x for x in labels if not denies(x)]
     if labels and (len(named) == len(labels) or not named):

@@ -8,18 +8,18 @@ import numpy as np
 
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, NoArea, Shape
+from radiolucent.data.annotations.match import film_shape
 from radiolucent.data.annotations.shapes import bounds
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.writing import in_reach, needs_shape, no_zones, placed_only, readings_of
 from radiolucent.data.records import Dataset
-from radiolucent.errors import AnnotationError, ImageError
+from radiolucent.errors import AnnotationError
 from radiolucent.files import write_text
-from radiolucent.images import read
 from radiolucent.types import Annotation, Region
 
 __all__ = ["FORMAT"]
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rf"^\d+(?:[ \t]+{_NUMBER}){{4,}}$")
 _NAMES = ("classes.txt", "obj.names", "_darknet.labels", "data.yaml", "data.yml", "dataset.yaml")
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
@@ -152,10 +152,7 @@ def _beside(source: Source) -> Shape | None:
     for place in places:
         for suffix in _IMAGES:
             if (file := place.with_name(place.name + suffix)).is_file():
-                try:
-                    return read(file).shape
-                except ImageError:
-                    return None
+                return film_shape(file)
     return None
 
 

@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import hadamard
 
 __all__ = ["Sampling", "design"]
 
@@ -31,6 +30,8 @@ def design(pieces: int, samples: int, how: Sampling, rng: np.random.Generator) -
 
 def _balanced(pieces: int, half: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """`half` rows of Hadamard designs: whole designs of order 2^k > d, then a part of a last one."""
+    from scipy.linalg import hadamard
+
     order = 1 << int(np.ceil(np.log2(pieces + 1)))
     while order * 2 <= half:
         order *= 2

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import center_of_mass
 
 from radiolucent.explainers.lime.design import design
 
@@ -52,6 +51,8 @@ class Emulated:
 
 def places(segments: NDArray[np.int32]) -> Floats:
     """Centres (d, 2) of superpixels (H, W), as shares of the longer side."""
+    from scipy.ndimage import center_of_mass
+
     labels = np.arange(int(segments.max()) + 1)
     return np.array(center_of_mass(np.ones(segments.shape), segments, labels)) / max(segments.shape)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import pairwise_distances
 
 from radiolucent.explainers.lime.emulator import Emulated
 
@@ -39,6 +38,8 @@ def closeness(masks: NDArray[np.bool_], metric: str, width: float) -> Floats:
     if metric == "cosine":  # against all ones: 1 − √(share shown)
         distance = 1 - np.sqrt(data.mean(1))
     else:
+        from sklearn.metrics import pairwise_distances
+
         distance = pairwise_distances(data, data[:1], metric=metric).ravel()
     return np.sqrt(np.exp(-(distance**2) / width**2))
 

@@ -21,13 +21,13 @@ from radiolucent.passes.session import Session
 __all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of"]
 
 LARGEST_BATCH = 32
-"""Beyond it a batch gains nothing on a CPU and leaves its caches."""
+"""Images: a larger batch is no faster on a CPU, because it does not fit into the caches."""
 
 SMALL_BATCH = 8
-"""In OpenVINO, where batches go side by side: as quick an image as larger ones, and the last are sooner done."""
+"""Images, in OpenVINO: as fast per image as larger batches, and the last of several side by side ends sooner."""
 
 FIRST_CHECK = 256
-"""Samples after which an early stop is first thought of; then whenever they have doubled."""
+"""Samples after which an early stop is first considered; then each time they have doubled."""
 
 Fill = float | str | None
 """What a hidden place shows: a grey in [0, 1], "grey" (0.5), "mean" (of the film), "blur"; None: its piece's mean."""

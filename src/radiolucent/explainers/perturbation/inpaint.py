@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, diags_array, eye_array, kron
-from scipy.sparse.linalg import splu
 
 __all__ = ["inpaint"]
 
@@ -44,6 +42,9 @@ def inpaint(grey: Grey, top: int, left: int, bottom: int, right: int) -> Grey:
 @lru_cache(maxsize=32)
 def _factorised(shape: tuple[int, int], sides: tuple[bool, bool, bool, bool]) -> Any:
     """LU of the Laplacian of a grid: Dirichlet towards sides that have a rim, Neumann towards the others."""
+    from scipy.sparse import csc_array, eye_array, kron
+    from scipy.sparse.linalg import splu
+
     down = _second_difference(shape[0], sides[0], sides[2])
     across = _second_difference(shape[1], sides[1], sides[3])
     laplacian = kron(down, eye_array(shape[1])) + kron(eye_array(shape[0]), across)
@@ -51,6 +52,8 @@ def _factorised(shape: tuple[int, int], sides: tuple[bool, bool, bool, bool]) ->
 
 
 def _second_difference(count: int, before: bool, after: bool) -> Any:
+    from scipy.sparse import diags_array
+
     centre = np.full(count, 2.0)
     centre[0] -= not before
     centre[-1] -= not after

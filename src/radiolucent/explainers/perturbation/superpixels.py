@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage import segmentation as ski
 
 from radiolucent.errors import ExplainError
@@ -50,6 +49,8 @@ def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | 
 
 def fill_for(grey: Grey, segments: NDArray[np.int32], hide_color: float | str | None) -> Grey:
     """What stands in hidden places (H, W): None: each piece's mean; a number: that grey; "blur"; "grey" (0.5)."""
+    from scipy import ndimage
+
     if hide_color is None:
         means = ndimage.mean(grey, segments, np.arange(segments.max() + 1))
         return np.asarray(means, np.float32)[segments]

@@ -35,10 +35,10 @@ from radiolucent.passes.fast.trace import aten, fold_batch_norms, operations
 __all__ = ["Incremental", "Route", "incremental"]
 
 WHOLE = 0.7
-"""Share of a layer's map beyond which computing all of it is quicker than gathering what is needed."""
+"""Share of a layer's map beyond which computing the whole map is faster than gathering the part."""
 
 WHOLE_IN_TAIL = 0.5
-"""The same where OpenVINO computes all of it."""
+"""The same where OpenVINO computes the whole map."""
 
 Route = Mapping[fx.Node, Box | None]
 """By node, the boxes of its output that changed; None where whole maps are computed."""
@@ -127,7 +127,7 @@ class Incremental:
         return int(2 * max(sum(held(n, r) for n in {*inputs_of(s), s}) for r in routes for s in steps))
 
     def with_tail(self, routes: Sequence[Route], *, workers: int, kernels: bool) -> "Incremental":
-        """The same with a tail, cut where boxes grow large on these routes; unchanged where OpenVINO cannot compute it.
+        """A copy with a tail, cut where boxes grow large on these routes; unchanged where OpenVINO cannot compute it.
 
         The tail, or that there is none, is remembered with the traced network.
         """
@@ -137,11 +137,11 @@ class Incremental:
         return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
 
     def unchanged(self) -> torch.Tensor | None:
-        """Logits (1, K) of the unchanged image by what computes those of the changed ones; None without a tail.
+        """Logits (1, K) of the unchanged image, computed as those of the changed ones are; None without a tail.
 
-        A difference from them is the patch's alone, not that of two ways of computing.
+        The difference then comes from the patch alone, not from two ways of computing.
         """
-        maps = self.maps  # computed here, and not by each of the workers that need them
+        maps = self.maps  # computed here once, before several workers need them
         return None if self.tail is None else self.tail.logits([maps[n] for n in self.tail.inputs])
 
     def _in_part(self, routes: Sequence[Route]) -> dict[fx.Node, None]:
@@ -188,7 +188,7 @@ class Incremental:
 
     def _step(self, node: fx.Node, state: dict[fx.Node, Any], box: Box | None) -> Any:
         patches: dict[fx.Node, Patch] = {n: state[n] for n in inputs_of(node) if isinstance(state[n], Patch)}
-        if patches and follows_fused(node):  # done with the convolution; harmless where it is done again
+        if patches and follows_fused(node):  # already done with the convolution; doing it again changes nothing
             return next(iter(patches.values()))
         if patches:
             if box is not None and len(patches) == len(inputs_of(node)):  # else one is whole already

@@ -1,4 +1,4 @@
-"""The end of a traced network, where whole maps are computed anyway, in OpenVINO."""
+"""The last layers of a traced network in OpenVINO: those where whole maps are needed anyway."""
 
 import operator
 from collections.abc import Callable, Collection, Sequence
@@ -24,10 +24,10 @@ VIEWS = {aten.view.default, aten.reshape.default, aten._unsafe_view.default, ate
 
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """All behind some nodes of a traced network.
+    """The operations behind some nodes of a traced network.
 
     Attributes:
-        inputs: the nodes. before: the nodes still to be computed, these among them.
+        inputs: the nodes. before: these and all nodes before them, which the tail does not compute.
         logits: of whole maps (n, C, H, W), one of each node in `inputs`, for any n: (n, K), float32.
     """
 
@@ -83,7 +83,7 @@ def _made(
 
 
 class _FromPixels(nn.Module):
-    """A network of maps (n, C, H, W) as one of pixels (n, H·W, C), as they lie in memory: quicker turned inside."""
+    """A network of maps (n, C, H, W) that takes pixels (n, H·W, C): OpenVINO transposes faster than torch."""
 
     def __init__(self, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def _pixels(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _behind(graph: fx.GraphModule, inputs: Sequence[fx.Node], batch: int) -> fx.GraphModule:
-    """What comes behind nodes as a network of its own, for any number of samples."""
+    """The operations behind nodes as a network of its own, for any number of samples."""
     result = next(n for n in graph.graph.nodes if n.op == "output")
     needed, left = set[fx.Node](), [result]
     while left:

@@ -1,4 +1,4 @@
-"""Which convolution kernels OpenVINO takes, where those that it takes by itself are the slower ones."""
+"""Faster convolution kernels for OpenVINO, on processors with AVX2 and without AVX-512."""
 
 import tempfile
 from collections.abc import Mapping
@@ -36,15 +36,15 @@ def compile_model(model: Any, settings: Mapping[str, Any], *, choose: bool = Tru
     On processors with AVX2 and without AVX-512, OpenVINO computes every convolution as batched matrix products
     (`brgconv`) on channels last. oneDNN's older kernels (`jit_avx2`), on channels in blocks of eight, are quicker at
     1 × 1 convolutions and slower at large ones: networks made of the former (`POINTWISE`) ask for them. That is a
-    preference (`PrimitivesPriority`, with which OpenVINO's own tests choose kernels); a network in which it is not
-    followed everywhere is compiled as OpenVINO would by itself.
+    preference (`PrimitivesPriority`, with which OpenVINO's own tests choose kernels). A network in which OpenVINO does
+    not follow it everywhere is compiled without it.
 
     Args:
         model: an `openvino.Model`; its batch may be free. settings: of the device.
         choose: whether to ask for blocked kernels at all.
     """
     core = require("openvino", extra="openvino").Core()
-    # A preference is worth no failure: what does not work with it is tried without, and says itself what is wrong.
+    # A preference must not make anything fail: whatever goes wrong, the model is compiled without it.
     with suppress(Exception):
         if choose and torch.backends.cpu.get_cpu_capability() == "AVX2" and pointwise_share(model) >= POINTWISE:
             network = core.compile_model(in_blocks(core, model), "CPU", settings)
@@ -55,7 +55,7 @@ def compile_model(model: Any, settings: Mapping[str, Any], *, choose: bool = Tru
 
 
 def kernels_of(network: Any) -> list[str]:
-    """What a compiled network's convolutions run in, such as "jit_avx2_1x1_f32", in order."""
+    """The kernels of a compiled network's convolutions, such as "jit_avx2_1x1_f32", in order."""
     infos = [op.get_rt_info() for op in network.get_runtime_model().get_ordered_ops()]
     return [_text(i["primitiveType"]) for i in infos if "Convolution" in _text(i["layerType"])]
 

@@ -1,4 +1,4 @@
-"""Boxes of one size in maps, and what of a layer's output they reach."""
+"""Boxes of one size in maps, and the part of a layer's output that they reach."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Box:
     width: int
 
     def same(self, other: "Box") -> bool:
-        """Whether they are the same boxes."""
+        """Whether both are the same boxes."""
         alike = (self.height, self.width) == (other.height, other.width)
         return self is other or (alike and np.array_equal(self.y, other.y) and np.array_equal(self.x, other.x))
 

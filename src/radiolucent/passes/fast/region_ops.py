@@ -1,4 +1,4 @@
-"""Operations of a traced network: what of their inputs they look at, and how they run on regions of maps."""
+"""Operations of a traced network: which part of their inputs they use, and how they run on regions of maps."""
 
 import operator
 from collections.abc import Mapping
@@ -124,7 +124,7 @@ def window_of(node: fx.Node) -> Window | None:
 
 
 def fused(node: fx.Node) -> str | None:
-    """The activation that oneDNN computes with this convolution; only such as change nothing when done twice."""
+    """The activation that oneDNN computes with this convolution; only one that changes nothing if done twice."""
     users = list(node.users)
     if node.target != aten.convolution.default or len(users) != 1 or not torch.backends.mkldnn.is_available():
         return None

@@ -16,8 +16,8 @@ def operations(function: Callable[..., torch.Tensor], *examples: torch.Tensor) -
     """The operations of a function of tensors, without those its result does not need.
 
     Nothing is computed but shapes. The result takes inputs of the shapes of `examples`, their first dimension included.
-    It shares the function's weights; in-place operations have become plain ones. Whatever the function does besides
-    tensor operations (drawing numbers, leaving torch) is frozen or fails: compare before use.
+    It shares the function's weights; in-place operations become plain ones. Whatever the function does besides tensor
+    operations (drawing random numbers, leaving torch) is frozen or fails: compare the results before use.
     """
     with torch.no_grad():
         plain = torch.func.functionalize(function, remove="mutations")

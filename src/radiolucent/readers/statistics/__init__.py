@@ -1,5 +1,6 @@
 """Statistics between readers: chance-corrected agreement, and multi-reader multi-case analysis of AUROCs."""
 
+from radiolucent.readers.statistics.ac1 import gwet_ac1
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.between import between, of_finding
 from radiolucent.readers.statistics.imrmc_file import ImrmcReadings, read_imrmc
@@ -12,7 +13,9 @@ from radiolucent.readers.statistics.locations import (
     located_mrmc,
     peaks,
 )
-from radiolucent.readers.statistics.mrmc import MRMC, mrmc, readers_against
+from radiolucent.readers.statistics.margins import MarginResult, against_margin, clustered_mcnemar
+from radiolucent.readers.statistics.mrmc import MRMC, mrmc, mrmc_rate, readers_against
+from radiolucent.readers.statistics.mrmc_size import Pilot, cases_for, mrmc_power
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel
 from radiolucent.readers.statistics.table import Table, diagnosis_table, finding_table, zone_table
 from radiolucent.readers.statistics.u_statistics import UAnalysis, u_statistics
@@ -23,11 +26,16 @@ __all__ = [
     "Comparison",
     "FilmMarks",
     "ImrmcReadings",
+    "MarginResult",
     "Opinion",
     "Panel",
+    "Pilot",
     "Table",
     "UAnalysis",
+    "against_margin",
     "between",
+    "cases_for",
+    "clustered_mcnemar",
     "cohen_kappa",
     "diagnosis_table",
     "figure_of_merit",
@@ -35,9 +43,12 @@ __all__ = [
     "finding_table",
     "fleiss_kappa",
     "graded",
+    "gwet_ac1",
     "krippendorff_alpha",
     "located_mrmc",
     "mrmc",
+    "mrmc_power",
+    "mrmc_rate",
     "of_finding",
     "panel",
     "peaks",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.metrics.intervals import undefined
+from radiolucent.readers.statistics.ac1 import gwet_ac1
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.kappa import cohen_kappa, fleiss_kappa
 from radiolucent.readers.statistics.table import Table
@@ -23,8 +24,9 @@ def between(
 ) -> dict[str, Estimate]:
     """Agreement beyond chance on one set of categories, by name; empty for fewer than two readers.
 
-    `krippendorff_alpha` over all readings; `fleiss_kappa`, of three readers and more, over films that all of them read;
-    `cohen_kappa A – B` of each pair over films both read, up to six readers. Intervals resample patients.
+    `krippendorff_alpha` and `gwet_ac1` over all readings; `fleiss_kappa`, of three readers and more, over films that
+    all of them read; `cohen_kappa A – B` of each pair over films both read, up to six readers. Intervals resample
+    patients.
 
     Args:
         table: codes of `categories`, not-a-number where not read. patients: patient by film; a film without is its own.
@@ -33,7 +35,10 @@ def between(
         return {}
     options: dict[str, Any] = {"folds": folds, "seed": seed}
     by = [patients.get(f, f) for f in table.films]
-    found = {"krippendorff_alpha": krippendorff_alpha(table.values, groups=by, **options)}
+    found = {
+        "krippendorff_alpha": krippendorff_alpha(table.values, groups=by, **options),
+        "gwet_ac1": gwet_ac1(table.values, categories=categories, groups=by, **options),
+    }
     if len(table.readers) > 2:
         whole: NDArray[np.bool_] = np.isfinite(table.values).min(0)
         counts = np.stack([(table.values[:, whole] == c).sum(0) for c in categories], 1)

@@ -19,6 +19,8 @@ class Components:
 
     Attributes:
         between: MS(T). error: what F divides it by. df: its degrees of freedom.
+        error_fixed_readers, df_fixed_readers: the same for these readers and other cases; error_fixed_cases,
+            df_fixed_cases: for other readers of these cases.
         error_alone: (I,) J times the variance of a test's reader-averaged AUROC. df_alone: (I,).
         named: mean squares and components for the reader of a report.
     """
@@ -28,6 +30,10 @@ class Components:
     df: float
     error_alone: Floats
     df_alone: Floats
+    error_fixed_readers: float
+    df_fixed_readers: float
+    error_fixed_cases: float
+    df_fixed_cases: float
     named: Mapping[str, float]
 
 
@@ -70,7 +76,11 @@ def or_components(found: Areas, tests: int) -> Components:
     error_alone = alone + j * np.maximum(cov2, 0.0)
     df_alone = np.array([_ratio(e, a, j - 1) for e, a in zip(error_alone, alone, strict=True)])
     squares = {"ms_test": between, "ms_reader": by_reader, "ms_test_reader": cross} if i > 1 else {}
-    return Components(between, error, _ratio(error, cross, (i - 1) * (j - 1)), error_alone, df_alone, squares | mean)
+    fixed = mean["var"] - mean["cov1"] + (j - 1) * max(mean["cov2"] - mean["cov3"], 0.0)
+    df, many = float((i - 1) * (j - 1)), float("inf")
+    return Components(
+        between, error, _ratio(error, cross, df), error_alone, df_alone, fixed, many, cross, df, squares | mean
+    )
 
 
 def dbm_components(found: Areas, tests: int) -> Components:
@@ -104,4 +114,8 @@ def dbm_components(found: Areas, tests: int) -> Components:
         "ms_test_case": float(within),
         "ms_test_reader_case": float(rest),
     }
-    return Components(between, error, _ratio(error, cross, (i - 1) * (j - 1)), error_alone, df_alone, named)
+    df, df_cases = float((i - 1) * (j - 1)), float((i - 1) * (units - 1))
+    fixed = float(within) / units
+    return Components(
+        between, error, _ratio(error, cross, df), error_alone, df_alone, fixed, df_cases, cross, df, named
+    )

@@ -5,21 +5,21 @@ reader read every case under every test.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics.intervals import z_of
+from radiolucent.metrics.intervals import t_of
+from radiolucent.metrics.resample import clusters_of
 from radiolucent.readers.statistics.components import Components, dbm_components, or_components
 from radiolucent.readers.statistics.jackknife import Areas, areas
 from radiolucent.types import Estimate
 
-__all__ = ["MRMC", "Model", "mrmc", "mrmc_of", "readers_against"]
+__all__ = ["MRMC", "Model", "mrmc", "mrmc_of", "mrmc_rate", "readers_against"]
 
 Floats = NDArray[np.float64]
 Model = Literal["or", "dbm"]
@@ -35,6 +35,8 @@ class MRMC:
         differences: of each pair of tests, first less second, with its interval.
         p: of each pair, two-sided; None where there is no variance. f: (F, numerator df, denominator df, p) of "all
             tests are alike"; None for one test, and without variance.
+        fixed_readers, fixed_cases: of each pair of tests, the difference with its interval for these readers and other
+            cases, and for other readers of these cases; what they say holds for these readers, or cases, alone.
         components: the variance components and mean squares they rest on, by name.
         method: how it was done.
     """
@@ -48,6 +50,8 @@ class MRMC:
     f: tuple[float, int, float, float] | None
     components: Mapping[str, float]
     method: str
+    fixed_readers: Mapping[tuple[str, str], Estimate] = field(default_factory=dict[tuple[str, str], Estimate])
+    fixed_cases: Mapping[tuple[str, str], Estimate] = field(default_factory=dict[tuple[str, str], Estimate])
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; pairs of names joined by " - ", estimates in the form of `summary.json`."""
@@ -59,6 +63,8 @@ class MRMC:
             "averages": {t: e.as_dict() for t, e in self.averages.items()},
             "differences": {" - ".join(k): e.as_dict() | {"p": self.p[k]} for k, e in self.differences.items()},
             "all_tests_alike": dict(zip(names, map(_finite, self.f), strict=True)) if self.f else None,
+            "fixed_readers": {" - ".join(k): e.as_dict() for k, e in self.fixed_readers.items()},
+            "fixed_cases": {" - ".join(k): e.as_dict() for k, e in self.fixed_cases.items()},
             "components": dict(self.components),
         }
 
@@ -134,6 +140,43 @@ def mrmc_of(
     return _analysis(found, parts, test_names, reader_names, f"{figure}: {name}" if figure else name, level)
 
 
+def mrmc_rate(
+    truth: NDArray[Any],
+    calls: NDArray[Any],
+    rate: Literal["sensitivity", "specificity"],
+    *,
+    tests: Sequence[str] | None = None,
+    readers: Sequence[str] | None = None,
+    model: Model = "or",
+    groups: Sequence[Any] | None = None,
+    level: float = 0.95,
+) -> MRMC:
+    """Reader-averaged sensitivity or specificity of tests and their differences: the analysis of `mrmc` of calls.
+
+    Args:
+        truth: bool (N,). calls: bool (I, J, N), whether a reader called a case positive under a test.
+        groups: N patient identifiers; the patients of the cases that the rate is of are left out whole.
+    """
+    if rate not in ("sensitivity", "specificity"):
+        raise ConfigError(f"rate {rate!r}; expected sensitivity or specificity.")
+    positive, called = np.asarray(truth).astype(bool), np.asarray(calls).astype(bool)
+    if called.ndim != 3 or called.shape[2] != len(positive) or called.shape[1] < 2:
+        raise ConfigError(f"calls {called.shape} for {len(positive)} cases; expected (tests, readers ≥ 2, cases).")
+    own = positive if rate == "sensitivity" else ~positive
+    right = (called[:, :, own] == positive[own]).reshape(-1, int(own.sum())).astype(np.float64)
+    by = None if groups is None else [g for g, keep in zip(groups, own, strict=True) if keep]
+    index, units = clusters_of(by, right.shape[1])
+    if units < 2:
+        raise ConfigError(f"{units} patients for {rate}; expected at least two.")
+    size = np.bincount(index, minlength=units)
+    sums = np.array([np.bincount(index, row, minlength=units) for row in right])
+    without = (right.sum(1, keepdims=True) - sums) / (len(index) - size)
+    apart = without - without.mean(1, keepdims=True)
+    found = Areas(right.mean(1), without, (units - 1) / units * (apart @ apart.T))
+    named = {"tests": tests, "readers": readers, "model": model, "level": level, "figure": rate}
+    return mrmc_of(found, len(called), **named)  # pyright: ignore[reportArgumentType]
+
+
 def _analysis(
     found: Areas, parts: Components, tests: tuple[str, ...], readers: tuple[str, ...], method: str, level: float
 ) -> MRMC:
@@ -145,19 +188,26 @@ def _analysis(
         for k, t in enumerate(tests)
     }
     differences: dict[tuple[str, str], Estimate] = {}
+    fixed: tuple[dict[tuple[str, str], Estimate], dict[tuple[str, str], Estimate]] = {}, {}
+    parts_fixed = (
+        (parts.error_fixed_readers, parts.df_fixed_readers, "fixed readers"),
+        (parts.error_fixed_cases, parts.df_fixed_cases, "fixed cases"),
+    )
     p: dict[tuple[str, str], float | None] = {}
     for a, b in combinations(range(i), 2):
         gap, variance = float(auc[a].mean() - auc[b].mean()), 2 * parts.error / j
         key = tests[a], tests[b]
         differences[key] = _interval(gap, variance, parts.df, level, units, method, None)
         p[key] = _p(gap, variance, parts.df)
+        for found_by, (error, df, what) in zip(fixed, parts_fixed, strict=True):
+            found_by[key] = _interval(gap, 2 * error / j, df, level, units, f"{method}, {what}", None)
     f = None
     if i > 1:
         if parts.error > 1e-15:
             ratio = parts.between / parts.error
             f = (ratio, i - 1, parts.df, _tail(ratio, i - 1, parts.df))
     areas_by = {(t, r): float(auc[k, m]) for k, t in enumerate(tests) for m, r in enumerate(readers)}
-    return MRMC(tests, readers, areas_by, averages, differences, p, f, parts.named, method)
+    return MRMC(tests, readers, areas_by, averages, differences, p, f, parts.named, method, *fixed)
 
 
 def _finite(value: float) -> float | None:
@@ -167,11 +217,15 @@ def _finite(value: float) -> float | None:
 
 def _tail(ratio: float, top: int, df: float) -> float:
     """P(F > ratio); with infinite denominator df, F times its numerator df is chi-square."""
+    from scipy import stats
+
     return float(stats.chi2.sf(ratio * top, top) if np.isinf(df) else stats.f.sf(ratio, top, df))
 
 
 def _p(gap: float, variance: float, df: float) -> float | None:
     """Two-sided p; None without variance, which proves nothing."""
+    from scipy import stats
+
     if variance <= 1e-15:
         return None
     return float(2 * stats.t.sf(abs(gap) / variance**0.5, df))
@@ -180,10 +234,9 @@ def _p(gap: float, variance: float, df: float) -> float | None:
 def _interval(
     value: float, variance: float, df: float, level: float, n: int, method: str, within: tuple[float, float] | None
 ) -> Estimate:
-    z_of(level)  # refuses a level outside (0, 1)
     if variance <= 1e-15:
         return Estimate(value, None, None, level, n, method, "no variance among readers or cases: no interval")
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * variance**0.5
+    half = t_of(level, df) * variance**0.5
     low, high = float(value - half), float(value + half)
     if within:
         low, high = max(within[0], low), min(within[1], high)

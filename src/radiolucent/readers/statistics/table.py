@@ -57,8 +57,9 @@ def diagnosis_table(
     said: dict[tuple[str, str], set[str]] = {}
     for a in annotations:
         found = said.setdefault((a.reader, a.image_id), set())
-        if (word := _diagnosis(a, classes, positive)) is not None:
-            found.add(word)
+        word = _diagnosis(a, classes, positive)
+        # The label of a mark is no diagnosis where the reader gave one beside it.
+        found |= set(a.diagnoses) if a.diagnoses else {word} if word is not None else set[str]()
     words = {key: positive if positive in some else " + ".join(sorted(some)) for key, some in said.items()}
     names = tuple(sorted(set(words.values()) - {""}))
     readers, films = (tuple(sorted({key[i] for key in said})) for i in (0, 1))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.intervals import scaled_interval
@@ -157,6 +156,8 @@ def _hillis_df(variance: float, own: Floats) -> float:
 def _estimate(
     value: float, variance: float, df: float, level: float, n: int, within: tuple[float, float] | None
 ) -> tuple[Estimate, float | None]:
+    from scipy import stats
+
     method = "U-statistics (Gallas), Hillis df"
     if variance <= 1e-15:
         note = "the unbiased variance is not above 0: no interval"

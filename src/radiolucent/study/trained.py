@@ -20,8 +20,10 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
-from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.characteristics import groupings
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.training import EpochResult, Fitted, fit, read_history, tensorboard, world
 from radiolucent.types import Estimate, Predictions
 
@@ -82,8 +84,8 @@ def predict_split(classifier: Classifier, prepared: Prepared, split: str, say: P
     records = [prepared.cache.records[i] for i in rows]
     pixels = prepared.cache.pixels[rows]
     found = predict(classifier, records, pixels=pixels, progress=lambda d, t: say(f"predicting {split}", d, t))
-    groups = {"site": tuple(r.site or "" for r in records), "etiology": tuple(r.etiology or "" for r in records)}
-    return dataclasses.replace(found, groups={k: v for k, v in groups.items() if any(v)})
+    groups = {name: tuple(r.column(name) or "" for r in records) for name in groupings(prepared.dataset)}
+    return dataclasses.replace(found, groups=groups)
 
 
 def train(
@@ -133,7 +135,7 @@ def train(
         progress=lambda d, t: say("training", d, t),
     )
     warm, calibration = _calibrated(fitted.classifier, prepared, say)
-    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule)
+    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule, groups=warm.patient_ids)
     provenance = {
         "data": data_hash(prepared),
         "recipe": recipe.to_dict(),

@@ -17,12 +17,13 @@ from radiolucent.errors import ConfigError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.metrics import evaluate
 from radiolucent.models import Classifier, WeightsReport, build, load, predict
-from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.config import StudyConfig
 from radiolucent.study.paired_differences import FIGURES, Costs, costs
-from radiolucent.study.prepare import Prepared, prepare, splits_in
+from radiolucent.study.prepared import Prepared, prepare, splits_in
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
 from radiolucent.study.remedies import REMEDIES, Plan, named, windowed
-from radiolucent.study.train import Schooling, train
+from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
 __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
@@ -277,6 +278,7 @@ def _start(bench: _Bench, study: StudyConfig) -> tuple[Classifier, WeightsReport
         size=study.size,
         fit=study.fit,
         head=bench.before.head,
+        positive=bench.before.positive,
         seed=study.seed,
     )
 

@@ -18,22 +18,25 @@ from radiolucent.data.records import NOTED
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
-from radiolucent.files import write_bytes, write_text
+from radiolucent.files import write_bytes
 from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, predictive_values
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.study.case import make_case
+from radiolucent.study.characteristics import characteristics
 from radiolucent.study.choose import choose_cases, worst
-from radiolucent.study.config import Progress, StudyConfig, quiet
-from radiolucent.study.doctors import compare, doctors, read_readings
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
-from radiolucent.study.prepare import Prepared
+from radiolucent.study.predictions_table import write_predictions
+from radiolucent.study.preflight import about_threshold
+from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
-from radiolucent.study.train import Trained, data_hash, predict_split, versions
-from radiolucent.tables import csv_text
+from radiolucent.study.trained import Trained, data_hash, predict_split, versions
 from radiolucent.types import Annotation, Estimate, Predictions
 
-__all__ = ["Appraisal", "appraise", "write_predictions"]
+__all__ = ["Appraisal", "appraise"]
 
 DISPUTED = 4  # panels of films where model and doctors differed
 PLACES = ("out", "cache")  # where a run lies, which says nothing of it
@@ -58,11 +61,11 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
     readings = read_readings(config, prepared)
-    compared, maps = compare(config, prepared, clf, p, trained.validation, readings, say)
+    compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
     order = dict.fromkeys((*chosen, *range(len(p.image_ids))))
-    stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), config.seed)
+    stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), {"seed": config.seed})
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
     if said:
@@ -75,21 +78,6 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report)
-
-
-def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
-    """One row a film: ids, label, logits, calibrated probabilities, call."""
-    names = parts[0][1].class_names
-    rows: list[list[Any]] = []
-    logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
-    columns = ["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"]
-    for split, p in parts:
-        chances = p.probabilities
-        for i in range(len(p)):
-            label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
-            row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
-            rows.append([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
-    write_text(file, csv_text(columns, rows, names={"image", "patient"}))
 
 
 def _film(dataset: Dataset, image_id: str) -> Any:
@@ -118,7 +106,7 @@ def _cases(
         logits = torch.from_numpy(p.logits[i : i + 1])
         bare = make_case(clf, film, logits, truth, said, ())
         methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
-        maps = explain(clf, film, methods, target=bare.called, seed=config.seed)
+        maps = explain(clf, film, methods, target=bare.called, seed=config.seed, session=stamped.session)
         maps = [stamped(film, e, m) for e, m in zip(maps, methods, strict=True)]
         for m in maps:
             stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]
@@ -244,8 +232,8 @@ def _story(
             ("source", prepared.dataset.source),
             ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
-            ("input", f"{pre.size} × {pre.size} pixels, {pre.fit}, {pre.channels} channel(s)"),
-            ("age, sex", "not available"),
+            ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {pre.channels} channel(s)"),
+            *characteristics(prepared.dataset),
         ),
         counts=prepared.dataset.counts(),
         patients=prepared.dataset.patients(),
@@ -258,7 +246,7 @@ def _story(
             ("augmentation", "none" if augment is None else json.dumps(augment.to_dict())),
             ("epochs", f"{len(trained.fitted.history)}, kept: {trained.fitted.best_epoch} (lowest validation loss)"),
         ),
-        notes=trained.fitted.notes,
+        notes=(*prepared.warnings, *about_threshold(trained.threshold, trained.validation), *trained.fitted.notes),
         threshold=trained.threshold.as_dict(),
         validation=validation,
         test=test,

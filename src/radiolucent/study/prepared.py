@@ -16,16 +16,17 @@ from radiolucent.data import (
     split_dataset,
     write_manifest,
 )
+from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import DataError
-from radiolucent.files import write_json
+from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess
 from radiolucent.study.case import finding_from
-from radiolucent.study.config import Progress, StudyConfig, quiet
+from radiolucent.study.config import StudyConfig
+from radiolucent.study.preflight import preflight
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Finding
 
 __all__ = ["Prepared", "prepare"]
-
-IDENTITY = "image_id"  # column of `split.csv` beside those of a manifest
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ class Prepared:
 
     Attributes:
         dataset: with its splits. findings: of the data checks. cache: its readable films, in the dataset's order.
+        warnings: what there is too little of, and what would be enough.
         readings_left: what of the doctors' readings could not be used; filled when they are read.
     """
 
     dataset: Dataset
     findings: tuple[Finding, ...]
     cache: PixelCache
+    warnings: tuple[str, ...] = ()
     readings_left: list[LeftOut] = field(default_factory=list[LeftOut])
 
     def rows(self, split: str) -> list[int]:
@@ -63,18 +66,22 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     cache = build_cache(
         dataset.records, preprocess, config.cache_folder, progress=lambda d, t: say("decoding films", d, t)
     )
-    findings = _findings(dataset, config.out / "findings.json", say)
     readable = Dataset(
         cache.records, dataset.class_names, dataset.root, dataset.left_out, dataset.source, dataset.notes
     )
     split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
+    findings = _findings(dataset, config.out / "findings.json", say)  # the first that is written, after all that fails
     if trained:
         split = _as_trained(split, config.out / "split.csv")
     else:
-        named = [dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id}) for r in split.records]
+        digests = [sha256_bytes(film.tobytes()) for film in cache.pixels]
+        named = [
+            dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id, PIXELS: digest})
+            for r, digest in zip(split.records, digests, strict=True)
+        ]
         write_manifest(dataclasses.replace(split, records=tuple(named)), config.out / "split.csv")
     placed = PixelCache(cache.pixels, split.records, cache.shapes, preprocess, cache.left_out)
-    return Prepared(split, findings, placed)
+    return Prepared(split, findings, placed, preflight(split))
 
 
 def splits_in(file: Path) -> dict[str, str | None]:

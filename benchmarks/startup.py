@@ -1,0 +1,89 @@
+"""Cold starts: how long a fresh process takes to its answer, as multiples of `python -c "import torch"` beside it.
+
+    python benchmarks/startup.py [--repeats 3] [--films 600]
+
+Every row is a new process; a torch import is timed before and after each, so that a slow minute slows both. Rows with
+"no byte code" run without any compiled files, as the first start after an installation does.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+GOALS = {"help": 0.15, "predict": 1.5, "explain gradcam": 2.2, "explain": 5.0, "evaluate": 2.5}
+
+
+def timed(words: Sequence[str], folder: Path, *, byte_code: bool) -> float:
+    """Seconds of one process."""
+    environment = os.environ | ({} if byte_code else {"PYTHONPYCACHEPREFIX": tempfile.mkdtemp(dir=folder)})
+    if not byte_code:
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def films(folder: Path, count: int) -> Path:
+    """Phantom-like films in two class folders, quickly made: one drawn film, shifted."""
+    from radiolucent.data.phantom import PhantomConfig, generate
+
+    generate(folder / "phantom", PhantomConfig(patients=4, films=1, size=224), workers=1)
+    drawn = [np.asarray(Image.open(p)) for p in sorted((folder / "phantom").rglob("PNEUMONIA/*.png"))[:1]]
+    for i in range(count):
+        place = folder / "films" / ("NORMAL" if i % 2 else "PNEUMONIA") / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(drawn[0], i % 31, axis=1)).save(place, compress_level=1)
+    return folder / "films"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--films", type=int, default=600)
+    parser.add_argument("--no-byte-code", action="store_true", help="also without compiled files")
+    parser.add_argument("--only", default="", help="one row by its name")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        many = films(folder, chosen.films)
+        film = str(next((many / "PNEUMONIA").iterdir()))
+        package = ["-m", "radiolucent"]
+        rows = {
+            "help": [*package, "--help"],
+            "predict": [*package, "predict", "box", film],
+            "explain gradcam": [*package, "explain", film, "--method", "gradcam", "--no-trust", "--fresh"],
+            "explain": [*package, "explain", film, "--fresh"],
+            "evaluate": [*package, "evaluate", "box", str(many)],
+        }
+        print("| start | byte code | seconds (median) | × import torch | goal |\n|---|---|---|---|---|")
+        for byte_code in (True, False) if chosen.no_byte_code else (True,):
+            for name, words in rows.items():
+                if chosen.only in ("", name):
+                    line(name, words, folder, byte_code, chosen.repeats)
+
+
+def line(name: str, words: Sequence[str], folder: Path, byte_code: bool, repeats: int) -> None:
+    """Measure and print one row."""
+    taken, torch = [], []
+    if byte_code:
+        timed(words, folder, byte_code=True)  # writes the byte code
+    for _ in range(repeats):
+        torch.append(timed(["-c", "import torch"], folder, byte_code=byte_code))
+        taken.append(timed(words, folder, byte_code=byte_code))
+    ratio = statistics.median(taken) / statistics.median(torch)
+    kind = "yes" if byte_code else "no"
+    print(f"| {name} | {kind} | {statistics.median(taken):.2f} | {ratio:.2f} | {GOALS[name]} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Options that every command has: how much it says, where it computes, and a file of options."""
+
+import functools
+import inspect
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radiolucent.cli.output import say
+
+__all__ = ["COMMON", "as_toml", "with_common"]
+
+
+def _config(context: typer.Context, value: Path | None) -> Path | None:
+    """Take options from a TOML file; those given otherwise go first."""
+    if value is None:
+        return None
+    try:
+        read = tomllib.loads(value.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise typer.BadParameter(f"{value}: not readable as TOML ({error}).") from error
+    given = {name.replace("-", "_"): v for name, v in read.items()}
+    known: dict[str, str] = {}
+    for p in context.command.params:
+        known |= {str(p.name): str(p.name)}
+        known |= {long.lstrip("-").replace("-", "_"): str(p.name) for long in p.opts if long.startswith("--")}
+    if unknown := sorted(set(given) - set(known)):
+        names = ", ".join(sorted(n for n in set(known.values()) if n not in ("config", "help")))
+        raise typer.BadParameter(f"{value}: {', '.join(unknown)} is no option of this command; it has {names}.")
+    context.default_map = {**(context.default_map or {}), **{known[k]: v for k, v in given.items()}}
+    return value
+
+
+def _quiet(value: bool) -> bool:
+    say.quiet = value
+    return value
+
+
+def _verbose(value: bool) -> bool:
+    if value:
+        os.environ["RADIOLUCENT_VERBOSE"] = "1"
+    return value
+
+
+def _device(value: str | None) -> str | None:
+    if value:
+        os.environ["RADIOLUCENT_DEVICE"] = value
+    return value
+
+
+def _workers(value: int | None) -> int | None:
+    if value:
+        os.environ["OMP_NUM_THREADS"] = str(value)
+        if hasattr(os, "sched_setaffinity"):  # whatever counts cores for itself shares these
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:value])
+    return value
+
+
+def _options(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with options by name; the command line goes first.", callback=_config, is_eager=True
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where networks compute: cpu, cuda, cuda:1, mps.", callback=_device, envvar="RADIOLUCENT_DEVICE"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processor cores to use; all unless given.", callback=_workers, min=1, envvar="RADIOLUCENT_WORKERS"
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors and results alone.", callback=_quiet)] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Where an error came from, too.", callback=_verbose)
+    ] = False,
+) -> None:
+    """What `with_common` adds."""
+
+
+COMMON = tuple(inspect.signature(_options).parameters)
+
+
+def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with the common options behind its own; those that it has itself stay its own."""
+    own = inspect.signature(command).parameters
+    added = [p for name, p in inspect.signature(_options).parameters.items() if name not in own]
+
+    @functools.wraps(command)
+    def call(**given: Any) -> Any:
+        for p in added:
+            given.pop(p.name, None)
+        return command(**given)
+
+    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own.values(), *added)]
+    call.__signature__ = inspect.Signature(every)  # pyright: ignore[reportAttributeAccessIssue]
+    call.__annotations__ = {p.name: p.annotation for p in every}
+    return call
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Options as a TOML file that `--config` reads; those without a value are left out.
+
+    >>> print(as_toml({"epochs": 3, "flip": True, "model": "small_cnn", "weights": None}), end="")
+    epochs = 3
+    flip = true
+    model = "small_cnn"
+    """
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items() if value is not None)
+
+
+def _toml(value: Any) -> str:
+    import json
+
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(v) for v in value)}]"
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,180 @@
+"""`radiolucent evaluate`: a run's figures on films it has not seen."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from radiolucent.cli.evaluation_lines import three_class_lines
+from radiolucent.cli.output import (
+    AsJson,
+    Data,
+    Run,
+    Seed,
+    end_with_left_out,
+    print_json,
+    progress_bar,
+    research_use,
+    say,
+    shown,
+    stages,
+)
+from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.training_options import Classes
+from radiolucent.cli.unseen import Unseen, warn_of_seen
+from radiolucent.cli.which_model import say_use
+
+__all__ = ["evaluate", "evaluation_table"]
+
+FOLDS_A_GROUP = 2000
+
+
+def _predictions(
+    classifier: Any,
+    run: Path,
+    data: Path,
+    classes: str | None,
+    by: tuple[str, ...],
+    update: Callable[[str, int, int], None],
+) -> tuple[Any, list[tuple[Path, str]], Any]:
+    """(predictions, files left out, films that the run was trained on); labels are matched by class name."""
+    from radiolucent.data import load_dataset
+    from radiolucent.data.relabel import relabel
+    from radiolucent.data.trained_on import films_of_run
+    from radiolucent.models import predict
+
+    dataset = relabel(load_dataset(data, classes=classes), classifier.class_names)
+    left: list[tuple[Path, str]] = [(item.path, item.reason) for item in dataset.left_out]
+    known, digests = films_of_run(run), dict[str, str]()
+    found = predict(
+        classifier, dataset.records, left_out=left, progress=stages(update, "predicting"), digests=digests
+    )  # fmt: skip
+    at = {r.image_id: r for r in dataset.records}
+    records = [at[name] for name in found.image_ids]
+    columns = {name: tuple(r.column(name) or "" for r in records) for name in by}
+    for name, values in columns.items():
+        if not any(values):
+            have = sorted({k for r in records for k in r.columns})
+            raise typer.BadParameter(f"--by {name}: no film has such a column; there are {', '.join(have) or 'none'}.")
+    return dataclasses.replace(found, groups=columns), left, known.among(records, digests) if known else None
+
+
+def _only(predictions: Any, keep: list[bool]) -> Any:
+    import numpy as np
+
+    index = np.flatnonzero(keep)
+    pick: Callable[[Any], Any] = lambda values: tuple(values[i] for i in index)  # noqa: E731
+    return dataclasses.replace(
+        predictions,
+        image_ids=pick(predictions.image_ids),
+        patient_ids=pick(predictions.patient_ids),
+        logits=predictions.logits[index],
+        labels=predictions.labels[index],
+        groups={k: pick(v) for k, v in predictions.groups.items()},
+    )
+
+
+def _by_group(predictions: Any, seed: int) -> dict[str, dict[str, Any]]:
+    """An evaluation a value of each column; values of films without a label are passed over."""
+    from radiolucent.metrics import evaluate as evaluate_predictions
+
+    found: dict[str, dict[str, Any]] = {}
+    for column, values in predictions.groups.items():
+        found[column] = {}
+        for value in sorted(set(values)):
+            some = _only(predictions, [v == value for v in values])
+            if (some.labels >= 0).any():
+                found[column][value or "not given"] = evaluate_predictions(some, folds=FOLDS_A_GROUP, seed=seed)
+    return found
+
+
+@reads_films
+def evaluate(
+    run: Run,
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write predictions.csv and evaluation.json.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="Also by columns of the manifest, with commas: sex,site.")] = "",
+    classes: Classes = None,
+    unseen: Unseen = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a run on a folder or manifest it has never seen, at the threshold fixed in training.
+
+    Films that it was trained or chosen on, and films of the same patients, are recognised: a warning says so.
+    """
+    from radiolucent.errors import DataError
+    from radiolucent.files import write_json
+    from radiolucent.metrics import evaluate as evaluate_predictions
+    from radiolucent.models import load
+    from radiolucent.study.predictions_table import write_predictions
+
+    classifier = load(run)
+    columns = tuple(name.strip() for name in by.split(",") if name.strip())
+    with progress_bar() as update:
+        predictions, left, seen = _predictions(classifier, run, data, classes, columns, update)
+    if unseen and seen is None:
+        raise DataError(f"{run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
+    if unseen and seen.films:
+        if len(seen.films) == len(predictions):
+            raise DataError(f"{data}: the run was trained or chosen on all of its {len(predictions)} films.")
+        predictions = _only(predictions, [name not in seen.films for name in predictions.image_ids])
+        say.print(f"{len(seen.films)} films left out that the run was trained or chosen on, or of the same patients.")
+    else:
+        warn_of_seen(seen)
+    result = evaluate_predictions(predictions, seed=seed)
+    groups = _by_group(predictions, seed)
+    mark = None if seen is None else seen.as_dict(left_out=unseen)
+    told = result.as_dict() | {"trained_on": mark}
+    if groups:
+        told["by"] = {c: {v: e.as_dict() for v, e in some.items()} for c, some in groups.items()}
+    if out:
+        write_predictions(out / "predictions.csv", [("given", predictions)])
+        write_json(out / "evaluation.json", told)
+    if as_json:
+        print_json({"use": research_use(classifier)} | told)
+    else:
+        _print(result, groups)
+        say_use(classifier, run)
+    end_with_left_out(left)
+
+
+def evaluation_table(result: Any) -> Table:
+    """Every metric of an evaluation, with what stands behind it."""
+    from radiolucent.metrics import METRICS
+
+    several = len(result.class_names) > 2
+    at = "the most probable class is called" if several else f"called from a probability of {result.threshold:.3f} on"
+    who = f"{result.n} films of {result.patients} patients, {result.patients_with} with {result.positive}"
+    title = shown(f"{who}; positive class: {result.positive}, {at}")
+    table = Table(title=title, title_justify="left", caption=shown("; ".join(result.notes)), caption_justify="left")
+    table.add_column("figure")
+    table.add_column("value (95 % CI)")
+    for metric in METRICS:
+        if metric.name in result.estimates:
+            table.add_row(metric.title, shown(str(result.estimates[metric.name])))
+    counts = ", ".join(f"{k} {v}" for k, v in result.confusion.items())
+    table.add_row(shown(f"{result.positive}: true and false calls"), counts)
+    return table
+
+
+def _print(result: Any, groups: dict[str, dict[str, Any]]) -> None:
+    screen = Console()
+    screen.print(evaluation_table(result))
+    if len(result.class_names) > 2:
+        for line in three_class_lines(result):
+            screen.print(line, highlight=False, markup=False, soft_wrap=True)
+    for column, values in groups.items():
+        table = Table(title=f"by {shown(column)}", title_justify="left")
+        for heading in (column, "films", "AUROC", "sensitivity", "specificity"):
+            table.add_column(heading, overflow="fold")
+        for value, found in values.items():
+            figures = (found.estimates[n] for n in ("auroc", "sensitivity", "specificity"))
+            table.add_row(shown(value), str(found.n), *(shown(str(e)) for e in figures))
+        screen.print(table)

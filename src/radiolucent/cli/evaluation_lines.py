@@ -1,0 +1,53 @@
+"""What an evaluation and a study found, a line a figure."""
+
+from typing import Any
+
+__all__ = ["summary_lines", "three_class_lines"]
+
+JOINED = ("consensus", "staple", "union")  # readings of several readers as one
+OF_ALL = {"macro_auroc": "AUROC, mean of the classes (macro)", "class_accuracy": "most probable class is right"}
+
+
+def summary_lines(appraisal: Any) -> list[str]:
+    """What a study found, a line a figure: what it is, of whom, and in which unit."""
+    test = appraisal.test
+    lines = [f"On {test.n} test films of {test.patients} patients, {test.positive} being positive (95 % intervals):"]
+    if len(test.class_names) > 2:
+        lines += three_class_lines(test)
+    called = "" if len(test.class_names) > 2 else f" at threshold {test.threshold:.3f}"
+    lines += [
+        f"  AUROC of {test.positive}: {test.estimates['auroc']}",
+        f"  sensitivity to {test.positive}{called}: {test.estimates['sensitivity']}",
+        f"  specificity{called}: {test.estimates['specificity']}",
+    ]
+    if appraisal.agreement:
+        lines.append(
+            f"Maps of {test.positive} beside what readers marked; hit: the map's maximum lies inside a marking; area: "
+            "the share of the film that is marked, which a blind guess would hit:"
+        )
+    for a in appraisal.agreement:
+        whom = f"{a.reader} of {len(a.readers)} readers" if a.reader in JOINED else a.reader
+        lines.append(
+            f"  {a.method} beside {whom}: hit rate {a.estimates['hit_rate']}, area {a.estimates['area']}, of {a.films} "
+            "films"
+        )
+    return lines
+
+
+def three_class_lines(found: Any) -> list[str]:
+    """Macro and one-against-the-rest figures, and the matrix, of more than two classes."""
+    lines = [
+        f"  {n.replace('_', ' ')}: {found.estimates[n]}"
+        for n in ("macro_auroc", "class_accuracy")
+        if n in found.estimates
+    ]
+    for name, figures in found.classes.items():
+        lines.append(f"  {name} against the rest: " + "; ".join(f"{k} {v}" for k, v in figures.items()))
+    if found.matrix:
+        names = list(found.class_names)
+        wide = max(max(map(len, names)), 6)
+        lines.append("  films by label (rows) and call (columns):")
+        lines.append("  " + " " * wide + "".join(f"  {n:>{wide}}" for n in names))
+        for name, row in zip(names, found.matrix, strict=True):
+            lines.append(f"  {name:>{wide}}" + "".join(f"  {v:>{wide}}" for v in row))
+    return lines

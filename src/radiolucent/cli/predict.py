@@ -1,0 +1,61 @@
+"""`radiolucent predict`: what a model makes of images."""
+
+import dataclasses
+from typing import Any
+
+from radiolucent.cli.answers import FEW, Answer, Force, answer_of, print_answers, refusal
+from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use, say, shown
+from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
+
+__all__ = ["predict"]
+
+
+@reads_films
+def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
+    """Say what a run makes of images: calibrated probabilities and the call at its threshold.
+
+    Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
+    """
+    from radiolucent.data import find_films
+    from radiolucent.images import read_or_note
+    from radiolucent.models import load
+
+    run, paths = run_and_images(given)
+    classifier = load(run)
+    refuse = refusal(classifier, force)
+    files, left = find_films(paths)
+    waiting: list[Answer] = []
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        film = read_or_note(file, left)
+        if film is None:
+            continue
+        if refuse is not None and (why := refuse(film)):
+            left.append((file, why))
+            continue
+        answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
+        row: dict[str, Any] = {"image": str(file), "called": answer.called, "probability": dict(answer.by_class)}
+        rows.append(row | ({"notes": film.notes} if film.notes else {}))
+        if not as_json:
+            for note in film.notes:
+                say.print(f"{shown(file)}: note: {shown(note)}", highlight=False, soft_wrap=True)
+        waiting.append(answer)
+        if not as_json and len(waiting) == FEW and len(files) > FEW:  # any number, in bounded memory
+            print_answers(waiting)
+            waiting.clear()
+    if as_json:
+        print_json(
+            {
+                "use": research_use(classifier),
+                "positive": classifier.class_names[classifier.positive],
+                "threshold": classifier.threshold,
+                "predictions": rows,
+                "left_out": [{"file": str(p), "reason": r} for p, r in left],
+            }
+        )
+    else:
+        if waiting:
+            print_answers(waiting)
+        say_use(classifier, run)
+    end_with_left_out(left, len(rows))

@@ -1,0 +1,96 @@
+"""`radiolucent size`: how many patients, or readers and cases, a study needs."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radiolucent.cli.output import AsJson, print_json, say
+from radiolucent.errors import ConfigError
+
+Share = float | None
+
+
+def size(
+    auroc: Annotated[Share, typer.Option(help="The AUROC expected.")] = None,
+    sensitivity: Annotated[Share, typer.Option(help="The sensitivity expected.")] = None,
+    specificity: Annotated[Share, typer.Option(help="The specificity expected.")] = None,
+    half_width: Annotated[Share, typer.Option("--half-width", help="Half the width its interval may have.")] = None,
+    above: Annotated[Share, typer.Option(help="Or the value that its whole interval is to lie above.")] = None,
+    prevalence: Annotated[float, typer.Option(help="Share of patients with the finding.")] = 0.5,
+    films: Annotated[float, typer.Option(help="Films a patient.")] = 1.0,
+    rho: Annotated[float, typer.Option(help="Correlation of the outcomes of a patient's films.")] = 0.5,
+    power: Annotated[float, typer.Option(help="Chance of success wanted.")] = 0.8,
+    effect: Annotated[
+        Share, typer.Option(help="Reading study: the difference of AUROCs expected between two tests.")
+    ] = None,
+    readers: Annotated[int, typer.Option(help="Reading study: readers.")] = 5,
+    margin: Annotated[float, typer.Option(help="Reading study: margin of non-inferiority; 0 for a difference.")] = 0.0,
+    components: Annotated[
+        Path | None,
+        typer.Option(
+            help="Reading study: JSON with test_reader, error, same_reader, same_test, neither and cases, as a pilot "
+            "gave them."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many patients an evaluation needs, or how many cases a reading study.
+
+    An evaluation: --auroc, --sensitivity or --specificity with --half-width or --above. A reading study: --effect,
+    --readers and --components.
+    """
+    asked = {"auroc": auroc, "sensitivity": sensitivity, "specificity": specificity}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if effect is not None and not given:
+        found = _reading_study(effect, readers, margin, power, components)
+    elif len(given) == 1 and effect is None:
+        name, value = next(iter(given.items()))
+        found = _evaluation(name, value, half_width, above, prevalence, films, rho, power)
+    else:
+        raise ConfigError("give one of --auroc, --sensitivity and --specificity; or --effect for a reading study.")
+    if as_json:
+        print_json(found)
+    else:
+        say.print(found["words"], soft_wrap=True, highlight=False)
+
+
+def _evaluation(
+    name: str, value: float, half_width: Share, above: Share, prevalence: float, films: float, rho: float, power: float
+) -> dict[str, Any]:
+    from radiolucent.metrics import size_auroc, size_proportion
+
+    options: dict[str, Any] = {"half_width": half_width, "bound": above, "films": films, "rho": rho, "power": power}
+    if name == "auroc":
+        return dataclasses.asdict(size_auroc(value, prevalence=prevalence, **options))
+    ill = name == "sensitivity"
+    share = prevalence if ill else 1 - prevalence
+    return dataclasses.asdict(size_proportion(value, prevalence=share, positives=ill, **options))
+
+
+def _reading_study(effect: float, readers: int, margin: float, power: float, components: Path | None) -> dict[str, Any]:
+    from radiolucent.readers.statistics import Pilot, cases_for, mrmc_power
+
+    if components is None:
+        raise ConfigError("--effect needs --components FILE: variance components of a pilot, or stated ones.")
+    try:
+        pilot = Pilot(**json.loads(components.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{components}: {error}; expected a JSON object with test_reader, error, same_reader, same_test, neither, "
+            "cases."
+        ) from error
+    cases = cases_for(pilot, effect, readers=readers, power=power, margin=margin)
+    what = (
+        f"an AUROC no worse than by {margin:g}, if the difference is {effect:g}"
+        if margin
+        else f"a difference of {effect:g}"
+    )
+    if cases is None:
+        words = f"With {readers} readers no number of cases gives a chance of {power:.0%} to show {what}: take more."
+        return {"readers": readers, "cases": None, "power": None, "words": words}
+    reached = mrmc_power(pilot, effect, readers=readers, cases=cases, margin=margin)
+    words = f"{readers} readers and {cases:,} cases give a chance of {reached:.0%} to show {what}."
+    return {"readers": readers, "cases": cases, "power": reached, "words": words}

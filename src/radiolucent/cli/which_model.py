@@ -1,0 +1,42 @@
+"""Which model answers, and on which images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from radiolucent.cli.output import research_use, say
+
+__all__ = ["RunAndImages", "run_and_images", "say_use"]
+
+RunAndImages = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A run folder or model.safetensors file (or box, or nothing: the model that comes with radiolucent), then "
+        "images or folders, of any number of images.",
+        metavar="[RUN] IMAGES...",
+    ),
+]
+
+
+def run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
+    """Which model, and on which images: the model in the box where the first of them is no run."""
+    from radiolucent.models import BOX, is_checkpoint, names_box
+
+    first, rest = given[0], given[1:]
+    if not (is_checkpoint(first) or names_box(first)):
+        if any((first / name).is_file() for name in ("study.json", "config.json")):
+            raise typer.BadParameter(f"{first} is a run without a finished model; train it to its end first.")
+        return Path(BOX), given
+    if not rest:
+        raise typer.BadParameter(f"{first} is a model; give images or folders behind it.")
+    return first, rest
+
+
+def say_use(classifier: Any, run: Path) -> None:
+    """Which model has answered, and what it is for."""
+    from radiolucent.models import names_box
+
+    who = "the model in the box" if names_box(run) else str(run)
+    say.print(f"answered by {escape(who)}: {research_use(classifier)}", soft_wrap=True, highlight=False)

@@ -1,0 +1,135 @@
+"""Films that a model was trained or chosen on, recognised among others by content and by patient."""
+
+import csv
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radiolucent.data.kermany import parse_name
+from radiolucent.data.records import Dataset, LeftOut, Record
+from radiolucent.errors import DataError
+from radiolucent.files import sha256_file
+from radiolucent.models import names_box
+
+__all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run"]
+
+IDENTITY = "image_id"  # columns of `split.csv` beside those of a manifest
+PIXELS = "pixels_sha256"
+TOLD = {"train": "trained", "val": "chosen and calibrated"}
+
+
+@dataclass(frozen=True)
+class TrainingFilms:
+    """What identifies the films of a run's training and validation splits; each mapping gives the split.
+
+    Attributes:
+        files: by SHA-256 of the file's bytes. pixels: by SHA-256 of what the network is given, which a copy in another
+            lossless format shares. patients: by patient identifier. collection: films named as those of the Kermany
+            training set are among them too (the model in the box, whose films come in copies of many sizes).
+    """
+
+    files: Mapping[str, str]
+    pixels: Mapping[str, str]
+    patients: Mapping[str, str]
+    collection: bool = False
+
+    def among(self, records: Sequence[Record], pixels: Mapping[str, str] | None = None) -> "Seen":
+        """Which of some films are among these, or of the same patients.
+
+        Args:
+            pixels: by image identifier, the digest of what the network is given; without it files alone are compared.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        for r in records:
+            digest = r.sha256 or (sha256_file(r.path) if r.path.is_file() else "")
+            if split := self.files.get(digest):
+                found[r.image_id] = ("the same file", split)
+            elif split := self.pixels.get((pixels or {}).get(r.image_id, "")):
+                found[r.image_id] = ("the same picture", split)
+            elif r.patient_id and (split := self.patients.get(r.patient_id)):
+                found[r.image_id] = ("a film of the same patient", split)
+            elif self.collection and _named_in_collection(r):
+                found[r.image_id] = ("a name of the collection it learned from", "train")
+        return Seen(found, len(records))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Films that are no test of a model.
+
+    Attributes:
+        films: by image identifier, (how it was recognised, the split it was in). of: films looked at.
+    """
+
+    films: Mapping[str, tuple[str, str]]
+    of: int
+
+    def without(self, dataset: Dataset) -> Dataset:
+        """The data set without them; they are listed with their reason.
+
+        Raises:
+            DataError: nothing is left.
+        """
+        kept = tuple(r for r in dataset.records if r.image_id not in self.films)
+        if not kept:
+            raise DataError(f"{dataset.source}: the model was trained or chosen on all of its {self.of} films.")
+        gone = [r for r in dataset.records if r.image_id in self.films]
+        left = tuple(LeftOut(r.path, f"{self.films[r.image_id][0]} was in {self._split(r)}") for r in gone)
+        return dataclasses.replace(dataset, records=kept, left_out=(*dataset.left_out, *left))
+
+    def _split(self, record: Record) -> str:
+        return {"train": "training", "val": "validation"}[self.films[record.image_id][1]]
+
+    @property
+    def warning(self) -> str:
+        """A sentence; "" where there are none."""
+        if not self.films:
+            return ""
+        ways = Counter(self.films.values())
+        parts = [f"{n} {TOLD[split]} on ({how})" for (how, split), n in ways.most_common()]
+        return (
+            f"{len(self.films)} of {self.of} films are no test of this model: {'; '.join(parts)}. Figures on them are "
+            "too good; leave them out with --unseen."
+        )
+
+    def as_dict(self, *, left_out: bool) -> dict[str, Any]:
+        """JSON-ready: how many, by split and by how they were recognised, and whether they were left out."""
+        splits = Counter(split for _, split in self.films.values())
+        ways = Counter(how for how, _ in self.films.values())
+        return {"films": len(self.films), "of": self.of, "splits": dict(splits), "by": dict(ways), "left_out": left_out}
+
+
+def _named_in_collection(record: Record) -> bool:
+    """Whether a film is named as one of the Kermany training set; those below a `test` folder are not."""
+    folder = (record.patient_id or "").partition(":")[0]
+    return folder in ("train", "all") and parse_name(record.path.stem, folder)[0] == record.patient_id
+
+
+def films_of_run(run: str | Path) -> TrainingFilms | None:
+    """The films that the run at a path (its folder, or its model file) learned from; None where it does not say.
+
+    Raises:
+        DataError: its `split.csv` is damaged.
+    """
+    if names_box(run):
+        return TrainingFilms({}, {}, {}, collection=True)
+    place = Path(run)
+    file = (place if place.is_dir() else place.parent) / "split.csv"
+    if not file.is_file():
+        return None
+    kinds = ("sha256", PIXELS, "patient_id")
+    found: list[dict[str, str]] = [{}, {}, {}]
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                for known, column in zip(found, kinds, strict=True):
+                    if row["split"] in TOLD and row.get(column):
+                        known.setdefault(row[column], row["split"])
+    except (OSError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{file}: does not say which film was in which split ({error!r}); copy the run again."
+        ) from error
+    return TrainingFilms(*found)

@@ -1,0 +1,206 @@
+"""How many patients a study needs: for an interval of a width, a margin cleared, or an open verdict settled."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from radiolucent.errors import ConfigError
+from radiolucent.metrics.intervals import score_ends, z_of
+from radiolucent.types import Estimate
+
+__all__ = ["Size", "auroc_variance", "patients_needed", "size_auroc", "size_proportion"]
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # of the normal density
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+MOST = 10_000_000  # patients beyond which nobody looks
+LEAST = 10  # of the rarer class: below it no interval is promised
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a study of a certain size gives.
+
+    Attributes:
+        patients: in all. positives, negatives: of them, as expected. films: of all patients.
+        half_width: of the interval, half its width, as expected. power: chance of clearing the bound; None without one.
+        words: the same in a sentence, with what was assumed.
+    """
+
+    patients: int
+    positives: int
+    negatives: int
+    films: int
+    half_width: float
+    power: float | None
+    words: str
+
+
+def patients_needed(
+    estimate: Estimate, threshold: float, *, signed: bool = False, power: float = 0.8, least: int = LEAST
+) -> int | None:
+    """Patients with whom an interval like this one clears the threshold with this power, if the value is the truth.
+
+    n (half width / distance)² ((z + z_power) / z)², with z of the estimate's level. An interval that would just reach
+    the threshold about the same value clears it half the time: the factor, 2.04 for 80 % and 95 %, makes up for that.
+    None where the value lies on the threshold (within 2 %), which no number of patients settles, or has no interval.
+
+    Args:
+        signed: −threshold counts as well. power: 0.5 leaves out the factor.
+
+    >>> patients_needed(Estimate(0.3, 0.1, 0.5, 0.95, 100, "bootstrap"), 0.2)
+    818
+    """
+    if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
+        return None
+    distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
+    if distance < 0.02 * max(threshold, 1e-9):
+        return None
+    z = z_of(estimate.level)
+    factor = ((z + max(float(stats.norm.ppf(power)), 0.0)) / z) ** 2
+    return max(least, math.ceil(estimate.n * ((estimate.high - estimate.low) / 2 / distance) ** 2 * factor))
+
+
+def auroc_variance(area: float, positives: float, negatives: float) -> float:
+    """Variance of the empirical AUROC of normal scores of the same spread in both classes, N(d, 1) and N(0, 1).
+
+    (A (1 − A) + (m − 1) (Q1 − A²) + (n − 1) (Q2 − A²)) / (m n) (Hanley & McNeil 1982, eq. 2), with Q1 = Q2 by numerical
+    integration of the normal model, not by their exponential approximation.
+
+    >>> round(auroc_variance(0.8, 50, 50) ** 0.5, 4)
+    0.0437
+    """
+    d = math.sqrt(2) * float(stats.norm.ppf(area))
+    both = float(_WEIGHTS @ special.ndtr(d + _NODES) ** 2)
+    m, n = positives, negatives
+    return (area * (1 - area) + (m + n - 2) * (both - area**2)) / (m * n)
+
+
+def size_proportion(
+    share: float,
+    *,
+    half_width: float | None = None,
+    bound: float | None = None,
+    prevalence: float = 1.0,
+    films: float = 1.0,
+    rho: float = 0.5,
+    power: float = 0.8,
+    level: float = 0.95,
+    positives: bool = True,
+) -> Size:
+    """Patients for a proportion: Wilson's interval of a half width, or one whose lower end clears `bound`.
+
+    Args:
+        share: what is expected, e.g. a sensitivity of 0.9. half_width, bound: one of them.
+        prevalence: share of patients in whom the proportion is measured (the ill for sensitivity; 1: all), they being
+            the `positives` or not. films, rho: films a patient and the correlation of their outcomes: each film is
+            worth 1 / (1 + (films − 1) rho).
+    """
+    _checked(share, half_width, bound, prevalence, power)
+    effect = 1 + (films - 1) * rho
+
+    def half(patients: float) -> float:
+        low, high = score_ends(share, patients * prevalence * films / effect, z_of(level))
+        return (high - low) / 2
+
+    def chance(patients: float) -> float:
+        n = patients * prevalence * films / effect
+        counts = (
+            np.arange(math.floor(n) + 1) if n <= 5000 else np.arange(math.floor(n * share * 0.8), math.floor(n) + 1)
+        )
+        lows = np.array([score_ends(k / n, n, z_of(level))[0] for k in counts])
+        return float(stats.binom.pmf(counts, math.floor(n), share)[lows > (bound or 0)].sum())
+
+    return _search(half, chance, half_width, bound, power, prevalence, films, positives, f"a proportion of {share:g}")
+
+
+def size_auroc(
+    area: float,
+    *,
+    half_width: float | None = None,
+    bound: float | None = None,
+    prevalence: float = 0.5,
+    films: float = 1.0,
+    rho: float = 0.5,
+    power: float = 0.8,
+    level: float = 0.95,
+) -> Size:
+    """Patients for an AUROC: DeLong's interval on the logit scale of a half width, or one that lies above `bound`.
+
+    Scores are taken as normal in both classes (`auroc_variance`); arguments as in `size_proportion`, `prevalence` being
+    the share of patients with the finding.
+    """
+    _checked(area, half_width, bound, prevalence, power)
+    if not 0 < prevalence < 1:
+        raise ConfigError(f"prevalence {prevalence}; expected patients of both classes, above 0 and below 1.")
+    effect = 1 + (films - 1) * rho
+
+    def error(patients: float, at: float) -> float:
+        """Deviation of the logit of an AUROC of `at`."""
+        n = patients * films / effect
+        return math.sqrt(auroc_variance(at, n * prevalence, n * (1 - prevalence))) / (at * (1 - at))
+
+    def half(patients: float) -> float:
+        ends = [float(special.expit(special.logit(area) + s * z_of(level) * error(patients, area))) for s in (-1, 1)]
+        return (ends[1] - ends[0]) / 2
+
+    def chance(patients: float) -> float:
+        """That the AUROC comes out at least as high as the lowest one whose interval clears the bound."""
+        aim, low, high = float(special.logit(bound or 0.5)), bound or 0.5, 1 - 1e-9
+        for _ in range(40):
+            middle = (low + high) / 2
+            clears = special.logit(middle) - z_of(level) * error(patients, middle) > aim
+            low, high = (low, middle) if clears else (middle, high)
+        return float(stats.norm.cdf((special.logit(area) - special.logit(high)) / error(patients, area)))
+
+    return _search(half, chance, half_width, bound, power, prevalence, films, True, f"an AUROC of {area:g}")
+
+
+def _checked(share: float, half_width: float | None, bound: float | None, prevalence: float, power: float) -> None:
+    if not 0 < share < 1 or not 0 < prevalence <= 1 or not 0 < power < 1:
+        raise ConfigError(f"expected value {share}, prevalence {prevalence}, power {power}; expected shares of 1.")
+    if (half_width is None) == (bound is None):
+        raise ConfigError("give either the half width of the interval, or the bound that it is to clear.")
+    if half_width is not None and not 0 < half_width < 0.5:
+        raise ConfigError(f"half width {half_width}; expected a share between 0 and 0.5, such as 0.05.")
+    if bound is not None and not 0 < bound < share:
+        raise ConfigError(f"bound {bound} for an expected {share}; expected one between 0 and it.")
+
+
+def _search(
+    half: Callable[[float], float],
+    chance: Callable[[float], float],
+    half_width: float | None,
+    bound: float | None,
+    power: float,
+    prevalence: float,
+    films: float,
+    positives: bool,
+    what: str,
+) -> Size:
+    """The fewest patients that do, by bisection; power of a discrete figure rises and falls, so a little above it."""
+
+    def enough(patients: float) -> bool:
+        return half(patients) <= half_width if half_width is not None else chance(patients) >= power
+
+    least = math.ceil(LEAST / min(prevalence, 1 - prevalence if prevalence < 1 else 1.0))
+    low, high = least, least
+    while not enough(high):
+        low, high = high, 2 * high
+        if high > MOST:
+            raise ConfigError(f"more than {MOST:,} patients; expected a wider interval or a bound further off.")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    own = round(high * prevalence)
+    counts = (own, high - own) if positives else (high - own, own)
+    reached = None if bound is None else chance(high)
+    aim = (
+        f"an interval of ± {half_width:g} (expected: ± {half(high):.3f})"
+        if bound is None
+        else f"a chance of {reached:.0%} that its interval lies above {bound:g}"
+    )
+    words = f"{high:,} patients ({counts[0]:,} with the finding, {counts[1]:,} without) give {what} {aim}."
+    return Size(high, *counts, round(high * films), half(high), reached, words)

@@ -1,0 +1,26 @@
+"""Predictions as a table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from radiolucent.files import write_text
+from radiolucent.tables import csv_text
+from radiolucent.types import Predictions
+
+__all__ = ["write_predictions"]
+
+
+def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
+    """One row a film: ids, label, logits, calibrated probabilities, call."""
+    names = parts[0][1].class_names
+    rows: list[list[Any]] = []
+    logits = [f"logit_{i}" for i in range(parts[0][1].logits.shape[1])]
+    columns = ["split", "image", "patient", "label", *logits, *(f"p_{n}" for n in names), "called_positive"]
+    for split, p in parts:
+        chances = p.probabilities
+        for i in range(len(p)):
+            label = "" if p.labels[i] < 0 else names[int(p.labels[i])]
+            row = [f"{v:.6g}" for v in (*p.logits[i], *chances[i])]
+            rows.append([split, p.image_ids[i], p.patient_ids[i], label, *row, int(p.called[i])])
+    write_text(file, csv_text(columns, rows, names={"image", "patient"}))

@@ -1,0 +1,27 @@
+"""The frozen values that pass between rooms.
+
+Frames. *Source* pixels are those of the file after its declared orientation; *model* pixels are those of the
+network's input. Coordinates are continuous, x to the right and y down, and pixel (row r, column c) covers
+[c, c + 1) × [r, r + 1), so a pixel's centre is at (c + 0.5, r + 0.5) (COCO's convention).
+
+`Classifier`, the remaining value of the data flow, stands in `radiolucent.models.classifier`: it holds a network.
+"""
+
+from radiolucent.types.estimate import Concern, Estimate, Finding, Verdict
+from radiolucent.types.predicted import Explanation, Head, Predictions, supported
+from radiolucent.types.radiograph import Annotation, Geometry, Radiograph, Region
+
+__all__ = [
+    "Annotation",
+    "Concern",
+    "Estimate",
+    "Explanation",
+    "Finding",
+    "Geometry",
+    "Head",
+    "Predictions",
+    "Radiograph",
+    "Region",
+    "Verdict",
+    "supported",
+]

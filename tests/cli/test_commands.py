@@ -1,0 +1,133 @@
+"""Answers, statuses and options of the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli_calls import TRAINING, call, status
+from radiolucent.cli import output
+from radiolucent.cli.output import progress_bar
+from radiolucent.data import load_dataset, write_manifest
+
+# What a command may load beyond torch; everything else below takes seconds for nothing.
+HEAVY = {
+    "lightning_fabric", "matplotlib", "openvino", "pandas", "pyarrow", "pydicom", "scipy.optimize", "scipy.sparse",
+    "scipy.stats", "sklearn", "sympy", "timm", "torch", "torch._dynamo", "torchvision",
+}  # fmt: skip
+ALLOWED = {
+    "--help": set[str](),
+    "predict": {"torch"},
+    "explain": {"torch", "pyarrow", "matplotlib"},
+    "evaluate": {"torch", "scipy.stats", "scipy.sparse", "scipy.optimize"},
+}
+
+
+@pytest.mark.parametrize("command", ALLOWED)
+def test_a_command_loads_only_what_it_uses(command: str, home: Path, tmp_path: Path) -> None:
+    film = next((home / "films" / "normal").iterdir())
+    words = {
+        "--help": [],
+        "predict": [home / "run", film],
+        "explain": [home / "run", film, "--method", "gradcam", "--no-trust", "--out", tmp_path],
+        "evaluate": [home / "run", home / "films"],
+    }[command]
+    code = (
+        "import sys\nfrom radiolucent.cli import main\nsys.argv[0] = 'radiolucent'\ntry:\n    main()\n"
+        "except SystemExit as ended:\n    print('MODULES', ended.code, *sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, *map(str, words)], capture_output=True, text=True, check=True
+    )
+    end, *modules = done.stdout[done.stdout.index("MODULES") :].split()[1:]
+    assert end == "0" and HEAVY & set(modules) <= ALLOWED[command]
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+    from cli_reference import PAGE, reference
+
+    assert PAGE.read_text(encoding="utf-8") == reference(), "run: python scripts/cli_reference.py"
+
+
+def test_few_films_get_a_table_and_flat_names(home: Path, tmp_path: Path) -> None:
+    films = sorted((home / "films" / "normal").iterdir())[:2]
+    said = call("explain", home / "run", *films, "--method", "gradcam", "--no-trust", "--out", tmp_path)
+    for film in films:
+        assert film.name in said.stdout and (tmp_path / f"{film.stem}.png").is_file()
+        assert (tmp_path / "maps" / f"{film.stem}.gradcam.npz").is_file() and f"{film.stem}.png" in said.stdout
+    assert said.stdout.index("effusion from") < said.stdout.index("panel")
+    twin = tmp_path / "twin" / films[0].name  # called as a film explained before: neither overwrites the other
+    twin.parent.mkdir()
+    Image.fromarray(np.eye(64, dtype=np.uint8) * 200).save(twin)
+    before = (tmp_path / f"{films[0].stem}.png").read_bytes()
+    call("explain", home / "run", twin, "--method", "gradcam", "--no-trust", "--out", tmp_path)
+    assert (tmp_path / f"{films[0].stem}.png").read_bytes() == before
+    assert len(list((tmp_path / "panels").rglob("*.png"))) == 1
+
+
+def test_statuses(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    film = next((home / "films" / "normal").iterdir())
+    for words, expected in (
+        (["predict", home / "run", bad], 1),
+        (["explain", home / "run", bad, "--method", "gradcam", "--no-trust", "--out", tmp_path / "o"], 1),
+        (["predict", home / "run", film, bad], 3),
+        (["predict", home / "run", film], 0),
+        (["evaluate", home / "run", tmp_path / "nowhere"], 2),
+        (["evaluate", home / "run", home / "films", "--by", "age"], 2),
+        (["explain", home / "run", film, "--method", "magic", "--out", tmp_path / "o"], 2),
+        (["train", home / "films", "--recipe", "secret", "--out", tmp_path / "r"], 2),
+        (["audit"], 2),
+        (["nothing"], 2),
+    ):
+        assert status(monkeypatch, *words) == expected, words
+
+
+def test_options_in_a_file_repeat_a_training_and_the_command_line_goes_first(home: Path, tmp_path: Path) -> None:
+    assert 'positive = "effusion"' in (home / "run" / "options.toml").read_text()
+    again = ("train", home / "films", "--config", home / "run" / "options.toml", "--out", tmp_path / "again", "--json")
+    assert json.loads(call(*again).stdout)["positive"] == "effusion"
+    one, two = ((p / "model.safetensors").read_bytes() for p in (home / "run", tmp_path / "again"))
+    assert one == two
+    (tmp_path / "odd.toml").write_text("epocs = 3\n")
+    odd = call("train", home / "films", "--config", tmp_path / "odd.toml", *TRAINING)
+    assert odd.exit_code == 2 and "epocs is no option" in odd.stderr
+
+
+def test_by_tells_figures_apart_by_a_manifest_column(home: Path, tmp_path: Path) -> None:
+    import dataclasses
+
+    films = load_dataset(home / "films")
+    named = [dataclasses.replace(r, extra={"sex": "f" if i % 2 else "m"}) for i, r in enumerate(films.records)]
+    write_manifest(dataclasses.replace(films, records=tuple(named)), tmp_path / "m.csv")
+    found = json.loads(call("evaluate", home / "run", tmp_path / "m.csv", "--by", "sex", "--json").stdout)
+    assert {v: e["n"] for v, e in found["by"]["sex"].items()} == {"f": len(films) // 2, "m": (len(films) + 1) // 2}
+
+
+def test_progress_in_a_file_is_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    said: list[str] = []
+    monkeypatch.setattr(output.say, "print", lambda text, **_: said.append(text))
+    with progress_bar() as update:
+        for done in range(1, 11):
+            now[0] += 25.0
+            update("reading", done, 10)
+        update("quick", 1, 1)
+    assert said == ["reading: 4 of 10, about 2 min left", "reading: 7 of 10, about 1 min left", "reading: 10 of 10"]
+
+
+def test_quiet_says_only_the_result(home: Path) -> None:
+    film = next((home / "films" / "normal").iterdir())
+    words = [sys.executable, "-m", "radiolucent", "predict", str(home / "run"), str(film), "-q"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"TERM": "dumb"})
+    assert film.name in done.stdout and not done.stderr

@@ -1,0 +1,508 @@
+"""Readings as they are met outside: every format as published, other files beside, names, spellings, contradictions."""
+
+import gzip
+import json
+import os
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from formats_support import HEIGHT, WIDTH, blot, write
+from odd_readings import BOX, readings
+from PIL import Image
+
+from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
+from radiolucent.data.records import is_lost
+from radiolucent.errors import AnnotationError
+from radiolucent.images import region_mask
+from radiolucent.types import Annotation, Region
+
+SIZE = (HEIGHT, WIDTH)
+CLASSES = ("NORMAL", "PNEUMONIA")
+
+
+def films(*names: str, root: Path = Path("/films")) -> Dataset:
+    return Dataset(tuple(Record(root / name, name) for name in names), ())
+
+
+def both(found: list[Annotation]) -> set[tuple[str | None, int, bool]]:
+    return {(a.label, len(a.regions), a.finding) for a in found}
+
+
+# Every format as published
+
+
+@pytest.mark.parametrize("name", readings())
+def test_the_same_mark_in_every_format_with_other_files_beside(tmp_path: Path, name: str) -> None:
+    for path, content in readings()[name].items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    (tmp_path / "README.md").write_text('# Marks\n\n"quoted", words; and more\n')
+    write(tmp_path / "labels_map.json", {"0": "Nodule", "1": "Mass"})
+    (tmp_path / "notes.txt").write_text("read by two doctors\n")
+    (tmp_path / "films").mkdir()
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "films" / "a.png")
+    left: list[LeftOut] = []
+    found = read_annotations(tmp_path, dataset=films("a.png", root=tmp_path / "films"), left_out=left)
+    assert [(a.image_id, a.finding) for a in found] == [("a.png", True)]
+    assert found[0].label == {"rsna": "Lung Opacity", "siim": "Pneumothorax"}.get(name, "Mass")
+    shape = found[0].image_shape or SIZE
+    rows, columns = np.nonzero(region_mask(found[0], shape))
+    edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    np.testing.assert_allclose(edges, BOX, atol=0 if name != "reflacx" else 1)
+    assert not [item for item in left if is_lost(item.reason)] and any("beside" in item.reason for item in left)
+
+
+def test_every_format_is_published_here_or_has_a_test_of_its_own() -> None:
+    elsewhere = {"zones", "chexlocalize-pickle", "masks", "nrrd", "dicom-seg", "dicom-sr", "dicom-gsps"}
+    assert set(readings()) | elsewhere == set(FORMATS)
+
+
+# One gate
+
+
+def studio(*results: Any, **data: Any) -> Any:
+    head = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
+    said = {"id": 1, "completed_by": 5, "result": [{**head, **r} for r in results]}
+    return [{"id": 9, "data": data or {"image": "/data/upload/3/0a1b2c3d-film.png"}, "annotations": [said]}]
+
+
+def rect(label: str | None = None, **more: Any) -> Any:
+    value = {"x": 10, "y": 20, "width": 30, "height": 50, "rotation": 0}
+    named = {"rectanglelabels": [label]} if label else {}
+    return {"type": "rectanglelabels" if label else "rectangle", "value": value | named, **more}
+
+
+def choice(*labels: str) -> Any:
+    return {"type": "choices", "value": {"choices": list(labels)}}
+
+
+def test_a_diagnosis_beside_marks_is_kept_and_a_scar_leaves_a_film_normal(tmp_path: Path) -> None:
+    found = read_annotations(write(tmp_path / "a.json", studio(choice("NORMAL"), rect("old scar"))))
+    assert both(found) == {("NORMAL", 0, False), ("old scar", 1, True)}
+    assert not any(a.call(CLASSES, "PNEUMONIA") for a in found)
+    found = read_annotations(write(tmp_path / "b.json", studio(choice("PNEUMONIA", "COVID"), rect("opacity"))))
+    assert both(found) == {("PNEUMONIA", 0, True), ("COVID", 0, True), ("opacity", 1, True)}
+    assert both(read_annotations(write(tmp_path / "c.json", studio(choice("PNEUMONIA"), rect())))) == {
+        ("PNEUMONIA", 1, True)
+    }
+    both_at_once = choice("NORMAL", "Mass")
+    for results in ((choice("No finding"), rect("opacity")), (both_at_once, rect("x")), (both_at_once,)):
+        with pytest.raises(AnnotationError, match="both that nothing was found"):
+            read_annotations(write(tmp_path / "d.json", studio(*results)))
+    assert both(read_annotations(write(tmp_path / "e.json", studio(choice("Mass", "Edema"))))) == {
+        ("Mass", 0, True), ("Edema", 0, True)}  # fmt: skip
+
+
+def labelme(*shapes: Any, **flags: bool) -> Any:
+    return {"version": "5.4.1", "flags": flags, "shapes": list(shapes), "imagePath": "a.png", "imageHeight": HEIGHT,
+            "imageWidth": WIDTH, "imageData": None}  # fmt: skip
+
+
+def test_flags_tags_and_labels_of_whole_images(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", labelme(PNEUMONIA=True, rotated=True, NORMAL=False))
+    assert both(read_annotations(file)) == {("PNEUMONIA", 0, True), ("rotated", 0, True)}
+    left: list[LeftOut] = []
+    assert both(read_annotations(file, labels=["pneumonia"], left_out=left)) == {("PNEUMONIA", 0, True)}
+    assert "rotated" in left[0].reason and not is_lost(left[0].reason)
+    assert both(read_annotations(write(tmp_path / "b.json", labelme(NORMAL=True)))) == {("NORMAL", 0, False)}
+    tags = [{"type": "TextualBody", "purpose": "tagging", "value": v} for v in ("Mass", "Edema")]
+    item = {"type": "Annotation", "body": tags, "target": "a.png#xywh=10,20,30,30", "creator": "A"}
+    assert both(read_annotations(write(tmp_path / "c.json", [item]))) == {("Mass", 1, True), ("Edema", 1, True)}
+    item["target"] = "a.png"
+    assert both(read_annotations(write(tmp_path / "d.json", [item]))) == {("Mass", 0, True), ("Edema", 0, True)}
+
+
+HEAD = "image,x,y,width,height,label,reader,statement\n"
+
+
+def test_csv_rows_without_numbers_say_what_their_label_says(tmp_path: Path) -> None:
+    rows = "na.png,,,,,PNEUMONIA,Dr A,seen\nb.png,,,,,No finding,Dr A,\nc.png,,,,,,Dr A,clear\n"
+    found = {a.image_id: a for a in read_annotations(write(tmp_path / "a.csv", HEAD + rows))}
+    assert [found[n].finding for n in ("na.png", "b.png", "c.png")] == [True, False, False]
+    assert found["na.png"].statement == "seen"
+    for row, why in (
+        ("a.png,1,2,3,4,No finding,A,\n", "'No finding' of a place"),
+        ("a.png,,,,,NORMAL,A,\na.png,1,2,3,4,opacity,A,\n", r"says both .*\(NORMAL\).*opacity"),
+        ("null,1,2,3,4,o,A,\n", "line 2: names no image"),
+        ("a.png,0.1,0.2,0.3,0.4,o,A,\n", "coordinates='relative'"),
+    ):
+        with pytest.raises(AnnotationError, match=why):
+            read_annotations(write(tmp_path / "b.csv", HEAD + row))
+
+
+# A mark belongs to one image
+
+
+def test_marks_of_tasks_with_several_images_and_slots(tmp_path: Path) -> None:
+    two = {"before": "s/a.png", "after": "s/b.png"}
+    marks = rect("opacity", to_name="before"), rect("scar", to_name="after")
+    found = read_annotations(write(tmp_path / "a.json", studio(*marks, **two)))
+    assert {(a.image_id, a.label) for a in found} == {("s/a.png", "opacity"), ("s/b.png", "scar")}
+    with pytest.raises(AnnotationError, match="to_name 'img' is none of"):
+        read_annotations(write(tmp_path / "b.json", studio(rect("x", to_name="img"), **two)))
+    pages = studio(rect("x", to_name="image", item_index=1), image=["s/a.png", "s/b.png"])
+    assert [a.image_id for a in read_annotations(write(tmp_path / "c.json", pages))] == ["s/b.png"]
+    slots = [{"slot_name": n, "width": WIDTH, "height": HEIGHT, "type": "image",
+              "source_files": [{"file_name": f"{n}.png"}]} for n in ("pa", "lat")]  # fmt: skip
+    item = {"version": "2.0", "item": {"name": "child-7", "path": "/ward", "slots": slots}, "annotations": []}
+    mark = {"id": "u", "name": "Mass", "bounding_box": {"x": 10, "y": 20, "w": 30, "h": 30}}
+    item["annotations"] = [{**mark, "slot_names": ["lat"]}]
+    assert [a.image_id for a in read_annotations(write(tmp_path / "d.json", item))] == ["ward/lat.png"]
+    for more, why in (({}, r"slot \(not named\)"), ({"slot_names": ["lat"], "frames": {"0": {}}}, "frames of a video")):
+        item["annotations"] = [{**mark, **more}]
+        with pytest.raises(AnnotationError, match=why):
+            read_annotations(write(tmp_path / "e.json", item))
+
+
+def test_cvat_projects_name_the_reader_of_each_task(tmp_path: Path) -> None:
+    tasks = "".join(
+        f"<task><id>{n}</id><assignee><username>{who}</username></assignee></task>" for n, who in ((1, "A"), (2, "B"))
+    )
+    image = '<image id="0" name="a.png" task_id="%d" width="100" height="60">%s</image>'
+    box = '<box label="Mass" xtl="10" ytl="20" xbr="40" ybr="50"/>'
+    whole = f"<annotations><meta><project><tasks>{tasks}</tasks></project></meta>%s</annotations>"
+    file = write(tmp_path / "a.xml", whole % (image % (1, box) + image % (2, '<tag label="No finding"/>')))
+    assert {(a.reader, a.finding) for a in read_annotations(file)} == {("A", True), ("B", False)}
+    same = write(tmp_path / "b.xml", (whole % (image % (1, box) + image % (2, box))).replace(">B<", ">A<"))
+    with pytest.raises(AnnotationError, match="task 1 and in task 2"):
+        read_annotations(same)
+
+
+# Films
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "expected"),
+    [
+        ("A/x.png", ("A/x.png", "B/x.png"), "A/x.png"),
+        ("C:\\films\\A\\x.png", ("A/x.png", "B/x.png"), "A/x.png"),
+        ("/mnt/other/A/x.png", ("A/x.png", "x.png"), "A/x.png"),
+        ("x.png", ("x.png", "A/x.png"), "x.png"),
+        ("train/0a1b2c3d-x.png", ("train/x.png",), "train/x.png"),
+        ("x_png.rf.0a1b2c3d4e5f60718293a4b5.jpg", ("A/x.png",), "A/x.png"),
+        ("A/x", ("A/x.dcm",), "A/x.dcm"),
+        ("scan.v1", ("scan.png",), "no film"),
+        ("A/x.png", ("B/x.png",), r"no film .*B/x\.png has its file name"),
+        ("A/s/x.png", ("B/s/x.png",), "no film"),
+        ("x.png", ("A/x.png", "B/x.png"), "2 films"),
+    ],
+)
+def test_films_are_matched_by_the_longest_common_path(
+    tmp_path: Path, name: str, names: tuple[str, ...], expected: str
+) -> None:
+    file = write(tmp_path / "a.csv", f"{HEAD}{name},1,2,3,4,o,A,\n")
+    if expected in names:
+        assert [a.image_id for a in read_annotations(file, dataset=films(*names))] == [expected]
+    else:
+        with pytest.raises(AnnotationError, match=expected):
+            read_annotations(file, dataset=films(*names))
+
+
+def test_two_names_never_land_on_one_film(tmp_path: Path) -> None:
+    for pair in (("A/x.png", "B/x.png"), ("x.png", "x.dcm"), ("0a1b2c3d-x.png", "aaaaaaaa-x.png")):
+        file = write(tmp_path / "a.csv", HEAD + "".join(f"{n},1,2,3,4,o,A,\n" for n in pair))
+        with pytest.raises(AnnotationError, match=r"both match the film x\.png"):
+            read_annotations(file, dataset=films("x.png"))
+    file = write(tmp_path / "b.csv", HEAD + "A/x.png,1,2,3,4,o,A,\nx.png,1,2,3,4,o,B,\n")
+    assert len(read_annotations(file, dataset=films("A/x.png"))) == 2
+    tasks = [studio(rect("o"), image=f"/data/upload/1/{n}-x.png")[0] for n in ("0a1b2c3d", "aaaaaaaa")]
+    with pytest.raises(AnnotationError, match="the name of 2 images"):
+        read_annotations(write(tmp_path / "c.json", tasks))
+
+
+# Identifiers and coordinates
+
+
+def coco(*annotations: Any, **more: Any) -> Any:
+    image = {"id": 7, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}
+    return {"images": [image], "categories": [{"id": 3, "name": "Mass"}], "annotations": list(annotations), **more}
+
+
+def test_coco_ids_segments_and_relative_coordinates(tmp_path: Path) -> None:
+    box = {"id": 1, "image_id": "7", "category_id": "3", "bbox": [10, 20, 30, 30], "segmentation": [[]]}
+    (found,) = read_annotations(write(tmp_path / "a.json", coco(box)))
+    assert found.label == "Mass" and found.regions[0].kind == "box"
+    image = {"id": "7", "file_name": "b.png", "height": HEIGHT, "width": WIDTH}
+    for more, why in (
+        ({"images": [*coco()["images"], image]}, "id 7 is given twice"),
+        ({"categories": [{"id": 3, "name": "Mass"}, {"id": "3", "name": "Edema"}]}, "id 3 is given twice"),
+    ):
+        with pytest.raises(AnnotationError, match=why):
+            read_annotations(write(tmp_path / "b.json", coco(box, **more)))
+    with pytest.raises(AnnotationError, match="id 1 is given twice"):
+        read_annotations(write(tmp_path / "c.json", coco(box, box)))
+    share = write(tmp_path / "d.json", coco(box | {"bbox": [0.1, 1 / 3, 0.3, 0.5]}))
+    with pytest.raises(AnnotationError, match="between 0 and 1"):
+        read_annotations(share)
+    (found,) = read_annotations(share, coordinates="relative")
+    np.testing.assert_allclose(found.regions[0].points, [[10, 20], [40, 50]])
+    with pytest.raises(AnnotationError, match="shares of the image end at 1"):
+        read_annotations(write(tmp_path / "e.json", coco(box)), coordinates="relative")
+
+
+def test_turned_rectangles_and_paths_in_a_list(tmp_path: Path) -> None:
+    turned = {"label": "Mass", "shape_type": "rectangle", "points": [[30, 10], [50, 30], [30, 50], [10, 30]]}
+    (found,) = read_annotations(write(tmp_path / "a.json", labelme(turned)))
+    assert found.regions[0].kind == "polygon" and region_mask(found, SIZE).sum() == pytest.approx(800, rel=0.05)
+    square = [{"x": x, "y": y} for x, y in ((10, 10), (30, 10), (30, 30), (10, 30))]
+    hole = [{"x": x, "y": y} for x, y in ((15, 15), (25, 15), (25, 25), (15, 25))]
+    slot = {"slot_name": "0", "width": WIDTH, "height": HEIGHT}
+    for paths in ([square, hole], {"path": [square, hole]}):
+        item = {"item": {"name": "a.png", "slots": [slot]}, "annotations": [{"name": "m", "complex_polygon": paths}]}
+        (found,) = read_annotations(write(tmp_path / "b.json", item))
+        assert region_mask(found, SIZE).sum() == 300
+
+
+# Spellings
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image;x;y;width;height;label\n a.png ;1,5;2,5;30;40; Mäss \n",
+        "sep=;\nimage;x;y;width;height;label\na.png;1,5;2,5;30;40;Mäss\n",
+        "sep=\t\nimage\tx\ty\twidth\theight\tlabel\na.png\t1.5\t2.5\t30\t40\tMäss\n",
+        "image,x,y,width,height,label,,,\na.png,1.5,2.5,30,40,Mäss\n",
+        'image,x,y,width,height,label\r\n"a.png", "1.5", 2.5,30,40,Mäss,,,\r\n',
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_delimiters_decimal_commas_and_encodings(tmp_path: Path, content: str, coding: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content.encode(coding))
+    left: list[LeftOut] = []
+    (found,) = read_annotations(tmp_path / "a.csv", left_out=left)
+    assert (found.image_id, found.label) == ("a.png", "Mäss")
+    np.testing.assert_allclose(found.regions[0].points, [[1.5, 2.5], [31.5, 42.5]])
+    assert bool(left) == (coding == "cp1252") and not any(is_lost(item.reason) for item in left)
+
+
+def test_rsna_targets_with_a_point(tmp_path: Path) -> None:
+    head = "patientId,x,y,width,height,Target\n"
+    found = read_annotations(write(tmp_path / "a.csv", head + "p1,264.0,152.0,213.0,379.0,1.0\np2,,,,,0.0\n"))
+    assert [a.finding for a in found] == [True, False]
+
+
+# Shapes that mark no area
+
+
+def test_keypoints_and_lines_are_passed_over_where_asked(tmp_path: Path) -> None:
+    box = {"label": "Mass", "shape_type": "rectangle", "points": [[10, 20], [40, 50]]}
+    line = {"label": "tube", "shape_type": "line", "points": [[1, 1], [9, 9]]}
+    keypoint = {"type": "keypointlabels", "value": {"x": 1, "y": 1, "keypointlabels": ["tip"]}}
+    for name, content in (("a.json", labelme(box, line)), ("b.json", studio(rect("Mass"), keypoint))):
+        with pytest.raises(AnnotationError, match="--skip-shapes"):
+            read_annotations(write(tmp_path / name, content))
+        left: list[LeftOut] = []
+        (found,) = read_annotations(tmp_path / name, skip_shapes=True, left_out=left)
+        assert found.label == "Mass" and "passed over 1 × shape that marks no area" in left[0].reason
+    for content in (labelme(line), studio(keypoint)):  # not "nothing found": a line was drawn
+        assert read_annotations(write(tmp_path / "c.json", content), skip_shapes=True) == []
+
+
+# Formats with files around them
+
+
+def test_yolo(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "images" / name)
+    write(tmp_path / "data.yaml", "train: images\nnc: 2\nnames:\n  0: Nodule\n  1: 'Mass'  # big\n")
+    write(tmp_path / "labels" / "a.txt", "1 0.25 0.583333333 0.3 0.5\n0 0.1 0.1 0.2 0.1 0.2 0.3\n")
+    write(tmp_path / "labels" / "b.txt", "")
+    found = {(a.image_id, a.label): a for a in read_annotations(tmp_path)}
+    assert set(found) == {("a", "Mass"), ("a", "Nodule"), ("b", None)} and not found["b", None].finding
+    np.testing.assert_allclose(found["a", "Mass"].regions[0].points, [[10, 20], [40, 50]], atol=1e-6)
+    assert found["a", "Nodule"].regions[0].kind == "polygon"
+    for line, why in (
+        ("1 0.2 0.2 0.1 0.1 0.9", "confidence"),
+        ("7 0.2 0.2 0.1 0.1", "class 7"),
+        ("1 5 5 9 9", "0 to 1"),
+    ):
+        write(tmp_path / "labels" / "a.txt", line + "\n")
+        with pytest.raises(AnnotationError, match=rf"a\.txt, line 1: .*{why}"):
+            read_annotations(tmp_path)
+    write(tmp_path / "lone" / "c.txt", "1 0.25 0.58 0.3 0.5\n")
+    with pytest.raises(AnnotationError, match="unknown size"):
+        read_annotations(tmp_path / "lone" / "c.txt")
+
+
+def test_further_shapes_of_new_formats(tmp_path: Path) -> None:
+    ring = {"shape_attributes": {"name": "ellipse", "cx": 50, "cy": 30, "rx": 20, "ry": 5, "theta": np.pi / 2},
+            "region_attributes": {"finding": {"Mass": True, "Edema": True, "Nodule": False}}}  # fmt: skip
+    via = {"a.png1": {"filename": "a.png", "size": 1, "regions": [ring], "file_attributes": {"reader": "Dr A"}}}
+    found = read_annotations(write(tmp_path / "a.json", via))
+    assert {(a.label, a.reader) for a in found} == {("Mass", "Dr A"), ("Edema", "Dr A")}
+    rows, columns = np.nonzero(region_mask(found[0], SIZE))
+    assert np.ptp(rows) > 3 * np.ptp(columns)  # turned by a right angle
+    det = [{"file_name": "a.png", "syms": [], "boxes": [], "polygons": []}]
+    assert [a.finding for a in read_annotations(write(tmp_path / "b.json", det))] == [False]
+    turned = "<robndbox><cx>50</cx><cy>30</cy><w>40</w><h>10</h><angle>1.5707963</angle></robndbox>"
+    voc = f"<annotation><filename>a.png</filename><object><name>Mass</name>{turned}</object></annotation>"
+    (mark,) = read_annotations(write(tmp_path / "c.xml", voc))
+    assert mark.regions[0].points is not None
+    np.testing.assert_allclose(mark.regions[0].points.min(0), [45, 10], atol=1e-4)
+    assert not read_annotations(write(tmp_path / "d.xml", "<annotation><filename>a.png</filename></annotation>"))[
+        0
+    ].finding
+    text = "image,x1,y1,x2,y2,class,reader\na.png,40,50,10,20,Mass,A\nb.png,,,,,,A\nc.png,,,,,Mass,A\n"
+    assert [a.finding for a in read_annotations(write(tmp_path / "e.csv", text))] == [True, False, True]
+
+
+@pytest.mark.parametrize("coding", ["raw", "gzip"])
+def test_nrrd_masks(tmp_path: Path, coding: str) -> None:
+    pytest.importorskip("nrrd")
+    layers = np.stack([blot(), blot()[::-1]], -1).astype(np.uint8)  # (H, W, layers), the layers being fastest
+    data = layers.tobytes()
+    head = (
+        f"NRRD0004\ntype: uchar\ndimension: 4\nspace: left-posterior-superior\nsizes: 2 {WIDTH} {HEIGHT} 1\n"
+        f"space directions: none (1,0,0) (0,1,0) (0,0,1)\nkinds: list domain domain domain\nencoding: {coding}\n"
+        "space origin: (0,0,0)\nSegment0_Layer:=0\nSegment0_LabelValue:=1\nSegment0_Name:=Mass\nSegment1_Layer:=1\n"
+        "Segment1_LabelValue:=1\nSegment1_Name:=Edema\n\n"
+    )
+    (tmp_path / "a.seg.nrrd").write_bytes(head.encode() + (gzip.compress(data) if coding == "gzip" else data))
+    found = {a.label: a for a in read_annotations(tmp_path / "a.seg.nrrd")}
+    assert set(found) == {"Mass", "Edema"} and found["Mass"].image_id == "a"
+    np.testing.assert_array_equal(found["Mass"].regions[0].pixels, blot())
+    np.testing.assert_array_equal(found["Edema"].regions[0].pixels, blot()[::-1])
+    (tmp_path / "b.nrrd").write_bytes(head.replace(f"2 {WIDTH} {HEIGHT} 1", "2 90000 90000 1").encode() + b"x")
+    with pytest.raises(AnnotationError, match="at most 60,000,000"):
+        read_annotations(tmp_path / "b.nrrd")
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(AnnotationError, match="no regular file"):
+        read_annotations(tmp_path / "pipe.json")
+
+
+# Pickles that take for ever
+
+
+def test_pickles_that_share_their_parts_without_end_are_refused(tmp_path: Path) -> None:
+    shared: Any = [1]
+    for _ in range(40):
+        shared = [shared, shared]
+    pair: Any = (1,)
+    for _ in range(40):
+        pair = (pair, pair)
+    huge = b"\x80\x04cnumpy\nndarray\n(J\x00\x00\x00\x40J\x40\x00\x00\x00\x86\x8c\x02u1t R."
+    for number, content in enumerate((pickle.dumps(shared), pickle.dumps([pair]), pickle.dumps({"task": shared}))):
+        assert len(content) < 500
+        (tmp_path / f"{number}.pkl").write_bytes(content)
+        with pytest.raises(AnnotationError, match="again and again"):
+            read_annotations(tmp_path / f"{number}.pkl")
+    # a dict whose key is the nested pair: to hash it, all of it is gone through
+    bomb = pickle.dumps(pair)[:-1]
+    (tmp_path / "key.pkl").write_bytes(bomb[:2] + b"}" + bomb[2:] + b"K\x01s.")
+    (tmp_path / "huge.pkl").write_bytes(huge)
+    for name in ("key.pkl", "huge.pkl"):
+        with pytest.raises(AnnotationError):
+            read_annotations(tmp_path / name)
+
+
+# Out, and back
+
+
+def said() -> list[Annotation]:
+    triangle = Region.polygon([(3.25, 4.5), (30.125, 5), (4, 20.75)])
+    return [
+        Annotation("w/a.dcm", (Region.box(10.5, 20.25, 30, 30), triangle), "Mass", "Dr A", image_shape=SIZE),
+        Annotation("w/a.dcm", (Region.box(60, 5, 20, 10),), "Edema", "Dr A", image_shape=SIZE),
+        Annotation("w/a.dcm", (), None, "Dr B", "", False, SIZE),
+        Annotation("b.dcm", (Region.box(1, 2, 50, 4),), "Mass", "Dr B", image_shape=SIZE),
+    ]
+
+
+@pytest.mark.parametrize("name", ["coco", "csv", "w3c", "labelstudio", "voc", "yolo", "dicom-seg", "dicom-sr"])
+def test_what_is_written_comes_back(tmp_path: Path, name: str) -> None:
+    if name.startswith("dicom"):
+        pytest.importorskip("highdicom")
+    from tests_support import write_dicom
+
+    dataset = films("w/a.dcm", "b.dcm", root=tmp_path / "films")
+    for record in dataset.records:
+        record.path.parent.mkdir(parents=True, exist_ok=True)
+        write_dicom(record.path, np.zeros(SIZE, np.uint16), StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4")
+    writer, out = FORMATS[name].write, tmp_path / f"out{FORMATS[name].to}"
+    assert writer is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        writer(said(), out, dataset)
+    left: list[LeftOut] = []
+    back = {(a.image_id, a.reader, a.label): a for a in read_annotations(out, dataset=dataset, left_out=left)}
+    assert not [item for item in left if is_lost(item.reason)]
+    boxes = name in ("csv", "voc")  # polygons go out as their boxes
+    for a in said():
+        found = back.pop((a.image_id, a.reader, a.label if a.finding else None), None) or back.pop(
+            (a.image_id, a.reader, "No finding")
+        )
+        assert found.finding == a.finding
+        for was, now in zip(a.regions, found.regions, strict=False) if name != "dicom-seg" else ():
+            assert was.points is not None and now.points is not None
+            for points in (was.points.min(0), was.points.max(0)):
+                assert np.abs(now.points - points).min() < 1e-3
+        if not boxes:
+            np.testing.assert_array_equal(region_mask(found, SIZE), region_mask(a, SIZE))
+    assert not back
+
+
+def test_diagnoses_beside_marks_survive_and_what_a_format_cannot_say_is_refused(tmp_path: Path) -> None:
+    scar = [
+        Annotation("a.png", (Region.box(1, 2, 3, 4),), "old scar", "A", image_shape=SIZE, diagnoses=("NORMAL",)),
+        Annotation("a.png", (), "NORMAL", "A", "", False, SIZE),
+    ]
+    for name, f in FORMATS.items():
+        if f.write is None or name.startswith("dicom"):
+            continue
+        out = tmp_path / f"{name}{f.to}"
+        if name in ("voc", "yolo"):
+            with pytest.raises(AnnotationError, match="Write COCO"):
+                f.write(scar, out, None)
+            continue
+        f.write(scar, out, None)
+        back = read_annotations(out)
+        assert both(back) == {("old scar", 1, True), ("NORMAL", 0, False)}, name
+        assert not any(a.call(CLASSES, "PNEUMONIA") for a in back)
+    zones = [Annotation("a.png", (Region.zone("A", 2),), reader="S")]
+    for name in ("csv", "w3c", "labelstudio", "voc", "yolo"):
+        writer = FORMATS[name].write
+        assert writer is not None
+        with pytest.raises(AnnotationError, match="zone scores"):
+            writer(zones, tmp_path / f"{name}-zones{FORMATS[name].to}", None)
+
+
+def test_the_table_in_the_docs_is_that_of_the_formats() -> None:
+    from radiolucent.data.annotations import formats_table
+
+    page = Path(__file__).parents[2] / "docs" / "reference" / "formats.md"
+    assert formats_table() in page.read_text(encoding="utf-8")
+
+
+def test_outlines_are_filled_as_by_scikit_image() -> None:
+    from skimage.draw import polygon2mask
+
+    from radiolucent.data.annotations.shapes import filled
+
+    rng = np.random.default_rng(0)
+    for corners in (3, 4, 7, 40):  # crossing themselves and leaving the image, never through a pixel's centre
+        points = rng.uniform(-30, 120, (corners, 2))
+        np.testing.assert_array_equal(filled(points, SIZE), polygon2mask(SIZE, points[:, ::-1] - 0.5))
+
+
+def test_json_masks_agree_with_pycocotools(tmp_path: Path) -> None:
+    from pycocotools import mask as rle
+
+    coded = rle.encode(np.asfortranarray(blot().astype(np.uint8)))
+    one = {"id": 0, "type": "mask", "label_id": 0, "rle": {"counts": coded["counts"].decode(), "size": list(SIZE)}}
+    item = {"id": "a", "image": {"path": "a.png", "size": list(SIZE)}, "annotations": [one]}
+    content = {"info": {}, "categories": {"label": {"labels": [{"name": "Mass"}]}}, "items": [item]}
+    (found,) = read_annotations(write(tmp_path / "a.json", json.loads(json.dumps(content))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, on NumPy 2
+        decoded = rle.decode(coded).astype(bool)
+    np.testing.assert_array_equal(found.regions[0].pixels, decoded)

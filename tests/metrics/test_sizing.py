@@ -1,0 +1,94 @@
+"""Study sizes: what they promise comes out in simulation, within three points."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from radiolucent.errors import ConfigError
+from radiolucent.metrics import auroc, patients_needed, size_auroc, size_proportion, wilson
+from radiolucent.metrics.sizing import auroc_variance
+from radiolucent.readers.statistics import Pilot, cases_for, mrmc, mrmc_power
+from radiolucent.types import Estimate
+
+
+def test_an_aurocs_variance_is_that_of_simulated_ones() -> None:
+    rng, d = np.random.default_rng(0), np.sqrt(2) * stats.norm.ppf(0.85)
+    x, y = rng.normal(d, size=(4000, 30)), rng.normal(size=(4000, 60))
+    areas = (x[:, :, None] > y[:, None]).mean((1, 2))
+    assert areas.var() == pytest.approx(auroc_variance(0.85, 30, 60), rel=0.06)
+
+
+def test_an_auroc_clears_its_bound_as_often_as_promised() -> None:
+    found = size_auroc(0.9, bound=0.82, prevalence=0.3, power=0.8)
+    assert found.power is not None and found.power >= 0.8 and found.patients == found.positives + found.negatives
+    rng, d = np.random.default_rng(1), np.sqrt(2) * stats.norm.ppf(0.9)
+    truth = np.arange(found.patients) < found.positives
+    lows = [auroc(truth, rng.normal(size=len(truth)) + d * truth).low or 0 for _ in range(900)]
+    assert np.mean(np.array(lows) > 0.82) == pytest.approx(found.power, abs=0.045)  # 3 points, and chance
+
+
+def test_a_sensitivity_clears_its_bound_as_often_as_promised() -> None:
+    found = size_proportion(0.92, bound=0.85, prevalence=0.2, power=0.9)
+    rng = np.random.default_rng(2)
+    lows = [wilson(int(k), found.positives).low or 0 for k in rng.binomial(found.positives, 0.92, 4000)]
+    assert np.mean(np.array(lows) > 0.85) == pytest.approx(found.power, abs=0.03)
+    more = size_proportion(0.92, bound=0.85, prevalence=0.2, power=0.9, films=3, rho=0.5)
+    assert more.films == 3 * more.patients and found.patients * 0.55 < more.patients < found.patients
+
+
+def test_a_width_is_what_was_asked_for() -> None:
+    for found in (size_auroc(0.9, half_width=0.03), size_proportion(0.9, half_width=0.03)):
+        assert 0.0295 < found.half_width <= 0.03 and found.power is None and "0.03" in found.words
+    width = wilson(round(0.9 * found.patients), found.patients)
+    assert ((width.high or 0) - (width.low or 0)) / 2 == pytest.approx(0.03, abs=5e-4)
+
+
+def test_patients_needed_settle_a_verdict_four_times_in_five() -> None:
+    rng, settled = np.random.default_rng(3), 0
+    pilot = Estimate(0.3, 0.3 - 0.196, 0.3 + 0.196, 0.95, 100, "t")  # a deviation of 1 a patient
+    needed = patients_needed(pilot, 0.2)
+    assert needed is not None and needed == pytest.approx(100 * 0.196**2 / 0.1**2 * 2.043, abs=2)
+    for _ in range(1500):
+        x = rng.normal(0.3, size=needed)
+        settled += x.mean() - 1.96 * x.std(ddof=1) / np.sqrt(needed) > 0.2
+    assert settled / 1500 == pytest.approx(0.8, abs=0.03)
+    half = patients_needed(pilot, 0.2, power=0.5)
+    assert half is not None and half < needed / 2
+    assert patients_needed(Estimate(0.2, 0.1, 0.3, 0.95, 100, "t"), 0.2) is None
+    assert patients_needed(Estimate(-0.3, -0.496, -0.104, 0.95, 100, "t"), 0.2, signed=True) == needed
+    assert patients_needed(Estimate(0.3, None, None, 0.95, 1, "t"), 0.2) is None
+
+
+def readings(rng: np.random.Generator, readers: int, cases: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """Roe & Metz's model: readers, cases and their interactions with the test."""
+    truth = np.arange(cases) % 2 == 0
+    skill = rng.normal(size=(1, readers, 1)) * 0.15 + rng.normal(size=(2, readers, 1)) * 0.07
+    case = rng.normal(size=(1, 1, cases)) * 0.55 + rng.normal(size=(2, 1, cases)) * 0.55
+    rest = rng.normal(size=(1, readers, cases)) * 0.45 + rng.normal(size=(2, readers, cases)) * 0.45
+    mean = np.array([1.3, 1.3 + shift])[:, None, None]
+    return truth, case + rest + (mean + skill) * truth
+
+
+def test_a_reading_study_shows_what_it_was_sized_for() -> None:
+    rng = np.random.default_rng(4)
+    pilots = [mrmc(*readings(rng, 8, 200, 0.35)).components for _ in range(30)]
+    pilot = Pilot.of({k: float(np.mean([p[k] for p in pilots])) for k in pilots[0]}, 200)
+    spread = np.sqrt(2 * (2 * 0.55**2 + 2 * 0.45**2) + 0.15**2 + 0.07**2)
+    effect = float(stats.norm.cdf(1.65 / spread) - stats.norm.cdf(1.3 / spread))
+    cases = cases_for(pilot, effect, readers=5)
+    assert cases is not None and 20 < cases < 1000
+    shown = [(mrmc(*readings(rng, 5, cases, 0.35)).p["test 1", "test 2"] or 1) < 0.05 for _ in range(350)]
+    assert np.mean(shown) == pytest.approx(mrmc_power(pilot, effect, readers=5, cases=cases), abs=0.07)
+
+
+def test_what_cannot_be_sized_is_refused() -> None:
+    with pytest.raises(ConfigError, match="either the half width"):
+        size_auroc(0.9)
+    with pytest.raises(ConfigError, match=r"bound 0\.95"):
+        size_proportion(0.9, bound=0.95)
+    with pytest.raises(ConfigError, match="both classes"):
+        size_auroc(0.9, half_width=0.05, prevalence=1.0)
+    with pytest.raises(ConfigError, match="of two tests"):
+        Pilot.of({"var": 0.1}, 10)
+    pilot = Pilot(0.01, 0.002, 0.4, 0.3, 0.3, 100)
+    assert cases_for(pilot, 0.02, readers=3) is None  # readers differ too much: more of them, not more cases
