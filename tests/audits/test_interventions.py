@@ -51,8 +51,10 @@ def test_the_verdict_flips_with_its_cause(guilty: Callable[[], Classifier], test
         assert innocent[test].verdict == "pass", innocent[test].summary
     verdict, headline = verdict_of(by_severity(list(caught.values())))
     assert verdict == "fail" and INTERVENTIONS[tests[0]].subject in headline
-    assert innocent["exposure.bright"].verdict == "pass"  # it reads brightness, but only that of the lungs
-    assert verdict_of(list(innocent.values()))[0] == "pass"
+    # The innocent reads absolute brightness, so it does follow the exposure; of markers and border it is clear.
+    assert innocent["exposure.bright"].verdict == "fail"
+    spared = [f for name, f in innocent.items() if not name.startswith("exposure")]
+    assert verdict_of(spared)[0] == "pass"
     json.dumps([f.as_dict() for f in caught.values()], allow_nan=False)
 
 

@@ -152,8 +152,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "brightening all but the lungs", "as much brightening and darkening in patches",
-            carries=_brightness(_outside),
+            "brightening the film", "as much brightening and darkening in patches", carries=_brightness(_outside),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
