@@ -6,12 +6,11 @@ from numpy.typing import NDArray
 from radiolucent.audits.trial.answers import Table
 from radiolucent.metrics import cluster_bootstrap_mean, patients_needed
 from radiolucent.metrics.intervals import exact_low
-from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate, Verdict
 
-__all__ = ["beyond", "cases_needed", "film_mean", "folds_for", "needed_words", "paired_shift", "two_sided"]
+__all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "paired_shift", "two_sided"]
 
-TAIL = 25  # resamples that should lie beyond either end of an interval
+FOLDS = 2000  # resamples give a deviation, not percentiles: enough at any level
 POWER = 0.8
 LEAST = 10  # units below which no interval is trusted
 
@@ -36,15 +35,6 @@ def beyond(estimate: Estimate, threshold: float) -> Verdict:
     return "fail" if estimate.low > threshold else "pass" if estimate.high < threshold else "inconclusive"
 
 
-def folds_for(level: float) -> int:
-    """Resamples for a percentile interval of this level: 2,000 or more, 25 or more beyond either end.
-
-    >>> folds_for(0.95), folds_for(0.999)
-    (2000, 50000)
-    """
-    return max(2000, round(2 * TAIL / (1 - level)))
-
-
 def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
     """Units with which the interval would clear the threshold in four of five such studies, the figure being true.
 
@@ -60,7 +50,7 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
 def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
     """The sentence that an inconclusive finding ends with; see `cases_needed`."""
     if estimate.low is None or estimate.high is None:
-        return f" Too few patients for an interval ({estimate.n})."
+        return f" {(estimate.note or 'too few patients for an interval').capitalize()} ({estimate.n} here)."
     needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
@@ -87,33 +77,15 @@ def paired_shift(
 
 
 def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
-    """Mean over films with its interval: the wider of a bootstrap over patients and Student's t over them.
+    """Mean over films with its interval over patients (`cluster_bootstrap_mean`).
 
     Where all films answer alike to the last bit resamples tell nothing. Then as many of n patients as the exact
     interval of 0 in n allows may answer otherwise, and each is taken to differ by 1, which is a standard deviation of
     the log-odds where the values are effects.
     """
-    found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed, scale="plain")
-    if found.value is None or found.n < 2:
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=FOLDS, seed=seed, scale="plain")
+    if found.value is None or found.n < 2 or np.ptp(values) >= 1e-12:
         return found
-    if np.ptp(values) < 1e-12:
-        share = 1 - exact_low(found.n, level)
-        note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
-        return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
-    half = _t_half(values, patients, level)
-    low, high = (found.value - half, found.value + half)
-    low, high = (
-        min(low, found.low if found.low is not None else low),
-        max(high, found.high if found.high is not None else high),
-    )
-    return Estimate(found.value, low, high, level, found.n, f"{found.method} and t", found.note)
-
-
-def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
-    """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
-    from scipy import stats
-
-    index, count = clusters_of(patients, len(values))
-    sums = np.bincount(index, values - values.mean(), minlength=count)
-    deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)
-    return float(stats.t.ppf(0.5 + level / 2, max(count - 1, 1))) * deviation
+    share = 1 - exact_low(found.n, level)
+    note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
+    return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
