@@ -34,9 +34,10 @@ check: $(VENV)/.all,test,check
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-# Damaged files for every reader, MINUTES of CPU time each; what fails is kept in runs/fuzz.
+# Damaged files for every reader: films, manifests and checkpoints for MINUTES each, then formats of readings.
 fuzz: $(VENV)/.all,test
 	$(BIN)/python scripts/fuzz.py --minutes $(MINUTES)
+	$(BIN)/python scripts/fuzz_annotations.py --minutes $(MINUTES)
 
 docs: $(VENV)/.all,docs
 	$(BIN)/mkdocs build --strict

@@ -2,8 +2,9 @@
 
     python benchmarks/bootstrap.py [--folds 10000] [--cases 624] [--loop-folds 200] [--repeats 5]
 
-Both compute the same figures on the same folds; the loop is timed on fewer folds and extrapolated, and the two are
-checked against each other on those. Times are the best of the repeats, which a busy machine disturbs least.
+Both compute the same figures, checked against each other; the loop is timed on fewer folds and extrapolated. `evaluate`
+resamples only where that holds what it says; elsewhere it has closed forms. Times are the best of the repeats, which a
+busy machine disturbs least.
 """
 
 import argparse
@@ -70,19 +71,11 @@ def seconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
     return min(wall for wall, _ in found), min(processor for _, processor in found)
 
 
-def check(pred: Predictions, folds: int) -> float:
-    """Largest difference between the ends of intervals by the two, on the same folds."""
-    ours = evaluate(pred, folds=folds).estimates
-    order = np.argsort(-pred.scores, kind="stable")
-    truth, scores = pred.truth[order], pred.scores[order]
-    patients = [pred.patient_ids[i] for i in order]
-    drawn = np.concatenate(list(bootstrap_weights(patients, len(truth), folds=folds, seed=0)))
-    theirs = [one_fold(truth, scores, weights, line=False) for weights in drawn]
-    gaps = [0.0]
-    for name in theirs[0]:
-        ends = np.quantile([fold[name] for fold in theirs], [0.025, 0.975])
-        gaps += [abs(ends[0] - (ours[name].low or 0)), abs(ends[1] - (ours[name].high or 0))]
-    return float(max(gaps))
+def check(pred: Predictions) -> float:
+    """Largest difference between the figures of the two, on all cases."""
+    ours = evaluate(pred, folds=10).estimates
+    theirs = one_fold(pred.truth, pred.scores, np.ones(len(pred)), line=False)
+    return max(abs(value - (ours[name].value or 0)) for name, value in theirs.items())
 
 
 def main() -> None:
@@ -103,14 +96,13 @@ def main() -> None:
     print(f"{given.folds} folds of {given.cases} cases; best of {given.repeats}; {os.cpu_count()} cores, ", end="")
     print(f"Python {platform.python_version()}, numpy {np.__version__}, scikit-learn {sklearn.__version__}\n")
     print("| what | figures | wall s | processor s | ratio |\n|---|---|---|---|---|")
-    print(f"| radiolucent evaluate() | 14 | {wall:.2f} | {processor:.2f} | 1 |")
+    print(f"| radiolucent evaluate() | 15 | {wall:.2f} | {processor:.2f} | 1 |")
     for line, figures in ((False, 11), (True, 12)):
         slow, busy = seconds(lambda line=line: [one_fold(truth, scores, w, line=line) for w in drawn], 1)
         what = f"scikit-learn loop{' and calibration slope' if line else ''} (from {given.loop_folds} folds)"
         print(f"| {what} | {figures} | {slow * scale:.1f} | {busy * scale:.1f} | {slow * scale / wall:.0f} |")
-    gap = check(pred, given.loop_folds)
     print(f"\nmemory above the start: {memory:.0f} MiB")
-    print(f"largest difference of interval ends between the two on {given.loop_folds} folds: {gap:.1e}")
+    print(f"largest difference of figures between the two: {check(pred):.1e}")
 
 
 if __name__ == "__main__":

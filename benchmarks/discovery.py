@@ -25,6 +25,7 @@ from radiolucent.audits.trial.planted import Pool, pool, train_small
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.tests import TESTS
 from radiolucent.metrics import auroc
+from radiolucent.types import Finding
 
 Grey = NDArray[np.float64]
 Painter = Callable[[Grey, NDArray[np.bool_], np.random.Generator], Grey]
@@ -184,16 +185,22 @@ def one(kind: str, number: int, home: Path, known: bool) -> dict[str, object]:
         "turned": turned, "verdict": verdict_of(findings)[0], "headline": verdict_of(findings)[1],
         "failed": [f.test for f in failed],
         "named": any(r in f.test for f in failed[:3] for r in right),
-        "values": {f.test: [f.verdict, f.estimate.value, f.estimate.low, f.evidence.get("familiar", {}).get("beyond")]
-                   for f in findings if f.estimate},
+        "values": {f.test: _told(f) for f in findings if f.estimate},
         "seconds": [round(trained, 1), round(time.process_time() - began - trained, 1)],
     }  # fmt: skip
+
+
+def _told(finding: Finding) -> list[object]:
+    e, evidence = finding.estimate, finding.evidence
+    assert e is not None
+    return [finding.verdict, e.value, e.low, evidence.get("familiar", {}).get("beyond"), evidence.get("slow_inside")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", default="dev", choices=("dev", "test", "none"))
     parser.add_argument("--networks", type=int, default=1, help="a kind")
+    parser.add_argument("--kinds", default="", help="only these, with commas")
     parser.add_argument("--start", type=int, default=0, help="number of the first")
     parser.add_argument("--known", action="store_true", help="the audit knows the films trained on")
     parser.add_argument("--out", type=Path, default=Path("runs/discovery"))
@@ -201,6 +208,7 @@ def main() -> None:
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     kinds = {"dev": tuple(DEV), "test": tuple(TEST), "none": ("none",)}[args.set]
+    kinds = tuple(args.kinds.split(",")) if args.kinds else kinds
     for number in range(args.start, args.start + args.networks):
         for kind in kinds:
             row = one(kind, number, args.out, args.known)

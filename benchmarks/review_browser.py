@@ -3,8 +3,8 @@
     python benchmarks/review_browser.py [--width 3000] [--height 2500] [--turns 12] [--window 1920x1080]
 
 Films are 12-bit DICOM of smooth noise with grain. "Film to film" is from the key (PgDn) to the frame after the next
-film stands whole on the stage; it was fetched while the one before was looked at. "Two films at once": the same with the
-patient's other film beside it. A step of zoom or window: from one frame to the next with the film drawn anew between.
+film stands whole on the stage; it was fetched while the one before was looked at. "Two films at once": the same with
+the patient's other film beside. A step of zoom or window: from one frame to the next, the film drawn anew between.
 """
 
 import argparse
@@ -29,10 +29,11 @@ from web.study_support import make_run, write_dicom
 
 # Watches for the frame in which another film stands whole on the stage.
 TURN = """
-const done = arguments[arguments.length - 1], began = performance.now(), here = location.hash, beside = arguments[0];
-const there = (one) => document.querySelector(`${one}[data-whole]`);
+const done = arguments[arguments.length - 1], began = performance.now(), beside = arguments[0];
+const old = [...document.querySelectorAll('.stage')];
+const there = (one) => { const e = document.querySelector(`${one}[data-whole]`); return e && !old.includes(e); };
 const look = () => {
-  if (location.hash === here || !there('#stage') || (beside && !there('.beside'))) return requestAnimationFrame(look);
+  if (!there('#stage') || (beside && !there('.beside'))) return requestAnimationFrame(look);
   requestAnimationFrame(() => done(performance.now() - began));
 };
 document.dispatchEvent(new KeyboardEvent('keydown', { key: 'PageDown', bubbles: true }));

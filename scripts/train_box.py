@@ -26,7 +26,7 @@ from radiolucent.audits.trial.examine import examine
 from radiolucent.audits.trial.maskers import maskers
 from radiolucent.data import Augment, Dataset, Loader, PixelCache, build_cache
 from radiolucent.files import write_json
-from radiolucent.metrics import choose_threshold, fit_temperature, fit_temperature_and_bias
+from radiolucent.metrics import calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, box_path, build, load, predict, save, shift_logits
 from radiolucent.reports.audit_page import audit_summary, write_audit
 from radiolucent.study.trained import versions
@@ -75,12 +75,13 @@ def inner(films: Films, rows: NDArray[np.intp], seed: int) -> tuple[NDArray[np.i
 
 def settled(classifier: Classifier, raw: Predictions) -> Classifier:
     """With temperature, bias and threshold from validation predictions."""
-    temperature, bias = fit_temperature_and_bias(raw.logits, raw.labels)
-    if not shift_logits(classifier, torch.from_numpy(bias).float()):
-        temperature, bias = fit_temperature(raw.logits, raw.labels), np.zeros(2)
-    warm = dataclasses.replace(raw, logits=raw.logits + bias.astype(np.float32), temperature=temperature)
-    threshold = choose_threshold(warm.truth, warm.scores, RULE)
-    return classifier.with_(temperature=temperature, threshold=threshold.value)
+    found = calibrate_logits(raw.logits, raw.labels)
+    if not shift_logits(classifier, torch.from_numpy(found.bias).float()):
+        found = calibrate_logits(raw.logits, raw.labels, bias=False)
+    given = {"temperature": found.temperature, "calibrated_on": found.films}
+    warm = dataclasses.replace(raw, logits=raw.logits + found.bias.astype(np.float32), **given)
+    threshold = choose_threshold(warm.truth, warm.scores, RULE, groups=warm.patient_ids)
+    return classifier.with_(threshold=threshold.value, **given)
 
 
 def predicted(classifier: Classifier, cache: PixelCache, rows: NDArray[np.intp]) -> Predictions:

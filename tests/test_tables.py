@@ -52,4 +52,5 @@ def test_no_other_module_writes_csv() -> None:
     source = Path(str(radiolucent.__file__)).parent
     texts = {path.relative_to(source).as_posix(): path.read_text() for path in source.rglob("*.py")}
     writers = sorted(name for name, text in texts.items() if "csv.writer(" in text or "csv.DictWriter(" in text)
-    assert writers == ["data/annotations/plain.py", "tables.py"]  # the former is read back by other tools
+    # plain.py is read back by other tools, and the journal by Arrow, from a file that it removes.
+    assert writers == ["data/annotations/plain.py", "study/journal.py", "tables.py"]

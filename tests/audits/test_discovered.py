@@ -4,8 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, views
+from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.discovered import TESTS, deal
 from radiolucent.audits.trial.examine import examine_views
@@ -13,6 +16,9 @@ from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, free
 from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.regions import View
+from radiolucent.explainers import GradCAM, Saliency
+
+FEW = [t for t in TESTS if t.name in ("discovered.surroundings", "discovered.tone", "discovered.inside")]
 
 
 def with_spots() -> list[View]:
@@ -35,8 +41,8 @@ def spot_reader() -> np.ndarray:
 def test_a_shortcut_without_a_name_is_found_placed_and_shown() -> None:
     lungs = np.stack([v.lungs for v in views() if v.lungs is not None]).mean(0) > 0.9
     guilty = classifier(Reader(spot_reader() * 0.4 + lungs * 8.0 / lungs.sum(), bias=-4.0))
-    caught, _ = examine_views(guilty, with_spots(), TESTS)
-    innocent, _ = examine_views(lung_reader(), with_spots(), TESTS)
+    caught, _ = examine_views(guilty, with_spots(), FEW)
+    innocent, _ = examine_views(lung_reader(), with_spots(), FEW)
     lead = caught[0]
     assert lead.verdict == "fail", lead.summary
     first = next(f for f in caught if f.test == "discovered.surroundings")
@@ -76,7 +82,7 @@ def test_films_are_dealt_by_patient() -> None:
 
 def test_without_lung_masks_nothing_unnamed_fails() -> None:
     blind = [dataclasses.replace(v, lungs=None) for v in with_spots()]
-    found, _ = examine_views(classifier(Reader(spot_reader() * 0.4)), blind, TESTS)
+    found, _ = examine_views(classifier(Reader(spot_reader() * 0.4)), blind, FEW[:1])
     assert "fail" not in {f.verdict for f in found}
     assert any("without lung masks" in f.summary for f in found)
 
@@ -101,3 +107,26 @@ def test_untouched_films_are_familiar() -> None:
     white = familiar(case, "white", lambda view, rng: np.ones(view.grey.shape, np.float32))
     assert same is not None and same.beyond <= 0.06 and not same.foreign
     assert white is not None and white.beyond == 1.0 and white.foreign
+
+
+def test_a_method_that_cannot_explain_the_network_does_not_end_the_audit() -> None:
+    """Grad-CAM needs a layer; of a network of two branches there is none, and saliency goes on."""
+    one, other = Reader(np.ones((SIZE, SIZE)) / SIZE), Reader(spot_reader())
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = one, other
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.one(x) + self.other(x)
+
+    films = views()[:12]
+    model = classifier(Branches())
+    _, table = examine_views(model, films, ())
+    by_id = {v.image_id: v for v in films}
+    methods = {"gradcam": GradCAM(), "saliency": Saliency()}
+    case = Case(model, table, by_id.__getitem__, by_id.__getitem__, MAPS, methods=methods, map_films=8)
+    told = {f.test: f for test in MAPS for f in test.findings(case)}
+    assert told["maps.gradcam.lungs"].verdict == "not applicable" and "layer" in told["maps.gradcam.lungs"].summary
+    assert told["maps.saliency.lungs"].estimate is not None

@@ -97,6 +97,14 @@ def corner_weight() -> np.ndarray:
     return found * 30 / found.sum()
 
 
+def left_less_right() -> Classifier:
+    """Reads the left lung's brightness less the right's: whole-film brightening cancels."""
+    common = np.stack([v.lungs for v in views() if v.lungs is not None]).mean(0) > 0.9
+    half = np.arange(SIZE)[None] < SIZE / 2
+    left, right = common & half, common & ~half
+    return classifier(Reader(left * 40.0 / left.sum() - right * 40.0 / right.sum()))
+
+
 def ring_reader() -> Classifier:
     """Reads the outer three pixels and nothing else."""
     return classifier(Reader(ring(3) * 30 / ring(3).sum()))
@@ -107,7 +115,7 @@ CASES = {
     "marker.swap": (marker_reader, lung_reader, views),
     "border.fill": (ring_reader, lung_reader, lambda: painted(loud_border)),
     "corners.fill": (lambda: classifier(Reader(corner_weight())), lung_reader, lambda: painted(loud_corners)),
-    "exposure.bright": (lambda: classifier(Reader(outside_weight() * 30)), lung_reader, views),
+    "exposure.bright": (lung_reader, left_less_right, views),
     "size.outside": (lambda: classifier(Sharpness(outside_weight())), lung_reader, lambda: painted(grainy)),
     "lungs.blank": (ring_reader, lung_reader, views),
 }  # fmt: skip
@@ -164,8 +172,7 @@ def robust_films() -> list[View]:
 def stressed(model: Classifier, films: list[View]) -> dict[str, Finding]:
     keys = [v.image_id for v in films]
     table = collect(model, len(films), lambda i: films[i], {name: EDITS[name] for name in STRESSES}, keys=keys)
-    level = 1 - 0.05 / len(STRESSES)
-    return {name: stressed_by(table, name, level, 0) for name in STRESSES}
+    return {name: stressed_by(table, name, 0.95, 0) for name in STRESSES}
 
 
 def test_every_stress_flips_with_what_it_destroys() -> None:

@@ -51,8 +51,10 @@ def test_the_verdict_flips_with_its_cause(guilty: Callable[[], Classifier], test
         assert innocent[test].verdict == "pass", innocent[test].summary
     verdict, headline = verdict_of(by_severity(list(caught.values())))
     assert verdict == "fail" and INTERVENTIONS[tests[0]].subject in headline
-    assert innocent["exposure.bright"].verdict == "pass"  # it reads brightness, but only that of the lungs
-    assert verdict_of(list(innocent.values()))[0] == "pass"
+    # The innocent reads absolute brightness, so it does follow the exposure; of markers and border it is clear.
+    assert innocent["exposure.bright"].verdict == "fail"
+    spared = [f for name, f in innocent.items() if not name.startswith("exposure")]
+    assert verdict_of(spared)[0] == "pass"
     json.dumps([f.as_dict() for f in caught.values()], allow_nan=False)
 
 
@@ -94,7 +96,10 @@ def test_without_lungs_only_a_cheat_still_tells_the_classes_apart() -> None:
     honest = _judged(lung_reader(), [_lungs_say(v, v.label or 0) for v in views()])
     caught = _judged(classifier(Reader(corner)), [_corner_says(v, v.label or 0) for v in views()])
     for test in ("regions.no_lungs", "regions.border_only"):
-        assert caught[test].verdict == "fail" and honest[test].verdict == "pass"
+        assert caught[test].verdict == "fail"
+        # Chance exactly; 64 patients are too few to rule out the limit of 0.6, and the finding says so.
+        assert honest[test].estimate is not None and honest[test].estimate.value == pytest.approx(0.5)
+        assert honest[test].verdict == "inconclusive" and "here)" in honest[test].summary
     assert caught["regions.no_lungs"].control is not None and caught["regions.no_lungs"].control.value == 0.5
     assert honest["regions.lungs_only"].verdict == "pass" and caught["regions.lungs_only"].verdict == "inconclusive"
 

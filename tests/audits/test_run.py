@@ -47,7 +47,7 @@ def test_a_cheat_fails_an_honest_reader_does_not_and_the_page_says_so(films: Dat
     root = films.root
     assert root is not None
     masks = {"lungs": masks_from_folder(root / "lungs"), "markers": masks_from_folder(root / "markers")}
-    found = examine(marker_reader(), films, **masks, map_films=8, folder=tmp_path / "state")
+    found = examine(marker_reader(), films, **masks, map_films=8, folder=tmp_path / "state", discover=False)
     assert found.verdict == "fail" and "FAIL: the decision follows the side marker" in found.headline
     assert found.findings[0].concerns == "model" and found.findings[0].verdict == "fail"
     assert [name for name, _ in found.table.left_out] == ["test/NORMAL/broken.png"]
@@ -58,10 +58,19 @@ def test_a_cheat_fails_an_honest_reader_does_not_and_the_page_says_so(films: Dat
     summary = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert summary["verdict"] == "fail" and summary == json.loads(json.dumps(audit_summary(found)))
     assert {f["concerns"] for f in summary["findings"]} == {"model", "data", "map"}
-    again = examine(marker_reader(), films, **masks, map_films=8, folder=tmp_path / "state")  # from the journal
-    assert audit_summary(again) == summary
-    innocent = examine(lung_reader(), films, **masks, methods=(), data_checks=False, tests=("marker", "border"))
+    again = examine(
+        marker_reader(), films, **masks, map_films=8, folder=tmp_path / "state", discover=False
+    )  # from the journal
+    told = json.loads(json.dumps(audit_summary(again)))
+    # Maps are made again, by whichever engine pays: alike to 1e-6 of an estimate, not to the bit.
+    for one, other in zip(told["findings"], summary["findings"], strict=True):
+        assert one["test"] == other["test"] and one["verdict"] == other["verdict"]
+        assert one["concerns"] == "map" or one["test"].startswith("slices.maps") or one == other
+    innocent = examine(
+        lung_reader(), films, **masks, methods=(), data_checks=False, tests=("marker", "border", "discovered.tone")
+    )
     assert innocent.verdict == "pass", innocent.headline
+    assert "unnamed: the film's grey levels outside the lungs" in innocent.headline and "3 kinds" in innocent.headline
 
 
 def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from radiolucent.audits.trial.answers import collect
+from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.maskers import maskers, seen_lungs, seen_markers
 from radiolucent.audits.trial.regions import view_of
 from radiolucent.data.phantom.draw import draw
@@ -47,7 +48,7 @@ def test_a_mask_that_is_not_trusted_counts_as_unknown(film: Radiograph) -> None:
         return view_of(films[i], network.preprocess, label=i, lungs=seen_lungs, markers=seen_markers)
 
     edits = ("no_lungs.boxed.inpaint", "marker.paste")
-    table = collect(network, 2, view, edits, keys=["marked", "noise"])  # type: ignore[arg-type]
+    table = collect(network, 2, view, {e: EDITS[e] for e in edits}, keys=["marked", "noise"])  # type: ignore[arg-type]
     assert table.masked_films("lungs") == 1 and len(table) == 2
     assert np.isfinite(table.scores["no_lungs.boxed.inpaint"]).tolist() == [True, False]
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from radiolucent.audits.trial.verdicts import beyond, cases_needed, film_mean, folds_for, needed_words, two_sided
+from radiolucent.audits.trial.verdicts import beyond, cases_needed, film_mean, needed_words, two_sided
 from radiolucent.types import Estimate
 
 
@@ -49,7 +49,3 @@ def test_an_interval_without_variance_is_not_a_point() -> None:
     assert found.low is not None and found.low < -0.2 and beyond(found, 0.2) == "inconclusive"
     many = film_mean(np.zeros(200), np.arange(200).astype(str), level=0.95, seed=0)
     assert beyond(many, 0.2) == "pass"
-
-
-def test_resamples_follow_the_level() -> None:
-    assert folds_for(0.999) * 0.0005 >= 25 and folds_for(0.95) == 2000

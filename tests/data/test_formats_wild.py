@@ -15,6 +15,7 @@ from odd_readings import BOX, readings
 from PIL import Image
 
 from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
+from radiolucent.data.annotations.match import fitting
 from radiolucent.data.records import is_lost
 from radiolucent.errors import AnnotationError
 from radiolucent.images import region_mask
@@ -215,6 +216,20 @@ def test_two_names_never_land_on_one_film(tmp_path: Path) -> None:
         read_annotations(write(tmp_path / "c.json", tasks))
 
 
+def test_readings_that_do_not_fit_their_film_are_listed_and_the_rest_is_used() -> None:
+    box = Region.box(10, 20, 30, 30)
+    given = [
+        Annotation("a", (box,), reader="A", image_shape=SIZE),
+        Annotation("a", (box,), reader="B", image_shape=(1024, 1024)),
+        Annotation("a", (Region.box(500, 2, 9, 9),), reader="C"),
+        Annotation("a", (), reader="D", finding=False, image_shape=(1024, 1024)),
+    ]
+    left: list[LeftOut] = []
+    kept = fitting(given, {"a": SIZE}, Path("marks.csv"), left)
+    assert [a.reader for a in kept] == ["A", "D"] and len(left) == 2
+    assert "1024 × 1024 pixels, the film has 100 × 60" in left[0].reason and "outside the image" in left[1].reason
+
+
 # Identifiers and coordinates
 
 
@@ -236,6 +251,9 @@ def test_coco_ids_segments_and_relative_coordinates(tmp_path: Path) -> None:
             read_annotations(write(tmp_path / "b.json", coco(box, **more)))
     with pytest.raises(AnnotationError, match="id 1 is given twice"):
         read_annotations(write(tmp_path / "c.json", coco(box, box)))
+    nameless = {"images": [*coco()["images"], {"id": 8, "height": 1, "width": 1}]}
+    left: list[LeftOut] = []
+    assert len(read_annotations(write(tmp_path / "f.json", coco(box, **nameless)), left_out=left)) == len(left) == 1
     share = write(tmp_path / "d.json", coco(box | {"bbox": [0.1, 1 / 3, 0.3, 0.5]}))
     with pytest.raises(AnnotationError, match="between 0 and 1"):
         read_annotations(share)
@@ -370,7 +388,7 @@ def test_nrrd_masks(tmp_path: Path, coding: str) -> None:
     np.testing.assert_array_equal(found["Mass"].regions[0].pixels, blot())
     np.testing.assert_array_equal(found["Edema"].regions[0].pixels, blot()[::-1])
     (tmp_path / "b.nrrd").write_bytes(head.replace(f"2 {WIDTH} {HEIGHT} 1", "2 90000 90000 1").encode() + b"x")
-    with pytest.raises(AnnotationError, match="at most 60,000,000"):
+    with pytest.raises(AnnotationError, match="at most 64,000,000"):
         read_annotations(tmp_path / "b.nrrd")
 
 

@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from typer.testing import CliRunner
 
 from fuzz import damaged
-from odd_films import films, noted, refused, rich_dicom
+from odd_films import dicom, films, noted, raster, refused, rich_dicom
 from radiolucent.cli.entry import app
+from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.errors import ConfigError
 
 NAMES = (
@@ -87,37 +90,48 @@ def test_two_hundred_odd_files_are_used_or_listed_with_the_true_reason(tmp_path:
 def test_predict_and_explain_use_what_can_be_used(tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     good, said = build(folder)
-    keep = {*sorted(good)[::12], *NAMES}
-    for name in good - keep:
+    for name in good:
         (folder / name).unlink()
-    status, found, messages = run("predict", "box", folder, "--json")
+    drawn = generate(tmp_path / "phantom", PhantomConfig(patients=4, films=1, size=256)).records[0].path
+    grey = np.asarray(Image.open(drawn).convert("L"))
+    chest = {
+        "a.dcm": dicom(grey, bits=8),
+        "inverse.dcm": dicom(255 - grey, bits=8, PhotometricInterpretation="MONOCHROME1"),
+    }
+    chest |= dict.fromkeys(NAMES, raster(grey, "PNG")) | {"spacing.dcm": dicom(grey, bits=8, preamble=b"II*\0")}
+    for name, content in chest.items():
+        (folder / name).write_bytes(content)
+    status, found, messages = run("predict", "box", folder, "--force", "--json")
     assert status == 3
-    assert {Path(p["image"]).name for p in found["predictions"]} == keep
+    assert {Path(p["image"]).name for p in found["predictions"]} == chest.keys()
+    chances = [p["probability"]["PNEUMONIA"] for p in found["predictions"]]
+    assert max(chances) - min(chances) < 1e-3  # one film in all of them
     left = listed(found["left_out"])
     assert left.keys() == said.keys()
     assert all(words in left[name] for name, words in said.items())
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\ud800-\udfff]", messages)  # nothing that acts on a terminal
-    options = ("--method", "gradcam", "--no-panels", "--no-trust", "--out", tmp_path / "out", "--json")
+    asked = ("--method", "lime", "--samples", 16, "--no-panels", "--no-trust", "--force")
+    options = (*asked, "--out", tmp_path / "out", "--json")
     status, found, _ = run("explain", "box", folder, *options)
     assert status == 3 and listed(found["left_out"]).keys() == said.keys()
-    assert {Path(row["image"]).name for row in found["explanations"]} == keep
+    assert {Path(row["image"]).name for row in found["explanations"]} == chest.keys()
     table = (tmp_path / "out" / "explanations.csv").read_text(encoding="utf-8")
     assert "esc\\x1b[2J" in table and "\x1b" not in table and "a\\nb.png" in table
 
 
-def test_a_film_asked_for_by_name_that_cannot_be_read_ends_with_status_3(tmp_path: Path) -> None:
+def test_where_no_film_can_be_read_the_status_is_1(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"text")
     status, found, _ = run("predict", "box", tmp_path / "a.png", "--json")
-    assert status == 3 and found["predictions"] == [] and listed(found["left_out"]).keys() == {"a.png"}
+    assert status == 1 and found["predictions"] == [] and listed(found["left_out"]).keys() == {"a.png"}
 
 
 def test_frames_windows_and_ranges_are_chosen_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "two.dcm").write_bytes(rich_dicom()["frames"])
-    assert run("predict", "box", tmp_path / "two.dcm", "--json")[0] == 3
+    assert run("predict", "box", tmp_path / "two.dcm", "--json")[0] == 1
     for options in (("--frame", 2), ("--frame", 1, "--window", "900/1800"), ("--frame", 1, "--range", "0,4095")):
-        status, found, _ = run("predict", "box", tmp_path / "two.dcm", *options, "--json")
+        status, found, _ = run("predict", "box", tmp_path / "two.dcm", *options, "--force", "--json")
         assert status == 0 and len(found["predictions"]) == 1
     status, found, _ = run("predict", "box", tmp_path / "two.dcm", "--frame", 1, "--max-pixels", 100, "--json")
-    assert status == 3 and "at most 100 are read" in found["left_out"][0]["reason"]
+    assert status == 1 and "at most 100 are read" in found["left_out"][0]["reason"]
     wrong = CliRunner().invoke(app, ["predict", "box", str(tmp_path / "two.dcm"), "--range", "wide"])
     assert isinstance(wrong.exception, ConfigError) and "two numbers with a comma" in str(wrong.exception)

@@ -1,4 +1,4 @@
-"""Answers known by arithmetic: the cases that other packages and papers check themselves with, on images of few pixels."""
+"""Answers known by arithmetic: the cases that other packages and papers check themselves with, on few pixels."""
 
 from collections.abc import Callable, Sequence
 
@@ -133,7 +133,7 @@ def test_a_linear_stack_hands_relevance_back_in_proportion() -> None:
 
 
 class OneConv(nn.Module):
-    """captum's: two channels that sum 3 × 3 pixels; the logit adds the first channel's, takes off most of the second's."""
+    """captum's: two channels that sum 3 × 3 pixels; the logit adds the one's and takes off most of the other's."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -108,6 +108,7 @@ NO_ROWS = struct.pack("<HHII", 278, 3, 1, 7), struct.pack("<HHII", 278, 3, 1, 0)
 FOUND = {
     "rle that runs over its end made a decoder in Rust panic": rle(plain(SIZE), plain(SIZE + 1)),
     "rle whose last run is cut off did the same": rle(plain(SIZE), plain(SIZE)[:-1] + b"\x90"),
+    "rle with a run behind its end made it panic too": rle(plain(SIZE), plain(SIZE) + b"\x90\x01"),
     "rle with more segments than there are": rle(plain(SIZE), plain(SIZE), count=15),
     "rle whose segments lie outside": rle(plain(SIZE), plain(SIZE), starts=(64, 2**31)),
     "a photometric interpretation within itself": dicom(DEEP, PhotometricInterpretation=["MONOCHROME1", "RGB"]),
@@ -126,6 +127,8 @@ def test_what_fuzzing_found_stays_mended(tmp_path: Path, name: str) -> None:
 def test_a_good_rle_film_written_by_hand_is_read(tmp_path: Path) -> None:
     (tmp_path / "film").write_bytes(rle(plain(SIZE), plain(SIZE)))
     assert not read(tmp_path / "film", options=ReadOptions(window="full")).pixels.any()
+    (tmp_path / "film").write_bytes(rle(plain(SIZE), plain(SIZE) + b"\x90\x01"))  # something behind the end
+    assert not read(tmp_path / "film").pixels.any()
 
 
 def test_every_fuzz_entry_reads_its_own_seeds(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
@@ -12,6 +13,7 @@ from radiolucent.metrics import (
     npv_at_prevalence,
     ppv_at_prevalence,
     pr_curve_points,
+    predictive_values,
     reliability,
     roc_curve_points,
     wilson,
@@ -86,3 +88,33 @@ def test_curves_need_both_classes_and_numbers() -> None:
         decision_curve(np.array([0, 1]), np.array([0.1, 0.2]), [1.0])
     with pytest.raises(ConfigError, match="prevalence 2"):
         ppv_at_prevalence(0.9, 0.9, 2)
+
+
+def test_a_decision_curve_has_a_band_by_patient_and_holds_at_another_prevalence() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat(rng.random(60) < 0.5, 4)
+    scores = 1 / (1 + np.exp(-np.repeat(rng.normal(size=60), 4) - 1.5 * (2 * truth - 1)))
+    films, patients = (decision_curve(truth, scores, [0.3], groups=g) for g in (None, np.arange(240) // 4))
+    acted = scores >= 0.3
+    worth = truth * acted - (~truth) * acted * 0.3 / 0.7
+    assert films.model[0] == pytest.approx(worth.mean()) and films.prevalence == pytest.approx(truth.mean())
+    half = stats.t.ppf(0.975, 59) * worth.reshape(60, 4).mean(1).std(ddof=1) / np.sqrt(60)
+    assert patients.high[0] - patients.model[0] == pytest.approx(half)
+    assert films.high[0] - films.low[0] < patients.high[0] - patients.low[0]
+    rare = decision_curve(truth, scores, [0.3], prevalence=0.1, groups=np.arange(240) // 4)
+    assert rare.model[0] == pytest.approx(0.1 * acted[truth].mean() - 0.9 * acted[~truth].mean() * 0.3 / 0.7)
+    assert rare.treat_all[0] == pytest.approx(0.1 - 0.9 * 0.3 / 0.7) and rare.low[0] < rare.model[0] < rare.high[0]
+    assert np.isnan(decision_curve(np.array([0, 1]), np.array([0.1, 0.9]), [0.5], prevalence=0.1).low[0])
+
+
+def test_predictive_values_at_another_prevalence_hold_the_truth() -> None:
+    rng, held = np.random.default_rng(1), [0, 0]
+    expected = (ppv_at_prevalence(0.9, 0.8, 0.1), npv_at_prevalence(0.9, 0.8, 0.1))
+    for _ in range(400):
+        found = predictive_values(wilson(int(rng.binomial(60, 0.9)), 60), wilson(int(rng.binomial(90, 0.8)), 90), 0.1)
+        for k, (e, truth) in enumerate(zip(found, expected, strict=True)):
+            held[k] += e.low is not None and e.high is not None and e.low <= truth <= e.high
+    assert all(0.92 < h / 400 < 0.985 for h in held)
+    sure = predictive_values(wilson(10, 10), wilson(10, 10), 0.1)
+    assert sure[0].value == sure[0].high == 1 and 0 < (sure[0].low or 0) < 0.5
+    assert predictive_values(wilson(0, 0), wilson(9, 10), 0.1)[0].value is None

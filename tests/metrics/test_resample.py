@@ -10,7 +10,7 @@ from scipy import stats
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics import bootstrap, bootstrap_weights, cluster_bootstrap_mean
+from radiolucent.metrics import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
 from radiolucent.metrics.intervals import exact_low
 from radiolucent.metrics.resample import bootstrap_interval, clusters_of, over_folds
 
@@ -129,3 +129,14 @@ def test_undefined_folds_are_dropped_and_counted_and_too_many_take_the_interval_
     assert most.value == 0.2 and most.low is not None
     assert bootstrap_interval(0.2, samples[:5], level=0.5, n=4, method="m").low is None
     assert bootstrap_interval(None, samples, level=0.5, n=4, method="m").value is None
+
+
+def test_effects_without_a_negative_one_among_them_are_no_proportion() -> None:
+    """One gain among fifty films proves nothing, though a proportion of 1 in 50 is not 0."""
+    gained = np.array([1.0] + [0.0] * 49)
+    share, effect = (cluster_bootstrap_mean(gained, folds=500, scale=s) for s in (None, "plain"))  # type: ignore[arg-type]
+    assert (share.low or 0) > 0 and effect.low is not None and effect.low < 0
+    means = cluster_means(np.array([[0.0, 0.2], [0.5, np.nan], [0.1, 0.4]] * 4), folds=200)
+    assert means[0].low is not None and means[0].low >= 0 and means[1].n == 8 and "4 of 12" in means[1].note
+    small = cluster_bootstrap_mean([0.0] * 30 + [0.02], folds=300)
+    assert small.low == 0  # not above: the logit scale would say so whatever the values

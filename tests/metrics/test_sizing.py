@@ -1,9 +1,15 @@
 """Study sizes: what they promise comes out in simulation, within three points."""
 
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
+from radiolucent.cli import app
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import auroc, patients_needed, size_auroc, size_proportion, wilson
 from radiolucent.metrics.sizing import auroc_variance
@@ -92,3 +98,22 @@ def test_what_cannot_be_sized_is_refused() -> None:
         Pilot.of({"var": 0.1}, 10)
     pilot = Pilot(0.01, 0.002, 0.4, 0.3, 0.3, 100)
     assert cases_for(pilot, 0.02, readers=3) is None  # readers differ too much: more of them, not more cases
+
+
+def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, ["size", *words])
+        assert done.exit_code == 0, done.output
+        return " ".join(done.output.split())
+
+    found = json.loads(said("--auroc", "0.9", "--above", "0.82", "--prevalence", "0.3", "--json"))
+    assert found["patients"] == size_auroc(0.9, bound=0.82, prevalence=0.3).patients and found["power"] >= 0.8
+    assert "an interval of ± 0.05" in said("--specificity", "0.9", "--half-width", "0.05")
+    pilot = tmp_path / "pilot.json"
+    pilot.write_text(json.dumps(dataclasses.asdict(Pilot(0.0005, 0.002, 0.4, 0.3, 0.25, 100))))
+    assert "6 readers and 1,057 cases give a chance of 80%" in said(
+        "--effect", "0.05", "--readers", "6", "--components", str(pilot)
+    )
+    for wrong in ((), ("--auroc", "0.9", "--effect", "0.1"), ("--effect", "0.1")):
+        with pytest.raises(ConfigError):
+            CliRunner().invoke(app, ["size", *wrong], catch_exceptions=False)

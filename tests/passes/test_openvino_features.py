@@ -247,7 +247,7 @@ def test_a_folder_and_a_run_that_goes_on(tmp_path: Path) -> None:
     kept = {file: load_explanation(file) for file in maps}
     assert engines([list(kept.values())]) == {"openvino"} and found.new == 6
     assert all(e.trust and e.trust["verdict"] for e in kept.values())
-    assert len(list((tmp_path / "out").glob("*.png"))) == 6
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 6
     lines = (tmp_path / "out" / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "out" / "journal.jsonl").write_bytes(b"".join(lines[:4]))  # as if it had died there
     assert explain_many(clf, [tmp_path / "films"], tmp_path / "out", config, session=job).new == 2

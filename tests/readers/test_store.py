@@ -170,7 +170,7 @@ ATTACKS = [
     "UPDATE regions SET reading = 1, place = 9 WHERE reading = 2",
     "UPDATE regions SET type = 'nodule' WHERE reading = 1",
     "UPDATE readings SET removed = '[]' WHERE id = 1",
-    "UPDATE readings SET state = 'locked', locked = '', seal = '' WHERE id = 2",
+    "UPDATE readings SET confidence = NULL, state = 'locked', locked = '', seal = '' WHERE id = 2",
     "UPDATE readings SET label = 'cannot be assessed', state = 'locked', locked = '', seal = '' WHERE id = 2",
     "UPDATE readers SET role = 'adjudicator'",
     "UPDATE OR REPLACE regions SET id = 1 WHERE reading = 2",
@@ -230,6 +230,14 @@ def test_a_broken_seal_is_found(store: Store) -> None:
     with store.change() as link:  # whoever can drop triggers can change rows, but not unseen
         link.execute("DROP TRIGGER regions_update")
         link.execute("UPDATE regions SET points = '[[1, 1], [2, 2]]' WHERE place = 0")
+    with pytest.raises(SealError, match="Dr A"):
+        store.locked()
+
+
+def test_a_draft_that_was_locked_by_hand_is_found(store: Store) -> None:
+    store.save(film(0).id, store.reader("Dr A"), WELL, "a")
+    with store.change() as link:
+        link.execute("UPDATE readings SET state = 'locked', locked = '', seal = 'forged'")
     with pytest.raises(SealError, match="Dr A"):
         store.locked()
 

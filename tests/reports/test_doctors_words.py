@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from radiolucent.audits.agreement import Agreement, ReaderCalls
+from radiolucent.audits.agreement import Agreement, CaseAgreement, ReaderCalls
 from radiolucent.reports.phrasing import between_name, calls_line, verdict_on
 from radiolucent.types import Estimate
 
@@ -28,13 +28,19 @@ def test_who_was_right() -> None:
 
 
 def test_a_map_below_its_floor_is_not_called_undecided() -> None:
-    def verdict(low: float, high: float) -> str:
-        gap = figure((low + high) / 2, low, high)
-        names = {"hit_rate": figure(0.1), "area": figure(0.2), "hit_minus_area": gap, "reader_hit_rate": figure(0.9)}
-        return verdict_on(Agreement("gradcam", "consensus", ("A",), names, (), {}))
+    def verdict(low: float, high: float, p: float, hits: tuple[float, ...] = (1.0, 0.0)) -> str:
+        names = {
+            "hit_rate": figure(0.5), "other_hit_rate": figure(0.2), "reader_hit_rate": figure(0.9),
+            "hit_minus_other": figure((low + high) / 2, low, high),
+        }  # fmt: skip
+        cases = tuple(CaseAgreement(str(i), str(i), {"hit_rate": hit}) for i, hit in enumerate(hits))
+        return verdict_on(Agreement("gradcam", "consensus", ("A",), names, cases, {}, floor_p={"hit_rate": p}))
 
-    assert "points there less often than that (−20 points [−30 to −10])" in verdict(-0.3, -0.1)
-    assert "not clear of zero" in verdict(-0.1, 0.1) and "a clear difference" in verdict(0.1, 0.3)
+    assert "they point there more often (−20 points [−30 to −10])" in verdict(-0.3, -0.1, 1.0)
+    assert "not clear of chance" in verdict(-0.1, 0.1, 0.4) and "a clear difference" in verdict(0.1, 0.3, 0.001)
+    assert "on 1 of 2 films" in verdict(0.1, 0.3, 0.001)
+    tied = verdict(0.1, 0.3, 0.001, (0.23, 1.0))  # a film's share of tied maxima is no count of films
+    assert "of 2 films," not in tied and "1 of which have several strongest points" in tied
 
 
 def test_coefficients_have_names() -> None:

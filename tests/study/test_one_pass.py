@@ -229,7 +229,7 @@ def test_the_command_line_takes_targets_contrast_memory_and_samples(clf, films, 
     assert CliRunner().invoke(app, [*words, *against]).exit_code == 0
     assert {r["contrast"] for r in table(tmp_path / "b")} == {"NORMAL"}
     for wrong, why in (
-        (["--method", "gradcam,cam", "--samples", "9"], "9 samples for gradcam, cam"),
+        (["--method", "gradcam,cam", "--samples", "9"], "--samples 9 for gradcam, cam, which draws none"),
         (["--contrast", "NORMAL"], "without a target"),
         (["--target", "GOUT"], "target 'GOUT'"),
     ):

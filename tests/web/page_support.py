@@ -22,8 +22,12 @@ def enter(browser: Browser, context: StudyContext, name: str, role: Role = "read
 
 
 def open_case(browser: Browser, case: str) -> None:
-    browser.run("location.hash = arguments[0]", f"#/case/{case}")
-    browser.until(f"location.hash.endsWith('{case}') && document.querySelector('#stage[data-ready]')")
+    browser.run(
+        "if (location.hash !== arguments[0]) document.getElementById('stage')?.setAttribute('data-old', '');"
+        "location.hash = arguments[0]",
+        f"#/case/{case}",
+    )
+    browser.until(f"location.hash.endsWith('{case}') && document.querySelector('#stage[data-ready]:not([data-old])')")
 
 
 def place(browser: Browser, point: tuple[float, float]) -> tuple[float, float]:

@@ -85,6 +85,9 @@ def test_a_reader_reads_three_cases(context: StudyContext, browser: Browser) -> 
     browser.press("<img src=x onerror=alert(1)>")
     browser.saved()
     browser.chord(Keys.CONTROL, Keys.ENTER)  # finish
+    browser.until("document.querySelector('dialog[open]')")
+    assert browser.run("return document.activeElement.textContent") == "Not yet"
+    browser.click("#dialog button.primary")
     browser.until(f"location.hash && !location.hash.endsWith('{box_case}')")
     final = context.store.final(box_case, me)
     assert (context.store.reading(box_case, me).label, final.label, final.agree) == ("PNEUMONIA", "NORMAL", "disagree")

@@ -30,6 +30,7 @@ def test_a_worklist_of_a_thousand_takes_two_queries(tmp_path: Path) -> None:
     """However many cases: the number of questions to the database does not grow with them."""
     store = Store(tmp_path / "study.db")
     store.add_cases(Case(f"{i:012x}", f"{i}", "x", None, None, (10, 10), "") for i in range(1000))
+    store.order(1)  # draws the study's secret
     asked: list[str] = []
     store._reads.set_trace_callback(asked.append)
     assert len(store.worklist(1)) == 1000

@@ -34,7 +34,7 @@ def context(room_study: StudyContext) -> StudyContext:
 
 def whole(browser: Browser, case: str) -> None:
     open_case(browser, case)
-    browser.until("document.querySelector('#stage[data-whole]')")
+    browser.until("document.querySelector('#stage[data-whole]:not([data-old])')")
 
 
 def presets(browser: Browser) -> list[str]:
@@ -51,6 +51,7 @@ def told(browser: Browser) -> str:
 def shown(browser: Browser) -> tuple[np.ndarray, tuple[float, float, float]]:
     """(grey of the canvas, (x, y, scale) of the view)."""
     browser.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    browser.until("document.getElementById('stage').dataset.drawn === 'exact'")
     width, height, view, grey = browser.run(CANVAS)
     return np.array(grey).reshape(height, width), (view[0], view[1], view[2])
 
@@ -247,7 +248,7 @@ def test_nothing_is_locked_by_accident(context: StudyContext, browser: Browser) 
     browser.press("i")
     before = browser.run("return document.getElementById('stage').dataset.view")
     lock(browser)
-    browser.until("document.querySelector('#stage[data-whole]')")
+    browser.until("document.querySelector('#stage[data-whole]:not([data-old])')")
     kept = context.store.reading(case, me)
     assert (kept.label, kept.finding, kept.confidence, kept.marks) == (UNASSESSED, None, None, ())
     assert browser.run("return document.getElementById('stage').dataset.view") == before and "inverted" in told(browser)
@@ -259,7 +260,7 @@ def test_nothing_is_locked_by_accident(context: StudyContext, browser: Browser) 
     assert "strongest on this film" in browser.find(".legend").text
     browser.run("document.getElementById('keep').click()")  # from now on the next film begins as this one is left
     open_case(browser, case_of(context, "twelve"))
-    browser.until("document.querySelector('#stage[data-whole]')")
+    browser.until("document.querySelector('#stage[data-whole]:not([data-old])')")
     assert "inverted" in told(browser)
     browser.run("document.getElementById('keep').click()")
 

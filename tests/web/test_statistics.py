@@ -56,6 +56,8 @@ def test_figures_of_readers_and_the_reason_without_them(tmp_path: Path) -> None:
         "cohen_kappa Dr A – Dr <i>B": 0.0,
         "krippendorff_alpha graded by confidence": 0.8293,  # 1 − 2 / (656 / 56), from the mean ranks 1, 1, 2.5 … 7
         "krippendorff_alpha finding": 0.125,
+        "gwet_ac1": 0.0,  # half agree, and half would by chance
+        "gwet_ac1 finding": 0.0,
         "cohen_kappa Dr A – Dr <i>B, finding": 0.0,
     }
     assert [e.value for _, _, e in found.against.aurocs] == [0.75, 1.0, 1.0]

@@ -52,6 +52,7 @@ def review(
 
     require("fastapi", extra="web")
     require("uvicorn", extra="web")
+    from radiolucent.data.records import is_lost
     from radiolucent.web.demo import demo_plan
     from radiolucent.web.open_study import StudyPlan, addresses, open_study, read_vocabulary
     from radiolucent.web.reader_names import check_readers
@@ -76,6 +77,9 @@ def review(
         context = opened.context
         if ahead:
             context.reveal.ahead(context.store.cases(), stages(update, "predictions and maps"))
+    lost = sum(is_lost(reason) for _, reason in opened.left_out)
+    if lost and not export:  # told before the readers begin; listed at the end
+        say.print(f"[yellow]{lost} file(s) could not be read and are not in the study[/yellow]")
     try:
         if export:
             _export(context, export, as_json)

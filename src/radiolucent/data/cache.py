@@ -113,8 +113,8 @@ def _name(preprocess: Preprocess) -> str:
     """Folder of the films that this preprocessing, and how films are read, give."""
     if preprocess.width is not None:
         raise DataError(
-            f"inputs of {preprocess.shape} pixels; training, evaluation and audits take square ones. Films are explained "
-            "and predicted one call at a time: explain(), predict()."
+            f"inputs of {preprocess.shape} pixels; training, evaluation and audits take square ones. Films are "
+            "explained and predicted one call at a time: explain(), predict()."
         )
     plain = f"v{DECODER}-{preprocess.fit}-{preprocess.size}"
     window = "" if preprocess.window is None else json.dumps(preprocess.window.to_dict(), sort_keys=True)

@@ -43,9 +43,10 @@ class AtLayer(Explainer):
         Raises:
             ConfigError: there are several.
         """
-        if len(self.places) > 1:
+        first, *more = self.places
+        if more:
             raise ConfigError(f"{self.name} looks at one layer; got {', '.join(map(str, self.layer or ()))}.")
-        return self.places[0]
+        return first
 
     @property
     def cuts(self) -> tuple[Place, ...]:

@@ -110,6 +110,8 @@ class Explainer(ABC):
 def parameters_of(method: Explainer) -> dict[str, Any]:
     """A method's parameters, JSON-ready."""
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(cast(Any, method)) if f.repr}
+    if values.get("reshape", 0) is None:
+        del values["reshape"]
     return {k: v if isinstance(v, str | int | float | bool | None) else _said(v) for k, v in values.items()}
 
 

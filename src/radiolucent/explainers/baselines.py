@@ -17,8 +17,8 @@ from radiolucent.types import Radiograph
 __all__ = ["Baseline", "check_baseline", "completeness", "reference", "reference_logits", "same_for_all"]
 
 Baseline = str | float | Radiograph | torch.Tensor | NDArray[Any]
-"""A name ("black", "white", "grey", "mean", "blur", "zero"), a grey level in [0, 1], a film, or an input of the network's
-own (C, H, W), normalised as the network takes it; or one for each film (N, C, H, W)."""
+"""A name ("black", "white", "grey", "mean", "blur", "zero"), a grey level in [0, 1], a film, or an input of the
+network's own (C, H, W), normalised as the network takes it; or one for each film (N, C, H, W)."""
 
 LEVELS = {"black": 0.0, "grey": 0.5, "white": 1.0}
 

@@ -135,7 +135,7 @@ class _Relevance(Rules):
         return self._shifted(call, function, name, args, kwargs) if name.strip("_") in SHIFTING else call()
 
     def _shifted(self, call: Callable[[], Any], function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
-        """An affine function's value, whose offset, what it gives where all that depends on the image is 0, is a bias."""
+        """An affine function's value; its offset, what it gives where all that depends on the image is 0, is a bias."""
         assert self.ones is not None
         with torch.no_grad():
             offset = function(*_zeroed(args), **{key: _zeroed(value) for key, value in kwargs.items()})

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Codestream", "codestream", "rle_fault"]
+__all__ = ["Codestream", "codestream", "rle_checked"]
 
 _LOSSLESS, _LS = {0xC3, 0xC7, 0xCB, 0xCF}, {0xF7}
 _DCT = {0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE}
@@ -72,23 +72,32 @@ def _j2k(content: bytes) -> Codestream | None:
     return Codestream("j2k", height - top, width - left, samples, (content[42] & 0x7F) + 1)
 
 
-def rle_fault(content: bytes, planes: int, size: int) -> str:
-    """What is wrong with DICOM RLE data (PS3.5 G) of `planes` segments of `size` bytes, or ""; nothing is unpacked."""
+def rle_checked(content: bytes, planes: int, size: int) -> tuple[bytes, str]:
+    """(DICOM RLE data (PS3.5 G) without what follows each segment, what is wrong with them or ""); nothing is unpacked.
+
+    Args:
+        planes: segments that there are to be. size: bytes that each is to unpack to.
+    """
     if len(content) < 64:
-        return "its header is cut off"
+        return b"", "their header is cut off"
     count = int.from_bytes(content[:4], "little")
-    if count != planes:
-        return f"{count} segments, where {planes} are expected"
+    if count != planes or count > 15:
+        return b"", f"{count} segments, where {planes} are expected"
     starts = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)]
-    if starts[0] != 64 or sorted(set(starts)) != starts or starts[-1] >= len(content):
-        return "its segments lie outside it"
+    if starts[0] < 64 or sorted(set(starts)) != starts or starts[-1] >= len(content):
+        return b"", "their segments lie outside them"
+    kept: list[bytes] = []
     for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
-        if fault := _segment_fault(content, start, end, size):
-            return fault
-    return ""
+        stop, fault = _segment_end(content, start, end, size)
+        if fault:
+            return b"", fault
+        kept.append(content[start:stop])
+    places = [64 + sum(map(len, kept[:i])) for i in range(count)]
+    return b"".join(n.to_bytes(4, "little") for n in (count, *places, *[0] * (15 - count))) + b"".join(kept), ""
 
 
-def _segment_fault(content: bytes, at: int, end: int, size: int) -> str:
+def _segment_end(content: bytes, at: int, end: int, size: int) -> tuple[int, str]:
+    """(where a segment has unpacked to `size` bytes, what is wrong with it or "")."""
     total = 0
     while at < end and total < size:
         control = content[at]
@@ -98,9 +107,9 @@ def _segment_fault(content: bytes, at: int, end: int, size: int) -> str:
         total += 257 - control if control > 128 else control + 1
         at += 2 if control > 128 else control + 2
         if at > end:
-            return "a segment is cut off"
+            return at, "a segment is cut off"
     if total != size:
-        return f"a segment unpacks to {total:,} bytes, where {size:,} are expected"
+        return at, f"a segment unpacks to {total:,} bytes, where {size:,} are expected"
     if end - at > 64 + size // 64:
-        return f"a segment unpacks to more than {size:,} bytes"
-    return ""
+        return at, f"a segment unpacks to more than {size:,} bytes"
+    return at, ""

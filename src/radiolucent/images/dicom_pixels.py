@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
-from radiolucent.images.codestream import Codestream, codestream, rle_fault
+from radiolucent.images.codestream import Codestream, codestream, rle_checked
 from radiolucent.images.dicom_header import Header
 
 __all__ = ["PixelFormat", "decode", "pixel_format"]
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 JPEG_8, JPEG_12, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.5"
-LOSSLESS, LS, J2K = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
+LOSSLESS, J2K = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"
+LS, LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 RETIRED = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.6")  # other JPEG processes, such as .53 and .55
 VIDEO = ("1.2.840.10008.1.2.4.10",)  # MPEG-2, MPEG-4, HEVC
 SLACK = 1 << 20
@@ -232,10 +233,11 @@ def _compressed(
         syntax = _really(syntax, found, header)
     elif syntax in ("", IMPLICIT, EXPLICIT, BIG):
         raise ImageError(f"{file}: compressed pixel data of no known kind; export it again.")
-    elif syntax == RLE and (
-        fault := rle_fault(content, form.samples * max(1, form.allocated // 8), form.rows * form.columns)
-    ):
-        raise ImageError(f"{file}: RLE pixel data are damaged ({fault}); copy or export it again.")
+    elif syntax == RLE:
+        planes = form.samples * max(1, form.allocated // 8)
+        content, fault = rle_checked(content, planes, form.rows * form.columns)
+        if fault:
+            raise ImageError(f"{file}: RLE pixel data are damaged ({fault}); copy or export it again.")
     if found is not None and found.kind == "dct" and found.bits == 8 and form.stored != 8:
         header.note(f"BitsStored {form.stored}, but the compressed data have 8 bits")
         form = dataclasses.replace(form, allocated=8, stored=8, high_bit=7, signed=False)
@@ -288,7 +290,9 @@ def _decoded(content: bytes, syntax: str, form: PixelFormat, file: Path) -> NDAr
             "'radiolucent[dicom]'"
         )
     try:
-        array, _ = decoder.as_array(encapsulate([content]), **_options(form, frames=1))
+        # What GDCM finds damaged need not be tried by CharLS, which takes seconds over some damage.
+        alone = "gdcm" if syntax in (LS, LS_NEAR) and form.stored > 7 and "gdcm" in decoder.available_plugins else ""
+        array, _ = decoder.as_array(encapsulate([content]), decoding_plugin=alone, **_options(form, frames=1))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # each codec raises its own kinds; those in Rust panic

@@ -1,7 +1,5 @@
 """A film's values before any window: what a viewer needs that lets its reader choose the window."""
 
-import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from radiolucent.errors import ImageError
-from radiolucent.extras import require
-from radiolucent.images.dicom_header import is_dicom
+from radiolucent.images.dicom_header import Header, is_dicom, open_header
+from radiolucent.images.dicom_luts import first_of
+from radiolucent.images.dicom_meta import spacing_of
+from radiolucent.images.dicom_pixels import PixelFormat, decode, pixel_format
+from radiolucent.images.options import reading
 from radiolucent.images.read import read
+from radiolucent.types import Radiograph
 
-__all__ = ["ModalityValues", "Window", "modality_values"]
+__all__ = ["ModalityValues", "Window", "as_read", "modality_values"]
 
 TOP = 65535
 
@@ -46,8 +48,8 @@ class ModalityValues:
         slope, intercept: see above. unit: of the values, or "". bits: that the file declares.
         range: smallest and largest value. auto: 1st and 99th percentile. Neither counts padding.
         windows: that the header declares, the first one first. inverted: high values are dark (MONOCHROME1).
-        spacing: mm (row, column) or None. plane: where that holds: "patient", "detector", or "": not stated.
-        view: projection, such as "PA" or "LL", or "".
+        spacing: mm (row, column) or None. plane: where that holds, such as "patient" or "detector", or "": not stated.
+        view: projection, such as "PA" or "LL", or "". note: what stands in for the stored values, or "".
     """
 
     levels: NDArray[np.uint16]
@@ -62,29 +64,38 @@ class ModalityValues:
     spacing: tuple[float, float] | None = None
     plane: str = ""
     view: str = ""
+    note: str = ""
 
 
 def modality_values(path: Path) -> ModalityValues:
     """The values of a film after the Modality LUT and before the VOI window; a raster's stored values.
 
+    Where the stored values cannot be had, the grey levels as read stand in for them.
+
     Raises:
         ImageError: as `radiolucent.images.read` does.
         MissingExtraError: it is DICOM and pydicom is not installed.
     """
-    film = read(path)  # refuses what cannot be read, with its reasons
-    content = path.read_bytes()
-    if is_dicom(content[:200]):
-        found = _dicom(content)
-    else:
-        with Image.open(io.BytesIO(content)) as image:
-            stored = np.asarray(ImageOps.exif_transpose(image)) if image.mode[0] in "IF" else None
-        found = None if stored is None else _levels(stored.astype(np.float64), bits=16)
-    if found is None:  # 8 bit, or colour: grey as it is read
-        found = ModalityValues(np.rint(film.pixels * 255).astype(np.uint16))
-        found = _with(found, auto=_percentiles(found.levels, 1.0, 0.0, None) or found.range)
-    if found.levels.shape != film.shape:
-        raise ImageError(f"{path}: {found.levels.shape} stored pixels, read as {film.shape}; export it again.")
-    return found
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(200)
+        found = _dicom(path) if is_dicom(head) else _raster(path)
+    except Exception:  # decoders raise their own kinds; `read` knows more formats, and says why it refuses one
+        return _with(as_read(read(path)), note="grey levels as read")
+    return found or as_read(read(path), 8)  # 8 bit, or colour
+
+
+def as_read(film: Radiograph, bits: int = 16) -> ModalityValues:
+    """A film's grey levels as read, in place of its stored values: from 0 to 255 or, with 16 bits, to 65535."""
+    top = 2**bits - 1
+    found = ModalityValues(np.rint(film.pixels * top).astype(np.uint16), bits=bits, range=(0.0, float(top)))
+    return _with(found, auto=_percentiles(found.levels, 1.0, 0.0) or found.range, spacing=film.spacing)
+
+
+def _raster(path: Path) -> ModalityValues | None:
+    """A raster's stored values where it has more than 8 bits; None for others."""
+    with Image.open(path) as image:
+        return _levels(np.asarray(ImageOps.exif_transpose(image))) if image.mode[0] in "IF" else None
 
 
 def _with(found: ModalityValues, **changes: Any) -> ModalityValues:
@@ -92,130 +103,106 @@ def _with(found: ModalityValues, **changes: Any) -> ModalityValues:
 
 
 def _levels(
-    values: NDArray[np.float64],
+    stored: NDArray[Any],
     slope: float = 1.0,
     intercept: float = 0.0,
-    padding: float | None = None,
+    film: NDArray[np.bool_] | None = None,
     bits: int = 16,
 ) -> ModalityValues:
-    """Stored numbers as levels from 0: exact for whole numbers of at most 16 bits, else in 65536 steps."""
-    if not np.isfinite(values).all():
-        raise ImageError("holds not-a-number or infinite values; export it again.")
-    low, high = float(values.min()), float(values.max())
-    step = 1.0 if high - low <= TOP and np.array_equal(values, np.rint(values)) else max(high - low, 1e-12) / TOP
-    levels = np.rint((values - low) / step).astype(np.uint16)
+    """Stored numbers as levels from 0: exact for whole numbers of at most 16 bits, else in 65536 steps.
+
+    Args:
+        film: pixels that are no padding; None: all.
+
+    Raises:
+        ImageError: not-a-number or infinite values, or several frames.
+    """
+    if stored.ndim != 2 or not np.isfinite(stored).all():
+        raise ImageError("holds not-a-number, infinite values or several frames")
+    low, high = float(stored.min()), float(stored.max())
+    if stored.dtype.kind in "iu" and high - low <= TOP:
+        step, levels = 1.0, (stored.astype(np.int32) - int(low)).astype(np.uint16)
+    else:
+        step = max(high - low, 1e-12) / TOP
+        levels = np.rint((stored.astype(np.float64) - low) / step).astype(np.uint16)
     scale, start = slope * step, intercept + slope * low
-    empty = None if padding is None else round((padding - low) / step)
-    kept = levels if empty is None else levels[levels != empty]
-    ends = (int(kept.min()), int(kept.max())) if kept.size else (0, TOP)
+    kept = levels if film is None else levels[film]
+    ends = (int(kept.min()), int(kept.max()))
     whole = sorted(start + scale * level for level in ends)
-    auto = _percentiles(levels, scale, start, empty)
-    return ModalityValues(
-        levels, scale, start, bits=bits, range=(whole[0], whole[1]), auto=auto or (whole[0], whole[1])
-    )
+    auto = _percentiles(kept, scale, start) or (whole[0], whole[1])
+    return ModalityValues(levels, scale, start, bits=bits, range=(whole[0], whole[1]), auto=auto)
 
 
-def _percentiles(
-    levels: NDArray[np.uint16], slope: float, intercept: float, padding: int | None
-) -> tuple[float, float] | None:
+def _percentiles(levels: NDArray[np.uint16], slope: float, intercept: float) -> tuple[float, float] | None:
     """Values below which 1 % and 99 % of the pixels lie; None where they are one."""
     counts = np.bincount(levels.reshape(-1), minlength=TOP + 1)
-    if padding is not None and 0 <= padding <= TOP:
-        counts[padding] = 0
     summed = np.cumsum(counts)
     low, high = (int(np.searchsorted(summed, share * summed[-1])) for share in (0.01, 0.99))
     ends = sorted((intercept + slope * low, intercept + slope * high))
     return (ends[0], ends[1]) if high > low else None
 
 
-def _dicom(content: bytes) -> ModalityValues | None:
+def _dicom(path: Path) -> ModalityValues | None:
     """A grey DICOM's values; None for colour."""
-    pydicom = require("pydicom", extra="dicom")
-    from pydicom.pixels.processing import apply_modality_lut
-    from pydicom.uid import ImplicitVRLittleEndian
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of non-conformant values
-        dataset = pydicom.dcmread(io.BytesIO(content), force=True)
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-        photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
-        if int(dataset.get("SamplesPerPixel", 1)) != 1 or photometric == "PALETTE COLOR":
+    notes: list[str] = []
+    options = reading()
+    with path.open("rb") as raw:
+        header, syntax, stream = open_header(raw, path, options.max_pixels, notes)
+        form = pixel_format(header, path, options.max_pixels)
+        if form.samples != 1 or form.photometric == "PALETTE COLOR":
             return None
-        stored = np.asarray(dataset.pixel_array)
-        bits, padding = int(dataset.get("BitsStored", 16)), _number(dataset.get("PixelPaddingValue"))
-        if "ModalityLUTSequence" in dataset:
-            found = _levels(np.asarray(apply_modality_lut(stored, dataset), np.float64), bits=bits)
-        else:
-            slope, intercept = _number(dataset.get("RescaleSlope")) or 1.0, _number(dataset.get("RescaleIntercept"))
-            found = _levels(stored.astype(np.float64), slope, intercept or 0.0, padding, bits)
-        spacing, plane = _spacing(dataset)
-        if bits <= 8 and found.slope == 1 and found.intercept >= 0:
-            found = _with(found, range=(0.0, float(2**bits - 1)))
-        unit = str(dataset.get("RescaleType") or "")
-        view = str(dataset.get("ViewPosition") or "")
-        inverted = photometric == "MONOCHROME1"
-        found = _with(
-            found, unit="" if unit == "US" else unit, inverted=inverted, spacing=spacing, plane=plane, view=view
-        )
-        return _with(found, windows=tuple(_windows(dataset, found)))
+        stored, bits = decode(stream, header, syntax, form, options.frame or 1, path, notes)
+    table = first_of(header, "ModalityLUTSequence", signed=form.signed)
+    film = _film(stored, form, header)
+    if table is not None:
+        found = _levels(table(stored.astype(np.float64)), film=film, bits=bits)
+    else:
+        slope, intercept = header.number("RescaleSlope") or 1.0, header.number("RescaleIntercept") or 0.0
+        found = _levels(stored, slope, intercept, film, bits)
+    if bits <= 8 and found.slope == 1 and found.intercept >= 0:
+        found = _with(found, range=(0.0, float(2**bits - 1)))
+    spacing, where = spacing_of(header)
+    unit = header.text("RescaleType")
+    found = _with(
+        found,
+        unit="" if unit == "US" else unit,
+        inverted=form.photometric == "MONOCHROME1",
+        spacing=spacing,
+        plane=where.get("spacing_plane", "").partition(" (")[0],
+        view=header.text("ViewPosition"),
+    )
+    return _with(found, windows=(*_voi_lut(header, found), *_windows(header)))
 
 
-def _number(value: Any, at: int = 0) -> float | None:
-    """A tag's value, the first of several unless `at` says otherwise; None where there is none."""
-    if value is not None and not isinstance(value, (str, bytes, float, int)):
-        value = value[at] if len(value) > at else None
-    try:
-        return None if value in (None, "", b"") else float(value)
-    except ValueError:
+def _film(stored: NDArray[Any], form: PixelFormat, header: Header) -> NDArray[np.bool_] | None:
+    """Pixels that are no padding (PS3.3 C.7.5.1.1.2); None where all are."""
+    ends = [header.number(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    known = [v - 65536 if form.signed and v >= 32768 else v for v in ends if v is not None]
+    if ends[0] is None:
         return None
+    mask = (stored < min(known)) | (stored > max(known))
+    return mask if mask.any() and not mask.all() else None
 
 
-def _windows(dataset: Any, found: ModalityValues) -> list[Window]:
-    """The VOI LUT and every valid window of the header."""
-    made: list[Window] = []
+def _voi_lut(header: Header, found: ModalityValues) -> list[Window]:
+    """The header's first VOI LUT, as grey of every level."""
+    values = np.asarray(found.intercept + found.slope * np.arange(int(found.levels.max()) + 1), np.float64)
+    table = first_of(header, "VOILUTSequence", signed=float(values.min()) < 0)
+    if table is None:
+        return []
+    grey = np.rint(np.clip(table(values) / table.top, 0, 1) * 255).astype(np.uint8)
     low, high = found.range
-    if dataset.get("VOILUTSequence"):
-        made.append(Window("Header", (low + high) / 2, max(high - low, 1.0), "TABLE", _table(dataset, found)))
-    kind = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
-    names = dataset.get("WindowCenterWidthExplanation")
-    names = [names] if isinstance(names, str) else list(names or [])
-    for i in range(8):
-        centre, width = _number(dataset.get("WindowCenter"), i), _number(dataset.get("WindowWidth"), i)
-        if centre is None or width is None or (i and isinstance(dataset.get("WindowCenter"), (str, float, int))):
-            break
+    return [Window("Header", (low + high) / 2, max(high - low, 1.0), "TABLE", grey)]
+
+
+def _windows(header: Header) -> list[Window]:
+    """Every valid window of the header."""
+    kind = (header.text("VOILUTFunction") or "LINEAR").upper()
+    names = header.text("WindowCenterWidthExplanation").split("\\")
+    pairs = zip(header.numbers("WindowCenter") or (), header.numbers("WindowWidth") or (), strict=False)
+    made: list[Window] = []
+    for i, (centre, width) in enumerate(pairs):
         if kind in ("LINEAR", "LINEAR_EXACT", "SIGMOID") and width >= (1 if kind == "LINEAR" else 1e-12):
-            name = (
-                str(names[i])[:24] if i < len(names) and str(names[i]).strip() else f"Header {i + 1}" if i else "Header"
-            )
-            made.append(Window(name, centre, width, kind))
-    return made
-
-
-def _table(dataset: Any, found: ModalityValues) -> NDArray[np.uint8]:
-    """Grey of every level by the header's VOI LUT; outside it, its first or last entry (PS3.3 C.11.2.1.1)."""
-    item = dataset.VOILUTSequence[0]
-    entries, first, bits = (int(v) for v in item.LUTDescriptor)
-    data = item.LUTData
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or 65536) else "u1")
-    table = np.asarray(data, np.float64).reshape(-1)
-    values = found.intercept + found.slope * np.arange(int(found.levels.max()) + 1)
-    at = np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)
-    return np.rint(np.clip(table[at] / (2**bits - 1), 0, 1) * 255).astype(np.uint8)
-
-
-def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str]:
-    """(mm a pixel, plane it holds in): of the patient only where PixelSpacing says something the detector does not.
-
-    Source: PS3.3 10.7.1.3; PixelSpacing equal to ImagerPixelSpacing, without calibration, is the detector's.
-    """
-    at, detector = ([_number(dataset.get(n), i) for i in (0, 1)] for n in ("PixelSpacing", "ImagerPixelSpacing"))
-    calibrated = bool(dataset.get("PixelSpacingCalibrationType"))
-    for pair in (at, detector):
-        if pair[0] and pair[1] and min(pair[0], pair[1]) > 0:
-            if pair is at and detector[0] is None and not calibrated:
-                return (pair[0], pair[1]), ""
-            patient = pair is at and (calibrated or detector != at)
-            return (pair[0], pair[1]), "patient" if patient else "detector"
-    return None, ""
+            name = names[i].strip()[:24] if i < len(names) else ""
+            made.append(Window(name or ("Header" if i == 0 else f"Header {i + 1}"), centre, width, kind))
+    return made[:8]

@@ -40,7 +40,8 @@ def brier(
     if not len(values) or np.isnan(values).any():
         note = "scores are not a number" if len(values) else "no cases"
         return undefined(note, level, clusters_of(groups, len(values))[1], bootstrap_method(groups, folds))
-    return cluster_bootstrap_mean((values - positive) ** 2, groups, level=level, folds=folds, seed=seed)
+    squared = (values - positive) ** 2
+    return cluster_bootstrap_mean(squared, groups, level=level, folds=folds, seed=seed, scale="share")
 
 
 def bins_of(scores: NDArray[Any], bins: int, *, adaptive: bool = False) -> NDArray[np.intp]:

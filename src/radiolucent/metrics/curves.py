@@ -111,8 +111,8 @@ def reliability(
 class DecisionCurve:
     """Net benefit (T,) at each threshold probability of acting by the model, on all, and on none (0 everywhere).
 
-    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where patients are too few. All hold
-    for films of which a share `prevalence` have the finding.
+    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where patients are too few or all
+    alike. All hold for films of which a share `prevalence` have the finding.
     """
 
     thresholds: Floats
@@ -174,6 +174,7 @@ def decision_curve(
         sums = np.zeros((patients, len(t)))
         np.add.at(sums, index, apart)
         half = t_of(level, patients - 1) * np.sqrt(patients / (patients - 1) * (sums**2).sum(0))
+        half[half < 1e-12] = np.nan
     return DecisionCurve(t, model, rate - (1 - rate) * odds, np.zeros_like(t), model - half, model + half, rate, level)
 
 

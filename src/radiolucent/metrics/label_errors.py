@@ -43,7 +43,7 @@ def confident_counts(labels: NDArray[Any], chances: NDArray[Any]) -> tuple[NDArr
     """The confident joint (C, C), given by likely class, and each film's confident class (N,), −1 without one.
 
     Class j's threshold is the mean probability of j over films labelled j; a film is confident for the most probable
-    of the classes whose threshold its probability reaches (Northcutt, Jiang & Chuang 2021, eq. 1 and 2). A model that is
+    of the classes whose threshold its probability reaches (Northcutt, Jiang & Chuang 2021, eq. 1 and 2). A model too
     sure of everything, or of nothing, changes the thresholds alike.
 
     Args:
@@ -111,7 +111,9 @@ def label_suspects(
             if share:
                 words.append(f"{round(share * len(some))} of {len(some)} {who} say otherwise")
         confidence = float(1 - np.prod([1 - d for d in doubts]))
-        found.append(LabelSuspect(i, given, int(votes.argmax()), confidence, model, *against, "; ".join(words)))
+        found.append(
+            LabelSuspect(i, given, int(votes.argmax()), confidence, model, against[0], against[1], "; ".join(words))
+        )
     return tuple(sorted(found, key=lambda s: -s.confidence))
 
 

@@ -91,12 +91,13 @@ class _Fit:
         from scipy import special
 
         k = self._x.shape[1]
-        p = special.expit(beta @ self._x.T + self._offset)
+        lost: NDArray[np.bool_] = ~np.isfinite(beta).min(1)  # without this patient there is no answer
+        p = special.expit(np.where(lost[:, None], 0.0, beta) @ self._x.T + self._offset)
         score = ((self._y - p) * there) @ self._x
         v = p * (1 - p) * there
         curvature = np.stack([v @ (self._x[:, i] * self._x[:, j]) for i in range(k) for j in range(k)], axis=1)
         curvature = curvature.reshape(-1, k, k)
-        bad = ~(np.linalg.det(curvature) > 1e-9 * np.linalg.det(self._curvature))
+        bad = lost | ~(np.linalg.det(curvature) > 1e-9 * np.linalg.det(self._curvature))
         curvature[bad], score[bad] = np.eye(k), np.nan
         return -np.linalg.solve(curvature, score[:, :, None])[:, :, 0]
 

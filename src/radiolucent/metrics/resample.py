@@ -191,21 +191,32 @@ def cluster_bootstrap_mean(
     level: float = 0.95,
     folds: int = 10_000,
     seed: int = 0,
+    scale: Scale | None = None,
 ) -> Estimate:
     """Mean of values (N,) with a clustered interval; not-a-number values are left out and counted.
 
-    Values that are all 0 or 1 are a proportion and get Wilson's interval with a design effect (`clustered_wilson`);
-    other values a bootstrap deviation, on the scale of a share where all lie in [0, 1].
+    Args:
+        scale: unless given, values that are all 0 or 1 are a proportion and get Wilson's interval with a design effect
+            (`clustered_wilson`), and other values a bootstrap deviation as they are, cut to [0, 1] where all lie there.
+            "plain" for differences and effects, of which 0 is none: no proportion, even if no negative one is among
+            them. "share" for the logit scale, whose interval never holds 0.
 
     >>> cluster_bootstrap_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"], folds=200).value
     0.5
     """
     data = np.asarray(values, np.float64)
-    return cluster_means(data[:, None], groups, level=level, folds=folds, seed=seed)[0]
+    words: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": scale}
+    return cluster_means(data[:, None], groups, **words)[0]
 
 
 def cluster_means(
-    values: Floats, groups: Groups = None, *, level: float = 0.95, folds: int = 10_000, seed: int = 0
+    values: Floats,
+    groups: Groups = None,
+    *,
+    level: float = 0.95,
+    folds: int = 10_000,
+    seed: int = 0,
+    scale: Scale | None = None,
 ) -> list[Estimate]:
     """The mean of each column of (N, F), as `cluster_bootstrap_mean`; the columns share their folds."""
     table = np.asarray(values, np.float64)
@@ -213,7 +224,7 @@ def cluster_means(
     filled, there = np.where(known, table, 0.0), known.astype(np.float64)
     index, _ = clusters_of(groups, len(table))
     method = bootstrap_method(groups, folds)
-    shares = [bool(np.isin(table[k, c], (0.0, 1.0)).all()) for c, k in enumerate(known.T)]
+    shares = [scale is None and bool(np.isin(table[k, c], (0.0, 1.0)).all()) for c, k in enumerate(known.T)]
     drawn: Floats = np.empty((0, table.shape[1]))
 
     def means(w: Floats) -> Floats:
@@ -232,9 +243,12 @@ def cluster_means(
             e = clustered_wilson(data == 1, np.unique(patients, return_inverse=True)[1], level)
             found.append(replace(e, note="; ".join(filter(None, (note, e.note)))))
         else:
-            scale: Scale = "share" if data.min() >= 0 and data.max() <= 1 else "plain"
             units = len(np.unique(patients))
-            stated: dict[str, Any] = {"level": level, "n": units, "method": method, "scale": scale, "note": note}
+            stated: dict[str, Any] = {"level": level, "n": units, "method": method, "note": note}
+            stated["scale"] = scale or "plain"
             stated["worth"] = kish(np.unique(patients, return_inverse=True)[1])
-            found.append(bootstrap_interval(float(data.mean()), drawn[:, column], **stated))
+            e = bootstrap_interval(float(data.mean()), drawn[:, column], **stated)
+            if scale is None and data.min() >= 0 and data.max() <= 1 and e.low is not None and e.high is not None:
+                e = replace(e, low=max(e.low, 0.0), high=min(e.high, 1.0))
+            found.append(e)
     return found

@@ -12,8 +12,7 @@ from radiolucent.types import Estimate
 
 __all__ = ["Size", "auroc_variance", "patients_needed", "size_auroc", "size_proportion"]
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # of the normal density
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NODES, _SIZES = np.polynomial.hermite_e.hermegauss(64)  # of the normal density, up to a factor
 MOST = 10_000_000  # patients beyond which nobody looks
 LEAST = 10  # of the rarer class: below it no interval is promised
 
@@ -76,7 +75,7 @@ def auroc_variance(area: float, positives: float, negatives: float) -> float:
     from scipy import special, stats
 
     d = math.sqrt(2) * float(stats.norm.ppf(area))
-    both = float(_WEIGHTS @ special.ndtr(d + _NODES) ** 2)
+    both = float(_SIZES @ special.ndtr(d + _NODES) ** 2 / _SIZES.sum())
     m, n = positives, negatives
     return (area * (1 - area) + (m + n - 2) * (both - area**2)) / (m * n)
 

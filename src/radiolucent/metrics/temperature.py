@@ -150,7 +150,7 @@ def _fit(z: Floats, y: _Labels, with_bias: bool) -> tuple[float, Floats]:
     first = np.concatenate([[1.0], np.zeros(basis.shape[1])])
     bounds = [(scale / HIGHEST, scale / LOWEST), *[(None, None)] * basis.shape[1]]
     options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7}
-    first[0] = np.clip(first[0], *bounds[0])
+    first[0] = min(max(float(first[0]), scale / HIGHEST), scale / LOWEST)
     found: Any = optimize.minimize(loss, first, jac="3-point", method="L-BFGS-B", bounds=bounds, options=options)
     return float(found.x[0]) / scale, basis @ found.x[1:]
 

@@ -1,7 +1,10 @@
 """Modules that run but cannot be looked into."""
 
+import sys
+
 import torch
-from torch import nn
+from torch import fx, nn
+from torch._ops import OpOverload
 
 from radiolucent.models.per_network import remember, structure_of
 
@@ -17,7 +20,9 @@ KINDS = {
 
 def opaque(network: nn.Module) -> str | None:
     """Why a network's layers cannot be hooked nor its functions seen, and where in it that begins; None if they can."""
-    return remember(network, "opaque", structure_of(network), lambda: _found(network))
+    # `compile()` changes a module in place, and no name or kind.
+    compiled = tuple(getattr(m, "_compiled_call_impl", None) is not None for m in (network, *network.children()))
+    return remember(network, "opaque", (structure_of(network), compiled), lambda: _found(network))
 
 
 def _found(network: nn.Module) -> str | None:
@@ -32,26 +37,21 @@ def _kind(module: nn.Module) -> str | None:
     home = type(module).__module__
     if isinstance(module, torch.jit.ScriptModule) or home.startswith("torch.jit"):
         return "script"
-    if isinstance(module, torch._dynamo.OptimizedModule if _dynamo_is_loaded() else ()):
+    dynamo = sys.modules.get("torch._dynamo")  # not loaded, nothing was compiled by it
+    if dynamo is not None and isinstance(module, dynamo.OptimizedModule):
         return "compile"
     if getattr(module, "_compiled_call_impl", None) is not None:  # module.compile()
         return "compile"
-    if isinstance(module, torch.fx.GraphModule) and _of_operations(module):
+    if isinstance(module, fx.GraphModule) and _of_operations(module):
         return "export"
     if ".quantized" in home or home.startswith(("torchao.", "bitsandbytes.")) or _holds_quantised(module):
         return "quantise"
     return None
 
 
-def _dynamo_is_loaded() -> bool:
-    import sys
-
-    return "torch._dynamo" in sys.modules
-
-
-def _of_operations(module: torch.fx.GraphModule) -> bool:
+def _of_operations(module: fx.GraphModule) -> bool:
     """Whether it is a list of operators, not of calls of modules and of torch's own functions."""
-    return any(isinstance(n.target, torch._ops.OpOverload) for n in module.graph.nodes if n.op == "call_function")
+    return any(isinstance(n.target, OpOverload) for n in module.graph.nodes if n.op == "call_function")
 
 
 def _holds_quantised(module: nn.Module) -> bool:

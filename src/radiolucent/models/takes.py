@@ -33,7 +33,7 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def fitting(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """The inputs (N, C, H, W) in a memory format that the network takes; asks it about one image if that is not known."""
+    """The inputs (N, C, H, W) in a memory format that the network takes; if that is unknown, it is asked."""
     valid = structure_of(network)
     if remembered(network, WHAT, valid) is None:
         with torch.no_grad():

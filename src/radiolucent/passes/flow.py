@@ -71,11 +71,13 @@ class Flow:
                 hooks.append(self.kept[other.name].register_hook(_places_only(other)))
         hooks.append(self.kept[layer.name].register_hook(torch.zeros_like))
         try:
-            past = torch.autograd.grad(self.answer, self.image, retain_graph=True, allow_unused=True)[0]
+            past = torch.autograd.grad(
+                self.answer, self.image, retain_graph=True, allow_unused=True, materialize_grads=True
+            )[0]
         finally:
             for hook in hooks:
                 hook.remove()
-        return past is None or not bool(past.any())
+        return not bool(past.any())
 
 
 def _places_only(layer: Placed) -> Any:
@@ -122,11 +124,12 @@ def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -
         for handle in handles:
             handle.remove()
     # Where the last weights are zero, as before training, what goes into them says through what they would learn.
-    for last in (found, *pooled):
-        answer = _mixed(last)
-        gradients = _gradients(answer, {layer.name: kept[layer.name] for layer in layers})
-        if any(g is not None and bool(g.any()) for g in gradients.values()):
-            break
+    values = {layer.name: kept[layer.name] for layer in layers}
+    answer = _mixed(found)
+    gradients = _gradients(answer, values)
+    if pooled and not any(g is not None and bool(g.any()) for g in gradients.values()):
+        answer = _mixed(pooled[0])
+        gradients = _gradients(answer, values)
     yield Flow(leaf, answer, kept, layers, gradients)
 
 

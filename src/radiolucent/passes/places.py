@@ -1,9 +1,9 @@
 """Where a layer's numbers lie in the image: found by changing the image and watching which numbers follow.
 
 Nothing is read off names, kinds or attributes. The network is asked about an image, the same with a texture on it, and
-with that texture fading in from top to bottom and from left to right, for two textures. A number that looks at a place changes by
-the texture's strength at that place; the two fading textures therefore say how far down and how far across it looks.
-A layout is right where rows look further down the lower they lie, and columns further across.
+with that texture fading in from top to bottom and from left to right, for two textures. A number that looks at a place
+changes by the texture's strength there, so what fades in says how far down and how far across the number looks. A
+layout is right where rows look further down the lower they lie, and columns further across.
 """
 
 from collections.abc import Generator
@@ -28,7 +28,7 @@ SURE_AGAIN = 0.9
 """The same for tokens to be laid out so in all layers that have as many."""
 
 NEARLY = 0.1
-"""Grids of tokens whose correlation is this near the best one's are told apart by how many tokens they leave out."""
+"""Grids of tokens whose correlation is this near the best one's are told apart by their shape and number of places."""
 
 TEXTURES = 2
 IMAGES = 1 + 3 * TEXTURES
@@ -128,6 +128,8 @@ class Probe:
             return 0.0, None
         if kind == "tokens":
             return _as_tokens(y, x, self.size)
+        if not _possible((y.shape[0], y.shape[1]), self.size):
+            return 0.0, None
         return _follows(y, x), Layout("maps" if kind == "maps" else "last", (y.shape[0], y.shape[1]))
 
     def _looks(self, kind: str) -> tuple[Array, Array]:
@@ -140,15 +142,23 @@ class Probe:
 
 
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
-    """The grid, and where it begins, that fit T tokens: of those nearly as good as the best the one with most places."""
+    """The grid that fits T tokens, and where it begins.
+
+    Of those nearly as good as the best, one of the image's own shape before others, and one of most places.
+    """
     found: list[tuple[float, Layout]] = []
     for h, w in _grids(len(y), size):
         for start in range(len(y) - h * w + 1):
             part = slice(start, start + h * w)
             found.append((_follows(y[part].reshape(h, w), x[part].reshape(h, w)), Layout("tokens", (h, w), start)))
     best = max((score for score, _ in found), default=0.0)
-    good = [(layout.grid[0] * layout.grid[1], score, layout) for score, layout in found if score >= best - NEARLY]
-    return max(((score, layout) for _, score, layout in sorted(good, key=lambda g: g[:2])[-1:]), default=(0.0, None))
+
+    def rank(one: tuple[float, Layout]) -> tuple[bool, int, float]:
+        score, (h, w) = one[0], one[1].grid
+        return h * size[1] == w * size[0], h * w, score
+
+    good = [one for one in found if one[0] >= best - NEARLY]
+    return max(good, key=rank) if good else (0.0, None)
 
 
 def _grids(tokens: int, size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -158,8 +168,17 @@ def _grids(tokens: int, size: tuple[int, int]) -> list[tuple[int, int]]:
         for stretch in (1.0, 2.0, 0.5):
             near = h * size[1] / size[0] * stretch
             found += [(h, w) for w in range(max(1, int(near) - 1), int(near) + 3) if 1 < h * w <= tokens]
-    narrow = max(size) < 2 * min(size)  # such an image has no grid of one row
-    return [g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and not (narrow and 1 in g)]
+    return [g for g in dict.fromkeys(found) if tokens - g[0] * g[1] <= PREFIX_MOST and _possible(g, size)]
+
+
+def _possible(grid: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether a grid is one of two directions, or of the long one of an image twice as long as wide.
+
+    A few numbers in one row follow any direction by chance: two logits would be a grid.
+    """
+    if 1 not in grid:
+        return True
+    return max(size) >= 2 * min(size) and (grid[0] < grid[1]) == (size[0] < size[1])
 
 
 def _follows(y: Array, x: Array) -> float:
@@ -223,7 +242,7 @@ def _one_of_several(output: Any) -> bool:
 
 
 def _changes(value: torch.Tensor) -> dict[str, Array]:
-    """How far each place moved (3, …), by the layouts that an output (7, …) may have: whole, downwards, to the right."""
+    """How far each place moved (3, …), whole, downwards and to the right, by the layouts an output (7, …) may have."""
     if value.ndim not in (3, 4):
         return {}
     moved = (value[1:] - value[:1]).detach().float().square()
@@ -234,7 +253,9 @@ def _changes(value: torch.Tensor) -> dict[str, Array]:
 
     if value.ndim == 3:
         return {"tokens": over(2)} if value.shape[1] > 1 else {}
-    by_kind = {"maps": (1, value.shape[2:]), "last": (3, value.shape[1:3])}
+    by_kind = {"maps": (1, value.shape[2:])}
+    if value.shape[3] > 1:
+        by_kind["last"] = (3, value.shape[1:3])
     return {kind: over(axis) for kind, (axis, grid) in by_kind.items() if grid.numel() > 1}
 
 

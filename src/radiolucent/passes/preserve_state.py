@@ -22,7 +22,8 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
     global random state.
 
     Backward hooks that others left on the network do not run inside: an explanation is of what the network computes,
-    and not of what a hook makes of its gradients. Random state is torch's on the CPU and on the accelerator (if one is in use), numpy's and Python's.
+    and not of what a hook makes of its gradients. What was made in inference mode is replaced by copies inside. Random
+    state is torch's on the CPU and on the accelerator (if one is in use), numpy's and Python's.
     """
     modules = list(network.modules())
     swapped = _without_inference_tensors(modules)
@@ -53,13 +54,14 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
 
 
 def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple[dict[str, Any], str, torch.Tensor]]:
-    """Copies in the place of what was made in inference mode, by which nothing can be differentiated; what was there."""
+    """Put copies in the place of what was made in inference mode, which no graph takes; returns what was there."""
     found: list[tuple[dict[str, Any], str, torch.Tensor]] = []
     with torch.inference_mode(False):
         for module in modules:
             if isinstance(module, torch.jit.ScriptModule):
                 continue
-            stores: list[dict[str, Any]] = [module._parameters, module._buffers, vars(module)]
+            own = vars(module)
+            stores: list[dict[str, Any]] = [own["_parameters"], own["_buffers"], own]
             for store in stores:
                 for name, value in list(store.items()):
                     if isinstance(value, torch.Tensor) and value.is_inference():

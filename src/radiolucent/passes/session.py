@@ -15,6 +15,7 @@ from torch import nn
 
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.models import BlackBox, Classifier
+from radiolucent.models.caches import caches_untouched
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import changes_counted, remember, remembered, remembers, weights_of
 from radiolucent.passes.engines import Engine, EngineKind, Patched, Patches
@@ -210,7 +211,8 @@ class Session:
             from radiolucent.passes.fast.trace import operations
 
             try:
-                found = operations(function, *examples)
+                with caches_untouched(network):
+                    found = operations(function, *examples)
                 with torch.inference_mode():
                     again = found(*examples)[:1].float().cpu()
             except Exception:  # tracing fails in many ways

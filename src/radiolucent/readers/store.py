@@ -228,10 +228,10 @@ class Store:
             if row is None:
                 sql = """INSERT INTO readings (case_id, reader, revision, save, state, finding, label, confidence,
                          statement, seconds, opened, saved) VALUES (?, ?, 1, ?, 'draft', ?, ?, ?, ?, 0, ?, ?)"""
-                number = link.execute(sql, (case, reader, save, *values, at, at)).lastrowid
+                number = int(link.execute(sql, (case, reader, save, *values, at, at)).lastrowid or 0)
                 _log(link, "opened", reader, case)
             else:
-                number = row["id"]
+                number = int(row["id"])
                 spent = min(given.seconds, _between(row["saved"], at) + _FREE_SECONDS)
                 sql = """UPDATE readings SET revision = revision + 1, save = ?, finding = ?, label = ?, confidence = ?,
                          statement = ?, seconds = seconds + ?, saved = ? WHERE id = ?"""

@@ -133,11 +133,11 @@ def compare_run(
         "folds": folds,
         "seed": seed,
     }
-    asked: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
-    by_method = maps_of(classifier, records, explainers, **asked)
+    common: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
+    by_method = maps_of(classifier, records, explainers, **common)
     if not by_method[0]:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
-    tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **asked)
+    tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **common)
     shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method[:1], *tuning_maps[:1]) for e in maps}
     misfits: list[LeftOut] = []
     readings = fitting(readings, shapes, annotations, misfits)

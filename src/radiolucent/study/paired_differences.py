@@ -34,7 +34,9 @@ def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds
     options = {"level": level, "folds": folds, "seed": seed}
 
     def proportion(where: np.ndarray) -> Estimate:
-        return cluster_bootstrap_mean(gained[where], patients[where], level=level, folds=folds, seed=seed)
+        return cluster_bootstrap_mean(
+            gained[where], patients[where], level=level, folds=folds, seed=seed, scale="plain"
+        )
 
     auroc = bootstrap(lambda w: ranks[0](w)[0] - ranks[1](w)[0], patients.tolist(), **options)  # pyright: ignore[reportArgumentType]
     return {"auroc": auroc, "sensitivity": proportion(truth), "specificity": proportion(~truth)}

@@ -8,6 +8,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["FairProtocol"]
 
 
+def _since(one: "FairProtocol") -> float:
+    return one.since
+
+
 class FairProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn speaks it, with what it leaves out.
 
@@ -23,14 +27,20 @@ class FairProtocol(H11Protocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._since = self.loop.time()  # when the client last completed something
+        self.since: float = self.loop.time()  # when the client last completed something
         self._watch: asyncio.TimerHandle | None = None
         self._taking: asyncio.TimerHandle | None = None
 
     @property
+    def _answering(self) -> bool:
+        """Whether a request's headers are here, and its answer is not complete."""
+        cycle: Any = self.cycle  # None before the first request, whatever uvicorn declares
+        return cycle is not None and not cycle.response_complete
+
+    @property
     def _waits(self) -> bool:
         """Whether the next step is the client's."""
-        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+        return not self._answering or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -41,14 +51,14 @@ class FairProtocol(H11Protocol):
         for group, limit in ((same, self.OF_ONE), (everyone, self.OF_ALL)):
             if len(group) > limit:
                 slow = [c for c in group if c is not self and c._waits]
-                min(slow, key=lambda c: c._since, default=self).transport.abort()
+                min(slow, key=_since, default=self).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._watch is None and (self.cycle is None or self.cycle.response_complete):
+        if self._watch is None and not self._answering:
             self._expect()  # the first byte of another request
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._since = self.loop.time()
+        if self._answering:
+            self.since = self.loop.time()
             self._unwatch()
 
     def _expect(self) -> None:
@@ -56,7 +66,7 @@ class FairProtocol(H11Protocol):
 
     def _late(self) -> None:
         self._watch = None
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering:
             self.transport.abort()
 
     def _unwatch(self) -> None:
@@ -65,7 +75,7 @@ class FairProtocol(H11Protocol):
             self._watch = None
 
     def on_response_complete(self) -> None:
-        self._since = self.loop.time()
+        self.since = self.loop.time()
         self._unwatch()
         super().on_response_complete()
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import ImageError
 from radiolucent.files import sha256_file, write_bytes
 from radiolucent.images import read
-from radiolucent.images.modality import ModalityValues, Window, modality_values
+from radiolucent.images.modality import ModalityValues, Window, as_read, modality_values
 from radiolucent.readers.private import private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.types import Radiograph
@@ -46,6 +46,8 @@ class Films:
     def __init__(self, folder: Path, keep: int = 4 * 1024**3) -> None:
         self.folder, self.keep = private_folder(folder), keep
         self._turn = threading.Lock()
+        for old in self.folder.glob("*.u*"):  # as earlier versions kept films
+            old.unlink(missing_ok=True)
 
     def film(self, case: Case) -> Film:
         """The film in all its sizes; decoded where it is not kept.
@@ -62,6 +64,8 @@ class Films:
                 return found
             self._same(case)
             values = modality_values(Path(case.path))
+            if values.levels.shape != case.shape:  # as a frame or an orientation that was chosen for the study
+                values = as_read(self.radiograph(case))
             if values.levels.shape != case.shape:
                 raise ImageError(f"{case.path}: another size than when the study began; put the file back.")
             sizes: list[int] = []
@@ -133,7 +137,7 @@ def _differences(level: Levels) -> bytes:
 
 
 def _about(values: ModalityValues) -> dict[str, Any]:
-    names = ("slope", "intercept", "unit", "bits", "range", "auto", "inverted", "spacing", "plane", "view")
+    names = ("slope", "intercept", "unit", "bits", "range", "auto", "inverted", "spacing", "plane", "view", "note")
     windows = [_window(w) for w in values.windows]
     return {name: getattr(values, name) for name in names} | {"windows": windows}
 

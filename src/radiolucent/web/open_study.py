@@ -127,6 +127,7 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     if not known or store.fact("complete") is None:
         try:
             dataset = relabel(load_dataset(plan.data), classifier.class_names)
+            left_out += dataset.left_out
             _add(store, dataset, _chosen(dataset, plan), left_out, say)
         except BaseException:  # also an interruption: what was read stays, and the next start goes on from there
             store.close()

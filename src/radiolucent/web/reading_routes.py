@@ -153,11 +153,9 @@ def _decoded(context: StudyContext, case: Case) -> Film:
 
 @router.get("/cases/{case}/film")
 def film(case: TheCase, context: Study, reader: Reader) -> Response:
-    """How the film's levels are to be shown, and in which sizes they are there; the reader's next film is decoded
-    while they look at this one."""
+    """How the film's levels are to be shown, and how many sizes there are; then the reader's next films are decoded."""
     found = _decoded(context, case)
-    names = ("bytes",)
-    about = {k: v for k, v in found.about.items() if k not in names}
+    about = {k: v for k, v in found.about.items() if k != "bytes"}
     height, width = case.shape
     return JSONResponse(
         about | {"width": width, "height": height, "sizes": len(found.files)},

@@ -18,7 +18,7 @@ from radiolucent.explainers import Explainer, explain, load_explanation, save_ex
 from radiolucent.figures import sure
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
-from radiolucent.readers.private import private_folder
+from radiolucent.readers.private import close_to_others, private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
 from radiolucent.study.stamps import Stamper
@@ -66,11 +66,12 @@ class Reveal:
         self.classifier, self.films, self.methods, self.seed = classifier, films, dict(methods), seed
         self.failures = failures
         shown = None if some is None else lambda: (films.radiograph(case) for case in some())
-        self._stamper = None if shown is None else Stamper(classifier, shown, seed)
         how = hashlib.sha256(repr((seed, sorted(self.methods.items()))).encode()).hexdigest()
         self.folder = folder / f"{classifier.hash[:16]}-{how[:8]}"
         private_folder(folder)
         private_folder(self.folder)
+        asked = {"target": self.target, "seed": seed}
+        self._stamper = None if shown is None else Stamper(classifier, shown, asked, self.folder / "trust")
         self._maps: OrderedDict[Path, Explanation] = OrderedDict()
         self._waiting: set[str] = set()
         self._failed: dict[Path, str] = {}
@@ -215,7 +216,8 @@ class Reveal:
             try:
                 stamped = self._stamper(self.films.radiograph(case), found, method)
                 write_json(file, {"verdict": stamped.trust["verdict"], "line": trust_line(stamped)})
-                file.chmod(0o600)
+                for made in (file, self.folder / "trust"):
+                    close_to_others(made)
             except Exception as error:
                 self._fail(case, file, _NO_STAMP, error)
 

@@ -42,7 +42,7 @@ def _server(context: StudyContext) -> uvicorn.Server:
         ws="none",
         lifespan="off",
         access_log=False,
-        log_level="error",
+        log_level="critical",  # failures go to the log of their own, without what was sent
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,

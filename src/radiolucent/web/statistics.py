@@ -99,7 +99,7 @@ class StudyStatistics:
 
 
 def gather(context: StudyContext) -> StudyStatistics:
-    """Figures of all locked readings. Intervals are patient bootstraps; films without a label are left out of them."""
+    """Figures of all locked readings. Intervals are by patient; films without a label are left out of them."""
     every = [_said(context, *row) for row in context.store.locked()]
     unassessed = tuple(Counter(s.reader for s in every if s.reading.label == UNASSESSED).items())
     said = [s for s in every if s.reading.label != UNASSESSED]

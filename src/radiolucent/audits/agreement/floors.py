@@ -61,7 +61,7 @@ def floor_figures(films: Sequence[Placed], seed: int = 0) -> list[dict[str, floa
     found: list[dict[str, float | None]] = []
     for i, film in enumerate(films):
         others = patients != film.patient
-        usual = total - own[film.patient]
+        usual = np.asarray(total - own[film.patient])
         some = rng.permutation(np.flatnonzero(others))[:IOU_MAPS]
         overlaps = [metrics.iou_at_area(films[int(j)].values, film.region) for j in some]
         known = [v for v in overlaps if v is not None]

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from radiolucent.audits.trial.base import ANY, METHOD, Case, Test
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, film_mean
+from radiolucent.errors import ExplainError
 from radiolucent.explainers import Explainer, explain
 from radiolucent.metrics import wilson
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Finding, Radiograph
 
-__all__ = ["TESTS", "Pointing", "as_film", "attribution", "fixed_peaks", "maps_of", "point"]
+__all__ = ["TESTS", "Pointing", "as_film", "attribution", "fixed_peaks", "maps_of", "methods_that_apply", "point"]
 
 GRID = 8
 FIXED = 0.5
@@ -160,22 +161,52 @@ def maps_of(case: Case) -> Mapping[str, Pointing]:
     return case.once("maps", lambda: _maps(case)) if case.methods and case.map_films else {}
 
 
+def methods_that_apply(case: Case) -> tuple[Mapping[str, Explainer], Mapping[str, str]]:
+    """(methods that explain this network, why the others cannot): each tried on one film, once."""
+    return case.once("methods", lambda: _apply(case))
+
+
+def _apply(case: Case) -> tuple[dict[str, Explainer], dict[str, str]]:
+    film = as_film(case.seen(case.table.image_ids[0]))
+    kept: dict[str, Explainer] = {}
+    refused: dict[str, str] = {}
+    for name, method in case.methods.items():
+        try:
+            explain(case.in_frame, [film], [method], seed=case.seed)
+            kept[name] = method
+        except ExplainError as error:
+            refused[name] = str(error)
+    return kept, refused
+
+
 def _maps(case: Case) -> dict[str, Pointing]:
-    found = {name: Pointing() for name in case.methods}
+    methods, _ = methods_that_apply(case)
+    found = {name: Pointing() for name in methods}
+    if not methods:
+        return found
     names = case.table.image_ids
     order = np.random.default_rng([case.seed, 61]).permutation(len(names))[: case.map_films]
     session = Session(films=len(order))
     for start in range(0, len(order), 8):
         views = [case.seen(names[int(i)]) for i in order[start : start + 8]]
-        point(case.in_frame, views, case.methods, found, seed=case.seed, session=session)
+        point(case.in_frame, views, methods, found, seed=case.seed, session=session)
         if case.progress:
             case.progress("explaining", min(start + 8, len(order)), len(order))
     return found
 
 
 def _places(case: Case) -> list[Finding]:
-    options = {"level": case.level, "seed": case.seed}
-    return [f for name, maps in maps_of(case).items() for f in attribution(name, maps, **options)]
+    maps = maps_of(case).items()
+    refused = methods_that_apply(case)[1] if case.methods and case.map_films else {}
+    return [
+        *(f for name, shown in maps for f in attribution(name, shown, level=case.level, seed=case.seed)),
+        *(
+            Finding(
+                f"maps.{name}.{PLACES[0]}", f"Do {name} maps dwell on the lungs?", "not applicable", why, concerns="map"
+            )
+            for name, why in refused.items()
+        ),
+    ]
 
 
 def _peaks(case: Case) -> list[Finding]:

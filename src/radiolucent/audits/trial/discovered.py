@@ -10,7 +10,7 @@ judges of both classes move the same way. Nothing is told to the search of what 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,8 @@ __all__ = ["TESTS", "Deal", "deal", "tried"]
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 FAMILY = "discovered"
+COARSE = 0.5
+"""Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
@@ -132,10 +134,10 @@ class Tried:
 
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """Try one channel; None where too few films share a place to exchange."""
-    told = _effects(case, channel, dealt.judges, dealt.donors)
-    usable = np.isfinite(told).sum(0) * 2 >= len(dealt.judges)
+    raw = _effects(case, channel, dealt.judges, dealt.donors)
+    usable = np.isfinite(raw).sum(0) * 2 >= len(dealt.judges)
     # Every judge's own level is taken out first, so that judges that lack a donor's part leave no trace of it.
-    told = told - _mean(told, 1)[:, None]
+    told = raw - _mean(raw, 1)[:, None]
     effects, ill = _mean(told[:, usable], 0), _ill(case, dealt.donors)[usable]
     if min(ill.sum(), (~ill).sum()) < LEAST // 2:
         return None
@@ -145,9 +147,9 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
     sides = [_mean(told[_ill(case, dealt.judges) == c][:, usable], 0) for c in (False, True)]
     gaps = [float(s[ill].mean() - s[~ill].mean()) for s in sides]
     middle = (effects[high].mean() + effects[low].mean()) / 2
-    raw = _effects(case, channel, dealt.judges, [donors[j] for j in (*high, *low)]) * max(case.table.spread, 1e-9)
-    with_it, without = _mean(raw[:, : len(high)], 1), _mean(raw[:, len(high) :], 1)
-    flips = float(((with_it >= case.table.cut) != (without >= case.table.cut)).mean())
+    with_it, without = (_mean(raw[:, usable][:, some], 1) for some in (high, low))
+    cut = case.table.cut / max(case.table.spread, 1e-9)
+    flips = float(((with_it >= cut) != (without >= cut)).mean())
     moved = tuple(dealt.judges[int(i)].image_id for i in np.argsort(-np.nan_to_num(with_it - without))[:4])
     return Tried(
         channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
@@ -158,11 +160,11 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
 
 def _placed(case: Case, dealt: Deal, found: Tried) -> Channel | None:
     """The cell of 5 × 5 whose exchange alone moves the judges most, if it moves them by half as much as all of it."""
-    donors, count = (*found.put, *found.control), len(found.put)
+    donors, count, judges = (*found.put[:3], *found.control[:3]), len(found.put[:3]), dealt.judges[::2]
     best: tuple[float, Channel] | None = None
-    whole = _gap(_effects(case, found.channel, dealt.judges, donors), count)
+    whole = _gap(_effects(case, found.channel, judges, donors), count)
     for cell in (cell_channel(r, c) for r in range(GRID) for c in range(GRID)):
-        gap = _gap(_effects(case, cell, dealt.judges, donors), count)
+        gap = _gap(_effects(case, cell, judges, donors), count)
         if best is None or gap > best[0]:
             best = gap, cell
     return best[1] if best is not None and best[0] >= 0.5 * whole else None
@@ -179,20 +181,21 @@ def _tried(case: Case) -> Mapping[str, Tried]:
     if dealt is None:
         return found
     edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
-    for done, channel in enumerate(CHANNELS.values(), 1):
+    channels = [c for c in CHANNELS.values() if any(t.name == _name(c) for t in case.tests)]
+    for done, channel in enumerate(channels, 1):
         one = tried(case, channel, dealt, case.corrected(FAMILY))
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name == "surroundings":
-                one = Tried(**{**vars(one), "place": _placed(case, dealt, one)})
-            if failed and channel.name == "inside":
+                one = replace(one, place=_placed(case, dealt, one))
+            if channel.name == "inside" and beyond(one.estimate, channel.threshold) != "pass":
                 slow = tried(case, SLOW_INSIDE, dealt, case.level)
-                one = Tried(**{**vars(one), "slow": None if slow is None else slow.estimate.value})
+                one = replace(one, slow=None if slow is None else slow.estimate.value)
             found[channel.name] = one
             edits[_name(channel)] = _edit(channel, one.put)
             edits[f"{_name(channel)}.control"] = _edit(channel, one.control)
         if case.progress:
-            case.progress("looking for shortcuts without a name", done, len(CHANNELS))
+            case.progress("looking for shortcuts without a name", done, len(channels))
     return found
 
 
@@ -213,8 +216,8 @@ def _open(case: Case, found: Tried) -> str:
         return "films of one class alone move"
     if case.table.masked_films("lungs") * 2 <= len(case.table):
         return "without lung masks it cannot be told from a finding in the lungs"
-    if found.slow is not None and (found.estimate.low or 0.0) < found.slow:
-        return "coarse structure inside the lungs moves them as much, and that is what findings are made of"
+    if found.slow is not None and (found.estimate.value or 0.0) < COARSE * found.slow:
+        return "coarse structure inside the lungs, of which findings are made, moves them far more"
     return ""
 
 

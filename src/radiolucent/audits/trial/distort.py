@@ -13,7 +13,6 @@ from radiolucent.audits.trial.regions import View, dilated
 __all__ = [
     "Edit",
     "Grey",
-    "beside_lungs",
     "blurred",
     "coarser",
     "contrast",
@@ -74,16 +73,6 @@ def outside_lungs(edit: Edit) -> Edit:
         return np.where(dilated(view.lungs), grey_of(view), changed).astype(np.float32)
 
     return kept
-
-
-def beside_lungs(edit: Edit) -> Edit:
-    """`outside_lungs`, or the whole film where the lungs are not known."""
-    outside = outside_lungs(edit)
-
-    def changed(view: View, rng: np.random.Generator) -> Grey | None:
-        return edit(view, rng) if view.lungs is None or not view.lungs.any() else outside(view, rng)
-
-    return changed
 
 
 def coarser(factor: float) -> Edit:

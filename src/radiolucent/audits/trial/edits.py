@@ -14,7 +14,6 @@ from PIL import Image
 from radiolucent.audits.trial.distort import (
     Edit,
     Grey,
-    beside_lungs,
     blurred,
     coarser,
     contrast,
@@ -309,8 +308,8 @@ EDITS: Mapping[str, Edit] = {
     **{f"lungs_only.{s}": only_lungs(s) for s in _SHAPES},
     **{f"silhouette.{s}": silhouette(s) for s in _SHAPES},
     "border_only": only_border,
-    "exposure.bright": beside_lungs(exposure(1.35)),
-    "exposure.bright.control": beside_lungs(patchy(1.35)),
+    "exposure.bright": exposure(1.35),
+    "exposure.bright.control": patchy(1.35),
     "size.outside": outside_lungs(coarser(2)),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),

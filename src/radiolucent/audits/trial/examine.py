@@ -179,8 +179,8 @@ def examine(
     by_id = {r.image_id: r for r in films.records}
     case = Case(
         classifier, table, lambda name: view(by_id[name]), lambda name: view(by_id[name], False), chosen, films, whole,
-        trained, partial(_met, view, trained, seed), groups or {}, _explainers(methods, classifier.preprocess.size), map_films, data_checks, level,
-        seed, home, settings, progress,
+        trained, partial(_met, view, trained, seed), groups or {}, _explainers(methods, classifier.preprocess.size),
+        map_films, data_checks, level, seed, home, settings, progress,
     )  # fmt: skip
     findings = [f for test in chosen for f in test.findings(case) if not tests or f.test.startswith(tuple(tests))]
     ordered = by_severity(findings)

@@ -19,7 +19,7 @@ from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.familiar import carried, familiar
 from radiolucent.audits.trial.regions import Mask, View, dilated
-from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words, paired_shift, two_sided
+from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
 
@@ -152,8 +152,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "brightening all but the lungs", "as much brightening and darkening in patches",
-            carries=_brightness(_outside),
+            "brightening the film", "as much brightening and darkening in patches", carries=_brightness(_outside),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
@@ -278,7 +277,7 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     def mean(values: np.ndarray[Any, Any], where: np.ndarray[Any, Any]) -> dict[str, Any]:
         chosen = known & where
         return cluster_bootstrap_mean(
-            values[chosen].astype(float), groups[chosen], level=level, folds=folds_for(level), seed=seed
+            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed
         ).as_dict()
 
     everyone = np.ones(len(table), bool)
@@ -309,24 +308,26 @@ def _held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
     classes move the same way; else nothing tells a shortcut from a foreign film, and it is inconclusive."""
     sides = _sides(case.table, test)
     evidence: dict[str, Any] = {**found.evidence, "positive_films": sides[1], "negative_films": sides[0]}
-    reason = ""
+    reasons: list[str] = []
     if min(sides) < -OPPOSITE and max(sides) > OPPOSITE:
-        reason = "it moves films of the two classes opposite ways, which a shortcut does not"
+        reasons.append("it moves films of the two classes opposite ways, which a shortcut does not")
     held = familiar(case, test.edit, EDITS[test.edit])
     if held is not None:
         where = "the films it was trained on" if held.trained else "the audited films"
         evidence["familiar"] = {**asdict(held), "held_against": where}
         if held.foreign:
-            reason = (
+            reasons.append(
                 f"{held.beyond:.0%} of the changed films lie beyond what {where} show, and such films move any network"
             )
     if test.carries is not None and (known := carried(case, test.carries)) is not None:
         evidence["carried_by_training_films"] = known.as_dict()
         if known.low is not None and known.high is not None and known.low <= CHANCE <= known.high:
-            reason = f"on the films it was trained on, {test.subject} does not tell the classes apart (AUROC {known})"
-    if not reason:
+            reasons.append(
+                f"on the films it was trained on, {test.subject} does not tell the classes apart (AUROC {known})"
+            )
+    if not reasons:
         return replace(found, evidence=evidence)
-    words = f"{found.summary} No verdict: {reason}."
+    words = f"{found.summary} No verdict: {'; '.join(reasons)}."
     return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
 
 

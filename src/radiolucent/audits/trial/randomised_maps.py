@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from radiolucent.audits.trial.attribution import as_film
+from radiolucent.audits.trial.attribution import as_film, methods_that_apply
 from radiolucent.audits.trial.base import METHOD, Case, Test
 from radiolucent.audits.trust.stamping import trust_randomisation
 from radiolucent.types import Finding
@@ -22,7 +22,7 @@ def _made(case: Case) -> list[Finding]:
             test=f"maps.{name}.randomisation",
             concerns="map",
         )
-        for name, method in case.methods.items()
+        for name, method in methods_that_apply(case)[0].items()
     ]
 
 

@@ -191,8 +191,10 @@ def _seeds(
 def _made(what: str, case: Case) -> list[Finding]:
     if not case.map_films or not case.methods:
         return []
-    options = {"level": case.level, "seed": case.seed}
-    every = case.once("retrained", lambda: retrained(case.table, case.methods, progress=case.progress, **options))
+    every = case.once(
+        "retrained",
+        lambda: retrained(case.table, case.methods, level=case.level, seed=case.seed, progress=case.progress),
+    )
     return [f for f in every if f.test.startswith(f"training.{what}.")]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
-from radiolucent.audits.trial.verdicts import beyond, folds_for, needed_words
+from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words
 from radiolucent.metrics import bootstrap
 from radiolucent.metrics.ranking import Ranks
 from radiolucent.types import Estimate, Finding
@@ -72,7 +72,7 @@ def _loss(table: Table, name: str, level: float, seed: int) -> Estimate:
         lambda w: before(w)[0] - after(w)[0],
         groups,
         level=level,
-        folds=folds_for(level),
+        folds=FOLDS,
         seed=seed,
         exact=(whole, whole),
     )

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import ANY, Case, Test
-from radiolucent.audits.trial.verdicts import folds_for, needed_words, two_sided
+from radiolucent.audits.trial.verdicts import FOLDS, needed_words, two_sided
 from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding
 
@@ -134,14 +134,14 @@ def _gap(
         with np.errstate(invalid="ignore", divide="ignore"):
             return w @ (errs * own) / (w @ own) - w @ (errs * rest) / (w @ rest)
 
-    return bootstrap(statistic, np.array(table.patients)[member], level=level, folds=folds_for(level), seed=seed)
+    return bootstrap(statistic, np.array(table.patients)[member], level=level, folds=FOLDS, seed=seed)
 
 
 def _told(
     table: Table, wrong: NDArray[np.bool_], here: NDArray[np.bool_], gap: Estimate, level: float, seed: int
 ) -> dict[str, Any]:
     rate = cluster_bootstrap_mean(
-        wrong[here].astype(float), np.array(table.patients)[here], level=level, folds=folds_for(level), seed=seed
+        wrong[here].astype(float), np.array(table.patients)[here], level=level, folds=FOLDS, seed=seed
     )
     order = np.argsort(~(wrong & here), kind="stable")
     return {
@@ -181,7 +181,7 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     with threadpool_limits(limits=1):
         named = np.asarray(cross_val_predict(model, table.embeddings[known], sites, groups=patients, cv=folds))
     gain = (named == sites) - (sites == names[counts.argmax()]).astype(float)
-    estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=folds_for(level), seed=seed)
+    estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=FOLDS, seed=seed)
     verdict = two_sided(estimate, 0.05)
     share = float((named == sites).mean())
     largest = counts.max() / counts.sum()

@@ -1,19 +1,16 @@
 """From an estimate and a threshold to a verdict; the same rules for every test."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import Table
-from radiolucent.metrics import cluster_bootstrap_mean
-from radiolucent.metrics.intervals import exact_low, z_of
-from radiolucent.metrics.resample import clusters_of
+from radiolucent.metrics import cluster_bootstrap_mean, patients_needed
+from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Verdict
 
-__all__ = ["beyond", "cases_needed", "film_mean", "folds_for", "needed_words", "paired_shift", "two_sided"]
+__all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "paired_shift", "two_sided"]
 
-TAIL = 25  # resamples that should lie beyond either end of an interval
+FOLDS = 2000  # resamples give a deviation, not percentiles: enough at any level
 POWER = 0.8
 LEAST = 10  # units below which no interval is trusted
 
@@ -38,42 +35,22 @@ def beyond(estimate: Estimate, threshold: float) -> Verdict:
     return "fail" if estimate.low > threshold else "pass" if estimate.high < threshold else "inconclusive"
 
 
-def folds_for(level: float) -> int:
-    """Resamples for a percentile interval of this level: 2,000 or more, 25 or more beyond either end.
-
-    >>> folds_for(0.95), folds_for(0.999)
-    (2000, 50000)
-    """
-    return max(2000, round(2 * TAIL / (1 - level)))
-
-
 def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) -> int | None:
     """Units with which the interval would clear the threshold in four of five such studies, the figure being true.
 
-    n · (half width / distance)² units put the interval's end on the threshold on average, which is a power of one half;
-    for a power of .8 it takes ((z_level + z_.8) / z_level)² times as many, z the normal quantiles: 2.04 at 95 %.
-    None where the value lies on the threshold (within 2 %), which no number of cases settles, or has no interval.
+    See `radiolucent.metrics.patients_needed`. None where the value lies on the threshold (within 2 %), which no number
+    of cases settles, or has no interval.
 
     Args:
         signed: the verdict is that of `two_sided`, for which −threshold counts as well; else that of `beyond`.
     """
-    from scipy import stats
-
-    if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
-        return None
-    distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
-    half = (estimate.high - estimate.low) / 2
-    if distance < 0.02 * max(threshold, 1e-9):
-        return None
-    z = z_of(estimate.level)
-    factor = ((z + float(stats.norm.ppf(POWER))) / z) ** 2
-    return max(LEAST, math.ceil(estimate.n * factor * (half / distance) ** 2))
+    return patients_needed(estimate, threshold, signed=signed, power=POWER, least=LEAST)
 
 
 def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
     """The sentence that an inconclusive finding ends with; see `cases_needed`."""
     if estimate.low is None or estimate.high is None:
-        return f" Too few patients for an interval ({estimate.n})."
+        return f" {(estimate.note or 'too few patients for an interval').capitalize()} ({estimate.n} here)."
     needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
@@ -100,33 +77,15 @@ def paired_shift(
 
 
 def film_mean(values: NDArray[np.float64], patients: NDArray[np.str_], *, level: float, seed: int) -> Estimate:
-    """Mean over films with its interval: the wider of a bootstrap over patients and Student's t over them.
+    """Mean over films with its interval over patients (`cluster_bootstrap_mean`).
 
     Where all films answer alike to the last bit resamples tell nothing. Then as many of n patients as the exact
     interval of 0 in n allows may answer otherwise, and each is taken to differ by 1, which is a standard deviation of
     the log-odds where the values are effects.
     """
-    found = cluster_bootstrap_mean(values, patients, level=level, folds=folds_for(level), seed=seed)
-    if found.value is None or found.n < 2:
+    found = cluster_bootstrap_mean(values, patients, level=level, folds=FOLDS, seed=seed, scale="plain")
+    if found.value is None or found.n < 2 or np.ptp(values) >= 1e-12:
         return found
-    if np.ptp(values) < 1e-12:
-        share = 1 - exact_low(found.n, level)
-        note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
-        return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)
-    half = _t_half(values, patients, level)
-    low, high = (found.value - half, found.value + half)
-    low, high = (
-        min(low, found.low if found.low is not None else low),
-        max(high, found.high if found.high is not None else high),
-    )
-    return Estimate(found.value, low, high, level, found.n, f"{found.method} and t", found.note)
-
-
-def _t_half(values: NDArray[np.float64], patients: NDArray[np.str_], level: float) -> float:
-    """Half width of the t interval of a mean over clusters: linearised variance, clusters − 1 degrees of freedom."""
-    from scipy import stats
-
-    index, count = clusters_of(patients, len(values))
-    sums = np.bincount(index, values - values.mean(), minlength=count)
-    deviation = float(np.sqrt((sums**2).sum() * count / max(count - 1, 1))) / len(values)
-    return float(stats.t.ppf(0.5 + level / 2, max(count - 1, 1))) * deviation
+    share = 1 - exact_low(found.n, level)
+    note = f"all films answer alike: as if up to {share:.1%} of patients differed by 1"
+    return Estimate(found.value, found.value - share, found.value + share, level, found.n, found.method, note)

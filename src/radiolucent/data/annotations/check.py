@@ -3,12 +3,13 @@
 import numpy as np
 
 from radiolucent.errors import AnnotationError
+from radiolucent.images import MAX_PIXELS
 from radiolucent.types import Region
 
 __all__ = ["MOST_PIXELS", "check", "image_shape", "scaled"]
 
-MOST_PIXELS = 60_000_000
-"""The largest image, in pixels, on which a file of readings is believed: a mask of it costs a byte a pixel."""
+MOST_PIXELS = MAX_PIXELS
+"""The largest image, in pixels, on which a file of readings is believed: that of films unless an option raises it."""
 _SLACK = 1e-6
 
 

@@ -26,19 +26,24 @@ def _read(source: Source, g: Gatherer) -> None:
     if len({id(entry) for entry in entries}) < len(entries):
         raise AnnotationError("the pickle holds one entry several times; expected each once")
     for number, entry in enumerate(entries):
-        image = _word(entry.get("img_id") or entry.get("name") or g.file.stem)
-        with g.entry(f"entry {number}", image):
-            width, height = (int(v) for v in np.ravel(entry["cxr_dims"]))
-            values = np.squeeze(np.asarray(entry["map"]))
-            if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
-                raise AnnotationError("a heat map, not a marking; threshold it to 0 and 1 first")
-            if values.shape != (height, width):
-                raise AnnotationError(f"map of {values.shape}; cxr_dims (width, height) say {height} × {width}")
-            label = _word(entry["task"]) if entry.get("task") else None
-            if values.any():
-                g.mark(image, [Region.mask(values)], label, shape=(height, width))
-            else:
-                g.state(image, label, finding=False, shape=(height, width))
+        with g.entry(f"entry {number}"):
+            image = _word(entry.get("img_id") or entry.get("name") or g.file.stem)
+            _entry(entry, image, number, g)
+
+
+def _entry(entry: Any, image: str, number: int, g: Gatherer) -> None:
+    with g.entry(f"entry {number}", image):
+        width, height = (int(v) for v in np.ravel(entry["cxr_dims"]))
+        values = np.squeeze(np.asarray(entry["map"]))
+        if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+            raise AnnotationError("a heat map, not a marking; threshold it to 0 and 1 first")
+        if values.shape != (height, width):
+            raise AnnotationError(f"map of {values.shape}; cxr_dims (width, height) say {height} × {width}")
+        label = _word(entry["task"]) if entry.get("task") else None
+        if values.any():
+            g.mark(image, [Region.mask(values)], label, shape=(height, width))
+        else:
+            g.state(image, label, finding=False, shape=(height, width))
 
 
 def _word(value: Any) -> str:

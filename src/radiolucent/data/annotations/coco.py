@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,65 +28,64 @@ def _sniff(source: Source) -> bool:
 
 def _read(source: Source, g: Gatherer) -> None:
     content = source.json
-    images = {key: (item["file_name"], image_shape(item.get("height"), item.get("width")))
-              for key, item in _by_id(content["images"], "image", g).items()}  # fmt: skip
-    known = _by_id(content.get("categories") or [], "category", g)
-    categories = {key: str(item["name"]) for key, item in known.items()}
-    _by_id([i for i in content["annotations"] if isinstance(i, dict) and "id" in i], "annotation", g)
+    images = _by_id(
+        content["images"], "image", g, lambda i: (i["file_name"], image_shape(i.get("height"), i.get("width")))
+    )
+    categories = _by_id(content.get("categories") or [], "category", g, lambda c: str(c["name"]))
+    ids = Counter(_key(i["id"]) for i in content["annotations"] if isinstance(i, dict) and "id" in i)
     seen: set[str] = set()
     for number, item in enumerate(content["annotations"]):
         where = f"annotation {item.get('id', number) if isinstance(item, dict) else number}"
         with g.entry(where):
             name, shape = _image(item, images)
-            seen.add(str(item["image_id"]))
+            seen.add(_key(item["image_id"]))
             reader = str(item.get("reader") or g.options.reader)
             with g.entry(where, name, reader):
+                if "id" in item and ids[_key(item["id"])] > 1:
+                    raise AnnotationError(f"the id {item['id']} is given twice; expected each once")
                 _item(item, g, name, reader, categories, shape)
     for number, reading in enumerate(content.get("readings", [])):
         with g.entry(f"reading {number}"):
             name, shape = _image(reading, images)
-            seen.add(str(reading["image_id"]))
+            seen.add(_key(reading["image_id"]))
             _reading(reading, g, name, shape)
     for key in images.keys() - seen:
         with g.entry(f"image {key}"):
             g.whole(images[key][0], shape=images[key][1])
 
 
-def _by_id(items: Any, what: str, g: Gatherer) -> dict[str, Any]:
-    """Entries by their id, "1" and 1 being one; what bears an id that another has, is named, and neither is used."""
+def _key(value: Any) -> str:
+    """An id as a text, so that "1", 1 and 1.0 are one."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _by_id(items: Any, what: str, g: Gatherer, held: Callable[[Any], Any]) -> dict[str, Any]:
+    """What entries hold, by their id; entries that share an id are named, and none of them is used."""
     found: dict[str, Any] = {}
-    twice: set[str] = set()
+    ids = Counter(_key(item["id"]) for item in items if isinstance(item, dict) and "id" in item)
     for number, item in enumerate(items):
-        with g.entry(f"{what} {number}"):
-            key = str(item["id"])
-            if key in found:
-                image = item.get("file_name") or None
-                g.problem(f"{what} {key}", f"the id {key} is given twice; expected each once", image)
-                if what == "image":
-                    g.problem(f"{what} {key}", "so is this one's", found[key].get("file_name") or None)
-                twice.add(key)
-            else:
-                found[key] = item
-                if what == "image":
-                    image_shape(item.get("height"), item.get("width"))
-                    str(item["file_name"])
-                elif what == "category":
-                    str(item["name"])
-    return found if what == "annotation" else {k: v for k, v in found.items() if k not in twice}
+        name = item.get("file_name") if isinstance(item, dict) else None
+        with g.entry(f"{what} {item.get('id', number) if isinstance(item, dict) else number}", name or None):
+            key, content = _key(item["id"]), held(item)
+            if ids[key] > 1:
+                raise AnnotationError(f"the id {key} is given twice; expected each once")
+            found[key] = content
+    return found
 
 
 def _image(item: Any, images: dict[str, Any]) -> tuple[str, Shape | None]:
-    if str(item["image_id"]) not in images:
-        raise AnnotationError(f"speaks of image id {item['image_id']}, which is not listed, or not once")
-    return images[str(item["image_id"])]
+    key = _key(item["image_id"])
+    if key not in images:
+        raise AnnotationError(f"speaks of image id {key}, which is not listed, or not once")
+    return images[key]
 
 
 def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[str, str], shape: Shape | None) -> None:
     category = item.get("category_id")
-    if category is not None and categories and str(category) not in categories:
+    if category is not None and categories and _key(category) not in categories:
         raise AnnotationError(f"category id {category}, which is not listed, or not once")
     # `label` is ours: a category must be something, but a reader may have named no class.
-    label = item["label"] if "label" in item else categories.get(str(category))
+    label = item["label"] if "label" in item else categories.get(_key(category))
     more: Any = {"reader": reader, "statement": str(item.get("statement") or ""), "shape": shape}
     if not _outlines(item.get("segmentation")) and not any(item.get("bbox") or ()):
         if item.get("keypoints"):

@@ -42,7 +42,7 @@ def _films(
             )
         try:
             film = pydicom.dcmread(paths[image])
-            film.SOPInstanceUID, film.StudyInstanceUID, film.SeriesInstanceUID  # noqa: B018
+            _ = film.SOPInstanceUID, film.StudyInstanceUID, film.SeriesInstanceUID
         except (pydicom.errors.InvalidDicomError, AttributeError) as error:
             raise AnnotationError(
                 f"{paths[image]}: no DICOM film, so that {name} cannot refer to it; write COCO."

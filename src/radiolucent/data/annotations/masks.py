@@ -23,7 +23,7 @@ def _sniff(source: Source) -> bool:
 
 def _read(source: Source, g: Gatherer) -> None:
     folders = source.path.relative_to(source.root).parts[:-1]
-    reader, label = folders[0] if folders else g.options.reader, folders[1] if len(folders) > 1 else None
+    reader, label = g.options.reader, folders[1] if len(folders) > 1 else None
     pixels = _mask(source.data)
     said: Any = {"reader": reader, "shape": (pixels.shape[0], pixels.shape[1])}
     if pixels.any():

@@ -24,11 +24,16 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     content = source.json
     labels: dict[str, Any] = {}
+    twice: set[str] = set()
     for group in content["labelGroups"]:
-        for label in group["labels"]:
-            if str(label["id"]) in labels:
-                raise AnnotationError(f"the label id {label['id']} is given twice; expected each once")
-            labels[str(label["id"])] = label
+        for number, label in enumerate(group["labels"]):
+            with g.entry(f"label {number} of a group"):
+                key, _ = str(label["id"]), str(label["name"])
+                if key in labels:
+                    twice.add(key)
+                    raise AnnotationError(f"the label id {key} is given twice; expected each once")
+                labels[key] = label
+    labels = {key: label for key, label in labels.items() if key not in twice}
     people = {str(u["id"]): str(u.get("name") or u.get("email") or u["id"]) for u in content.get("users") or ()}
     whole: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for data in content["datasets"]:
@@ -39,7 +44,7 @@ def _read(source: Source, g: Gatherer) -> None:
                 reader = people.get(who, who)
                 label = labels.get(str(item.get("labelId")))
                 if label is None:
-                    raise AnnotationError(f"label id {item.get('labelId')}, which no label group lists")
+                    raise AnnotationError(f"label id {item.get('labelId')}, which no label group lists, or not once")
                 image = item.get("SOPInstanceUID")
                 if not image:
                     raise AnnotationError(

@@ -30,8 +30,7 @@ _TYPES = {
 
 def _read(source: Source, g: Gatherer) -> None:
     nrrd = require("nrrd", extra="annotations")
-    folders = source.path.relative_to(source.root).parts[:-1]
-    reader = folders[0] if folders else g.options.reader
+    reader = g.options.reader
     image = source.path.name.removesuffix(".nrrd").removesuffix(".seg")
     stream = io.BytesIO(source.data)
     try:

@@ -173,9 +173,9 @@ def _inside(
 ) -> list[Annotation]:
     """A file's readings, by the reader that its folder names; what is wrong with the whole file goes to `wrong`."""
     parts = source.path.relative_to(source.root).parts
-    named = len(parts) > 1 and parts[0].lower() not in _STRUCTURE
+    reader = options.reader if len(parts) < 2 or parts[0].lower() in _STRUCTURE else str(parts[0])
     try:
-        return _gather(known, source, dataclasses.replace(options, reader=parts[0]) if named else options, left_out)
+        return _gather(known, source, dataclasses.replace(options, reader=reader), left_out)
     except AnnotationError as error:
         wrong.append((source.path, str(error).removeprefix(f"{source.path}: ")))
         return []

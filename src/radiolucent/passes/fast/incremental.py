@@ -11,6 +11,7 @@ import torch
 from torch import fx
 
 from radiolucent.models import Classifier
+from radiolucent.models.caches import caches_untouched
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember
 from radiolucent.passes.fast.engine import compiled
@@ -245,7 +246,8 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int, weights
 
     def trace() -> tuple[fx.GraphModule, str]:
         example = image.expand(batch, -1, -1, -1).contiguous()
-        graph = fold_batch_norms(operations(plain, example))
+        with caches_untouched(network):
+            graph = fold_batch_norms(operations(plain, example))
         return graph, _refusal(classifier, graph, image, batch)
 
     try:

@@ -73,7 +73,8 @@ def cohen_kappa(
     if len(first) != len(second):
         raise ConfigError(f"{len(first)} and {len(second)} ratings; expected both raters on the same cases.")
     there = [not (missing(x) or missing(y)) for x, y in zip(first, second, strict=True)]
-    first, second, groups = (kept(some, there) for some in (first, second, groups))
+    first, second = kept(first, there), kept(second, there)
+    groups = None if groups is None else kept(groups, there)
     left = len(there) - sum(there)
     note = f"{left} of {len(there)} cases without both ratings left out" if left else ""
     names = _categories(categories, first, second)
@@ -105,9 +106,9 @@ def missing(value: Any) -> bool:
     return value is None or value != value
 
 
-def kept(values: Sequence[Any] | NDArray[Any] | None, there: Sequence[bool]) -> list[Any] | None:
+def kept(values: Sequence[Any] | NDArray[Any], there: Sequence[bool]) -> list[Any]:
     """The values of the cases that are there."""
-    return None if values is None else [v for v, k in zip(values, there, strict=True) if k]
+    return [v for v, k in zip(values, there, strict=True) if k]
 
 
 def one_sided(units: int, chance: float, level: float) -> tuple[float, float] | None:

@@ -102,10 +102,10 @@ class _Pairs:
                 "films with and without a lesion are needed (without: AFROC1 and wAFROC1 take those with)."
             )
         rate = "highest" if figure == "HrAuc" else "alarm"
-        alarms = np.array([getattr(films[r], rate) for r in self.rows])
+        alarms = np.array([getattr(films[int(r)], rate) for r in self.rows])
         self.won = np.zeros((len(self.rows), len(self.columns)))
         self.worth = np.ones(len(self.columns))
-        for c, film in enumerate(films[k] for k in self.columns):
+        for c, film in enumerate(films[int(k)] for k in self.columns):
             ratings, weights = self._claims(film, figure)
             self.won[:, c] = _beats(np.array(ratings), alarms) @ np.array(weights)
             self.worth[c] = len(film.lesions) if figure in ("AFROC", "AFROC1") else 1.0

@@ -90,7 +90,7 @@ def clustered_mcnemar(
     index, patients = clusters_of(groups, len(a))
     d = np.bincount(index, gained, minlength=patients)
     d = d[d != 0]
-    found = cluster_bootstrap_mean(gained, groups, level=level, folds=2000)
+    found = cluster_bootstrap_mean(gained, groups, level=level, folds=2000, scale="plain")
     if not gained.any():
         note = "no film differs: no interval"
         return Estimate(found.value, None, None, level, patients, "paired difference", note), None

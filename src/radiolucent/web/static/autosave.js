@@ -20,6 +20,7 @@ export class Autosave {
     this.onstale = onstale;
     this.dirty = false;
     this.closed = false;
+    this.quiet = false;
     /** @type {object | null} a save without an answer yet; it is repeated as it was, so that it counts once */
     this.pending = null;
     /** @type {Promise<boolean> | null} */
@@ -38,7 +39,7 @@ export class Autosave {
   touch() {
     if (this.closed) return;
     this.dirty = true;
-    show("unsaved", "Not saved yet");
+    this.say("unsaved", "Not saved yet");
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => void this.flush(), PAUSE);
   }
@@ -62,14 +63,14 @@ export class Autosave {
       this.pending = { ...this.content(), revision: this.revision, save: crypto.randomUUID() };
       this.dirty = false;
     }
-    show("saving");
-    const silent = window.setTimeout(() => { if (!this.closed) show("unsaved", "NOT SAVED: the server is silent"); }, SILENCE);
+    this.say("saving");
+    const silent = window.setTimeout(() => { if (!this.closed) this.say("unsaved", "NOT SAVED: the server is silent"); }, SILENCE);
     try {
       const answer = await json(this.path, { method: "PUT", body: this.pending, as: this.as });
       this.pending = null;
       this.revision = answer.revision;
       this.ondone(answer);
-      if (!this.closed && !this.dirty) show("saved");
+      if (!this.closed && !this.dirty) this.say("saved");
       return true;
     } catch (error) {
       this.failed(/** @type {ApiError} */ (error));
@@ -84,17 +85,20 @@ export class Autosave {
     if (this.closed) return;
     if (error.status === 409) {
       this.close();
-      show("stale", `NOT SAVED: ${error.message}`);
+      this.say("stale", `NOT SAVED: ${error.message}`);
       this.onstale();
     } else if (error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 401) {
       this.pending = null;
       this.dirty = true;
-      show("refused", `NOT SAVED: ${error.message}`);
+      this.say("refused", `NOT SAVED: ${error.message}`);
     } else {
-      show("unsaved", error.status === 401 ? "NOT SAVED: signed out" : "NOT SAVED: no answer, trying again");
+      this.say("unsaved", error.status === 401 ? "NOT SAVED: signed out" : "NOT SAVED: no answer, trying again");
       this.timer = window.setTimeout(() => void this.flush(), RETRY);
     }
   }
+
+  /** Say how the save stands, unless the page is another's by now. @param {SaveState} state @param {string} [text] */
+  say(state, text) { if (!this.quiet) show(state, text); }
 
   /** Save no more. */
   close() {

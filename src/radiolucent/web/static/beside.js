@@ -1,8 +1,7 @@
 // Another film of the same patient beside the one that is read, with zoom and window linked.
 
-import { json } from "/static/api.js";
 import { announce, h } from "/static/dom.js";
-import { load, prefetch } from "/static/film.js";
+import { filmOf, load, prefetch } from "/static/film.js";
 import { dialog } from "/static/keys.js";
 import { link } from "/static/looks.js";
 import { Viewer } from "/static/viewer.js";
@@ -11,11 +10,9 @@ const SIDE = /^(LL|RL|LAT|LATERAL|LLD|RLD)$/i; // frontal films hang to the left
 
 let wanted = false; // once asked for, the next patient's other film comes by itself
 
-/** Have the film at hand that will be shown beside a case. @param {string} id */
-export async function prefetchBeside(id) {
-  if (!wanted) return;
-  const { related } = await json(`/api/cases/${id}`);
-  if (related.length) await prefetch(related[0]);
+/** Have the film at hand that will be shown beside a case. @param {string[]} related its patient's other films */
+export async function prefetchBeside(related) {
+  if (wanted && related.length) await prefetch(related[0]);
 }
 
 export class Beside {
@@ -46,7 +43,7 @@ export class Beside {
     }
     const id = page.given.related[this.at];
     try {
-      const { width, height } = await json(`/api/cases/${id}/film`);
+      const { width, height } = (await filmOf(id)).about;
       if (!page.open) return;
       const viewer = this.viewer = new Viewer(width, height, "Another film of this patient, only to look at");
       const caption = h("span", { class: "caption" }, "Other film");

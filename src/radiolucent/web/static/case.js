@@ -20,7 +20,7 @@ import { noteBox } from "/static/note.js";
 import { settledPanel } from "/static/settle.js";
 import { Tools } from "/static/tools.js";
 import { Viewer } from "/static/viewer.js";
-import { nextOpen } from "/static/worklist.js";
+import { nextOpen, rowsSoon } from "/static/worklist.js";
 
 /** @typedef {import("/static/geometry.js").Mark} Mark */
 /** @typedef {{finding: boolean | null, label: string | null, confidence: number | null, statement: string, marks: Mark[]}} Draft */
@@ -32,6 +32,9 @@ const NOTES = [
   "Films are never flipped or turned: left stays left. Two fingers zoom and move the film; a pen draws by hand.",
 ];
 
+/** @type {Map<string, Promise<any>>} the next case, asked for while one is read */
+const ahead = new Map();
+
 /**
  * Show a case.
  * @param {import("/static/main.js").Study} study
@@ -40,11 +43,15 @@ const NOTES = [
  * @returns {Promise<(() => Promise<boolean>) | null>} leaves the page; false: something is not saved; null: not opened
  */
 export async function openCase(study, id, wanted) {
-  const [given, rows] = await Promise.all([json(`/api/cases/${id}`), json("/api/worklist")]);
+  /** @type {CasePage | null} */ let page = null;
+  const asked = ahead.get(id) ?? json(`/api/cases/${id}`);
+  ahead.clear();
+  const [given, rows] = await Promise.all([asked, rowsSoon((found) => { if (page) page.rows = found; })]);
   if (!wanted()) return null;
-  const page = new CasePage(study, id, given, rows);
+  page = new CasePage(study, id, given, rows);
   page.start();
-  return () => page.leave();
+  const opened = page;
+  return () => opened.leave();
 }
 
 export class CasePage {
@@ -79,6 +86,7 @@ export class CasePage {
     this.beside = new Beside(this);
     /** @type {(() => void)[]} */ this.ends = [];
     this.refresh = () => {};
+    this.called = ""; // by the model, once it is shown
   }
 
   /** @returns {Draft} */
@@ -120,7 +128,16 @@ export class CasePage {
       return;
     }
     const row = nextOpen(this.rows, this.id);
-    if (row && this.open) prefetch(row.case).then(() => prefetchBeside(row.case)).catch(() => {}); // told when it is opened
+    if (row && this.open) await this.prepare(row).catch(() => {}); // told when it is opened
+  }
+
+  /** Have the next case at hand. @param {import("/static/worklist.js").Row} row */
+  async prepare({ case: id, state }) {
+    const given = json(`/api/cases/${id}`);
+    if (state === "new") ahead.set(id, given); // what was never opened does not change meanwhile; the server refuses if it did
+    given.catch(() => ahead.delete(id));
+    await prefetch(id);
+    await prefetchBeside((await given).related);
   }
 
   startBlind() {
@@ -256,18 +273,17 @@ export class CasePage {
   async leave() {
     const { autosave } = this;
     if (autosave && !autosave.closed) {
-      // Time alone is worth a save, but no question when it fails.
-      const timed = this.blind && !autosave.dirty && !autosave.pending && !autosave.running;
-      if (timed) {
-        this.open = false;
-        autosave.dirty = true;
+      if (autosave.dirty || autosave.pending || autosave.running || !this.blind) {
+        if (!(await autosave.flush())) return false;
+        autosave.close();
+      } else { // time alone is worth a save, but neither a wait nor a question when it fails
+        autosave.dirty = autosave.quiet = true;
+        void autosave.flush().finally(() => autosave.close());
       }
-      if (!(await autosave.flush()) && !timed) return false;
     }
     this.open = false;
     void this.note.leave();
     remember(this.id, this.viewer, this.tools);
-    autosave?.close();
     this.attention.stop();
     this.viewer.stop();
     this.beside.stop();

@@ -45,6 +45,13 @@ export function compare(page) {
       dialog("Not complete yet", "Say whether you agree with the model, your final diagnosis, and how sure you are.", [["Go on", null]]);
       return;
     }
+    const odd = disputed(answer, page.called);
+    dialog("Finish this case?", h("div", {}, h("p", {}, h("b", {}, `${answer.label}${answer.confidence ? `, confidence ${answer.confidence} of 5` : ""}.`)),
+      odd && h("p", { class: "problem", id: "odd" }, `${odd} Is that what you mean?`), h("p", {}, "Afterwards nobody can change it.")),
+    [["Finish", () => void done()], ["Not yet", null]], 1);
+  };
+  const done = async () => {
+    if (!autosave || closing) return;
     closing = true;
     autosave.dirty = true;
     if (!(await autosave.flush())) closing = false;
@@ -80,6 +87,14 @@ export function compare(page) {
   };
 }
 
+/** What does not go together in a final answer, in words. @param {{agree: string | null, label: string | null}} answer @param {string} called by the model; "" while not known */
+function disputed({ agree, label }, called) {
+  if (!called || label === UNASSESSED) return "";
+  if (agree === "agree" && label !== called) return `You agree with the model, which says ${called}, and chose ${label}.`;
+  if (agree === "disagree" && label === called) return `You disagree with the model, and chose ${label} as it does.`;
+  return "";
+}
+
 /** @param {CasePage} page @param {HTMLElement} at @param {ReturnType<typeof mapControls>} controls */
 async function reveal(page, at, controls) {
   try {
@@ -91,6 +106,7 @@ async function reveal(page, at, controls) {
       return;
     }
     const own = page.given.reading.label;
+    page.called = found.called;
     const gauge = h("div", { class: "gauge", role: "img", "aria-label": `${found.target}: ${(100 * found.probability).toFixed(1)} percent` },
       h("span", { class: "filled" }), h("span", { class: "cut" }));
     /** @type {HTMLElement} */ (gauge.firstChild).style.width = `${100 * found.probability}%`;

@@ -64,7 +64,7 @@ export function strip(page) {
     const { about } = film, [low, high] = about.range, digits = high - low > 50 ? 0 : 3;
     const value = at && film.value(at[0], at[1]);
     const parts = [`zoom ${(viewer.view.scale * 100).toFixed(0)} %`, `window ${width.toFixed(digits)}`, `level ${centre.toFixed(digits)}`, invert ? "inverted" : "",
-      about.view, at && value !== null ? `x ${Math.floor(at[0])} y ${Math.floor(at[1])}  value ${film.said(value)}` : ""];
+      about.view, about.note, at && value !== null ? `x ${Math.floor(at[0])} y ${Math.floor(at[1])}  value ${film.said(value)}` : ""];
     levels.textContent = parts.filter(Boolean).join("   ");
     levels.title = about.spacing ? `${about.spacing[1].toFixed(3)} × ${about.spacing[0].toFixed(3)} mm a pixel, ${plane(about)}` : "No pixel spacing: lengths are in pixels";
     tick();

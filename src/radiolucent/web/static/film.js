@@ -10,7 +10,7 @@ import { halved } from "/static/resample.js";
  *  centre and width in the film's values */
 /** @typedef {{width: number, height: number, slope: number, intercept: number, unit: string, bits: number, sizes: number,
  *    range: [number, number], auto: [number, number], inverted: boolean, windows: Preset[],
- *    spacing: [number, number] | null, plane: string, view: string}} About */
+ *    spacing: [number, number] | null, plane: string, view: string, note: string}} About */
 
 const KEPT = 6, LARGE = 1_500_000; // films in memory; pixels from which a smaller size is fetched first
 
@@ -45,10 +45,11 @@ export class Film {
    * The size to draw from: the whole film, or one that is still reduced more than eightfold; while the wanted one is
    * not there, the best there is.
    * @param {number} scale screen pixels a source pixel
+   * @param {number} [most] how much may be left to reduce: 2 is quicker, for films that are being moved
    * @returns {{size: number, level: Level} | null}
    */
-  at(scale) {
-    const wanted = clamp(Math.floor(Math.log2(1 / (8 * scale))), 0, this.about.sizes - 1);
+  at(scale, most = 8) {
+    const wanted = clamp(Math.floor(Math.log2(1 / (most * scale))), 0, this.about.sizes - 1);
     for (let size = wanted; size < this.levels.length; size++) {
       const level = this.levels[size];
       if (level) return { size, level };

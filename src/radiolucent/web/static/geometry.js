@@ -117,7 +117,7 @@ export function ellipse(mark) {
  * @param {Point[]} line @param {number} near source pixels
  * @returns {Point[]}
  */
-export function simplified(line, near) {
+function simplified(line, near) {
   if (line.length < 3) return line;
   const [ax, ay] = line[0], [bx, by] = line[line.length - 1], long = Math.hypot(bx - ax, by - ay);
   let most = 0, where = 0;

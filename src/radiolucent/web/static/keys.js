@@ -17,7 +17,7 @@ export function name(event) {
 }
 
 /** @param {EventTarget | null} target */
-export function writes(target) {
+function writes(target) {
   return target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && ["text", "search"].includes(target.type));
 }
 

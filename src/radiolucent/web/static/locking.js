@@ -9,7 +9,7 @@ import { dialog } from "/static/keys.js";
 const busy = new WeakSet();
 
 /** What does not go together in a draft, in words; "" where all does. @param {CasePage} page */
-export function contradiction({ draft, study }) {
+function contradiction({ draft, study }) {
   const { label, marks, finding } = draft, well = study.labels.length === 2 ? study.labels.find((l) => l !== study.positive) : study.labels.find((l) => /^(normal|no finding|healthy)$/i.test(l));
   if (marks.length && label === well) return `You marked ${marks.length === 1 ? "a finding" : `${marks.length} findings`}, and chose ${label}.`;
   if (finding === false && label === study.positive) return `You said “no finding”, and chose ${label}.`;

@@ -39,7 +39,7 @@ export function restore(id, viewer, tools) {
 }
 
 /** @param {Look} before @param {Viewer} viewer */
-export function carry(before, viewer) {
+function carry(before, viewer) {
   const about = viewer.film?.about;
   if (!about) return;
   const { centre, width, invert } = before.window, [low, high] = before.ends, [from, to] = about.range;

@@ -6,7 +6,7 @@ import { bounds, corners } from "/static/geometry.js";
 /** @typedef {import("/static/film.js").About} About */
 
 /** Where millimetres hold; in projection the detector's are larger than the patient's. @param {About} about */
-export const plane = ({ plane: at }) => ({ patient: "in the patient (calibrated)", detector: "at the detector, not in the patient" }[at] ?? "plane not stated");
+export const plane = ({ plane: at }) => ({ patient: "in the patient (calibrated)", detector: "at the detector, not in the patient", "scanned film": "on the scanned film" }[at] ?? "plane not stated");
 
 /** The way from one point to another, in mm or pixels. @param {Point} a @param {Point} b @param {About | null} about @returns {Point} */
 const way = (a, b, about) => [(b[0] - a[0]) * (about?.spacing?.[1] ?? 1), (b[1] - a[1]) * (about?.spacing?.[0] ?? 1)];
@@ -15,7 +15,7 @@ const way = (a, b, about) => [(b[0] - a[0]) * (about?.spacing?.[1] ?? 1), (b[1] 
 export const length = (a, b, about) => Math.hypot(...way(a, b, about));
 
 /** Degrees between the lines from a to b and from c to d, from 0 to 180. @param {Point[]} points @param {About | null} about */
-export function degrees([a, b, c, d], about) {
+function degrees([a, b, c, d], about) {
   const [p, q] = [way(a, b, about), way(c, d, about)];
   return Math.abs((Math.atan2(p[0] * q[1] - p[1] * q[0], p[0] * q[0] + p[1] * q[1]) * 180) / Math.PI);
 }

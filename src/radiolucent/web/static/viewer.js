@@ -9,6 +9,8 @@ import { resample, taps } from "/static/resample.js";
 /** @typedef {{scale: number, x: number, y: number}} View */
 /** @typedef {import("/static/film.js").Window} Window */
 
+const REST = 120; // milliseconds after the last move
+
 export class Viewer {
   /**
    * @param {number} width of the film in source pixels
@@ -34,6 +36,7 @@ export class Viewer {
     this.levels = new Uint16Array(0);
     /** @type {ImageData | null} */ this.image = null;
     this.due = 0; // the next frame
+    this.resting = 0; // until the film is drawn exactly
     this.moved = true;
     this.sizes = new ResizeObserver(() => { if (this.fitted) this.fit(); else this.apply(); });
     this.sizes.observe(this.stage);
@@ -171,12 +174,13 @@ export class Viewer {
     if (this.due) return;
     this.due = requestAnimationFrame(() => {
       this.due = 0;
-      this.draw();
+      this.draw(!this.moved);
       for (const listener of this.listeners) listener();
     });
   }
 
-  draw() {
+  /** @param {boolean} [exact] false: from a smaller size while the film is moved, and exactly once it rests */
+  draw(exact = true) {
     const { canvas, stage, film } = this, dense = window.devicePixelRatio || 1;
     const w = Math.max(1, Math.round(stage.clientWidth * dense)), t = Math.max(1, Math.round(stage.clientHeight * dense));
     const context = canvas.getContext("2d", { alpha: false });
@@ -190,8 +194,11 @@ export class Viewer {
       this.levels = new Uint16Array(w * t);
       this.moved = true;
     }
-    const from = film.at(this.view.scale * dense);
+    const from = film.at(this.view.scale * dense, exact ? 8 : 2);
     if (!from) return;
+    clearTimeout(this.resting);
+    if (!exact && from.size > 0) this.resting = window.setTimeout(() => { this.moved = true; this.draw(); }, REST);
+    stage.dataset.drawn = exact || from.size === 0 ? "exact" : "quick";
     if (this.moved) this.inside = sample(from, this.view, this.view.scale * dense, w, t, this.levels);
     this.moved = false;
     paint(this.levels, film.greys(this.window), this.inside ?? [0, 0, w, t], this.image);
@@ -201,6 +208,7 @@ export class Viewer {
   stop() {
     this.sizes.disconnect();
     cancelAnimationFrame(this.due);
+    clearTimeout(this.resting);
     this.film = null;
   }
 }

@@ -13,6 +13,30 @@ const FILTERS = /** @type {[string, string, (row: Row) => boolean][]} */ ([
   ["finished", "Finished", (r) => r.state === "finished"]]);
 let filter = "all"; // stays while the page is open
 
+/** @type {Promise<Row[]> | null} as asked for last */
+let known = null;
+
+/** All cases, as the server has them now. @returns {Promise<Row[]>} */
+function rowsNow() {
+  const asked = /** @type {Promise<Row[]>} */ (json("/api/worklist"));
+  known = asked;
+  asked.catch(() => { known = null; });
+  return asked;
+}
+
+/**
+ * All cases, at once where they were asked for before; the present state follows. Nobody waits for a thousand rows
+ * between two films.
+ * @param {(rows: Row[]) => void} later
+ * @returns {Promise<Row[]>}
+ */
+export function rowsSoon(later) {
+  const before = known, now = rowsNow();
+  if (!before) return now;
+  now.then(later, () => {});
+  return before;
+}
+
 /** The first case that still needs the reader, after the given one. @param {Row[]} rows @param {string} [after] */
 export function nextOpen(rows, after) {
   const start = rows.findIndex((r) => r.case === after) + 1;
@@ -34,7 +58,7 @@ export function nav(...links) {
 /** @param {import("/static/main.js").Study} study @param {() => boolean} wanted false: the reader went elsewhere */
 export async function worklist(study, wanted) {
   /** @type {Row[]} */
-  const rows = await json("/api/worklist");
+  const rows = await rowsNow();
   if (!wanted()) return;
   const settles = study.role === "adjudicator", done = rows.filter((r) => r.state === "finished").length, next = nextOpen(rows);
   byId("where").textContent = study.study;

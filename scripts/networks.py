@@ -1,0 +1,340 @@
+"""Networks × methods: `python scripts/networks.py` writes docs/reference/networks.md.
+
+Every network has random weights. What a method gives is held against plain autograd, against the network asked again
+with one thing changed, or against the method's own promise that its map adds up. A cell is the largest difference as a
+share of the largest number, "refused" (the message is printed below the table), or "WRONG".
+"""
+
+import argparse
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import radiolucent as rl
+from radiolucent.errors import RadiolucentError
+from radiolucent.passes.hooks import forward_from
+from radiolucent.passes.places import first_of, with_first
+from radiolucent.passes.target_layer import Layer, find_layer
+
+__all__ = ["CELLS", "NETWORKS", "SAMPLE", "cells", "made"]
+
+NAMES = ("NORMAL", "PNEUMONIA")
+OUT = Path(__file__).parents[1] / "docs" / "reference" / "networks.md"
+TOLERANCE = 1e-3
+"""Largest difference, as a share, up to which a map is called exact: single precision through many layers."""
+
+TIMM = {
+    64: "resnet18 resnet34 resnet50 resnetv2_50 resnext50_32x4d seresnet50 wide_resnet50_2 res2net50_26w_4s "
+    "densenet121 densenet169 mobilenetv1_100 mobilenetv2_100 mobilenetv3_small_100 mobilenetv4_conv_small "
+    "efficientnet_b0 tf_efficientnet_lite0 tf_efficientnetv2_b0 mnasnet_100 ghostnet_100 regnetx_002 "
+    "regnety_002 vgg11 vgg11_bn vgg16 convnext_atto convnextv2_atto repvgg_a0 dpn48b dla34 hardcorenas_a "
+    "xception41 hrnet_w18_small selecsls42 rexnet_100 nf_resnet50 fbnetc_100 semnasnet_075 tinynet_e "
+    "spnasnet_100 cspresnet50 vit_tiny_patch16_224 deit_tiny_patch16_224 deit_tiny_distilled_patch16_224 "
+    "vit_small_patch16_224 cait_xxs24_224 coat_tiny coat_lite_tiny swin_tiny_patch4_window7_224 "
+    "swin_small_patch4_window7_224 pvt_v2_b0 poolformer_s12 twins_pcpvt_small xcit_nano_12_p16_224 "
+    "eva02_tiny_patch14_224 vit_small_patch14_reg4_dinov2",
+    107: "inception_v3",
+    224: "mixer_s16_224 gmixer_12_224 resmlp_12_224 levit_128s maxvit_pico_rw_256 swinv2_cr_tiny_ns_224 mobilevit_xxs",
+}
+TORCHVISION = {
+    64: "resnet18 densenet121 vgg11 mobilenet_v2 shufflenet_v2_x0_5 vit_b_16 swin_t regnet_y_400mf",
+    96: "alexnet squeezenet1_1",
+}
+
+
+def from_timm(name: str, size: int) -> nn.Module:
+    import timm
+
+    for sized in ({"img_size": size}, {}):
+        try:
+            return timm.create_model(name, num_classes=2, **sized)
+        except TypeError:
+            continue
+    raise TypeError(name)
+
+
+def from_torchvision(name: str, size: int) -> nn.Module:
+    from torchvision import models
+
+    return getattr(models, name)(weights=None, num_classes=2, **({"image_size": size} if "vit" in name else {}))
+
+
+def from_transformers(kind: str, size: int) -> nn.Module:
+    import transformers
+
+    sizes: dict[str, Any] = {"image_size": size, "num_labels": 2}
+    if kind == "Swin":
+        sizes |= {"patch_size": 4, "embed_dim": 24, "depths": [1, 1, 2], "num_heads": [1, 2, 4], "window_size": 4}
+    else:
+        sizes |= {"patch_size": 16, "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 3}
+        sizes |= {"intermediate_size": 96} if kind in ("ViT", "DeiT") else {}
+    configuration = getattr(transformers, f"{kind}Config")(**sizes)
+    return getattr(transformers, f"{kind}ForImageClassification")(configuration)
+
+
+def from_monai(size: int) -> nn.Module:
+    from monai.networks.nets import DenseNet121
+
+    return DenseNet121(spatial_dims=2, in_channels=3, out_channels=2)
+
+
+def from_torchxrayvision(size: int) -> nn.Module:
+    from torchxrayvision.models import DenseNet
+
+    return DenseNet(num_classes=2, in_channels=3)
+
+
+class Tutorial(nn.Module):
+    """PyTorch's first classifier: it flattens with `view`, and one pooling and one ReLU are called twice."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 6, 5, padding=2), nn.Conv2d(6, 16, 5, padding=2)
+        self.pool, self.act = nn.MaxPool2d(2), nn.ReLU()
+        self.fc1, self.fc2 = nn.Linear(16 * (size // 4) ** 2, 12), nn.Linear(12, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.act(self.conv1(x)))
+        x = self.pool(self.act(self.conv2(x)))
+        return self.fc2(self.fc1(x.view(len(x), -1)).relu())
+
+
+Build = Callable[[], nn.Module]
+
+
+def _networks() -> Mapping[str, tuple[int, Build]]:
+    found: dict[str, tuple[int, Build]] = {"PyTorch tutorial": (32, lambda: Tutorial(32))}
+    for size, names in TIMM.items():
+        for name in names.split():
+            fits = 56 if "patch14" in name else size
+            found[f"timm {name}"] = fits, lambda name=name, fits=fits: from_timm(name, fits)
+    for size, names in TORCHVISION.items():
+        for name in names.split():
+            found[f"torchvision {name}"] = size, lambda name=name, size=size: from_torchvision(name, size)
+    for kind in ("ViT", "DeiT", "Dinov2", "Swin"):
+        found[f"transformers {kind}"] = 64, lambda kind=kind: from_transformers(kind, 64)
+    found["MONAI DenseNet121"] = 64, lambda: from_monai(64)
+    found["torchxrayvision DenseNet"] = 64, lambda: from_torchxrayvision(64)
+    return found
+
+
+NETWORKS = _networks()
+SAMPLE = (
+    "PyTorch tutorial",
+    "timm resnet18",
+    "timm mobilenetv3_small_100",
+    "timm convnext_atto",
+    "timm vit_tiny_patch16_224",
+    "timm cait_xxs24_224",
+    "timm coat_lite_tiny",
+    "timm pvt_v2_b0",
+    "timm inception_v3",
+    "torchvision shufflenet_v2_x0_5",
+    "transformers Dinov2",
+    "transformers Swin",
+)
+"""Those that the tests look at."""
+
+
+def made(name: str) -> tuple[rl.Classifier, rl.Classifier | None]:
+    """A network with random weights behind `wrap`, and as it is (None where it gives no plain tensor)."""
+    size, build = NETWORKS[name]
+    torch.manual_seed(0)
+    network = build().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():  # zeros and ones, as before training, would hide what flows
+            if parameter.numel() > 1 and float(parameter.float().std()) == 0:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    pre = rl.Preprocess(size, "squash", 3, (0.5,) * 3, (0.5,) * 3)
+    with torch.no_grad():
+        plain = isinstance(network(torch.zeros(2, 3, size, size)), torch.Tensor)
+    return rl.wrap(network, NAMES, preprocess=pre), rl.Classifier(network, NAMES, pre) if plain else None
+
+
+def film(side: int) -> rl.Radiograph:
+    """Random grey levels, smooth and not."""
+    draw = np.random.default_rng(1)
+    coarse = draw.random((side // 8, side // 8)).repeat(8, 0).repeat(8, 1)
+    return rl.from_array((0.5 * coarse + 0.5 * draw.random(coarse.shape)).astype(np.float32))
+
+
+def apart(found: Any, expected: Any) -> float:
+    """The largest difference as a share of the largest number expected."""
+    a, b = (np.asarray(torch.as_tensor(v).detach(), np.float64) for v in (found, expected))
+    return float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-12))
+
+
+def inputs(clf: rl.Classifier, image: rl.Radiograph) -> torch.Tensor:
+    return clf.preprocess(image)[None]
+
+
+def layer_of(clf: rl.Classifier, image: rl.Radiograph) -> Layer:
+    return find_layer(clf.network, inputs(clf, image))
+
+
+def saliency(clf: rl.Classifier, image: rl.Radiograph) -> float:
+    x = inputs(clf, image).requires_grad_()
+    std = torch.tensor(clf.preprocess.std).view(1, -1, 1, 1)
+    gradient = torch.autograd.grad(clf.network(x.clone())[0, 1], x)[0] / std
+    found = rl.explain(clf, image, rl.Saliency(), target=1).map
+    share = apart(found, gradient.sum(1)[0])
+    return share if share <= TOLERANCE else differences(clf, x.detach(), found)
+
+
+def differences(clf: rl.Classifier, x: torch.Tensor, found: Any) -> float:
+    """From finite differences in double precision: torch's gradient of a batch norm is wrong for some strides."""
+    network = copy.deepcopy(clf.network).double()
+    direction = torch.randn(x.shape[2:], generator=torch.Generator().manual_seed(0))
+    step = 1e-4 * direction / torch.tensor(clf.preprocess.std).view(1, -1, 1, 1)
+    with torch.no_grad():
+        above, below = (float(network((x + sign * step).double())[0, 1]) for sign in (1, -1))
+    expected = (above - below) / 2e-4
+    return abs(float((torch.as_tensor(found) * direction).sum()) - expected) / abs(expected)
+
+
+def gradcam(clf: rl.Classifier, image: rl.Radiograph) -> float:
+    e = rl.explain(clf, image, rl.GradCAM(), target=1)
+    layer, kept = layer_of(clf, image), list[torch.Tensor]()
+
+    def keep(_: Any, __: Any, output: Any) -> Any:
+        value = first_of(output)
+        assert value is not None
+        kept.append(value)
+        return with_first(output, value.clone())  # what follows may write in place
+
+    handle = clf.network.get_submodule(layer.name).register_forward_hook(keep)
+    logits = clf.network(inputs(clf, image))
+    handle.remove()
+    gradient = layer.maps(torch.autograd.grad(logits[0, 1], kept[-1])[0])
+    expected = (gradient.mean((2, 3), keepdim=True) * layer.maps(kept[-1])).sum(1)[0]
+    return apart(e.details["feature_map"], expected)
+
+
+def adds_up(method: rl.Explainer) -> Callable[[rl.Classifier, rl.Radiograph], float]:
+    def check(clf: rl.Classifier, image: rl.Radiograph) -> float:
+        e = rl.explain(clf, image, method, target=1)
+        promise: Any = method.promise(e.details)
+        size = max(abs(e.score), float(np.abs(e.map).sum()))
+        return 0.0 if promise is None else float(promise.missing / size)
+
+    return check
+
+
+def reciprocam(clf: rl.Classifier, image: rl.Radiograph) -> float:
+    e = rl.explain(clf, image, rl.ReciproCAM(soft=False), target=1)
+    layer, x = layer_of(clf, image), inputs(clf, image)
+    found: list[float] = []
+    kept: list[torch.Tensor] = []
+    handle = clf.network.get_submodule(layer.name).register_forward_hook(
+        lambda _, __, o: kept.append(first_of(o).clone())
+    )
+    with torch.no_grad():
+        clf.network(x)
+        handle.remove()
+        maps = layer.maps(kept[-1])
+        for place in ((0, 0), None):
+            mask = torch.zeros(maps.shape[2:])
+            if place is not None:
+                mask[place] = 1
+            value = layer.changed(kept[-1], maps * mask).detach()
+            found.append(float(forward_from(clf.network, layer.name, layer.calls, x, value)[0, 1]))
+    size = float(np.abs(e.details["feature_map"]).max())
+    return abs(float(e.details["feature_map"][0, 0]) - (found[0] - found[1])) / max(size, 1e-3)
+
+
+def wrapped(clf: rl.Classifier, plain: rl.Classifier | None, image: rl.Radiograph) -> float | None:
+    if plain is None:
+        return None
+    one, other = (rl.explain(c, image, rl.GradCAM(), target=1).map for c in (clf, plain))
+    return apart(one, other)
+
+
+CELLS: Mapping[str, Callable[[rl.Classifier, rl.Radiograph], float]] = {
+    "saliency": saliency,
+    "gradcam": gradcam,
+    "reciprocam": reciprocam,
+    "deeplift": adds_up(rl.DeepLift()),
+    "lrp": adds_up(rl.LRP(epsilon=1e-7)),
+}
+
+
+def cells(name: str) -> tuple[dict[str, float | str | None], str]:
+    """Each check's difference, or why it was refused; and the target layer."""
+    clf, plain = made(name)
+    image = film(64)
+    found: dict[str, float | str | None] = {}
+
+    def asked(check: Callable[[], float | None]) -> float | str | None:
+        try:
+            return check()
+        except RadiolucentError as error:
+            return str(error)
+
+    for cell, check in CELLS.items():
+        found[cell] = asked(lambda check=check: check(clf, image))
+    found["wrapped = plain"] = asked(lambda: wrapped(clf, plain, image))
+    try:
+        layer = layer_of(clf, image)
+        where = f"`{layer.name.removeprefix('module.')}` {layer.kind}"
+    except RadiolucentError:
+        where = "none sure"
+    return found, where
+
+
+def shown(value: float | str | None, notes: dict[str, int]) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return f"refused [{notes.setdefault(value, len(notes) + 1)}]"
+    return f"{value:.0e}" if value <= TOLERANCE else f"**WRONG** {value:.0e}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="networks whose name contains one of these, with commas between")
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    notes: dict[str, int] = {}
+    columns = [*CELLS, "wrapped = plain"]
+    rows: list[str] = []
+    for name, (size, _) in NETWORKS.items():
+        if given.only and not any(part in name for part in given.only.split(",")):
+            continue
+        found, where = cells(name)
+        rows.append(f"| {name} | {size} | {where} | {' | '.join(shown(found[c], notes) for c in columns)} |")
+        print(rows[-1], flush=True)
+        given.out.write_text(page(rows, ["network", "pixels", "target layer", *columns], notes), encoding="utf-8")
+
+
+def page(rows: list[str], head: list[str], notes: Mapping[str, int]) -> str:
+    lines = [INTRODUCTION, f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows, ""]
+    lines += ["Refused, with these words:", "", *(f"{number}. {words}" for words, number in notes.items())]
+    return "\n".join(lines) + "\n"
+
+
+INTRODUCTION = f"""# Networks
+
+Which networks are explained, and how exactly. Weights are random (zeros and ones of the initialisation are
+disturbed), films are noise: what is checked is arithmetic, not sense. A cell is the largest difference as a share of
+the largest number:
+
+- **saliency**, **gradcam**: from plain autograd, Grad-CAM at the target layer that is found by itself. Where autograd
+  differs, from finite differences in double precision: torch's gradient of a batch norm is wrong for some strides.
+- **reciprocam**: from the network asked again with one place left, at its last call.
+- **deeplift**, **lrp**: what the map's sum misses of the score's change.
+- **wrapped = plain**: Grad-CAM behind `wrap`, from that of the network itself.
+
+Up to {TOLERANCE:g} counts as exact; "refused" is an error that names the reason. Made by `scripts/networks.py`; the
+tests repeat {len(SAMPLE)} of the rows.
+"""
+
+if __name__ == "__main__":
+    main()
