@@ -3,8 +3,8 @@
     radiolucent audit --self-test --seeds 6 --out runs/self-test
     python scripts/ship_selftest.py runs/self-test
 
-Writes `src/radiolucent/audits/trial/selftest.json` (without single models) and `docs/images/selftest.png`, and prints the
-figures of the table in `docs/explanation/audit.md`.
+Writes `src/radiolucent/audits/trial/selftest.json` (without single models) and `docs/images/selftest.png`, and prints
+the figures of the table in `docs/explanation/audit.md`.
 """
 
 import argparse

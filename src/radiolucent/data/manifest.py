@@ -78,11 +78,6 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
         raise DataError(f"{path}: not readable as a manifest ({error}).") from error
 
 
-def _bare(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row without the apostrophes that keep spreadsheets from running its cells."""
-    return {name: unguarded(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
-
-
 def write_manifest(dataset: Dataset, path: str | Path) -> Path:
     """Write a data set as CSV or Parquet by the suffix, atomically; paths below the file's folder become relative."""
     import pyarrow as pa

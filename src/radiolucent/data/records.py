@@ -98,10 +98,15 @@ class Dataset(Shown):
     def rows(self) -> list[dict[str, object]]:
         """A row a film: image, label, patient, split and what else is known of it."""
         names = dict(enumerate(self.class_names))
-        plain = ({"image": r.image_id, "label": names.get(-1 if r.label is None else r.label)} for r in self.records)
         return [
-            a | {"patient": r.patient_id, "split": r.split} | dict(r.columns)
-            for a, r in zip(plain, self.records, strict=True)
+            {
+                "image": r.image_id,
+                "label": names.get(-1 if r.label is None else r.label),
+                "patient": r.patient_id,
+                "split": r.split,
+                **r.columns,
+            }
+            for r in self.records
         ]
 
     def split(self, name: str | None) -> "Dataset":

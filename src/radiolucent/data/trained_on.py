@@ -132,4 +132,4 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
         raise DataError(
             f"{file}: does not say which film was in which split ({error!r}); copy the run again."
         ) from error
-    return TrainingFilms(*found)
+    return TrainingFilms(found[0], found[1], found[2])

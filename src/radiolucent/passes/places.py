@@ -6,7 +6,7 @@ changes by the texture's strength there, so what fades in says how far down and 
 layout is right where rows look further down the lower they lie, and columns further across.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,7 +31,11 @@ NEARLY = 0.1
 """Grids of tokens whose correlation is this near the best one's are told apart by their shape and number of places."""
 
 TEXTURES = 2
-IMAGES = 1 + 3 * TEXTURES
+STRENGTHS = (0.25, 0.01)
+"""How strong a texture is, as a share of the image's range. The weak one serves networks that look elsewhere once an
+image is changed much (one that finds the lungs first); a layout that either shows is one."""
+
+IMAGES = 1 + 3 * TEXTURES * len(STRENGTHS)
 
 PREFIX_MOST = 16
 """Most tokens that may be no places: class and register tokens."""
@@ -73,7 +77,8 @@ class Probe:
 
     Attributes:
         shape: for one image. calls: how often the module was called. handed_on: it only gave a child's output.
-        changes: by kind of layout, (3, places…) how far the whole, downward and rightward texture moved each place.
+        changes: by kind of layout, (strengths, 3, places…) how far the whole, downward and rightward texture moved each
+            place.
         size: (H, W) of the image.
     """
 
@@ -88,7 +93,7 @@ class Probe:
     @property
     def moves(self) -> bool:
         """Whether the output depends on the image at all."""
-        return any(bool(c[0].max() > 0) for c in self.changes.values())
+        return any(bool(c[:, 0].max() > 0) for c in self.changes.values())
 
     def layout(self, known: dict[int, Layout]) -> Layout | None:
         """The layout that fits what was seen; None where none does for sure.
@@ -97,12 +102,13 @@ class Probe:
             known: by number of tokens what a layer before had, which this one then has or none; what is found here.
         """
         if "tokens" in self.changes and (hint := known.get(self.shape[1])) is not None:
-            y, x = self._looks("tokens")
-            part = slice(hint.start, hint.start + hint.grid[0] * hint.grid[1])
-            found = _follows(y[part].reshape(hint.grid), x[part].reshape(hint.grid))
+            places = hint.grid[0] * hint.grid[1]
+            part = slice(hint.start, hint.start + places)
+            seen = ((y[part].reshape(hint.grid), x[part].reshape(hint.grid)) for y, x in self._looks("tokens"))
             # Chance gives 1/√n: with places known from before, three times that is enough after much mixing.
-            return hint if found >= min(SURE, max(3 / len(y[part]) ** 0.5, 0.2)) else None
-        found = max((self._fits(kind) for kind in self.changes), key=lambda f: f[0], default=(0.0, None))
+            return hint if max(_follows(y, x) for y, x in seen) >= min(SURE, max(3 / places**0.5, 0.2)) else None
+        fits = (self._fits(kind, y, x) for kind in self.changes for y, x in self._looks(kind))
+        found = max(fits, key=lambda f: f[0], default=(0.0, None))
         if found[0] < SURE or found[1] is None:
             return None
         if found[1].kind == "tokens" and found[0] >= SURE_AGAIN:
@@ -122,8 +128,7 @@ class Probe:
         shape = abs(grid[0] * self.size[1] / self.size[0] - grid[1]) <= 1
         return Layout(before.kind, (grid[0], grid[1])) if fits and shape else None
 
-    def _fits(self, kind: str) -> tuple[float, Layout | None]:
-        y, x = self._looks(kind)
+    def _fits(self, kind: str, y: Array, x: Array) -> tuple[float, Layout | None]:
         if np.isfinite(y).mean() < 0.5:
             return 0.0, None
         if kind == "tokens":
@@ -132,13 +137,13 @@ class Probe:
             return 0.0, None
         return _follows(y, x), Layout("maps" if kind == "maps" else "last", (y.shape[0], y.shape[1]))
 
-    def _looks(self, kind: str) -> tuple[Array, Array]:
-        """How far down and across (in (0, 1)) each number looks; not-a-number where it looks at nothing."""
-        total, down, across = self.changes[kind]
-        alive = total > 1e-6 * total.max(initial=0)
-        below = np.where(alive, total, 1)
-        y, x = (np.where(alive, np.clip(part / below, 0, 1), np.nan) for part in (down, across))
-        return y, x
+    def _looks(self, kind: str) -> Iterator[tuple[Array, Array]]:
+        """By strength, how far down and across (0 to 1) each number looks; not-a-number where it looks at nothing."""
+        for total, down, across in self.changes[kind]:
+            alive = total > 1e-6 * total.max(initial=0)
+            below = np.where(alive, total, 1)
+            y, x = (np.where(alive, np.clip(part / below, 0, 1), np.nan) for part in (down, across))
+            yield y, x
 
 
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
@@ -196,8 +201,8 @@ def _correlation(a: NDArray[Any], b: Array) -> float:
     return float((a * b).sum()) / size if size > 1e-9 * len(a) else 0.0
 
 
-def probed(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], bool]:
-    """What every module gives that gives numbers, by its last call and in that order; and whether the answer moved.
+def probed(network: nn.Module, image: torch.Tensor) -> list[Probe]:
+    """What every module gives that gives numbers, by its last call and in that order.
 
     Args:
         image: (1, C, H, W), as the network takes it.
@@ -205,10 +210,8 @@ def probed(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], bool]:
     images = _textured(image)
     size = (int(image.shape[2]), int(image.shape[3]))
     with torch.no_grad(), _watched(network, size) as seen:
-        out = network(images)
-    answer = first_of(out)
-    moved = answer is not None and len(answer) == IMAGES and bool((answer[1:] != answer[:1]).any())
-    return list(seen.values()), moved
+        network(images)
+    return list(seen.values())
 
 
 @contextmanager
@@ -242,13 +245,13 @@ def _one_of_several(output: Any) -> bool:
 
 
 def _changes(value: torch.Tensor) -> dict[str, Array]:
-    """How far each place moved (3, …), whole, downwards and to the right, by the layouts an output (7, …) may have."""
+    """How far each place moved (strengths, 3, …), whole, downwards and to the right, by layouts it may have."""
     if value.ndim not in (3, 4):
         return {}
     moved = (value[1:] - value[:1]).detach().float().square()
 
     def over(axis: int) -> Array:
-        each = moved.sum(axis).unflatten(0, (TEXTURES, 3)).sum(0)
+        each = moved.sum(axis).unflatten(0, (len(STRENGTHS), TEXTURES, 3)).sum(1)
         return each.sqrt().nan_to_num(0, 0, 0).cpu().double().numpy()
 
     if value.ndim == 3:
@@ -260,20 +263,21 @@ def _changes(value: torch.Tensor) -> dict[str, Array]:
 
 
 def _textured(image: torch.Tensor) -> torch.Tensor:
-    """The image, and with each texture everywhere, fading in downwards, and fading in to the right (7, C, H, W)."""
+    """The image, and by strength with each texture everywhere, fading in downwards, and to the right (N, C, H, W)."""
     height, width = image.shape[2:]
     plain = image.detach().float().cpu()
     spread = float(plain.max() - plain.min())
-    scale = 0.25 * spread if spread > 0 else 1.0
+    scale = spread if spread > 0 else 1 / STRENGTHS[0]
     down = (torch.arange(height) + 0.5).view(1, 1, -1, 1) / height
     across = (torch.arange(width) + 0.5).view(1, 1, 1, -1) / width
     draw = torch.Generator().manual_seed(0)
-    images = [plain]
+    textures: list[torch.Tensor] = []
     for _ in range(TEXTURES):
         fine = torch.randn(1, 1, height, width, generator=draw)
         coarse = torch.randn(1, 1, -(-height // 8), -(-width // 8), generator=draw)
-        texture = scale * (fine + F.interpolate(coarse, size=(height, width), mode="nearest"))
-        if len(images) == 1 and spread == 0:  # an even image alone would leave rectified features dead
-            images[0] = plain + 0.5 * texture.flip(-1)
-        images += [images[0] + texture * share for share in (torch.ones(1), down, across)]
-    return torch.cat(images).to(image)
+        textures.append(scale * (fine + F.interpolate(coarse, size=(height, width), mode="nearest")))
+    if spread == 0:  # an even image alone would leave rectified features dead
+        plain = plain + 0.5 * STRENGTHS[0] * textures[0].flip(-1)
+    fades = (torch.ones(1), down, across)
+    changed = [plain + strength * texture * fade for strength in STRENGTHS for texture in textures for fade in fades]
+    return torch.cat([plain, *changed]).to(image)

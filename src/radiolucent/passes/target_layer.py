@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.models.per_network import remember, structure_of
+from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.passes.flow import flowing
 from radiolucent.passes.hooks import differentiable
 from radiolucent.passes.places import Layout, Probe, probed
@@ -106,15 +106,18 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
     network = differentiable(network)
     name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
     valid, what = structure_of(network), tuple(inputs.shape[1:])
-    probes, moved = remember(network, ("places", what), valid, lambda: probed(network, inputs[:1]))
+    kept: tuple[list[Probe], Layer | None] | None = remembered(network, ("target layer", what), valid)
+    if kept is None:
+        probes, found, told = _looked_at(network, inputs[:1])
+        if told:  # an image on which the answer never moves says nothing about the next one
+            remember(network, ("target layer", what), valid, lambda: (probes, found))
+    else:
+        probes, found = kept
     if name is not None:
         return _named(network, probes, name, reshape)
     if reshape is not None:
         raise ExplainError("reshape= says how one layer's output is laid out; name that layer with layer=.")
-    found = remember(
-        network, ("target layer", what), valid, lambda: _chosen(network, inputs[:1], probes, moved) or "none"
-    )
-    if isinstance(found, str):
+    if found is None:
         raise ExplainError(
             "no layer is sure to hold the image's places and to be what the logits are made of. Name one with layer=, "
             f"and say with reshape= how it is laid out if need be; candidates, the deepest last: {_listed(probes)}. "
@@ -162,12 +165,16 @@ def _listed(probes: Sequence[Probe]) -> str:
     return ", ".join(list(_layers(probes))[-12:]) or "none"
 
 
-def _chosen(network: nn.Module, image: torch.Tensor, probes: Sequence[Probe], moved: bool) -> Layer | None:
+def _looked_at(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], Layer | None, bool]:
+    """What every layer does, the target layer, and whether the image told which it is."""
+    probes = probed(network, image)
     layers = list(_layers(probes).values())
-    if not layers:
-        return None
     with flowing(network, image, layers) as flow:
         passing = [layer for layer in layers if flow.reaches(layer)]
-        if not passing:  # the answer is always the same, or its gradient is lost: nothing can be told from flow
-            return layers[-1]
-        return next((layer for layer in passing[: -TRIED - 1 : -1] if flow.whole(layer)), None)
+        if passing:
+            return probes, next((one for one in passing[: -TRIED - 1 : -1] if flow.whole(one)), None), True
+    # The answer is the same whatever lies in this image: the map is zero at any layer that the logits come from.
+    maps = [Layer(p.name, calls=p.calls) for p in probes if len(p.shape) == 4 and p.shape[2] * p.shape[3] > 1]
+    with flowing(network, image, maps) as flow:
+        joined = [one for one in maps if flow.gradients[one.name] is not None]
+    return probes, (joined or layers or [None])[-1], False

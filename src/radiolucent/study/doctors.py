@@ -214,7 +214,7 @@ def between_readers(
     return found
 
 
-def _against(p: Predictions, table: Table) -> tuple[Estimate, float] | None:
+def _against(p: Predictions, table: Table) -> tuple[Estimate, float | None] | None:
     """The readers' mean AUROC of a yes-or-no call less the model's own, on labelled films that all of them read."""
     at = {name: i for i, name in enumerate(p.image_ids)}
     labels = p.labels if p.labels.ndim == 1 else p.labels[:, p.positive]
