@@ -37,6 +37,9 @@ image is changed much (one that finds the lungs first); a layout that either sho
 
 IMAGES = 1 + 3 * TEXTURES * len(STRENGTHS)
 
+ALIVE = 16
+"""Places that must move for a layout to be sure (half of them, where there are few): the rest of a map may be empty."""
+
 PREFIX_MOST = 16
 """Most tokens that may be no places: class and register tokens."""
 
@@ -129,7 +132,7 @@ class Probe:
         return Layout(before.kind, (grid[0], grid[1])) if fits and shape else None
 
     def _fits(self, kind: str, y: Array, x: Array) -> tuple[float, Layout | None]:
-        if np.isfinite(y).mean() < 0.5:
+        if np.isfinite(y).sum() < min(y.size / 2, ALIVE):
             return 0.0, None
         if kind == "tokens":
             return _as_tokens(y, x, self.size)
@@ -149,7 +152,7 @@ class Probe:
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
     """The grid that fits T tokens, and where it begins.
 
-    Of those nearly as good as the best, one of the image's own shape before others, and one of most places.
+    Of those nearly as good as the best, one of the image's own shape before others, and one of most places that move.
     """
     found: list[tuple[float, Layout]] = []
     for h, w in _grids(len(y), size):
@@ -158,9 +161,10 @@ def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout
             found.append((_follows(y[part].reshape(h, w), x[part].reshape(h, w)), Layout("tokens", (h, w), start)))
     best = max((score for score, _ in found), default=0.0)
 
-    def rank(one: tuple[float, Layout]) -> tuple[bool, int, float]:
-        score, (h, w) = one[0], one[1].grid
-        return h * size[1] == w * size[0], h * w, score
+    def rank(one: tuple[float, Layout]) -> tuple[bool, int, int, float]:
+        (score, layout), (h, w) = one, one[1].grid
+        moving = np.isfinite(y[layout.start : layout.start + h * w]).sum()
+        return h * size[1] == w * size[0], int(moving), h * w, score
 
     good = [one for one in found if one[0] >= best - NEARLY]
     return max(good, key=rank) if good else (0.0, None)
