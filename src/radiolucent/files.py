@@ -12,6 +12,7 @@ from typing import Any
 from radiolucent.errors import BusyError
 
 __all__ = [
+    "LOCK",
     "append_lines",
     "atomic_path",
     "one_process",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+"""File that `one_process` holds; it says nothing, and is no part of any data set."""
 
 # Read once: asking for the umask sets it, and a file made by another thread meanwhile would be open to all.
 _UMASK = os.umask(0o077)

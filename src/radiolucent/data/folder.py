@@ -9,6 +9,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.manifest import read_manifest
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
+from radiolucent.files import LOCK
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
 
@@ -86,7 +87,7 @@ def _scan(root: Path) -> Dataset:
             names.remove(name)
             left_out.append(LeftOut(here / name, HIDDEN))
         names.sort()
-        for name in sorted(files):
+        for name in sorted(set(files) - {LOCK}):
             path = here / name
             if reason := _no_film(path):
                 left_out.append(LeftOut(path, reason))
