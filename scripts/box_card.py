@@ -1,4 +1,4 @@
-"""Figures of the model in the box from what `train_box.py` kept, its card as JSON beside the weights and as a page."""
+"""Figures of the shipped pneumonia model from what `train_box.py` kept, its card as JSON beside the weights and as a page."""
 
 import json
 from pathlib import Path
@@ -141,7 +141,7 @@ def write_card(work: Path, films: Films, weights: Path, page: Path, facts: dict[
     )
 
 
-PAGE = """# Card: the model in the box
+PAGE = """# Card: the pneumonia model that comes with the package
 
 `rl.load("box")`, `radiolucent explain film.jpg`: pneumonia or normal on children's frontal chest films, from the
 lungs alone. A residual network of {parameters:,} weights behind our own [lung segmenter](lungs.md), both in one file

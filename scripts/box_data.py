@@ -1,4 +1,4 @@
-"""Films for the model in the box: decoded once, their lungs found once, and how both are varied in training."""
+"""Films for the shipped pneumonia model: decoded once, their lungs found once, and how both are varied in training."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Train the model in the box, cross-validate it, put it on trial, and write its card.
+"""Train the shipped pneumonia model, cross-validate and audit it, and write its card.
 
     python scripts/train_box.py --data ../shared/data [--work runs/box] [--seed 0] [--threads 2]
 

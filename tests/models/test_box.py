@@ -1,4 +1,4 @@
-"""The model in the box: that it is there, small, safe to load, calibrated, and says what it is for."""
+"""The model that comes with the package: that it is there, small, safe to load, calibrated, and says what it is for."""
 
 import json
 import pickle
@@ -106,7 +106,7 @@ def test_commands_take_it_and_say_what_it_is_for(tmp_path: Path, monkeypatch: py
     for given in (["explain", one, "--method", "gradcam", "--force"], ["predict", one, "--force"]):
         found = CliRunner().invoke(app, given)
         assert found.exit_code == 0, found.output
-        assert "answered by the model in the box" in found.output and USE in found.output
+        assert "answered by the model that comes with radiolucent" in found.output and USE in found.output
     assert len(list(tmp_path.glob("explanations/*.png"))) == 1
     for given in (["evaluate", "box", str(films)], ["predict", "box", one], ["explain", "box", one, "--method", "cam"]):
         out = [] if given[0] != "explain" else ["--out", str(tmp_path / "again"), "--no-panels", "--no-trust"]

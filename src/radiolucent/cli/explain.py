@@ -98,7 +98,7 @@ def explain(
 ) -> None:
     """Explain any images, DICOM included: raw maps (NPZ), panels (PNG) and one table. Interrupted, it goes on.
 
-    Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
+    Without RUN the model that comes with radiolucent answers: pneumonia or normal, on children's chest films.
     """
     from radiolucent.data import LeftOut, read_annotations
     from radiolucent.models import load

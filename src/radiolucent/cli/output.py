@@ -63,7 +63,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 
 
 def run_path(text: str) -> Path:
-    """A path that exists, or "box": the model in the box."""
+    """A path that exists, or "box": the model that comes with the package."""
     found = Path(text)
     if text != "box" and not found.exists():
         raise typer.BadParameter(f"Path '{text}' does not exist.")

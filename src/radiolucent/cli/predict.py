@@ -15,7 +15,7 @@ __all__ = ["predict"]
 def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold.
 
-    Without RUN the model in the box answers: pneumonia or normal, on children's chest films.
+    Without RUN the model that comes with radiolucent answers: pneumonia or normal, on children's chest films.
     """
     from radiolucent.data import find_films
     from radiolucent.images import read_or_note

@@ -21,7 +21,7 @@ RunAndImages = Annotated[
 
 
 def run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
-    """Which model, and on which images: the model in the box where the first of them is no run."""
+    """Which model, and on which images: the model that comes with the package where the first of them is no run."""
     from radiolucent.models import BOX, is_checkpoint, names_box
 
     first, rest = given[0], given[1:]
@@ -38,5 +38,5 @@ def say_use(classifier: Any, run: Path) -> None:
     """Which model has answered, and what it is for."""
     from radiolucent.models import names_box
 
-    who = "the model in the box" if names_box(run) else str(run)
+    who = "the model that comes with radiolucent" if names_box(run) else str(run)
     say.print(f"answered by {escape(who)}: {research_use(classifier)}", soft_wrap=True, highlight=False)

@@ -28,7 +28,7 @@ class TrainingFilms:
     Attributes:
         files: by SHA-256 of the file's bytes. pixels: by SHA-256 of what the network is given, which a copy in another
             lossless format shares. patients: by patient identifier. collection: films named as those of the Kermany
-            training set are among them too (the model in the box, whose films come in copies of many sizes).
+            training set are among them too (the shipped model, whose films come in copies of many sizes).
     """
 
     files: Mapping[str, str]
