@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from radiolucent.readers.store_access import new_token
 from radiolucent.web.open_study import StudyPlan, open_study
 from radiolucent.web.serve import running
-from web.browser_support import browsing
-from web.study_support import make_run, write_dicom
+from support.browser import browsing
+from support.study_server import make_run, write_dicom
 
 # Watches for the frame in which another film stands whole on the stage.
 TURN = """

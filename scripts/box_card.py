@@ -1,4 +1,4 @@
-"""Figures of the shipped pneumonia model from what `train_box.py` kept, its card as JSON beside the weights and as a page."""
+"""The card of the shipped pneumonia model, as JSON beside the weights and as a page, from what `train_box.py` kept."""
 
 import json
 from pathlib import Path

@@ -47,7 +47,7 @@ class Entry:
 
 def film_seeds() -> list[bytes]:
     """Films in every container, and DICOM with tables, palettes, groups and odd values."""
-    import odd_films
+    from support import odd_films
 
     return [*odd_films.films().values(), *odd_films.rich_dicom().values()]
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "data"))
 
 import numpy as np
 
@@ -47,7 +46,7 @@ ODD: tuple[Any, ...] = (
 
 def seeds() -> dict[str, dict[str, bytes]]:
     """Valid files by path, by format: text formats, pickles, masks and NRRD; DICOM objects made from a film."""
-    from odd_readings import readings
+    from support.odd_readings import readings
 
     found = readings()
     mask = np.zeros((60, 100), np.uint8)
@@ -65,7 +64,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from radiolucent.types import Annotation, Region
-        from tests_support import write_dicom
+        from support.films import write_dicom
 
         film = Path(folder) / "a.dcm"
         write_dicom(film, np.zeros((60, 100), np.uint16), StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4")

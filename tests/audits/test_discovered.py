@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, views
 from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.discovered import TESTS, deal
@@ -17,6 +16,7 @@ from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.regions import View
 from radiolucent.explainers import GradCAM, Saliency
+from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, views
 
 FEW = [t for t in TESTS if t.name in ("discovered.surroundings", "discovered.tone", "discovered.inside")]
 

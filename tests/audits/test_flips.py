@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from audits.test_run import made_table
-from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, views
 from radiolucent.audits.trial.answers import collect
 from radiolucent.audits.trial.attribution import Pointing, attribution, fixed_peaks
 from radiolucent.audits.trial.calibrated import calibrated
@@ -20,6 +19,7 @@ from radiolucent.audits.trial.stress import STRESSES
 from radiolucent.audits.trial.stress import stressed as stressed_by
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
+from support.mark_readers import SIZE, Reader, classifier, lung_reader, marker_reader, views
 
 
 def found_by(model: Classifier, test: str, films: Sequence[View]) -> Finding:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from audits.toys import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, views
 from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.base import Case, edits_of
 from radiolucent.audits.trial.distort import warped
@@ -21,6 +20,7 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.stress import STRESSES, stressed
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
+from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, views
 
 EVERY = tuple(edits_of(CHANGES))
 

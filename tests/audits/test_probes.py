@@ -8,7 +8,6 @@ import pytest
 
 from audits.test_interventions import _corner_says, _lungs_say
 from audits.test_run import made_table
-from audits.toys import SIZE, lung_reader, views
 from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.attribution import Pointing
 from radiolucent.audits.trial.edits import EDITS
@@ -23,6 +22,7 @@ from radiolucent.data.confounders import confounders
 from radiolucent.data.survey import Film
 from radiolucent.explainers import GradCAM, Saliency
 from radiolucent.types import Finding
+from support.mark_readers import SIZE, lung_reader, views
 
 
 def probed(films: list[View], folder: Path | None = None) -> Table:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audits.toys import SIZE, Reader, classifier, lung_reader, marker_reader, phantoms, views
 from radiolucent.audits.trial import examine, masks_from_folder
 from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.attribution import Pointing
@@ -23,6 +22,7 @@ from radiolucent.data import Dataset, Record
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.reports.audit_page import audit_summary, write_audit
 from radiolucent.types import Estimate, Finding
+from support.mark_readers import SIZE, Reader, classifier, lung_reader, marker_reader, phantoms, views
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_killed_audit_goes_on_and_ends_the_same(films: Dataset, tmp_path: Path
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from audits.toys import marker_reader\n"
+        "from support.mark_readers import marker_reader\n"
         "from radiolucent.audits.trial import examine\n"
         "from radiolucent.data import Dataset, Record\n"
         f"root = Path({str(root)!r})\n"

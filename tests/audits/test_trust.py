@@ -13,7 +13,6 @@ from scipy import ndimage, stats
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import FAST
 from radiolucent.audits.trust import (
     completeness,
     curves,
@@ -48,6 +47,7 @@ from radiolucent.figures import Case, case_panel
 from radiolucent.images import Preprocess
 from radiolucent.models import Classifier, build
 from radiolucent.types import Explanation, Finding, Radiograph
+from support.explainer_cases import FAST
 
 SIDE = 64
 

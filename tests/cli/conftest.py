@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_calls import TRAINING, call
 from radiolucent.data.phantom import PhantomConfig, generate
+from support.cli_calls import TRAINING, call
 
 
 @pytest.fixture(scope="session")

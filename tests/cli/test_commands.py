@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_calls import TRAINING, call, status
 from radiolucent.cli import output
 from radiolucent.cli.output import progress_bar
 from radiolucent.data import load_dataset, write_manifest
+from support.cli_calls import TRAINING, call, status
 
 # What a command may load beyond torch; everything else below takes seconds for nothing.
 HEAVY = {

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import radiolucent as rl
-from cli_calls import call
 from radiolucent.segment.out_of_place import MEASURES, out_of_place
+from support.cli_calls import call
 
 SIDE = 160
 RAMP = np.tile(np.linspace(0, 255, SIDE).astype(np.uint8), (SIDE, 1))

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli_calls import TRAINING, call, status
 from radiolucent.data import load_dataset
 from radiolucent.errors import BusyError, ConfigError, DataError
 from radiolucent.files import one_process
 from radiolucent.models import build, load, wrap_function
 from radiolucent.models.positive import AmbiguousPositive, positive_class
+from support.cli_calls import TRAINING, call, status
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from formats_support import write
 from typer.testing import CliRunner
 
 import radiolucent
 from radiolucent.cli import app
 from radiolucent.data import read_annotations
 from radiolucent.errors import ConfigError
+from support.formats import write
 
 RSNA = "patientId,x,y,width,height,Target\np1,264,152,213,379,1\np2,,,,,0\np3,1,2,-3,4,1\n"
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from formats_support import HEIGHT, WIDTH, blot, write
 from PIL import Image
 from pycocotools import mask as rle
 
@@ -15,6 +14,7 @@ from radiolucent.data import Dataset, LeftOut, Record, read_annotations
 from radiolucent.data.annotations.tables import relative_runs
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Annotation
+from support.formats import HEIGHT, WIDTH, blot, write
 
 SIZE = (HEIGHT, WIDTH)
 

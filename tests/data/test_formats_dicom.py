@@ -7,7 +7,6 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pytest
-from formats_support import HEIGHT, WIDTH, blot
 from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import FileDataset
 from pydicom.sr.codedict import codes
@@ -16,7 +15,8 @@ from pydicom.uid import generate_uid
 from radiolucent.data import Dataset, Record, read_annotations
 from radiolucent.errors import AnnotationError
 from radiolucent.images import region_mask
-from tests_support import write_dicom
+from support.films import write_dicom
+from support.formats import HEIGHT, WIDTH, blot
 
 SIZE = (HEIGHT, WIDTH)
 

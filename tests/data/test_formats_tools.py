@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from formats_support import AWAY, HEIGHT, WIDTH, blot, write, write_brush
 from PIL import Image
 from pycocotools import mask as rle
 
@@ -16,6 +15,7 @@ from radiolucent.data import Dataset, LeftOut, Record, read_annotations, write_c
 from radiolucent.errors import AnnotationError
 from radiolucent.images import region_mask
 from radiolucent.types import Annotation, Region
+from support.formats import AWAY, HEIGHT, WIDTH, blot, write, write_brush
 
 SIZE = (HEIGHT, WIDTH)
 

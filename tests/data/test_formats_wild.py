@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from formats_support import HEIGHT, WIDTH, blot, write
-from odd_readings import BOX, readings
 from PIL import Image
 
 from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
@@ -20,6 +18,8 @@ from radiolucent.data.records import is_lost
 from radiolucent.errors import AnnotationError
 from radiolucent.images import region_mask
 from radiolucent.types import Annotation, Region
+from support.formats import HEIGHT, WIDTH, blot, write
+from support.odd_readings import BOX, readings
 
 SIZE = (HEIGHT, WIDTH)
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -440,7 +440,7 @@ def said() -> list[Annotation]:
 def test_what_is_written_comes_back(tmp_path: Path, name: str) -> None:
     if name.startswith("dicom"):
         pytest.importorskip("highdicom")
-    from tests_support import write_dicom
+    from support.films import write_dicom
 
     dataset = films("w/a.dcm", "b.dcm", root=tmp_path / "films")
     for record in dataset.records:

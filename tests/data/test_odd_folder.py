@@ -12,10 +12,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fuzz import damaged
-from odd_films import dicom, films, noted, raster, refused, rich_dicom
 from radiolucent.cli.entry import app
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.errors import ConfigError
+from support.odd_films import dicom, films, noted, raster, refused, rich_dicom
 
 NAMES = (
     "=cmd.png", "- film.png", "a\nb.png", "esc\x1b[2J.png", "\u202egnp.png", " blank .png", "[red]x.png", "日本.png",

@@ -9,18 +9,6 @@ import torch
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import (
-    BLIND,
-    FAST,
-    NETWORKS,
-    UNDEFINED,
-    Blob,
-    blob_film,
-    make,
-    noise_films,
-    shortest,
-    wrap,
-)
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import (
     CAM,
@@ -34,6 +22,18 @@ from radiolucent.explainers import (
 )
 from radiolucent.models import Classifier, build, freeze
 from radiolucent.types import Radiograph
+from support.explainer_cases import (
+    BLIND,
+    FAST,
+    NETWORKS,
+    UNDEFINED,
+    Blob,
+    blob_film,
+    make,
+    noise_films,
+    shortest,
+    wrap,
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from math import comb
 import numpy as np
 import pytest
 
-from explainer_cases import noise_films
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import KernelSHAP, explain
 from radiolucent.explainers.kernelshap import shapley_fit
 from radiolucent.explainers.perturbation.coalitions import coalitions, kernel_weight
 from radiolucent.models import build
+from support.explainer_cases import noise_films
 
 
 def blocks(pieces: int):

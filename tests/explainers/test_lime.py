@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from lime.lime_base import LimeBase
 
-from explainer_cases import Blob, blob_film, wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import LIME, explain, lime_view
 from radiolucent.explainers.lime.design import design
 from radiolucent.explainers.lime.emulator import emulate
 from radiolucent.explainers.lime.fit import closeness, fit_emulated, fit_ridge
 from radiolucent.models import build
+from support.explainer_cases import Blob, blob_film, wrap
 
 
 def test_lime_coefficients_are_limes_on_the_same_masks() -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import make, noise_films, wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import LRP, explain
 from radiolucent.types import Radiograph
+from support.explainer_cases import make, noise_films, wrap
 
 Matrix = NDArray[np.float64]
 

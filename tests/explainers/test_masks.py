@@ -5,12 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from explainer_cases import Blob, blob_film, make, noise_films, wrap
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import RISE, AblationCAM, ReciproCAM, ScoreCAM, Sobol, explain
 from radiolucent.explainers.rise import SoftMasks
 from radiolucent.explainers.sobol import total_order
 from radiolucent.models import build
+from support.explainer_cases import Blob, blob_film, make, noise_films, wrap
 
 
 def test_soft_masks_are_upsampled_and_shifted() -> None:

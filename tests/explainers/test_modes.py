@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from explainer_cases import SHORTEST, make, noise_films
 from radiolucent.explainers import METHODS, explain
+from support.explainer_cases import SHORTEST, make, noise_films
 
 MODES: dict[str, AbstractContextManager[object]] = {
     "no_grad": torch.no_grad(),

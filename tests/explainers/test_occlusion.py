@@ -9,7 +9,6 @@ from captum.attr import Occlusion as Captums
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import Blob, blob_film, make, noise_films, wrap
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Occlusion, explain
 from radiolucent.explainers.occlusion import Windows
@@ -19,6 +18,7 @@ from radiolucent.models.per_network import weights_of
 from radiolucent.passes.fast.incremental import Incremental, incremental
 from radiolucent.passes.fast.receptive_boxes import Box
 from radiolucent.passes.session import Session
+from support.explainer_cases import Blob, blob_film, make, noise_films, wrap
 
 
 @pytest.mark.parametrize(("window", "stride"), [(16, 8), (20, 7), ((30, 17), (25, 13)), (64, 64), (5, 5)])

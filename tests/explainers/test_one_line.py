@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 import radiolucent as rl
-from explainer_cases import FAST
 from radiolucent import explainers as room
 from radiolucent.explainers import METHODS, load_explanation, methods_table
 from radiolucent.models import build, save
+from support.explainer_cases import FAST
 
 SHIPPED = (
     "gradcam cam gradcamplusplus hirescam layercam xgradcam eigencam scorecam ablationcam reciprocam guidedgradcam "

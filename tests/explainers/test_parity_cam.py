@@ -10,7 +10,6 @@ from torch import nn
 from torchcam import methods as torchcam
 
 import radiolucent as rl
-from explainer_cases import NETWORKS, make
 from radiolucent.explainers import (
     CAM,
     EigenCAM,
@@ -26,6 +25,7 @@ from radiolucent.explainers.base import Goal
 from radiolucent.models import Classifier, build
 from radiolucent.passes.forward import Cut, Pass
 from radiolucent.types import Radiograph
+from support.explainer_cases import NETWORKS, make
 
 
 def film_of(side: int) -> Radiograph:
@@ -170,7 +170,7 @@ def test_a_head_that_only_looks_like_pooling_and_one_dense_layer_is_found_out() 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.fc(self.conv(x).mean((2, 3)).tanh())
 
-    from explainer_cases import wrap
+    from support.explainer_cases import wrap
 
     clf = wrap(Almost())
     cut = Pass(clf, clf.preprocess(film_of(64))[None]).cut()

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import (
     LRP,
@@ -27,6 +26,7 @@ from radiolucent.explainers.baselines import reference
 from radiolucent.explainers.guidedbackprop import Guided
 from radiolucent.models import Classifier, build
 from radiolucent.types import Radiograph
+from support.explainer_cases import wrap
 
 
 @pytest.fixture(scope="module")

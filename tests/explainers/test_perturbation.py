@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from explainer_cases import FAST, Blob, blob_film, noise_films, wrap
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, ScoreCAM, Sobol, explain
 from radiolucent.explainers.perturbation.copies import Asker
 from radiolucent.models import build
 from radiolucent.passes.copy_memory import bytes_per_image
 from radiolucent.passes.fast.engine import Compiled
+from support.explainer_cases import FAST, Blob, blob_film, noise_films, wrap
 
 ASKING = {
     "lime": LIME(100, segmentation="slic"),

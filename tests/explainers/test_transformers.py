@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import radiolucent as rl
-from explainer_cases import make, noise_films
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import CAM, GradCAM, HiResCAM, explain
 from radiolucent.models import build
 from radiolucent.passes.target_layer import find_layer
+from support.explainer_cases import make, noise_films
 
 
 def test_gradcam_is_grad_cams_with_a_reshape() -> None:

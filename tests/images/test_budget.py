@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from odd_films import DEFLATED, dicom, nifti, npy, raster, recoded, tiff, zipped
 from radiolucent.data import find_films
 from radiolucent.errors import ImageError
 from radiolucent.images import MAX_PIXELS, ReadOptions, read, read_or_note
 from radiolucent.images.budget import bytes_allowed
+from support.odd_films import DEFLATED, dicom, nifti, npy, raster, recoded, tiff, zipped
 
 MB = 1_000_000
 

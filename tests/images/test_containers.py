@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 from PIL import Image
 
-from odd_films import dicom, films, mha, nifti, npy, nrrd, raster, tiff, zipped
 from radiolucent.errors import ConfigError, ImageError
 from radiolucent.images import ReadOptions, read, read_with, reading
 from radiolucent.types import Radiograph
+from support.odd_films import dicom, films, mha, nifti, npy, nrrd, raster, tiff, zipped
 
 RAMP = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
 GREY = RAMP / 65535

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fuzz
-from odd_films import dicom, films, noted, raster, recoded, refused, rich_dicom, tiff, with_raw
 from radiolucent.errors import ImageError
 from radiolucent.images import ReadOptions, read
 from radiolucent.types import Radiograph
+from support.odd_films import dicom, films, noted, raster, recoded, refused, rich_dicom, tiff, with_raw
 
 SEEDS = [*films((36, 40)).values(), *rich_dicom().values()]
 DEEP = np.arange(20 * 24, dtype=np.uint16).reshape(20, 24) * 8

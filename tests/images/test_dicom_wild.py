@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import UID
 
-from odd_films import BIG, DEFLATED, dicom, lut, recoded, sequence, with_raw
 from radiolucent.errors import ImageError
 from radiolucent.images import ReadOptions, read
 from radiolucent.types import Radiograph
+from support.odd_films import BIG, DEFLATED, dicom, lut, recoded, sequence, with_raw
 
 DEEP = np.linspace(0, 4095, 48 * 64).reshape(48, 64).astype(np.uint16)
 GREY = DEEP / 4095

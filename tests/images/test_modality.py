@@ -10,7 +10,7 @@ from PIL import Image
 from radiolucent.errors import ImageError
 from radiolucent.images import read
 from radiolucent.images.modality import ModalityValues, modality_values
-from web.study_support import write_dicom
+from support.study_server import write_dicom
 
 STEPS = np.arange(4096).reshape(64, 64)
 

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 
 from radiolucent.errors import ImageError
 from radiolucent.images import from_array, read
-from tests_support import write_dicom
+from support.films import write_dicom
 
 RAMP = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
 

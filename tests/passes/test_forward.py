@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import wrap
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, InputTimesGradient, explain
 from radiolucent.explainers.base import Explainer
@@ -19,6 +18,7 @@ from radiolucent.passes.forward import Pass
 from radiolucent.passes.preserve_state import untouched
 from radiolucent.study import make_case
 from radiolucent.types import Radiograph
+from support.explainer_cases import wrap
 
 
 @dataclasses.dataclass(frozen=True)

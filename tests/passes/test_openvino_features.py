@@ -12,7 +12,6 @@ from PIL import Image
 from torch import nn
 
 import radiolucent as rl
-from explainer_cases import FAST, wrap
 from radiolucent.audits.trust.repeatability import seed_repeatability
 from radiolucent.errors import ModelError
 from radiolucent.explainers import CAM, Explainer, GradCAM, explain, load_explanation
@@ -24,6 +23,7 @@ from radiolucent.passes.forward import Pass
 from radiolucent.passes.session import Session
 from radiolucent.study import ManyConfig, explain_many
 from radiolucent.types import Explanation, Radiograph
+from support.explainer_cases import FAST, wrap
 
 FAMILY = ("cam", "gradcam", "gradcamplusplus", "hirescam", "layercam", "xgradcam", "eigencam", "ablationcam")
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import radiolucent as rl
-from explainer_cases import FAST, make, noise_films
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import METHODS, Occlusion, ReciproCAM
 from radiolucent.passes.session import SHORTCUTS, Session
 from radiolucent.types import Radiograph
+from support.explainer_cases import FAST, make, noise_films
 
 EAGER = {"films": 600, "worth_converting": 1, "worth_tracing": 1, "incremental_below": 10.0}
 """Every shortcut is taken, however small the job."""

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
-from vandyke import ratings, truth
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import delong_test
 from radiolucent.readers.statistics import mrmc, mrmc_rate, readers_against
 from radiolucent.readers.statistics.jackknife import areas
 from radiolucent.readers.statistics.mrmc import _tail
+from support.vandyke import ratings, truth
 
 
 @pytest.mark.parametrize("model", ["or", "dbm"])

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from vandyke import ratings, truth
 
 from radiolucent.readers.statistics import Opinion, graded, panel
 from radiolucent.readers.statistics.panel import BLINDED, GRADED_ALPHA, SEEN
+from support.vandyke import ratings, truth
 
 STEPS = {1: ("well", 5), 2: ("well", 1), 3: ("ill", 1), 4: ("ill", 3), 5: ("ill", 5)}
 NAMES = ("well", "ill")

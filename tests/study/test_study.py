@@ -152,7 +152,7 @@ def test_evaluate_compare_and_report_again(home: Path) -> None:
 def test_explain_and_predict_any_image_and_list_the_bad(home: Path, tmp_path: Path) -> None:
     import pydicom  # noqa: F401
 
-    from tests_support import write_dicom
+    from support.films import write_dicom
 
     rng = np.random.default_rng(0)
     deep = (rng.random((120, 100)) * 4095).astype(np.uint16)

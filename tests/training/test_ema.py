@@ -6,8 +6,7 @@ from torch import nn
 
 from radiolucent.models import freeze
 from radiolucent.training.ema import MovingAverage
-
-from .toys import classifier
+from support.small_training import classifier
 
 
 def test_closed_form() -> None:

@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.models import build, keras_layers, load
 from radiolucent.training import EpochResult, TrainConfig, fit, strong, tensorboard, validation
-
-from .toys import ToyLoader, classifier, images
+from support.small_training import ToyLoader, classifier, images
 
 CONFIG = TrainConfig(epochs=4, batch_size=8, lr=0.01, precision="32")
 

@@ -8,8 +8,7 @@ import torch
 from radiolucent.training import TrainConfig, fit
 from radiolucent.training import setup as begin
 from radiolucent.training.precision import choose_precision
-
-from .toys import ToyLoader, classifier
+from support.small_training import ToyLoader, classifier
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="on an accelerator nothing is measured")
 

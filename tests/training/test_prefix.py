@@ -10,8 +10,7 @@ from radiolucent.models import build, freeze
 from radiolucent.training import TrainConfig, fit, prefix
 from radiolucent.training import run as run_module
 from radiolucent.training.prefix import Features
-
-from .toys import NoisyLoader, ToyLoader, classifier
+from support.small_training import NoisyLoader, ToyLoader, classifier
 
 CONFIG = TrainConfig(epochs=3, batch_size=8, lr=0.01, freeze="stage:1", precision="32", ema=0.9)
 NEVER = CONFIG.with_(cache_prefix="never")

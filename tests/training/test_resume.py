@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from radiolucent.errors import CheckpointError, ConfigError
 from radiolucent.training import TrainConfig, fit, loop
 from radiolucent.training.state import StateFolder
-
-from .toys import NoisyLoader, ToyLoader, classifier
+from support.small_training import NoisyLoader, ToyLoader, classifier
 
 CONFIG = TrainConfig(epochs=3, batch_size=8, lr=0.01, ema=0.9, precision="32")
 
@@ -38,7 +37,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
     """Folder of trainings that were killed again and again, and how often."""
     folder = tmp_path_factory.mktemp("killed")
-    script = Path(__file__).with_name("killable.py")
+    script = Path(__file__).parents[1] / "support" / "killable.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(script), str(folder)], capture_output=True, text=True, env=environment, check=False
@@ -67,7 +66,7 @@ def test_killed_at_random_moments_ends_with_the_same_bits(killed: tuple[Path, di
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 def test_a_signal_saves_between_two_steps(tmp_path: Path, number: signal.Signals) -> None:
     """In a process of its own: where a signal is not taken, it ends that process and not the tests."""
-    script = Path(__file__).with_name("stoppable.py")
+    script = Path(__file__).parents[1] / "support" / "stoppable.py"
     command = [sys.executable, str(script), str(tmp_path), str(int(number))]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 pytestmark = pytest.mark.slow
-SCRIPT = str(Path(__file__).with_name("together.py"))
+SCRIPT = str(Path(__file__).parents[1] / "support" / "together.py")
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from radiolucent.web.study_context import StudyContext
-from web.browser_support import Browser, browsing, programs
-from web.study_support import draw_room, make_study, served
+from support.browser import Browser, browsing, programs
+from support.study_server import draw_room, make_study, served
 
 FILM = (600, 500)
 

@@ -16,7 +16,7 @@ from radiolucent.readers.store_export import export
 from radiolucent.web.connections import FairProtocol
 from radiolucent.web.standalone import write_statistics
 from radiolucent.web.study_context import StudyContext
-from web.study_support import ANSWER, FULL, ILL, Client, make_study, served
+from support.study_server import ANSWER, FULL, ILL, Client, make_study, served
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import radiolucent.web
-from web.browser_support import Browser
+from support.browser import Browser
 
 FILE = Path(radiolucent.web.__file__).parent / "static" / "attention.js"
 SCENE = """

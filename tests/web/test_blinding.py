@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from radiolucent.web.study_context import StudyContext
-from web.study_support import ANSWER, FULL, ILL, SHAPE, Client, make_study, served
+from support.study_server import ANSWER, FULL, ILL, SHAPE, Client, make_study, served
 
 
 @pytest.fixture

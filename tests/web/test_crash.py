@@ -15,13 +15,13 @@ import pytest
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
 from radiolucent.web.open_study import StudyPlan, open_study
-from web.study_support import ILL, Client, draw_films, make_run, make_study
+from support.study_server import ILL, Client, draw_films, make_run, make_study
 
 pytestmark = pytest.mark.timeout(1800)  # a server of its own starts slowly where the machine is busy
 SERVER = """
 import sys
 from pathlib import Path
-from web.study_support import make_study
+from support.study_server import make_study
 from radiolucent.web.serve import run
 context = make_study(Path(sys.argv[1]))
 run(context, 0, lambda at: print(at, flush=True))

@@ -14,7 +14,7 @@ from radiolucent.readers.store_values import SealError
 from radiolucent.web.guard import BODY_LIMIT, HEADERS
 from radiolucent.web.payload import MARKS, POINTS, TEXT
 from radiolucent.web.study_context import StudyContext
-from web.study_support import FULL, ILL, Client, make_study, served
+from support.study_server import FULL, ILL, Client, make_study, served
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Going from page to page faster than pages arrive."""
 
 from radiolucent.web.study_context import StudyContext
-from web.browser_support import Browser
-from web.page_support import enter
+from support.browser import Browser
+from support.pages import enter
 
 
 def test_of_two_quick_navigations_the_last_counts(read_study: StudyContext, browser: Browser) -> None:

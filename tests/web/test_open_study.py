@@ -12,7 +12,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.web.films import Films
 from radiolucent.web.open_study import StudyPlan, open_study, read_vocabulary
 from radiolucent.web.reader_names import check_readers
-from web.study_support import draw_films, make_run
+from support.study_server import draw_films, make_run
 
 
 def test_a_study_goes_on_only_as_it_was_begun(tmp_path: Path) -> None:

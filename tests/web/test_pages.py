@@ -11,9 +11,9 @@ from selenium.webdriver.common.keys import Keys
 from radiolucent.readers.store_access import new_token
 from radiolucent.readers.store_values import Mark, Reading
 from radiolucent.web.study_context import StudyContext
-from web.browser_support import Browser
-from web.page_support import answer, enter, lock, open_case, place
-from web.study_support import case_of
+from support.browser import Browser
+from support.pages import answer, enter, lock, open_case, place
+from support.study_server import case_of
 
 pytestmark = pytest.mark.timeout(1800)  # two busy cores draw a page slowly; every wait ends by its condition
 SIZES = ((1024, 768, 1.0), (1366, 768, 1.0), (1920, 1080, 1.0), (1366, 768, 2.0))

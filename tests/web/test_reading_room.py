@@ -9,9 +9,9 @@ from selenium.webdriver.common.keys import Keys
 
 from radiolucent.readers.store_values import UNASSESSED, Mark, Reading
 from radiolucent.web.study_context import StudyContext
-from web.browser_support import Browser
-from web.page_support import answer, enter, lock, open_case, place, zoom_to
-from web.study_support import case_of, room_films
+from support.browser import Browser
+from support.pages import answer, enter, lock, open_case, place, zoom_to
+from support.study_server import case_of, room_films
 
 pytestmark = pytest.mark.timeout(1800)  # two busy cores draw a page slowly; every wait ends by its condition
 CANVAS = """

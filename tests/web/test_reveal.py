@@ -15,7 +15,7 @@ from radiolucent.explainers import GradCAM
 from radiolucent.types import Explanation
 from radiolucent.web import reveal
 from radiolucent.web.study_context import StudyContext
-from web.study_support import FULL, Client, make_study, served
+from support.study_server import FULL, Client, make_study, served
 
 
 @pytest.fixture

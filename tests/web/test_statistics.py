@@ -7,7 +7,7 @@ from radiolucent.readers.store_values import Final, Mark, Reading
 from radiolucent.web.standalone import write_statistics
 from radiolucent.web.statistics import gather
 from radiolucent.web.study_context import StudyContext
-from web.study_support import make_study
+from support.study_server import make_study
 
 # By film, whether called ill and how sure: two NORMAL and two PNEUMONIA films each reader ranks in a known way.
 ONE = {"NORMAL": ((False, 5), (True, 1)), "PNEUMONIA": ((True, 5), (False, 1))}  # 3 of 4 pairs in order

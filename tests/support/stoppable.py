@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import torch
-from toys import NoisyLoader, ToyLoader, classifier  # beside this script
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from radiolucent.training import TrainConfig, fit
 from radiolucent.training.state import StateFolder
+from support.small_training import NoisyLoader, ToyLoader, classifier
 
 CONFIG = TrainConfig(epochs=3, batch_size=8, lr=0.01, ema=0.9, precision="32")
 

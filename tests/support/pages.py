@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from radiolucent.readers.store_access import new_token
 from radiolucent.readers.store_values import Role
 from radiolucent.web.study_context import StudyContext
-from web.browser_support import Browser
+from support.browser import Browser
 
 
 def enter(browser: Browser, context: StudyContext, name: str, role: Role = "reader") -> int:

@@ -26,7 +26,8 @@ SCENARIOS = {  # recipe, epochs (enough for two kills and more), seconds between
 
 def train(out: Path, recipe: str, epochs: int, kill_after: int | None) -> None:
     """Train; be killed after so many steps of this process, at a random moment of the next step."""
-    from toys import NoisyLoader, ToyLoader, classifier  # beside this script
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.small_training import NoisyLoader, ToyLoader, classifier
 
     config = strong(epochs=epochs, batch_size=8, early_stop=None) if recipe == "strong" else classic(epochs=epochs)
     config = config.with_(freeze="stage:1" if recipe == "classic" else "0", batch_size=8)

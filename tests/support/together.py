@@ -15,7 +15,8 @@ from radiolucent.training import TrainConfig, fit, world
 
 def main() -> None:
     """Three trainings: a batch cut in rows; shards of unequal length; frozen features on validation."""
-    from toys import ToyLoader, classifier  # beside this script
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.small_training import ToyLoader, classifier
 
     class Sharded(ToyLoader):
         """Every other image for the second process, and the last batch for the first alone."""
