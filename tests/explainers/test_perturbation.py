@@ -16,6 +16,8 @@ from radiolucent.explainers.perturbation.copies import Asker
 from radiolucent.models import build
 from radiolucent.passes.copy_memory import bytes_per_image
 from radiolucent.passes.fast.engine import Compiled
+from radiolucent.passes.goal import Goal
+from radiolucent.passes.session import Session
 from support.explainer_cases import FAST, Blob, blob_film, noise_films, wrap
 
 ASKING = {
@@ -96,16 +98,20 @@ def test_an_early_stop_is_asked_at_the_same_samples_whatever_the_batch() -> None
     assert len(run.ask(300, lambda part: torch.zeros(part.stop - part.start, 1, 2, 2), lambda _: False)) == 300
 
 
-def test_batches_in_openvino_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_in_openvino_are_small() -> None:
     clf, _ = build("small_cnn", size=64)
     clf.network.eval()
-    image = torch.zeros(1, 1, 64, 64)
-    for threads, expected in ((1, (8, 1)), (2, (8, 2)), (8, (4, 8))):
-        monkeypatch.setattr("radiolucent.explainers.perturbation.copies.workers", lambda n=threads: n)
-        run = LIME(max_memory_mb=4096, engine="openvino").asker(clf, image, 1000)
-        assert (run.batch, run.workers) == expected
-    run = LIME(max_memory_mb=4096, engine="torch").asker(clf, image, 1000)
-    assert (run.batch, run.workers) == (32, 1)
+    image, target, before = torch.zeros(1, 1, 64, 64), torch.zeros(1, dtype=torch.int64), torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        for most, expected in ((1, (8, 1)), (2, (8, 2)), (8, (4, 8))):
+            goal = Goal(target, "logit", clf, session=Session(most_workers=most))
+            run = LIME(max_memory_mb=4096, engine="openvino").asker(goal, image, 1000)
+            assert (run.batch, run.workers) == expected
+        run = LIME(max_memory_mb=4096, engine="torch").asker(Goal(target, "logit", clf), image, 1000)
+        assert (run.batch, run.workers) == (32, 1)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_batch_follows_the_memory() -> None:

@@ -98,7 +98,8 @@ def test_the_report_holds_doctors_and_model(home: Path) -> None:
     assert set(gradcam["strata"]) >= {"decision", "size"} and 0.2 <= gradcam["tuned_threshold"] <= 0.7
     assert 0.2 <= found["agreement"]["lime"]["tuned_threshold"] <= 0.7
     assert 0 < found["agreement"]["lime"]["iou_tuned"]["value"] < 1
-    assert len([k for k in doctors["between"] if k.endswith(" finding")]) == 5  # three pairs, Fleiss, Krippendorff
+    of_finding = [k for k in doctors["between"] if k.endswith(" finding")]
+    assert len(of_finding) == 6  # three pairs, Fleiss, Krippendorff, Gwet
     assert gradcam["reader_iou"]["value"] > gradcam["random_iou_at_area"]["value"]
     page = (home / "run" / "report.html").read_text()
     for words in (

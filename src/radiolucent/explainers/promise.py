@@ -41,7 +41,8 @@ Promise = AddsUp | Fits
 def adds_up(details: Mapping[str, Any]) -> AddsUp | None:
     """From what `baselines.completeness` reports; None where there was no change to add up to."""
     error = details.get("completeness_relative")
-    return None if error is None else AddsUp(abs(float(error)), abs(float(details["completeness_error"])))
+    missing = details.get("completeness_error", float("inf"))
+    return None if error is None else AddsUp(abs(float(error)), abs(float(missing)))
 
 
 def broken(promise: Promise | None, values: NDArray[Any]) -> str | None:
