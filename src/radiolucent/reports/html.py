@@ -1,10 +1,12 @@
 """Rendering: one HTML file without anything from outside, and `summary.json` beside it."""
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from radiolucent.figures import method_name
@@ -16,9 +18,18 @@ from radiolucent.reports.summary import summary
 
 __all__ = ["environment", "write_report"]
 
+LARGE = 150_000
+"""Bytes of a PNG above which the page holds it as WebP."""
+
 
 def _uri(picture: Picture) -> str:
-    return f"data:{picture.media_type};base64,{base64.b64encode(picture.image).decode()}"
+    """The picture as it stands in the page: films as WebP, a fraction of their PNG, which stays beside the report."""
+    image, kind = picture.image, picture.media_type
+    if kind == "image/png" and len(image) > LARGE:
+        small = io.BytesIO()
+        PIL.Image.open(io.BytesIO(image)).convert("RGB").save(small, "WEBP", quality=85, method=4)
+        image, kind = small.getvalue(), "image/webp"
+    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def _evidence(evidence: Any, limit: int = 1500) -> str:
