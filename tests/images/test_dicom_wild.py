@@ -476,3 +476,43 @@ def test_metadata_that_a_hospital_needs(film: Any) -> None:
 
 def test_a_deflated_film_is_the_film(film: Any) -> None:
     np.testing.assert_allclose(film(dicom(DEEP, syntax=DEFLATED)).pixels, GREY, atol=1e-6)
+
+
+# --- values that do not fit their declared bits --------------------------------------------------------------------
+
+EDGE = np.indices(DEEP.shape)[1] < 12
+
+
+@pytest.mark.parametrize(
+    ("pixels", "bits", "high_bit", "vr", "value"),
+    [
+        ((DEEP.astype(int) - 2048).astype(np.int16), 12, 11, b"SS", -32768),
+        (DEEP, 12, 11, b"US", 65535),
+        ((DEEP // 2 << 5).astype(np.uint16), 12, 15, b"US", 65520),
+        ((DEEP * 14).astype(np.uint16), 16, 15, b"SS", -2000),
+    ],
+)
+def test_padding_outside_the_stored_bits_is_padding(
+    film: Any, pixels: np.ndarray, bits: int, high_bit: int, vr: bytes, value: int
+) -> None:
+    plain = film(dicom(pixels, bits=bits, HighBit=high_bit)).pixels
+    padded = np.where(EDGE, np.int64(value), pixels).astype(pixels.dtype)
+    packed = struct.pack("<h" if vr == b"SS" else "<H", value)
+    found = film(with_raw(dicom(padded, bits=bits, HighBit=high_bit), 0x0028, 0x0120, vr, packed))
+    assert not found.pixels[EDGE].any() and noted(found, "padding (")
+    np.testing.assert_allclose(found.pixels[~EDGE], plain[~EDGE], atol=1e-6)
+    assert not noted(found, "masked")
+
+
+def test_signed_values_beyond_their_bits_are_kept_or_noted(film: Any) -> None:
+    assert noted(film(dicom(DEEP.astype(np.int16))), "do not fit 12 signed bits")
+    wide = (DEEP.astype(int) - 1000).astype(np.int16)
+    found = film(dicom(wide))
+    assert (np.diff(found.pixels.reshape(-1)) >= 0).all() and noted(found, "[-1000, 3095]", "taken as they stand")
+
+
+def test_nothing_is_shifted_where_the_low_bits_are_in_use(film: Any) -> None:
+    found = film(dicom(DEEP, HighBit=15))
+    np.testing.assert_allclose(found.pixels, GREY, atol=1e-6)
+    assert noted(found, "not shifted")
+    assert noted(film(dicom((DEEP * 16 + 5).astype(np.uint16), HighBit=15)), "lowest 4 bits", "left out")

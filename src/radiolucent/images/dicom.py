@@ -33,10 +33,10 @@ def read_dicom(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     form = pixel_format(header, file, options.max_pixels)
     frame = _frame(options.frame, form.frames, file)
     header = _with_groups(header, frame)
-    stored, bits = decode(stream, header, syntax, form, frame, file, steps)
+    decoded = decode(stream, header, syntax, form, frame, file, steps)
     if form.frames > 1:
         steps.append(f"frame {frame} of {form.frames}")
-    pixels = grey_levels(stored, form, bits, header, options, file, steps)
+    pixels = grey_levels(decoded, form, header, options, file, steps)
     spacing, where = spacing_of(header)
     metadata: dict[str, Any] = (
         metadata_of(header)
@@ -46,7 +46,7 @@ def read_dicom(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
             "mode": form.photometric,
             "width": form.columns,
             "height": form.rows,
-            "bits": bits,
+            "bits": decoded.bits,
             "transfer_syntax": syntax,
         }
     )
