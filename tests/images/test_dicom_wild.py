@@ -16,6 +16,7 @@ from pydicom.uid import UID
 
 from radiolucent.errors import ImageError
 from radiolucent.images import ReadOptions, read
+from radiolucent.images.modality import modality_values
 from radiolucent.types import Radiograph
 from support.odd_films import BIG, DEFLATED, dicom, lut, recoded, sequence, with_raw
 
@@ -516,3 +517,44 @@ def test_nothing_is_shifted_where_the_low_bits_are_in_use(film: Any) -> None:
     np.testing.assert_allclose(found.pixels, GREY, atol=1e-6)
     assert noted(found, "not shifted")
     assert noted(film(dicom((DEEP * 16 + 5).astype(np.uint16), HighBit=15)), "lowest 4 bits", "left out")
+
+
+@pytest.mark.parametrize("frame", [1, 2])
+def test_words_of_two_small_pixels_are_swapped_in_big_endian(film: Any, frame: int) -> None:
+    stack = np.random.default_rng(1).integers(0, 256, (2, 5, 7), np.uint8)
+    swapped = stack.reshape(-1, 2)[:, ::-1].reshape(stack.shape)
+    content = dicom(swapped, bits=8, syntax=BIG, NumberOfFrames=2, Rows=5, Columns=7)
+    found = film(content.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"), frame=frame)
+    np.testing.assert_allclose(found.pixels, stack[frame - 1] / 255, atol=1e-6)
+
+
+def test_words_of_sixteen_one_bit_pixels_are_swapped_in_big_endian(film: Any) -> None:
+    bits = np.random.default_rng(2).integers(0, 2, (16, 16), np.uint8)
+    stored = np.packbits(bits, bitorder="little").reshape(-1, 2)[:, ::-1].reshape(2, 16)
+    content = dicom(stored, bits=1, syntax=BIG, BitsAllocated=1, Rows=16, Columns=16)
+    found = film(content.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"))
+    np.testing.assert_array_equal(found.pixels, bits)
+
+
+@pytest.mark.parametrize("kind", ["SIGMOID", "LINEAR_EXACT"])
+def test_a_window_in_a_functional_group_keeps_its_function(film: Any, tmp_path: Path, kind: str) -> None:
+    window, group = Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth, window.VOILUTFunction = 2048, 1024, kind
+    group.FrameVOILUTSequence = sequence(window)
+    content = dicom(DEEP, SharedFunctionalGroupsSequence=sequence(group))
+    plain = dicom(DEEP, WindowCenter=2048, WindowWidth=1024, VOILUTFunction=kind)
+    np.testing.assert_allclose(film(content).pixels, film(plain).pixels, atol=1e-6)
+    assert film(content).pixels.std() > 0
+    (tmp_path / "groups").write_bytes(content)
+    assert [w.function for w in modality_values(tmp_path / "groups").windows] == [kind]
+
+
+def test_a_table_in_the_shared_group_is_found_behind_the_group_of_the_frame(film: Any) -> None:
+    table, rescale, shared, own = Dataset(), Dataset(), Dataset(), Dataset()
+    table.VOILUTSequence = sequence(lut(RISING[::-1], 0, 16))
+    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = 1, 0, "US"
+    shared.FrameVOILUTSequence, own.PixelValueTransformationSequence = sequence(table), sequence(rescale)
+    groups = {"SharedFunctionalGroupsSequence": shared, "PerFrameFunctionalGroupsSequence": own}
+    found = film(dicom(DEEP, **{name: sequence(group) for name, group in groups.items()}))
+    np.testing.assert_allclose(found.pixels, 1 - GREY, atol=5e-3)
+    assert noted(found, "VOI LUT applied")

@@ -58,7 +58,7 @@ class Decoded:
 def padding_of(words: NDArray[Any], form: PixelFormat, header: Header) -> NDArray[np.bool_] | None:
     """Which words (H, W) are no film (PS3.3 C.7.5.1.1.2), or None where none are, or all.
 
-    Padding may lie outside the stored bits, and its sign may contradict that of the pixels; so whole words are compared.
+    Padding may lie outside the stored bits, and its sign may contradict that of the pixels: whole words are compared.
     """
     first = header.number("PixelPaddingValue")
     if first is None:

@@ -172,7 +172,7 @@ def _declared(
         return None
     if number > min(len(centres), len(widths)):
         return None
-    kind = (header.text("VOILUTFunction") or "LINEAR").upper()
+    kind = (header.holder("WindowCenter").text("VOILUTFunction") or "LINEAR").upper()
     if len(centres) > 1 and not asked:
         header.note(f"the first of {len(centres)} windows is taken (--window chooses)")
     return _window(centres[number - 1], widths[number - 1], kind, steps)

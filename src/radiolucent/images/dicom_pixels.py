@@ -116,7 +116,7 @@ def decode(
 
 
 def _place(stream: BinaryIO, file: Path) -> tuple[bool, int, bytes]:
-    """(whether the pixel data are encapsulated, their length, their VR or b""); the stream then stands at their first byte."""
+    """(whether the pixel data are encapsulated, their length, their VR or b""); the stream then stands behind these."""
     head = stream.read(12)
     little, big = (head[:4] == tag for tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"))
     if head[:4] in (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09"):

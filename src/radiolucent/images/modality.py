@@ -151,6 +151,7 @@ def _dicom(path: Path) -> ModalityValues | None:
         form = pixel_format(header, path, options.max_pixels)
         if form.samples != 1 or form.photometric == "PALETTE COLOR":
             return None
+        header = header.of_frame(options.frame or 1)
         decoded = decode(stream, header, syntax, form, options.frame or 1, path, notes)
     table = first_of(header, "ModalityLUTSequence", signed=form.signed)
     stored, bits = decoded.values, decoded.bits
@@ -188,8 +189,8 @@ def _voi_lut(header: Header, found: ModalityValues) -> list[Window]:
 
 def _windows(header: Header) -> list[Window]:
     """Every valid window of the header."""
-    kind = (header.text("VOILUTFunction") or "LINEAR").upper()
-    names = header.text("WindowCenterWidthExplanation").split("\\")
+    kind = (header.holder("WindowCenter").text("VOILUTFunction") or "LINEAR").upper()
+    names = header.holder("WindowCenter").text("WindowCenterWidthExplanation").split("\\")
     pairs = zip(header.numbers("WindowCenter") or (), header.numbers("WindowWidth") or (), strict=False)
     made: list[Window] = []
     for i, (centre, width) in enumerate(pairs):
