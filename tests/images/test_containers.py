@@ -339,3 +339,25 @@ def test_options_hold_within_their_block_alone(tmp_path: Path) -> None:
     for wrong in ({"frame": 0}, {"window": "wide"}, {"window": "5/0"}, {"range": (3, 3)}, {"window": "0"}):
         with pytest.raises(ConfigError):
             ReadOptions(**wrong)
+
+
+HALF = float(np.float32(0.5**0.5))
+
+
+@pytest.mark.parametrize(
+    ("quaternion", "across", "down", "says"),
+    [
+        ((0, -HALF, HALF), 1, 1, ""),
+        ((0, HALF, HALF), 1, -1, "rows turned over"),
+        ((HALF, 0, 0), -1, -1, "rows turned over"),
+        ((float(np.sin(np.pi / 8)), 0, 0), 1, 1, "obliquely"),  # rows half to the front, half to the head
+        ((0, 0, HALF), 1, 1, "seen from the side"),
+    ],
+)
+def test_a_quaternion_says_how_a_nifti_lies(tmp_path: Path, quaternion: Any, across: int, down: int, says: str) -> None:
+    content = bytearray(nifti(RAMP, affine=None))
+    content[252:254] = (1).to_bytes(2, "little")
+    content[256:268] = np.array(quaternion, "<f4").tobytes()
+    found = film(tmp_path, bytes(content))
+    np.testing.assert_allclose(found.pixels, GREY[::down, ::across], atol=1e-6)
+    assert noted(found, says) if says else not noted(found, "turned over")
