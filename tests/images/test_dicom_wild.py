@@ -558,3 +558,21 @@ def test_a_table_in_the_shared_group_is_found_behind_the_group_of_the_frame(film
     found = film(dicom(DEEP, **{name: sequence(group) for name, group in groups.items()}))
     np.testing.assert_allclose(found.pixels, 1 - GREY, atol=5e-3)
     assert noted(found, "VOI LUT applied")
+
+
+def test_eight_bits_are_rescaled_by_more_than_one_value(film: Any) -> None:
+    eight = (DEEP >> 4).astype(np.uint8)
+    for slope, intercept in ((2, -7), (0.5, 3.5)):  # both leave 7 as it is
+        found = film(dicom(eight, bits=8, RescaleSlope=slope, RescaleIntercept=intercept))
+        np.testing.assert_allclose(found.pixels, eight / 255, atol=1e-6)
+
+
+def test_colour_takes_a_range_and_says_that_it_has_no_window(film: Any) -> None:
+    grey = np.repeat((DEEP >> 4).astype(np.uint8)[..., None], 3, axis=2)
+    colour = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    found = film(dicom(grey, bits=8, **colour), range=(0, 510))
+    np.testing.assert_allclose(found.pixels, grey[..., 0] / 510, atol=1e-5)
+    assert noted(found, "declared by the user")
+    assert noted(film(dicom(grey, bits=8, **colour), window="100/50"), "'100/50'", "not applied to colour")
+    deep = np.repeat(DEEP[..., None], 3, axis=2)
+    assert noted(film(dicom(deep, bits=16, **colour)), "12-bit data", "--range 0,4095")

@@ -16,7 +16,7 @@ from radiolucent.images.dicom_bits import Decoded, PixelFormat
 from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import ENOUGH, luminance, robust_range
+from radiolucent.images.scale import ENOUGH, luminance, robust_range, scaled
 
 __all__ = ["grey_levels"]
 
@@ -61,10 +61,15 @@ def grey_levels(
         ImageError: a window was asked for that the film does not have.
     """
     if form.samples == 3:
+        _note_window(header, options)
+        pixels = scaled(decoded.values, steps, header.notes, bits=decoded.bits, range=options.range)
         steps.append(f"{form.photometric} to grey by luminance")
-        return np.clip(luminance(decoded.values.astype(np.float32) / np.float32(2**decoded.bits - 1)), 0, 1)
+        return np.clip(luminance(pixels), 0, 1)
     film = _Film(decoded.values, form, decoded.bits, decoded.padding)
     if form.photometric == "PALETTE COLOR":
+        _note_window(header, options)
+        if options.range is not None:
+            header.note("the range asked for is not applied, as the pixels are those of a palette")
         steps.append("palette looked up, to grey by luminance")
         return _looked_up(film, lambda levels: _palette(levels, film, header, file))
     show = _shown(film, header, options, file, steps)
@@ -77,6 +82,12 @@ def grey_levels(
         steps.append(f"padding ({film.padding.mean():.1%} of the pixels) shown black")
     _check_shape(form, header)
     return pixels
+
+
+def _note_window(header: Header, options: ReadOptions) -> None:
+    """Say that a colour film has no window."""
+    if options.wanted()[0] not in ("", "full"):
+        header.note(f"window {options.window!r} was asked for; it is not applied to colour")
 
 
 def _looked_up(film: _Film, show: Callable[[Values], Values]) -> NDArray[np.float32]:
@@ -212,7 +223,8 @@ def _range(
     far outliers.
     """
     low, high = film.range
-    if film.bits <= 8 and table is None and not film.form.signed and modality(np.array([7.0]))[0] == 7:
+    ends = np.array([low, high], np.float64)
+    if film.bits <= 8 and table is None and not film.form.signed and np.array_equal(modality(ends), ends):
         steps.append(f"{film.bits} bit scaled by {high}")
         return 0.0, float(high)
     if table is not None:
