@@ -131,6 +131,7 @@ def read_nrrd(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     fields = {key.strip().lower(): value.lstrip("=").strip() for key, value in pairs}
     if "data file" in fields or "datafile" in fields:
         raise ImageError(f"{file}: NRRD header whose data lie in another file; save both in one (.nrrd).")
+    _refuse_skips(fields, ("byte skip", "byteskip", "line skip", "lineskip"), file, "NRRD")
     dtype = _dtype(_NRRD, fields.get("type", "").lower(), fields.get("endian", "little") == "big", file, "NRRD")
     sizes = _whole_numbers(fields.get("sizes", ""), file, "NRRD")
     plane = _plane(sizes[::-1], options, file)
@@ -158,6 +159,9 @@ def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
         raise ImageError(f"{file}: MetaImage header whose data lie in another file; save both in one (.mha).")
     if fields.get("ElementNumberOfChannels", "1") != "1":
         raise ImageError(f"{file}: MetaImage with several channels; save it as grey.")
+    if fields.get("BinaryData", "True").lower() != "true":
+        raise ImageError(f"{file}: MetaImage with its data as text (BinaryData = False); save it as binary.")
+    _refuse_skips(fields, ("HeaderSize",), file, "MetaImage")
     big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() == "true"
     dtype = _dtype(_MHA, fields.get("ElementType", "").upper(), big, file, "MetaImage")
     sizes = _whole_numbers(fields.get("DimSize", ""), file, "MetaImage")
@@ -168,6 +172,13 @@ def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     values = _array(content, dtype, sizes, file).reshape(sizes[::-1])[plane]
     spacing = _spacing(fields.get("ElementSpacing", fields.get("ElementSize", "")))
     return _film(values, "MHA", options, [], spacing)
+
+
+def _refuse_skips(fields: dict[str, str], names: tuple[str, ...], file: Path, what: str) -> None:
+    """Refuse a header whose data do not begin right behind it."""
+    for name in names:
+        if fields.get(name, "0") != "0":
+            raise ImageError(f"{file}: {what} with {name} {fields[name]}, which is not read; save it anew without.")
 
 
 def _dtype(names: dict[str, str], name: str, big: bool, file: Path, what: str) -> np.dtype[Any]:
@@ -230,10 +241,14 @@ def _film(
 ) -> Radiograph:  # fmt: skip
     notes = [] if notes is None else notes
     height, width = values.shape[:2]
-    pixels = scaled(values, steps, notes, range=options.range)
+    colours, alpha = (values[..., :3], values[..., 3:]) if values.ndim == 3 else (values, values[:0])
+    pixels = scaled(colours, steps, notes, range=options.range)
     if pixels.ndim == 3:
         pixels = np.clip(luminance(pixels), 0, 1)
         steps.append("colour to grey by luminance")
+    if alpha.size:
+        pixels = pixels * scaled(alpha[..., 0], [], [])
+        steps.append("transparency laid over black")
     metadata = {
         "format": kind, "mode": values.dtype.name, "width": width, "height": height, "bits": 8 * values.dtype.itemsize,
     }  # fmt: skip
