@@ -339,3 +339,54 @@ def test_options_hold_within_their_block_alone(tmp_path: Path) -> None:
     for wrong in ({"frame": 0}, {"window": "wide"}, {"window": "5/0"}, {"range": (3, 3)}, {"window": "0"}):
         with pytest.raises(ConfigError):
             ReadOptions(**wrong)
+
+
+HALF = float(np.float32(0.5**0.5))
+
+
+@pytest.mark.parametrize(
+    ("quaternion", "across", "down", "says"),
+    [
+        ((0, -HALF, HALF), 1, 1, ""),
+        ((0, HALF, HALF), 1, -1, "rows turned over"),
+        ((HALF, 0, 0), -1, -1, "rows turned over"),
+        ((float(np.sin(np.pi / 8)), 0, 0), 1, 1, "obliquely"),  # rows half to the front, half to the head
+        ((0, 0, HALF), 1, 1, "seen from the side"),
+    ],
+)
+def test_a_quaternion_says_how_a_nifti_lies(tmp_path: Path, quaternion: Any, across: int, down: int, says: str) -> None:
+    content = bytearray(nifti(RAMP, affine=None))
+    content[252:254] = (1).to_bytes(2, "little")
+    content[256:268] = np.array(quaternion, "<f4").tobytes()
+    found = film(tmp_path, bytes(content))
+    np.testing.assert_allclose(found.pixels, GREY[::down, ::across], atol=1e-6)
+    assert noted(found, says) if says else not noted(found, "turned over")
+
+
+def test_data_that_do_not_begin_behind_the_header_are_refused_by_name(tmp_path: Path) -> None:
+    refused = {
+        r"as text \(BinaryData = False\)": mha(RAMP).replace(b"BinaryData = True", b"BinaryData = False"),
+        "HeaderSize 16": mha(RAMP).replace(b"BinaryData = True", b"BinaryData = True\nHeaderSize = 16"),
+        "byte skip 16": nrrd(RAMP, **{"byte skip": "16"}), "line skip 1": nrrd(RAMP, **{"line skip": "1"}),
+    }  # fmt: skip
+    for words, content in refused.items():
+        with pytest.raises(ImageError, match=words):
+            film(tmp_path, content)
+    np.testing.assert_allclose(film(tmp_path, nrrd(RAMP, **{"byte skip": "0"})).pixels, GREY, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_an_array_with_alpha_lies_over_black(tmp_path: Path, dtype: type) -> None:
+    top = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    alpha = np.where(np.indices(GREY.shape)[0] < 8, 0, 1)
+    found = film(tmp_path, npy((np.dstack([GREY, GREY, GREY, alpha]) * top).astype(dtype)))
+    np.testing.assert_allclose(found.pixels, GREY * alpha, atol=0.005)
+    assert noted(found, "transparency laid over black")
+
+
+def test_a_jpeg_tiff_may_hold_rgb_without_saying_so_twice(tmp_path: Path) -> None:
+    rgb = np.dstack([RAMP >> 8, RAMP[::-1] >> 8, np.full_like(RAMP, 99)]).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "TIFF", compression="jpeg")
+    found = film(tmp_path, stream.getvalue())
+    np.testing.assert_allclose(found.pixels, grey_of(rgb, 255), atol=0.05)

@@ -16,6 +16,7 @@ from pydicom.uid import UID
 
 from radiolucent.errors import ImageError
 from radiolucent.images import ReadOptions, read
+from radiolucent.images.modality import modality_values
 from radiolucent.types import Radiograph
 from support.odd_films import BIG, DEFLATED, dicom, lut, recoded, sequence, with_raw
 
@@ -476,3 +477,102 @@ def test_metadata_that_a_hospital_needs(film: Any) -> None:
 
 def test_a_deflated_film_is_the_film(film: Any) -> None:
     np.testing.assert_allclose(film(dicom(DEEP, syntax=DEFLATED)).pixels, GREY, atol=1e-6)
+
+
+# --- values that do not fit their declared bits --------------------------------------------------------------------
+
+EDGE = np.indices(DEEP.shape)[1] < 12
+
+
+@pytest.mark.parametrize(
+    ("pixels", "bits", "high_bit", "vr", "value"),
+    [
+        ((DEEP.astype(int) - 2048).astype(np.int16), 12, 11, b"SS", -32768),
+        (DEEP, 12, 11, b"US", 65535),
+        ((DEEP // 2 << 5).astype(np.uint16), 12, 15, b"US", 65520),
+        ((DEEP * 14).astype(np.uint16), 16, 15, b"SS", -2000),
+    ],
+)
+def test_padding_outside_the_stored_bits_is_padding(
+    film: Any, pixels: np.ndarray, bits: int, high_bit: int, vr: bytes, value: int
+) -> None:
+    plain = film(dicom(pixels, bits=bits, HighBit=high_bit)).pixels
+    padded = np.where(EDGE, np.int64(value), pixels).astype(pixels.dtype)
+    packed = struct.pack("<h" if vr == b"SS" else "<H", value)
+    found = film(with_raw(dicom(padded, bits=bits, HighBit=high_bit), 0x0028, 0x0120, vr, packed))
+    assert not found.pixels[EDGE].any() and noted(found, "padding (")
+    np.testing.assert_allclose(found.pixels[~EDGE], plain[~EDGE], atol=1e-6)
+    assert not noted(found, "masked")
+
+
+def test_signed_values_beyond_their_bits_are_kept_or_noted(film: Any) -> None:
+    assert noted(film(dicom(DEEP.astype(np.int16))), "do not fit 12 signed bits")
+    wide = (DEEP.astype(int) - 1000).astype(np.int16)
+    found = film(dicom(wide))
+    assert (np.diff(found.pixels.reshape(-1)) >= 0).all() and noted(found, "[-1000, 3095]", "taken as they stand")
+
+
+def test_nothing_is_shifted_where_the_low_bits_are_in_use(film: Any) -> None:
+    found = film(dicom(DEEP, HighBit=15))
+    np.testing.assert_allclose(found.pixels, GREY, atol=1e-6)
+    assert noted(found, "not shifted")
+    assert noted(film(dicom((DEEP * 16 + 5).astype(np.uint16), HighBit=15)), "lowest 4 bits", "left out")
+
+
+@pytest.mark.parametrize("frame", [1, 2])
+def test_words_of_two_small_pixels_are_swapped_in_big_endian(film: Any, frame: int) -> None:
+    stack = np.random.default_rng(1).integers(0, 256, (2, 5, 7), np.uint8)
+    swapped = stack.reshape(-1, 2)[:, ::-1].reshape(stack.shape)
+    content = dicom(swapped, bits=8, syntax=BIG, NumberOfFrames=2, Rows=5, Columns=7)
+    found = film(content.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"), frame=frame)
+    np.testing.assert_allclose(found.pixels, stack[frame - 1] / 255, atol=1e-6)
+
+
+def test_words_of_sixteen_one_bit_pixels_are_swapped_in_big_endian(film: Any) -> None:
+    bits = np.random.default_rng(2).integers(0, 2, (16, 16), np.uint8)
+    stored = np.packbits(bits, bitorder="little").reshape(-1, 2)[:, ::-1].reshape(2, 16)
+    content = dicom(stored, bits=1, syntax=BIG, BitsAllocated=1, Rows=16, Columns=16)
+    found = film(content.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"))
+    np.testing.assert_array_equal(found.pixels, bits)
+
+
+@pytest.mark.parametrize("kind", ["SIGMOID", "LINEAR_EXACT"])
+def test_a_window_in_a_functional_group_keeps_its_function(film: Any, tmp_path: Path, kind: str) -> None:
+    window, group = Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth, window.VOILUTFunction = 2048, 1024, kind
+    group.FrameVOILUTSequence = sequence(window)
+    content = dicom(DEEP, SharedFunctionalGroupsSequence=sequence(group))
+    plain = dicom(DEEP, WindowCenter=2048, WindowWidth=1024, VOILUTFunction=kind)
+    np.testing.assert_allclose(film(content).pixels, film(plain).pixels, atol=1e-6)
+    assert film(content).pixels.std() > 0
+    (tmp_path / "groups").write_bytes(content)
+    assert [w.function for w in modality_values(tmp_path / "groups").windows] == [kind]
+
+
+def test_a_table_in_the_shared_group_is_found_behind_the_group_of_the_frame(film: Any) -> None:
+    table, rescale, shared, own = Dataset(), Dataset(), Dataset(), Dataset()
+    table.VOILUTSequence = sequence(lut(RISING[::-1], 0, 16))
+    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = 1, 0, "US"
+    shared.FrameVOILUTSequence, own.PixelValueTransformationSequence = sequence(table), sequence(rescale)
+    groups = {"SharedFunctionalGroupsSequence": shared, "PerFrameFunctionalGroupsSequence": own}
+    found = film(dicom(DEEP, **{name: sequence(group) for name, group in groups.items()}))
+    np.testing.assert_allclose(found.pixels, 1 - GREY, atol=5e-3)
+    assert noted(found, "VOI LUT applied")
+
+
+def test_eight_bits_are_rescaled_by_more_than_one_value(film: Any) -> None:
+    eight = (DEEP >> 4).astype(np.uint8)
+    for slope, intercept in ((2, -7), (0.5, 3.5)):  # both leave 7 as it is
+        found = film(dicom(eight, bits=8, RescaleSlope=slope, RescaleIntercept=intercept))
+        np.testing.assert_allclose(found.pixels, eight / 255, atol=1e-6)
+
+
+def test_colour_takes_a_range_and_says_that_it_has_no_window(film: Any) -> None:
+    grey = np.repeat((DEEP >> 4).astype(np.uint8)[..., None], 3, axis=2)
+    colour = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    found = film(dicom(grey, bits=8, **colour), range=(0, 510))
+    np.testing.assert_allclose(found.pixels, grey[..., 0] / 510, atol=1e-5)
+    assert noted(found, "declared by the user")
+    assert noted(film(dicom(grey, bits=8, **colour), window="100/50"), "'100/50'", "not applied to colour")
+    deep = np.repeat(DEEP[..., None], 3, axis=2)
+    assert noted(film(dicom(deep, bits=16, **colour)), "12-bit data", "--range 0,4095")

@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 from radiolucent.errors import ImageError
 from radiolucent.images.dicom_display import grey_levels
-from radiolucent.images.dicom_header import Header, open_header
+from radiolucent.images.dicom_header import open_header
 from radiolucent.images.dicom_kinds import refuse_others
 from radiolucent.images.dicom_meta import metadata_of, spacing_of
 from radiolucent.images.dicom_pixels import decode, pixel_format
@@ -32,11 +32,11 @@ def read_dicom(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     stream.seek(here)
     form = pixel_format(header, file, options.max_pixels)
     frame = _frame(options.frame, form.frames, file)
-    header = _with_groups(header, frame)
-    stored, bits = decode(stream, header, syntax, form, frame, file, steps)
+    header = header.of_frame(frame)
+    decoded = decode(stream, header, syntax, form, frame, file, steps)
     if form.frames > 1:
         steps.append(f"frame {frame} of {form.frames}")
-    pixels = grey_levels(stored, form, bits, header, options, file, steps)
+    pixels = grey_levels(decoded, form, header, options, file, steps)
     spacing, where = spacing_of(header)
     metadata: dict[str, Any] = (
         metadata_of(header)
@@ -46,7 +46,7 @@ def read_dicom(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
             "mode": form.photometric,
             "width": form.columns,
             "height": form.rows,
-            "bits": bits,
+            "bits": decoded.bits,
             "transfer_syntax": syntax,
         }
     )
@@ -69,13 +69,3 @@ def _frame(asked: int | None, frames: int, file: Path) -> int:
     if asked is not None and asked > frames:
         raise ImageError(f"{file}: frame {asked} was asked for; it has {frames}.")
     return asked or 1
-
-
-def _with_groups(header: Header, frame: int) -> Header:
-    """The header with a frame's functional groups (PS3.3 C.7.6.16): window, rescale and spacing may stand there."""
-    found: list[Header] = []
-    own, shared = header.items("PerFrameFunctionalGroupsSequence"), header.items("SharedFunctionalGroupsSequence")
-    for group in (*own[frame - 1 : frame], *shared[:1]):
-        for name in ("FrameVOILUTSequence", "PixelValueTransformationSequence", "PixelMeasuresSequence"):
-            found += group.items(name)[:1]
-    return header.within(*found) if found else header

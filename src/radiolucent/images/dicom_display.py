@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
+from radiolucent.images.dicom_bits import Decoded, PixelFormat
 from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
-from radiolucent.images.dicom_pixels import PixelFormat
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import ENOUGH, luminance, robust_range
+from radiolucent.images.scale import ENOUGH, luminance, robust_range, scaled
 
 __all__ = ["grey_levels"]
 
@@ -45,9 +45,8 @@ class _Film:
 
 
 def grey_levels(
-    stored: NDArray[Any],
+    decoded: Decoded,
     form: PixelFormat,
-    bits: int,
     header: Header,
     options: ReadOptions,
     file: Path,
@@ -56,16 +55,21 @@ def grey_levels(
     """Grey levels (H, W) in [0, 1] of one decoded frame; 1 is bright.
 
     Args:
-        stored: (H, W) as decoded, or RGB (H, W, 3). bits: their depth. steps: what was done is appended.
+        steps: what was done is appended.
 
     Raises:
         ImageError: a window was asked for that the film does not have.
     """
     if form.samples == 3:
+        _note_window(header, options)
+        pixels = scaled(decoded.values, steps, header.notes, bits=decoded.bits, range=options.range)
         steps.append(f"{form.photometric} to grey by luminance")
-        return np.clip(luminance(stored.astype(np.float32) / np.float32(2**bits - 1)), 0, 1)
-    film = _Film(stored, form, bits, _padding(stored, form, header))
+        return np.clip(luminance(pixels), 0, 1)
+    film = _Film(decoded.values, form, decoded.bits, decoded.padding)
     if form.photometric == "PALETTE COLOR":
+        _note_window(header, options)
+        if options.range is not None:
+            header.note("the range asked for is not applied, as the pixels are those of a palette")
         steps.append("palette looked up, to grey by luminance")
         return _looked_up(film, lambda levels: _palette(levels, film, header, file))
     show = _shown(film, header, options, file, steps)
@@ -80,6 +84,12 @@ def grey_levels(
     return pixels
 
 
+def _note_window(header: Header, options: ReadOptions) -> None:
+    """Say that a colour film has no window."""
+    if options.wanted()[0] not in ("", "full"):
+        header.note(f"window {options.window!r} was asked for; it is not applied to colour")
+
+
 def _looked_up(film: _Film, show: Callable[[Values], Values]) -> NDArray[np.float32]:
     low, high = film.range
     if high - low < 1 << 17:
@@ -88,24 +98,6 @@ def _looked_up(film: _Film, show: Callable[[Values], Values]) -> NDArray[np.floa
             return table[film.stored]
         return table[film.stored.astype(np.int32) - low]
     return np.clip(show(film.stored.astype(np.float64)), 0, 1).astype(np.float32)
-
-
-def _padding(stored: NDArray[Any], form: PixelFormat, header: Header) -> NDArray[np.bool_] | None:
-    """Pixels that are no film (PS3.3 C.7.5.1.1.2), or None where there are none, or only such."""
-    first = header.number("PixelPaddingValue")
-    if first is None:
-        return None
-    last = header.number("PixelPaddingRangeLimit")
-    ends = sorted(_signed(v, form) for v in (first, first if last is None else last))
-    mask = (stored >= ends[0]) & (stored <= ends[1])
-    if mask.all():
-        header.note("every pixel has the padding value, which is ignored")
-        return None
-    return mask if mask.any() else None
-
-
-def _signed(value: float, form: PixelFormat) -> float:
-    return value - 65536 if form.signed and value >= 32768 and form.allocated <= 16 else value
 
 
 def _palette(levels: Values, film: _Film, header: Header, file: Path) -> Values:
@@ -191,7 +183,7 @@ def _declared(
         return None
     if number > min(len(centres), len(widths)):
         return None
-    kind = (header.text("VOILUTFunction") or "LINEAR").upper()
+    kind = (header.holder("WindowCenter").text("VOILUTFunction") or "LINEAR").upper()
     if len(centres) > 1 and not asked:
         header.note(f"the first of {len(centres)} windows is taken (--window chooses)")
     return _window(centres[number - 1], widths[number - 1], kind, steps)
@@ -231,7 +223,8 @@ def _range(
     far outliers.
     """
     low, high = film.range
-    if film.bits <= 8 and table is None and not film.form.signed and modality(np.array([7.0]))[0] == 7:
+    ends = np.array([low, high], np.float64)
+    if film.bits <= 8 and table is None and not film.form.signed and np.array_equal(modality(ends), ends):
         steps.append(f"{film.bits} bit scaled by {high}")
         return 0.0, float(high)
     if table is not None:

@@ -69,6 +69,9 @@ class Header:
 
     def text(self, name: str) -> str:
         """An element as text, several values with backslashes; "" where it is absent, empty or not understood."""
+        return self._text(name) or next((found for group in self.below if (found := group.text(name))), "")
+
+    def _text(self, name: str) -> str:
         try:
             value = self.dataset.get(name)
         except Exception:  # pydicom raises many kinds on values it cannot convert
@@ -130,12 +133,26 @@ class Header:
     def items(self, name: str) -> "list[Header]":
         """The items of a sequence; none where it is absent, empty or damaged."""
         if not self.has(name):
-            return self.below[0].items(name) if self.below else []
+            return self._items_below(name)
         try:
-            return [Header(item, self.notes) for item in self.dataset[name].value]
+            found = [Header(item, self.notes) for item in self.dataset[name].value]
         except Exception:  # pydicom raises many kinds on damaged sequences
             self.note(f"{name} is damaged, ignored")
-            return []
+            found = []
+        return found or self._items_below(name)
+
+    def holder(self, name: str) -> "Header":
+        """The one data set that has a value of an element, for what stands beside it there; itself where none has."""
+        return next((h for h in (Header(self.dataset, self.notes), *self.below) if h.text(name)), self)
+
+    def of_frame(self, frame: int) -> "Header":
+        """The header with a frame's functional groups (PS3.3 C.7.6.16): window, rescale and spacing may stand there."""
+        found: list[Header] = []
+        own, shared = self.items("PerFrameFunctionalGroupsSequence"), self.items("SharedFunctionalGroupsSequence")
+        for group in (*own[frame - 1 : frame], *shared[:1]):
+            for name in ("FrameVOILUTSequence", "PixelValueTransformationSequence", "PixelMeasuresSequence"):
+                found += group.items(name)[:1]
+        return self.within(*found) if found else self
 
     def within(self, *groups: "Header") -> "Header":
         """The same header that asks `groups` where it has no value itself."""
@@ -148,6 +165,9 @@ class Header:
 
     def _below(self, name: str) -> list[float] | None:
         return next((found for group in self.below if (found := group.numbers(name)) is not None), None)
+
+    def _items_below(self, name: str) -> "list[Header]":
+        return next((found for group in self.below if (found := group.items(name))), [])
 
     def _raw(self, name: str) -> Any:
         from pydicom.datadict import tag_for_keyword

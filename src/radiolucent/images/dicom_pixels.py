@@ -1,7 +1,6 @@
 """The stored pixels of one DICOM frame: what the header says of them, checked, then decoded."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
 from radiolucent.images.codestream import Codestream, codestream, rle_checked
+from radiolucent.images.dicom_bits import Decoded, PixelFormat, padding_of, stored_bits
 from radiolucent.images.dicom_header import Header
 
-__all__ = ["PixelFormat", "decode", "pixel_format"]
+__all__ = ["decode", "pixel_format"]
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 JPEG_8, JPEG_12, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.5"
@@ -23,36 +23,6 @@ RETIRED = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.6")  # other JPEG proce
 VIDEO = ("1.2.840.10008.1.2.4.10",)  # MPEG-2, MPEG-4, HEVC
 SLACK = 1 << 20
 GREY, COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-
-
-@dataclass(frozen=True)
-class PixelFormat:
-    """How the stored pixels are to be read (PS3.3 C.7.6.3); `low` to `high` is the range that their depth allows."""
-
-    rows: int
-    columns: int
-    frames: int
-    samples: int
-    allocated: int
-    stored: int
-    high_bit: int
-    signed: bool
-    photometric: str
-    planar: int
-
-    @property
-    def low(self) -> int:
-        return -(2 ** (self.stored - 1)) if self.signed else 0
-
-    @property
-    def high(self) -> int:
-        return 2 ** (self.stored - 1) - 1 if self.signed else 2**self.stored - 1
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one uncompressed frame."""
-        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
-        return (self.rows * self.columns * samples * self.allocated + 7) // 8
 
 
 def pixel_format(header: Header, file: Path, max_pixels: int) -> PixelFormat:
@@ -113,13 +83,13 @@ def _photometric(header: Header, file: Path) -> str:
 
 def decode(
     stream: BinaryIO, header: Header, syntax: str, form: PixelFormat, frame: int, file: Path, steps: list[str]
-) -> tuple[NDArray[Any], int]:
-    """(stored values of one frame, (H, W) or RGB (H, W, 3); bits of their depth) from a stream at the pixel data.
+) -> Decoded:
+    """One frame from a stream that stands at the pixel data.
 
     Raises:
         ImageError: float, cut-off or damaged pixel data, video, or a missing codec: it says which.
     """
-    compressed, size = _place(stream, file)
+    compressed, size, vr = _place(stream, file)
     if not syntax:
         implicit = getattr(header.dataset, "original_encoding", (True, True))
         syntax = IMPLICIT if implicit[0] else EXPLICIT if implicit[1] else BIG
@@ -136,12 +106,17 @@ def decode(
         header.note(f"declares {_named(syntax)}, but its pixel data are not compressed")
         syntax = EXPLICIT
     if not compressed:
-        return _native(stream, header, syntax, form, frame, size, file), form.stored
-    return _compressed(stream, header, syntax, form, frame, file)
+        words, bits = _native(stream, syntax, form, frame, size, vr, file), form.stored
+    else:
+        words, bits = _compressed(stream, header, syntax, form, frame, file)
+    if form.samples == 3 or form.allocated == 1:
+        return Decoded(words, bits, None)
+    padding = padding_of(words, form, header)
+    return Decoded(words if compressed else stored_bits(words, padding, header, form), bits, padding)
 
 
-def _place(stream: BinaryIO, file: Path) -> tuple[bool, int]:
-    """(whether the pixel data are encapsulated, their length); the stream then stands at their first byte."""
+def _place(stream: BinaryIO, file: Path) -> tuple[bool, int, bytes]:
+    """(whether the pixel data are encapsulated, their length, their VR or b""); the stream then stands behind these."""
     head = stream.read(12)
     little, big = (head[:4] == tag for tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"))
     if head[:4] in (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09"):
@@ -153,7 +128,7 @@ def _place(stream: BinaryIO, file: Path) -> tuple[bool, int]:
     if not explicit:
         stream.seek(-4, 1)
     length = int.from_bytes(head[8:12] if explicit else head[4:8], order)
-    return length == 0xFFFFFFFF, length
+    return length == 0xFFFFFFFF, length, head[4:6] if explicit else b""
 
 
 def _cut_off(have: int, need: int) -> str:
@@ -161,7 +136,7 @@ def _cut_off(have: int, need: int) -> str:
 
 
 def _native(
-    stream: BinaryIO, header: Header, syntax: str, form: PixelFormat, frame: int, size: int, file: Path
+    stream: BinaryIO, syntax: str, form: PixelFormat, frame: int, size: int, vr: bytes, file: Path
 ) -> NDArray[Any]:
     """One uncompressed frame; no other is read."""
     from pydicom.pixels.decoders.base import get_decoder
@@ -170,8 +145,15 @@ def _native(
     need = form.frame_bytes
     if form.allocated == 1 and form.rows * form.columns % 8 and frame > 1:
         raise ImageError(f"{file}: 1-bit frames that begin within a byte; export the frame as a file of its own.")
-    stream.seek((frame - 1) * need, 1)
-    content = stream.read(max(0, min(need, size - (frame - 1) * need)))
+    start, stop = (frame - 1) * need, frame * need
+    swapped = syntax == BIG and vr == b"OW" and form.allocated <= 8  # two pixels or more a word, the first one low
+    if swapped:
+        start, stop = start // 2 * 2, (stop + 1) // 2 * 2
+    stream.seek(start, 1)
+    content = stream.read(max(0, min(stop, size) - start))
+    if swapped:
+        content = np.frombuffer(content[: len(content) // 2 * 2], "u2").byteswap().tobytes()
+        content = content[(frame - 1) * need - start :][:need]
     if len(content) < need:
         raise ImageError(f"{file}: {_cut_off(len(content) + (frame - 1) * need, need * form.frames)}.")
     if form.allocated == 1:
@@ -180,7 +162,7 @@ def _native(
     array, _ = get_decoder(UID(syntax)).as_array(
         content + b"\0" * (need % 2), **_options(form, frames=1, pixel_vr="OW" if form.allocated > 8 else "OB")
     )
-    return array if form.samples == 3 else _stored_bits(array, header, form)
+    return array
 
 
 def _options(form: PixelFormat, frames: int, **more: Any) -> dict[str, Any]:
@@ -197,21 +179,6 @@ def _options(form: PixelFormat, frames: int, **more: Any) -> dict[str, Any]:
         "pixel_keyword": "PixelData",
         "correct_unused_bits": False,
     } | more
-
-
-def _stored_bits(array: NDArray[Any], header: Header, form: PixelFormat) -> NDArray[Any]:
-    """The stored bits of each word: left-aligned ones shifted down, others (overlays) masked, the sign extended."""
-    unused = form.allocated - form.high_bit - 1
-    down = form.high_bit + 1 - form.stored
-    if not unused and not down:
-        return array
-    out = np.right_shift(np.left_shift(array, unused), unused)
-    if (out != array).any() and not form.signed:
-        header.note(f"bits above the {form.stored} stored ones hold something else (an overlay?), masked")
-    if down:
-        header.note(f"stored in the bits {form.high_bit} to {down}, shifted down")
-        out = np.right_shift(out, down)
-    return out
 
 
 def _compressed(

@@ -12,7 +12,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images.dicom_header import Header, is_dicom, open_header
 from radiolucent.images.dicom_luts import first_of
 from radiolucent.images.dicom_meta import spacing_of
-from radiolucent.images.dicom_pixels import PixelFormat, decode, pixel_format
+from radiolucent.images.dicom_pixels import decode, pixel_format
 from radiolucent.images.options import reading
 from radiolucent.images.read import read
 from radiolucent.types import Radiograph
@@ -151,9 +151,11 @@ def _dicom(path: Path) -> ModalityValues | None:
         form = pixel_format(header, path, options.max_pixels)
         if form.samples != 1 or form.photometric == "PALETTE COLOR":
             return None
-        stored, bits = decode(stream, header, syntax, form, options.frame or 1, path, notes)
+        header = header.of_frame(options.frame or 1)
+        decoded = decode(stream, header, syntax, form, options.frame or 1, path, notes)
     table = first_of(header, "ModalityLUTSequence", signed=form.signed)
-    film = _film(stored, form, header)
+    stored, bits = decoded.values, decoded.bits
+    film = None if decoded.padding is None else ~decoded.padding
     if table is not None:
         found = _levels(table(stored.astype(np.float64)), film=film, bits=bits)
     else:
@@ -174,16 +176,6 @@ def _dicom(path: Path) -> ModalityValues | None:
     return _with(found, windows=(*_voi_lut(header, found), *_windows(header)))
 
 
-def _film(stored: NDArray[Any], form: PixelFormat, header: Header) -> NDArray[np.bool_] | None:
-    """Pixels that are no padding (PS3.3 C.7.5.1.1.2); None where all are."""
-    ends = [header.number(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    known = [v - 65536 if form.signed and v >= 32768 else v for v in ends if v is not None]
-    if ends[0] is None:
-        return None
-    mask = (stored < min(known)) | (stored > max(known))
-    return mask if mask.any() and not mask.all() else None
-
-
 def _voi_lut(header: Header, found: ModalityValues) -> list[Window]:
     """The header's first VOI LUT, as grey of every level."""
     values = np.asarray(found.intercept + found.slope * np.arange(int(found.levels.max()) + 1), np.float64)
@@ -197,8 +189,8 @@ def _voi_lut(header: Header, found: ModalityValues) -> list[Window]:
 
 def _windows(header: Header) -> list[Window]:
     """Every valid window of the header."""
-    kind = (header.text("VOILUTFunction") or "LINEAR").upper()
-    names = header.text("WindowCenterWidthExplanation").split("\\")
+    kind = (header.holder("WindowCenter").text("VOILUTFunction") or "LINEAR").upper()
+    names = header.holder("WindowCenter").text("WindowCenterWidthExplanation").split("\\")
     pairs = zip(header.numbers("WindowCenter") or (), header.numbers("WindowWidth") or (), strict=False)
     made: list[Window] = []
     for i, (centre, width) in enumerate(pairs):

@@ -24,6 +24,7 @@ _NAMES = {
     6: "old-style JPEG", 34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 34887: "LERC", 50000: "Zstandard",
     34926: "Zstandard", 50001: "WebP", 34927: "WebP", 50002: "JPEG XL", 34933: "PNG", 34892: "lossy JPEG of a DNG",
 }  # fmt: skip
+_RGB = list(b"RGB")  # names of a JPEG's components by which it says itself that it is stored as RGB
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 
 
@@ -187,7 +188,8 @@ def _jpeg(content: bytes, a: Layout, rows: int, file: Path) -> NDArray[np.generi
         raise ImageError(f"{file}: TIFF with a JPEG strip larger than it declares; it is damaged.")
     try:
         image = Image.open(io.BytesIO(whole), formats=["JPEG"])
-        if a.photometric == 2 and "adobe_transform" not in image.info and image.mode == "RGB":
+        told = "adobe_transform" in image.info or _RGB == [part[0] for part in getattr(image, "layer", ())]
+        if a.photometric == 2 and not told and image.mode == "RGB":
             image.draft("YCbCr", image.size)  # stored as RGB: no conversion
         values = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:

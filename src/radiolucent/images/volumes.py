@@ -29,6 +29,7 @@ _MHA = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
+_UPRIGHT = 0.8  # of an axis's length along one of the patient's, up to 37 degrees from it: that one is meant
 
 
 def read_npy(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
@@ -71,16 +72,16 @@ def read_nifti(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     if (np.isfinite([slope, inter]).all() and slope not in (0, 1)) or (slope == 1 and inter):
         values = values.astype(np.float64) * slope + inter
         steps.append(f"rescaled by {slope:g} · x + {inter:g}")
-    values = _upright(values, _axes(head, order), steps, notes)
+    values = _upright(values, _axes(head, order, notes), steps)
     found = (abs(steps_mm[2]), abs(steps_mm[1]))
     spacing = found if head[123] & 7 == 2 and min(found) > 0 and np.isfinite(found).all() else None
     return _film(values, "NIfTI", options, steps, spacing, notes)
 
 
-def _axes(head: bytes, order: str) -> tuple[float, float] | None:
-    """(how far the columns run to the patient's right, the rows up), or None where nothing is said or they are oblique.
+def _axes(head: bytes, order: str, notes: list[str]) -> tuple[float, float] | None:
+    """(how far the columns run to the patient's right, the rows up), or None, with a note, where this is not known.
 
-    NIfTI's axes run to the right, to the front and to the head.
+    NIfTI's axes run to the right, to the front and to the head; a row runs up to the head or, lying, to the front.
     """
     qform, sform = struct.unpack(order + "2h", head[252:256])
     if sform > 0:
@@ -96,16 +97,21 @@ def _axes(head: bytes, order: str) -> tuple[float, float] | None:
             ]
         )
     else:
-        return None
-    right, up = float(rows[0, 0]), float(rows[1, 1] or rows[2, 1])
-    return (right, up) if np.isfinite([right, up]).all() and right and up else None
-
-
-def _upright(
-    values: NDArray[Any], axes: tuple[float, float] | None, steps: list[str], notes: list[str]
-) -> NDArray[Any]:
-    if axes is None:
+        rows = np.zeros((3, 4))
+    lengths = np.linalg.norm(rows[:, :2], axis=0)
+    if not np.isfinite(lengths).all() or not lengths.all():
         notes.append("the NIfTI header does not say how the film lies; taken as stored")
+        return None
+    along = rows[:, :2] / lengths
+    right, up = float(along[0, 0]), float(max(along[1:, 1], key=abs))
+    if min(abs(right), abs(up)) < _UPRIGHT:
+        notes.append("the NIfTI header says that the film lies obliquely or is seen from the side; taken as stored")
+        return None
+    return right, up
+
+
+def _upright(values: NDArray[Any], axes: tuple[float, float] | None, steps: list[str]) -> NDArray[Any]:
+    if axes is None:
         return values
     if axes[0] > 0:
         values = values[:, ::-1]
@@ -125,6 +131,7 @@ def read_nrrd(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     fields = {key.strip().lower(): value.lstrip("=").strip() for key, value in pairs}
     if "data file" in fields or "datafile" in fields:
         raise ImageError(f"{file}: NRRD header whose data lie in another file; save both in one (.nrrd).")
+    _refuse_skips(fields, ("byte skip", "byteskip", "line skip", "lineskip"), file, "NRRD")
     dtype = _dtype(_NRRD, fields.get("type", "").lower(), fields.get("endian", "little") == "big", file, "NRRD")
     sizes = _whole_numbers(fields.get("sizes", ""), file, "NRRD")
     plane = _plane(sizes[::-1], options, file)
@@ -152,6 +159,9 @@ def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
         raise ImageError(f"{file}: MetaImage header whose data lie in another file; save both in one (.mha).")
     if fields.get("ElementNumberOfChannels", "1") != "1":
         raise ImageError(f"{file}: MetaImage with several channels; save it as grey.")
+    if fields.get("BinaryData", "True").lower() != "true":
+        raise ImageError(f"{file}: MetaImage with its data as text (BinaryData = False); save it as binary.")
+    _refuse_skips(fields, ("HeaderSize",), file, "MetaImage")
     big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() == "true"
     dtype = _dtype(_MHA, fields.get("ElementType", "").upper(), big, file, "MetaImage")
     sizes = _whole_numbers(fields.get("DimSize", ""), file, "MetaImage")
@@ -162,6 +172,13 @@ def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     values = _array(content, dtype, sizes, file).reshape(sizes[::-1])[plane]
     spacing = _spacing(fields.get("ElementSpacing", fields.get("ElementSize", "")))
     return _film(values, "MHA", options, [], spacing)
+
+
+def _refuse_skips(fields: dict[str, str], names: tuple[str, ...], file: Path, what: str) -> None:
+    """Refuse a header whose data do not begin right behind it."""
+    for name in names:
+        if fields.get(name, "0") != "0":
+            raise ImageError(f"{file}: {what} with {name} {fields[name]}, which is not read; save it anew without.")
 
 
 def _dtype(names: dict[str, str], name: str, big: bool, file: Path, what: str) -> np.dtype[Any]:
@@ -224,10 +241,14 @@ def _film(
 ) -> Radiograph:  # fmt: skip
     notes = [] if notes is None else notes
     height, width = values.shape[:2]
-    pixels = scaled(values, steps, notes, range=options.range)
+    colours, alpha = (values[..., :3], values[..., 3:]) if values.ndim == 3 else (values, values[:0])
+    pixels = scaled(colours, steps, notes, range=options.range)
     if pixels.ndim == 3:
         pixels = np.clip(luminance(pixels), 0, 1)
         steps.append("colour to grey by luminance")
+    if alpha.size:
+        pixels = pixels * scaled(alpha[..., 0], [], [])
+        steps.append("transparency laid over black")
     metadata = {
         "format": kind, "mode": values.dtype.name, "width": width, "height": height, "bits": 8 * values.dtype.itemsize,
     }  # fmt: skip
