@@ -12,6 +12,7 @@ from pycocotools import mask as rle
 
 from radiolucent.data import Dataset, LeftOut, Record, read_annotations
 from radiolucent.data.annotations.tables import relative_runs
+from radiolucent.data.records import is_lost
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Annotation
 from support.formats import HEIGHT, WIDTH, blot, write
@@ -185,3 +186,33 @@ def test_a_line_with_a_cell_too_few_takes_its_film_along(tmp_path: Path) -> None
         table(tmp_path / "a.csv", text)
     left: list[LeftOut] = []
     assert [a.image_id for a in read_annotations(tmp_path / "a.csv", left_out=left)] == ["b.png"]
+
+
+# Columns under other names
+
+
+def test_columns_of_a_csv_are_taken_by_their_usual_names_and_others_noted_or_refused(tmp_path: Path) -> None:
+    spine = "study_id,series_id,image_id,rad_id,lesion_type,xmin,ymin,xmax,ymax\n"
+    spine += "s,t,a,R1,Osteophytes,10,20,60,80\ns,t,a,R2,No finding,,,,\ns,t,b,R1,Surgical implant,,,,\n"
+    found = read_annotations(write(tmp_path / "spine.csv", spine))
+    assert {(a.image_id, a.reader, a.label, a.finding) for a in found} == {
+        ("a", "R1", "Osteophytes", True), ("a", "R2", "No finding", False), ("b", "R1", "Surgical implant", True)
+    }  # fmt: skip
+    breast = "study_id,image_id,laterality,height,width,finding_categories,xmin,ymin,xmax,ymax,split\n"
+    breast += (
+        "s,a,L,900,800,\"['Mass', 'Asymmetry']\",1,2,30,40,training\ns,b,L,900,800,\"['No Finding']\",,,,,training\n"
+    )
+    left: list[LeftOut] = []
+    found = read_annotations(write(tmp_path / "breast.csv", breast), left_out=left)
+    assert {(a.image_id, a.label, a.finding) for a in found} == {
+        ("a", "Mass", True), ("a", "Asymmetry", True), ("b", "No Finding", False)
+    }  # fmt: skip
+    assert [item.reason for item in left if "laterality" in item.reason] and not any(is_lost(i.reason) for i in left)
+    plain = "image,x,y,width,height,class,rad_id\na.png,,,,,PNEUMONIA,R1\na.png,1,2,30,40,Mass,R2\n"
+    found = read_annotations(write(tmp_path / "plain.csv", plain))
+    assert {(a.label, a.reader, a.finding) for a in found} == {("PNEUMONIA", "R1", True), ("Mass", "R2", True)}
+    with pytest.raises(AnnotationError, match="no label that is understood, and what_is_it 'PNEUMONIA'"):
+        read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height,what_is_it\na.png,,,,,PNEUMONIA\n"))
+    coco = {"images": [{"id": 1, "file_name": "a.png"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 10, 20]}]}  # fmt: skip
+    assert [a.label for a in read_annotations(write(tmp_path / "c.json", coco))] == ["3"]

@@ -85,7 +85,11 @@ def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[str, 
     if category is not None and categories and _key(category) not in categories:
         raise AnnotationError(f"category id {category}, which is not listed, or not once")
     # `label` is ours: a category must be something, but a reader may have named no class.
-    label = item["label"] if "label" in item else categories.get(_key(category))
+    named = categories.get(_key(category))
+    if named is None and category is not None:
+        named = _key(category)
+        g.note("no categories are listed: they are named by their numbers")
+    label = item["label"] if "label" in item else named
     more: Any = {"reader": reader, "statement": str(item.get("statement") or ""), "shape": shape}
     if not _outlines(item.get("segmentation")) and not any(item.get("bbox") or ()):
         if item.get("keypoints"):
