@@ -216,3 +216,64 @@ def test_columns_of_a_csv_are_taken_by_their_usual_names_and_others_noted_or_ref
     coco = {"images": [{"id": 1, "file_name": "a.png"}],
             "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 10, 20]}]}  # fmt: skip
     assert [a.label for a in read_annotations(write(tmp_path / "c.json", coco))] == ["3"]
+
+
+# Yes, no and normal
+
+
+def test_a_denied_finding_is_no_finding_and_a_bare_yes_or_no_is_refused(tmp_path: Path) -> None:
+    head = "image,x,y,width,height,label\n"
+    for label, expected in (
+        ("No pneumonia", ("pneumonia", False)),
+        ("No evidence of pneumonia", ("pneumonia", False)),
+        ("None", ("None", False)),
+        ("Normal chest", ("Normal chest", False)),
+        ("Nodule", ("Nodule", True)),
+    ):
+        (found,) = table(tmp_path / "a.csv", f"{head}a.png,,,,,{label}\n")
+        assert (found.label, found.finding) == expected
+    for label in ("No", "Absent", "0", "Yes"):
+        with pytest.raises(AnnotationError, match="names no finding"):
+            table(tmp_path / "b.csv", f"{head}a.png,,,,,{label}\n")
+    for label in ("Normal", "No pneumonia", "No finding"):
+        with pytest.raises(AnnotationError, match="of a place that it marks"):
+            table(tmp_path / "c.csv", f"{head}a.png,1,2,3,4,{label}\n")
+
+
+def test_yes_and_no_take_the_name_of_their_question(tmp_path: Path) -> None:
+    def question(name: str, answer: str) -> Any:
+        return {"type": "choices", "from_name": name, "to_name": "image", "value": {"choices": [answer]}}
+
+    studio = [question("pneumonia", "No"), question("effusion", "Yes"), question("quality", "Good")]
+    small = {"id": 1, "image": "a.png", "pneumonia": "No", "effusion": "Yes", "annotator": 1, "annotation_id": 1}
+    about = {"pneumonia": "no", "effusion": "yes", "caption": "x", "public_domain": "no", "image_url": "http://x"}
+    via = {"filename": "a.png", "size": 1, "regions": [], "file_attributes": about}
+    tag = '<tag label="{}"><attribute name="present">{}</attribute></tag>'
+    cvat = '<annotations><image id="0" name="a.png" width="20" height="20">{}</image></annotations>'
+    for file in (
+        write(tmp_path / "a.json", [{"data": {"image": "a.png"}, "annotations": [{"result": studio}]}]),
+        write(tmp_path / "b.json", [small]),
+        write(tmp_path / "c.json", {"a.png1": via}),
+        write(tmp_path / "d.xml", cvat.format(tag.format("pneumonia", "no") + tag.format("effusion", "yes"))),
+    ):
+        assert {(a.label, a.finding) for a in read_annotations(file)} == {("pneumonia", False), ("effusion", True)}
+    with pytest.raises(AnnotationError, match="answers 'No' to 'choice', which names no finding"):
+        studio = [question("choice", "No")]
+        read_annotations(
+            write(tmp_path / "e.json", [{"data": {"image": "a.png"}, "annotations": [{"result": studio}]}])
+        )
+    box = '<box label="Mass" xtl="1" ytl="1" xbr="9" ybr="9"><attribute name="present">false</attribute></box>'
+    with pytest.raises(AnnotationError, match="'no Mass' of a place"):
+        read_annotations(write(tmp_path / "f.xml", cvat.format(box)))
+
+
+def test_eight_digits_before_a_name_are_no_upload_and_two_uploads_are_not_one_film(tmp_path: Path) -> None:
+    data = Dataset((Record(Path("/films/001.png"), "001.png"),), ())
+    head = "image,x,y,width,height,label,reader\n"
+    with pytest.raises(AnnotationError, match=r"20240101-001.png matches no film"):
+        table(tmp_path / "a.csv", f"{head}20240101-001.png,1,2,3,4,Mass,A\n", dataset=data)
+    (found,) = table(tmp_path / "b.csv", f"{head}0a1b2c3d-001.png,1,2,3,4,Mass,A\n", dataset=data)
+    assert found.image_id == "001.png"
+    with pytest.raises(AnnotationError, match="both match the film"):
+        rows = "0a1b2c3d-001.png,1,2,3,4,Mass,A\naaaaaaaa-001.png,5,6,7,8,Mass,B\n"
+        table(tmp_path / "c.csv", head + rows, dataset=data)

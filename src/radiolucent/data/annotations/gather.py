@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from radiolucent.data.annotations.check import check, scaled
 from radiolucent.data.annotations.names import clean_name
-from radiolucent.data.annotations.words import denies, fold, says_nothing_found
+from radiolucent.data.annotations.words import bears_no_mark, denies, fold, says_nothing_found, sorted_out
 from radiolucent.data.records import NOTED, LeftOut
 from radiolucent.errors import AnnotationError, MissingExtraError
 from radiolucent.types import Annotation, Region
@@ -161,7 +161,7 @@ class Gatherer:
         if not placed:
             raise AnnotationError("no place; expected a box, polygon, ellipse or mask")
         given = _listed(labels)
-        if wrong := next((x for x in given if denies(x)), None):
+        if wrong := next((x for x in given if bears_no_mark(x)), None):
             raise AnnotationError(f"says {wrong!r} of a place that it marks; expected what was found, or no place")
         for label in given or [None]:
             draft = self._draft(name, reader, label, statement, shape)
@@ -185,11 +185,15 @@ class Gatherer:
             empty: what it means to say nothing; by default what the format or the caller says.
         """
         name = self._named(image)
-        given = self._chosen(_listed(labels))
+        given, without = (self._chosen(x) for x in sorted_out(_listed(labels)))
         denied = _denied(given)
+        for label in without:
+            self._draft(name, reader, label, statement, shape).nothing = True
         for label in given:
             draft = self._draft(name, reader, label, statement, shape)
             draft.nothing, draft.finding = draft.nothing or denied, draft.finding or not denied
+        if without and not given:
+            return
         if not given and (empty or self.empty) == "no finding":
             self._draft(name, reader, None, statement, shape).nothing = True
         elif not given and statement:
@@ -229,13 +233,15 @@ class Gatherer:
         if not marks:
             self.whole(image, diagnoses, reader=reader, statement=statement, shape=shape, empty=empty)
             return
-        called = self._chosen(_listed(diagnoses))
+        called, without = (self._chosen(x) for x in sorted_out(_listed(diagnoses)))
         normal = _denied(called)
         if wrong := next((x for x in called if denies(x)), None):
             raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {len(marks)} mark(s)")
+        for label in without:
+            self._draft(self._named(image), reader, label, statement, shape).nothing = True
         used: set[str] = set()
         for region, labels, words in marks:
-            own = _listed(labels) or called
+            own = _listed(labels) or ([] if normal else called)
             used |= set(own)
             said = words or statement
             self.mark(image, [region], own, diagnoses=called, reader=reader, statement=said, shape=shape)

@@ -13,13 +13,14 @@ from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea, Shape
 from radiolucent.data.annotations.names import without_upload
 from radiolucent.data.annotations.shapes import ellipse, turned_box
 from radiolucent.data.annotations.source import Source
+from radiolucent.data.annotations.words import about_picture, answered
 from radiolucent.data.annotations.writing import needs_shape, no_zones, readings_of
 from radiolucent.data.records import Dataset
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_json
 from radiolucent.types import Annotation, Region
 
-__all__ = ["FORMAT", "image_name", "images_of", "place", "reader_of"]
+__all__ = ["FORMAT", "answers", "image_name", "images_of", "place", "reader_of"]
 
 _PLACES = ("rectangle", "polygon", "ellipse", "brush")
 _NO_AREA = {"keypoint": "a keypoint", "vector": "a vector", "line": "a line", "polyline": "a polyline"}
@@ -79,7 +80,7 @@ def image_name(address: str, g: Gatherer) -> str:
     remote = parts.scheme in ("http", "https", "file", "s3", "gs", "azure-blob")
     path = unquote(parts.path) if remote or address.startswith("/data/") else address.replace("\\", "/")
     if "/data/upload/" in path or re.match(r"/?upload/\d+/", path):
-        name = without_upload(path.rsplit("/", 1)[-1])
+        name = without_upload(path.rsplit("/", 1)[-1], known=True)
         g.alias(name, path)
         return name
     if parts.scheme in ("http", "https", "s3", "gs", "azure-blob"):
@@ -143,7 +144,8 @@ def _reading(items: list[Any], g: Gatherer, image: str, reader: str, where: str)
             words += [text] if isinstance(text, str) else list(text)
         elif kind in ("choices", "taxonomy"):
             chosen = value[kind]
-            classes += [chosen] if isinstance(chosen, str) else [c if isinstance(c, str) else c[-1] for c in chosen]
+            given = [chosen] if isinstance(chosen, str) else [c if isinstance(c, str) else c[-1] for c in chosen]
+            classes += answers(g, str(item.get("from_name", "")), given)
         elif base in _PLACES:
             shape = image_shape(item["original_height"], item["original_width"])
             if item.get("image_rotation"):
@@ -158,6 +160,14 @@ def _reading(items: list[Any], g: Gatherer, image: str, reader: str, where: str)
                 raise NoArea(what, base or "no type", ", ".join(_PLACES))
     said: Any = {"reader": reader, "statement": "; ".join(words), "shape": shape}
     g.reading(image, marks, classes, empty="not read" if left else None, **said)
+
+
+def answers(g: Gatherer, question: str, given: Sequence[str]) -> list[str]:
+    """Chosen options as labels: yes and no by the question's name; answers about the picture are passed over."""
+    if about_picture(question):
+        g.pass_over(f"answer about the picture ({question})")
+        return []
+    return [label for value in given if (label := answered(question, value))]
 
 
 def place(kind: str, value: Mapping[str, Any], shape: Shape) -> Region:
@@ -226,9 +236,9 @@ FORMAT = Format(
     "Label Studio JSON",
     "json",
     "rectangles, ellipses, polygons, brush masks, choices, text; `completed_by` is the reader",
-    "percent of each axis; rectangles turn about their corner; choices beside marks are kept as `diagnoses`; `to_name` "
-    "and `item_index` say which image; a skipped task was not read; images turned in the tool are refused; predictions "
-    "are no readings",
+    "percent of each axis; rectangles turn about their corner; choices beside marks are kept as `diagnoses`; a yes or no "
+    "takes the name of its question; `to_name` and `item_index` say which image; a skipped task was not read; images turned in the tool are "
+    "refused; predictions are no readings",
     _sniff,
     _read,
     empty_means="no finding",
