@@ -12,7 +12,7 @@ import numpy as np
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, NoArea, Shape
-from radiolucent.data.annotations.shapes import area_of, bounds
+from radiolucent.data.annotations.shapes import area_of, bounds, turned_about_centre
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_json
@@ -176,7 +176,8 @@ def _regions(item: Any, shape: Shape | None) -> list[Region]:
     box = [float(v) for v in item["bbox"]]
     if len(box) != 4 or not all(math.isfinite(v) for v in box):
         raise AnnotationError(f"bbox {box}; expected x, y, width, height")
-    return [Region.box(*box)]
+    turn = float((item.get("attributes") or {}).get("rotation") or 0)  # of CVAT, clockwise
+    return [turned_about_centre(box[0], box[1], box[2], box[3], turn)]
 
 
 def write_coco(annotations: Sequence[Annotation], path: str | Path, *, categories: Sequence[str] = ()) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, NoArea, Shape
-from radiolucent.data.annotations.shapes import ellipse, row_runs, turned_box
+from radiolucent.data.annotations.shapes import ellipse, row_runs, turned_about_centre
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.words import answered
 from radiolucent.errors import AnnotationError
@@ -114,16 +114,7 @@ def _region(item: Element, shape: Shape) -> Region:
         return Region.mask(total)
     left, top, right, bottom = (float(at[k]) for k in ("xtl", "ytl", "xbr", "ybr"))
     left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
-    return _about_centre(left, top, right - left, bottom - top, float(at.get("rotation", 0)))
-
-
-def _about_centre(x: float, y: float, width: float, height: float, degrees: float) -> Region:
-    """CVAT turns a box about its centre; `turned_box` about its corner."""
-    if not degrees:
-        return Region.box(x, y, width, height)
-    turned = turned_box(0, 0, width, height, degrees).points
-    assert turned is not None
-    return Region.polygon(turned - turned.mean(0) + np.array([x + width / 2, y + height / 2]))
+    return turned_about_centre(left, top, right - left, bottom - top, float(at.get("rotation", 0)))
 
 
 FORMAT = Format(
