@@ -277,3 +277,35 @@ def test_eight_digits_before_a_name_are_no_upload_and_two_uploads_are_not_one_fi
     with pytest.raises(AnnotationError, match="both match the film"):
         rows = "0a1b2c3d-001.png,1,2,3,4,Mass,A\naaaaaaaa-001.png,5,6,7,8,Mass,B\n"
         table(tmp_path / "c.csv", head + rows, dataset=data)
+
+
+# Numbers and sizes
+
+
+def test_rounded_shares_thousands_and_names_with_commas(tmp_path: Path) -> None:
+    head = "image,x,y,width,height,label\n"
+    for numbers in ("0.5,0.5,0.5005,0.3", "0.7,0.9,0.9,0.5"):
+        with pytest.raises(AnnotationError, match="coordinates='relative'"):
+            table(tmp_path / "a.csv", f"{head}a.png,{numbers},Mass\n")
+    semicolons = head.replace(",", ";")
+    with pytest.raises(AnnotationError, match="1,024"):
+        table(tmp_path / "b.csv", f"{semicolons}a.png;1,024;10;30;30;Mass\n")
+    (found,) = table(tmp_path / "c.csv", f"{semicolons}12,5;1,024;10,5;30;30;Mass\n")
+    assert found.image_id == "12,5" and found.regions[0].points is not None
+    assert found.regions[0].points[0].tolist() == [1.024, 10.5]
+    (tmp_path / "y").mkdir()
+    write(tmp_path / "y" / "data.yaml", "names: ['Lung, left', \"Mass\", Nodule]\n")
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "y" / "a.png")
+    rows = "0 0.5 0.5 0.2 0.2\n1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2\n"
+    assert [a.label for a in table(tmp_path / "y" / "a.txt", rows)] == ["Lung, left", "Mass", "Nodule"]
+
+
+def test_masks_of_one_file_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = {"size": [10, 10], "counts": [99, 1]}
+    marks = [{"id": n, "image_id": 1, "category_id": 1, "segmentation": mask} for n in range(3)]
+    coco = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 1, "name": "M"}], "annotations": marks}
+    file = write(tmp_path / "a.json", coco)
+    assert len(read_annotations(file)[0].regions) == 3
+    monkeypatch.setattr("radiolucent.data.annotations.gather._MOST", 250)
+    with pytest.raises(AnnotationError, match="annotation 2: the masks of this file have more than 250 pixels"):
+        read_annotations(file)

@@ -99,8 +99,8 @@ FORMAT = Format(
     "json",
     "boxes, polygons, ellipses, masks, labels and captions of the image; an attribute `reader` or `annotator` names "
     "the reader",
-    "`size` is (height, width); an ellipse is told by its bounding box; an attribute `rotation` turns about the centre; "
-    "labels beside marks are kept as `diagnoses`",
+    "`size` is (height, width); an ellipse is told by its bounding box; an attribute `rotation` turns about the "
+    "centre; labels beside marks are kept as `diagnoses`",
     _sniff,
     _read,
 )

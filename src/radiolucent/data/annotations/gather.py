@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from radiolucent.data.annotations.check import check, scaled
+from radiolucent.data.annotations.check import MOST_PIXELS, check, scaled
 from radiolucent.data.annotations.names import clean_name
 from radiolucent.data.annotations.words import bears_no_mark, denies, fold, says_nothing_found, sorted_out
 from radiolucent.data.records import NOTED, LeftOut
@@ -22,6 +22,7 @@ __all__ = ["Gatherer", "Labels", "Mark", "NoArea", "Options", "Shape", "Unmarked
 Shape = tuple[int, int]
 Unmarked = Literal["not read", "no finding"]
 Labels = str | Sequence[str | None] | None
+_MOST = 100 * MOST_PIXELS  # of all masks of one file together, a byte each
 _SHOWN = 20  # problems listed in an error
 
 
@@ -91,6 +92,7 @@ class Gatherer:
     ) -> None:
         self.file, self.options, self.empty = file, options, options.unmarked or empty
         self._pixels = units == "pixels"
+        self._held = 0
         self._drafts: dict[tuple[str, str, str | None], _Draft] = {}
         self._problems: list[tuple[str, str]] = []
         self._bad: set[tuple[str, str | None]] = set()
@@ -269,6 +271,9 @@ class Gatherer:
             size = (shape or self.options.size_of(image)) if self.options.relative else None
             region = scaled(region, size, relative=self.options.relative)
         check(region, shape)
+        self._held += 0 if region.pixels is None else region.pixels.size
+        if self._held > _MOST:
+            raise AnnotationError(f"the masks of this file have more than {_MOST:,} pixels together; split the file")
         return region
 
     def _draft(self, image: str, reader: str | None, label: str | None, words: str, shape: Shape | None) -> _Draft:
