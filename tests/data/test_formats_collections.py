@@ -12,6 +12,7 @@ from pycocotools import mask as rle
 
 from radiolucent.data import Dataset, LeftOut, Record, read_annotations
 from radiolucent.data.annotations.tables import relative_runs
+from radiolucent.data.records import is_lost
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Annotation
 from support.formats import HEIGHT, WIDTH, blot, write
@@ -185,3 +186,126 @@ def test_a_line_with_a_cell_too_few_takes_its_film_along(tmp_path: Path) -> None
         table(tmp_path / "a.csv", text)
     left: list[LeftOut] = []
     assert [a.image_id for a in read_annotations(tmp_path / "a.csv", left_out=left)] == ["b.png"]
+
+
+# Columns under other names
+
+
+def test_columns_of_a_csv_are_taken_by_their_usual_names_and_others_noted_or_refused(tmp_path: Path) -> None:
+    spine = "study_id,series_id,image_id,rad_id,lesion_type,xmin,ymin,xmax,ymax\n"
+    spine += "s,t,a,R1,Osteophytes,10,20,60,80\ns,t,a,R2,No finding,,,,\ns,t,b,R1,Surgical implant,,,,\n"
+    found = read_annotations(write(tmp_path / "spine.csv", spine))
+    assert {(a.image_id, a.reader, a.label, a.finding) for a in found} == {
+        ("a", "R1", "Osteophytes", True), ("a", "R2", "No finding", False), ("b", "R1", "Surgical implant", True)
+    }  # fmt: skip
+    breast = "study_id,image_id,laterality,height,width,finding_categories,xmin,ymin,xmax,ymax,split\n"
+    breast += (
+        "s,a,L,900,800,\"['Mass', 'Asymmetry']\",1,2,30,40,training\ns,b,L,900,800,\"['No Finding']\",,,,,training\n"
+    )
+    left: list[LeftOut] = []
+    found = read_annotations(write(tmp_path / "breast.csv", breast), left_out=left)
+    assert {(a.image_id, a.label, a.finding) for a in found} == {
+        ("a", "Mass", True), ("a", "Asymmetry", True), ("b", "No Finding", False)
+    }  # fmt: skip
+    assert [item.reason for item in left if "laterality" in item.reason] and not any(is_lost(i.reason) for i in left)
+    plain = "image,x,y,width,height,class,rad_id\na.png,,,,,PNEUMONIA,R1\na.png,1,2,30,40,Mass,R2\n"
+    found = read_annotations(write(tmp_path / "plain.csv", plain))
+    assert {(a.label, a.reader, a.finding) for a in found} == {("PNEUMONIA", "R1", True), ("Mass", "R2", True)}
+    with pytest.raises(AnnotationError, match="no label that is understood, and what_is_it 'PNEUMONIA'"):
+        read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height,what_is_it\na.png,,,,,PNEUMONIA\n"))
+    coco = {"images": [{"id": 1, "file_name": "a.png"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 10, 20]}]}  # fmt: skip
+    assert [a.label for a in read_annotations(write(tmp_path / "c.json", coco))] == ["3"]
+
+
+# Yes, no and normal
+
+
+def test_a_denied_finding_is_no_finding_and_a_bare_yes_or_no_is_refused(tmp_path: Path) -> None:
+    head = "image,x,y,width,height,label\n"
+    for label, expected in (
+        ("No pneumonia", ("pneumonia", False)),
+        ("No evidence of pneumonia", ("pneumonia", False)),
+        ("None", ("None", False)),
+        ("Normal chest", ("Normal chest", False)),
+        ("Nodule", ("Nodule", True)),
+    ):
+        (found,) = table(tmp_path / "a.csv", f"{head}a.png,,,,,{label}\n")
+        assert (found.label, found.finding) == expected
+    for label in ("No", "Absent", "0", "Yes"):
+        with pytest.raises(AnnotationError, match="names no finding"):
+            table(tmp_path / "b.csv", f"{head}a.png,,,,,{label}\n")
+    for label in ("Normal", "No pneumonia", "No finding"):
+        with pytest.raises(AnnotationError, match="of a place that it marks"):
+            table(tmp_path / "c.csv", f"{head}a.png,1,2,3,4,{label}\n")
+
+
+def test_yes_and_no_take_the_name_of_their_question(tmp_path: Path) -> None:
+    def question(name: str, answer: str) -> Any:
+        return {"type": "choices", "from_name": name, "to_name": "image", "value": {"choices": [answer]}}
+
+    studio = [question("pneumonia", "No"), question("effusion", "Yes"), question("quality", "Good")]
+    small = {"id": 1, "image": "a.png", "pneumonia": "No", "effusion": "Yes", "annotator": 1, "annotation_id": 1}
+    about = {"pneumonia": "no", "effusion": "yes", "caption": "x", "public_domain": "no", "image_url": "http://x"}
+    via = {"filename": "a.png", "size": 1, "regions": [], "file_attributes": about}
+    tag = '<tag label="{}"><attribute name="present">{}</attribute></tag>'
+    cvat = '<annotations><image id="0" name="a.png" width="20" height="20">{}</image></annotations>'
+    for file in (
+        write(tmp_path / "a.json", [{"data": {"image": "a.png"}, "annotations": [{"result": studio}]}]),
+        write(tmp_path / "b.json", [small]),
+        write(tmp_path / "c.json", {"a.png1": via}),
+        write(tmp_path / "d.xml", cvat.format(tag.format("pneumonia", "no") + tag.format("effusion", "yes"))),
+    ):
+        assert {(a.label, a.finding) for a in read_annotations(file)} == {("pneumonia", False), ("effusion", True)}
+    with pytest.raises(AnnotationError, match="answers 'No' to 'choice', which names no finding"):
+        studio = [question("choice", "No")]
+        read_annotations(
+            write(tmp_path / "e.json", [{"data": {"image": "a.png"}, "annotations": [{"result": studio}]}])
+        )
+    box = '<box label="Mass" xtl="1" ytl="1" xbr="9" ybr="9"><attribute name="present">false</attribute></box>'
+    with pytest.raises(AnnotationError, match="'no Mass' of a place"):
+        read_annotations(write(tmp_path / "f.xml", cvat.format(box)))
+
+
+def test_eight_digits_before_a_name_are_no_upload_and_two_uploads_are_not_one_film(tmp_path: Path) -> None:
+    data = Dataset((Record(Path("/films/001.png"), "001.png"),), ())
+    head = "image,x,y,width,height,label,reader\n"
+    with pytest.raises(AnnotationError, match=r"20240101-001.png matches no film"):
+        table(tmp_path / "a.csv", f"{head}20240101-001.png,1,2,3,4,Mass,A\n", dataset=data)
+    (found,) = table(tmp_path / "b.csv", f"{head}0a1b2c3d-001.png,1,2,3,4,Mass,A\n", dataset=data)
+    assert found.image_id == "001.png"
+    with pytest.raises(AnnotationError, match="both match the film"):
+        rows = "0a1b2c3d-001.png,1,2,3,4,Mass,A\naaaaaaaa-001.png,5,6,7,8,Mass,B\n"
+        table(tmp_path / "c.csv", head + rows, dataset=data)
+
+
+# Numbers and sizes
+
+
+def test_rounded_shares_thousands_and_names_with_commas(tmp_path: Path) -> None:
+    head = "image,x,y,width,height,label\n"
+    for numbers in ("0.5,0.5,0.5005,0.3", "0.7,0.9,0.9,0.5"):
+        with pytest.raises(AnnotationError, match="coordinates='relative'"):
+            table(tmp_path / "a.csv", f"{head}a.png,{numbers},Mass\n")
+    semicolons = head.replace(",", ";")
+    with pytest.raises(AnnotationError, match="1,024"):
+        table(tmp_path / "b.csv", f"{semicolons}a.png;1,024;10;30;30;Mass\n")
+    (found,) = table(tmp_path / "c.csv", f"{semicolons}12,5;1,024;10,5;30;30;Mass\n")
+    assert found.image_id == "12,5" and found.regions[0].points is not None
+    assert found.regions[0].points[0].tolist() == [1.024, 10.5]
+    (tmp_path / "y").mkdir()
+    write(tmp_path / "y" / "data.yaml", "names: ['Lung, left', \"Mass\", Nodule]\n")
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "y" / "a.png")
+    rows = "0 0.5 0.5 0.2 0.2\n1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2\n"
+    assert [a.label for a in table(tmp_path / "y" / "a.txt", rows)] == ["Lung, left", "Mass", "Nodule"]
+
+
+def test_masks_of_one_file_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = {"size": [10, 10], "counts": [99, 1]}
+    marks = [{"id": n, "image_id": 1, "category_id": 1, "segmentation": mask} for n in range(3)]
+    coco = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 1, "name": "M"}], "annotations": marks}
+    file = write(tmp_path / "a.json", coco)
+    assert len(read_annotations(file)[0].regions) == 3
+    monkeypatch.setattr("radiolucent.data.annotations.gather._MOST", 250)
+    with pytest.raises(AnnotationError, match="annotation 2: the masks of this file have more than 250 pixels"):
+        read_annotations(file)

@@ -461,3 +461,80 @@ def test_json_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(AnnotationError, match="annotation 1"):
         read_annotations(write(tmp_path / "a.json", text))
+
+
+# What belongs to one region
+
+
+def test_labels_and_words_of_one_region_stay_with_it(tmp_path: Path) -> None:
+    def place(name: str, x: float) -> Any:
+        value = {"x": x, "y": 10, "width": 10, "height": 10, "rotation": 0}
+        return {"id": name, "type": "rectangle", "to_name": "image", "original_width": 100, "original_height": 100,
+                "value": value}  # fmt: skip
+
+    def said(name: str, kind: str, *texts: str) -> Any:
+        held = {"text" if kind == "textarea" else kind: list(texts)}
+        return {"id": name, "type": kind, "from_name": "c", "to_name": "image", "value": held}
+
+    for kind in ("choices", "labels"):
+        results = [place("A", 10), said("A", kind, "Pneumonia"), place("B", 50), said("B", kind, "Mass"),
+                   said("A", "textarea", "left one")]  # fmt: skip
+        task = {"data": {"image": "a.png"}, "annotations": [{"result": results}]}
+        found = read_annotations(write(tmp_path / "a.json", [task]))
+        assert [(a.label, len(a.regions), a.statement) for a in found] == [
+            ("Pneumonia", 1, "left one"), ("Mass", 1, "")
+        ]  # fmt: skip
+    marks = [
+        {"id": "1", "labelId": "L1", "SOPInstanceUID": "1.2.3", "createdById": "U", "height": 200, "width": 200,
+         "data": {"x": 1, "y": 2, "width": 30, "height": 40}},
+        {"id": "2", "labelId": "L2", "parentId": "1", "SOPInstanceUID": "1.2.3", "createdById": "U"},
+    ]  # fmt: skip
+    labels = [{"id": "L1", "name": "Mass", "annotationMode": "bbox"}, {"id": "L2", "name": "Spiculated"}]
+    mdai = {"datasets": [{"id": "D", "annotations": marks}], "labelGroups": [{"labels": labels}]}
+    found = read_annotations(write(tmp_path / "b.json", mdai))
+    assert [(a.label, len(a.regions)) for a in found] == [("Mass", 1), ("Spiculated", 1)]
+
+
+# Turned boxes
+
+
+def test_a_rotation_beside_a_box_turns_it_about_its_centre(tmp_path: Path) -> None:
+    turn = {"attributes": {"rotation": 90.0}}
+    coco = {"images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 200}],
+            "categories": [{"id": 1, "name": "Mass"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [50, 50, 100, 20], **turn}]}  # fmt: skip
+    marks = [{"id": 1, "type": "bbox", "label_id": 0, "bbox": [50, 50, 100, 20], **turn},
+             {"id": 2, "type": "ellipse", "label_id": 0, "points": [50, 50, 150, 70], **turn}]  # fmt: skip
+    items = [{"id": "a", "image": {"path": "a.png", "size": [200, 200]}, "annotations": marks}]
+    datumaro = {"categories": {"label": {"labels": [{"name": "Mass"}]}}, "items": items}
+    voc = (
+        "<annotation><filename>a.png</filename><object><name>Mass</name><bndbox><xmin>50</xmin><ymin>50</ymin>"
+        "<xmax>150</xmax><ymax>70</ymax></bndbox><attributes><attribute><name>rotation</name><value>90.0</value>"
+        "</attribute></attributes></object></annotation>"
+    )
+    for file in (
+        write(tmp_path / "a.json", coco),
+        write(tmp_path / "b.json", datumaro),
+        write(tmp_path / "c.xml", voc),
+    ):
+        for region in read_annotations(file)[0].regions:
+            assert region.points is not None
+            edges = [*region.points.min(0), *region.points.max(0)]
+            np.testing.assert_allclose(edges, (90, 10, 110, 110), atol=0.2)
+
+
+def test_a_place_in_other_units_than_the_image_s_pixels_is_refused(tmp_path: Path) -> None:
+    refined = {"type": "FragmentSelector", "value": "xywh=pixel:10,20,300,400",
+               "refinedBy": {"type": "FragmentSelector", "value": "xywh=pixel:5,5,10,10"}}  # fmt: skip
+    shape = '<rect x="1" y="2" width="3" height="4"/></svg>'
+    boxed = {"type": "SvgSelector", "value": f'<svg width="100" height="100" viewBox="0 0 1000 1000">{shape}'}
+    same = {"type": "SvgSelector", "value": f'<svg width="100" height="90" viewBox="0 0 100 90">{shape}'}
+    for selector, why in ((refined, "refinedBy"), (boxed, "viewBox"), (same, "")):
+        item = {"type": "Annotation", "body": [{"type": "TextualBody", "purpose": "tagging", "value": "Mass"}],
+                "target": {"source": "a.png", "selector": selector}}  # fmt: skip
+        file = write(tmp_path / "a.json", [item])
+        if why:
+            with pytest.raises(AnnotationError, match=why):
+                read_annotations(file)
+        else:
+            assert len(read_annotations(file)[0].regions) == 1

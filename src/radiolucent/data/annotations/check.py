@@ -10,7 +10,7 @@ __all__ = ["MOST_PIXELS", "check", "image_shape", "scaled"]
 
 MOST_PIXELS = MAX_PIXELS
 """The largest image, in pixels, on which a file of readings is believed: that of films unless an option raises it."""
-_SLACK = 1e-6
+_SLACK = 1e-2  # shares are rounded
 
 
 def image_shape(height: object, width: object) -> tuple[int, int] | None:
@@ -53,10 +53,11 @@ def scaled(region: Region, size: tuple[int, int] | None, *, relative: bool) -> R
         return region
     within = bool((region.points >= -_SLACK).all() and (region.points <= 1 + _SLACK).all())
     if not relative:
-        if within:
+        near = bool((np.abs(region.points) < 2).all() and (region.points % 1).any())
+        if within or near:
             raise AnnotationError(
-                f"a {region.kind} whose coordinates all lie between 0 and 1, within one pixel; if they are shares of "
-                "the image's size, say so: coordinates='relative' (--coordinates relative)"
+                f"a {region.kind} whose coordinates all lie between 0 and 1 or little beyond; if they are "
+                "shares of the image's size, say so: coordinates='relative' (--coordinates relative)"
             )
         return region
     if not within:

@@ -12,7 +12,7 @@ import numpy as np
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, NoArea, Shape
-from radiolucent.data.annotations.shapes import area_of, bounds
+from radiolucent.data.annotations.shapes import area_of, bounds, turned_about_centre
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_json
@@ -85,7 +85,11 @@ def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[str, 
     if category is not None and categories and _key(category) not in categories:
         raise AnnotationError(f"category id {category}, which is not listed, or not once")
     # `label` is ours: a category must be something, but a reader may have named no class.
-    label = item["label"] if "label" in item else categories.get(_key(category))
+    named = categories.get(_key(category))
+    if named is None and category is not None:
+        named = _key(category)
+        g.note("no categories are listed: they are named by their numbers")
+    label = item["label"] if "label" in item else named
     more: Any = {"reader": reader, "statement": str(item.get("statement") or ""), "shape": shape}
     if not _outlines(item.get("segmentation")) and not any(item.get("bbox") or ()):
         if item.get("keypoints"):
@@ -172,7 +176,8 @@ def _regions(item: Any, shape: Shape | None) -> list[Region]:
     box = [float(v) for v in item["bbox"]]
     if len(box) != 4 or not all(math.isfinite(v) for v in box):
         raise AnnotationError(f"bbox {box}; expected x, y, width, height")
-    return [Region.box(*box)]
+    turn = float((item.get("attributes") or {}).get("rotation") or 0)  # of CVAT, clockwise
+    return [turned_about_centre(box[0], box[1], box[2], box[3], turn)]
 
 
 def write_coco(annotations: Sequence[Annotation], path: str | Path, *, categories: Sequence[str] = ()) -> None:

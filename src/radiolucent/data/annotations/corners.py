@@ -7,12 +7,9 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import corners_box
 from radiolucent.data.annotations.source import Source
-from radiolucent.data.annotations.tables import column, corner_columns, four, rows_of
+from radiolucent.data.annotations.tables import Said, column, corner_columns, four, rows_of
 
 __all__ = ["FORMAT"]
-
-_LABEL = ("class", "label", "class_name", "name", "category", "finding", "finding_label")
-_READER = ("reader", "rad_id", "annotator", "radiologist")
 
 
 def _sniff(source: Source) -> bool:
@@ -22,25 +19,25 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     image, corners = column(source), corner_columns(source)
     assert image is not None and corners is not None
-    label, who = column(source, _LABEL), column(source, _READER)
+    columns = Said(source, g, (image, *corners, "height", "width"))
     for line, row in rows_of(source, g):
-        reader = (row[who] if who else "") or g.options.reader
+        reader = columns.reader(row)
         with g.entry(f"line {line}", row[image] or None, reader):
             said: Any = {"reader": reader, "statement": row.get("statement", "")}
             shape = image_shape(row.get("height"), row.get("width"))
             numbers = [row[c] for c in corners]
             if any(numbers):
-                g.mark(row[image], [corners_box(*four(numbers))], row[label] if label else None, shape=shape, **said)
+                g.mark(row[image], [corners_box(*four(numbers))], columns.labels(row), shape=shape, **said)
             else:
-                g.whole(row[image], row[label] if label else None, shape=shape, **said)
+                g.whole(row[image], columns.of_film(row), shape=shape, **said)
 
 
 FORMAT = Format(
     "corners",
     "CSV of corners",
     "csv",
-    "`image` (or `filename`, …), `xmin,ymin,xmax,ymax` (or `x1,y1,x2,y2`), and, where there are, `class` or `label`, "
-    "`reader`, `width` and `height` of the image",
+    "`image` (or `filename`, …), `xmin,ymin,xmax,ymax` (or `x1,y1,x2,y2`), and, where there are, `class`, `label`, "
+    "`finding_categories`, …, `reader` or `rad_id`, `width` and `height` of the image",
     "corners in any order; empty numbers: read, nothing found, unless the label says what was",
     _sniff,
     _read,

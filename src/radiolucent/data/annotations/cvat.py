@@ -7,8 +7,9 @@ import numpy as np
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, NoArea, Shape
-from radiolucent.data.annotations.shapes import ellipse, row_runs, turned_box
+from radiolucent.data.annotations.shapes import ellipse, row_runs, turned_about_centre
 from radiolucent.data.annotations.source import Source
+from radiolucent.data.annotations.words import answered
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
 
@@ -67,9 +68,9 @@ def _image(image: Element, name: str, shape: Shape | None, reader: str, g: Gathe
         who, words, label = said.get("reader") or reader, said.get("statement", ""), item.get("label")
         with g.entry(f"{name}, {item.tag} {number} ({label})", name, who):
             if item.tag in _PLACES:
-                g.mark(name, [_region(item, shape)], label, reader=who, statement=words, shape=shape)
+                g.mark(name, [_region(item, shape)], _label(label, said, g), reader=who, statement=words, shape=shape)
             elif item.tag == "tag":
-                tags.setdefault(who, []).append((label or "", words))
+                tags.setdefault(who, []).append((_label(label, said, g), words))
             elif item.tag in _NO_AREA:
                 seen = True
                 raise NoArea(f"a {item.tag}", item.tag, ", ".join(_PLACES))
@@ -82,6 +83,18 @@ def _image(image: Element, name: str, shape: Shape | None, reader: str, g: Gathe
             g.whole(name, [label for label, _ in given], reader=who, statement=words, shape=shape, empty="not read")
     if not seen:
         g.whole(name, reader=reader, shape=shape)
+
+
+def _label(label: str | None, said: dict[str, str], g: Gatherer) -> str:
+    """The label, denied where an attribute `present`, or one of its own name, says no; others are passed over."""
+    found = label or ""
+    for name, value in said.items():
+        if label and name.lower() in ("present", "presence", "value", label.lower()):
+            answer = answered(label, value) if value else label
+            found = answer if answer in (label, f"no {label}") else found
+        elif name not in ("reader", "statement", "rotation") and value:
+            g.pass_over(f"attribute that is no reading ({name})")
+    return found
 
 
 def _region(item: Element, shape: Shape) -> Region:
@@ -101,16 +114,7 @@ def _region(item: Element, shape: Shape) -> Region:
         return Region.mask(total)
     left, top, right, bottom = (float(at[k]) for k in ("xtl", "ytl", "xbr", "ybr"))
     left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
-    return _about_centre(left, top, right - left, bottom - top, float(at.get("rotation", 0)))
-
-
-def _about_centre(x: float, y: float, width: float, height: float, degrees: float) -> Region:
-    """CVAT turns a box about its centre; `turned_box` about its corner."""
-    if not degrees:
-        return Region.box(x, y, width, height)
-    turned = turned_box(0, 0, width, height, degrees).points
-    assert turned is not None
-    return Region.polygon(turned - turned.mean(0) + np.array([x + width / 2, y + height / 2]))
+    return turned_about_centre(left, top, right - left, bottom - top, float(at.get("rotation", 0)))
 
 
 FORMAT = Format(

@@ -8,7 +8,7 @@ from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.coco import coco_mask
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea, Shape
-from radiolucent.data.annotations.shapes import ellipse
+from radiolucent.data.annotations.shapes import ellipse, turned_about_centre
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
@@ -79,13 +79,15 @@ def _label(one: Any, names: list[str]) -> str | None:
 
 def _region(one: Any, shape: Shape | None) -> Region:
     kind = one["type"]
+    turn = float((one.get("attributes") or {}).get("rotation") or 0)
     if kind == "bbox":
-        return Region.box(*(float(v) for v in one["bbox"]))
+        x, y, width, height = (float(v) for v in one["bbox"])
+        return turned_about_centre(x, y, width, height, turn)
     if kind == "polygon":
         return Region.polygon(np.asarray(one["points"], float).reshape(-1, 2))
     if kind == "ellipse":
         left, top, right, bottom = (float(v) for v in one["points"])
-        return ellipse((left + right) / 2, (top + bottom) / 2, abs(right - left) / 2, abs(bottom - top) / 2)
+        return ellipse((left + right) / 2, (top + bottom) / 2, abs(right - left) / 2, abs(bottom - top) / 2, turn)
     if kind == "mask":
         return Region.mask(coco_mask(one["rle"], shape))
     raise NoArea(_NO_AREA.get(kind, f"a {kind}"), str(kind), _EXPECTED)
@@ -97,7 +99,8 @@ FORMAT = Format(
     "json",
     "boxes, polygons, ellipses, masks, labels and captions of the image; an attribute `reader` or `annotator` names "
     "the reader",
-    "`size` is (height, width); an ellipse is told by its bounding box; labels beside marks are kept as `diagnoses`",
+    "`size` is (height, width); an ellipse is told by its bounding box; an attribute `rotation` turns about the "
+    "centre; labels beside marks are kept as `diagnoses`",
     _sniff,
     _read,
 )

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from radiolucent.data.annotations.check import check, scaled
+from radiolucent.data.annotations.check import MOST_PIXELS, check, scaled
 from radiolucent.data.annotations.names import clean_name
-from radiolucent.data.annotations.words import denies, fold, says_nothing_found
+from radiolucent.data.annotations.words import bears_no_mark, denies, fold, says_nothing_found, sorted_out
 from radiolucent.data.records import NOTED, LeftOut
 from radiolucent.errors import AnnotationError, MissingExtraError
 from radiolucent.types import Annotation, Region
@@ -22,6 +22,7 @@ __all__ = ["Gatherer", "Labels", "Mark", "NoArea", "Options", "Shape", "Unmarked
 Shape = tuple[int, int]
 Unmarked = Literal["not read", "no finding"]
 Labels = str | Sequence[str | None] | None
+_MOST = 100 * MOST_PIXELS  # of all masks of one file together, a byte each
 _SHOWN = 20  # problems listed in an error
 
 
@@ -91,6 +92,7 @@ class Gatherer:
     ) -> None:
         self.file, self.options, self.empty = file, options, options.unmarked or empty
         self._pixels = units == "pixels"
+        self._held = 0
         self._drafts: dict[tuple[str, str, str | None], _Draft] = {}
         self._problems: list[tuple[str, str]] = []
         self._bad: set[tuple[str, str | None]] = set()
@@ -161,7 +163,7 @@ class Gatherer:
         if not placed:
             raise AnnotationError("no place; expected a box, polygon, ellipse or mask")
         given = _listed(labels)
-        if wrong := next((x for x in given if denies(x)), None):
+        if wrong := next((x for x in given if bears_no_mark(x)), None):
             raise AnnotationError(f"says {wrong!r} of a place that it marks; expected what was found, or no place")
         for label in given or [None]:
             draft = self._draft(name, reader, label, statement, shape)
@@ -185,11 +187,15 @@ class Gatherer:
             empty: what it means to say nothing; by default what the format or the caller says.
         """
         name = self._named(image)
-        given = self._chosen(_listed(labels))
+        given, without = (self._chosen(x) for x in sorted_out(_listed(labels)))
         denied = _denied(given)
+        for label in without:
+            self._draft(name, reader, label, statement, shape).nothing = True
         for label in given:
             draft = self._draft(name, reader, label, statement, shape)
             draft.nothing, draft.finding = draft.nothing or denied, draft.finding or not denied
+        if without and not given:
+            return
         if not given and (empty or self.empty) == "no finding":
             self._draft(name, reader, None, statement, shape).nothing = True
         elif not given and statement:
@@ -229,13 +235,15 @@ class Gatherer:
         if not marks:
             self.whole(image, diagnoses, reader=reader, statement=statement, shape=shape, empty=empty)
             return
-        called = self._chosen(_listed(diagnoses))
+        called, without = (self._chosen(x) for x in sorted_out(_listed(diagnoses)))
         normal = _denied(called)
         if wrong := next((x for x in called if denies(x)), None):
             raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {len(marks)} mark(s)")
+        for label in without:
+            self._draft(self._named(image), reader, label, statement, shape).nothing = True
         used: set[str] = set()
         for region, labels, words in marks:
-            own = _listed(labels) or called
+            own = _listed(labels) or ([] if normal else called)
             used |= set(own)
             said = words or statement
             self.mark(image, [region], own, diagnoses=called, reader=reader, statement=said, shape=shape)
@@ -263,6 +271,9 @@ class Gatherer:
             size = (shape or self.options.size_of(image)) if self.options.relative else None
             region = scaled(region, size, relative=self.options.relative)
         check(region, shape)
+        self._held += 0 if region.pixels is None else region.pixels.size
+        if self._held > _MOST:
+            raise AnnotationError(f"the masks of this file have more than {_MOST:,} pixels together; split the file")
         return region
 
     def _draft(self, image: str, reader: str | None, label: str | None, words: str, shape: Shape | None) -> _Draft:

@@ -13,17 +13,19 @@ from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea, Shape
 from radiolucent.data.annotations.names import without_upload
 from radiolucent.data.annotations.shapes import ellipse, turned_box
 from radiolucent.data.annotations.source import Source
+from radiolucent.data.annotations.words import about_picture, answered
 from radiolucent.data.annotations.writing import needs_shape, no_zones, readings_of
 from radiolucent.data.records import Dataset
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_json
 from radiolucent.types import Annotation, Region
 
-__all__ = ["FORMAT", "image_name", "images_of", "place", "reader_of"]
+__all__ = ["FORMAT", "answers", "image_name", "images_of", "place", "reader_of"]
 
 _PLACES = ("rectangle", "polygon", "ellipse", "brush")
+_SAID = ("choices", "taxonomy", "textarea", "labels")
 _NO_AREA = {"keypoint": "a keypoint", "vector": "a vector", "line": "a line", "polyline": "a polyline"}
-_SAYS_NOTHING = ("relation", "labels", "rating", "number", "pairwise", "datetime")
+_SAYS_NOTHING = ("relation", "rating", "number", "pairwise", "datetime")
 _IMAGE = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|dcm|dicom)$", re.IGNORECASE)
 
 
@@ -79,7 +81,7 @@ def image_name(address: str, g: Gatherer) -> str:
     remote = parts.scheme in ("http", "https", "file", "s3", "gs", "azure-blob")
     path = unquote(parts.path) if remote or address.startswith("/data/") else address.replace("\\", "/")
     if "/data/upload/" in path or re.match(r"/?upload/\d+/", path):
-        name = without_upload(path.rsplit("/", 1)[-1])
+        name = without_upload(path.rsplit("/", 1)[-1], known=True)
         g.alias(name, path)
         return name
     if parts.scheme in ("http", "https", "s3", "gs", "azure-blob"):
@@ -133,24 +135,24 @@ def _reading(items: list[Any], g: Gatherer, image: str, reader: str, where: str)
     marks: list[Mark] = []
     words: list[str] = []
     classes: list[str] = []
+    items, of_region = _by_region(items, g)
     shape: Shape | None = None
     left = False
     for item in items:
         value, kind = item.get("value", {}), str(item.get("type", ""))
         base = kind.removesuffix("labels")
-        if kind == "textarea":
-            text = value["text"]
-            words += [text] if isinstance(text, str) else list(text)
-        elif kind in ("choices", "taxonomy"):
-            chosen = value[kind]
-            classes += [chosen] if isinstance(chosen, str) else [c if isinstance(c, str) else c[-1] for c in chosen]
+        if kind in _SAID:
+            labels, texts = _said(item, g)
+            classes += labels
+            words += texts
         elif base in _PLACES:
             shape = image_shape(item["original_height"], item["original_width"])
             if item.get("image_rotation"):
                 raise AnnotationError(f"the image was turned by {item['image_rotation']}°; mark it unturned")
             if shape is None:
                 raise AnnotationError("a place on an image of unknown size (original_width, original_height)")
-            marks.append(Mark(place(base, value, shape), value.get(kind)))
+            labels, text = of_region.get(str(item.get("id", "")), ([], ""))
+            marks.append(Mark(place(base, value, shape), [*(value.get(kind) or []), *labels], text))
         else:
             left = True
             with g.entry(where, image, reader):
@@ -158,6 +160,37 @@ def _reading(items: list[Any], g: Gatherer, image: str, reader: str, where: str)
                 raise NoArea(what, base or "no type", ", ".join(_PLACES))
     said: Any = {"reader": reader, "statement": "; ".join(words), "shape": shape}
     g.reading(image, marks, classes, empty="not read" if left else None, **said)
+
+
+def _said(item: Any, g: Gatherer) -> tuple[list[str], list[str]]:
+    """(labels, words) of a result that is no place."""
+    kind = str(item["type"])
+    held = item["value"]["text" if kind == "textarea" else kind]
+    given = [held] if isinstance(held, str) else [c if isinstance(c, str) else c[-1] for c in held]
+    return ([], given) if kind == "textarea" else (answers(g, str(item.get("from_name", "")), given), [])
+
+
+def _by_region(items: list[Any], g: Gatherer) -> tuple[list[Any], dict[str, tuple[list[str], str]]]:
+    """Results of the whole image and places; and labels and words of single places, which share their place's id."""
+    kinds = [str(item.get("type", "")) for item in items]
+    marks = (i for i, k in zip(items, kinds, strict=True) if k.removesuffix("labels") in _PLACES)
+    places = {str(i["id"]) for i in marks if "id" in i}
+    own = [k in _SAID and str(i.get("id", "")) in places for i, k in zip(items, kinds, strict=True)]
+    found: dict[str, tuple[list[str], str]] = {}
+    for item in (i for i, mine in zip(items, own, strict=True) if mine):
+        labels, texts = _said(item, g)
+        before, text = found.get(str(item["id"]), ([], ""))
+        found[str(item["id"])] = [*before, *labels], "; ".join(t for t in (text, *texts) if t)
+    kept = [i for i, k, mine in zip(items, kinds, own, strict=True) if not mine and k != "labels"]
+    return kept, found
+
+
+def answers(g: Gatherer, question: str, given: Sequence[str]) -> list[str]:
+    """Chosen options as labels: yes and no by the question's name; answers about the picture are passed over."""
+    if about_picture(question):
+        g.pass_over(f"answer about the picture ({question})")
+        return []
+    return [label for value in given if (label := answered(question, value))]
 
 
 def place(kind: str, value: Mapping[str, Any], shape: Shape) -> Region:
@@ -226,9 +259,9 @@ FORMAT = Format(
     "Label Studio JSON",
     "json",
     "rectangles, ellipses, polygons, brush masks, choices, text; `completed_by` is the reader",
-    "percent of each axis; rectangles turn about their corner; choices beside marks are kept as `diagnoses`; `to_name` "
-    "and `item_index` say which image; a skipped task was not read; images turned in the tool are refused; predictions "
-    "are no readings",
+    "percent of each axis; rectangles turn about their corner; choices beside marks are kept as `diagnoses`, "
+    "those of one region are its own; a yes or no takes the name of its question; `to_name` and `item_index` say which "
+    "image; a skipped task was not read; images turned in the tool are refused; predictions are no readings",
     _sniff,
     _read,
     empty_means="no finding",

@@ -5,7 +5,7 @@ from typing import Any
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea, Shape
-from radiolucent.data.annotations.labelstudio import image_name, images_of, place, reader_of
+from radiolucent.data.annotations.labelstudio import answers, image_name, images_of, place, reader_of
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
@@ -49,7 +49,7 @@ def _reading(task: dict[str, Any], key: str, g: Gatherer, image: str, reader: st
         if name in _ABOUT or name == key:
             continue
         if isinstance(value, dict) and "choices" in value:
-            classes += list(value["choices"])
+            classes += answers(g, name, list(value["choices"]))
         elif isinstance(value, list):
             for item in value:
                 if isinstance(item, dict) and "original_width" in item:
@@ -63,7 +63,10 @@ def _reading(task: dict[str, Any], key: str, g: Gatherer, image: str, reader: st
                         marks.append(Mark(region, item.get(f"{kind}labels")))
         elif isinstance(value, str):
             # A single choice and the text of a text area look alike: what was typed is told by the tag's name.
-            (words if any(w in name.lower() for w in _TYPED) else classes).append(value)
+            if any(w in name.lower() for w in _TYPED):
+                words.append(value)
+            else:
+                classes += answers(g, name, [value])
     said: Any = {"reader": reader, "shape": shape, "statement": "; ".join(words)}
     g.reading(image, marks, classes, empty="not read" if left else None, **said)
 

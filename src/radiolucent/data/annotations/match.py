@@ -144,7 +144,7 @@ def match(
     """
     wrong: dict[str, str] = {}
     placed: dict[str, str] = {}
-    names: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    names: dict[str, list[str]] = defaultdict(list)
     for a in annotations:
         ids = films.find(a.image_id)
         if len(ids) != 1:
@@ -154,7 +154,7 @@ def match(
             wrong[a.image_id] = f"{a.image_id} matches {what} of the data set{near}; give the path below its root."
             continue
         placed[a.image_id] = next(iter(ids))
-        names[placed[a.image_id]].append((a.image_id, a.reader))
+        names[placed[a.image_id]].append(a.image_id)
     for film, used in names.items():
         if clash := _clash(used):
             for name in clash:
@@ -199,24 +199,16 @@ def fitting(
     return [a for a in annotations if (a.image_id, a.reader) not in wrong]
 
 
-def _clash(used: Sequence[tuple[str, str]]) -> list[str]:
-    """The names of one film that cannot be the same image: other folders or suffixes; or one reader's two uploads."""
-    distinct = list(dict.fromkeys(used))
-    names = list(dict.fromkeys(name for name, _ in distinct))
+def _clash(used: Sequence[str]) -> list[str]:
+    """The names of one film that cannot be the same image: other folders, suffixes or uploads."""
+    names = list(dict.fromkeys(used))
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
-            same = _same(first, second)
-            readers = [{r for n, r in distinct if n == name} for name in (first, second)]
-            if not same or (same == "but for the upload" and readers[0] & readers[1]):
+            if not _same(first, second):
                 return [first, second]
     return []
 
 
-def _same(first: str, second: str) -> str:
+def _same(first: str, second: str) -> bool:
     a, b = parts_of(clean_name(first)), parts_of(clean_name(second))
-    if not _shared(a, b):
-        return ""
-    if a[-1] == b[-1] or stem(a[-1]) == b[-1] or a[-1] == stem(b[-1]):
-        return "yes"
-    x, y = without_upload(a[-1]), without_upload(b[-1])
-    return "but for the upload" if x == y or stem(x) == y or x == stem(y) else ""
+    return bool(_shared(a, b)) and (a[-1] == b[-1] or stem(a[-1]) == b[-1] or a[-1] == stem(b[-1]))

@@ -36,6 +36,8 @@ def _read(source: Source, g: Gatherer) -> None:
     labels = {key: label for key, label in labels.items() if key not in twice}
     people = {str(u["id"]): str(u.get("name") or u.get("email") or u["id"]) for u in content.get("users") or ()}
     whole: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    listed = [i for d in content["datasets"] for i in d.get("annotations") or () if isinstance(i, dict)]
+    placed = {str(i.get("id")): i for i in listed if i.get("data")}
     for data in content["datasets"]:
         for number, item in enumerate(data.get("annotations") or ()):
             where = f"annotation {item.get('id', number)}"
@@ -52,6 +54,11 @@ def _read(source: Source, g: Gatherer) -> None:
                         "not of one image; label images (scope INSTANCE)"
                     )
                 with g.entry(where, str(image), reader):
+                    parent = placed.get(str(item.get("parentId")))
+                    if parent is not None and not item.get("data"):
+                        item = item | {k: parent.get(k) for k in ("data", "height", "width")}
+                        above = labels.get(str(parent.get("labelId"))) or {}
+                        item["annotationMode"] = parent.get("annotationMode") or above.get("annotationMode")
                     _annotation(item, label, g, str(image), reader, whole)
     for (image, reader), given in whole.items():
         with g.entry(f"image {image}", image, reader):
@@ -97,8 +104,9 @@ FORMAT = Format(
     "MD.ai JSON",
     "json",
     "boxes, polygons, freeform outlines and labels of images; `createdById` is the reader",
-    "films are matched by SOP Instance UID; labels of whole series or studies, and later frames, belong to no one film "
-    "and are refused",
+    "a label below that of a place (`parentId`) is said of that place; "
+    "films are matched by SOP Instance UID; labels of whole series or studies, and later frames, belong to no one "
+    "film and are refused",
     _sniff,
     _read,
 )

@@ -7,6 +7,7 @@ __all__ = ["clean_name", "parts_of", "stem", "without_upload"]
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|jp2|dcm|dicom|dic|nii(\.gz)?|nrrd|mha|npy)$", re.IGNORECASE)
 # Label Studio puts eight hexadecimal digits before an upload; Roboflow the old suffix and a hash behind it.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)", re.IGNORECASE)
+_DIGITS = re.compile(r"^[0-9]{8}-")  # a date or a number, unless the file is known to be an upload
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|tiff?)\.rf\.[0-9A-Za-z]{8,}(?=\.|$)", re.IGNORECASE)
 
 
@@ -35,10 +36,15 @@ def stem(file: str) -> str:
     return _SUFFIX.sub("", file)
 
 
-def without_upload(file: str) -> str:
+def without_upload(file: str, *, known: bool = False) -> str:
     """A file's name without what an upload to an annotation tool added.
+
+    Args:
+        known: the file is an upload to Label Studio; else eight digits before a hyphen stay, as they may be a date.
 
     >>> without_upload("0a1b2c3d-film.png"), without_upload("film_png.rf.0a1b2c3d4e5f.jpg")
     ('film.png', 'film.jpg')
+    >>> without_upload("20240101-001.png"), without_upload("12345678-001.png", known=True)
+    ('20240101-001.png', '001.png')
     """
-    return _ROBOFLOW.sub("", _UPLOAD.sub("", file))
+    return _ROBOFLOW.sub("", _UPLOAD.sub("", file) if known or not _DIGITS.match(file) else file)

@@ -10,7 +10,7 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import bounds
 from radiolucent.data.annotations.source import Source
-from radiolucent.data.annotations.tables import rows_of
+from radiolucent.data.annotations.tables import Said, rows_of
 from radiolucent.data.annotations.words import says_nothing_found
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_text
@@ -28,23 +28,23 @@ def _sniff(source: Source) -> bool:
 
 
 def _read(source: Source, g: Gatherer) -> None:
+    columns = Said(source, g, (*_COLUMNS, _MORE))
     for line, row in rows_of(source, g):
-        reader = row.get("reader") or g.options.reader
+        reader = columns.reader(row)
         with g.entry(f"line {line}", row["image"] or None, reader):
             if not row["image"]:
                 raise AnnotationError("names no image")
             numbers = [row[c] for c in ("x", "y", "width", "height")]
             said: Any = {"reader": reader, "statement": row.get("statement") or ""}
-            label = row.get("label") or None
             if not any(numbers):
-                g.whole(row["image"], label, **said)
+                g.whole(row["image"], columns.of_film(row), **said)
                 continue
             try:
                 box = Region.box(*(float(n) for n in numbers))
             except (ValueError, AnnotationError) as error:
                 raise AnnotationError(f"{','.join(numbers)} is no box ({error})") from error
             diagnoses = [d for d in row.get(_MORE, "").split("|") if d]
-            g.mark(row["image"], [box], label, diagnoses=diagnoses, **said)
+            g.mark(row["image"], [box], columns.labels(row), diagnoses=diagnoses, **said)
 
 
 def write_csv(annotations: Iterable[Annotation], path: str | Path) -> None:
@@ -80,8 +80,10 @@ FORMAT = Format(
     "csv",
     "CSV of boxes",
     "csv",
-    "`image,x,y,width,height[,label,reader,statement,diagnoses]`",
-    "empty numbers: read, nothing found, unless the label says what was; in every CSV: `,` `;` tab or `|` between "
+    "`image,x,y,width,height[,label,reader,statement,diagnoses]`; the label may be called `class`, `category`, "
+    "`diagnosis`, `finding`, …, the reader `rad_id`, `annotator`, …",
+    "empty numbers: read, nothing found, unless the label says what was; other columns are noted, and refused where "
+    "they may hold what was found; in every CSV: `,` `;` tab or `|` between "
     "cells, "
     "decimal commas where commas do not separate, a line `sep=`, blanks around names, empty cells at the end of lines, "
     "UTF-8, UTF-16 and Windows-1252 (noted)",

@@ -12,7 +12,7 @@ from radiolucent.types import Region
 
 __all__ = [
     "area_of", "bounds", "corners_box", "ellipse", "even_odd", "filled", "four_corners", "outlined", "row_runs",
-    "turned_box",
+    "turned_about_centre", "turned_box",
 ]  # fmt: skip
 
 _CORNERS = 64
@@ -53,6 +53,19 @@ def turned_box(x: float, y: float, width: float, height: float, degrees: float) 
         raise AnnotationError(f"box of {width} × {height}; expected a positive size")
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
     return Region.polygon(_turn(corners, degrees) + np.array([x, y]))
+
+
+def turned_about_centre(x: float, y: float, width: float, height: float, degrees: float) -> Region:
+    """A box turned clockwise by an angle about its centre; unturned it stays a box.
+
+    >>> turned_about_centre(0, 0, 4, 2, 90).points.round().tolist()
+    [[3.0, -1.0], [3.0, 3.0], [1.0, 3.0], [1.0, -1.0]]
+    """
+    if not degrees:
+        return Region.box(x, y, width, height)
+    turned = turned_box(0, 0, width, height, degrees).points
+    assert turned is not None
+    return Region.polygon(turned - turned.mean(0) + np.array([x + width / 2, y + height / 2]))
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> Region:

@@ -25,6 +25,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _HEAD = 2048  # bytes that say what a file is
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 _INFLATED = 200_000_000  # bytes
+_THOUSANDS = re.compile(r"^[-+]?[1-9]\d{0,2},\d{3}$")
+_TEXTS = ("image", "file", "path", "patient", "label", "class", "finding", "diagnos", "reader", "name", "statement")
 _COMMA = re.compile(r"^[-+]?\d+,\d+$")
 
 
@@ -224,10 +226,13 @@ def _csv(text: str) -> Rows:
         if not kept:
             continue
         if len(cells) < len(header) or len(kept) > len(header):
-            ragged.append((line, cells if mark == "," else tuple(_point(c) for c in cells)))
+            ragged.append((line, cells))
             continue
         padded = (*kept, *[""] * (len(header) - len(kept)))
-        whole.append((line, padded if mark == "," else tuple(_point(c) for c in padded)))
+        whole.append((line, padded))
+    if mark != ",":
+        texts = {i for i, name in enumerate(header) if any(word in name for word in _TEXTS)}
+        whole, ragged = _pointed(whole, texts), _pointed(ragged, texts)
     return Rows(tuple(header), tuple(whole), tuple(ragged))
 
 
@@ -248,6 +253,16 @@ def _without_end(cells: "list[str] | tuple[str, ...]") -> tuple[str, ...]:
     return tuple(cells[:end])
 
 
-def _point(cell: str) -> str:
-    """A number with a decimal comma as one with a point; where commas do not separate, it is nothing else."""
-    return cell.replace(",", ".") if _COMMA.match(cell) else cell
+def _pointed(rows: list[tuple[int, tuple[str, ...]]], texts: set[int]) -> list[tuple[int, tuple[str, ...]]]:
+    """Numbers with a decimal comma as numbers with a point, but for columns that hold texts.
+
+    Where all of them look like 1,024, the commas may as well part thousands: they stay, and the numbers are refused.
+    """
+    commas = [c for _, cells in rows for i, c in enumerate(cells) if i not in texts and _COMMA.match(c)]
+    if all(_THOUSANDS.match(c) for c in commas):
+        return rows
+
+    def point(i: int, cell: str) -> str:
+        return cell.replace(",", ".") if i not in texts and _COMMA.match(cell) else cell
+
+    return [(line, tuple(point(i, c) for i, c in enumerate(cells))) for line, cells in rows]

@@ -38,6 +38,8 @@ def _inside(element: Element, shape: tuple[int, int] | None, rule: str) -> list[
     tag = element.tag.rsplit("}", 1)[-1].rsplit(":", 1)[-1]
     if element.get("transform"):
         raise AnnotationError(f"an SVG {tag} with a transform; write its coordinates out")
+    if box := element.get("viewBox"):
+        _check_units(element, [float(v) for v in re.findall(_NUMBER, box)], shape)
     styled = _RULE.search(element.get("style", ""))
     rule = styled[1] if styled else element.get("fill-rule", rule)
     if tag in ("svg", "g"):
@@ -64,6 +66,18 @@ def _inside(element: Element, shape: tuple[int, int] | None, rule: str) -> list[
     if tag == "ellipse":
         return [ellipse(at("cx", "0"), at("cy", "0"), at("rx"), at("ry"))]
     raise AnnotationError(f"an SVG {tag}; expected polygon, rect, circle, ellipse or path")
+
+
+def _check_units(element: Element, box: list[float], shape: tuple[int, int] | None) -> None:
+    """Refuse a viewBox whose units are not the pixels of the image."""
+    sides = [element.get(name, "").removesuffix("px") for name in ("width", "height")]
+    stated = [float(v) for v in sides] if all(re.fullmatch(_NUMBER, v) for v in sides) else None
+    whole = [float(shape[1]), float(shape[0])] if shape else stated
+    if len(box) != 4 or box[:2] != [0, 0] or box[2:] != whole or stated not in (None, whole):
+        raise AnnotationError(
+            f"an SVG whose viewBox ({element.get('viewBox')}) is not the size of the image; write its coordinates in "
+            "the image's pixels, without a viewBox"
+        )
 
 
 def _filled(parts: list[Region], shape: tuple[int, int] | None, rule: str) -> list[Region]:

@@ -1,5 +1,6 @@
 """What the formats that are CSV share: their lines, and numbers in cells."""
 
+import ast
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,12 +10,19 @@ from radiolucent.data.annotations.gather import Gatherer, Shape
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 
-__all__ = ["FULL", "column", "corner_columns", "four", "lines_of", "relative_runs", "rows_of"]
+__all__ = ["FULL", "Said", "column", "corner_columns", "four", "lines_of", "relative_runs", "rows_of"]
 
 FULL = (1024, 1024)
 """(H, W) of every film of RSNA, NIH and SIIM as released: the files do not say it."""
 _IMAGE = ("image", "filename", "image_id", "imageid", "image index", "patientid", "file_name", "image_name", "img",
           "file", "path", "image_path", "#filename")  # fmt: skip
+_LABEL = ("label", "class", "class_name", "label_name", "category", "category_name", "diagnosis", "finding",
+          "finding_label", "finding_labels", "findings", "labels", "lesion_type", "finding_categories",
+          "name")  # fmt: skip
+_READER = ("reader", "rad_id", "reader_id", "reader_name", "annotator", "annotator_id", "radiologist",
+           "radiologist_id", "created_by")  # fmt: skip
+_SEVERAL = ("finding_labels", "findings", "labels", "finding_categories")
+_ABOUT = frozenset(("id", "index", "study_id", "series_id", "class_id", "label_id", "category_id", "split", "depth"))
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), ("x1", "y1", "x2", "y2"))
 
 
@@ -54,6 +62,50 @@ def rows_of(source: Source, g: Gatherer) -> Iterator[tuple[int, dict[str, str]]]
         raise AnnotationError(f"the heading names {', '.join(twice)} twice; expected each column once")
     for line, cells in lines_of(source, g):
         yield line, dict(zip(rows.header, cells, strict=True))
+
+
+class Said:
+    """The columns of a CSV file that hold labels, the reader and words, under any of their usual names.
+
+    Args:
+        known: further columns that the format reads. Any other column is noted by name.
+    """
+
+    def __init__(self, source: Source, g: Gatherer, known: Sequence[str]) -> None:
+        self._label, self._reader, self._default = column(source, _LABEL), column(source, _READER), g.options.reader
+        taken = {*known, self._label, self._reader, "statement", *_ABOUT}
+        header = source.rows.header if source.rows else ()
+        self._unknown = [name for name in header if name and name not in taken]
+        if self._unknown:
+            g.note(f"columns that were not read: {', '.join(self._unknown)}")
+
+    def reader(self, row: dict[str, str]) -> str:
+        """Who read it."""
+        return (row[self._reader] if self._reader else "") or self._default
+
+    def labels(self, row: dict[str, str]) -> list[str]:
+        """What was found: several with "|" between them, or as a list in brackets, where the column's name allows."""
+        text = row[self._label] if self._label else ""
+        if self._label in _SEVERAL and text.startswith("["):
+            try:
+                return [str(x) for x in ast.literal_eval(text)]
+            except (ValueError, SyntaxError) as error:
+                raise AnnotationError(f"{self._label} {text[:60]!r}; expected a list of texts") from error
+        return [x for x in (text.split("|") if self._label in _SEVERAL else [text]) if x]
+
+    def of_film(self, row: dict[str, str]) -> list[str]:
+        """The labels of a row without a place.
+
+        Raises:
+            AnnotationError: it has none, and a column that is not understood may hold one.
+        """
+        found = self.labels(row)
+        if not found and (held := [f"{name} {row[name]!r}" for name in self._unknown if row[name]]):
+            raise AnnotationError(
+                f"has no place, no label that is understood, and {', '.join(held)[:120]}; name the column of the "
+                f"finding one of {', '.join(_LABEL[:4])}"
+            )
+        return found
 
 
 def four(cells: Sequence[str]) -> tuple[float, float, float, float]:

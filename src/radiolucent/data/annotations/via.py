@@ -7,6 +7,7 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea
 from radiolucent.data.annotations.shapes import corners_box, ellipse
 from radiolucent.data.annotations.source import Source
+from radiolucent.data.annotations.words import about_picture, answered
 from radiolucent.types import Region
 
 __all__ = ["FORMAT", "read_entries", "region_of"]
@@ -41,36 +42,41 @@ def _read(source: Source, g: Gatherer) -> None:
 
 def read_entries(g: Gatherer, image: str, pairs: list[tuple[Any, Any]], of_file: Any, where: str) -> None:
     """One image's regions, each (its shape, its attributes), and the attributes of the file."""
-    said, words, who = _attributes(of_file)
-    readers = {_attributes(about)[2] for _, about in pairs} | {who}
+    said, words, who = _attributes(g, of_file)
+    readers = {_reader(about) for _, about in pairs} | {who}
     for reader in readers if pairs else {who}:
         marks: list[Mark] = []
-        own = [(n, s, a) for n, (s, a) in enumerate(pairs) if (_attributes(a)[2] or who) == (reader or who)]
+        own = [(n, s, a) for n, (s, a) in enumerate(pairs) if (_reader(a) or who) == (reader or who)]
         if pairs and not own:
             continue
         for number, shape, about in own:
-            labels, text, _ = _attributes(about)
             with g.entry(f"{where}, region {number}", image, reader or who):
+                labels, text, _ = _attributes(g, about)
                 marks.append(Mark(region_of(shape), labels, text))
         empty = "not read" if own and not marks else None
         g.reading(image, marks, said, reader=reader or who, statement=words, empty=empty)
 
 
-def _attributes(held: Any) -> tuple[list[str], str, str | None]:
+def _reader(held: Any) -> str | None:
+    return next((str(v) for name, v in (held or {}).items() if name.lower() in _READERS and v), None)
+
+
+def _attributes(g: Gatherer, held: Any) -> tuple[list[str], str, str | None]:
     """(labels, words, reader) of attributes: texts by name, or checked options by name."""
     labels: list[str] = []
     words: list[str] = []
-    reader = None
     for name, value in (held or {}).items():
         if name.lower() in _READERS:
-            reader = str(value) or None
+            continue
+        if about_picture(name):
+            g.pass_over(f"attribute about the picture ({name})")
         elif name.lower() in _WORDS:
             words.append(str(value))
         elif isinstance(value, dict):
             labels += [str(option) for option, on in value.items() if on in (True, "true", 1)]
-        elif str(value).strip() and value != "undefined":
-            labels.append(str(value))
-    return labels, "; ".join(w for w in words if w), reader
+        elif str(value).strip() and (label := answered(name, str(value))):
+            labels.append(label)
+    return labels, "; ".join(w for w in words if w), _reader(held)
 
 
 def region_of(shape: Any) -> Region:
@@ -100,7 +106,8 @@ FORMAT = Format(
     "versions 1 and 2, project or annotations: rectangles, circles, ellipses, polygons; attributes are labels, of a "
     "file "
     "those of the image; attributes `reader`, `statement`, `comment`, `description` are what they say",
-    "an ellipse's angle is in radians; checked options are several labels; a file without region was perhaps never "
+    "an ellipse's angle is in radians; checked options are several labels; a yes or "
+    "no takes the name of its attribute; a file without region was perhaps never "
     "opened",
     _sniff,
     _read,

@@ -4,7 +4,7 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import corners_box
 from radiolucent.data.annotations.source import Source
-from radiolucent.data.annotations.tables import four, rows_of
+from radiolucent.data.annotations.tables import Said, four, rows_of
 
 __all__ = ["FORMAT"]
 
@@ -15,8 +15,9 @@ def _sniff(source: Source) -> bool:
 
 
 def _read(source: Source, g: Gatherer) -> None:
+    columns = Said(source, g, ("image_id", "class_name", "x_min", "y_min", "x_max", "y_max"))
     for line, row in rows_of(source, g):
-        image, reader = row["image_id"], row.get("rad_id") or g.options.reader
+        image, reader = row["image_id"], columns.reader(row)
         with g.entry(f"line {line}", image or None, reader):
             numbers = [row[c] for c in ("x_min", "y_min", "x_max", "y_max")]
             if any(numbers):

@@ -11,7 +11,7 @@ import numpy as np
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
-from radiolucent.data.annotations.shapes import bounds, corners_box, turned_box
+from radiolucent.data.annotations.shapes import bounds, corners_box, turned_about_centre, turned_box
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.writing import in_reach, no_zones, placed_only, readings_of
 from radiolucent.data.records import Dataset
@@ -64,6 +64,10 @@ def _region(item: Element) -> Region:
         )  # fmt: skip
     if box is None:
         raise AnnotationError("no bndbox; expected one, or a polygon or robndbox")
+    named = {(a.findtext("name") or "").strip(): a.findtext("value") for a in item.iterfind("attributes/attribute")}
+    if turn := float(named.get("rotation") or 0):
+        left, top, right, bottom = (float(box.findtext(k) or "nan") for k in _CORNERS)
+        return turned_about_centre(min(left, right), min(top, bottom), abs(right - left), abs(bottom - top), turn)
     return corners_box(*(float(box.findtext(k) or "nan") for k in _CORNERS))
 
 

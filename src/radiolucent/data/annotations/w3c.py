@@ -138,6 +138,8 @@ def _address(image: str) -> str:
 
 
 def _select(selector: Any, size: Shape | None) -> list[Region]:
+    if selector.get("refinedBy"):
+        raise AnnotationError("a selector that another refines (refinedBy); write the place in the image's pixels")
     if selector["type"] == "SvgSelector":
         return svg_regions(str(selector["value"]), size)
     if selector["type"] != "FragmentSelector":

@@ -24,6 +24,7 @@ _LINE = re.compile(rf"^\d+(?:[ \t]+{_NUMBER}){{4,}}$")
 _NAMES = ("classes.txt", "obj.names", "_darknet.labels", "data.yaml", "data.yml", "dataset.yaml")
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 _SLACK = 1e-3
+_LISTED = re.compile(r"""'([^']*)'|"([^"]*)"|([^,\s'"][^,]*)""")
 _UNNAMED = "finding"
 
 
@@ -83,7 +84,8 @@ def _classes(file: Path | None) -> dict[int, str]:
         )
     body = names[1].strip()
     if body.startswith("["):
-        return dict(enumerate(_bare(part) for part in body[1:-1].split(",") if part.strip()))
+        parts = [quoted or double or bare for quoted, double, bare in _LISTED.findall(body[1:-1])]
+        return dict(enumerate(part.strip() for part in parts))
     found: dict[int, str] = {}
     for line in body.splitlines():
         number, _, name = line.strip().partition(":") if not line.strip().startswith("-") else ("", "", "")
