@@ -173,6 +173,8 @@ def _looked_at(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], La
         passing = [layer for layer in layers if flow.reaches(layer)]
         if passing:
             return probes, next((one for one in passing[: -TRIED - 1 : -1] if flow.whole(one)), None), True
+        if flow.moves:  # the image matters, and no layer is sure to say where
+            return probes, None, False
     # The answer is the same whatever lies in this image: the map is zero at any layer that the logits come from.
     maps = [Layer(p.name, calls=p.calls) for p in probes if len(p.shape) == 4 and p.shape[2] * p.shape[3] > 1]
     with flowing(network, image, maps) as flow:
