@@ -263,6 +263,9 @@ MOVED: dict[str, Callable[[Callable[..., torch.Tensor], torch.Tensor], torch.Ten
     "mirrored": lambda f, x: f(x.flip(3)),
     "transposed": lambda f, x: f(x.transpose(2, 3)),
     "turned": lambda f, x: f(x.rot90(1, (2, 3))),
+    "cut at one corner": lambda f, x: f(x[:, :, 16:, 16:]),
+    "cut all around": lambda f, x: f(x[:, :, 16:48, 16:48]),
+    "padded": lambda f, x: f(F.pad(x, (16, 0, 16, 0))),
 }
 
 
@@ -286,6 +289,24 @@ def test_probabilities_are_noticed_and_peeled() -> None:
         np.testing.assert_allclose(
             explain(peeled, FILM, method, target=1).map, explain(plain, FILM, method, target=1).map
         )
+
+
+def test_what_is_written_into_probabilities_counts() -> None:
+    class Weighed(Net):
+        def __init__(self, in_place: bool) -> None:
+            super().__init__()
+            self.in_place = in_place
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found, weights = super().forward(x).softmax(1), torch.tensor([0.2, 0.8])
+            found = found.mul_(weights) if self.in_place else found * weights
+            total = found.sum(1, keepdim=True)
+            return found.div_(total) if self.in_place else found / total
+
+    wanted, found = (
+        rl.wrap(Weighed(in_place), NAMES, preprocess=PRE, output="probabilities") for in_place in (False, True)
+    )
+    np.testing.assert_allclose(found.logits(found.preprocess(FILM)[None]), wanted.logits(wanted.preprocess(FILM)[None]), atol=1e-5)
 
 
 def test_caches_and_hooks_of_others() -> None:
