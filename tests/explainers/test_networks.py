@@ -244,6 +244,39 @@ def test_where_no_layer_is_sure_candidates_are_listed() -> None:
         explain(clf, FILM, GradCAM(()), target=1)
 
 
+class Between(nn.Module):
+    """Features of a picture that a function has changed, and the largest of each read out."""
+
+    def __init__(self, function: Callable[[Callable[..., torch.Tensor], torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU()
+        )
+        self.fc, self.function = nn.Linear(32, 2), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.function(self.features, x).amax((2, 3)))
+
+
+MOVED: dict[str, Callable[[Callable[..., torch.Tensor], torch.Tensor], torch.Tensor]] = {
+    "mirrored": lambda f, x: f(x.flip(3)),
+    "transposed": lambda f, x: f(x.transpose(2, 3)),
+    "turned": lambda f, x: f(x.rot90(1, (2, 3))),
+    "cut at one corner": lambda f, x: f(x[:, :, 16:, 16:]),
+    "cut all around": lambda f, x: f(x[:, :, 16:48, 16:48]),
+    "padded": lambda f, x: f(F.pad(x, (16, 0, 16, 0))),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_maps_that_lie_elsewhere_in_the_image_are_refused(name: str) -> None:
+    clf = rl.wrap(Between(MOVED[name]), NAMES, preprocess=rl.Preprocess(64, "squash", 3, (0.5,) * 3, (0.5,) * 3))
+    for _ in "12":
+        with pytest.raises(ExplainError, match="no layer is sure to hold the image's places"):
+            explain(clf, FILM, GradCAM(), target=1)
+
+
 def test_probabilities_are_noticed_and_peeled() -> None:
     for last, words in ((nn.Softmax(1), "softmax"), (nn.Sigmoid(), "sigmoid")):
         with pytest.raises(ModelError, match=words):
@@ -256,6 +289,24 @@ def test_probabilities_are_noticed_and_peeled() -> None:
         np.testing.assert_allclose(
             explain(peeled, FILM, method, target=1).map, explain(plain, FILM, method, target=1).map
         )
+
+
+def test_what_is_written_into_probabilities_counts() -> None:
+    class Weighed(Net):
+        def __init__(self, in_place: bool) -> None:
+            super().__init__()
+            self.in_place = in_place
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found, weights = super().forward(x).softmax(1), torch.tensor([0.2, 0.8])
+            found = found.mul_(weights) if self.in_place else found * weights
+            total = found.sum(1, keepdim=True)
+            return found.div_(total) if self.in_place else found / total
+
+    wanted, found = (
+        rl.wrap(Weighed(in_place), NAMES, preprocess=PRE, output="probabilities") for in_place in (False, True)
+    )
+    np.testing.assert_allclose(found.logits(found.preprocess(FILM)[None]), wanted.logits(wanted.preprocess(FILM)[None]), atol=1e-5)
 
 
 def test_caches_and_hooks_of_others() -> None:

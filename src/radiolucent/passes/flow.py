@@ -41,6 +41,14 @@ class Flow:
     layers: Sequence[Placed]
     gradients: dict[str, torch.Tensor | None]
 
+    @property
+    def moves(self) -> bool:
+        """Whether the answer depends on this image, to first order."""
+        if not self.answer.requires_grad:
+            return False
+        found = torch.autograd.grad(self.answer, self.image, retain_graph=True, allow_unused=True)[0]
+        return found is not None and bool(found.any())
+
     def reaches(self, layer: Placed) -> bool:
         """Whether the logits depend on the layer's places, and on all that these say of themselves.
 

@@ -1,7 +1,7 @@
 """Which layer is explained, and how its output becomes feature maps (N, K, h, w)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 
 from radiolucent.errors import ExplainError
 from radiolucent.models.per_network import remember, remembered, structure_of
-from radiolucent.passes.flow import flowing
+from radiolucent.passes.flow import Flow, flowing
 from radiolucent.passes.hooks import differentiable
 from radiolucent.passes.places import Layout, Probe, probed
 
@@ -172,9 +172,42 @@ def _looked_at(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], La
     with flowing(network, image, layers) as flow:
         passing = [layer for layer in layers if flow.reaches(layer)]
         if passing:
-            return probes, next((one for one in passing[: -TRIED - 1 : -1] if flow.whole(one)), None), True
+            found = next((one for one in passing[: -TRIED - 1 : -1] if flow.whole(one)), None)
+            if found is None or _spans(flow, found):
+                return probes, found, True
+            return [replace(p, changes={}) for p in probes], None, False  # nor does any other layer
+        if flow.moves:  # the image matters, and no layer is sure to say where
+            return probes, None, False
     # The answer is the same whatever lies in this image: the map is zero at any layer that the logits come from.
     maps = [Layer(p.name, calls=p.calls) for p in probes if len(p.shape) == 4 and p.shape[2] * p.shape[3] > 1]
     with flowing(network, image, maps) as flow:
         joined = [one for one in maps if flow.gradients[one.name] is not None]
     return probes, (joined or layers or [None])[-1], False
+
+
+def _spans(flow: Flow, layer: Layer) -> bool:
+    """Whether a layer's places span the image, and not a part that the network cuts out of it, or more than it.
+
+    The outermost row or column on each side that looks at the image at all has to look, give or take one, where it
+    lies once the map is stretched over the image. One that looks at all of the image does.
+    """
+    with torch.enable_grad():
+        maps = layer.maps(flow.kept[layer.name])
+    draw = torch.Generator().manual_seed(0)
+    mixture = torch.randn(maps.shape, generator=draw).to(maps)
+    for axis in (2, 3):
+        count, size = maps.shape[axis], flow.image.shape[axis]
+        for order in (range(count // 2), range(count - 1, (count - 1) // 2, -1)):
+            for at in order:
+                with torch.enable_grad():
+                    line = (maps * mixture).select(axis, at).sum()
+                if not line.requires_grad:
+                    return True
+                seen = torch.autograd.grad(line, flow.image, retain_graph=True, allow_unused=True)[0]
+                if seen is None or not bool(seen.any()):
+                    continue
+                first, end = (at - 1) * size // count, -(-(at + 2) * size // count)
+                if not bool(seen.narrow(axis, max(first, 0), min(end, size) - max(first, 0)).any()):
+                    return False
+                break
+    return True
