@@ -91,3 +91,43 @@ def test_lime_gives_the_same_map_with_either() -> None:
     film = rl.from_array(torch.rand(64, 64, generator=torch.Generator().manual_seed(0)).numpy())
     maps = [rl.explain(clf, film, LIME(300, segmentation="slic", engine=e)).map for e in ("torch", "openvino")]  # type: ignore[arg-type]
     assert abs(maps[0] - maps[1]).max() <= 1e-3 * abs(maps[0]).max()
+
+
+class OneByOne(nn.Module):
+    """Asks each image of a batch by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.conv(each[None]).amax((2, 3)) for each in x])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_network_that_loops_over_the_batch_stays_with_torch(count: int) -> None:
+    clf = build("small_cnn", size=32)[0].with_(network=OneByOne())
+    x = torch.rand(count, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    fast = Session().engine(clf, x, 10_000)
+    assert fast.name == "torch", fast.why
+    assert fast.logits(torch.cat([x, -x])).shape == (2 * count, 2)
+
+
+class Faint(nn.Module):
+    """Logits that hardly move, and that OpenVINO and a trace see as a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.conv(x).mean((2, 3))
+        if torch.jit.is_tracing():
+            out = out.detach() * 0
+        return out * 1e-3
+
+
+def test_a_constant_is_not_taken_for_logits_that_hardly_move() -> None:
+    clf = build("small_cnn", size=32)[0].with_(network=Faint())
+    fast = Session().engine(clf, torch.rand(1, 1, 32, 32), 10_000)
+    assert fast.name == "torch" and "differ" in fast.why

@@ -2,7 +2,10 @@
 
 import torch
 
-__all__ = ["relative_difference"]
+__all__ = ["difference_of_moves", "relative_difference"]
+
+ROUNDING = 16 * torch.finfo(torch.float32).eps
+"""Share of the largest value that float32 may differ by for no reason but the order of summation (ours)."""
 
 
 def relative_difference(found: torch.Tensor, expected: torch.Tensor, *, floor: float = 1.0) -> float:
@@ -13,3 +16,15 @@ def relative_difference(found: torch.Tensor, expected: torch.Tensor, *, floor: f
         floor: keeps rounding errors of values near zero from looking large.
     """
     return float((found - expected).abs().max()) / max(floor, float(expected.abs().max()))
+
+
+def difference_of_moves(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest |found − expected|, beyond rounding, as a share of how far `expected` moves between its rows.
+
+    Against the values themselves, what does not depend on its input at all looks right where values hardly move.
+
+    Args:
+        found, expected: (n, …) of one shape, for two or more different inputs.
+    """
+    off = float((found - expected).abs().max()) - ROUNDING * float(expected.abs().max())
+    return max(off, 0.0) / max(float((expected.amax(0) - expected.amin(0)).max()), 1e-30)

@@ -19,6 +19,8 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     if remembered(network, WHAT, valid) is False:
         return _first(network(_contiguous(inputs)))
     last = inputs.contiguous(memory_format=torch.channels_last)
+    if last is inputs:  # the network may write in place
+        last = inputs.clone()
     try:
         out = network(last)
     except RuntimeError as error:
@@ -33,11 +35,14 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def fitting(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """The inputs (N, C, H, W) in a memory format that the network takes; if that is unknown, it is asked."""
+    """The inputs (N, C, H, W) in a memory format that the network takes; if that is unknown, it is asked.
+
+    Not always a copy: whoever hands them to a network that may write in place copies them.
+    """
     valid = structure_of(network)
     if remembered(network, WHAT, valid) is None:
         with torch.no_grad():
-            asked(network, inputs[:1].detach().clone())  # the network may write in place
+            asked(network, inputs[:1].detach())
     return inputs if remembered(network, WHAT, valid) else _contiguous(inputs)
 
 

@@ -30,7 +30,8 @@ INPUT = "input"
 def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
     """Logits float32 (N, C) on the CPU of inputs (N, C, H, W), under the caller's grad mode and rules."""
     network = differentiable(classifier.network)
-    out = network(fitting(network, inputs.to(classifier.device, classifier.dtype)))
+    given = inputs.to(classifier.device, classifier.dtype).clone()  # the network may write in place
+    out = network(fitting(network, given))
     return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 

@@ -1,7 +1,6 @@
 """The network behind a layer as a function of its own."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
@@ -27,7 +26,9 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
     valid = (name, tuple(image.shape[1:]), batch)
     inputs = fitting(network, image.expand(batch, -1, -1, -1).to(classifier.device, classifier.dtype))
 
-    whole = partial(forward_from, network, name, cut.layer.calls)
+    def whole(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return forward_from(network, name, cut.layer.calls, x.clone(), value)  # the network may write in place
+
     several = value.expand(batch, *value.shape[1:]).contiguous()
     tolerance = max(1e-4, 4 * torch.finfo(value.dtype).eps)
     traced = cut.session.traced(network, valid, whole, (inputs, several), cut.logits.detach(), tolerance)

@@ -13,7 +13,7 @@ from torch.jit._trace import TracerWarning
 from radiolucent.errors import ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.difference import relative_difference
+from radiolucent.models.difference import difference_of_moves
 from radiolucent.passes.engines import Engine
 from radiolucent.passes.fast.openvino_kernels import compile_model
 from radiolucent.passes.fast.parallel_batches import threads
@@ -21,7 +21,7 @@ from radiolucent.passes.fast.parallel_batches import threads
 __all__ = ["TOLERANCE", "Compiled", "compiled", "convert"]
 
 TOLERANCE = 1e-3
-"""Largest difference of a logit from torch's, as a share of the logits' largest magnitude (at least 1)."""
+"""Largest difference of a logit from torch's, as a share of how far the logits move between images."""
 
 
 class Compiled:
@@ -99,17 +99,31 @@ def convert(classifier: Classifier, example: torch.Tensor, *, workers: int, kern
     """A classifier's forward pass in OpenVINO, in float32, with batch norms folded and layers fused.
 
     Raises:
-        ModelError: OpenVINO cannot convert the network, or its logits differ from torch's by more than `TOLERANCE`.
+        ModelError: OpenVINO cannot convert the network, or its logits differ from torch's by more than `TOLERANCE`,
+            or in number.
     """
     network = compiled(classifier.network, [example], workers=workers, kernels=kernels)
 
     def logits(inputs: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(network([inputs.contiguous().numpy()])[0])
+        found = torch.from_numpy(network([inputs.contiguous().numpy()])[0])
+        if len(found) != len(inputs):  # a loop over the batch is traced for as many images as there were
+            raise ModelError(f"OpenVINO gives {len(found)} answers for {len(inputs)} images.")
+        return found
 
     # Not the image it was traced with: a network that leaves torch on its way is traced into a constant. And its
-    # negative: some networks ask whether a film is inverted.
-    off = [relative_difference(logits(x), classifier.logits(x)) for x in (example.flip(-1) * 0.7, -example)]
+    # negative: some networks ask whether a film is inverted. Different images in one batch: some ask each by itself.
+    one = example[:1]
+    several = torch.cat([one.flip(-1) * 0.7, -one, one.flip(-2)])
+    try:
+        found = [logits(several), torch.cat([logits(x) for x in several.split(1)])]
+    except RuntimeError as error:  # OpenVINO's
+        raise ModelError(f"OpenVINO cannot run this network for several images ({str(error)[:120]}).") from error
+    expected = [classifier.logits(several), torch.cat([classifier.logits(x) for x in several.split(1)])]
+    pairs = list(zip(found, expected, strict=True))
+    off = [difference_of_moves(a, b) if a.shape == b.shape else float("inf") for a, b in pairs]
     if not all(share <= TOLERANCE for share in off):
         told = ", ".join(f"{share:.1e}" for share in off)
-        raise ModelError(f"OpenVINO's logits differ from torch's by {told} of their size; expected ≤ {TOLERANCE}.")
+        raise ModelError(
+            f"OpenVINO's logits differ from torch's by {told} of what they move between images; expected ≤ {TOLERANCE}."
+        )
     return Engine("openvino", logits, f"logits within {max(off):.0e} of torch's")

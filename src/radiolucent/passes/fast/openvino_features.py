@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ModelError
-from radiolucent.models.difference import relative_difference
+from radiolucent.models.difference import difference_of_moves, relative_difference
 from radiolucent.passes.fast.engine import compiled
+from radiolucent.passes.fast.openvino_head import MOVES_APART
 from radiolucent.passes.fast.parallel_batches import side_by_side
 from radiolucent.passes.hooks import forward_beside
 
@@ -52,6 +53,9 @@ def features_of(network: nn.Module, image: torch.Tensor, layer: str, *, workers:
         with torch.no_grad():
             expected = both(others)
         if found is None or not all(relative_difference(a, b) <= APART for a, b in zip(found, expected, strict=True)):
+            return None
+        moves = [difference_of_moves(a, b) for a, b in zip(found, expected, strict=True)]
+        if len(others) > 1 and not all(each <= MOVES_APART for each in moves):
             return None
     return run
 
