@@ -250,9 +250,7 @@ class Between(nn.Module):
     def __init__(self, function: Callable[[Callable[..., torch.Tensor], torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU()
-        )
+        self.features = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU())
         self.fc, self.function = nn.Linear(32, 2), function
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -306,7 +304,9 @@ def test_what_is_written_into_probabilities_counts() -> None:
     wanted, found = (
         rl.wrap(Weighed(in_place), NAMES, preprocess=PRE, output="probabilities") for in_place in (False, True)
     )
-    np.testing.assert_allclose(found.logits(found.preprocess(FILM)[None]), wanted.logits(wanted.preprocess(FILM)[None]), atol=1e-5)
+    np.testing.assert_allclose(
+        found.logits(found.preprocess(FILM)[None]), wanted.logits(wanted.preprocess(FILM)[None]), atol=1e-5
+    )
 
 
 def test_caches_and_hooks_of_others() -> None:

@@ -46,8 +46,10 @@ class Flow:
         """Whether the answer depends on this image, to first order."""
         if not self.answer.requires_grad:
             return False
-        found = torch.autograd.grad(self.answer, self.image, retain_graph=True, allow_unused=True)[0]
-        return found is not None and bool(found.any())
+        found = torch.autograd.grad(
+            self.answer, self.image, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return bool(found[0].any())
 
     def reaches(self, layer: Placed) -> bool:
         """Whether the logits depend on the layer's places, and on all that these say of themselves.

@@ -203,8 +203,10 @@ def _spans(flow: Flow, layer: Layer) -> bool:
                     line = (maps * mixture).select(axis, at).sum()
                 if not line.requires_grad:
                     return True
-                seen = torch.autograd.grad(line, flow.image, retain_graph=True, allow_unused=True)[0]
-                if seen is None or not bool(seen.any()):
+                seen = torch.autograd.grad(
+                    line, flow.image, retain_graph=True, allow_unused=True, materialize_grads=True
+                )[0]
+                if not bool(seen.any()):
                     continue
                 first, end = (at - 1) * size // count, -(-(at + 2) * size // count)
                 if not bool(seen.narrow(axis, max(first, 0), min(end, size) - max(first, 0)).any()):
