@@ -99,10 +99,10 @@ def test_ties_at_the_cut_are_broken_at_random_on_average(values: np.ndarray, reg
     rng = np.random.default_rng(seed)
     broken = [values + 0.5 * rng.random(values.shape) for _ in range(500)]
     ious = [iou_at_area(map_, region) for map_ in broken]
-    assert np.mean([v for v in ious if v is not None]) == pytest.approx(exact, abs=0.06)
+    assert np.mean([v for v in ious if v is not None]) == pytest.approx(exact, abs=0.1)
     dices = [dice_at_area(map_, region) for map_ in broken]
     assert np.mean([v for v in dices if v is not None]) == pytest.approx(
-        dice_at_area(values.astype(float), region), abs=0.06
+        dice_at_area(values.astype(float), region), abs=0.1
     )
 
 
