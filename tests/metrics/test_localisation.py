@@ -91,18 +91,18 @@ def test_against_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 @given(hnp.arrays(np.int64, (4, 5), elements=st.integers(0, 2)), hnp.arrays(bool, (4, 5)), st.integers(0, 99))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_ties_at_the_cut_are_broken_at_random_on_average(values: np.ndarray, region: np.ndarray, seed: int) -> None:
     exact = iou_at_area(values.astype(float), region)
     if exact is None:
         return
     rng = np.random.default_rng(seed)
-    broken = [values + 0.5 * rng.random(values.shape) for _ in range(500)]
+    broken = [values + 0.5 * rng.random(values.shape) for _ in range(1500)]
     ious = [iou_at_area(map_, region) for map_ in broken]
-    assert np.mean([v for v in ious if v is not None]) == pytest.approx(exact, abs=0.1)
+    assert np.mean([v for v in ious if v is not None]) == pytest.approx(exact, abs=0.06)
     dices = [dice_at_area(map_, region) for map_ in broken]
     assert np.mean([v for v in dices if v is not None]) == pytest.approx(
-        dice_at_area(values.astype(float), region), abs=0.1
+        dice_at_area(values.astype(float), region), abs=0.06
     )
 
 
