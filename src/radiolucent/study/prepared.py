@@ -12,17 +12,17 @@ from radiolucent.data import (
     PixelCache,
     build_cache,
     check,
-    load_dataset,
     split_dataset,
     write_manifest,
 )
+from radiolucent.data.multilabel import of_label
 from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess
 from radiolucent.study.case import finding_from
 from radiolucent.study.config import StudyConfig
-from radiolucent.study.preflight import preflight
+from radiolucent.study.preflight import preflight, preflight_labels
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Finding
 
@@ -49,6 +49,12 @@ class Prepared:
         """Positions in the cache of one split's films."""
         return [i for i, record in enumerate(self.cache.records) if record.split == split]
 
+    def of_label(self, label: str) -> "Prepared":
+        """One label of films with several, as a question of two classes; films where it is not known have no split."""
+        one = of_label(self.dataset, label)
+        cache = dataclasses.replace(self.cache, records=one.records)
+        return Prepared(one, self.findings, cache, (), self.readings_left)
+
     @property
     def left_out(self) -> list[tuple[str, str]]:
         """(path, reason) of every file, and every reading, that could not be used."""
@@ -62,13 +68,11 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     Args:
         trained: the run has its `split.csv`, which holds: films that came since belong to no split, and a note says so.
     """
-    dataset = load_dataset(config.data, classes=config.classes)
+    dataset = config.load()
     cache = build_cache(
         dataset.records, preprocess, config.cache_folder, progress=lambda d, t: say("decoding films", d, t)
     )
-    readable = Dataset(
-        cache.records, dataset.class_names, dataset.root, dataset.left_out, dataset.source, dataset.notes
-    )
+    readable = dataclasses.replace(dataset, records=cache.records)
     split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
     findings = _findings(dataset, config.out / "findings.json", say)  # the first that is written, after all that fails
     if trained:
@@ -81,7 +85,7 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
         ]
         write_manifest(dataclasses.replace(split, records=tuple(named)), config.out / "split.csv")
     placed = PixelCache(cache.pixels, split.records, cache.shapes, preprocess, cache.left_out)
-    return Prepared(split, findings, placed, preflight(split))
+    return Prepared(split, findings, placed, preflight_labels(split) if split.multilabel else preflight(split))
 
 
 def splits_in(file: Path) -> dict[str, str | None]:

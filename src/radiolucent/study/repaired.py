@@ -203,6 +203,12 @@ def _bench(config: RepairConfig, say: Progress) -> _Bench:
     values = {**json.loads(file.read_text()), "data": str(config.data), "out": str(config.home)}
     study = StudyConfig.from_dict(values)
     before = load(config.run)
+    if before.multilabel:
+        raise ConfigError(
+            f"{config.run}: tells several labels ({', '.join(before.class_names)}), and a repair is of two classes. Audit "
+            f"a label (--target {before.class_names[0]}); to repair it, train it alone: --classes "
+            f"{before.class_names[0]!r}."
+        )
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
     left = prepared.readings_left
