@@ -17,7 +17,6 @@ from radiolucent.cli.evaluation_lines import summary_lines
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
-    Out,
     Run,
     Seed,
     end_with_left_out,
@@ -66,7 +65,8 @@ def demo(
         typer.Option("--out", "-o", help="Folder to write to; runs/demo, or runs/demo-labels.", file_okay=False),
     ] = None,
     labels: Annotated[
-        int, typer.Option(help="1: pneumonia or not. 3: consolidation, effusion and cardiomegaly, any of them on a film.")
+        int,
+        typer.Option(help="1: pneumonia or not. 3: consolidation, effusion and cardiomegaly, any of them on a film."),
     ] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,

@@ -55,9 +55,7 @@ LabelNames = Annotated[
         "column such as 'Effusion|Mass', with commas. As found in the manifest unless given."
     ),
 ]
-Uncertain = Annotated[
-    str, typer.Option(help="Labels that are -1: mask (no part of loss and figures), ones or zeros.")
-]
+Uncertain = Annotated[str, typer.Option(help="Labels that are -1: mask (no part of loss and figures), ones or zeros.")]
 NotGiven = Annotated[str, typer.Option(help="Labels that are empty: mask (no part of loss and figures) or zeros.")]
 Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
 

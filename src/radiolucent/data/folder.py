@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
-from radiolucent.data.manifest import read_manifest
+from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import ConfigError, DataError
@@ -30,9 +30,7 @@ _COMPANIONS = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", 
 _COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 
-def load_dataset(
-    path: str | Path, *, classes: int | str | None = None, labels: LabelOptions | None = None
-) -> Dataset:
+def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: LabelOptions | None = None) -> Dataset:
     """Find the films of a folder or manifest.
 
     Args:
@@ -51,7 +49,7 @@ def load_dataset(
     """
     if classes and labels and labels.names and not labels.lenient:
         raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
-    options = None if classes else labels or LabelOptions()
+    options = None if classes else labels or FOUND
     root = Path(path)
     if root.is_file():
         dataset = read_manifest(root, options)

@@ -57,7 +57,7 @@ def names_in_cell(value: Any, where: str, column: str) -> tuple[str, ...] | None
     """The labels in a cell such as NIH's "Effusion|Mass" or PadChest's "['effusion', 'mass']"; None for an empty one.
 
     Raises:
-        DataError: a list that cannot be read, or one that holds a finding and "No Finding"; the message names the place.
+        DataError: a list that cannot be read, or one with a finding and "No Finding"; the message names the place.
 
     >>> names_in_cell("Effusion|Mass", "line 2", "Finding Labels"), names_in_cell("No Finding", "line 3", "")
     (('Effusion', 'Mass'), ())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from radiolucent.data.label_cells import plain_label, value_of
-from radiolucent.data.records import NOT_GIVEN, UNCERTAIN, LeftOut
+from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 
 __all__ = ["Laid", "as_manifest"]
@@ -186,7 +186,7 @@ def _padchest(rows: Sequence[Row], file: Path) -> Laid:
         given = {"sex": row.get("PatientSex_DICOM"), "view": row.get("Projection"), "born": row.get("PatientBirth")}
         said = re.findall(r"'([^']*)'|\"([^\"]*)\"", str(row["Labels"] or ""))
         words = {plain_label(a or b) for a, b in said} - {""}
-        open_ = bool(words) and words <= PADCHEST_SAYS_NOTHING or "exclude" in words
+        open_ = (bool(words) and words <= PADCHEST_SAYS_NOTHING) or "exclude" in words
         silent += open_
         made.append(own | {k: v for k, v in given.items() if v} | {"Labels": "" if open_ else row["Labels"]})
     words = ", ".join(sorted(PADCHEST_SAYS_NOTHING))

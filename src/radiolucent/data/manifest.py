@@ -16,10 +16,11 @@ from radiolucent.tables import csv_text, unguarded
 __all__ = ["read_manifest", "write_manifest"]
 
 MOST_BYTES = 1 << 28  # of a manifest: a line a film, for a million films
+FOUND = LabelOptions()  # the labels that are there, those that are not plain being left out
 _COLUMNS = ("path", "label", "patient_id", "split", "site", "etiology", "sha256")
 
 
-def read_manifest(path: Path, options: LabelOptions | None = LabelOptions()) -> Dataset:
+def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     """Read a manifest with the column `path` (relative to the manifest) and, where known, label (a class name),
     patient_id, split (train, val, test), site, etiology; further columns are kept.
 

@@ -99,7 +99,7 @@ def labels_in(
 
 
 def _found(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[Sequence[str], str]:
-    """(columns that hold a label each, the column that lists them): those asked for, or those that can be nothing else."""
+    """(columns of a label each, the column that lists them): those asked for, or those that can be nothing else."""
     head = [str(name) for name in rows[0] if name]
     if wanted:
         plain = {plain_label(n) for n in wanted}
@@ -160,8 +160,7 @@ def _of_list(
     vocabulary: Sequence[str],
 ) -> FoundLabels:
     cells = [
-        names_in_cell(row.get(column), f"{source}, line {line}", column)
-        for row, line in zip(rows, lines, strict=True)
+        names_in_cell(row.get(column), f"{source}, line {line}", column) for row, line in zip(rows, lines, strict=True)
     ]
     tally = Counter(plain_label(n) for cell in cells for n in cell or ())
     spelt = {plain_label(n): n for cell in cells for n in cell or ()} | {plain_label(n): n for n in vocabulary}
@@ -183,9 +182,7 @@ def _of_list(
     return FoundLabels(names, values, frozenset({column}), tuple(notes + _lacking(names, places)))
 
 
-def _chosen(
-    have: Sequence[str], options: LabelOptions, source: str
-) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+def _chosen(have: Sequence[str], options: LabelOptions, source: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """(names of the labels, what each is called in the data or None)."""
     if not options.names:
         return tuple(have), tuple(have)
@@ -193,9 +190,7 @@ def _chosen(
     places = tuple(at.get(plain_label(n)) for n in options.names)
     missing = [n for n, place in zip(options.names, places, strict=True) if place is None]
     if missing and not options.lenient:
-        raise DataError(
-            f"{source}: no label {', '.join(missing)} there; it has {', '.join(have) or 'none'}."
-        )
+        raise DataError(f"{source}: no label {', '.join(missing)} there; it has {', '.join(have) or 'none'}.")
     names = options.names if options.lenient else tuple(p or n for n, p in zip(options.names, places, strict=True))
     return names, places
 

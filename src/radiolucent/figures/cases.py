@@ -12,6 +12,7 @@ from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
+from radiolucent.data.label_cells import plain_label
 from radiolucent.explainers import METHODS, lime_view
 from radiolucent.figures.case import Case
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
@@ -144,10 +145,17 @@ def case_panel(case: Case) -> Figure:
         left, down = MARGIN + (lead + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
         picture = place(made, left, down, SIDE, tall)
         key = place(made, left, down + tall + 0.08, SIDE, 0.1)
-        _explained(picture, key, case.film, explanation, case.annotations)
+        _explained(picture, key, case.film, explanation, _of_target(case, explanation))
         if _said_of(explanation):
             _write_trust(place(made, left, down + tall + 0.42, SIDE, 2 * LINE), explanation)
     return made
+
+
+def _of_target(case: Case, e: Explanation) -> Sequence[Annotation]:
+    """The readings that belong on a map: of a model of several labels those of its label."""
+    if not case.labels:
+        return case.annotations
+    return [a for a in case.annotations if a.label is not None and plain_label(a.label) == plain_label(e.target_name)]
 
 
 def _said_of(e: Explanation) -> str:

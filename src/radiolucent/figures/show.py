@@ -30,7 +30,9 @@ def plot(value: Any, **options: Any) -> Figure:
     if isinstance(found, Mapping):
         return intervals_plot({str(k): v for k, v in found.items()}, repr(value).split(":")[0])
     if hasattr(value, "findings"):
-        return intervals_plot({f.test: f.estimate for f in value.findings if f.estimate}, getattr(value, "headline", ""))
+        return intervals_plot(
+            {f.test: f.estimate for f in value.findings if f.estimate}, getattr(value, "headline", "")
+        )
     return _lines(repr(value))
 
 

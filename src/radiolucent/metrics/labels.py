@@ -148,8 +148,7 @@ def _without_threshold(found: Evaluation) -> Evaluation:
     """An evaluation without the figures that need a threshold."""
     why = "no threshold could be chosen for this label"
     bare = {
-        name: undefined(why, e.level, 0, e.method) if name in AT_THRESHOLD else e
-        for name, e in found.estimates.items()
+        name: undefined(why, e.level, 0, e.method) if name in AT_THRESHOLD else e for name, e in found.estimates.items()
     }
     wilson = {name: bare.get(name, e) for name, e in found.wilson.items()}
     return replace(found, estimates=bare, wilson=wilson, confusion={}, matrix=(), notes=(*found.notes, why))

@@ -49,7 +49,8 @@ class Cases:
         """The labelled films of these predictions.
 
         Raises:
-            ConfigError: predictions of several labels, which `evaluate_labels` evaluates. DataError: no film has a label, a label that is no class, or logits that are not finite (names a film).
+            ConfigError: predictions of several labels, which `evaluate_labels` evaluates.
+            DataError: no film has a label, a label that is no class, or logits that are not finite (names a film).
         """
         bad = np.flatnonzero(~np.isfinite(predictions.logits).all(axis=1))
         if len(bad):

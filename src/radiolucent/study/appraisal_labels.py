@@ -26,8 +26,8 @@ from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import read_readings
 from radiolucent.study.label_readings import other_names, readings_of_label
 from radiolucent.study.predictions_table import write_predictions
-from radiolucent.study.prepared import Prepared
 from radiolucent.study.preflight import about_threshold
+from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.trained import data_hash, predict_split, versions
 from radiolucent.study.trained_labels import TrainedLabels

@@ -34,7 +34,12 @@ def write_predictions(file: Path, parts: Sequence[tuple[str, Predictions]]) -> N
 
 def _write_labels(file: Path, parts: Sequence[tuple[str, Predictions]]) -> None:
     names = parts[0][1].class_names
-    columns = ["split", "image", "patient", *(f"{kind}{n}" for kind in ("label_", "logit_", "p_", "called_") for n in names)]
+    columns = [
+        "split",
+        "image",
+        "patient",
+        *(f"{kind}{n}" for kind in ("label_", "logit_", "p_", "called_") for n in names),
+    ]
     rows: list[list[Any]] = []
     for split, p in parts:
         chances, calls = p.probabilities, p.calls

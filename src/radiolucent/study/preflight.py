@@ -70,7 +70,9 @@ def preflight_labels(dataset: Dataset) -> tuple[str, ...]:
             if min(ill, well) < least:
                 few.append(f"{name} ({ill} patients with it, {well} without)")
         if few:
-            found.append(f"the {split} split has few patients {what}, {least} with and without would do: {'; '.join(few)}.")
+            found.append(
+                f"the {split} split has few patients {what}, {least} with and without would do: {'; '.join(few)}."
+            )
     return tuple(found)
 
 

@@ -205,8 +205,8 @@ def _bench(config: RepairConfig, say: Progress) -> _Bench:
     before = load(config.run)
     if before.multilabel:
         raise ConfigError(
-            f"{config.run}: tells several labels ({', '.join(before.class_names)}), and a repair is of two classes. Audit "
-            f"a label (--target {before.class_names[0]}); to repair it, train it alone: --classes "
+            f"{config.run}: tells several labels ({', '.join(before.class_names)}), and a repair is of two classes. "
+            f"Audit a label (--target {before.class_names[0]}); to repair it, train it alone: --classes "
             f"{before.class_names[0]!r}."
         )
     prepared = prepare(study, before.preprocess, say)

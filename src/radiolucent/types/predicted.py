@@ -61,9 +61,7 @@ class LabelRule:
         return supported(1.0 / (1.0 + np.exp(-np.clip(scaled, -500, 500))), self.calibrated_on)
 
 
-def rules_for(
-    names: Sequence[str], head: Head, rules: Sequence[LabelRule], same: LabelRule
-) -> tuple[LabelRule, ...]:
+def rules_for(names: Sequence[str], head: Head, rules: Sequence[LabelRule], same: LabelRule) -> tuple[LabelRule, ...]:
     """One rule a label: those given, or `same` for every label where there are none.
 
     Raises:

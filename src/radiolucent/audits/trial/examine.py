@@ -162,8 +162,8 @@ def examine(
     if classifier.multilabel:
         raise ConfigError(
             f"an audit is of one label; this model tells {', '.join(classifier.class_names)}. Audit each: "
-            "audit(classifier.of_label(NAME), radiolucent.data.of_label(dataset, NAME)), or `radiolucent audit RUN DATA "
-            "--target NAME`."
+            "audit(classifier.of_label(NAME), radiolucent.data.of_label(dataset, NAME)), or `radiolucent audit RUN "
+            "DATA --target NAME`."
         )
     chosen, methods = asked(tests, methods)
     chosen = tuple(t for t in chosen if discover or t.family != "discovered")
