@@ -117,7 +117,7 @@ def _found(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[Se
 def _holds_labels(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
     cells = [row.get(column) for row in rows]
     plain = {str(c).strip() for c in cells}
-    return all(map(is_cell, cells)) and bool(plain & {"1", "1.0", "True", "true"})
+    return all(map(is_cell, cells)) and bool(plain & {"1", "1.0", "-1", "-1.0", "True", "true"})
 
 
 def _of_columns(

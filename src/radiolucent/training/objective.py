@@ -75,7 +75,7 @@ class Objective:
         return torch.tensor(self.weights, device=labels.device)[labels]
 
     def correct(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(N,) 1 where the likelier class is the labelled one; of several labels the share of the known that are right."""
+        """(N,) 1 where the likelier class is the labelled one; of several labels the share of known ones right."""
         if self.head == "softmax":
             return (logits.argmax(1) == labels).float()
         if self.head == "multilabel":
