@@ -128,7 +128,7 @@ def test_padchest(tmp_path: Path) -> None:
     assert values(found, "cardiomegaly") == [1, 0, NOT_GIVEN, NOT_GIVEN]
     assert [r.patient_id for r in found.records] == ["pa", "pb", "pc", "pd"]
     bad = manifest(tmp_path, head + '0,0.png,0,x,s,pa,F,PA,"[\'pleural effusion"\n', "bad.csv")
-    with pytest.raises(DataError, match="line 2.*list that cannot be read"):
+    with pytest.raises(DataError, match=r"line 2.*list that cannot be read"):
         load_dataset(bad)
 
 

@@ -1,13 +1,13 @@
 """All figures of predictions of several labels a film: each label on its own, and their mean."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.metrics.arrays import Floats
+from radiolucent.metrics.arrays import Floats, Mask
 from radiolucent.metrics.evaluation import FEW_PATIENTS, Evaluation, evaluate
 from radiolucent.metrics.intervals import undefined
 from radiolucent.metrics.proportions import rarer_worth
@@ -173,7 +173,7 @@ def _mean(predictions: Predictions, names: list[str], figure: str, level: float,
     whole = np.flatnonzero((predictions.labels >= 0).any(1))
     patients = [predictions.patient_ids[i] for i in whole]
     index, _ = clusters_of(patients, len(whole))
-    parts: list[tuple[np.ndarray, Any]] = []
+    parts: list[tuple[Mask, Callable[[Floats], Floats]]] = []
     worth: list[float] = []
     for name in names:
         one = predictions.of_label(name)
@@ -194,14 +194,22 @@ def _mean(predictions: Predictions, names: list[str], figure: str, level: float,
     return replace(made, note=f"{note}; {made.note}" if made.note else note, method=bootstrap_method(patients, folds))
 
 
-def _statistic(figure: str, truth: np.ndarray, scores: np.ndarray, called: np.ndarray) -> Any:
+def _statistic(figure: str, truth: Mask, scores: Floats, called: Mask) -> Callable[[Floats], Floats]:
     """From weights (folds, M) to one label's figure (folds,)."""
     if figure in ("auroc", "average_precision"):
         ranks, place = Ranks(truth, scores), 0 if figure == "auroc" else 1
-        return lambda w: ranks(w)[place]
+
+        def ranked(w: Floats) -> Floats:
+            return ranks(w)[place]
+
+        return ranked
     if figure == "brier":
         squared = (scores - truth) ** 2
-        return lambda w: w @ squared / np.where(w.sum(1) > 0, w.sum(1), np.nan)
+
+        def mean(w: Floats) -> Floats:
+            return w @ squared / np.where(w.sum(1) > 0, w.sum(1), np.nan)
+
+        return mean
     own = truth if figure == "sensitivity" else ~truth
     right = (called == truth) & own
 
@@ -214,7 +222,8 @@ def _statistic(figure: str, truth: np.ndarray, scores: np.ndarray, called: np.nd
 
 def _notes(predictions: Predictions, few: Mapping[str, str], uncalled: list[str], left: int) -> tuple[str, ...]:
     notes: list[str] = []
-    unknown = {n: int(k) for n, k in zip(predictions.class_names, (predictions.labels < 0).sum(0), strict=True) if k}
+    counts = {n: int((predictions.labels[:, k] < 0).sum()) for k, n in enumerate(predictions.class_names)}
+    unknown = {n: count for n, count in counts.items() if count}
     if unknown:
         shown = ", ".join(f"{n} {k}" for n, k in unknown.items())
         notes.append(f"films on which a label is uncertain or not given are no part of its figures ({shown})")

@@ -45,7 +45,8 @@ def _label_calls(clf: Classifier, logits: Any, labels: Sequence[int]) -> tuple[L
 
 def called_labels(clf: Classifier, logits: Any) -> list[str]:
     """The labels that a multi-label model calls for one film, the likeliest first, from its logits (1, K)."""
-    chances, calls = clf.probabilities(logits)[0].tolist(), clf.calls(logits)[0].tolist()
+    chances: list[float] = clf.probabilities(logits)[0].tolist()
+    calls: list[bool] = clf.calls(logits)[0].tolist()
     order = sorted(range(len(chances)), key=lambda k: -chances[k])
     return [clf.class_names[k] for k in order if calls[k]]
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -26,7 +25,8 @@ from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
 from radiolucent.study.case import called_labels, make_case
-from radiolucent.study.journal import COLUMNS, Journal
+from radiolucent.study.explained_rows import explained_row, row_of
+from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper
@@ -263,7 +263,8 @@ class _Run:
                     saved[-2 * WRITERS].result()
 
             rows = [
-                self._written(w.film, next(maps), keep) if w.film else [_row(str(w.file), error=w.error)] for w in batch
+                self._written(w.film, next(maps), keep) if w.film else [row_of(str(w.file), error=w.error)]
+                for w in batch
             ]
             for waited in saved:
                 waited.result()
@@ -319,7 +320,7 @@ class _Run:
         flat = self.names.get(film.image_id)
         name = flat or _deep_name(film.image_id)
         good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
-        failed = [_row(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
+        failed = [row_of(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
         if not good:
             return failed
         case = make_case(self.classifier, film, torch.tensor([good[0].logits]))
@@ -330,7 +331,7 @@ class _Run:
             kind = f".{file_name(e.target_name)}" if several else ""
             file = f"maps/{name}.{e.method}{kind}.npz"
             keep(save_explanation, e, self.out / file)
-            rows.append(_explained_row(e, case, file, panel))
+            rows.append(explained_row(e, case, file, panel))
         if panel:
             said = tuple(self.readings.get(film.image_id, ()))
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
@@ -379,29 +380,3 @@ def _flat_names(files: Sequence[Path], journal: Journal) -> dict[str, str]:
 
 def _write_panel(picture: Image.Image, file: Path) -> None:
     write_bytes(file, figures.encoded(picture))
-
-
-def _row(image: str, **values: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(COLUMNS), "image": image, **values}
-
-
-def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | None) -> dict[str, Any]:
-    row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
-    x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
-    height, width = e.geometry.source_shape
-    return _row(
-        e.image_id,
-        method=e.method,
-        target=e.target_name,
-        score_kind=e.score_kind,
-        contrast=e.contrast,
-        score=e.score,
-        called=case.called,
-        probability=next((c.probability for c in case.labels if c.name == e.target_name), case.probability),
-        peak_x=float(np.clip(x, 0, width)),
-        peak_y=float(np.clip(y, 0, height)),
-        trust=e.trust.get("verdict"),
-        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
-        map=file,
-        panel=panel,
-    )

@@ -51,7 +51,7 @@ class Stamper:
 
     def _randomisation(self, method: Explainer, label: str | None) -> Finding:
         """A method's test; of several labels one a label."""
-        asked = self.asked if label is None else {**self.asked, "target": label}
+        asked: dict[str, Any] = self.asked if label is None else {**self.asked, "target": label}
         name = method.name if label is None else f"{method.name}.{file_name(label)}"
         file = self.kept / f"{name}.json" if self.kept else None
         stands_for = f"three films {self.classifier.hash} {describe(method)} {asked}"
