@@ -108,7 +108,7 @@ def evaluate_labels(
         raise DataError(
             f"labels {labels.shape} of {len(predictions.class_names)} labels; expected (N, K) of 1, 0 and -1 (unknown)."
         )
-    any_known = (labels >= 0).any(1)
+    any_known: Mask = np.asarray((labels >= 0).any(1))
     if not any_known.any():
         raise DataError("no film has a known label; evaluation needs the labels' columns.")
     chosen, few, uncalled = dict[str, Evaluation](), dict[str, str](), list[str]()
