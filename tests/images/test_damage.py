@@ -105,7 +105,8 @@ def plain(size: int) -> bytes:
 
 def patched(syntax: str, start: bytes, at: int, new: bytes) -> bytes:
     """A compressed film with some bytes replaced, counted from where its codestream starts."""
-    content = bytearray(recoded(dicom(DEEP), f"1.2.840.10008.1.2.4.{syntax}"))
+    film = np.arange(40 * 48, dtype=np.uint16).reshape(40, 48)
+    content = bytearray(recoded(dicom(film), f"1.2.840.10008.1.2.4.{syntax}"))
     at += content.rindex(start)
     content[at : at + len(new)] = new
     return bytes(content)
