@@ -77,11 +77,19 @@ class ReadOptions:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "ReadOptions":
         """The inverse of `as_dict`."""
-        return ReadOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        given = dict(values)
+        if given.get("range") is not None:
+            given["range"] = tuple(given["range"])
+        return ReadOptions(**given)
 
     def pixels_key(self) -> str:
-        """What of it changes pixels, in words; "" where nothing does."""
-        parts = (("frame", self.frame), ("window", self.window), ("range", self.range))
+        """What of it changes pixels, in words; "" where nothing does.
+
+        >>> ReadOptions(range=(0, 4095)).pixels_key()
+        'range 0,4095'
+        """
+        span = f"{self.range[0]:g},{self.range[1]:g}" if self.range else ""
+        parts = (("frame", self.frame), ("window", self.window), ("range", span))
         return ", ".join(f"{name} {value}" for name, value in parts if value)
 
 
