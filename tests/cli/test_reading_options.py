@@ -16,7 +16,7 @@ from radiolucent.study import StudyConfig
 from support.cli_calls import TRAINING, call
 
 FILMS = {"--frame", "--window", "--range", "--max-pixels"}
-READINGS = {"--format", "--unmarked", "--skip-shapes", "--labels", "--coordinates"}
+READINGS = {"--format", "--unmarked", "--skip-shapes", "--labels", "--nothing-found", "--coordinates"}
 NONE_READ = {"demo", "size", "report", "formats", "phantom", "kaggle", "medmnist", "split"}
 
 

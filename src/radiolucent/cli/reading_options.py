@@ -40,6 +40,9 @@ SkipShapes = Annotated[
 Labels = Annotated[
     str, typer.Option(help="Readings: labels of whole images that count, with commas; others are passed over.")
 ]
+NothingFound = Annotated[
+    str, typer.Option(help="Readings: labels that say that nothing was found, with commas, besides those known to.")
+]
 Coordinates = Annotated[
     str, typer.Option(help="Readings: 'relative' where coordinates are shares of the image's size, from 0 to 1.")
 ]
@@ -54,6 +57,7 @@ def of_readings(
     unmarked: Unmarked = "",
     skip_shapes: SkipShapes = False,
     labels: Labels = "",
+    nothing_found: NothingFound = "",
     coordinates: Coordinates = "as stated",
 ) -> None:
     """What `read_annotations` asks for, as typed."""
@@ -99,7 +103,9 @@ def _with(call: Callable[..., None], command: Callable[..., None], shared: Any, 
     return call
 
 
-def _asked(format: str | None, unmarked: str, skip_shapes: bool, labels: str, coordinates: str) -> dict[str, Any]:
+def _asked(
+    format: str | None, unmarked: str, skip_shapes: bool, labels: str, nothing_found: str, coordinates: str
+) -> dict[str, Any]:
     """Keyword arguments of `read_annotations` that are not its defaults."""
     from radiolucent.errors import ConfigError
 
@@ -108,7 +114,8 @@ def _asked(format: str | None, unmarked: str, skip_shapes: bool, labels: str, co
     if unmarked not in ("", "not read", "no finding"):
         raise ConfigError(f"--unmarked {unmarked!r}; expected 'not read' or 'no finding'.")
     found: dict[str, Any] = {"format": format, "unmarked": unmarked or None, "skip_shapes": skip_shapes}
-    found |= {"labels": [name.strip() for name in labels.split(",") if name.strip()]}
+    for name, typed in (("labels", labels), ("nothing_found", nothing_found)):
+        found[name] = [word.strip() for word in typed.split(",") if word.strip()]
     found |= {"coordinates": "" if coordinates == "as stated" else coordinates}
     return {name: value for name, value in found.items() if value}
 
