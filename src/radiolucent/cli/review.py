@@ -87,6 +87,8 @@ def review(
             _export(context, export, as_json)
         else:
             who = (reader or ["reader"], adjudicator or [])
+            for one in who[0]:
+                context.store.reader(one)  # known before the server opens, so that their first films are ready
             serve(context, port, lambda at: _tell(addresses(context, *who, at), place, browser, as_json))
     finally:
         context.close()
