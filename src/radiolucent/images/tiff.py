@@ -153,7 +153,7 @@ def _grey(
             grey = np.float32(1) - grey
             steps.append("white is zero, inverted")
     else:
-        grey = _colour(values, photometric, {"bits": tags.bits}, options.range, steps, notes)
+        grey = _colour(values, photometric, tags.bits, options.range, steps, notes)
         steps.append(f"{_PHOTOMETRIC[photometric]} to grey by luminance")
     if tags.samples > basic:
         if tags.extra[:1] in ((1,), (2,)) and tags.kind == "u":
@@ -165,15 +165,15 @@ def _grey(
 
 
 def _colour(
-    values: NDArray[Any], photometric: int, depth: dict[str, int], range: tuple[float, float] | None,
+    values: NDArray[Any], photometric: int, bits: int, range: tuple[float, float] | None,
     steps: list[str], notes: list[str],
 ) -> NDArray[np.float32]:  # fmt: skip
     if photometric == 5:
-        inks = scaled(values[..., :4], steps, notes, **depth)
+        inks = scaled(values[..., :4], steps, notes, bits=bits)
         return luminance((1 - inks[..., :3]) * (1 - inks[..., 3:4]))
     if photometric == 6:  # Y is the luminance
-        return scaled(values[..., 0], steps, notes, range=range, **depth)
-    return grey_of_colour(values[..., :3], steps, notes, range=range, **depth)
+        return scaled(values[..., 0], steps, notes, range=range, bits=bits)
+    return grey_of_colour(values[..., :3], steps, notes, range=range, bits=bits)
 
 
 def _palette(index: NDArray[Any], colours: Any, notes: list[str], file: Path) -> NDArray[np.float32]:
