@@ -8,23 +8,19 @@ import typer
 from radiolucent.cli.output import (
     CHECK_FAILED,
     AsJson,
-    Coordinates,
     Data,
-    Labels,
     Out,
     Seed,
-    SkipShapes,
     end_with_left_out,
     print_findings,
     print_json,
     progress_bar,
-    reading_options,
     resumable,
     say,
     shown,
     stages,
 )
-from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.training_options import Classes
 
 __all__ = ["data_app"]
@@ -127,22 +123,19 @@ def medmnist(
 
 
 @data_app.command()
+@reads_films
+@reads_readings
 def annotations(
     source: Annotated[Path, typer.Argument(help="Readings: a file or folder in any known format.", exists=True)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
     to: Annotated[
         str, typer.Option(help="A format that is written (see `data formats`); csv for a .csv file, else coco.")
     ] = "",
-    format: Annotated[str | None, typer.Option(help="The source's format, where it should not be found.")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose films the readings belong to.")] = None,
     reader: Annotated[str, typer.Option(help="Reader's name where the file gives none.")] = "reader",
-    unmarked: Annotated[
-        str, typer.Option(help="What an image without mark means: 'not read' or 'no finding'; else as the format says.")
-    ] = "",
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Convert doctors' readings between formats, all into source pixels; bad entries are listed (status 3)."""
     from radiolucent.data import FORMATS, LeftOut, load_dataset, read_annotations
@@ -152,20 +145,9 @@ def annotations(
     chosen = to or ("csv" if out.suffix.lower() == ".csv" else "coco")
     if chosen not in writers:
         raise ConfigError(f"--to {chosen}; expected one of {', '.join(writers)}.")
-    if unmarked not in ("", "not read", "no finding"):
-        raise ConfigError(f"--unmarked {unmarked!r}; expected 'not read' or 'no finding'.")
     left: list[LeftOut] = []
-    asked = reading_options(skip_shapes, labels, coordinates)
     dataset = load_dataset(data) if data else None
-    found = read_annotations(
-        source,
-        dataset=dataset,
-        format=format,
-        reader=reader,
-        unmarked=unmarked or None,  # pyright: ignore[reportArgumentType]
-        left_out=left,
-        **asked,
-    )
+    found = read_annotations(source, dataset=dataset, reader=reader, left_out=left, **asked)
     writers[chosen](found, out, dataset)
     tally: dict[str, Any] = {
         "readings": len(found),
@@ -209,6 +191,7 @@ def formats(
 
 
 @data_app.command()
+@reads_films
 def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None:
     """Write lung masks as PNG in the films' own pixels, and list those not to be trusted."""
     from radiolucent.data import load_dataset
@@ -234,6 +217,7 @@ def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None
 
 
 @data_app.command("paste-marker")
+@reads_films
 def paste_marker(
     data: Data,
     out: Out = Path("planted"),

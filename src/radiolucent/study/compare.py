@@ -80,7 +80,6 @@ def compare_run(
     reader: str = "consensus",
     thresholds: Sequence[float] = THRESHOLDS,
     by: Sequence[str] = (),
-    format: str | None = None,
     unseen: bool = False,
     asked: Mapping[str, Any] = MappingProxyType({}),
     folds: int = 10_000,
@@ -95,8 +94,8 @@ def compare_run(
     Args:
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
-        format: of the annotations, where it should not be found by content. asked: further options of
-            `read_annotations`. A bad entry among them is left out with its reading and listed.
+        asked: options of `read_annotations`, such as their format. A bad entry among them is left out with
+            its reading and listed.
         unseen: leave out films that the run was trained or chosen on.
 
     Raises:
@@ -108,7 +107,7 @@ def compare_run(
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
-    readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **asked)
+    readings = read_annotations(annotations, dataset=dataset, left_out=entries, **asked)
     wanted = {a.image_id for a in readings}
     every = [r for r in dataset.records if r.image_id in wanted]
     patients = {r.image_id: r.patient_id or r.image_id for r in every}

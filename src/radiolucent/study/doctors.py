@@ -57,7 +57,7 @@ def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
     dataset = load_dataset(config.data, classes=config.classes)
     prepared.readings_left.clear()
     left, cache = prepared.readings_left, prepared.cache
-    found = read_annotations(config.annotations, dataset=dataset, left_out=left)
+    found = read_annotations(config.annotations, dataset=dataset, left_out=left, **config.annotation_options)
     shapes = {r.image_id: (int(h), int(w)) for r, (h, w) in zip(cache.records, cache.shapes, strict=True)}
     return fitting(found, shapes, config.annotations, left)
 

@@ -5,6 +5,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from radiolucent.data import (
     Dataset,
@@ -19,7 +20,7 @@ from radiolucent.data import (
 from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_bytes, write_json
-from radiolucent.images import Preprocess
+from radiolucent.images import Preprocess, reading
 from radiolucent.study.case import finding_from
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.preflight import preflight
@@ -118,7 +119,9 @@ def _as_trained(dataset: Dataset, file: Path) -> Dataset:
 
 def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...]:
     """The data checks, from the run folder where the same files were checked before."""
-    stamp = [[r.image_id, r.path.stat().st_size if r.path.exists() else -1] for r in dataset.records]
+    stamp: list[Any] = [[r.image_id, r.path.stat().st_size if r.path.exists() else -1] for r in dataset.records]
+    if read_by := reading().pixels_key():
+        stamp.append(read_by)
     if file.is_file():
         kept = json.loads(file.read_text())
         if kept["films"] == stamp:
