@@ -1,13 +1,27 @@
 """Intervals in closed form: Wilson's score, the exact bound of a perfect score, value ± t · deviation on a scale."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import Floats
 from radiolucent.types import Estimate
 
-__all__ = ["Scale", "exact_low", "scaled_interval", "score_ends", "t_of", "undefined", "welch_df", "wilson", "z_of"]
+__all__ = [
+    "Scale",
+    "exact_low",
+    "jackknife_interval",
+    "scaled_interval",
+    "score_ends",
+    "spread_df",
+    "t_of",
+    "undefined",
+    "welch_df",
+    "wilson",
+    "z_of",
+]
 
 Scale = Literal["plain", "share", "correlation"]
 """Where a figure is close to normal: as it is; log(x / (1 − x)); Fisher's z."""
@@ -47,6 +61,22 @@ def welch_df(parts: list[tuple[float, float]]) -> float:
     total = sum(v for v, _ in parts)
     below = sum(v * v / max(u - 1, 0.5) for v, u in parts)
     return total**2 / below if below > 0 else float("inf")
+
+
+def spread_df(parts: Floats) -> float:
+    """Degrees of freedom of a variance that is a sum of squares of units' parts g (n,), from 1 to n − 1.
+
+    2 (Σ g²)² / (Σ g⁴ − (Σ g²)² / n), Satterthwaite's with the kurtosis that the parts have: n − 1 or so where they are
+    normal and alike, few where a few large units carry the sum.
+
+    >>> spread_df(np.array([1.0, -1.0, 1.0, -1.0])), round(spread_df(np.array([3.0, 0.1, 0.1, -0.1, 0.0])), 2)
+    (3.0, 2.5)
+    """
+    squares = np.asarray(parts, np.float64) ** 2
+    n, total = len(squares), float(squares.sum())
+    uneven = float(squares @ squares) - total**2 / max(n, 1)
+    most = max(n - 1, 1)
+    return float(np.clip(2 * total**2 / uneven, 1, most)) if uneven > 1e-12 * total**2 else float(most)
 
 
 def undefined(note: str, level: float, n: int, method: str) -> Estimate:
@@ -124,3 +154,27 @@ def scaled_interval(
         low, high = value - t * deviation, value + t * deviation
     named = method if np.isinf(df) else f"{method}, t with {df:.3g} df"
     return Estimate(value, low, high, level, n, named, note)
+
+
+def jackknife_interval(
+    value: float,
+    gaps: Floats,
+    *,
+    level: float,
+    method: str,
+    scale: Scale = "plain",
+    note: str = "",
+    unbiased: bool = False,
+) -> Estimate:
+    """value ± t · deviation on `scale`, from what the figure loses when each unit is left out in turn, `gaps` (n,).
+
+    Variance (n − 1)/n Σ (g − mean g)² (Tukey 1958), Student's t with the degrees of freedom of `spread_df`.
+
+    Args:
+        unbiased: the interval lies about the jackknife estimate, without the bias of few units, value + (n − 1) mean g.
+    """
+    n, apart = len(gaps), gaps - gaps.mean()
+    deviation = float(np.sqrt((n - 1) / n * (apart @ apart)))
+    centre = value + (n - 1) * float(gaps.mean()) if unbiased else value
+    words: dict[str, Any] = {"level": level, "n": n, "method": method, "scale": scale, "note": note}
+    return replace(scaled_interval(centre, deviation, df=spread_df(apart), **words), value=value)
