@@ -39,6 +39,7 @@ __all__ = [
     "end_with_left_out",
     "names_in",
     "print_comparison",
+    "print_doubtful",
     "print_findings",
     "print_json",
     "progress_bar",
@@ -224,6 +225,21 @@ def print_findings(findings: "Iterable[Finding]") -> None:
         style = colour[finding.verdict]
         advice = f"\n→ {finding.advice}" if finding.advice and finding.verdict != "pass" else ""
         table.add_row(f"[{style}]{finding.verdict}[/{style}]", finding.test, shown(finding.summary + advice))
+    Console().print(table)
+
+
+def print_doubtful(finding: "Finding", most: int = 20) -> None:
+    """Print the films whose label a finding doubts, the most doubtful first; nothing for other findings."""
+    rows = finding.evidence.get("suspects", [])
+    if not rows:
+        return
+    title = f"doubtful labels, {min(most, len(rows))} of {len(rows)}" + ("" if len(rows) <= most else " (--json: all)")
+    table = Table(title=title, title_justify="left")
+    for heading in ("film", "label", "rather", "confidence", "who says so"):
+        table.add_column(heading, overflow="fold")
+    for row in rows[:most]:
+        words = (row["film"], row["label"], row["suggested"], f"{row['confidence']:.2f}", row["words"])
+        table.add_row(*map(shown, words))
     Console().print(table)
 
 
