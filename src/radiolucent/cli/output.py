@@ -259,6 +259,11 @@ def print_comparison(found: "Comparison") -> None:
             for group, some in groups.items():
                 rows.append((escape(f"{kind}: {group}: hit rate"), str(some["hit_rate"])))
         _print_rows(f"{a.method} against {a.reader}, {a.films} films", rows)
+    if found.completeness and found.completeness.missing:
+        rows = [
+            (escape(name), f"{n} of {found.completeness.films} films") for name, n in found.completeness.read.items()
+        ]
+        _print_rows(f"readings; {found.completeness.by_all} films were read by all", rows, "read")
     if found.between:
         _print_rows("readers with each other", [(escape(n), str(e)) for n, e in found.between.items()])
     if found.statements:
@@ -267,10 +272,10 @@ def print_comparison(found: "Comparison") -> None:
         _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
 
 
-def _print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+def _print_rows(title: str, rows: Iterable[tuple[str, str]], heading: str = "value (95 % CI)") -> None:
     table = Table(title=escape(title), title_justify="left")
     table.add_column("figure", overflow="fold")
-    table.add_column("value (95 % CI)")
+    table.add_column(heading)
     for name, value in rows:
         table.add_row(name, escape(value))
     Console().print(table)

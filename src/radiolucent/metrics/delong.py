@@ -50,7 +50,7 @@ def _variance(v10: Floats, v01: Floats, positive: Mask, groups: Groups) -> tuple
     parts = float((i - 1) / i * (e10 @ e10)), float((j - 1) / j * (e01 @ e01))
     both = 2 * (clusters - 1) / clusters * float(e10 @ e01)
     units = [
-        min(float(size.sum() ** 2 / (size @ size)), spread_df(e[size > 0]) + 1)
+        min(float(size.sum() ** 2 / (size @ size)), float(spread_df(e[size > 0])) + 1)
         for size, e in zip(own, (e10, e01), strict=True)
     ]
     return max(sum(parts) + both, 0.0), welch_df(list(zip(parts, units, strict=True)))
