@@ -7,15 +7,19 @@ import typer
 
 from radiolucent.cli.output import (
     CHECK_FAILED,
+    RUN,
+    Annotations,
     AsJson,
     Data,
     Out,
     Seed,
     end_with_left_out,
+    print_doubtful,
     print_findings,
     print_json,
     progress_bar,
     resumable,
+    run_path,
     say,
     shown,
     stages,
@@ -34,14 +38,36 @@ data_app = typer.Typer(
 
 @data_app.command()
 @reads_films
-def check(data: Data, as_json: AsJson = False) -> None:
-    """Look for what makes results on a data set untrustworthy; status 4 if a check fails."""
+def check(
+    data: Data,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=f"Labels: {RUN} It judges films it has not seen; several with several --run.", parser=run_path
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Labels: a CSV of out-of-fold answers, with the columns image and p_CLASS.", exists=True),
+    ] = None,
+    annotations: Annotations = None,
+    classes: Classes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what makes results on a data set untrustworthy; status 4 if a check fails.
+
+    Labels are doubted where near-duplicates contradict them; with --run or --predictions also where a model does that
+    has not seen the film; with --annotations, where readers do. Runs with several seeds judge, together, all films.
+    """
     from radiolucent.data import check as check_data
     from radiolucent.data import load_dataset
 
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, classes=classes)
+    left: list[Any] = []
     with progress_bar() as update:
         findings = check_data(dataset, progress=stages(update, "reading films"))
+        if run or predictions or annotations:
+            findings = _judged(dataset, findings, run or [], predictions, annotations, left, update)
     if as_json:
         print_json({"counts": dataset.counts(), "findings": [f.as_dict() for f in findings]})
     else:
@@ -49,8 +75,34 @@ def check(data: Data, as_json: AsJson = False) -> None:
         for f in findings:
             for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
                 say.print(f"  {shown(item['file'])}: {shown(item['reason'])}", soft_wrap=True)
+            print_doubtful(f)
     if any(f.verdict == "fail" for f in findings):
         raise typer.Exit(CHECK_FAILED)
+    end_with_left_out(left)
+
+
+def _judged(
+    dataset: Any,
+    findings: list[Any],
+    runs: list[Path],
+    predictions: Path | None,
+    annotations: Path | None,
+    left: list[Any],
+    update: Any,
+) -> list[Any]:
+    """The findings with the labels judged by whoever was given."""
+    from radiolucent.data import read_annotations
+    from radiolucent.errors import ConfigError
+    from radiolucent.study.label_check import chances_in_table, chances_of_runs, check_labels, twins_of
+
+    if runs and predictions:
+        raise ConfigError("give --run or --predictions, not both.")
+    twins = twins_of(findings)
+    chances = chances_in_table(dataset, predictions, twins) if predictions else None
+    if runs:
+        chances = chances_of_runs(dataset, runs, twins, update)
+    readings = read_annotations(annotations, dataset=dataset, left_out=left) if annotations else []
+    return check_labels(dataset, findings, chances=chances, readings=readings)
 
 
 @data_app.command()

@@ -36,6 +36,7 @@ __all__ = [
     "end_with_left_out",
     "names_in",
     "print_comparison",
+    "print_doubtful",
     "print_findings",
     "print_json",
     "progress_bar",
@@ -204,6 +205,21 @@ def print_findings(findings: "Iterable[Finding]") -> None:
     Console().print(table)
 
 
+def print_doubtful(finding: "Finding", most: int = 20) -> None:
+    """Print the films whose label a finding doubts, the most doubtful first; nothing for other findings."""
+    rows = finding.evidence.get("suspects", [])
+    if not rows:
+        return
+    title = f"doubtful labels, {min(most, len(rows))} of {len(rows)}" + ("" if len(rows) <= most else " (--json: all)")
+    table = Table(title=title, title_justify="left")
+    for heading in ("film", "label", "rather", "confidence", "who says so"):
+        table.add_column(heading, overflow="fold")
+    for row in rows[:most]:
+        words = (row["film"], row["label"], row["suggested"], f"{row['confidence']:.2f}", row["words"])
+        table.add_row(*map(shown, words))
+    Console().print(table)
+
+
 def stages(update: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
     """A progress function for one stage."""
     return lambda done, total: update(name, done, total)
@@ -220,6 +236,11 @@ def print_comparison(found: "Comparison") -> None:
             for group, some in groups.items():
                 rows.append((escape(f"{kind}: {group}: hit rate"), str(some["hit_rate"])))
         _print_rows(f"{a.method} against {a.reader}, {a.films} films", rows)
+    if found.completeness and found.completeness.missing:
+        rows = [
+            (escape(name), f"{n} of {found.completeness.films} films") for name, n in found.completeness.read.items()
+        ]
+        _print_rows(f"readings; {found.completeness.by_all} films were read by all", rows, "read")
     if found.between:
         _print_rows("readers with each other", [(escape(n), str(e)) for n, e in found.between.items()])
     if found.statements:
@@ -228,10 +249,10 @@ def print_comparison(found: "Comparison") -> None:
         _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
 
 
-def _print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+def _print_rows(title: str, rows: Iterable[tuple[str, str]], heading: str = "value (95 % CI)") -> None:
     table = Table(title=escape(title), title_justify="left")
     table.add_column("figure", overflow="fold")
-    table.add_column("value (95 % CI)")
+    table.add_column(heading)
     for name, value in rows:
         table.add_row(name, escape(value))
     Console().print(table)

@@ -23,6 +23,7 @@ from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS, methods_named
 from radiolucent.models import Classifier, load, predict
+from radiolucent.readers.statistics import Completeness, completeness, finding_table
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
 from radiolucent.study.progress import Progress, quiet
@@ -38,6 +39,7 @@ class Comparison:
     Attributes:
         agreement: by method and then reading, in the order asked for.
         between: chance-corrected agreement of the readers, on diagnoses and on whether there is a finding.
+        completeness: which of the films each reader read; None without a reading of the films compared.
         statements: words against markings and the first method's maps; None where no reading has words.
         left_out: (path, reason) of films and readings that were left out.
         seen: which of the films the run was trained or chosen on; None where it does not say.
@@ -49,6 +51,7 @@ class Comparison:
     statements: StatementAgreement | None
     left_out: tuple[tuple[Path, str], ...]
     seen: Seen | None = None
+    completeness: Completeness | None = None
     unseen: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,6 +65,7 @@ class Comparison:
         return {
             "agreement": found,
             "doctors": {
+                "readings": self.completeness.as_dict() if self.completeness else None,
                 "between": {name: e.as_dict() for name, e in self.between.items()},
                 "statements": self.statements.as_dict() if self.statements else None,
             },
@@ -148,7 +152,8 @@ def compare_run(
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
     said = words if words.statements else None
-    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, unseen)
+    told = completeness(finding_table(readings)) if readings else None
+    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen)
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:
