@@ -120,7 +120,8 @@ def _inside(one: Chest) -> NDArray[np.float32]:
     """1 well inside the lungs, falling to 0 at their outline."""
     from scipy import ndimage
 
-    return np.asarray(ndimage.gaussian_filter(one.lungs.astype(np.float32), 0.01 * one.view.side)) * one.lungs
+    soft = np.asarray(ndimage.gaussian_filter(one.lungs.astype(np.float32), 0.01 * one.view.side), np.float32)
+    return np.where(one.lungs, soft, np.float32(0))
 
 
 def drawn_opacity(one: Chest, rng: np.random.Generator) -> Grey:
