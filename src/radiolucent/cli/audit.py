@@ -136,6 +136,8 @@ def audit(
         print_findings(found.findings)
         colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
+        score = found.reasons.estimate if found.reasons else "none (it needs lungs on films of both classes)"
+        say.print(f"AUROC {found.auroc}; reasons score {score}", highlight=False)
         say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
     try:
         end_with_left_out([*found.table.left_out, *left])
