@@ -44,7 +44,8 @@ class StudyConfig:
         threshold_rule: how the threshold is chosen on validation.
         cases: films shown as cases in the report. lime_samples: perturbed images a LIME explanation.
         compare_films: most annotated test films compared with LIME (Grad-CAM takes all).
-        folds: bootstrap folds. seed: of everything random. log_to: also log to tensorboard, mlflow or wandb; names with commas.
+        folds: bootstrap folds. seed: of everything random.
+        log_to: where figures of epochs are logged too: tensorboard, mlflow, wandb; names with commas.
         cache: folder of the pixel cache; None: `$RADIOLUCENT_CACHE`, else `~/.cache/radiolucent`.
         title: heading of the report. command: as typed, for the report.
     """

@@ -176,8 +176,8 @@ def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
 def _forget(run: Path) -> None:
     """Remove what a run holds of a training and of its report."""
     for name in (
-        "state", NAME, "config.json", "mlflow_run.txt", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
-        "predictions.csv", "summary.json", "report.html", "explanations", "figures",
+        "state", NAME, "config.json", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
+        "mlflow_run.txt", "predictions.csv", "summary.json", "report.html", "explanations", "figures",
     ):  # fmt: skip
         target = run / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -95,7 +95,7 @@ def wandb(folder: Path, settings: Mapping[str, Any]) -> Iterator[Listener]:
     Its own environment variables say where (`WANDB_PROJECT`, `WANDB_ENTITY`, `WANDB_MODE=offline`).
 
     Args:
-        folder: of the run; its name is the run's name, its path decides the run's id. settings: logged as configuration.
+        folder: of the run; its name is the run's name, its path decides the run's id. settings: its configuration.
 
     Raises:
         MissingExtraError: wandb is not installed. ConfigError: it refuses to start a run.
