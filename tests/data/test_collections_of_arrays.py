@@ -93,8 +93,8 @@ def test_torchxrayvision(tmp_path: Path) -> None:
     theirs = xrv.datasets.NIH_Dataset(str(tmp_path / "images"), csvpath=str(tmp_path / "entries.csv"))
     found = from_torchxrayvision(theirs, "Effusion", tmp_path / "films")
     again = load_dataset(tmp_path / "films")
-    assert found.class_names == again.class_names == ("No Effusion", "Effusion")
-    assert [r.label for r in again.records] == [1, 0, 0, 1]
+    assert found.class_names == again.class_names == ("Effusion", "No Effusion")
+    assert [r.label for r in again.records] == [0, 1, 1, 0]
     assert [r.patient_id for r in again.records] == ["0", "1", "2", "3"]
     assert again.records[1].columns == {"view": "PA", "age": "51.0", "sex": "female"}
     film = rl.read(again.records[0].path)

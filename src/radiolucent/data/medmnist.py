@@ -1,5 +1,6 @@
 """MedMNIST: downloaded through its package, or an `.npz` file in its layout, as files with a manifest."""
 
+import dataclasses
 import os
 import re
 import zipfile
@@ -146,4 +147,5 @@ def _written(
                 progress(len(records), total)
     dataset = Dataset(tuple(records), names, out, source=source)
     write_manifest(dataset, out / "manifest.csv")
-    return dataset
+    again = read_manifest(out / "manifest.csv")  # classes in the order that the next call finds them in
+    return dataclasses.replace(again, source=dataset.source, left_out=dataset.left_out)

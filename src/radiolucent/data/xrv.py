@@ -1,5 +1,6 @@
 """torchxrayvision's data sets: one of their pathologies as the label, their films as files with a manifest."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from radiolucent.data.manifest import write_manifest
+from radiolucent.data.manifest import read_manifest, write_manifest
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path
@@ -64,7 +65,8 @@ def from_torchxrayvision(
         raise DataError(f"no film with a known label of {pathology} among {len(labels)}.")
     found = Dataset(tuple(records), classes, out, tuple(left), f"torchxrayvision {type(dataset).__name__}")
     write_manifest(found, out / "manifest.csv")
-    return found
+    again = read_manifest(out / "manifest.csv")  # classes in the order that the next call finds them in
+    return dataclasses.replace(again, source=found.source, left_out=found.left_out)
 
 
 def _write(picture: Any, file: Path) -> None:
