@@ -47,7 +47,8 @@ class StudyConfig:
         threshold_rule: how the threshold is chosen on validation.
         cases: films shown as cases in the report. lime_samples: perturbed images a LIME explanation.
         compare_films: most annotated test films compared with LIME (Grad-CAM takes all).
-        folds: bootstrap folds. seed: of everything random. tensorboard: also log for TensorBoard.
+        folds: bootstrap folds. seed: of everything random.
+        log_to: where figures of epochs are logged too: tensorboard, mlflow, wandb; names with commas.
         cache: folder of the pixel cache; None: `$RADIOLUCENT_CACHE`, else `~/.cache/radiolucent`.
         title: heading of the report. command: as typed, for the report.
     """
@@ -79,7 +80,7 @@ class StudyConfig:
     compare_films: int = 24
     folds: int = 10_000
     seed: int = 0
-    tensorboard: bool = False
+    log_to: str = ""
     cache: Path | None = None
     title: str = "Chest X-ray study"
     command: str = ""
@@ -103,6 +104,7 @@ class StudyConfig:
     def from_dict(values: Mapping[str, Any]) -> "StudyConfig":
         """The inverse of `to_dict`."""
         paths = {"data", "out", "weights", "annotations", "cache"}
+        values = {k: v for k, v in values.items() if k != "tensorboard"}  # of earlier runs: now part of log_to
         given: dict[str, Any] = {k: Path(v) if k in paths and v is not None else v for k, v in values.items()}
         if given.get("film_options") is not None:
             given["film_options"] = ReadOptions.from_dict(given["film_options"])

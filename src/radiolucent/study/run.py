@@ -19,7 +19,7 @@ from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared, prepare
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.trained import TOLD, Trained, restore, train
-from radiolucent.training import EpochResult, world
+from radiolucent.training import EpochResult, trackers_named, world
 
 __all__ = ["resume_report", "run_study", "train_only"]
 
@@ -36,7 +36,7 @@ FREE = (
     "title",
     "command",
     "cache",
-    "tensorboard",
+    "log_to",
     "data",
 )
 
@@ -74,6 +74,7 @@ def train_only(
         )
         recipe = config.train_config()
         freeze(start.network, recipe.freeze)
+        trackers_named(config.log_to)
         choose_threshold(np.array([0, 1]), np.array([0.2, 0.8]), config.threshold_rule)  # is it a rule at all?
         if fresh and world()[0] == 0:
             _forget(config.out)
@@ -178,7 +179,7 @@ def _forget(run: Path) -> None:
     """Remove what a run holds of a training and of its report."""
     for name in (
         "state", NAME, "config.json", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
-        "predictions.csv", "summary.json", "report.html", "explanations", "figures",
+        "mlflow_run.txt", "predictions.csv", "summary.json", "report.html", "explanations", "figures",
     ):  # fmt: skip
         target = run / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from radiolucent.study.characteristics import groupings
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.training import EpochResult, Fitted, fit, read_history, tensorboard, world
+from radiolucent.training import EpochResult, Fitted, fit, read_history, tracked, trackers_named, world
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["Schooling", "Trained", "predict_split", "restore", "train", "versions"]
@@ -117,24 +117,23 @@ def train(
         **common,
     )
     check = Loader(prepared.cache, prepared.rows("val"), **common)
-    listeners = [on_epoch] if on_epoch else []
-    if config.tensorboard and rank == 0:
-        listeners.append(tensorboard(config.out / "tensorboard"))
+    settings = recipe.to_dict() | {"data": str(config.data)}
+    with tracked(trackers_named(config.log_to) if rank == 0 else (), config.out, settings) as listeners:
 
-    def tell(result: EpochResult) -> None:
-        for listen in listeners:
-            listen(result)
+        def tell(result: EpochResult) -> None:
+            for listen in (*([on_epoch] if on_epoch else []), *listeners):
+                listen(result)
 
-    fitted = fit(
-        start,
-        learn,
-        check,
-        recipe,
-        out=config.out,
-        finish=False,
-        on_epoch=tell,
-        progress=lambda d, t: say("training", d, t),
-    )
+        fitted = fit(
+            start,
+            learn,
+            check,
+            recipe,
+            out=config.out,
+            finish=False,
+            on_epoch=tell,
+            progress=lambda d, t: say("training", d, t),
+        )
     warm, calibration = _calibrated(fitted.classifier, prepared, say)
     threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule, groups=warm.patient_ids)
     provenance = {
