@@ -7,22 +7,18 @@ import typer
 
 from radiolucent.cli.output import (
     AsJson,
-    Coordinates,
     Data,
-    Labels,
     Run,
     Seed,
-    SkipShapes,
     end_with_left_out,
     names_in,
     print_comparison,
     print_json,
     progress_bar,
-    reading_options,
     say,
     shown,
 )
-from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 
 if TYPE_CHECKING:
@@ -32,6 +28,7 @@ __all__ = ["compare"]
 
 
 @reads_films
+@reads_readings
 def compare(
     run: Run,
     data: Data,
@@ -48,13 +45,11 @@ def compare(
     ] = "consensus",
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
-    format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Compare a run's maps with doctors' markings, beside area, chance and the other doctors."""
     from radiolucent.errors import ConfigError
@@ -67,8 +62,7 @@ def compare(
         raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.") from error
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
     names = names_in(method)
-    asked = reading_options(skip_shapes, labels, coordinates)
-    options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "format": format, "asked": asked}
+    options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "asked": asked}
     options |= {"unseen": unseen, "seed": seed}
     if load(run).multilabel:
         with progress_bar() as update:

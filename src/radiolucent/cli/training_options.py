@@ -57,7 +57,7 @@ LabelNames = Annotated[
 ]
 Uncertain = Annotated[str, typer.Option(help="Labels that are -1: mask (no part of loss and figures), ones or zeros.")]
 NotGiven = Annotated[str, typer.Option(help="Labels that are empty: mask (no part of loss and figures) or zeros.")]
-Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
+LogTo = Annotated[str, typer.Option(help="Also log to tensorboard, mlflow or wandb; several with commas.")]
 
 
 def options(
@@ -84,7 +84,7 @@ def options(
     test: Test = 0.1,
     threshold_rule: Rule = "youden",
     seed: Seed = 0,
-    tensorboard: Board = False,
+    log_to: LogTo = "",
 ) -> None:
     """The fields of `StudyConfig` that decide a training."""
 

@@ -21,7 +21,7 @@ from radiolucent.study.prepared import Prepared, prepare
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.trained import TOLD, Trained, restore, train
 from radiolucent.study.trained_labels import TrainedLabels, restore_labels, train_labels
-from radiolucent.training import EpochResult, world
+from radiolucent.training import EpochResult, trackers_named, world
 
 __all__ = ["resume_report", "run_study", "train_only"]
 
@@ -30,6 +30,7 @@ NAME = "study.json"
 FREE = (
     "out",
     "annotations",
+    "annotation_options",
     "cases",
     "lime_samples",
     "compare_films",
@@ -37,7 +38,7 @@ FREE = (
     "title",
     "command",
     "cache",
-    "tensorboard",
+    "log_to",
     "data",
 )
 
@@ -59,7 +60,7 @@ def train_only(
         fresh: forget what the folder holds of a training, and start again.
         on_ready: called before training with the data set and the network, e.g. to tell of `Prepared.warnings`.
     """
-    with one_process(config.out):
+    with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
         found = config.load()
         names = found.class_names
@@ -76,6 +77,7 @@ def train_only(
         )
         recipe = config.train_config()
         freeze(start.network, recipe.freeze)
+        trackers_named(config.log_to)
         choose_threshold(np.array([0, 1]), np.array([0.2, 0.8]), config.threshold_rule)  # is it a rule at all?
         if fresh and world()[0] == 0:
             _forget(config.out)
@@ -106,7 +108,7 @@ def run_study(
     Raises:
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
-    with one_process(config.out):
+    with one_process(config.out), config.reads() as config:
         prepared, trained = train_only(config, say, on_epoch, fresh=fresh, on_ready=on_ready)
         return prepared, (_appraised(config, prepared, trained, say) if world()[0] == 0 else None)
 
@@ -143,11 +145,12 @@ def resume_report(
     with one_process(folder):
         values = _moved(json.loads(file.read_text()), folder)
         config = StudyConfig.from_dict({**values, **{k: v for k, v in changes.items() if v is not None}})
-        classifier = load(folder)
-        prepared = prepare(config, classifier.preprocess, say, trained=True)
-        trained = (restore_labels if classifier.multilabel else restore)(folder, classifier, prepared, say)
-        write_json(file, config.to_dict())
-        return prepared, _appraised(config, prepared, trained, say)
+        with config.reads():  # as in training
+            classifier = load(folder)
+            prepared = prepare(config, classifier.preprocess, say, trained=True)
+            trained = (restore_labels if classifier.multilabel else restore)(folder, classifier, prepared, say)
+            write_json(file, config.to_dict())
+            return prepared, _appraised(config, prepared, trained, say)
 
 
 def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
         config = dataclasses.replace(config, positive=before["positive"])
         values = config.to_dict()
     usual = {f.name: f.default for f in dataclasses.fields(StudyConfig)}  # of options that an older run does not know
-    differ = [k for k in values if k not in FREE and before.get(k, usual.get(k)) != values[k]]
+    differ = [k for k in values if k not in FREE and (before.get(k, usual.get(k)) or None) != (values[k] or None)]
     if differ:
         words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
         raise ConfigError(
@@ -205,7 +208,7 @@ def _forget(run: Path) -> None:
     """Remove what a run holds of a training and of its report."""
     for name in (
         "state", NAME, "config.json", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
-        "predictions.csv", "summary.json", "report.html", "explanations", "figures", "labels",
+        "mlflow_run.txt", "predictions.csv", "summary.json", "report.html", "explanations", "figures", "labels",
     ):  # fmt: skip
         target = run / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -18,13 +18,14 @@ from radiolucent.data import Loader
 from radiolucent.data.marks import Paste
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
+from radiolucent.images import reading
 from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.characteristics import groupings
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.training import EpochResult, Fitted, TrainConfig, fit, read_history, tensorboard, world
+from radiolucent.training import EpochResult, Fitted, TrainConfig, fit, read_history, tracked, trackers_named, world
 from radiolucent.types import Estimate, Predictions
 
 __all__ = [
@@ -121,24 +122,23 @@ def fitted(
         **common,
     )
     check = Loader(prepared.cache, prepared.rows("val"), **common)
-    listeners = [on_epoch] if on_epoch else []
-    if config.tensorboard and rank == 0:
-        listeners.append(tensorboard(config.out / "tensorboard"))
+    settings = recipe.to_dict() | {"data": str(config.data)}
+    with tracked(trackers_named(config.log_to) if rank == 0 else (), config.out, settings) as listeners:
 
-    def tell(result: EpochResult) -> None:
-        for listen in listeners:
-            listen(result)
+        def tell(result: EpochResult) -> None:
+            for listen in (*([on_epoch] if on_epoch else []), *listeners):
+                listen(result)
 
-    found = fit(
-        start,
-        learn,
-        check,
-        recipe,
-        out=config.out,
-        finish=False,
-        on_epoch=tell,
-        progress=lambda d, t: say("training", d, t),
-    )
+        found = fit(
+            start,
+            learn,
+            check,
+            recipe,
+            out=config.out,
+            finish=False,
+            on_epoch=tell,
+            progress=lambda d, t: say("training", d, t),
+        )
     return found, recipe
 
 
@@ -146,7 +146,7 @@ def provenance_of(
     config: StudyConfig, prepared: Prepared, recipe: TrainConfig, weights: WeightsReport, best_epoch: int, bias: Any
 ) -> dict[str, Any]:
     """How a classifier came about, for its checkpoint."""
-    return {
+    made = {
         "data": data_hash(prepared),
         "recipe": recipe.to_dict(),
         "weights": weights.source,
@@ -156,6 +156,8 @@ def provenance_of(
         "versions": versions(),
         "use": "research only, not for diagnosis",
     }
+    # Those who use the model are to read films so.
+    return made | ({"reading": reading().as_dict()} if reading().pixels_key() else {})
 
 
 def told_of(weights: WeightsReport, fitted: Fitted) -> dict[str, Any]:
