@@ -47,7 +47,7 @@ def test_the_study_has_a_section_and_a_report_a_label(home: Path) -> None:
         assert (
             own["class_names"] == [f"no {name}", name] and own["performance"]["auroc"] == part["performance"]["auroc"]
         )
-        assert part["agreement"]["gradcam"]["films"] > 0
+        assert set(part["agreement"]) == {"gradcam", "lime"} and own["doctors"]["films"] > 0
     values = [summary["labels"][n]["performance"]["auroc"]["value"] for n in FINDINGS]
     assert summary["macro"]["auroc"]["value"] == pytest.approx(np.mean(values))
     assert "ncertain labels are left out" in page and "softmax" not in page
@@ -118,10 +118,11 @@ def test_a_box_belongs_to_the_label_of_its_name() -> None:
 def test_compare_and_audit_label_by_label(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RADIOLUCENT_CACHE", str(home / "cache"))
     readings = home / "films" / "annotations.json"
-    found = call("compare", home / "run", home / "films", "--annotations", readings, "--unseen", "--json")
+    words = ("compare", home / "run", home / "films", "--annotations", readings, "--unseen", "--method", "saliency")
+    found = call(*words, "--json")
     each = json.loads(found.stdout)["labels"]
     assert set(each) == set(FINDINGS)
-    areas = {n: each[n]["agreement"]["gradcam"]["area"]["value"] for n in FINDINGS}
+    areas = {n: each[n]["agreement"]["saliency"]["area"]["value"] for n in FINDINGS}
     assert areas["cardiomegaly"] > areas["effusion"]  # a heart is larger than fluid at the base
     with pytest.raises(DataError, match="no reading names"):
         model = load(home / "run")
