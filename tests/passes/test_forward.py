@@ -15,7 +15,7 @@ from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, InputTimes
 from radiolucent.explainers.base import Explainer
 from radiolucent.models import build, predict
 from radiolucent.passes.forward import Pass
-from radiolucent.passes.preserve_state import untouched
+from radiolucent.models.preserve_state import untouched
 from radiolucent.study import make_case
 from radiolucent.types import Radiograph
 from support.explainer_cases import wrap

@@ -10,7 +10,7 @@ from torch import nn
 
 from radiolucent.models.state_bytes import bytes_of
 
-__all__ = ["changes_counted", "remember", "remembered", "remembers", "structure_of", "weights_of"]
+__all__ = ["changes_counted", "forget", "remember", "remembered", "remembers", "structure_of", "weights_of"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,11 @@ def remembered(network: nn.Module, what: Hashable, valid: Hashable) -> Any:
 def remembers(network: nn.Module, what: Hashable) -> bool:
     """Whether a result is kept under this name, valid or not. Costs nothing."""
     return what in _KEPT.get(network, {})
+
+
+def forget(network: nn.Module, what: Hashable) -> None:
+    """Drop what is kept under this name."""
+    _KEPT.get(network, {}).pop(what, None)
 
 
 def structure_of(network: nn.Module) -> int:

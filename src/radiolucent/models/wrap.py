@@ -15,6 +15,8 @@ from radiolucent.models.classifier import Classifier
 from radiolucent.models.last_step import LastStep
 from radiolucent.models.opaque import opaque
 from radiolucent.models.positive import positive_class
+from radiolucent.models.preserve_state import as_it_was
+from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
 __all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
@@ -156,12 +158,19 @@ def wrap(
 
     Raises:
         ConfigError: classes, head and positive index do not fit together. ModelError: the module does not take such
-            inputs, or gives something else than (N, K).
+            inputs, gives something else than (N, K), or answers a film otherwise in company or a second time.
     """
     network = Wrapped(module, pick=pick, output=output, layout=layout, head=head)
     network.training = bool(getattr(module, "training", False))  # and no other module's mode
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
     made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "wrapped", "module": kind})
+    with as_it_was(network):
+        _fit(made, network)
+    return made
+
+
+def _fit(made: Classifier, network: Wrapped) -> None:
+    """Find out how the module wants to be asked, and whether its answers can be explained."""
     try:
         _probe(made)
     except ModelError:
@@ -171,11 +180,12 @@ def wrap(
         except (ModelError, ConfigError):
             network.singly = False
             _probe(made)
-    if output == "logits":
+    if why := unsteady(made):
+        raise ModelError(why)
+    if network.output == "logits":
         _refuse_probabilities(made)
     else:
-        network.last = _last_step(made, _step_of(head))
-    return made
+        network.last = _last_step(made, _step_of(network.head))
 
 
 Step = Literal["softmax", "sigmoid"]

@@ -38,7 +38,7 @@ def patched(
     classifier: Classifier,
     patches: Patches,
     *,
-    weights: int,
+    state: tuple[int, int],
     batch: int,
     workers: int,
     megabytes: float | None,
@@ -50,12 +50,12 @@ def patched(
     """See `Session.patched`.
 
     Args:
-        weights: of the network, as a number. openvino: whether OpenVINO may compute the network's end.
+        state: of the network, as numbers. openvino: whether OpenVINO may compute the network's end.
         below: the largest share of a whole pass's multiplications that is still worth it.
 
     Returns what was found, or why the network or these patches do not allow it.
     """
-    found = incremental(classifier, patches.image, batch, weights)
+    found = incremental(classifier, patches.image, batch, state)
     if not isinstance(found, Incremental):
         return found
 
