@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     from radiolucent.metrics import evaluate as evaluate
     from radiolucent.models import Classifier as Classifier
     from radiolucent.models import build as build
+    from radiolucent.models import export as export
     from radiolucent.models import load as load
+    from radiolucent.models import own_model as own_model
     from radiolucent.models import predict as predict
     from radiolucent.models import save as save
     from radiolucent.models import wrap as wrap
@@ -99,7 +101,9 @@ _ROOM_OF = {
     "evaluate": "metrics",
     "Classifier": "models",
     "build": "models",
+    "export": "models",
     "load": "models",
+    "own_model": "models",
     "predict": "models",
     "save": "models",
     "wrap": "models",

@@ -54,7 +54,10 @@ Discover = Annotated[
 AuditOut = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box)."
+        "--out",
+        "-o",
+        help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box, own-audit for "
+        "--model).",
     ),
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
@@ -171,7 +174,7 @@ def _audit(
     from radiolucent.audits.trial.examine import asked, examine
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import load_dataset, read_annotations
-    from radiolucent.models import load, names_box
+    from radiolucent.models import load, names_box, names_own
     from radiolucent.reports.audit_page import write_audit
 
     asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
@@ -179,8 +182,9 @@ def _audit(
     chosen = _chosen(sort_out(run, dataset, True)[0] if unseen else dataset, split, films, seed)
     if not unseen:
         sort_out(run, chosen, False)
-    beside = None if names_box(run) else run if run.is_dir() else run.parent
-    home = out or (beside / "audit" if beside else Path("box-audit"))
+    own = names_own(run)
+    beside = None if own or names_box(run) else run if run.is_dir() else run.parent
+    home = out or (beside / "audit" if beside else Path("own-audit" if own else "box-audit"))
     classifier = load(run)
     lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(

@@ -4,7 +4,7 @@ import torch
 
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.opaque import opaque
-from radiolucent.models.per_network import remember, structure_of
+from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.models.settings import settings_of
 
 __all__ = ["probe_films", "unsteady"]
@@ -18,9 +18,16 @@ ROUGHER = 0.1
 
 def unsteady(classifier: Classifier) -> str | None:
     """Why no answer of this network is one film's own, and what to do; None where each is. Asked once a network."""
-    network = classifier.network
-    what = ("steady", classifier.preprocess.shape)
-    return remember(network, what, (structure_of(network), settings_of(network)), lambda: _found(classifier))
+    network, what = classifier.network, ("steady", classifier.preprocess.shape)
+
+    def valid() -> tuple[int, int]:
+        return structure_of(network), settings_of(network)
+
+    kept: tuple[str | None] | None = remembered(network, what, valid())
+    if kept is None:
+        kept = (_found(classifier),)
+        remember(network, what, valid(), lambda: kept)  # as it is set once it has been asked
+    return kept[0]
 
 
 def probe_films(classifier: Classifier) -> torch.Tensor:

@@ -19,7 +19,7 @@ from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
-__all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
+__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "wrap", "wrap_function"]
 
 Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
@@ -88,7 +88,13 @@ class Wrapped(nn.Module):
 
 
 class BlackBox(nn.Module):
-    """A function from arrays to numbers, in the place of a network: it has no weights, layers or gradients."""
+    """A function from arrays to numbers, in the place of a network: it has no weights, layers or gradients.
+
+    Attributes:
+        kind: what it is, in words.
+    """
+
+    kind = "a wrapped function"
 
     def __init__(self, function: Function, output: Output, layout: Layout, head: Head) -> None:
         super().__init__()

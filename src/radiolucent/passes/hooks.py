@@ -24,7 +24,7 @@ def differentiable(network: nn.Module) -> nn.Module:
         ExplainError: it is a function, or a module that has been scripted, traced, exported, compiled or quantised.
     """
     if isinstance(network, BlackBox):
-        raise ExplainError(f"a wrapped function has neither layers nor gradients; {PERTURB}")
+        raise ExplainError(f"{network.kind} has neither layers nor gradients; {PERTURB}")
     if why := opaque(network):
         raise ExplainError(
             f"the network is {why}: what happens inside cannot be seen, and neither layers nor rules apply to it. "

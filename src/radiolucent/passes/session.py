@@ -22,7 +22,7 @@ from radiolucent.models.per_network import changes_counted, forget, remember, re
 from radiolucent.models.settings import settings_of
 from radiolucent.passes.engines import Engine, EngineKind, Patched, Patches
 
-__all__ = ["SHORTCUTS", "Session"]
+__all__ = ["SHORTCUTS", "Session", "or_torch"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -174,7 +174,7 @@ class Session:
 
         found = remember(network, "engine", valid, made)
         if isinstance(found, Engine):
-            return _or_torch(found, classifier)
+            return found
         if kind == "openvino":
             raise ModelError(found)
         return Engine("torch", classifier.logits, found)
@@ -315,7 +315,7 @@ def _answers_as(engine: Engine, classifier: Classifier, image: torch.Tensor) -> 
     return share_of_moves(found, classifier.logits(image), engine.moves) <= ENGINE_APART
 
 
-def _or_torch(engine: Engine, classifier: Classifier) -> Engine:
+def or_torch(engine: Engine, classifier: Classifier) -> Engine:
     """The engine, whose place torch takes for a batch of which it gives another number of answers, or fails."""
 
     def logits(inputs: torch.Tensor) -> torch.Tensor:
