@@ -2,7 +2,7 @@
 
 from radiolucent.models.box import BOX, box_card, box_path, is_checkpoint, names_box
 from radiolucent.models.build import PRESETS, build
-from radiolucent.models.checkpoint import UNFINISHED, finished, load, save
+from radiolucent.models.checkpoint import UNFINISHED, finished, load, provenance, save
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.export import Exported, export
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
@@ -46,6 +46,7 @@ __all__ = [
     "names_own",
     "own_model",
     "predict",
+    "provenance",
     "remember_own",
     "save",
     "set_train_mode",

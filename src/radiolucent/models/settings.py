@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["noting_what_moves", "settings_of"]
+__all__ = ["inherit_what_moves", "noting_what_moves", "settings_of"]
 
 Settings = dict[tuple[str, str], Hashable]
 
@@ -51,6 +51,12 @@ def noting_what_moves(network: nn.Module) -> Generator[None]:
     moved = {key for key in before.keys() | after.keys() if before.get(key, _MOVING) != after.get(key, _MOVING)}
     if moved:
         _MOVING.setdefault(network, set()).update(moved)
+
+
+def inherit_what_moves(copied: nn.Module, network: nn.Module) -> None:
+    """Leave out of a copy's settings what is left out of the network's."""
+    if network in _MOVING:
+        _MOVING.setdefault(copied, set()).update(_MOVING[network])
 
 
 def _held(network: nn.Module) -> Settings:
