@@ -158,7 +158,7 @@ def test_the_emulator_halves_the_error_of_leverage_sampling_and_of_shapiq() -> N
             whole, empty = (float(end) for end in ends)
             ours, errors = odd_values(drawn.masks, value(drawn.masks), whole, empty, centres, values)
             assert ours.sum() == pytest.approx(whole - empty, abs=1e-9)
-            theirs = Other(n=12, random_state=draw).approximate(152, lambda m: value(np.asarray(m, bool)))
+            theirs = Other(n=12, random_state=draw).approximate(152, lambda m, value=value: value(np.asarray(m, bool)))
             for name, found in (("emulator", ours), ("regression", values), ("shapiq", theirs.get_n_order_values(1))):
                 apart[name].append(float(np.square(found - truth).mean()))
             told.append(float(np.square(errors).mean()))
