@@ -64,6 +64,9 @@ if TYPE_CHECKING:
     from radiolucent.models import save as save
     from radiolucent.models import wrap as wrap
     from radiolucent.models import wrap_function as wrap_function
+    from radiolucent.models.hub import load_from_hub as load_from_hub
+    from radiolucent.models.hub import push_to_hub as push_to_hub
+    from radiolucent.models.hub import save_for_hub as save_for_hub
     from radiolucent.passes.session import Session as Session
     from radiolucent.reports import write_report as write_report
     from radiolucent.segment import lungs as lungs
@@ -106,6 +109,9 @@ _ROOM_OF = {
     "save": "models",
     "wrap": "models",
     "wrap_function": "models",
+    "load_from_hub": "models.hub",
+    "push_to_hub": "models.hub",
+    "save_for_hub": "models.hub",
     "Session": "passes.session",
     "write_report": "reports",
     "lungs": "segment",

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
+from radiolucent.data.doubtful import Witnesses, doubtful_labels
+from radiolucent.data.multilabel import of_label
 from radiolucent.data.records import Dataset
 from radiolucent.data.split import MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
@@ -26,27 +29,52 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
 
     Unreadable files; exact and near duplicates, within and across splits and labels; patients across splits; size,
     colour mode, aspect ratio, format and exposure as predictors of the label; prevalence shift between splits; a
-    validation split too small to choose anything on; laterals, mirrored, raw and lossy films and mixed spacing, where
-    the files say so; and what had to be assumed to read them.
+    validation split too small to choose anything on; labels that near-duplicates contradict; laterals, mirrored, raw
+    and lossy films and mixed spacing, where the files say so; and what had to be assumed to read them.
 
     Args:
         progress: called with (done, total) while films are read.
     """
     films = survey(dataset.records, progress=progress)
     good = [f for f in films if not f.error]
+    near = _near_groups(good)
     return [
         _unreadable(dataset, films),
         _exact(good, dataset),
-        _near(good, dataset),
+        _near(good, near, dataset),
         _patients(dataset),
-        *confounders(good, dataset.class_names),
-        _prevalence(dataset),
-        _validation(dataset),
+        *(_of_each_label if dataset.multilabel else _of_classes)(good, near, dataset),
         *acquisition(good),
     ]
 
 
+def _of_classes(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
+    return [
+        *confounders(good, dataset.class_names),
+        _prevalence(dataset),
+        _validation(dataset),
+        doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
+    ]
+
+
+def _of_each_label(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
+    """What is asked of two classes, of each label with and without; the label stands in brackets behind the test."""
+    found: list[Finding] = []
+    for name in dataset.class_names:
+        one = of_label(dataset, name)
+        records = {r.image_id: r for r in one.records}
+        films = [replace(f, record=records[f.record.image_id]) for f in good]
+        found += [
+            replace(f, test=f"{f.test} [{name}]", question=f"{name}: {f.question}")
+            for f in _of_classes(films, near, one)
+        ]
+    return found
+
+
 def _where(film: Film, dataset: Dataset) -> str:
+    if dataset.multilabel:
+        has = [n for n, v in zip(dataset.class_names, film.record.findings, strict=True) if v == 1]
+        return f"{film.record.image_id} [{film.record.split or 'no split'}, {', '.join(has) or 'no label'}]"
     label = dataset.class_names[film.record.label] if film.record.label is not None else "unlabelled"
     return f"{film.record.image_id} [{film.record.split or 'no split'}, {label}]"
 
@@ -77,8 +105,14 @@ def _pairs(groups: Iterable[Sequence[Film]]) -> dict[str, int]:
     crossing = {"across_splits": 0, "across_labels": 0}
     for group in groups:
         crossing["across_splits"] += len({f.record.split for f in group}) > 1
-        crossing["across_labels"] += len({f.record.label for f in group}) > 1
+        crossing["across_labels"] += _labels_differ(group)
     return crossing
+
+
+def _labels_differ(group: Sequence[Film]) -> bool:
+    """Whether films have different classes, or one has a label that another has not."""
+    known = [{v for v in values if v >= 0} for values in zip(*(f.record.findings for f in group), strict=True)]
+    return len({f.record.label for f in group}) > 1 or any(len(values) > 1 for values in known)
 
 
 def _exact(films: Sequence[Film], dataset: Dataset) -> Finding:
@@ -102,9 +136,7 @@ def _duplicates(
     files = sum(len(g) for g in groups)
     bad = crossing["across_splits"] + crossing["across_labels"] > 0
     kind = "byte-identical" if test.endswith("exact") else "nearly identical"
-    worst = sorted(
-        groups, key=lambda g: (-len({f.record.split for f in g}), -len({f.record.label for f in g}), -len(g))
-    )
+    worst = sorted(groups, key=lambda g: (-len({f.record.split for f in g}), not _labels_differ(g), -len(g)))
     return Finding(
         test,
         question,
@@ -120,12 +152,16 @@ def _duplicates(
     )
 
 
-def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
-    """Films whose high-passed thumbnails correlate above `NEAR` but whose bytes differ."""
+def _near(films: Sequence[Film], groups: Sequence[Sequence[Film]], dataset: Dataset) -> Finding:
     question = "Are there nearly identical films (resaved, resized, retouched), and do any cross splits or labels?"
-    unique = list({f.sha256: f for f in films}.values())
-    if len(unique) < 2:
+    if len({f.sha256 for f in films}) < 2:
         return Finding("duplicates.near", question, "not applicable", "fewer than two distinct films.")
+    return _duplicates("duplicates.near", question, groups, _pairs(groups), dataset)
+
+
+def _near_groups(films: Sequence[Film]) -> list[list[Film]]:
+    """Films whose high-passed thumbnails correlate above `NEAR` but whose bytes differ."""
+    unique = list({f.sha256: f for f in films}.values())
     pairs = _close_pairs([f.thumb for f in unique], NEAR)
     parent = list(range(len(unique)))
 
@@ -139,8 +175,16 @@ def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
     grouped: dict[int, list[Film]] = defaultdict(list)
     for i in {i for pair in pairs for i in pair}:
         grouped[find(i)].append(unique[i])
-    groups = list(grouped.values())
-    return _duplicates("duplicates.near", question, groups, _pairs(groups), dataset)
+    return list(grouped.values())
+
+
+def _twins(films: Sequence[Film], near: Sequence[Sequence[Film]]) -> list[list[str]]:
+    """Image identifiers of films that show the same: near-duplicates, with all byte-identical copies of each."""
+    key = {f.sha256: f"near {k}" for k, group in enumerate(near) for f in group}
+    found: dict[str, list[str]] = defaultdict(list)
+    for film in films:
+        found[key.get(film.sha256, film.sha256)].append(film.record.image_id)
+    return [names for names in found.values() if len(names) > 1]
 
 
 def _close_pairs(thumbs: Sequence[NDArray[np.float16]], least: float, chunk: int = 512) -> list[tuple[int, int]]:

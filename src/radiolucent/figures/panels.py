@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib import font_manager
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from radiolucent.explainers import lime_view
-from radiolucent.figures.case import Case, sure
+from radiolucent.figures.case import Case
 from radiolucent.figures.cases import (
     DOCTOR,
     broke_or_failed,
     method_name,
+    of_target,
     readers_colours,
     readers_words,
     said_below,
@@ -113,7 +115,7 @@ class _Cell:
 
 def panel(case: Case) -> Image.Image:
     """X-ray, doctor's marking and words, and one picture a method, under the calibrated call; see `case_panel`."""
-    lead = 2 if case.annotations or case.truth is not None else 1
+    lead = 2 if case.annotations or case.known else 1
     columns = min(ACROSS, lead + len(case.explanations))
     across = 2 * MARGIN + columns * SIDE + (columns - 1) * GAP
     kind = _Type(max(1.0, across / DPI / PAGE))
@@ -121,7 +123,7 @@ def panel(case: Case) -> Image.Image:
     cells = [_Cell(["X-ray"], Image.fromarray(frame.grey).convert("RGB"))]
     if lead > 1:
         title = DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)]
-        marked = frame.outlined(cells[0].picture, 1.5)
+        marked = frame.outlined(cells[0].picture, case.annotations, 1.5)
         cells.append(_Cell(wrapped(title, kind.font(9), SIDE, 2), marked, _readings(case.annotations, kind)))
     cells += [_method_cell(frame, e, kind) for e in case.explanations]
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
@@ -154,13 +156,13 @@ class _Frame:
 
     Attributes:
         case: of the film. size: (height of the row, width) in pixels. grey: uint8 (h, w), not larger.
-        drawn: outlines, by their width.
+        drawn: outlines, by their width and readings.
     """
 
     case: Case
     size: tuple[int, int]
     grey: NDArray[np.uint8]
-    drawn: dict[float, Image.Image] = field(default_factory=dict[float, Image.Image])
+    drawn: dict[Any, Image.Image] = field(default_factory=dict[Any, Image.Image])
 
     @classmethod
     def of(cls, case: Case) -> "_Frame":
@@ -183,24 +185,25 @@ class _Frame:
         shape = int(self.grey.shape[0]), int(self.grey.shape[1])
         return dataclasses.replace(e.geometry, scale=scale, source_shape=shape)
 
-    def outlined(self, picture: Image.Image, points: float) -> Image.Image:
+    def outlined(self, picture: Image.Image, annotations: Sequence[Annotation], points: float) -> Image.Image:
         """The picture with readers' regions as outlines, one colour a reader, on a dark casing."""
-        if not any(a.regions for a in self.case.annotations):
+        if not any(a.regions for a in annotations):
             return picture
-        if points not in self.drawn:
-            self.drawn[points] = self._layer(picture.size, points * DPI / 72)
-        lines = self.drawn[points]
+        what = points, tuple(map(id, annotations))
+        if what not in self.drawn:
+            self.drawn[what] = self._layer(picture.size, annotations, points * DPI / 72)
+        lines = self.drawn[what]
         marked = picture.copy()
         marked.paste(lines.convert("RGB"), (0, 0), lines.getchannel("A"))
         return marked
 
-    def _layer(self, size: tuple[int, int], width: float) -> Image.Image:
+    def _layer(self, size: tuple[int, int], annotations: Sequence[Annotation], width: float) -> Image.Image:
         """All outlines on nothing, smooth."""
-        colours = readers_colours(self.case.annotations)
+        colours = readers_colours(self.case.annotations)  # the same on every picture
         layer = Image.new("RGBA", (2 * size[0], 2 * size[1]), (17, 24, 39, 0))
         draw = ImageDraw.Draw(layer)
         for extra, dark in ((1.4 * DPI / 72, True), (0.0, False)):
-            for a in self.case.annotations:
+            for a in annotations:
                 for line in self._lines(a):
                     colour = DARK if dark else colours[a.reader]
                     draw.line([*line, *line[:2]], fill=colour, width=round(2 * (width + extra)), joint="curve")
@@ -267,7 +270,7 @@ def _method_cell(frame: _Frame, e: Explanation, kind: _Type) -> _Cell:
         values = map_to_source(e.map, frame.geometry(e))
         level = np.rint((display_map(values, signed=e.signed) + 1) * LEVELS).astype(np.intp)
         picture, key = Image.fromarray(_blended()[level, frame.grey]), _colour_key(e, kind)
-    picture = frame.outlined(picture, 0.9)
+    picture = frame.outlined(picture, of_target(frame.case, e), 0.9)
     if broke_or_failed(e):
         draw, font = ImageDraw.Draw(picture), kind.font(8, bold=True)
         warning = fitted("do not rely on this map", font, picture.width - 30)
@@ -341,24 +344,30 @@ def _lime_key(e: Explanation, kind: _Type) -> Image.Image:
 
 
 def _headline(case: Case, across: int, kind: _Type) -> Image.Image:
-    verdict, colour = {
-        None: ("label unknown", GREY),
-        True: ("✓ right", GREEN),
-        False: (f"✗ wrong: the label is {case.truth}", RED),
-    }[case.right]
+    colour = {None: GREY, True: GREEN, False: RED}[case.right]
     width = across - 2 * MARGIN
     big, bold, small = kind.font(14, bold=True), kind.font(9, bold=True), kind.small
-    first = round(14 * kind.scale * DPI / 72 * 1.3)
-    facts, name = fitted(verdict, bold, 0.6 * width), case.film.image_id
-    line = f"research use, not for diagnosis · probability {min(case.probability, 0.9999):.4f} · "
-    room = width - bold.getlength(facts) - 20 - small.getlength(line)
-    apart = room < small.getlength("…" + name[-12:])  # not in one line: a line of their own
-    room = width - small.getlength(line) if apart else room
-    head = Image.new("RGB", (across, MARGIN + first + (2 if apart else 1) * (kind.line + 4) + 8), "white")
-    draw, y = ImageDraw.Draw(head), MARGIN + first
-    draw.text((MARGIN, y - 8), fitted(sure(case.probability, case.called), big, width), INK, big, anchor="ls")
-    draw.text((MARGIN, y + kind.line - 3), facts, colour, bold, anchor="ls")
-    y += kind.line - 3 + (kind.line + 4 if apart else 0)
-    ended = f"{line}{fitted(name, small, room, end=True)}" if room > 40 else line.rstrip(" ·")
-    draw.text((MARGIN if apart else across - MARGIN, y), ended, GREY, small, anchor="ls" if apart else "rs")
+    first, line = round(14 * kind.scale * DPI / 72 * 1.3), kind.line + 4
+    calls, facts, name = (
+        wrapped(case.headline, big, width, 2),
+        wrapped(case.verdict, bold, width, 2),
+        case.film.image_id,
+    )
+    chance = "" if case.labels else f" · probability {min(case.probability, 0.9999):.4f}"
+    use = f"research use, not for diagnosis{chance}"
+    room = width - bold.getlength(facts[0]) - 20 - small.getlength(f"{use} · ")
+    beside = len(facts) == 1 and room >= small.getlength("…" + name[-12:])
+    below = [] if beside else [*wrapped(use, small, width, 2), fitted(name, small, width, end=True)]
+    tall = MARGIN + len(calls) * first + (len(facts) + len(below)) * line + 8
+    head = Image.new("RGB", (across, tall), "white")
+    draw, y = ImageDraw.Draw(head), MARGIN
+    for text in calls:
+        y += first
+        draw.text((MARGIN, y - 8), text, INK, big, anchor="ls")
+    for text, ink, font in [(f, colour, bold) for f in facts] + [(b, GREY, small) for b in below]:
+        y += line
+        draw.text((MARGIN, y - 7), text, ink, font, anchor="ls")
+    if beside:
+        ended = f"{use} · {fitted(name, small, room, end=True)}"
+        draw.text((across - MARGIN, y - 7), ended, GREY, small, anchor="rs")
     return head

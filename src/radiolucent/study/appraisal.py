@@ -28,6 +28,7 @@ from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
+from radiolucent.study.label_check import chances_on_test, check_labels, twins_of
 from radiolucent.study.predictions_table import write_predictions
 from radiolucent.study.preflight import about_threshold
 from radiolucent.study.prepared import Prepared
@@ -53,14 +54,25 @@ class Appraisal:
     report: Path
 
 
-def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Progress = quiet) -> Appraisal:
-    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report."""
+def appraise(
+    config: StudyConfig,
+    prepared: Prepared,
+    trained: Trained,
+    say: Progress = quiet,
+    *,
+    readings: Sequence[Annotation] | None = None,
+) -> Appraisal:
+    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report.
+
+    Args:
+        readings: the doctors'; read from `config.annotations` unless given.
+    """
     clf = trained.classifier
     p = predict_split(clf, prepared, "test", say)
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_readings(config, prepared)
+    readings = read_readings(config, prepared) if readings is None else readings
     compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
@@ -75,6 +87,11 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
         pictures |= inside_pictures(clf, cases[0][0].film)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
+    findings = check_labels(
+        prepared.dataset, prepared.findings, chances=chances_on_test(p, prepared.dataset, twins_of(prepared.findings)),
+        readings=readings, positive=clf.class_names[clf.positive],
+    )  # fmt: skip
+    prepared = dataclasses.replace(prepared, findings=tuple(findings))
     story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report)
