@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from radiolucent.images import from_array as from_array
     from radiolucent.images import read as read
     from radiolucent.metrics import evaluate as evaluate
+    from radiolucent.metrics import evaluate_labels as evaluate_labels
     from radiolucent.models import Classifier as Classifier
     from radiolucent.models import build as build
     from radiolucent.models import export as export
@@ -104,6 +105,7 @@ _ROOM_OF = {
     "from_array": "images",
     "read": "images",
     "evaluate": "metrics",
+    "evaluate_labels": "metrics",
     "Classifier": "models",
     "build": "models",
     "export": "models",
