@@ -17,6 +17,7 @@ from radiolucent.models import Classifier, load
 from radiolucent.readers.private import close_to_others
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
+from radiolucent.readers.store_dates import day_of, describe_day
 from radiolucent.readers.store_values import UNASSESSED, Case
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
@@ -225,11 +226,18 @@ def _add(
                 place, digest = str(record.path.resolve()), sha256_file(record.path)
                 opaque = secrets.token_hex(6)
                 patient = record.patient_id or film.patient_id
+                if day := next((d for d in map(day_of, (*_dates(record), film.metadata.get("StudyDate"))) if d), None):
+                    describe_day(store, opaque, day)
                 found.append(Case(opaque, record.image_id, place, patient, label, film.shape, digest))
         if done % 50 == 0 or done == len(records):  # in pieces, so that an interrupted start goes on
             store.add_cases(found)
             found.clear()
         say("reading films", done, len(records))
+
+
+def _dates(record: Record) -> list[str | None]:
+    """What a manifest says of when a film was taken."""
+    return [record.column(name) for name in ("study_date", "StudyDate", "date", "acquisition_date")]
 
 
 def _storable(record: Record) -> None:
