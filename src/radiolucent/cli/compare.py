@@ -1,54 +1,60 @@
 """`radiolucent compare`: a run's maps beside doctors' markings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from radiolucent.cli.output import (
     AsJson,
-    Coordinates,
     Data,
-    Labels,
     Run,
     Seed,
-    SkipShapes,
     end_with_left_out,
     names_in,
     print_comparison,
     print_json,
     progress_bar,
-    reading_options,
+    say,
+    shown,
 )
-from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.unseen import Unseen, warn_of_seen
+
+if TYPE_CHECKING:
+    from radiolucent.study import Comparison
 
 __all__ = ["compare"]
 
 
 @reads_films
+@reads_readings
 def compare(
     run: Run,
     data: Data,
     annotations: Annotated[Path, typer.Option(help="Doctors' readings, a file or folder in any format.", exists=True)],
     method: Annotated[str, typer.Option(help="Methods, several with commas.")] = "gradcam",
-    target: Annotated[str | None, typer.Option(help="Class to explain; the positive one unless given.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Class to explain; the positive one unless given. Of several labels any, may be repeated; all."
+        ),
+    ] = None,
     reader: Annotated[
         str, typer.Option(help="A name, 'without NAME', consensus, staple, union, or all of them.")
     ] = "consensus",
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
-    format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Compare a run's maps with doctors' markings, beside area, chance and the other doctors."""
     from radiolucent.errors import ConfigError
-    from radiolucent.study import compare_run
+    from radiolucent.models import load
+    from radiolucent.study import compare_labels, compare_run
 
     try:
         cuts = tuple(float(t) for t in thresholds.split(","))
@@ -56,10 +62,18 @@ def compare(
         raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.") from error
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
     names = names_in(method)
+    options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "asked": asked}
+    options |= {"unseen": unseen, "seed": seed}
+    if load(run).multilabel:
+        with progress_bar() as update:
+            each = compare_labels(run, data, annotations, names, targets=target or (), say=update, **options)
+        _tell_labels(each, unseen, as_json)
+        return
+    if target and len(target) > 1:
+        raise ConfigError("several --target are for runs that tell several labels; this one has classes: give one.")
     with progress_bar() as update:
         found = compare_run(
-            run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            asked=reading_options(skip_shapes, labels, coordinates), unseen=unseen, seed=seed, say=update,
+            run, data, annotations, names, target=target[0] if target else None, say=update, **options
         )  # fmt: skip
     if not unseen:
         warn_of_seen(found.seen)
@@ -68,3 +82,17 @@ def compare(
     else:
         print_comparison(found)
     end_with_left_out(found.left_out)
+
+
+def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> None:
+    """A comparison a label; what was left out of several of them is listed once."""
+    first = next(iter(each.values()))
+    if not unseen:
+        warn_of_seen(first.seen)
+    if as_json:
+        print_json({"labels": {name: found.as_dict() for name, found in each.items()}})
+    else:
+        for name, found in each.items():
+            say.print(f"[bold]{shown(name)}[/bold]", highlight=False)
+            print_comparison(found)
+    end_with_left_out(dict.fromkeys(item for found in each.values() for item in found.left_out))

@@ -29,13 +29,10 @@ __all__ = [
     "WRONG_USAGE",
     "Annotations",
     "AsJson",
-    "Coordinates",
     "Data",
-    "Labels",
     "Out",
     "Run",
     "Seed",
-    "SkipShapes",
     "end_with_left_out",
     "names_in",
     "print_comparison",
@@ -43,7 +40,6 @@ __all__ = [
     "print_findings",
     "print_json",
     "progress_bar",
-    "reading_options",
     "research_use",
     "resumable",
     "run_path",
@@ -80,25 +76,6 @@ Data = Annotated[
     ),
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
-SkipShapes = Annotated[
-    bool, typer.Option("--skip-shapes", help="Readings: pass over keypoints, lines and the like, and count them.")
-]
-Labels = Annotated[
-    str, typer.Option(help="Readings: labels of whole images that count, with commas; others are passed over.")
-]
-Coordinates = Annotated[
-    str, typer.Option(help="Readings: 'relative' where coordinates are shares of the image's size, from 0 to 1.")
-]
-
-
-def reading_options(skip_shapes: bool, labels: str, coordinates: str) -> dict[str, Any]:
-    """The options by which readings are read, as `read_annotations` takes them."""
-    from radiolucent.errors import ConfigError
-
-    if coordinates not in ("as stated", "relative"):
-        raise ConfigError(f"--coordinates {coordinates!r}; expected 'as stated' or 'relative'.")
-    chosen = [name.strip() for name in labels.split(",") if name.strip()] or None
-    return {"skip_shapes": skip_shapes, "labels": chosen, "coordinates": coordinates}
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from radiolucent.cli.output import AsJson, Seed, end_with_left_out, names_in, print_json, progress_bar, say, stages
+from radiolucent.cli.reading_options import reads_films
 from radiolucent.errors import ConfigError
 
 __all__ = ["review"]
@@ -18,9 +19,14 @@ __all__ = ["review"]
 STUDIES = Path("reviews")
 
 
+@reads_films
 def review(
     run: Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.")] = None,
     data: Annotated[Path | None, typer.Argument(help="A folder or manifest of films to read.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Of a run that tells several labels: the label that the study asks for; one a study."),
+    ] = None,
     study: Annotated[
         str | None, typer.Option("--study", help="Name of the study; the same name goes on with it.")
     ] = None,
@@ -70,7 +76,7 @@ def review(
             plan = demo_plan(place, Path("runs/demo"), update, seed=seed)
         else:
             assert run is not None and data is not None
-            plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed)
+            plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed, target=target)
         terms = None if vocabulary is None else read_vocabulary(vocabulary)
         plan = dataclasses.replace(plan, vocabulary=terms, stamps=stamps)
         opened = open_study(plan, update)
@@ -85,6 +91,8 @@ def review(
             _export(context, export, as_json)
         else:
             who = (reader or ["reader"], adjudicator or [])
+            for one in who[0]:
+                context.store.reader(one)  # known before the server opens, so that their first films are ready
             serve(context, port, lambda at: _tell(addresses(context, *who, at), place, browser, as_json))
     finally:
         context.close()

@@ -1,5 +1,6 @@
 from .agreement import agreement_plot as agreement_plot
 from .case import Case as Case
+from .case import LabelCall as LabelCall
 from .case import sure as sure
 from .cases import case_panel as case_panel
 from .cases import gallery as gallery
@@ -16,12 +17,14 @@ from .dataset import contact_sheet as contact_sheet
 from .display import display_map as display_map
 from .display import overlay as overlay
 from .features import channel_grid as channel_grid
+from .features import concept_grid as concept_grid
 from .features import filter_grid as filter_grid
 from .features import layer_strip_plot as layer_strip_plot
 from .features import patch_grid as patch_grid
 from .features import wanted_grid as wanted_grid
 from .history_plot import learning_curves as learning_curves
 from .lime import lime_plot as lime_plot
+from .show import intervals_plot as intervals_plot
 from .show import plot as plot
 from .style import drawn as drawn
 from .style import encoded as encoded
