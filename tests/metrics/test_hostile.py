@@ -69,6 +69,12 @@ def test_infinite_values_have_no_mean_and_no_curve_but_a_rank() -> None:
     assert metrics.delong_test(TRUTH, up, down)[0].value is not None
 
 
+def test_few_ill_who_are_all_called_leave_a_balanced_accuracy_open() -> None:
+    truth = np.arange(100) < 5
+    found = metrics.balanced_accuracy(truth, truth | (np.arange(100) % 10 == 9))
+    assert found.value == pytest.approx(0.9474, abs=1e-4) and found.low is not None and found.low < 0.75
+
+
 def test_all_wrong_is_bounded_as_all_right_is() -> None:
     for name, whole in (("mcc", -1.0), ("balanced_accuracy", 0.0)):
         right, wrong = (getattr(metrics, name)(TRUTH, c) for c in (TRUTH, ~TRUTH))
