@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from radiolucent.explainers import Explainer as Explainer
     from radiolucent.explainers import explain as explain
     from radiolucent.explainers.ablationcam import AblationCAM as AblationCAM
+    from radiolucent.explainers.attnlrp import AttnLRP as AttnLRP
     from radiolucent.explainers.cam import CAM as CAM
     from radiolucent.explainers.deeplift import DeepLift as DeepLift
     from radiolucent.explainers.eigencam import EigenCAM as EigenCAM
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from radiolucent.explainers.integratedgradients import IntegratedGradients as IntegratedGradients
     from radiolucent.explainers.kernelshap import KernelSHAP as KernelSHAP
     from radiolucent.explainers.layercam import LayerCAM as LayerCAM
+    from radiolucent.explainers.legrad import LeGrad as LeGrad
     from radiolucent.explainers.lime import LIME as LIME
     from radiolucent.explainers.lrp import LRP as LRP
     from radiolucent.explainers.occlusion import Occlusion as Occlusion
@@ -62,6 +64,9 @@ if TYPE_CHECKING:
     from radiolucent.models import save as save
     from radiolucent.models import wrap as wrap
     from radiolucent.models import wrap_function as wrap_function
+    from radiolucent.models.hub import load_from_hub as load_from_hub
+    from radiolucent.models.hub import push_to_hub as push_to_hub
+    from radiolucent.models.hub import save_for_hub as save_for_hub
     from radiolucent.passes.session import Session as Session
     from radiolucent.reports import write_report as write_report
     from radiolucent.segment import lungs as lungs
@@ -104,6 +109,9 @@ _ROOM_OF = {
     "save": "models",
     "wrap": "models",
     "wrap_function": "models",
+    "load_from_hub": "models.hub",
+    "push_to_hub": "models.hub",
+    "save_for_hub": "models.hub",
     "Session": "passes.session",
     "write_report": "reports",
     "lungs": "segment",

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from radiolucent.cli.output import AsJson, Out, Run, Seed, end_with_left_out, print_json, progress_bar, say, stages
+from radiolucent.cli.reading_options import reads_films
 
 __all__ = ["features"]
 
@@ -48,6 +49,7 @@ def _channels(text: str | None) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
+@reads_films
 def features(
     run: Run,
     image: Annotated[

@@ -46,7 +46,7 @@ Rule = Annotated[
     ),
 ]
 Head = Annotated[str, typer.Option(help="softmax, or sigmoid (a single logit).")]
-Board = Annotated[bool, typer.Option(help="Also log for TensorBoard.")]
+LogTo = Annotated[str, typer.Option(help="Also log to tensorboard, mlflow or wandb; several with commas.")]
 
 
 def options(
@@ -70,7 +70,7 @@ def options(
     test: Test = 0.1,
     threshold_rule: Rule = "youden",
     seed: Seed = 0,
-    tensorboard: Board = False,
+    log_to: LogTo = "",
 ) -> None:
     """The fields of `StudyConfig` that decide a training."""
 

@@ -34,7 +34,8 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None) -> Datas
 
     Args:
         path: a folder laid out as `split/CLASS/*`, `CLASS/*` or images alone; a folder below CLASS is a patient. Or a
-            manifest (CSV, Parquet), which a folder may also hold as `manifest.csv`.
+            manifest (CSV, Parquet), which a folder may also hold as `manifest.csv`. Or an `.npz` file in MedMNIST's
+            layout, which is unpacked into the cache folder.
         classes: as in the folders or the label column unless given; see `with_classes`.
 
     A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
@@ -44,7 +45,11 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None) -> Datas
         DataError: nothing there, no image in it, or classes that are not there.
     """
     root = Path(path)
-    if root.is_file():
+    if root.is_file() and root.suffix.lower() == ".npz":
+        from radiolucent.data.medmnist import unpack
+
+        dataset = unpack(root)
+    elif root.is_file():
         dataset = read_manifest(root)
     elif not root.is_dir():
         raise DataError(f"{root}: no such folder or manifest; check the path.")
@@ -64,7 +69,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
     found: dict[Path, Path] = {}
     left: list[tuple[Path, str]] = []
     for given in paths:
-        if given.is_dir():
+        if given.is_dir() or (given.suffix.lower() == ".npz" and given.is_file()):
             dataset = load_dataset(given)
             left += [(item.path, item.reason) for item in dataset.left_out]
             files = [record.path for record in dataset.records]

@@ -10,7 +10,7 @@ from torch import nn
 
 from radiolucent.models.state_bytes import bytes_of
 
-__all__ = ["changes_counted", "remember", "remembered", "remembers", "structure_of", "weights_of"]
+__all__ = ["changes_counted", "inherit", "remember", "remembered", "remembers", "structure_of", "weights_of"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,14 @@ def remembered(network: nn.Module, what: Hashable, valid: Hashable) -> Any:
 def remembers(network: nn.Module, what: Hashable) -> bool:
     """Whether a result is kept under this name, valid or not. Costs nothing."""
     return what in _KEPT.get(network, {})
+
+
+def inherit(copied: nn.Module, network: nn.Module) -> None:
+    """Let a copy with other weights know what depends on the network's structure alone."""
+    valid = structure_of(network)
+    same = {what: found for what, found in _KEPT.get(network, {}).items() if found[0] == valid}
+    if same and structure_of(copied) == valid:
+        _KEPT.setdefault(copied, {}).update(same)
 
 
 def structure_of(network: nn.Module) -> int:

@@ -33,6 +33,9 @@ MEASURES: Mapping[str, str] = {
 }
 """Every measure and what it is."""
 
+UPWARDS = ("lung shade",)
+"""Measures of which only much is odd: lungs may be as dark as exposure and contrast make them."""
+
 TOGETHER = "all measures together"
 _PREPROCESS = Preprocess(size=SIDE, channels=1, mean=(0.0,), std=(1.0,))
 
@@ -84,7 +87,7 @@ def reasons_of(found: Mapping[str, float], limits: Mapping[str, Any]) -> tuple[s
     said: list[tuple[float, str]] = []
     for name, (low, high) in limits["limits"].items():
         value = found[name]
-        if not low <= value <= high:
+        if value > high or (value < low and name not in UPWARDS):
             beyond = max(low - value, value - high) / limits["deviation"][name]
             said.append((beyond, f"{name} {value:.3g}, expected {low:.3g} to {high:.3g} ({MEASURES[name]})"))
     words = [text for _, text in sorted(said, reverse=True)]

@@ -39,6 +39,9 @@ TRUSTED = 20
 FLAT = 10
 """Films up to which files are called as the films are, in no folders of their own."""
 
+SMALL = 1_000_000
+"""Weights below which a network is small."""
+
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
 
@@ -93,7 +96,13 @@ def explain_many(
             settings or readings. ExplainError: a method does not apply to this network.
     """
     with one_process(out):
-        return _explained(classifier, paths, out, config, readings, fresh, refuse, session or Session(), say)
+        return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say)
+
+
+def _session(classifier: Classifier, films: int) -> Session:
+    """OpenVINO takes seconds to convert a network; a small one has answered on a few films by then."""
+    weights = sum(p.numel() for p in classifier.network.parameters())
+    return Session(films=films, without=("openvino",) if films <= FLAT and weights < SMALL else ())
 
 
 def _explained(
@@ -104,10 +113,11 @@ def _explained(
     readings: Sequence[Annotation],
     fresh: bool,
     refuse: Callable[[Radiograph], str] | None,
-    session: Session,
+    session: Session | None,
     say: Progress,
 ) -> Many:
     files, left = find_films(paths)
+    session = session or _session(classifier, len(files))
     journal = Journal(out, config.settings(classifier, readings), fresh=fresh)
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed

@@ -19,7 +19,7 @@ from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared, prepare
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.trained import TOLD, Trained, restore, train
-from radiolucent.training import EpochResult, world
+from radiolucent.training import EpochResult, trackers_named, world
 
 __all__ = ["resume_report", "run_study", "train_only"]
 
@@ -28,6 +28,7 @@ NAME = "study.json"
 FREE = (
     "out",
     "annotations",
+    "annotation_options",
     "cases",
     "lime_samples",
     "compare_films",
@@ -35,7 +36,7 @@ FREE = (
     "title",
     "command",
     "cache",
-    "tensorboard",
+    "log_to",
     "data",
 )
 
@@ -57,7 +58,7 @@ def train_only(
         fresh: forget what the folder holds of a training, and start again.
         on_ready: called before training with the data set and the network, e.g. to tell of `Prepared.warnings`.
     """
-    with one_process(config.out):
+    with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
         names = load_dataset(config.data, classes=config.classes).class_names
         start, weights = build(
@@ -73,6 +74,7 @@ def train_only(
         )
         recipe = config.train_config()
         freeze(start.network, recipe.freeze)
+        trackers_named(config.log_to)
         choose_threshold(np.array([0, 1]), np.array([0.2, 0.8]), config.threshold_rule)  # is it a rule at all?
         if fresh and world()[0] == 0:
             _forget(config.out)
@@ -102,7 +104,7 @@ def run_study(
     Raises:
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
-    with one_process(config.out):
+    with one_process(config.out), config.reads() as config:
         prepared, trained = train_only(config, say, on_epoch, fresh=fresh, on_ready=on_ready)
         return prepared, (appraise(config, prepared, trained, say) if world()[0] == 0 else None)
 
@@ -129,11 +131,12 @@ def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tup
     with one_process(folder):
         values = _moved(json.loads(file.read_text()), folder)
         config = StudyConfig.from_dict({**values, **{k: v for k, v in changes.items() if v is not None}})
-        classifier = load(folder)
-        prepared = prepare(config, classifier.preprocess, say, trained=True)
-        trained = restore(folder, classifier, prepared, say)
-        write_json(file, config.to_dict())
-        return prepared, appraise(config, prepared, trained, say)
+        with config.reads():  # as in training
+            classifier = load(folder)
+            prepared = prepare(config, classifier.preprocess, say, trained=True)
+            trained = restore(folder, classifier, prepared, say)
+            write_json(file, config.to_dict())
+            return prepared, appraise(config, prepared, trained, say)
 
 
 def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -163,7 +166,7 @@ def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
     if config.positive is None and before.get("positive"):
         config = dataclasses.replace(config, positive=before["positive"])
         values = config.to_dict()
-    differ = [k for k in values if k not in FREE and before.get(k) != values[k]]
+    differ = [k for k in values if k not in FREE and (before.get(k) or None) != (values[k] or None)]
     if differ:
         words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
         raise ConfigError(
@@ -176,7 +179,7 @@ def _forget(run: Path) -> None:
     """Remove what a run holds of a training and of its report."""
     for name in (
         "state", NAME, "config.json", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
-        "predictions.csv", "summary.json", "report.html", "explanations", "figures",
+        "mlflow_run.txt", "predictions.csv", "summary.json", "report.html", "explanations", "figures",
     ):  # fmt: skip
         target = run / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -18,13 +18,14 @@ from radiolucent.data import Loader
 from radiolucent.data.marks import Paste
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
+from radiolucent.images import reading
 from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.characteristics import groupings
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.training import EpochResult, Fitted, fit, read_history, tensorboard, world
+from radiolucent.training import EpochResult, Fitted, fit, read_history, tracked, trackers_named, world
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["Schooling", "Trained", "predict_split", "restore", "train", "versions"]
@@ -116,24 +117,23 @@ def train(
         **common,
     )
     check = Loader(prepared.cache, prepared.rows("val"), **common)
-    listeners = [on_epoch] if on_epoch else []
-    if config.tensorboard and rank == 0:
-        listeners.append(tensorboard(config.out / "tensorboard"))
+    settings = recipe.to_dict() | {"data": str(config.data)}
+    with tracked(trackers_named(config.log_to) if rank == 0 else (), config.out, settings) as listeners:
 
-    def tell(result: EpochResult) -> None:
-        for listen in listeners:
-            listen(result)
+        def tell(result: EpochResult) -> None:
+            for listen in (*([on_epoch] if on_epoch else []), *listeners):
+                listen(result)
 
-    fitted = fit(
-        start,
-        learn,
-        check,
-        recipe,
-        out=config.out,
-        finish=False,
-        on_epoch=tell,
-        progress=lambda d, t: say("training", d, t),
-    )
+        fitted = fit(
+            start,
+            learn,
+            check,
+            recipe,
+            out=config.out,
+            finish=False,
+            on_epoch=tell,
+            progress=lambda d, t: say("training", d, t),
+        )
     warm, calibration = _calibrated(fitted.classifier, prepared, say)
     threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule, groups=warm.patient_ids)
     provenance = {
@@ -146,6 +146,8 @@ def train(
         "versions": versions(),
         "use": "research only, not for diagnosis",
     }
+    if reading().pixels_key():
+        provenance["reading"] = reading().as_dict()  # those who use the model are to read films so
     classifier = fitted.classifier.with_(
         temperature=warm.temperature,
         threshold=threshold.value,

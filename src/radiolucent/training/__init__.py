@@ -6,8 +6,10 @@ from radiolucent.training.logs import EpochResult, read_history, tensorboard, wr
 from radiolucent.training.loop import Fitted, fit
 from radiolucent.training.recipes import classic, strong
 from radiolucent.training.schedule import Plateau, learning_rate
+from radiolucent.training.trackers import TRACKERS, tracked, trackers_named
 
 __all__ = [
+    "TRACKERS",
     "EpochResult",
     "Fitted",
     "Plateau",
@@ -18,6 +20,8 @@ __all__ = [
     "read_history",
     "strong",
     "tensorboard",
+    "tracked",
+    "trackers_named",
     "world",
     "write_history",
 ]

@@ -14,6 +14,7 @@ from radiolucent.audits.trust.similarity import is_constant, likeness, pooled, s
 from radiolucent.explainers import Explainer, explain
 from radiolucent.explainers.base import parameters_of
 from radiolucent.models import Classifier
+from radiolucent.models.per_network import inherit
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph
 
 __all__ = ["made_by", "randomisation", "randomised"]
@@ -56,6 +57,7 @@ def randomised(network: nn.Module, share: float, inputs: torch.Tensor, seed: int
     if norms:
         with torch.no_grad():
             made(torch.cat([inputs, inputs.flip(-1)]))
+    inherit(made, network)  # the target layer, above all
     return made.eval()
 
 

@@ -1,5 +1,7 @@
 """Superpixels, and what a hidden one shows."""
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,12 @@ Grey = NDArray[np.float32]
 Segmentation = str | Callable[[Grey], NDArray[Any]]
 
 
+_LAST: OrderedDict[Any, NDArray[np.int32]] = OrderedDict()
+"""The last few results: one film is asked about several times over where a map is put to the test."""
+
+KEPT = 4
+
+
 def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | None = None) -> NDArray[np.int32]:
     """Superpixels of a grey image (H, W) in [0, 1]: labels 0 … d − 1, each present.
 
@@ -26,6 +34,17 @@ def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | 
 
     Labels that start at 1, as slic's do, or have gaps are renumbered: every piece is hidden some time.
     """
+    if callable(how):
+        return _segment(grey, how, seed, options)
+    key = grey.shape, hashlib.sha256(np.ascontiguousarray(grey)).digest(), how, seed, repr(options)
+    if (found := _LAST.get(key)) is None:
+        found = _LAST[key] = _segment(grey, how, seed, options)
+        while len(_LAST) > KEPT:
+            _LAST.popitem(last=False)
+    return found.copy()
+
+
+def _segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | None) -> NDArray[np.int32]:
     extra = options or {}
     if callable(how):
         labels = np.asarray(how(grey))
