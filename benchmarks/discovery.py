@@ -167,7 +167,7 @@ def one(kind: str, number: int, home: Path, known: bool) -> dict[str, object]:
     trained = time.process_time() - began
     views = views_of(test, painted(test, kind, rng), "audited")
     met = views_of(train, films, "trained") if known else None
-    tests = tuple(t for t in TESTS if t.decides == "intervention")
+    tests = tuple(t for t in TESTS if t.decides == "intervention" or t.family == "reasons")
     findings, table = examine_views(network, views, tests, met=met, seed=number)
     # How far the network uses it: calls of healthy films that turn when it is painted on.
     turned = 0.0
@@ -178,12 +178,13 @@ def one(kind: str, number: int, home: Path, known: bool) -> dict[str, object]:
         logits = network.logits(inputs)
         cut = table.original[np.array([not t for t in table.truth])] >= table.cut
         turned = float((((logits[:, 1] - logits[:, 0]).numpy() / network.temperature >= table.cut) & ~cut).mean())
-    failed = [f for f in findings if f.verdict == "fail"]
+    failed = [f for f in findings if f.verdict == "fail" and not f.test.startswith("reasons.")]
     right = (DEV | TEST)[kind][1] if kind != "none" else ()
     return {
         "kind": kind, "number": number, "known": known, "auroc": auroc(table.truth, table.original).value,
         "turned": turned, "verdict": verdict_of(findings)[0], "headline": verdict_of(findings)[1],
         "failed": [f.test for f in failed],
+        "reasons": {f.test: _told(f)[1:3] for f in findings if f.estimate and f.test.startswith("reasons.")},
         "named": any(r in f.test for f in failed[:3] for r in right),
         "values": {f.test: _told(f) for f in findings if f.estimate},
         "seconds": [round(trained, 1), round(time.process_time() - began - trained, 1)],

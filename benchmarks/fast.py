@@ -37,7 +37,6 @@ JOBS: dict[str, tuple[str, Explainer, int, tuple[str, ...]]] = {
     "openvino": ("LIME, 65 copies", LIME, 1, ("engine",)),
     "openvino_kernels": ("LIME, 65 copies", LIME, 1, ("openvino_kernels",)),
     "openvino_features": ("Grad-CAM, 16 films of 600", rl.GradCAM(), 16, ("openvino_features",)),
-    "openvino_head": ("Occlusion, 196 windows", rl.Occlusion(), 1, ("openvino_head",)),
     "incremental": (
         "Occlusion, 196 windows",
         rl.Occlusion(),
@@ -73,7 +72,7 @@ def gains(network: str, shortcut: str, rounds: int, clock: Callable[[], float]) 
     ways, times = {"on": job(()), "off": job((shortcut,))}, {"on": list[float](), "off": list[float]()}
     for i in range(rounds + 1):
         for name, run in ways.items():
-            if shortcut in ("openvino_kernels", "openvino_head", "parallel_batches") or not i:
+            if shortcut in ("openvino_kernels", "parallel_batches") or not i:
                 run()  # what one way prepares for the network takes the place of what the other did
             start = clock()
             run()

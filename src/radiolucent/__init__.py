@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from radiolucent.explainers import Explainer as Explainer
     from radiolucent.explainers import explain as explain
     from radiolucent.explainers.ablationcam import AblationCAM as AblationCAM
+    from radiolucent.explainers.attnlrp import AttnLRP as AttnLRP
     from radiolucent.explainers.cam import CAM as CAM
     from radiolucent.explainers.deeplift import DeepLift as DeepLift
     from radiolucent.explainers.eigencam import EigenCAM as EigenCAM
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from radiolucent.explainers.integratedgradients import IntegratedGradients as IntegratedGradients
     from radiolucent.explainers.kernelshap import KernelSHAP as KernelSHAP
     from radiolucent.explainers.layercam import LayerCAM as LayerCAM
+    from radiolucent.explainers.legrad import LeGrad as LeGrad
     from radiolucent.explainers.lime import LIME as LIME
     from radiolucent.explainers.lrp import LRP as LRP
     from radiolucent.explainers.occlusion import Occlusion as Occlusion

@@ -56,6 +56,9 @@ def test_a_cheat_fails_an_honest_reader_does_not_and_the_page_says_so(films: Dat
     assert page.index('id="verdict"') < page.index("marker.paste") < page.index("<h2>Not tested")
     assert "data:image/png" in page and '="http' not in page
     summary = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert summary["reasons"]["score"]["value"] < 0.3 and 0.4 < summary["auroc"]["value"] < 1
+    assert page.index(">AUROC<") < page.index(">Reasons score<") < page.index('id="model"')
+    assert "The reasons score is" in (tmp_path / "out" / "model-card.html").read_text()
     assert summary["verdict"] == "fail" and summary == json.loads(json.dumps(audit_summary(found)))
     assert {f["concerns"] for f in summary["findings"]} == {"model", "data", "map"}
     again = examine(

@@ -47,7 +47,7 @@ from radiolucent.figures import Case, case_panel
 from radiolucent.images import Preprocess
 from radiolucent.models import Classifier, build
 from radiolucent.types import Explanation, Finding, Radiograph
-from support.explainer_cases import FAST
+from support.explainer_cases import FAST, small
 
 SIDE = 64
 
@@ -274,16 +274,15 @@ def test_a_map_is_held_to_what_its_method_promises(method: Explainer, details: d
 
 def test_who_promises_what() -> None:
     """Of every method in the package: those that promise, and that their own details speak of it."""
-    promising = {"integratedgradients", "gradientshap", "deeplift", "lrp", "lime", "kernelshap"}
-    clf, _ = build("small_cnn", size=SIDE, hidden=0, seed=3)
+    promising = {"integratedgradients", "gradientshap", "deeplift", "lrp", "attnlrp", "lime", "kernelshap"}
     for name, method in FAST.items():
-        e = explain(clf, FILM, method, target=1)
+        e = explain(small(name, size=SIDE), FILM, method, target=1)
         assert (method.promise(e.details) is not None) == (name in promising), name
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_cheaper_method_asks_less_and_keeps_the_rest(name: str) -> None:
-    clf = build("small_cnn", size=SIDE, hidden=0, seed=3)[0]
+    clf = small(name, size=SIDE)
     dear = METHODS[name](**{"occlusion": {"window": 8, "stride": 4}}.get(name, {}))
     few = dear.cheaper(40, SIDE)
     assert few.cheaper(40, SIDE) is few and type(few) is type(dear)

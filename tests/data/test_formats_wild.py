@@ -136,7 +136,105 @@ def test_csv_rows_without_numbers_say_what_their_label_says(tmp_path: Path) -> N
             read_annotations(write(tmp_path / "b.csv", HEAD + row))
 
 
+NOTHING = """Clear lungs|Lungs are clear.|clear lung fields|No acute cardiopulmonary disease|No active disease|WNL
+No acute process|NAD|healthy control|Normal/Healthy|Normal, no finding|Unremarkable chest radiograph|chest normal
+Normal (adult)|no radiographic abnormality|absence of disease|disease-free|ohne Befund|Normal variant|control"""
+DENIED = {"Normal heart size": "heart size", "non-COVID": "COVID", "NonPneumonia": "Pneumonia", "not TB": "TB"}
+FOUND = ("Not Normal", "abnormal", "non-calcified nodule", "nonspecific", "No Lung Opacity / Not Normal", "clear cell")
+
+
+def test_labels_of_whole_images_are_understood_as_they_are_meant(tmp_path: Path) -> None:
+    labels = [*NOTHING.replace("\n", "|").split("|"), *DENIED, *FOUND]
+    rows = "".join(f'{i}.png,,,,,"{label}",A,\n' for i, label in enumerate(labels))
+    left: list[LeftOut] = []
+    for a in read_annotations(write(tmp_path / "a.csv", HEAD + rows), left_out=left):
+        said = labels[int(a.image_id[:-4])]
+        assert (a.label, a.finding) == (DENIED.get(said, said), said in FOUND), said
+    notes = " ".join(item.reason for item in left)
+    assert "'Clear lungs' taken for: nothing found" in notes and "'non-COVID' taken for: no COVID" in notes
+    own = write(tmp_path / "b.csv", HEAD + "a.png,,,,,Lungen_frei,A,\n")
+    assert [a.finding for a in read_annotations(own, nothing_found=["lungen frei"])] == [False]
+    assert [a.finding for a in read_annotations(own)] == [True]
+
+
 # A mark belongs to one image
+
+
+def voc(x: int, **tags: str) -> str:
+    named = "".join(f"<{name}>{text}</{name}>" for name, text in {"filename": "view.png", **tags}.items())
+    box = f"<xmin>{x}</xmin><ymin>10</ymin><xmax>40</xmax><ymax>40</ymax>"
+    size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
+    return f"<annotation>{named}{size}<object><name>Mass</name><bndbox>{box}</bndbox></object></annotation>"
+
+
+def at(x: int, path: str) -> dict[str, Any]:
+    return labelme({"label": "Mass", "shape_type": "rectangle", "points": [[x, 10], [40, 40]]}) | {"imagePath": path}
+
+
+WINDOWS = r"C:\d\{}\view.png"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {f"all/{p}.xml": voc(x, folder=p) for p, x in (("p1", 10), ("p2", 20))},
+        {f"{p}.xml": voc(x, path=WINDOWS.format(p), folder="images") for p, x in (("p1", 10), ("p2", 20))},
+        {f"{p}/view.xml": voc(x) for p, x in (("p1", 10), ("p2", 20))},
+        {f"{p}/view.json": at(x, "view.png") for p, x in (("p1", 10), ("p2", 20))},
+        {f"labels/{p}/view.json": at(x, rf"..\..\films\{p}\view.png") for p, x in (("p1", 10), ("p2", 20))},
+        {"classes.txt": "Mass", "p1/view.txt": "0 .25 .4 .3 .3", "p2/view.txt": "0 .3 .4 .2 .3"},
+    ],
+    ids=["voc-folder", "voc-path", "voc-mirrored", "labelme-mirrored", "labelme-relative", "yolo-mirrored"],
+)
+def test_one_file_name_in_two_folders_stays_two_images(tmp_path: Path, files: dict[str, Any]) -> None:
+    for path, content in files.items():
+        (tmp_path / "marks" / path).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / "marks" / path, content)
+    for p in ("p1", "p2"):
+        (tmp_path / "films" / p).mkdir(parents=True)
+        Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "films" / p / "view.png")
+    found = read_annotations(tmp_path / "marks", dataset=films("p1/view.png", "p2/view.png", root=tmp_path / "films"))
+    lefts = {a.image_id: float(np.nonzero(region_mask(a, SIZE))[1].min()) for a in found}
+    assert lefts["p1/view.png"] < lefts["p2/view.png"] and len(found) == 2
+    assert {a.reader for a in found} <= {"reader", "all"}
+
+
+def test_a_voc_folder_that_contradicts_is_no_match_and_two_files_of_one_image_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "1.xml", voc(10, folder="p1"))
+    with pytest.raises(AnnotationError, match="lies in another folder"):
+        read_annotations(tmp_path / "a", dataset=films("p3/view.png"))
+    moved = write(tmp_path / "b" / "1.xml", voc(10, path="/home/me/images/view.png"))
+    assert [a.image_id for a in read_annotations(moved, dataset=films("train/view.png"))] == ["train/view.png"]
+    for p in ("p1", "p2"):
+        write(tmp_path / "c" / "x" / p / "view.xml", voc(10))
+    with pytest.raises(AnnotationError, match=r"tells of view.png by x, as .*p1.view.xml does"):
+        read_annotations(tmp_path / "c")
+
+
+def test_via_3_tells_shapes_and_options_by_number(tmp_path: Path) -> None:
+    project = json.loads(readings()["via3"]["via_project_3.json"])
+    project["attribute"]["2"] = {"aname": "also", "type": 2, "options": {"0": "Edema", "1": "Scar"}}
+    project["attribute"]["3"] = {"aname": "quality", "type": 1, "options": {}}
+    shapes = [[3, 30, 30, 10], [9, 20, 30, 40, 30, 30, 20], [4, 30, 30, 10, 10], [7, 20, 20, 40, 20, 40, 40, 20, 40],
+              [8, 20, 30, 30, 20, 40, 30, 30, 40]]  # fmt: skip
+    for number, xy in enumerate(shapes):
+        mark = {"vid": "1", "flg": 0, "z": [], "xy": xy, "av": {"1": "1", "2": "0,1", "3": "good"}}
+        project["metadata"] = {"1_a": mark}
+        found = read_annotations(write(tmp_path / f"{number}.json", project))
+        assert {a.label for a in found} == {"Mass", "Edema", "Scar"}
+        rows, columns = np.nonzero(region_mask(found[0], SIZE))
+        edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        np.testing.assert_allclose(edges, (20, 20, 40, 40), atol=1)
+    for change, why in (
+        ({"xy": [2, 1, 1, 5, 5], "z": [1.5]}, "a mark in time"), ({"xy": [1, 3, 3]}, "marks no area"),
+        ({"xy": [2, 1, 1, 5, 5], "av": {"1": "7"}}, "option '7' is none of 0, 1"), ({"vid": "9"}, "view '9'"),
+    ):  # fmt: skip
+        project["metadata"] = {"1_a": {"vid": "1", "flg": 0, "z": [], "xy": [2, 1, 1, 5, 5], "av": {}} | change}
+        with pytest.raises(AnnotationError, match=why):
+            read_annotations(write(tmp_path / "bad.json", project))
+    project["metadata"], project["view"] = {}, {"1": {"fid_list": [1, 2]}}
+    with pytest.raises(AnnotationError, match="a view of 2 files"):
+        read_annotations(write(tmp_path / "bad.json", project))
 
 
 def test_marks_of_tasks_with_several_images_and_slots(tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def plain(size: int) -> bytes:
     )
 
 
+def patched(syntax: str, start: bytes, at: int, new: bytes) -> bytes:
+    """A compressed film with some bytes replaced, counted from where its codestream starts."""
+    film = np.arange(40 * 48, dtype=np.uint16).reshape(40, 48)
+    content = bytearray(recoded(dicom(film), f"1.2.840.10008.1.2.4.{syntax}"))
+    at += content.rindex(start)
+    content[at : at + len(new)] = new
+    return bytes(content)
+
+
+LS, J2K = b"\xff\xd8\xff\xf7", b"\xff\x4f\xff\x51"
 SIZE = 20 * 24
 NO_ROWS = struct.pack("<HHII", 278, 3, 1, 7), struct.pack("<HHII", 278, 3, 1, 0)
 FOUND = {
@@ -114,6 +124,10 @@ FOUND = {
     "a photometric interpretation within itself": dicom(DEEP, PhotometricInterpretation=["MONOCHROME1", "RGB"]),
     "more samples than planes": dicom(DEEP, SamplesPerPixel=200),
     "no bits at all": dicom(DEEP, BitsStored=0, HighBit=0, BitsAllocated=0),
+    "jpeg-ls of 53 bits a sample ended the process": patched("80", LS, 6, b"\x35"),
+    "jpeg-ls without a frame header ended the process": patched("80", LS, 3, b"\0\x28\0"),
+    "jpeg 2000 of 39,424 components ended the process": patched("90", J2K, 40, b"\x9a\0"),
+    "jpeg 2000 of three components under a grey header": patched("90", J2K, 40, b"\0\x03"),
     "a tiff whose strips have no rows": tiff(DEEP, rowsperstrip=7).replace(*NO_ROWS),
     "a png without a picture": raster(DEEP, "PNG")[:33],
 }  # fmt: skip

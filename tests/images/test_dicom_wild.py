@@ -18,7 +18,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images import ReadOptions, read
 from radiolucent.images.modality import modality_values
 from radiolucent.types import Radiograph
-from support.odd_films import BIG, DEFLATED, dicom, lut, recoded, sequence, with_raw
+from support.odd_films import BIG, DEFLATED, dicom, lut, npy, raster, recoded, sequence, tiff, with_raw
 
 DEEP = np.linspace(0, 4095, 48 * 64).reshape(48, 64).astype(np.uint16)
 GREY = DEEP / 4095
@@ -506,10 +506,31 @@ def test_padding_outside_the_stored_bits_is_padding(
 
 
 def test_signed_values_beyond_their_bits_are_kept_or_noted(film: Any) -> None:
-    assert noted(film(dicom(DEEP.astype(np.int16))), "do not fit 12 signed bits")
+    plain = film(dicom(DEEP.astype(np.int16)))  # 12 bits, wrongly declared signed
+    assert noted(plain, "do not fit 12 signed bits", "taken as they stand, unsigned")
+    np.testing.assert_allclose(plain.pixels, GREY, atol=1e-6)
+    around = np.linspace(-900, 900, DEEP.size).reshape(DEEP.shape).astype(np.int16)  # signed, with the sign cut off
+    cut = film(dicom(around & 0x0FFF))
+    assert noted(cut, "their sign is taken from bit 11") and (np.diff(cut.pixels.ravel()) >= 0).all()
     wide = (DEEP.astype(int) - 1000).astype(np.int16)
     found = film(dicom(wide))
     assert (np.diff(found.pixels.reshape(-1)) >= 0).all() and noted(found, "[-1000, 3095]", "taken as they stand")
+
+
+@pytest.mark.parametrize(("bits", "top"), [(8, 127), (12, 2047), (13, 4095), (16, 32767)])
+def test_signed_values_without_a_negative_one_begin_at_black(film: Any, bits: int, top: int) -> None:
+    grey = np.linspace(0, top, DEEP.size).reshape(DEEP.shape).astype(np.int8 if bits == 8 else np.int16)
+    found = film(dicom(grey, bits=bits))
+    np.testing.assert_allclose(found.pixels, grey / top, atol=1e-6)
+    assert noted(found, "none of which is negative")
+
+
+def test_a_range_of_colour_holds_for_its_luminance(film: Any) -> None:
+    rgb = np.stack([DEEP // 16, DEEP // 32, DEEP // 64], -1).astype(np.uint8)
+    grey = np.clip(rgb @ np.array([0.299, 0.587, 0.114]) / 100, 0, 1)
+    colour = {"bits": 8, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    for content in (dicom(rgb, **colour), tiff(rgb, photometric="rgb"), npy(rgb), raster(rgb, "PNG")):
+        np.testing.assert_allclose(film(content, range=(0, 100)).pixels, grey, atol=0.006)  # PIL rounds grey
 
 
 def test_nothing_is_shifted_where_the_low_bits_are_in_use(film: Any) -> None:

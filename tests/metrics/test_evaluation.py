@@ -47,7 +47,7 @@ def test_all_figures_equal_those_computed_one_by_one() -> None:
     alone = {
         "auroc": metrics.auroc(truth, scores, groups=pred.patient_ids),
         "average_precision": metrics.average_precision(truth, scores, **options),  # type: ignore[arg-type]
-        "brier": metrics.brier(truth, scores, **options),  # type: ignore[arg-type]
+        "brier": metrics.brier(truth, scores, groups=pred.patient_ids),
         "ece": metrics.ece(truth, scores, **options),  # type: ignore[arg-type]
         "calibration_slope": line.slope,
         "calibration_intercept": line.intercept,
@@ -191,8 +191,9 @@ def test_analytic_intervals_and_their_caveat() -> None:
     pred = predictions()
     found = evaluate(pred, interval="analytic")
     assert found.estimates["auroc"] == found.delong and found.estimates["ppv"] == found.wilson["ppv"]
-    assert found.estimates["brier"].low is None and "jackknife" in found.estimates["calibration_slope"].method
-    assert found.estimates["mcc"].low is None and "bootstrap" in found.estimates["mcc"].note
+    assert found.estimates["brier"].low is not None and "jackknife" in found.estimates["calibration_slope"].method
+    assert found.estimates["ece"].low is None and "bootstrap" in found.estimates["ece"].note
+    assert found.estimates["mcc"].low is not None and "jackknife" in found.estimates["mcc"].method
     assert evaluate(predictions(labels=np.zeros(150, int)), interval="analytic").estimates["f1"].value is not None
 
 

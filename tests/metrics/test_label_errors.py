@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cleanlab.filter import find_label_issues
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import label_suspects
@@ -31,6 +32,32 @@ def test_the_confident_joint_is_what_its_authors_define(seed: int) -> None:
     assert (joint == by_definition(labels, chances)).all() and (likely >= -1).all()
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_list_and_its_order_are_cleanlabs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(300) < rng.uniform(0.1, 0.9)).astype(int)
+    odds = rng.uniform(0.5, 3) * (rng.normal(size=300) + rng.uniform(0.5, 3) * (truth - 0.5))
+    chances = np.stack([1 / (1 + np.exp(odds)), 1 / (1 + np.exp(-odds))], 1)
+    labels = np.where(rng.random(300) < 0.08, 1 - truth, truth)
+    options = {"filter_by": "confident_learning", "return_indices_ranked_by": "self_confidence", "n_jobs": 1}
+    theirs = find_label_issues(labels, chances, **options)
+    assert [s.film for s in label_suspects(labels, chances)] == theirs.tolist() and len(theirs)
+
+
+def test_films_that_no_model_judged_count_nowhere() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 80)
+    chances = rng.dirichlet(np.ones(2), 80)
+    chances[60:] = np.nan
+    found = label_suspects(labels, chances)
+    assert found and found == label_suspects(labels[:60], chances[:60])
+    (one,) = label_suspects(labels[60:61], chances[60:61], readers=[[1 - int(labels[60])]])
+    assert one.model is None and one.confidence == 0.5
+    chances[0] = [np.nan, 1.0]
+    with pytest.raises(ConfigError, match="sum to 1"):
+        label_suspects(labels, chances)
+
+
 def test_planted_errors_come_first() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 400)
@@ -53,7 +80,7 @@ def test_readers_and_near_duplicates_are_witnesses_too() -> None:
     readers = [[], [1, 1, 1], [1], [0, 1], [], []]
     (one,) = label_suspects(labels, chances, readers=readers)
     assert (one.film, one.suggested, one.readers, one.duplicates) == (1, 1, 1.0, None)
-    assert one.confidence == pytest.approx(0.75) and "3 of 3 readers say otherwise" in one.words
+    assert one.confidence == pytest.approx(3.4 / 5) and "3 of 3 readers say otherwise" in one.words
     twins = label_suspects(labels, chances, readers=readers, duplicates=["a", "b", None, "a", None, None])
     assert [s.film for s in twins] == [1, 0, 3] or {s.film for s in twins} == {0, 1, 3}
     assert all("1 of 1 near-duplicates" in s.words for s in twins if s.film != 1)

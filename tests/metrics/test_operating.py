@@ -110,7 +110,7 @@ def test_patients_make_the_interval_wider_where_their_films_agree() -> None:
 
 def test_wrong_arguments_are_refused() -> None:
     truth, called = sample()
-    with pytest.raises(ConfigError, match="of mcc; expected 'bootstrap'"):
+    with pytest.raises(ConfigError, match="of mcc; expected 'jackknife' or 'bootstrap'"):
         metrics.mcc(truth, called, interval="wilson")
     with pytest.raises(ConfigError, match="'wilson' or 'bootstrap'"):
         metrics.accuracy(truth, called, interval="delong")  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""Study sizes: what they promise comes out in simulation, within three points."""
+"""Study sizes: what they promise comes out in simulation (whole studies: `benchmarks/sizing.py`)."""
 
 import dataclasses
 import json
@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from radiolucent.cli import app
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import auroc, patients_needed, size_auroc, size_proportion, wilson
+from radiolucent.metrics.proportions import clustered_ends
 from radiolucent.metrics.sizing import auroc_variance
-from radiolucent.readers.statistics import Pilot, cases_for, mrmc, mrmc_power
+from radiolucent.readers.statistics import Pilot, cases_for, mrmc_power
 from radiolucent.types import Estimate
 
 
@@ -42,6 +43,19 @@ def test_a_sensitivity_clears_its_bound_as_often_as_promised() -> None:
     assert more.films == 3 * more.patients and found.patients * 0.55 < more.patients < found.patients
 
 
+def test_films_that_share_patients_promise_what_their_interval_gives() -> None:
+    """Outcomes of a patient are alike or not, another model than the beta-binomial that the size was found with."""
+    found = size_proportion(0.9, bound=0.8, prevalence=0.2, films=3, rho=0.5)
+    rng, n, runs = np.random.default_rng(5), found.positives, 1500
+    alike = rng.random((runs, n, 3)) < np.sqrt(0.5)
+    right = np.where(alike, rng.random((runs, n, 1)) < 0.9, rng.random((runs, n, 3)) < 0.9)
+    low = clustered_ends(right.sum(2), np.full(n, 3), 0.95)[0]
+    assert np.mean(low > 0.8) == pytest.approx(found.power, abs=0.045)  # 3 points, and chance
+    wide = size_proportion(0.9, half_width=0.05, films=3, rho=0.5)
+    assert wide.half_width == pytest.approx(0.05, abs=0.001)
+    assert 100 < wide.patients < size_proportion(0.9, half_width=0.05).patients
+
+
 def test_a_width_is_what_was_asked_for() -> None:
     for found in (size_auroc(0.9, half_width=0.03), size_proportion(0.9, half_width=0.03)):
         assert 0.0295 < found.half_width <= 0.03 and found.power is None and "0.03" in found.words
@@ -65,26 +79,49 @@ def test_patients_needed_settle_a_verdict_four_times_in_five() -> None:
     assert patients_needed(Estimate(0.3, None, None, 0.95, 1, "t"), 0.2) is None
 
 
-def readings(rng: np.random.Generator, readers: int, cases: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """Roe & Metz's model: readers, cases and their interactions with the test."""
-    truth = np.arange(cases) % 2 == 0
-    skill = rng.normal(size=(1, readers, 1)) * 0.15 + rng.normal(size=(2, readers, 1)) * 0.07
-    case = rng.normal(size=(1, 1, cases)) * 0.55 + rng.normal(size=(2, 1, cases)) * 0.55
-    rest = rng.normal(size=(1, readers, cases)) * 0.45 + rng.normal(size=(2, readers, cases)) * 0.45
-    mean = np.array([1.3, 1.3 + shift])[:, None, None]
-    return truth, case + rest + (mean + skill) * truth
+def test_a_pilots_components_come_back() -> None:
+    """E MS(T·R) of Obuchowski and Rockette's model is σ²_TR + σ²_ε (1 − r1 − r2 + r3)."""
+    pilot = Pilot(0.0005, 0.002, 0.4, 0.3, 0.25, 100)
+    e = pilot.error
+    named = {"var": e, "cov1": 0.4 * e, "cov2": 0.3 * e, "cov3": 0.25 * e}
+    found = Pilot.of(named | {"ms_test_reader": pilot.test_reader + e * (1 - 0.4 - 0.3 + 0.25)}, 100)
+    assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(pilot))
 
 
-def test_a_reading_study_shows_what_it_was_sized_for() -> None:
-    rng = np.random.default_rng(4)
-    pilots = [mrmc(*readings(rng, 8, 200, 0.35)).components for _ in range(30)]
-    pilot = Pilot.of({k: float(np.mean([p[k] for p in pilots])) for k in pilots[0]}, 200)
-    spread = np.sqrt(2 * (2 * 0.55**2 + 2 * 0.45**2) + 0.15**2 + 0.07**2)
-    effect = float(stats.norm.cdf(1.65 / spread) - stats.norm.cdf(1.3 / spread))
-    cases = cases_for(pilot, effect, readers=5)
-    assert cases is not None and 20 < cases < 1000
-    shown = [(mrmc(*readings(rng, 5, cases, 0.35)).p["test 1", "test 2"] or 1) < 0.05 for _ in range(350)]
-    assert np.mean(shown) == pytest.approx(mrmc_power(pilot, effect, readers=5, cases=cases), abs=0.07)
+@pytest.mark.parametrize(
+    ("pilot", "readers", "cases", "effect", "margin"),
+    [
+        (Pilot(0.0005, 0.002, 0.4, 0.3, 0.25, 100), 5, 400, 0.05, 0.0),
+        (Pilot(0.0001, 0.003, 0.5, 0.45, 0.3, 80), 8, 200, 0.06, 0.0),
+        (Pilot(0.0, 0.002, 0.3, 0.2, 0.2, 100), 4, 150, 0.05, 0.0),
+        (Pilot(0.0003, 0.002, 0.4, 0.3, 0.25, 100), 6, 250, 0.0, 0.05),
+        (Pilot(0.0005, 0.002, 0.4, 0.3, 0.25, 100), 5, 100, 1e-9, 0.0),  # the level
+    ],
+)
+def test_a_reading_study_shows_what_it_was_sized_for(
+    pilot: Pilot, readers: int, cases: int, effect: float, margin: float
+) -> None:
+    """20,000 studies drawn from the model itself, with its covariances: chance is half a point."""
+    rng, runs = np.random.default_rng(4), 20_000
+    error = pilot.error * pilot.cases / cases
+    same_test, same_reader = np.eye(2), np.eye(readers)
+    corr = [
+        np.kron(1 - same_test, same_reader) * pilot.same_reader,
+        np.kron(same_test, 1 - same_reader) * pilot.same_test,
+        np.kron(1 - same_test, 1 - same_reader) * pilot.neither,
+        np.eye(2 * readers),
+    ]
+    areas = rng.multivariate_normal(np.zeros(2 * readers), error * sum(corr), runs).reshape(runs, 2, readers)
+    areas += pilot.test_reader**0.5 * rng.normal(size=areas.shape) + 0.1 * rng.normal(size=(runs, 1, readers))
+    areas[:, 0] += effect
+    gaps = areas[:, 0] - areas[:, 1]
+    spread = gaps.var(1, ddof=1) / 2
+    total = spread + readers * error * max(pilot.same_test - pilot.neither, 0)
+    df = (readers - 1) * (total / spread) ** 2
+    t = (gaps.mean(1) + margin) / np.sqrt(2 * total / readers)
+    shown = (t if margin else np.abs(t)) > stats.t.ppf(0.975, df)
+    said = mrmc_power(pilot, effect, readers=readers, cases=cases, margin=margin)
+    assert np.mean(shown) == pytest.approx(said, abs=0.015)
 
 
 def test_what_cannot_be_sized_is_refused() -> None:

@@ -45,14 +45,16 @@ SHORTEST: dict[str, Explainer] = {
 # Methods that have a map even of a network that says nothing.
 BLIND = {"eigencam", "scorecam"}  # the one knows nothing of the score; the other's softmax weighs all maps alike
 # Where a method has no meaning, and what its message must point to.
+NO_ATTENTION = {"attnlrp": r"LRP\(\)", "legrad": r"GradCAM\(\)"}
 UNDEFINED: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(("small_cnn", "mobilenetv1", "densenet121", "inception_v3"), NO_ATTENTION),
     "vit": {
         "cam": r"GradCAM\(\)",
         "lrp": r"IntegratedGradients\(\)",
         "deeplift": r"IntegratedGradients\(\)",
         "guidedbackprop": r"SmoothGrad\(\)",
         "guidedgradcam": r"SmoothGrad\(\)",
-    }
+    },
 }
 
 
@@ -71,6 +73,36 @@ class Blob(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.act(self.conv(x)).mean((2, 3)))
+
+
+class Attending(nn.Module):
+    """Tokens, and what each sees of the others: as much as they look alike."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + (4 * x @ x.transpose(1, 2)).softmax(-1) @ x
+
+
+class AttentiveBlob(Blob):
+    """Its PNEUMONIA logit is the mean grey level of 8 × 8 patches, which attend to one another."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__(gain)
+        self.conv, self.layer = nn.Conv2d(1, 2, 8, 8, bias=False), Attending()
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1).expand(2, 1, 8, 8) / 64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layer(self.conv(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+def small(method: str, **changes: Any) -> Classifier:
+    """A small network that the method is meant for."""
+    return make("vit" if method in NO_ATTENTION else "small_cnn", **changes)
+
+
+def blob(method: str, gain: float = 1.0) -> Blob:
+    """A network that looks at how bright a film is, and that the method is meant for."""
+    return AttentiveBlob(gain) if method in NO_ATTENTION else Blob(gain)
 
 
 def wrap(network: nn.Module, size: int = 64, channels: int = 1, head: str = "softmax") -> Classifier:

@@ -66,6 +66,17 @@ ytl="20.00" xbr="40.00" ybr="50.00" z_order="0"></box></image></annotations>"""}
                 "filename": "a.png", "size": 123, "file_attributes": {}, "regions": [{
                     "shape_attributes": {"name": "rect", "x": 10, "y": 20, "width": 30, "height": 30},
                     "region_attributes": {"finding": "Mass"}}]}}}},
+        "via3": {"via_project_3.json": {
+            "project": {"pid": "__VIA_PROJECT_ID__", "rev": "__VIA_PROJECT_REV_ID__", "pname": "Films",
+                        "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__", "data_format_version": "3.1.1",
+                        "creator": "VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via)",
+                        "created": 1573815248007, "vid_list": ["1"]},
+            "config": {"file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}}, "ui": {}},
+            "attribute": {"1": {"aname": "finding", "anchor_id": "FILE1_Z0_XY1", "type": 4, "desc": "", "options": {
+                "0": "Nodule", "1": "Mass"}, "default_option_id": ""}},
+            "file": {"1": {"fid": 1, "fname": "a.png", "type": 2, "loc": 1, "src": ""}},
+            "metadata": {"1_QgFfPqlF": {"vid": "1", "flg": 0, "z": [], "xy": [2, 10, 20, 30, 30], "av": {"1": "1"}}},
+            "view": {"1": {"fid_list": [1]}}}},
         "via-csv": {"via.csv": "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
                     'region_attributes\na.png,123,"{}",1,0,"{""name"":""rect"",""x"":10,""y"":20,""width"":30,'
                     '""height"":30}","{""finding"":""Mass""}"\n'},

@@ -12,20 +12,17 @@ from radiolucent.cli.output import (
     USE,
     Annotations,
     AsJson,
-    Coordinates,
-    Labels,
     Seed,
-    SkipShapes,
     end_with_left_out,
     names_in,
     print_findings,
     print_json,
     progress_bar,
-    reading_options,
     resumable,
     run_path,
     say,
 )
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.unseen import Unseen, sort_out
 
 __all__ = ["audit"]
@@ -70,14 +67,13 @@ Cite = Annotated[
 Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Grad-CAM-only and LIME-only detection.")]
 
 
+@reads_films
+@reads_readings
 @resumable()
 def audit(
     run: OptionalRun = None,
     data: OptionalData = None,
     annotations: Annotations = None,
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     lungs: Lungs = None,
     markers: Markers = None,
     split: Split = None,
@@ -96,6 +92,8 @@ def audit(
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Test a run for shortcut use. Status 4 if the model fails, 1 if no test could clear it of anything.
 
@@ -110,7 +108,7 @@ def audit(
     if run is None or data is None:
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
     left: list[tuple[Path, str]] = []
-    reading = {**reading_options(skip_shapes, labels, coordinates), "left_out": left}
+    reading = {**asked, "left_out": left}
     with progress_bar() as update:
         found, home = _audit(
             run,
@@ -138,6 +136,8 @@ def audit(
         print_findings(found.findings)
         colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
+        score = found.reasons.estimate if found.reasons else "none (it needs lungs on films of both classes)"
+        say.print(f"AUROC {found.auroc}; reasons score {score}", highlight=False)
         say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
     try:
         end_with_left_out([*found.table.left_out, *left])

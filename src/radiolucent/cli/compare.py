@@ -1,32 +1,29 @@
 """`radiolucent compare`: a run's maps beside doctors' markings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from radiolucent.cli.output import (
     AsJson,
-    Coordinates,
     Data,
-    Labels,
     Run,
     Seed,
-    SkipShapes,
     end_with_left_out,
     names_in,
     print_comparison,
     print_json,
     progress_bar,
-    reading_options,
 )
-from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 
 __all__ = ["compare"]
 
 
 @reads_films
+@reads_readings
 def compare(
     run: Run,
     data: Data,
@@ -38,13 +35,11 @@ def compare(
     ] = "consensus",
     thresholds: Annotated[str, typer.Option(help="Shares of the map's maximum for IoU and Dice.")] = "0.3,0.5,0.7",
     by: Annotated[str, typer.Option(help="Tell films apart by decision, class, etiology, site (with commas).")] = "",
-    format: Annotated[str | None, typer.Option(help="The readings' format, where it should not be found.")] = None,
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Compare a run's maps with doctors' markings, beside area, chance and the other doctors."""
     from radiolucent.errors import ConfigError
@@ -58,8 +53,8 @@ def compare(
     names = names_in(method)
     with progress_bar() as update:
         found = compare_run(
-            run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, format=format,
-            asked=reading_options(skip_shapes, labels, coordinates), unseen=unseen, seed=seed, say=update,
+            run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, asked=asked,
+            unseen=unseen, seed=seed, say=update,
         )  # fmt: skip
     if not unseen:
         warn_of_seen(found.seen)

@@ -7,24 +7,24 @@ import typer
 
 from radiolucent.cli.output import (
     CHECK_FAILED,
+    RUN,
+    Annotations,
     AsJson,
-    Coordinates,
     Data,
-    Labels,
     Out,
     Seed,
-    SkipShapes,
     end_with_left_out,
+    print_doubtful,
     print_findings,
     print_json,
     progress_bar,
-    reading_options,
     resumable,
+    run_path,
     say,
     shown,
     stages,
 )
-from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.training_options import Classes
 
 __all__ = ["data_app"]
@@ -38,14 +38,36 @@ data_app = typer.Typer(
 
 @data_app.command()
 @reads_films
-def check(data: Data, as_json: AsJson = False) -> None:
-    """Look for what makes results on a data set untrustworthy; status 4 if a check fails."""
+def check(
+    data: Data,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=f"Labels: {RUN} It judges films it has not seen; several with several --run.", parser=run_path
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Labels: a CSV of out-of-fold answers, with the columns image and p_CLASS.", exists=True),
+    ] = None,
+    annotations: Annotations = None,
+    classes: Classes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what makes results on a data set untrustworthy; status 4 if a check fails.
+
+    Labels are doubted where near-duplicates contradict them; with --run or --predictions also where a model does that
+    has not seen the film; with --annotations, where readers do. Runs with several seeds judge, together, all films.
+    """
     from radiolucent.data import check as check_data
     from radiolucent.data import load_dataset
 
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, classes=classes)
+    left: list[Any] = []
     with progress_bar() as update:
         findings = check_data(dataset, progress=stages(update, "reading films"))
+        if run or predictions or annotations:
+            findings = _judged(dataset, findings, run or [], predictions, annotations, left, update)
     if as_json:
         print_json({"counts": dataset.counts(), "findings": [f.as_dict() for f in findings]})
     else:
@@ -53,8 +75,34 @@ def check(data: Data, as_json: AsJson = False) -> None:
         for f in findings:
             for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
                 say.print(f"  {shown(item['file'])}: {shown(item['reason'])}", soft_wrap=True)
+            print_doubtful(f)
     if any(f.verdict == "fail" for f in findings):
         raise typer.Exit(CHECK_FAILED)
+    end_with_left_out(left)
+
+
+def _judged(
+    dataset: Any,
+    findings: list[Any],
+    runs: list[Path],
+    predictions: Path | None,
+    annotations: Path | None,
+    left: list[Any],
+    update: Any,
+) -> list[Any]:
+    """The findings with the labels judged by whoever was given."""
+    from radiolucent.data import read_annotations
+    from radiolucent.errors import ConfigError
+    from radiolucent.study.label_check import chances_in_table, chances_of_runs, check_labels, twins_of
+
+    if runs and predictions:
+        raise ConfigError("give --run or --predictions, not both.")
+    twins = twins_of(findings)
+    chances = chances_in_table(dataset, predictions, twins) if predictions else None
+    if runs:
+        chances = chances_of_runs(dataset, runs, twins, update)
+    readings = read_annotations(annotations, dataset=dataset, left_out=left) if annotations else []
+    return check_labels(dataset, findings, chances=chances, readings=readings)
 
 
 @data_app.command()
@@ -127,22 +175,19 @@ def medmnist(
 
 
 @data_app.command()
+@reads_films
+@reads_readings
 def annotations(
     source: Annotated[Path, typer.Argument(help="Readings: a file or folder in any known format.", exists=True)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
     to: Annotated[
         str, typer.Option(help="A format that is written (see `data formats`); csv for a .csv file, else coco.")
     ] = "",
-    format: Annotated[str | None, typer.Option(help="The source's format, where it should not be found.")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose films the readings belong to.")] = None,
     reader: Annotated[str, typer.Option(help="Reader's name where the file gives none.")] = "reader",
-    unmarked: Annotated[
-        str, typer.Option(help="What an image without mark means: 'not read' or 'no finding'; else as the format says.")
-    ] = "",
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Convert doctors' readings between formats, all into source pixels; bad entries are listed (status 3)."""
     from radiolucent.data import FORMATS, LeftOut, load_dataset, read_annotations
@@ -152,20 +197,9 @@ def annotations(
     chosen = to or ("csv" if out.suffix.lower() == ".csv" else "coco")
     if chosen not in writers:
         raise ConfigError(f"--to {chosen}; expected one of {', '.join(writers)}.")
-    if unmarked not in ("", "not read", "no finding"):
-        raise ConfigError(f"--unmarked {unmarked!r}; expected 'not read' or 'no finding'.")
     left: list[LeftOut] = []
-    asked = reading_options(skip_shapes, labels, coordinates)
     dataset = load_dataset(data) if data else None
-    found = read_annotations(
-        source,
-        dataset=dataset,
-        format=format,
-        reader=reader,
-        unmarked=unmarked or None,  # pyright: ignore[reportArgumentType]
-        left_out=left,
-        **asked,
-    )
+    found = read_annotations(source, dataset=dataset, reader=reader, left_out=left, **asked)
     writers[chosen](found, out, dataset)
     tally: dict[str, Any] = {
         "readings": len(found),
@@ -209,6 +243,7 @@ def formats(
 
 
 @data_app.command()
+@reads_films
 def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None:
     """Write lung masks as PNG in the films' own pixels, and list those not to be trusted."""
     from radiolucent.data import load_dataset
@@ -234,6 +269,7 @@ def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None
 
 
 @data_app.command("paste-marker")
+@reads_films
 def paste_marker(
     data: Data,
     out: Out = Path("planted"),

@@ -78,6 +78,12 @@ def _only(predictions: Any, keep: list[bool]) -> Any:
     )
 
 
+def _by_split(predictions: Any, seen: Any) -> list[tuple[str, Any]]:
+    """The predictions by the split of the run that a film was in: train, val, or none of them ("given")."""
+    splits = [seen.films[n][1] if seen and n in seen.films else "given" for n in predictions.image_ids]
+    return [(name, _only(predictions, [s == name for s in splits])) for name in dict.fromkeys(splits)]
+
+
 def _by_group(predictions: Any, seed: int) -> dict[str, dict[str, Any]]:
     """An evaluation a value of each column; values of films without a label are passed over."""
     from radiolucent.metrics import evaluate as evaluate_predictions
@@ -135,7 +141,7 @@ def evaluate(
     if groups:
         told["by"] = {c: {v: e.as_dict() for v, e in some.items()} for c, some in groups.items()}
     if out:
-        write_predictions(out / "predictions.csv", [("given", predictions)])
+        write_predictions(out / "predictions.csv", _by_split(predictions, seen))
         write_json(out / "evaluation.json", told)
     if as_json:
         print_json({"use": research_use(classifier)} | told)

@@ -10,22 +10,18 @@ from radiolucent.cli.answers import FEW, Answer, Force, Inline, Open, answer_of,
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
-    Coordinates,
-    Labels,
     Out,
     Seed,
-    SkipShapes,
     end_with_left_out,
     names_in,
     print_json,
     progress_bar,
-    reading_options,
     research_use,
     resumable,
     say,
     shown,
 )
-from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
 
 if TYPE_CHECKING:
@@ -59,6 +55,7 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
 
 
 @reads_films
+@reads_readings
 @resumable()
 def explain(
     given: RunAndImages,
@@ -76,9 +73,6 @@ def explain(
         int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
     ] = None,
     annotations: Annotations = None,
-    skip_shapes: SkipShapes = False,
-    labels: Labels = "",
-    coordinates: Coordinates = "as stated",
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
     trust: Annotated[
         bool | None,
@@ -95,6 +89,8 @@ def explain(
     inline: Inline = False,
     seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Explain any images, DICOM included: raw maps (NPZ), panels (PNG) and one table. Interrupted, it goes on.
 
@@ -110,7 +106,6 @@ def explain(
         _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
     )
     said: list[LeftOut] = []
-    asked = reading_options(skip_shapes, labels, coordinates)
     readings = read_annotations(annotations, left_out=said, **asked) if annotations else []
     refuse = refusal(classifier, force)
     answers = [] if as_json else _answers(classifier, paths, refuse)

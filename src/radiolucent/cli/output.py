@@ -29,20 +29,17 @@ __all__ = [
     "WRONG_USAGE",
     "Annotations",
     "AsJson",
-    "Coordinates",
     "Data",
-    "Labels",
     "Out",
     "Run",
     "Seed",
-    "SkipShapes",
     "end_with_left_out",
     "names_in",
     "print_comparison",
+    "print_doubtful",
     "print_findings",
     "print_json",
     "progress_bar",
-    "reading_options",
     "research_use",
     "resumable",
     "run_path",
@@ -79,25 +76,6 @@ Data = Annotated[
     ),
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Doctors' readings, a file or folder in any format.")]
-SkipShapes = Annotated[
-    bool, typer.Option("--skip-shapes", help="Readings: pass over keypoints, lines and the like, and count them.")
-]
-Labels = Annotated[
-    str, typer.Option(help="Readings: labels of whole images that count, with commas; others are passed over.")
-]
-Coordinates = Annotated[
-    str, typer.Option(help="Readings: 'relative' where coordinates are shares of the image's size, from 0 to 1.")
-]
-
-
-def reading_options(skip_shapes: bool, labels: str, coordinates: str) -> dict[str, Any]:
-    """The options by which readings are read, as `read_annotations` takes them."""
-    from radiolucent.errors import ConfigError
-
-    if coordinates not in ("as stated", "relative"):
-        raise ConfigError(f"--coordinates {coordinates!r}; expected 'as stated' or 'relative'.")
-    chosen = [name.strip() for name in labels.split(",") if name.strip()] or None
-    return {"skip_shapes": skip_shapes, "labels": chosen, "coordinates": coordinates}
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -227,6 +205,21 @@ def print_findings(findings: "Iterable[Finding]") -> None:
     Console().print(table)
 
 
+def print_doubtful(finding: "Finding", most: int = 20) -> None:
+    """Print the films whose label a finding doubts, the most doubtful first; nothing for other findings."""
+    rows = finding.evidence.get("suspects", [])
+    if not rows:
+        return
+    title = f"doubtful labels, {min(most, len(rows))} of {len(rows)}" + ("" if len(rows) <= most else " (--json: all)")
+    table = Table(title=title, title_justify="left")
+    for heading in ("film", "label", "rather", "confidence", "who says so"):
+        table.add_column(heading, overflow="fold")
+    for row in rows[:most]:
+        words = (row["film"], row["label"], row["suggested"], f"{row['confidence']:.2f}", row["words"])
+        table.add_row(*map(shown, words))
+    Console().print(table)
+
+
 def stages(update: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
     """A progress function for one stage."""
     return lambda done, total: update(name, done, total)
@@ -243,6 +236,11 @@ def print_comparison(found: "Comparison") -> None:
             for group, some in groups.items():
                 rows.append((escape(f"{kind}: {group}: hit rate"), str(some["hit_rate"])))
         _print_rows(f"{a.method} against {a.reader}, {a.films} films", rows)
+    if found.completeness and found.completeness.missing:
+        rows = [
+            (escape(name), f"{n} of {found.completeness.films} films") for name, n in found.completeness.read.items()
+        ]
+        _print_rows(f"readings; {found.completeness.by_all} films were read by all", rows, "read")
     if found.between:
         _print_rows("readers with each other", [(escape(n), str(e)) for n, e in found.between.items()])
     if found.statements:
@@ -251,10 +249,10 @@ def print_comparison(found: "Comparison") -> None:
         _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
 
 
-def _print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+def _print_rows(title: str, rows: Iterable[tuple[str, str]], heading: str = "value (95 % CI)") -> None:
     table = Table(title=escape(title), title_justify="left")
     table.add_column("figure", overflow="fold")
-    table.add_column("value (95 % CI)")
+    table.add_column(heading)
     for name, value in rows:
         table.add_row(name, escape(value))
     Console().print(table)

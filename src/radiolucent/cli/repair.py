@@ -18,6 +18,7 @@ from radiolucent.cli.output import (
     resumable,
     say,
 )
+from radiolucent.cli.reading_options import reads_films, reads_readings
 
 __all__ = ["repair"]
 
@@ -39,6 +40,8 @@ Films = Annotated[int | None, typer.Option(help="At most so many test films, dra
 RepairOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the models; RUN/repair unless given.")]
 
 
+@reads_films
+@reads_readings
 def repair(
     run: Run,
     data: Data,
@@ -53,6 +56,8 @@ def repair(
     out: RepairOut = None,
     seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Train a run again so that shortcuts cannot pay, audit again, and say what it cost; status 4 if none passes."""
     from radiolucent.reports.repair_page import write_repair
@@ -61,7 +66,8 @@ def repair(
 
     names = names_in(method)
     config = RepairConfig(
-        run, data, out, names, fine_tune, epochs, penalty, lungs, markers, annotations, films, seed=seed
+        run, data, out, names, fine_tune, epochs, penalty, lungs, markers, annotations, films, seed=seed,
+        annotation_options=asked,
     )  # fmt: skip
     with resumable(), progress_bar() as update:
         found = mend(config, update)

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from radiolucent.cli.output import AsJson, Seed, end_with_left_out, names_in, print_json, progress_bar, say, stages
+from radiolucent.cli.reading_options import reads_films
 from radiolucent.errors import ConfigError
 
 __all__ = ["review"]
@@ -18,6 +19,7 @@ __all__ = ["review"]
 STUDIES = Path("reviews")
 
 
+@reads_films
 def review(
     run: Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.")] = None,
     data: Annotated[Path | None, typer.Argument(help="A folder or manifest of films to read.")] = None,
@@ -85,6 +87,8 @@ def review(
             _export(context, export, as_json)
         else:
             who = (reader or ["reader"], adjudicator or [])
+            for one in who[0]:
+                context.store.reader(one)  # known before the server opens, so that their first films are ready
             serve(context, port, lambda at: _tell(addresses(context, *who, at), place, browser, as_json))
     finally:
         context.close()

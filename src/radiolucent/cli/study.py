@@ -26,6 +26,7 @@ from radiolucent.cli.output import (
     resumable,
     say,
 )
+from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.training_options import trains
 
 __all__ = ["demo", "report", "study", "train"]
@@ -110,6 +111,8 @@ def asking_positive(config: Any, start: Callable[[Any], Any]) -> Any:
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")]
 
 
+@reads_films
+@reads_readings
 @trains(Path("runs/study"))
 @resumable()
 def study(
@@ -121,13 +124,16 @@ def study(
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Chest X-ray study",
     fresh: Fresh = False,
     as_json: AsJson = False,
+    asked: dict[str, Any],
 ) -> None:
     """Train, evaluate, explain, compare with the doctors, report. Interrupted, the same command goes on."""
+    from radiolucent.images import reading
     from radiolucent.study import StudyConfig, run_study
 
     config = StudyConfig(
-        **training, annotations=annotations, cases=cases, lime_samples=lime_samples, title=title, command=typed()
-    )
+        **training, annotations=annotations, annotation_options=asked, film_options=reading(), cases=cases,
+        lime_samples=lime_samples, title=title, command=typed(),
+    )  # fmt: skip
 
     def start(config: Any) -> Any:
         with progress_bar() as update:
@@ -137,14 +143,16 @@ def study(
     finish_study(prepared, appraisal, config.out, as_json)
 
 
+@reads_films
 @trains(Path("runs/train"))
 @resumable()
 def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = False) -> None:
     """Only train, and fix temperature and threshold on validation; `report RUN` does the rest."""
+    from radiolucent.images import reading
     from radiolucent.study import StudyConfig, train_only
     from radiolucent.study.preflight import about_threshold
 
-    config = StudyConfig(**training, command=typed())
+    config = StudyConfig(**training, film_options=reading(), command=typed())
 
     def start(config: Any) -> Any:
         with progress_bar() as update:
@@ -171,6 +179,7 @@ def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = F
     end_with_left_out(prepared.left_out)
 
 
+@reads_readings
 @resumable()
 def report(
     run: Run,
@@ -179,10 +188,14 @@ def report(
     cases: Annotated[int | None, typer.Option(help="Films shown as cases.")] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the report.")] = None,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Evaluate, explain and report a run again from its own files, e.g. with readings that came later."""
     from radiolucent.study import resume_report
 
     with progress_bar() as update:
-        prepared, appraisal = resume_report(run, update, data=data, annotations=annotations, cases=cases, title=title)
+        prepared, appraisal = resume_report(
+            run, update, data=data, annotations=annotations, annotation_options=asked or None, cases=cases, title=title
+        )
     finish_study(prepared, appraisal, run, as_json)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
+from radiolucent.data.doubtful import Witnesses, doubtful_labels
 from radiolucent.data.records import Dataset
 from radiolucent.data.split import MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
@@ -26,22 +27,24 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
 
     Unreadable files; exact and near duplicates, within and across splits and labels; patients across splits; size,
     colour mode, aspect ratio, format and exposure as predictors of the label; prevalence shift between splits; a
-    validation split too small to choose anything on; laterals, mirrored, raw and lossy films and mixed spacing, where
-    the files say so; and what had to be assumed to read them.
+    validation split too small to choose anything on; labels that near-duplicates contradict; laterals, mirrored, raw
+    and lossy films and mixed spacing, where the files say so; and what had to be assumed to read them.
 
     Args:
         progress: called with (done, total) while films are read.
     """
     films = survey(dataset.records, progress=progress)
     good = [f for f in films if not f.error]
+    near = _near_groups(good)
     return [
         _unreadable(dataset, films),
         _exact(good, dataset),
-        _near(good, dataset),
+        _near(good, near, dataset),
         _patients(dataset),
         *confounders(good, dataset.class_names),
         _prevalence(dataset),
         _validation(dataset),
+        doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
         *acquisition(good),
     ]
 
@@ -120,12 +123,16 @@ def _duplicates(
     )
 
 
-def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
-    """Films whose high-passed thumbnails correlate above `NEAR` but whose bytes differ."""
+def _near(films: Sequence[Film], groups: Sequence[Sequence[Film]], dataset: Dataset) -> Finding:
     question = "Are there nearly identical films (resaved, resized, retouched), and do any cross splits or labels?"
-    unique = list({f.sha256: f for f in films}.values())
-    if len(unique) < 2:
+    if len({f.sha256 for f in films}) < 2:
         return Finding("duplicates.near", question, "not applicable", "fewer than two distinct films.")
+    return _duplicates("duplicates.near", question, groups, _pairs(groups), dataset)
+
+
+def _near_groups(films: Sequence[Film]) -> list[list[Film]]:
+    """Films whose high-passed thumbnails correlate above `NEAR` but whose bytes differ."""
+    unique = list({f.sha256: f for f in films}.values())
     pairs = _close_pairs([f.thumb for f in unique], NEAR)
     parent = list(range(len(unique)))
 
@@ -139,8 +146,16 @@ def _near(films: Sequence[Film], dataset: Dataset) -> Finding:
     grouped: dict[int, list[Film]] = defaultdict(list)
     for i in {i for pair in pairs for i in pair}:
         grouped[find(i)].append(unique[i])
-    groups = list(grouped.values())
-    return _duplicates("duplicates.near", question, groups, _pairs(groups), dataset)
+    return list(grouped.values())
+
+
+def _twins(films: Sequence[Film], near: Sequence[Sequence[Film]]) -> list[list[str]]:
+    """Image identifiers of films that show the same: near-duplicates, with all byte-identical copies of each."""
+    key = {f.sha256: f"near {k}" for k, group in enumerate(near) for f in group}
+    found: dict[str, list[str]] = defaultdict(list)
+    for film in films:
+        found[key.get(film.sha256, film.sha256)].append(film.record.image_id)
+    return [names for names in found.values() if len(names) > 1]
 
 
 def _close_pairs(thumbs: Sequence[NDArray[np.float16]], least: float, chunk: int = 512) -> list[tuple[int, int]]:

@@ -29,6 +29,8 @@ METHODS: dict[str, type[Explainer]] = {
         "GuidedBackprop",
         "GuidedGradCAM",
         "LRP",
+        "AttnLRP",
+        "LeGrad",
         "LIME",
         "KernelSHAP",
         "Occlusion",

@@ -15,7 +15,7 @@ from radiolucent.models import Classifier
 from radiolucent.passes.backward_rules import Activation, Rules, on_graph
 from radiolucent.passes.forward import INPUT, Pass
 
-__all__ = ["LRP"]
+__all__ = ["LRP", "Relevance", "stabilised"]
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,19 @@ class LRP(Explainer):
         at = INPUT if self.layer is None else shared.resolve(self.layer).name
         # Behind a layer in between, the biases before it are no part of the sum.
         ones = inputs.new_ones(len(inputs)).requires_grad_() if self.conserve and self.layer is None else None
-        cut = Pass(classifier, inputs, rules=_Relevance(self.epsilon, ones)).cut(at)
+        rules = self.rules(ones)
+        cut = Pass(classifier, inputs, rules=rules).cut(at)
+        rules.check()
         z = cut.logits.detach()
         slope = goal.gradient(z)
         score = (slope * z / stabilised(z, self.epsilon) * cut.logits).sum(1)
         maps = (cut.features * cut.gradient(score)).sum(1)
         details = self._shares(maps, (slope * z).sum(1), score, ones)
         return Attribution(maps if self.layer is None else upsample(maps, inputs.shape[2:]), details)
+
+    def rules(self, ones: torch.Tensor | None) -> "Relevance":
+        """The way back. ones: (N,), by which biases are multiplied; their gradient is the biases' share."""
+        return Relevance(self.epsilon, ones)
 
     def _shares(
         self, maps: torch.Tensor, given: torch.Tensor, score: torch.Tensor, ones: torch.Tensor | None
@@ -102,6 +108,9 @@ SHIFTING = frozenset(
 """Affine functions that can add something: constants beside the image, fills, biases."""
 
 
+BOUND = 1e30
+
+
 def _zeroed(value: Any) -> Any:
     """The same argument with 0 for whatever depends on the image."""
     if isinstance(value, torch.Tensor):
@@ -111,13 +120,16 @@ def _zeroed(value: Any) -> Any:
     return value
 
 
-class _Relevance(Rules):
+class Relevance(Rules):
     """σ(z)/(z + ε sign z) for every activation; biases multiplied by `ones` (N,), whose gradient is their share."""
 
-    def __init__(self, epsilon: float, ones: torch.Tensor | None) -> None:
-        super().__init__("ε-LRP")
+    def __init__(self, epsilon: float, ones: torch.Tensor | None, method: str = "ε-LRP") -> None:
+        super().__init__(method)
         self.epsilon = epsilon
         self.ones = ones
+
+    def check(self) -> None:
+        """Called after the forward pass: whether these rules are meant for such a network."""
 
     def activate(self, at: Activation) -> torch.Tensor:
         if at.gates:
@@ -139,6 +151,7 @@ class _Relevance(Rules):
         assert self.ones is not None
         with torch.no_grad():
             offset = function(*_zeroed(args), **{key: _zeroed(value) for key, value in kwargs.items()})
+        offset = offset.clamp(-BOUND, BOUND) if offset.is_floating_point() else offset  # a mask hides with −inf
         out = call()
         if len(out) % len(self.ones) or not bool(offset.any()):
             return out

@@ -32,8 +32,7 @@ class Occlusion(Perturbation):
 
     Attributes:
         window: side in pixels, or (height, width). stride: in pixels, or (down, right); at most the window.
-        batch_size: windows at a time; None: as many as `max_memory_mb` holds, 32 a thread at most: as whole films, or
-            as the parts of films that are computed where OpenVINO computes the network's end.
+        batch_size: windows at a time; None: as many as `max_memory_mb` holds, 32 a thread at most.
         fill: what the window shows: a grey in [0, 1], "grey", "mean" (of the film), "blur", or "inpaint" (harmonic from
             the window's rim).
         passes: "auto", "whole" or "incremental" (an error where that cannot be).
@@ -78,14 +77,13 @@ class Occlusion(Perturbation):
         patches = Patches(image, windows.size, windows.y, windows.x, hidden)
         found = self._in_part(classifier, goal, patches)
         if isinstance(found, Patched):
-            logits, given, name, why = found.logits, found.unchanged, found.engine, found.why
+            logits, name, why = found.logits, "torch", found.why
         else:
             run = self.asker(goal, image, len(windows.y))
             index = torch.arange(len(windows.y))
             logits = run.ask(len(index), lambda part: patches.whole(index[part]))
-            given, name, why = None, run.name, found
-        given = goal.over(classifier, image).logits if given is None else given
-        drops = float(goal.of(given)[0]) - scores_of(goal, logits)
+            name, why = run.name, found
+        drops = float(goal.of(goal.over(classifier, image).logits)[0]) - scores_of(goal, logits)
         details: dict[str, Any] = {
             "drops": drops.reshape(windows.grid),
             "rows": np.unique(windows.top.numpy()),
@@ -109,7 +107,6 @@ class Occlusion(Perturbation):
             patches,
             batch=batch,
             workers=sides,
-            megabytes=self.max_memory_mb if self.batch_size is None else None,
             kind=self.engine,
             always=self.passes == "incremental",
         )

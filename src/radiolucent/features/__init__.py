@@ -2,6 +2,7 @@
 
 from radiolucent.features.ascent import Ascent, Wanted, visualise
 from radiolucent.features.channels import ChannelMaps, channel_maps, layer_strip, layers_of
+from radiolucent.features.concepts import Concept, Concepts, concepts
 from radiolucent.features.exciting import Patch, exciting_patches
 from radiolucent.features.filters import FirstFilters, first_filters
 from radiolucent.features.receptive import ReceptiveField, receptive_fields
@@ -9,11 +10,14 @@ from radiolucent.features.receptive import ReceptiveField, receptive_fields
 __all__ = [
     "Ascent",
     "ChannelMaps",
+    "Concept",
+    "Concepts",
     "FirstFilters",
     "Patch",
     "ReceptiveField",
     "Wanted",
     "channel_maps",
+    "concepts",
     "exciting_patches",
     "first_filters",
     "layer_strip",

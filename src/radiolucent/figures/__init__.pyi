@@ -16,6 +16,7 @@ from .dataset import contact_sheet as contact_sheet
 from .display import display_map as display_map
 from .display import overlay as overlay
 from .features import channel_grid as channel_grid
+from .features import concept_grid as concept_grid
 from .features import filter_grid as filter_grid
 from .features import layer_strip_plot as layer_strip_plot
 from .features import patch_grid as patch_grid

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from radiolucent.features import ChannelMaps, FirstFilters, Patch, Wanted
+from radiolucent.features import ChannelMaps, Concepts, FirstFilters, Patch, Wanted
 from radiolucent.figures.cases import draw_film
 from radiolucent.figures.display import display_map
 from radiolucent.figures.style import GREY, MARGIN, blank, place, plain, styled
 from radiolucent.types import Radiograph
 
-__all__ = ["channel_grid", "filter_grid", "layer_strip_plot", "patch_grid", "wanted_grid"]
+__all__ = ["channel_grid", "concept_grid", "filter_grid", "layer_strip_plot", "patch_grid", "wanted_grid"]
 
 TILE, GAP, HEAD = 1.25, 0.1, 0.24  # inches: a picture, between pictures, a picture's heading
 
@@ -132,4 +132,24 @@ def wanted_grid(found: Wanted, *, negative: bool = False, columns: int = 6) -> F
     for i, channel in enumerate(found.channels):
         title = f"{channel}: {found.start[i]:.2f} → {found.end[i]:.2f}"
         draw_film(_tile(made, top, i // across, i % across), found.images[i], title, size=7.5)
+    return made
+
+
+@styled
+def concept_grid(found: Concepts) -> Figure:
+    """A row a concept: what it does to the score, then the pieces of films that show it most."""
+    columns, left = max(len(c.crops) for c in found.concepts), 1.5
+    made, top = _sheet(
+        len(found.concepts), columns, f"Concepts of {_short(found.layer, 40)}",
+        f"share of the {found.score} of {found.target}; what removing it takes off; pieces that show it", left,
+    )  # fmt: skip
+    width, height = (float(v) for v in made.get_size_inches())
+    for row, concept in enumerate(found.concepts):
+        middle = top + row * (TILE + HEAD) + HEAD + TILE / 2
+        e = concept.removal
+        ends = "" if e.low is None or e.high is None else f"\n({e.low:+.2f} to {e.high:+.2f})"
+        words = f"concept {concept.number}\nshare {concept.share:.0%}\nremoved {e.value or 0:+.2f}{ends}"
+        made.text(MARGIN / width, 1 - middle / height, words, fontsize=8.5, va="center")
+        for k, crop in enumerate(concept.crops):
+            draw_film(_tile(made, top, row, k, left), crop.pixels / 255, f"{crop.value:.2f}", size=7.5)
     return made

@@ -20,6 +20,14 @@ class Codestream:
     bits: int
 
     @property
+    def fault(self) -> str:
+        """What no codestream of its kind may say, or "": decoders have ended the whole process over it."""
+        low, high = {"dct": (8, 12), "lossless": (2, 16), "ls": (2, 16), "j2k": (1, 38)}[self.kind]
+        if not low <= self.bits <= high:
+            return f"{self.bits} bits a sample"
+        return "" if self.samples in (1, 3, 4) else f"{self.samples} samples a pixel"
+
+    @property
     def words(self) -> str:
         """Its kind in words."""
         name = {"dct": "lossy JPEG", "lossless": "lossless JPEG", "ls": "JPEG-LS", "j2k": "JPEG 2000"}[self.kind]

@@ -97,6 +97,12 @@ def stored_bits(
         header.note(f"values [{low}, {high}] do not fit {form.stored} signed bits: taken as they stand")
         return _shown(words, padding)
     out = np.right_shift(np.left_shift(words, unused), unused)
+    if form.signed and not down and low >= 0 and form.high < high <= 2 * form.high + 1 and _smoother(words, out):
+        header.note(
+            f"values [{low}, {high}] do not fit {form.stored} signed bits, and by their sign neighbours would lie far "
+            "apart: taken as they stand, unsigned"
+        )
+        return _shown(words, padding)
     changed = film != (out if padding is None else out[~padding])
     if changed.any() and not form.signed:
         header.note(f"bits above the {form.stored} stored ones hold something else (an overlay?), masked")
@@ -109,6 +115,15 @@ def stored_bits(
         header.note(f"stored in the bits {form.high_bit} to {down}, shifted down")
         out = np.right_shift(out, down)
     return out
+
+
+def _smoother(words: NDArray[Any], others: NDArray[Any]) -> bool:
+    """Whether neighbours lie closer together in the first of two readings of the same words."""
+    rough, other = (
+        sum(int(np.abs(np.diff(w.astype(np.int32), axis=axis)).sum(dtype=np.int64)) for axis in (0, 1))
+        for w in (words, others)
+    )
+    return rough < other
 
 
 def _shown(words: NDArray[Any], padding: NDArray[np.bool_] | None) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from radiolucent.images.dicom_bits import Decoded, PixelFormat
 from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import ENOUGH, luminance, robust_range, scaled
+from radiolucent.images.scale import ENOUGH, grey_of_colour, luminance, robust_range
 
 __all__ = ["grey_levels"]
 
@@ -62,9 +62,9 @@ def grey_levels(
     """
     if form.samples == 3:
         _note_window(header, options)
-        pixels = scaled(decoded.values, steps, header.notes, bits=decoded.bits, range=options.range)
+        pixels = grey_of_colour(decoded.values, steps, header.notes, bits=decoded.bits, range=options.range)
         steps.append(f"{form.photometric} to grey by luminance")
-        return np.clip(luminance(pixels), 0, 1)
+        return pixels
     film = _Film(decoded.values, form, decoded.bits, decoded.padding)
     if form.photometric == "PALETTE COLOR":
         _note_window(header, options)
@@ -223,6 +223,9 @@ def _range(
     far outliers.
     """
     low, high = film.range
+    if film.form.signed and low < 0 and film.shown.size >= ENOUGH and int(film.shown.min()) >= 0:
+        header.note("signed values, none of which is negative: black is 0")
+        low = 0
     ends = np.array([low, high], np.float64)
     if film.bits <= 8 and table is None and not film.form.signed and np.array_equal(modality(ends), ends):
         steps.append(f"{film.bits} bit scaled by {high}")
@@ -231,7 +234,7 @@ def _range(
         return 0.0, table.top
     if film.bits > 8 and film.shown.size >= ENOUGH:
         first, last = robust_range(film.shown)
-        used = last - first if film.form.signed else last
+        used = last - first if low < 0 else last
         if first < last and used < (high - low + 1) / 4:
             header.note(
                 f"the film uses less than a quarter of its {film.bits} bits: the range of its values, without far "

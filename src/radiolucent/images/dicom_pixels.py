@@ -20,6 +20,7 @@ JPEG_8, JPEG_12, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.
 LOSSLESS, J2K = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"
 LS, LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 RETIRED = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.6")  # other JPEG processes, such as .53 and .55
+WITH_HEAD = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("5", "6", "70", "80", "81", "90", "91", "92", "93", "20"))
 VIDEO = ("1.2.840.10008.1.2.4.10",)  # MPEG-2, MPEG-4, HEVC
 SLACK = 1 << 20
 GREY, COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -205,6 +206,8 @@ def _compressed(
         content, fault = rle_checked(content, planes, form.rows * form.columns)
         if fault:
             raise ImageError(f"{file}: RLE pixel data are damaged ({fault}); copy or export it again.")
+    elif syntax.startswith(WITH_HEAD):
+        raise ImageError(f"{file}: {_damaged(ValueError('they do not begin as such data do'))}")
     if found is not None and found.kind == "dct" and found.bits == 8 and form.stored != 8:
         header.note(f"BitsStored {form.stored}, but the compressed data have 8 bits")
         form = dataclasses.replace(form, allocated=8, stored=8, high_bit=7, signed=False)
@@ -217,10 +220,17 @@ def _compressed(
 
 
 def _fits(found: Codestream, form: PixelFormat, file: Path) -> None:
+    """Refuse compressed data that are not of the film that the header declares, or that say what none may say."""
     if (found.rows, found.columns) != (form.rows, form.columns):
         raise ImageError(
             f"{file}: declares {form.columns} × {form.rows} pixels, its compressed data {found.columns} × "
             f"{found.rows}; it is damaged."
+        )
+    if fault := found.fault:
+        raise ImageError(f"{file}: {_damaged(ValueError(f'they declare {fault}'))}")
+    if found.samples != form.samples:
+        raise ImageError(
+            f"{file}: declares {form.samples} samples a pixel, its compressed data {found.samples}; it is damaged."
         )
 
 

@@ -1,8 +1,9 @@
 """What a user decides about reading, where a file leaves a choice."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from radiolucent.errors import ConfigError
 from radiolucent.images.budget import MAX_PIXELS
@@ -64,9 +65,31 @@ class ReadOptions:
                 f"window {self.window!r}; expected a number, CENTRE/WIDTH, lut, lut:NUMBER or full."
             ) from None
 
+    def as_dict(self) -> dict[str, Any]:
+        """What of it is not the default, JSON-ready; `ReadOptions.from_dict` is the inverse.
+
+        >>> ReadOptions(frame=2, range=(0, 4095)).as_dict()
+        {'frame': 2, 'range': [0, 4095]}
+        """
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in given.items()}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "ReadOptions":
+        """The inverse of `as_dict`."""
+        given = dict(values)
+        if given.get("range") is not None:
+            given["range"] = tuple(given["range"])
+        return ReadOptions(**given)
+
     def pixels_key(self) -> str:
-        """What of it changes pixels, in words; "" where nothing does."""
-        parts = (("frame", self.frame), ("window", self.window), ("range", self.range))
+        """What of it changes pixels, in words; "" where nothing does.
+
+        >>> ReadOptions(range=(0, 4095)).pixels_key()
+        'range 0,4095'
+        """
+        span = f"{self.range[0]:g},{self.range[1]:g}" if self.range else ""
+        parts = (("frame", self.frame), ("window", self.window), ("range", span))
         return ", ".join(f"{name} {value}" for name, value in parts if value)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 
-__all__ = ["ENOUGH", "LUMINANCE", "luminance", "robust_range", "scaled"]
+__all__ = ["ENOUGH", "LUMINANCE", "grey_of_colour", "luminance", "robust_range", "scaled"]
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PIL's "L"
 ENOUGH = 1024  # pixels, below which the depth that a film uses is not judged
@@ -89,6 +89,23 @@ def scaled(
     if inner != (low, high):
         notes.append(f"a few values far outside [{inner[0]:g}, {inner[1]:g}], up to [{low:g}, {high:g}], are clipped")
     return _between(values, *inner)
+
+
+def grey_of_colour(
+    values: NDArray[np.generic],
+    steps: list[str],
+    notes: list[str],
+    *,
+    bits: int | None = None,
+    range: tuple[float, float] | None = None,
+) -> NDArray[np.float32]:
+    """Grey levels (H, W) in [0, 1] of RGB (H, W, 3), by luminance; see `scaled`.
+
+    A declared range is one of grey: it holds for the luminance of the stored values, not for each colour.
+    """
+    if range is not None:
+        return scaled(luminance(values.astype(np.float32)), steps, notes, range=range)
+    return np.clip(luminance(scaled(values, steps, notes, bits=bits)), 0, 1)
 
 
 def _by_depth(values: NDArray[np.generic], bits: int, steps: list[str], notes: list[str]) -> NDArray[np.float32]:

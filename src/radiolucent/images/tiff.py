@@ -12,7 +12,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
 from radiolucent.images.options import ReadOptions
 from radiolucent.images.raster import page_of
-from radiolucent.images.scale import luminance, scaled
+from radiolucent.images.scale import grey_of_colour, luminance, scaled
 from radiolucent.images.tiff_segments import JPEG, Layout, read_segments
 from radiolucent.types import Radiograph
 
@@ -142,6 +142,8 @@ def _grey(
     basic = {2: 3, 5: 4, 6: 3}.get(photometric, 1)
     if tags.samples < basic:
         raise ImageError(f"{file}: TIFF of {_PHOTOMETRIC[photometric]} with {tags.samples} samples; it is damaged.")
+    if options.range is not None and photometric in (3, 5):
+        notes.append(f"the range asked for is not applied to {_PHOTOMETRIC.get(photometric, 'a palette')}")
     if photometric == 3:
         grey = _palette(values[..., 0], colours, notes, file)
         steps.append("palette looked up")
@@ -151,7 +153,7 @@ def _grey(
             grey = np.float32(1) - grey
             steps.append("white is zero, inverted")
     else:
-        grey = _colour(scaled(values[..., :basic], steps, notes, bits=tags.bits, range=options.range), photometric)
+        grey = _colour(values, photometric, tags.bits, options.range, steps, notes)
         steps.append(f"{_PHOTOMETRIC[photometric]} to grey by luminance")
     if tags.samples > basic:
         if tags.extra[:1] in ((1,), (2,)) and tags.kind == "u":
@@ -162,10 +164,16 @@ def _grey(
     return grey.astype(np.float32)
 
 
-def _colour(values: NDArray[np.float32], photometric: int) -> NDArray[np.float32]:
+def _colour(
+    values: NDArray[Any], photometric: int, bits: int, range: tuple[float, float] | None,
+    steps: list[str], notes: list[str],
+) -> NDArray[np.float32]:  # fmt: skip
     if photometric == 5:
-        return luminance((1 - values[..., :3]) * (1 - values[..., 3:4]))
-    return values[..., 0] if photometric == 6 else np.clip(luminance(values), 0, 1)  # Y is the luminance
+        inks = scaled(values[..., :4], steps, notes, bits=bits)
+        return luminance((1 - inks[..., :3]) * (1 - inks[..., 3:4]))
+    if photometric == 6:  # Y is the luminance
+        return scaled(values[..., 0], steps, notes, range=range, bits=bits)
+    return grey_of_colour(values[..., :3], steps, notes, range=range, bits=bits)
 
 
 def _palette(index: NDArray[Any], colours: Any, notes: list[str], file: Path) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels, inflated
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import luminance, scaled
+from radiolucent.images.scale import grey_of_colour, scaled
 from radiolucent.types import Radiograph
 
 __all__ = ["read_mha", "read_nifti", "read_npy", "read_nrrd"]
@@ -242,10 +242,11 @@ def _film(
     notes = [] if notes is None else notes
     height, width = values.shape[:2]
     colours, alpha = (values[..., :3], values[..., 3:]) if values.ndim == 3 else (values, values[:0])
-    pixels = scaled(colours, steps, notes, range=options.range)
-    if pixels.ndim == 3:
-        pixels = np.clip(luminance(pixels), 0, 1)
+    if colours.ndim == 3:
+        pixels = grey_of_colour(colours, steps, notes, range=options.range)
         steps.append("colour to grey by luminance")
+    else:
+        pixels = scaled(colours, steps, notes, range=options.range)
     if alpha.size:
         pixels = pixels * scaled(alpha[..., 0], [], [])
         steps.append("transparency laid over black")

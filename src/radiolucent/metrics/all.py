@@ -29,6 +29,10 @@ def _of_scores(function: Callable[..., Estimate]) -> Callable[[Cases, Resampling
     return estimate
 
 
+def _brier(cases: Cases, how: Resampling) -> Estimate:
+    return brier(cases.truth, cases.scores, groups=cases.patients, level=how.level)
+
+
 def _of_line(part: str) -> Callable[[Cases, Resampling], Estimate]:
     def estimate(cases: Cases, how: Resampling) -> Estimate:
         return getattr(calibration_line(cases.truth, cases.scores, groups=cases.patients, level=how.level), part)
@@ -81,7 +85,7 @@ METRICS: tuple[Metric, ...] = (
         "high",
         class_accuracy,
     ),
-    Metric("brier", "Brier score", "mean squared error of the probabilities; 0 is best", "low", _of_scores(brier)),
+    Metric("brier", "Brier score", "mean squared error of the probabilities; 0 is best", "low", _brier),
     Metric("ece", "ECE", "mean gap between probability and observed share; 0 is best", "low", _of_scores(ece)),
     Metric(
         "calibration_slope",

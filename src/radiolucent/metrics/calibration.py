@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, probabilities
-from radiolucent.metrics.intervals import t_of, undefined, z_of
+from radiolucent.metrics.intervals import jackknife_interval, t_of, undefined, z_of
 from radiolucent.metrics.proportions import rarer_worth
-from radiolucent.metrics.resample import Groups, bootstrap_method, cluster_bootstrap_mean, clusters_of, over_folds
+from radiolucent.metrics.resample import Groups, bootstrap_method, clusters_of, over_folds
 from radiolucent.types import Estimate
 
 __all__ = [
@@ -28,20 +28,26 @@ def brier(
     *,
     groups: Groups = None,
     level: float = 0.95,
-    folds: int = 10_000,
-    seed: int = 0,
 ) -> Estimate:
     """Brier score: mean of (score − truth)² (Brier 1950), of truth 0/1 (N,) and probabilities (N,).
 
-    >>> round(brier(np.array([1, 0]), np.array([0.9, 0.3]), folds=10).value, 6)
+    Interval: each patient left out in turn, on the logit scale.
+
+    >>> round(brier(np.array([1, 0]), np.array([0.9, 0.3])).value, 6)
     0.05
     """
     positive, values = probabilities(truth, scores)
     if not len(values) or np.isnan(values).any():
         note = "scores are not a number" if len(values) else "no cases"
-        return undefined(note, level, clusters_of(groups, len(values))[1], bootstrap_method(groups, folds))
+        return undefined(note, level, clusters_of(groups, len(values))[1], "jackknife")
     squared = (values - positive) ** 2
-    return cluster_bootstrap_mean(squared, groups, level=level, folds=folds, seed=seed, scale="share")
+    index, patients = clusters_of(groups, len(values))
+    value, method = float(squared.mean()), "jackknife" if patients == len(values) else "patient jackknife"
+    if patients < 2:
+        return Estimate(value, None, None, level, patients, method, "films of a single patient: no interval")
+    size = np.bincount(index, minlength=patients)
+    without = (squared.sum() - np.bincount(index, squared, minlength=patients)) / (len(values) - size)
+    return jackknife_interval(value, value - without, level=level, method=method, scale="share")
 
 
 def bins_of(scores: NDArray[Any], bins: int, *, adaptive: bool = False) -> NDArray[np.intp]:
@@ -85,6 +91,7 @@ def ece_interval(
     value: float,
     samples: Floats,
     calibrated: Floats,
+    gaps: Floats,
     *,
     level: float,
     n: int,
@@ -95,9 +102,13 @@ def ece_interval(
 
     Resampling adds to the ECE the same upward bias that sampling does, so a percentile interval misses on the high side
     (it may hold neither the truth nor the estimate). The samples are reflected about the estimate instead (the "basic"
-    bootstrap, Davison & Hinkley 1997, eq. 5.6), the upper end being at least the estimate. The lower end is no higher
-    than the estimate less what calibrated probabilities show at times: chance adds at most that. Both lie further out,
-    as Student's t does beside the normal, for patients of the rarer class worth `worth`.
+    bootstrap, Davison & Hinkley 1997, eq. 5.6) for the lower end, which is no higher than the estimate less what
+    calibrated probabilities show at times: chance adds at most that. It lies further out, as Student's t does beside
+    the normal, for patients of the rarer class worth `worth`. The upper end is the estimate + t · deviation, each bin's
+    gap taken to have the sign it shows; nothing is taken off for the bias, which large gaps in a few bins do not have.
+
+    Args:
+        gaps: what the ECE so taken loses when each patient is left out in turn.
     """
     high = (1 + level) / 2
     often = float(np.quantile(calibrated, high))
@@ -105,9 +116,9 @@ def ece_interval(
     if np.ptp(samples) <= 1e-12:
         return Estimate(value, None, None, level, n, method, "every fold agrees: no interval")
     wider = t_of(level, max(worth - 1, 1.0)) / z_of(level) * float(np.sqrt(worth / max(worth - 1, 0.5)))
-    below, above = (float(value + wider * (value - end)) for end in np.quantile(samples, [high, 1 - high]))
-    below = max(0.0, min(below, value - often))
-    return Estimate(value, below, min(1.0, max(value, above)), level, n, f"{method}, reflected", note)
+    below = max(0.0, min(float(value + wider * (value - np.quantile(samples, high))), value - often))
+    above = jackknife_interval(value, gaps, level=level, method=method).high
+    return Estimate(value, below, min(1.0, above or value), level, n, f"{method}, reflected; jackknife above", note)
 
 
 def ece(
@@ -140,5 +151,8 @@ def ece(
     folded = over_folds(lambda w: np.abs(w @ member).sum(1) / w.sum(1), groups, len(values), folds=folds, seed=seed)
     samples = np.concatenate(folded)
     calibrated = ece_if_calibrated(values, bins, groups=groups, adaptive=adaptive, seed=seed)
-    worth = max(rarer_worth(positive, clusters_of(groups, len(values))[0]), 2.0)
-    return ece_interval(value, samples, calibrated, level=level, n=n, worth=worth, method=method)
+    index, _ = clusters_of(groups, len(values))
+    worth = max(rarer_worth(positive, index), 2.0)
+    signed = np.bincount(index, member @ np.sign(member.sum(0)) - value, minlength=n)
+    gaps = signed / np.maximum(len(values) - np.bincount(index, minlength=n), 1)
+    return ece_interval(value, samples, calibrated, gaps, level=level, n=n, worth=worth, method=method)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
-from radiolucent.metrics.intervals import scaled_interval, undefined, welch_df
+from radiolucent.metrics.intervals import scaled_interval, spread_df, undefined, welch_df
 from radiolucent.metrics.resample import Groups, clusters_of
 from radiolucent.types import Estimate
 
@@ -36,7 +36,8 @@ def _variance(v10: Floats, v01: Floats, positive: Mask, groups: Groups) -> tuple
     + 2 (C−1)/C Σ e10 e01 / ((m − m_c) (n − n_c)), over I clusters with a positive, J with a negative and C in all, m_c
     and n_c being a cluster's own films. It is Obuchowski's (1997) variance in its jackknife form: clusters of unequal
     size hide some of their spread from their own mean. With a cluster a case the last term vanishes, and the rest is
-    DeLong's. Degrees of freedom are Welch's for the first two terms, in clusters of equal size (Kish 1965).
+    DeLong's. Degrees of freedom are Welch's for the first two terms, each with those of its clusters' parts
+    (`spread_df`), at most as many as clusters of equal size have (Kish 1965).
     """
     index, clusters = clusters_of(groups, len(positive))
     m, n = len(v10), len(v01)
@@ -48,8 +49,11 @@ def _variance(v10: Floats, v01: Floats, positive: Mask, groups: Groups) -> tuple
     e01 = np.bincount(index[~positive], v01 - v01.mean(), minlength=clusters) / (n - own[1])
     parts = float((i - 1) / i * (e10 @ e10)), float((j - 1) / j * (e01 @ e01))
     both = 2 * (clusters - 1) / clusters * float(e10 @ e01)
-    kish = [size.sum() ** 2 / (size @ size) for size in own]
-    return max(sum(parts) + both, 0.0), welch_df([(part, float(k)) for part, k in zip(parts, kish, strict=True)])
+    units = [
+        min(float(size.sum() ** 2 / (size @ size)), float(spread_df(e[size > 0])) + 1)
+        for size, e in zip(own, (e10, e01), strict=True)
+    ]
+    return max(sum(parts) + both, 0.0), welch_df(list(zip(parts, units, strict=True)))
 
 
 def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float, perfect: float) -> Estimate:

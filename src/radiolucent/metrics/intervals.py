@@ -1,13 +1,27 @@
 """Intervals in closed form: Wilson's score, the exact bound of a perfect score, value ± t · deviation on a scale."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import Floats
 from radiolucent.types import Estimate
 
-__all__ = ["Scale", "exact_low", "scaled_interval", "score_ends", "t_of", "undefined", "welch_df", "wilson", "z_of"]
+__all__ = [
+    "Scale",
+    "exact_low",
+    "jackknife_interval",
+    "scaled_interval",
+    "score_ends",
+    "spread_df",
+    "t_of",
+    "undefined",
+    "welch_df",
+    "wilson",
+    "z_of",
+]
 
 Scale = Literal["plain", "share", "correlation"]
 """Where a figure is close to normal: as it is; log(x / (1 − x)); Fisher's z."""
@@ -49,18 +63,36 @@ def welch_df(parts: list[tuple[float, float]]) -> float:
     return total**2 / below if below > 0 else float("inf")
 
 
+def spread_df(parts: Floats) -> Floats:
+    """Degrees of freedom (...) of a variance that is a sum of squares of units' parts g (..., n), from 1 to n − 1.
+
+    2 (Σ g²)² / (Σ g⁴ − (Σ g²)² / n), Satterthwaite's with the kurtosis that the parts have: n − 1 or so where they are
+    normal and alike, few where a few large units carry the sum.
+
+    >>> spread_df(np.array([[1.0, -1.0, 1.0, -1.0], [3.0, 0.1, 0.1, -0.1]])).round(2)
+    array([3.  , 2.69])
+    """
+    squares = np.asarray(parts, np.float64) ** 2
+    n, total = squares.shape[-1], squares.sum(-1)
+    uneven = (squares**2).sum(-1) - total**2 / max(n, 1)
+    most = float(max(n - 1, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(uneven > 1e-12 * total**2, np.clip(2 * total**2 / uneven, 1, most), most)
+
+
 def undefined(note: str, level: float, n: int, method: str) -> Estimate:
     """An estimate that does not exist, saying why."""
     return Estimate(None, None, None, level, n, method, note)
 
 
-def score_ends(p: float, n: float, z: float) -> tuple[float, float]:
-    """Ends of Wilson's interval of a proportion p of n cases (n need not be whole), z deviations wide."""
+def score_ends(p: Any, n: Any, z: Any) -> tuple[Floats, Floats]:
+    """Ends of Wilson's interval of proportions p of n cases (n need not be whole), z deviations wide; or of arrays."""
+    p = np.asarray(p, np.float64)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At the ends the formula is exact up to rounding: keep the interval on its proportion.
-    low = 0.0 if p == 0 else float(max(0.0, centre - half))
-    return low, 1.0 if p == 1 else float(min(1.0, centre + half))
+    low = np.where(p == 0, 0.0, np.maximum(0.0, centre - half))
+    return low, np.where(p == 1, 1.0, np.minimum(1.0, centre + half))
 
 
 def wilson(k: float, n: float, level: float = 0.95) -> Estimate:
@@ -78,7 +110,8 @@ def wilson(k: float, n: float, level: float = 0.95) -> Estimate:
         raise ConfigError(f"{k} of {n}; expected 0 ≤ k ≤ n.")
     if n == 0:
         return undefined("no case of this kind", level, 0, "wilson")
-    return Estimate(k / n, *score_ends(k / n, n, z), level, int(n), "wilson")
+    low, high = score_ends(k / n, n, z)
+    return Estimate(k / n, float(low), float(high), level, int(n), "wilson")
 
 
 def exact_low(n: int, level: float = 0.95) -> float:
@@ -124,3 +157,27 @@ def scaled_interval(
         low, high = value - t * deviation, value + t * deviation
     named = method if np.isinf(df) else f"{method}, t with {df:.3g} df"
     return Estimate(value, low, high, level, n, named, note)
+
+
+def jackknife_interval(
+    value: float,
+    gaps: Floats,
+    *,
+    level: float,
+    method: str,
+    scale: Scale = "plain",
+    note: str = "",
+    unbiased: bool = False,
+) -> Estimate:
+    """value ± t · deviation on `scale`, from what the figure loses when each unit is left out in turn, `gaps` (n,).
+
+    Variance (n − 1)/n Σ (g − mean g)² (Tukey 1958), Student's t with the degrees of freedom of `spread_df`.
+
+    Args:
+        unbiased: the interval lies about the jackknife estimate, without the bias of few units, value + (n − 1) mean g.
+    """
+    n, apart = len(gaps), gaps - gaps.mean()
+    deviation = float(np.sqrt((n - 1) / n * (apart @ apart)))
+    centre = value + (n - 1) * float(gaps.mean()) if unbiased else value
+    words: dict[str, Any] = {"level": level, "n": n, "method": method, "scale": scale, "note": note}
+    return replace(scaled_interval(centre, deviation, df=float(spread_df(apart)), **words), value=value)

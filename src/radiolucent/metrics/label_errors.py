@@ -20,12 +20,12 @@ class LabelSuspect:
 
     Attributes:
         film: position among the films. given, suggested: class indices.
-        confidence: that the label is wrong, in [0, 1): 1 − Π (1 − d) over the witnesses, d being the model's
-            probability of other classes, and (those against) / (all + 1) of readers and of near-duplicates. It ranks
-            films and is no calibrated probability.
-        model: the probability that the model leaves for other classes than the given one, where it is a confident one
-            for another class; 0 elsewhere. readers, duplicates: share of readers, and of near-duplicates, who
-            contradict the label; None where there are none.
+        confidence: that the label is wrong, in [0, 1): the share of all votes that go to other classes. The label has
+            a vote, and so has each reader and each near-duplicate; the model's vote is shared out by its probabilities.
+            It ranks films and is no calibrated probability.
+        model: the probability that the model leaves for other classes than the given one; None where none was asked.
+            readers, duplicates: share of readers, and of near-duplicates, who contradict the label; None where there
+            are none.
         words: who contradicts it.
     """
 
@@ -33,7 +33,7 @@ class LabelSuspect:
     given: int
     suggested: int
     confidence: float
-    model: float
+    model: float | None
     readers: float | None
     duplicates: float | None
     words: str
@@ -47,7 +47,8 @@ def confident_counts(labels: NDArray[Any], chances: NDArray[Any]) -> tuple[NDArr
     sure of everything, or of nothing, changes the thresholds alike.
 
     Args:
-        labels: (N,) class indices. chances: (N, C), of a model that has not seen the film: from cross-validation.
+        labels: (N,) class indices. chances: (N, C), of a model that has not seen the film: from cross-validation. A
+            row of not-a-number is a film that no such model judged; it counts nowhere.
 
     >>> confident_counts(np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7]]))[0]
     array([[1, 1],
@@ -56,12 +57,14 @@ def confident_counts(labels: NDArray[Any], chances: NDArray[Any]) -> tuple[NDArr
     y, p = np.asarray(labels), np.asarray(chances, np.float64)
     if p.ndim != 2 or y.shape != p.shape[:1] or ((y < 0) | (y >= p.shape[1])).any():
         raise ConfigError(f"labels {y.shape} and chances {p.shape}; expected a class index in 0 to C − 1 a row of C.")
-    if not np.isfinite(p).all() or (p < 0).any() or (np.abs(p.sum(1) - 1) > 1e-3).any():
-        raise ConfigError("chances that are no probabilities; expected rows that sum to 1.")
+    asked = ~np.isnan(p).all(1)
+    known = p[asked]
+    if not np.isfinite(known).all() or (known < 0).any() or (np.abs(known.sum(1) - 1) > 1e-3).any():
+        raise ConfigError("chances that are no probabilities; expected rows that sum to 1, or are all not-a-number.")
     classes = p.shape[1]
-    own = [y == c for c in range(classes)]
+    own = [asked & (y == c) for c in range(classes)]
     limits = np.array([p[o, c].mean() if o.any() else np.inf for c, o in enumerate(own)])
-    reached = np.where(p >= limits, p, -1.0)
+    reached = np.where(p >= limits - 1e-6, p, -1.0)  # as cleanlab: probabilities come rounded
     likely = np.where(reached.max(1) >= 0, reached.argmax(1), -1)
     joint = np.zeros((classes, classes), np.int64)
     np.add.at(joint, (y[likely >= 0], likely[likely >= 0]), 1)
@@ -85,8 +88,10 @@ def label_suspects(
         readers: for each film the class indices that readers gave it; may be empty.
         duplicates: for each film its group of near-duplicates, the same for films that show the same; None: alone.
 
-    A film is listed if the model is confident for another class, or if most of its readers or near-duplicates
-    contradict the label.
+    A film is listed if the model is confident for another class and gives the label less than that class, or if most of
+    its readers or near-duplicates contradict the label. Between two classes, and on the model's word alone, these are
+    the films, in the order, that cleanlab's `find_label_issues` gives (`filter_by="confident_learning"`, ranked by
+    self-confidence).
     """
     y, p = np.asarray(labels), np.asarray(chances, np.float64)
     _, likely = confident_counts(y, p)
@@ -95,22 +100,23 @@ def label_suspects(
     twins = _twins(y, duplicates)
     found: list[LabelSuspect] = []
     for i, given in enumerate(int(label) for label in y):
-        model = 1 - float(p[i, given]) if likely[i] >= 0 and likely[i] != given else 0.0
+        asked = not np.isnan(p[i]).all()
+        doubted = asked and likely[i] >= 0 and p[i, likely[i]] > p[i, given]
         said = list(readers[i]) if readers is not None else []
         against = [_against(given, votes) for votes in (said, twins[i])]
-        if not (model or any(share is not None and share > 0.5 for share in against)):
+        if not (doubted or any(share is not None and share > 0.5 for share in against)):
             continue
-        pairs = zip(against, (said, twins[i]), strict=True)
-        doubts = [model, *(share * len(v) / (len(v) + 1) for share, v in pairs if share)]
-        votes = p[i].copy()
+        votes = np.nan_to_num(p[i])
         for vote in (*said, *twins[i]):
             votes[vote] += 1
+        other = float(votes.sum() - votes[given])
         votes[given] = -1
-        words = [f"the model gives it {p[i, given]:.0%}"] if model else []
+        words = [f"the model gives it {p[i, given]:.0%}"] if asked else []
         for share, who, some in zip(against, ("readers", "near-duplicates"), (said, twins[i]), strict=True):
-            if share:
+            if share is not None:
                 words.append(f"{round(share * len(some))} of {len(some)} {who} say otherwise")
-        confidence = float(1 - np.prod([1 - d for d in doubts]))
+        confidence = other / (len(said) + len(twins[i]) + asked + 1)
+        model = 1 - float(p[i, given]) if asked else None
         found.append(
             LabelSuspect(i, given, int(votes.argmax()), confidence, model, against[0], against[1], "; ".join(words))
         )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, Mask, boolean
-from radiolucent.metrics.intervals import exact_low, undefined
+from radiolucent.metrics.delong import FEW
+from radiolucent.metrics.intervals import exact_low, jackknife_interval, undefined
 from radiolucent.metrics.proportions import PROPORTIONS, clustered_wilson, kish, proportion, rarer_worth, why_undefined
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
@@ -34,11 +35,12 @@ __all__ = [
 class Options(TypedDict, total=False):
     """What every figure takes.
 
-    interval: "wilson" (proportions and F1; with a design effect over `groups`) or "bootstrap"; the first that fits.
+    interval: "wilson" (proportions and F1; with a design effect over `groups`), "jackknife" (balanced accuracy, MCC;
+        each patient left out in turn) or "bootstrap"; the first that fits.
     groups: N patient identifiers. level: coverage. folds, seed: of the bootstrap.
     """
 
-    interval: Literal["wilson", "bootstrap"]
+    interval: Literal["wilson", "jackknife", "bootstrap"]
     groups: Groups
     level: float
     folds: int
@@ -76,14 +78,17 @@ def cells(truth: Mask, called: Mask) -> Floats:
 def exact_ends(
     name: str, truth: Mask, called: Mask, index: NDArray[np.intp], level: float
 ) -> tuple[float, float] | None:
-    """Interval of a balanced accuracy, F1 or MCC of 1, which no fold can vary; None elsewhere.
+    """Interval of a balanced accuracy, F1 or MCC of films all called right, or all wrong; None elsewhere.
 
     The figure at the exact lower bounds of sensitivity and specificity over patients (`index` (N,)), each at half the
     error (Bonferroni), at the prevalence seen.
     """
     positives, negatives = int(truth.sum()), int((~truth).sum())
-    if (truth != called).any() or not positives or not negatives:
+    if not positives or not negatives or not ((truth == called).all() or (truth != called).all()):
         return None
+    if (truth != called).all():
+        low = (exact_ends(name, truth, ~called, index, level) or (0.0, 0.0))[0]
+        return {"mcc": (-1.0, -low), "balanced_accuracy": (0.0, 1 - low)}.get(name)
     half = (1 + level) / 2
     sens, spec = (exact_low(len(np.unique(index[kept])), half) for kept in (truth, ~truth))
     tp, fp, fn, tn = positives * sens, negatives * (1 - spec), positives * (1 - sens), negatives * spec
@@ -100,6 +105,25 @@ def f1_interval(truth: Mask, called: Mask, index: NDArray[np.intp], level: float
     return replace(share, value=value, low=low, high=high, method=f"{share.method}, of TP / (TP + FP + FN)")
 
 
+def _left_out(name: str, truth: Mask, called: Mask, index: NDArray[np.intp], level: float) -> Estimate:
+    """Balanced accuracy or MCC with the interval that leaving out each patient of `index` (N,) gives."""
+    units = len(np.unique(index))
+    member = cells(truth, called)
+    value = float(RATES[name](*member.sum(0)[:, None])[0]) if len(truth) else float("nan")
+    method = "jackknife" if units == len(truth) else "patient jackknife"
+    if not np.isfinite(value):
+        return undefined(why_undefined(name, truth), level, units, method)
+    rarer = min(len(np.unique(index[own])) for own in (truth, ~truth))
+    if rarer < 2:
+        return Estimate(value, None, None, level, units, method, f"{FEW} ({rarer} in the rarer class)")
+    if (ends := exact_ends(name, truth, called, index, level)) is not None:
+        return Estimate(value, *ends, level, units, method, "no sample variance: exact bound instead")
+    own = np.stack([np.bincount(index, column, minlength=units) for column in member.T], axis=1)
+    gaps = value - RATES[name](*(member.sum(0) - own).T)
+    scale = "correlation" if name == "mcc" else "share"
+    return jackknife_interval(value, gaps, level=level, method=method, scale=scale)
+
+
 def at_threshold(
     name: str,
     truth: Mask,
@@ -113,14 +137,16 @@ def at_threshold(
 ) -> Estimate:
     """A figure of `RATES` by name, with the interval that suits it unless another is asked for (see `Options`)."""
     index, _ = clusters_of(groups, len(truth))
-    interval = interval or ("wilson" if name in (*PROPORTIONS, "f1") else "bootstrap")
+    usual = "wilson" if name in (*PROPORTIONS, "f1") else "jackknife"
+    interval = interval or usual
     if interval == "wilson" and name in PROPORTIONS:
         return proportion(name, truth, called, level, index)
     if interval == "wilson" and name == "f1":
         return f1_interval(truth, called, index, level)
+    if interval == "jackknife" == usual:
+        return _left_out(name, truth, called, index, level)
     if interval != "bootstrap":
-        known = "'bootstrap'" if name not in (*PROPORTIONS, "f1") else "'wilson' or 'bootstrap'"
-        raise ConfigError(f"interval {interval!r} of {name}; expected {known}.")
+        raise ConfigError(f"interval {interval!r} of {name}; expected '{usual}' or 'bootstrap'.")
     if not len(truth):
         return undefined("no cases", level, 0, bootstrap_method(groups, folds))
     member = cells(truth, called)

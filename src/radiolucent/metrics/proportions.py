@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.metrics.arrays import Mask
-from radiolucent.metrics.intervals import exact_low, score_ends, t_of, undefined, wilson
+from radiolucent.metrics.arrays import Floats, Mask
+from radiolucent.metrics.intervals import exact_low, score_ends, spread_df, undefined, wilson
 from radiolucent.types import Estimate
 
-__all__ = ["PROPORTIONS", "clustered_wilson", "kish", "proportion", "rarer_worth", "why_undefined"]
+__all__ = ["PROPORTIONS", "clustered_ends", "clustered_wilson", "kish", "proportion", "rarer_worth", "why_undefined"]
 
 # As (truth, called) -> (successes, trials).
 PROPORTIONS: dict[str, Callable[[Mask, Mask], tuple[Mask, Mask]]] = {
@@ -51,10 +51,10 @@ def clustered_wilson(success: NDArray[Any], index: NDArray[np.intp], level: floa
     Films of a patient go well or badly together, so n films are worth n / D of them. The design effect D (Kish 1965) is
     the variance of the share when each patient is left out in turn over the binomial one. Few successes or failures
     tell little of it: with f patients of the rarer outcome, D is (f · D + M) / (f + 1), M = Σ n_c² / n being the design
-    effect of patients whose films all go the same way. z becomes Student's t (Korn & Graubard 1998) with the degrees of
-    freedom that the patients' contributions g to the variance give it, 2 (Σ g²)² / (Σ g⁴ − (Σ g²)² / patients), at most
-    patients less one. With a film a patient D is 1 and this is Wilson's interval. Where all films go the same way it is
-    the exact one over patients.
+    effect of patients whose films all go the same way. D may lie above M: the ill have more called films than the well,
+    so that the patients of a PPV differ in number and in kind. z becomes Student's t (Korn & Graubard 1998) with the
+    degrees of freedom of the patients' parts of the variance (`spread_df`). With a film a patient D is 1 and this is
+    Wilson's interval. Where all films go the same way it is the exact one over patients.
 
     >>> clustered_wilson(np.array([True, True, False, True]), np.array([0, 0, 1, 2])).n
     3
@@ -68,19 +68,33 @@ def clustered_wilson(success: NDArray[Any], index: NDArray[np.intp], level: floa
     if patients < 2:
         return Estimate(p, None, None, level, patients, "wilson", "films of a single patient: no interval")
     size, good = np.bincount(index), np.bincount(index, success)
-    whole = float((size.astype(float) ** 2).sum()) / n
-    rare = int(((good if p <= 0.5 else size - good) > 0).sum())
-    if not rare:
-        low, note = exact_low(patients, level), "no sample variance: exact bound over patients"
-        return Estimate(p, *((0.0, 1 - low) if p == 0 else (low, 1.0)), level, patients, "exact", note)
-    gaps = (good - p * size)[size > 0] / (n - size[size > 0])
-    seen = float(gaps @ gaps) * (patients - 1) / patients * n / (p * (1 - p))
-    effect = float(np.clip((rare * seen + whole) / (rare + 1), 1.0, whole))
-    squares = gaps**2
-    uneven = float((squares**2).sum()) - float(squares.sum()) ** 2 / patients
-    df = float(np.clip(2 * float(squares.sum()) ** 2 / max(uneven, 1e-300), 1, patients - 1))
-    low, high = score_ends(p, n / effect, t_of(level, df))
-    return Estimate(p, low, high, level, patients, f"wilson, design effect {effect:.2f}")
+    there = size > 0
+    low, high, effect = clustered_ends(good[None, there], size[there], level)
+    ends = float(low[0]), float(high[0])
+    if not 0 < p < 1:
+        note = "no sample variance: exact bound over patients"
+        return Estimate(p, *ends, level, patients, "exact", note)
+    return Estimate(p, *ends, level, patients, f"wilson, design effect {effect[0]:.2f}")
+
+
+def clustered_ends(good: NDArray[Any], size: NDArray[Any], level: float) -> tuple[Floats, Floats, Floats]:
+    """(low, high, design effect), each (F,), of the shares of F samples: `good` (F, C) successes of `size` (C,) films.
+
+    The intervals of `clustered_wilson`.
+    """
+    from scipy import stats
+
+    n, patients = float(size.sum()), len(size)
+    p = good.sum(1) / n
+    whole = float((size.astype(np.float64) ** 2).sum()) / n
+    rare = np.where(p <= 0.5, (good > 0).sum(1), (size - good > 0).sum(1))
+    gaps = (good - p[:, None] * size) / (n - size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        seen = (gaps**2).sum(1) * (patients - 1) / patients * n / (p * (1 - p))
+    effect = np.where(rare > 0, np.maximum((rare * np.nan_to_num(seen) + whole) / (rare + 1), 1.0), whole)
+    low, high = score_ends(p, n / effect, stats.t.ppf(0.5 + level / 2, spread_df(gaps)))
+    least = exact_low(patients, level)
+    return np.where(p == 1, least, low), np.where(p == 0, 1 - least, high), effect
 
 
 def proportion(name: str, truth: Mask, called: Mask, level: float, index: NDArray[np.intp] | None = None) -> Estimate:

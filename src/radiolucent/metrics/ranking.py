@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired
-from radiolucent.metrics.delong import delong_auroc
-from radiolucent.metrics.intervals import exact_low, undefined
+from radiolucent.metrics.delong import FEW, delong_auroc
+from radiolucent.metrics.intervals import exact_low, jackknife_interval, undefined
 from radiolucent.metrics.proportions import rarer_worth
 from radiolucent.metrics.resample import Groups, bootstrap, bootstrap_method, clusters_of
 from radiolucent.types import Estimate
 
 __all__ = ["Ranks", "auroc", "average_precision", "perfect_auroc"]
+
+
+_MOST, _CELLS = 50_000_000, 1 << 18  # weights in all, and at a time, that leaving out patients may take
 
 
 class Ranks:
@@ -124,7 +127,9 @@ def average_precision(
     folds: int = 10_000,
     seed: int = 0,
 ) -> Estimate:
-    """Average precision Σ (R_k − R_{k−1}) P_k with a (clustered) bootstrap interval on the logit scale.
+    """Average precision Σ (R_k − R_{k−1}) P_k with an interval by patient on the logit scale.
+
+    Each patient is left out in turn (`jackknife_interval`); beyond 50 million patients × films, a patient bootstrap.
 
     The lower end of a perfect one is the average precision of scores whose AUROC is the exact bound of a perfect one
     (`perfect_auroc`) at this prevalence, of normal scores in both classes.
@@ -142,10 +147,28 @@ def average_precision(
     exact = None
     if values[positive].min() > values[~positive].max():
         exact = _precision_at(perfect_auroc(positive, groups, level), float(positive.mean())), 1.0
+    if exact is None and count * len(values) <= _MOST:
+        return _left_out(ranks, positive, index, level)
     rarer = rarer_worth(positive, index)
     return bootstrap(
         lambda w: ranks(w)[1], chosen, level=level, folds=folds, seed=seed, worth=rarer, scale="share", exact=exact
     )
+
+
+def _left_out(ranks: Ranks, positive: Mask, index: NDArray[np.intp], level: float) -> Estimate:
+    """Average precision with the interval that leaving out each patient of `index` (N,) gives."""
+    n, patients = len(index), int(index.max()) + 1
+    method = "jackknife" if patients == n else "patient jackknife"
+    value = float(ranks(np.ones((1, n)))[1][0])
+    rarer = min(len(np.unique(index[own])) for own in (positive, ~positive))
+    if rarer < 2:
+        return Estimate(value, None, None, level, patients, method, f"{FEW} ({rarer} in the rarer class)")
+    size = max(1, _CELLS // n)
+    without = [
+        ranks((index[None] != np.arange(start, min(start + size, patients))[:, None]).astype(np.float64))[1]
+        for start in range(0, patients, size)
+    ]
+    return jackknife_interval(value, value - np.concatenate(without), level=level, method=method, scale="share")
 
 
 def _precision_at(area: float, prevalence: float) -> float:

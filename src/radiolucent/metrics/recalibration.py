@@ -1,6 +1,6 @@
 """Calibration slope and intercept: logistic regression of the outcome on the logit, its interval by patient."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, probabilities
 from radiolucent.metrics.delong import FEW
-from radiolucent.metrics.intervals import scaled_interval, undefined, welch_df
+from radiolucent.metrics.intervals import jackknife_interval, scaled_interval, undefined
 from radiolucent.metrics.resample import Groups, clusters_of
 from radiolucent.types import Estimate
 
@@ -147,8 +147,9 @@ def calibration_line(
         truth: 0/1 (N,). scores: probabilities (N,).
         groups: N patient identifiers, where patients have several images.
         interval: "patients": the deviation of the line when each patient is left out in turn (the jackknife, which is a
-            sandwich that knows leverage: Bell & McCaffrey 2002), with Student's t of Welch's degrees of freedom; or
-            "wald", from the information matrix: for independent cases of a model that is a line.
+            sandwich that knows leverage: Bell & McCaffrey 2002), with Student's t (`jackknife_interval`), about the
+            estimate without the bias of few patients, who make a slope too steep; or "wald", from the information
+            matrix: for independent cases of a model that is a line.
     """
     positive, values = probabilities(truth, scores)
     index, patients = clusters_of(groups, len(values))
@@ -188,10 +189,4 @@ def _jackknifed(
         return Estimate(value, None, None, level, units, method, f"{FEW} ({rarer} in the rarer class)")
     if not np.isfinite(gaps).all():
         return Estimate(value, None, None, level, units, method, "it rests on a single patient: no interval")
-    squares = (gaps - gaps.mean()) ** 2
-    df = welch_df([(float(squares[own].sum()), int(own.sum())) for own in (ill, ~ill)])
-    deviation = float(np.sqrt((units - 1) / units * squares.sum()))
-    # Few patients make a slope too steep: the interval lies about the jackknife's estimate without that bias.
-    centre = value + (units - 1) * float(gaps.mean())
-    found = scaled_interval(centre, deviation, level=level, n=units, method=method, df=df)
-    return replace(found, value=value)
+    return jackknife_interval(value, gaps, level=level, method=method, unbiased=True)

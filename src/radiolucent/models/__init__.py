@@ -2,7 +2,7 @@
 
 from radiolucent.models.box import BOX, box_card, box_path, is_checkpoint, names_box
 from radiolucent.models.build import PRESETS, build
-from radiolucent.models.checkpoint import UNFINISHED, finished, load, save
+from radiolucent.models.checkpoint import UNFINISHED, finished, load, provenance, save
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.in_lungs import InLungs
@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "names_box",
     "predict",
+    "provenance",
     "save",
     "set_train_mode",
     "shift_logits",

@@ -19,7 +19,7 @@ from radiolucent.models.build import make_network
 from radiolucent.models.classifier import Classifier, digest_of
 from radiolucent.segment import window_from
 
-__all__ = ["UNFINISHED", "finished", "load", "save"]
+__all__ = ["UNFINISHED", "finished", "load", "provenance", "save"]
 
 FORMAT = 1
 KEY = "radiolucent"
@@ -116,15 +116,21 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
 
 def finished(path: str | Path) -> bool:
     """Whether a file or run folder holds a checkpoint that is not marked unfinished; reads its header alone."""
+    told = provenance(path)
+    return told is not None and UNFINISHED not in told
+
+
+def provenance(path: str | Path) -> Mapping[str, Any] | None:
+    """What a file or run folder says of how its model came about, from its header alone; None where it holds none."""
     file = Path(path)
     file = file / NAME if file.is_dir() else file
     if not file.is_file():
-        return False
+        return None
     try:
         with safe_open(file, framework="pt") as stream:
-            return UNFINISHED not in json.loads((stream.metadata() or {})[KEY])["classifier"]["provenance"]
+            return dict(json.loads((stream.metadata() or {})[KEY])["classifier"]["provenance"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+        return None
 
 
 def _hold_against(told: str, meta: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], file: Path) -> None:

@@ -54,15 +54,12 @@ class Patches:
 
 @dataclass(frozen=True, eq=False)
 class Patched:
-    """The network's answers to patched copies of an image.
+    """The network's answers, computed in torch, to patched copies of an image.
 
     Attributes:
         logits: (n, K), in the order of the patches.
-        unchanged: (1, K), of the unchanged image by the same engine; None: the engine is torch.
-        engine: what computed them. why: how much was computed.
+        why: how much was computed.
     """
 
     logits: torch.Tensor
-    unchanged: torch.Tensor | None
-    engine: str
     why: str

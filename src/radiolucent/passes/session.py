@@ -29,7 +29,6 @@ SHORTCUTS = (
     "openvino",
     "openvino_kernels",
     "openvino_features",
-    "openvino_head",
     "incremental",
     "parallel_batches",
     "traced_head",
@@ -228,7 +227,6 @@ class Session:
         *,
         batch: int,
         workers: int,
-        megabytes: float | None,
         kind: EngineKind = "auto",
         always: bool = False,
     ) -> Patched | str:
@@ -236,7 +234,6 @@ class Session:
 
         Args:
             batch: copies a pass. workers: passes side by side.
-            megabytes: what all of them may take together, where `batch` may grow; None: it may not.
             always: also where whole passes would be quicker.
         """
         count = len(patches.y)
@@ -244,21 +241,17 @@ class Session:
             return "shortcuts are off"
         if not always and count < self.worth_tracing and not remembers(classifier.network, "traced"):
             return "few windows"
+        self._check_openvino(kind)
+        if kind == "openvino":
+            return "OpenVINO is asked for, which makes whole passes"
         from radiolucent.passes.fast.patched import patched
 
-        self._check_openvino(kind)
-        ended = kind == "openvino" or (
-            kind == "auto" and self._may_convert(classifier) and count >= self.worth_converting // 2
-        )
         return patched(
             classifier,
             patches,
             weights=self.weights_of(classifier.network),
             batch=batch,
             workers=workers,
-            megabytes=megabytes,
-            openvino=ended and self.takes("openvino_head"),
-            kernels=self.takes("openvino_kernels"),
             below=1e9 if always else self.incremental_below,
             side_by_side=self.side_by_side,
         )

@@ -36,12 +36,15 @@ Progress = Callable[[str, int, int], None]
 
 
 def audit_summary(found: Audit) -> dict[str, Any]:
-    """JSON-ready: `verdict`, `headline`, `films`, `masks`, `model`, `left_out`, `findings[]`, `not_tested[]`."""
+    """JSON-ready: `verdict`, `headline`, `auroc`, `reasons`, `films`, `masks`, `model`, `left_out`, `findings[]`,
+    `not_tested[]`."""
     return {
         "schema": 1,
         "use": "research only, not for diagnosis",
         "verdict": found.verdict,
         "headline": found.headline,
+        "auroc": found.auroc.as_dict(),
+        "reasons": reasons_of(found),
         "films": len(found.table),
         "patients": len(set(found.table.patients)),
         "masks": {"made_by": found.masks} | {n: found.table.masked_films(n) for n in ("lungs", "markers")},
@@ -50,6 +53,14 @@ def audit_summary(found: Audit) -> dict[str, Any]:
         "not_tested": not_tested(found.findings),
         "model": dict(found.model),
     }
+
+
+def reasons_of(found: Audit) -> dict[str, Any] | None:
+    """The reasons score and its five figures, JSON-ready; None where there is none."""
+    told = found.reasons
+    if told is None or told.estimate is None:
+        return None
+    return {"verdict": told.verdict, "score": told.estimate.as_dict(), **told.evidence["figures"]}
 
 
 def write_audit(
@@ -72,7 +83,8 @@ def write_audit(
             `summary.json`, for guidelines and model card.
     """
     pictured = [f for f in found.findings if f.evidence.get("most_moved")]
-    chosen = [f for f in pictured if f.verdict in ("fail", "inconclusive")] or pictured[:1]
+    reasons = [f for f in pictured if f.test.startswith("reasons.")]
+    chosen = [f for f in pictured if f.verdict in ("fail", "inconclusive") or f in reasons] or pictured[:1]
     pictures: dict[str, list[Picture]] = {}
     for done, finding in enumerate(chosen, 1):
         pictures[finding.test] = [_pictures(found, finding, seed)]

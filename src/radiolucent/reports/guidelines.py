@@ -25,7 +25,7 @@ CARD: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("Training data", ("source", "partitions", "labels", "imbalance"), "consent, licence, how labels were made"),
     ("Training", ("training", "initial", "selection"), ""),
     ("Evaluation data", ("disjoint", "checks", "shift", "metadata"), "how far they stand for the patients meant"),
-    ("Results", ("performance", "confusion", "calibration"), ""),
+    ("Results", ("performance", "reasons", "confusion", "calibration"), ""),
     ("Shortcuts and robustness", ("verdict", "interventions", "stress", "maps"), "what follows for use"),
     ("Caveats", ("limits",), "ethical considerations; what is known beyond this run"),
 )

@@ -31,6 +31,7 @@ __all__ = [
     "percent",
     "plain",
     "plain_interval",
+    "seconds",
     "share",
     "statement_rows",
     "tallies",
@@ -72,11 +73,27 @@ def interval(e: Estimate | None) -> str:
 
     >>> interval(Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson"))
     '0.500 (0.400 to 0.600)'
+    >>> interval(Estimate(0.5, None, None, 0.95, 1, "wilson", "films of a single patient: no interval"))
+    '0.500 (films of a single patient: no interval)'
     """
+    return _with_ends(e, 3)
+
+
+def seconds(e: Estimate | None) -> str:
+    """A time in seconds with its interval, for a table.
+
+    >>> seconds(Estimate(-12.34, -20.0, -4.0, 0.95, 10, "jackknife"))
+    '−12.3 s (−20.0 to −4.0)'
+    """
+    return _with_ends(e, 1, " s")
+
+
+def _with_ends(e: Estimate | None, digits: int, unit: str = "") -> str:
     if e is None or e.value is None:
         return "not applicable" + (f": {e.note}" if e is not None and e.note else "")
-    ends = "" if e.low is None or e.high is None else f" ({e.low:.3f} to {e.high:.3f})"
-    return _minus(f"{e.value:.3f}{ends}")
+    if e.low is None or e.high is None:
+        return _minus(f"{e.value:.{digits}f}{unit}") + (f" ({e.note})" if e.note else "")
+    return _minus(f"{e.value:.{digits}f}{unit} ({e.low:.{digits}f} to {e.high:.{digits}f})")
 
 
 def percent(e: Estimate) -> str:
@@ -338,8 +355,10 @@ def doctors_lines(story: Story) -> list[str]:
         lines.append(
             f"Counting sensitivity and specificity alike, {len(story.doctors.readers)} doctors less the model: "
             f"{whole(gap, 'points')}, {verdict} (p {p_value(p)}; meant for other doctors and other patients like "
-            "these)."
+            f"these).{f' But {gap.note}.' if gap.note else ''}"
         )
+    elif gap is not None and gap.value is not None:
+        lines.append(f"The doctors' mean less the model is {whole(gap, 'points')}, without a p-value: {gap.note}.")
     elif len(story.doctors.readers) > 1:
         lines.append(
             "A mean over doctors against the model is not applicable: all of them must have read the same labelled "

@@ -7,6 +7,7 @@ from typing import Any
 from radiolucent.audits.agreement import Agreement, ReaderCalls, StatementAgreement
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import Evaluation
+from radiolucent.readers.statistics import Completeness
 from radiolucent.types import Estimate, Finding
 
 __all__ = ["CaseStory", "Doctors", "Picture", "Story"]
@@ -67,6 +68,7 @@ class Doctors:
 
     Attributes:
         readers: their names. films: how many were read by any of them.
+        completeness: which of the films each of them read; None where it was not asked.
         calls: each reader beside the model. between: agreement of readers with each other, by name.
         statements: words against markings and maps; None where nobody wrote any.
         against, against_p: the readers' mean AUROC of a yes-or-no call less the model's, and its p; None where fewer
@@ -81,6 +83,7 @@ class Doctors:
     statements: StatementAgreement | None = None
     against: Estimate | None = None
     against_p: float | None = None
+    completeness: Completeness | None = None
     cases: tuple[CaseStory, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,6 +91,7 @@ class Doctors:
         return {
             "readers": list(self.readers),
             "films": self.films,
+            "readings": self.completeness.as_dict() if self.completeness else None,
             "calls": {c.reader: c.as_dict() for c in self.calls},
             "between": {name: e.as_dict() for name, e in self.between.items()},
             "statements": self.statements.as_dict() if self.statements else None,

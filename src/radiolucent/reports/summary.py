@@ -24,6 +24,7 @@ def summary(story: Story) -> dict[str, Any]:
     | `agreement.<method>.<figure>` | against the readers' consensus: hit_rate, area, hit_minus_area, … (`audits.FIGURES`) |
     | `agreement.<method>.strata.<kind>.<group>.<figure>` | main figures by decision, class, etiology, site, size of the marking |
     | `doctors.calls.<reader>.<figure>` | each reader beside the model: films, both_right, model_right, reader_right, sensitivity, … |
+    | `doctors.readings` | films read by anybody, `read_by_all`, `missing`, and by reader `read` and `missing` |
     | `doctors.between.<coefficient>` | agreement of readers with each other on the diagnosis: krippendorff_alpha, fleiss_kappa, `cohen_kappa A – B`; with ` finding` at the end, on whether there is any |
     | `doctors.statements.<figure>`, `doctors.readers_minus_model` | words against places; readers' mean AUROC less the model's |
     | `agreement.<method>.films`, `.clear_of_floor`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |

@@ -28,6 +28,7 @@ from radiolucent.study.choose import choose_cases, worst
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
+from radiolucent.study.label_check import chances_on_test, check_labels, twins_of
 from radiolucent.study.predictions_table import write_predictions
 from radiolucent.study.preflight import about_threshold
 from radiolucent.study.prepared import Prepared
@@ -75,6 +76,11 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
         pictures |= inside_pictures(clf, cases[0][0].film)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
+    findings = check_labels(
+        prepared.dataset, prepared.findings, chances=chances_on_test(p, prepared.dataset, twins_of(prepared.findings)),
+        readings=readings, positive=clf.class_names[clf.positive],
+    )  # fmt: skip
+    prepared = dataclasses.replace(prepared, findings=tuple(findings))
     story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report)

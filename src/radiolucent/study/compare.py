@@ -23,6 +23,7 @@ from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS, methods_named
 from radiolucent.models import Classifier, load, predict
+from radiolucent.readers.statistics import Completeness, completeness, finding_table
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.maps import maps_of
 from radiolucent.study.progress import Progress, quiet
@@ -38,6 +39,7 @@ class Comparison:
     Attributes:
         agreement: by method and then reading, in the order asked for.
         between: chance-corrected agreement of the readers, on diagnoses and on whether there is a finding.
+        completeness: which of the films each reader read; None without a reading of the films compared.
         statements: words against markings and the first method's maps; None where no reading has words.
         left_out: (path, reason) of films and readings that were left out.
         seen: which of the films the run was trained or chosen on; None where it does not say.
@@ -49,6 +51,7 @@ class Comparison:
     statements: StatementAgreement | None
     left_out: tuple[tuple[Path, str], ...]
     seen: Seen | None = None
+    completeness: Completeness | None = None
     unseen: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,6 +65,7 @@ class Comparison:
         return {
             "agreement": found,
             "doctors": {
+                "readings": self.completeness.as_dict() if self.completeness else None,
                 "between": {name: e.as_dict() for name, e in self.between.items()},
                 "statements": self.statements.as_dict() if self.statements else None,
             },
@@ -80,7 +84,6 @@ def compare_run(
     reader: str = "consensus",
     thresholds: Sequence[float] = THRESHOLDS,
     by: Sequence[str] = (),
-    format: str | None = None,
     unseen: bool = False,
     asked: Mapping[str, Any] = MappingProxyType({}),
     folds: int = 10_000,
@@ -95,8 +98,8 @@ def compare_run(
     Args:
         reader: see `agreement`; "all" for the consensus, STAPLE, the union and each reader.
         by: kinds of groups to tell apart: "decision", "class", "etiology", "site"; size always is.
-        format: of the annotations, where it should not be found by content. asked: further options of
-            `read_annotations`. A bad entry among them is left out with its reading and listed.
+        asked: options of `read_annotations`, such as their format. A bad entry among them is left out with
+            its reading and listed.
         unseen: leave out films that the run was trained or chosen on.
 
     Raises:
@@ -108,7 +111,7 @@ def compare_run(
     explainers = list(methods_named(methods).values())
     classifier, dataset = load(run), load_dataset(data)
     entries: list[LeftOut] = []
-    readings = read_annotations(annotations, dataset=dataset, format=format, left_out=entries, **asked)
+    readings = read_annotations(annotations, dataset=dataset, left_out=entries, **asked)
     wanted = {a.image_id for a in readings}
     every = [r for r in dataset.records if r.image_id in wanted]
     patients = {r.image_id: r.patient_id or r.image_id for r in every}
@@ -149,7 +152,8 @@ def compare_run(
     names = classifier.class_names
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
     said = words if words.statements else None
-    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, unseen)
+    told = completeness(finding_table(readings)) if readings else None
+    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen)
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

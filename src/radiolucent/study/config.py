@@ -2,13 +2,15 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from radiolucent.data import Augment
 from radiolucent.errors import ConfigError
+from radiolucent.images import ReadOptions, read_with, reading
 from radiolucent.training import TrainConfig, classic, strong
 
 __all__ = ["RECIPES", "Recipe", "StudyConfig"]
@@ -39,7 +41,8 @@ class StudyConfig:
         positive: name of the class that sensitivity and the threshold speak of; by the names unless given (see
             `radiolucent.models.positive.positive_class`).
         size, fit: model-input side in pixels and how films are made square ("squash", "pad", "crop").
-        annotations: doctors' readings in any format (`data.FORMATS`), or None.
+        annotations: doctors' readings in any format (`data.FORMATS`), or None. annotation_options: for
+            `read_annotations`. film_options: how films are read; None: by the options in force (`read_with`).
         val, test: fractions cut off by patient where a split is missing or too small.
         threshold_rule: how the threshold is chosen on validation.
         cases: films shown as cases in the report. lime_samples: perturbed images a LIME explanation.
@@ -67,6 +70,8 @@ class StudyConfig:
     size: int | None = None
     fit: str = "squash"
     annotations: Path | None = None
+    annotation_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    film_options: ReadOptions | None = None
     val: float = 0.1
     test: float = 0.1
     threshold_rule: str = "youden"
@@ -88,7 +93,12 @@ class StudyConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain |= {
+            "annotation_options": dict(self.annotation_options),
+            "film_options": self.film_options and self.film_options.as_dict(),
+        }
+        return {k: str(v) if isinstance(v, Path) else v for k, v in plain.items()}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "StudyConfig":
@@ -96,7 +106,16 @@ class StudyConfig:
         paths = {"data", "out", "weights", "annotations", "cache"}
         values = {k: v for k, v in values.items() if k != "tensorboard"}  # of earlier runs: now part of log_to
         given: dict[str, Any] = {k: Path(v) if k in paths and v is not None else v for k, v in values.items()}
+        if given.get("film_options") is not None:
+            given["film_options"] = ReadOptions.from_dict(given["film_options"])
         return StudyConfig(**given)
+
+    @contextmanager
+    def reads(self) -> "Generator[StudyConfig]":
+        """Within the block, films are read as the study says; gives the study with the options that hold."""
+        held = self.film_options or reading()
+        with read_with(held):
+            yield dataclasses.replace(self, film_options=held)
 
     @property
     def cache_folder(self) -> Path:

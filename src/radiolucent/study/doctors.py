@@ -1,6 +1,7 @@
 """Doctors beside the model: maps against markings, words against places, calls against calls."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from radiolucent.models import Classifier
 from radiolucent.readers.statistics import (
     Table,
     between,
+    completeness,
     diagnosis_table,
     finding_table,
     krippendorff_alpha,
@@ -57,7 +59,7 @@ def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
     dataset = load_dataset(config.data, classes=config.classes)
     prepared.readings_left.clear()
     left, cache = prepared.readings_left, prepared.cache
-    found = read_annotations(config.annotations, dataset=dataset, left_out=left)
+    found = read_annotations(config.annotations, dataset=dataset, left_out=left, **config.annotation_options)
     shapes = {r.image_id: (int(h), int(w)) for r, (h, w) in zip(cache.records, cache.shapes, strict=True)}
     return fitting(found, shapes, config.annotations, left)
 
@@ -177,6 +179,7 @@ def doctors(
         calls=reader_calls(p, own, **options) if (p.labels >= 0).any() else (),
         between=between_readers(own, patients, p.class_names, p.class_names[p.positive], **options),
         statements=words if words.statements else None,
+        completeness=completeness(table),
         against=against[0] if against else None,
         against_p=against[1] if against else None,
     )
@@ -215,7 +218,10 @@ def between_readers(
 
 
 def _against(p: Predictions, table: Table) -> tuple[Estimate, float | None] | None:
-    """The readers' mean AUROC of a yes-or-no call less the model's own, on labelled films that all of them read."""
+    """The readers' mean AUROC of a yes-or-no call less the model's own, on labelled films that all of them read.
+
+    Its note says how many films that leaves out.
+    """
     at = {name: i for i, name in enumerate(p.image_ids)}
     labels = p.labels if p.labels.ndim == 1 else p.labels[:, p.positive]
     kept = [
@@ -228,4 +234,6 @@ def _against(p: Predictions, table: Table) -> tuple[Estimate, float | None] | No
     well = {g for g, t in zip(patients, truth, strict=True) if not t}
     if len(table.readers) < 2 or min(len(ill), len(well)) < 2:
         return None
-    return readers_against(truth, table.values[:, kept], p.called[index].astype(float), groups=patients)
+    gap, chance = readers_against(truth, table.values[:, kept], p.called[index].astype(float), groups=patients)
+    told = completeness(table, [f for f in table.films if f in at and labels[at[f]] >= 0])
+    return replace(gap, note="; ".join(filter(None, (gap.note, told.words)))), chance

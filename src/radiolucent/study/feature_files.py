@@ -15,6 +15,7 @@ from radiolucent.features import (
     Ascent,
     ChannelMaps,
     channel_maps,
+    concepts,
     exciting_patches,
     first_filters,
     layer_strip,
@@ -24,7 +25,7 @@ from radiolucent.files import atomic_path, write_bytes, write_json
 from radiolucent.models import Classifier
 from radiolucent.types import Radiograph
 
-__all__ = ["FeatureRequest", "write_features"]
+__all__ = ["FeatureRequest", "write_concepts", "write_features"]
 
 WANTED = 6  # channels that films are made for and searched for, unless they are named
 
@@ -36,6 +37,7 @@ class FeatureRequest:
     Attributes:
         layer: dotted name; None: all main layers in grids, the last of them for the rest. channels: of it; None: the
             most active. most: channels a grid. ascent: steps, 0 for none. negative: what suppresses. seed: of it.
+        concepts: how many factors of a layer to look for over the films; 0 for none.
     """
 
     layer: str | None = None
@@ -44,6 +46,27 @@ class FeatureRequest:
     ascent: int = 128
     negative: bool = False
     seed: int = 0
+    concepts: int = 0
+
+
+def write_concepts(
+    classifier: Classifier,
+    films: Iterable[Radiograph],
+    out: Path,
+    request: FeatureRequest,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Path]:
+    """Write `concepts.LAYER.png`, `.npz` and `.json`: the factors of a layer over films. Returns the files."""
+    found = concepts(
+        classifier, films, count=request.concepts, layer=request.layer, seed=request.seed, progress=progress
+    )
+    stem = f"concepts.{found.layer}"
+    write_bytes(out / f"{stem}.png", figures.to_png(figures.concept_grid(found)))
+    arrays = {"weights": np.stack([c.weights for c in found.concepts]), "strengths": found.strengths}
+    with atomic_path(out / f"{stem}.npz") as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, image_ids=np.array(found.image_ids), **arrays)  # pyright: ignore[reportArgumentType]
+    write_json(out / f"{stem}.json", found.as_dict())
+    return [out / f"{stem}{suffix}" for suffix in (".png", ".npz", ".json")]
 
 
 def write_features(

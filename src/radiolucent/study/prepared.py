@@ -5,6 +5,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from radiolucent.data import (
     Dataset,
@@ -16,10 +17,11 @@ from radiolucent.data import (
     split_dataset,
     write_manifest,
 )
+from radiolucent.data.doubtful import TEST
 from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_bytes, write_json
-from radiolucent.images import Preprocess
+from radiolucent.images import Preprocess, reading
 from radiolucent.study.case import finding_from
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.preflight import preflight
@@ -118,10 +120,12 @@ def _as_trained(dataset: Dataset, file: Path) -> Dataset:
 
 def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...]:
     """The data checks, from the run folder where the same files were checked before."""
-    stamp = [[r.image_id, r.path.stat().st_size if r.path.exists() else -1] for r in dataset.records]
+    stamp: list[Any] = [[r.image_id, r.path.stat().st_size if r.path.exists() else -1] for r in dataset.records]
+    if read_by := reading().pixels_key():
+        stamp.append(read_by)
     if file.is_file():
         kept = json.loads(file.read_text())
-        if kept["films"] == stamp:
+        if kept["films"] == stamp and any(f["test"] == TEST for f in kept["findings"]):
             return tuple(finding_from(f) for f in kept["findings"])
     found = check(dataset, progress=lambda d, t: say("checking the data", d, t))
     write_json(file, {"films": stamp, "findings": [f.as_dict() for f in found]})

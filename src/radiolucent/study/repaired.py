@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from radiolucent.audits.trial import Audit, deciding, examine, maskers
 from radiolucent.data import Dataset, Record, build_cache, read_annotations
 from radiolucent.errors import ConfigError
 from radiolucent.files import sha256_bytes, write_json
+from radiolucent.images import reading
 from radiolucent.metrics import evaluate
 from radiolucent.models import Classifier, WeightsReport, build, load, predict
 from radiolucent.study.config import StudyConfig
@@ -44,7 +45,8 @@ class RepairConfig:
         fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
             training anew. epochs: instead of either number.
         penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.
-        annotations: doctors' readings. films: at most so many test films are audited.
+        annotations: doctors' readings; annotation_options: for `read_annotations`. films: at most so many test films
+            are audited.
         folds: bootstrap folds. seed: of everything random.
     """
 
@@ -61,6 +63,7 @@ class RepairConfig:
     films: int | None = None
     folds: int = 2000
     seed: int = 0
+    annotation_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         for name in self.methods:
@@ -180,7 +183,12 @@ def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
     Raises:
         ConfigError: the run has no `study.json`, or deals these films otherwise than it did.
     """
-    bench = _bench(config, say)
+    with _study(config).reads() as study:
+        return _repair(config, study, say)
+
+
+def _repair(config: RepairConfig, study: StudyConfig, say: Progress) -> Repair:
+    bench = _bench(config, study, say)
     before_predictions = _predicted(bench, bench.before, "as it is")
     rows = [_row(bench, BEFORE, bench.before, before_predictions, None, 0.0)]
     for name in config.methods:
@@ -194,20 +202,27 @@ def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
     return found
 
 
-def _bench(config: RepairConfig, say: Progress) -> _Bench:
+def _study(config: RepairConfig) -> StudyConfig:
+    """The run's study on the films given; they are read as in training, unless the options in force say otherwise."""
     file = config.run / "study.json"
     if not file.is_file():
         raise ConfigError(
             f"{config.run}: no study.json there; give a folder that `radiolucent study` or `train` wrote."
         )
     values = {**json.loads(file.read_text()), "data": str(config.data), "out": str(config.home)}
-    study = StudyConfig.from_dict(values)
+    found = StudyConfig.from_dict(values)
+    return dataclasses.replace(found, film_options=reading()) if reading().pixels_key() else found
+
+
+def _bench(config: RepairConfig, study: StudyConfig, say: Progress) -> _Bench:
     before = load(config.run)
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
     left = prepared.readings_left
     annotations = (
-        read_annotations(config.annotations, dataset=prepared.dataset, left_out=left) if config.annotations else []
+        read_annotations(config.annotations, dataset=prepared.dataset, left_out=left, **config.annotation_options)
+        if config.annotations
+        else []
     )
     tested = tuple(prepared.cache.records[i] for i in prepared.rows("test"))
     if config.films is not None and config.films < len(tested):

@@ -28,6 +28,7 @@ NAME = "study.json"
 FREE = (
     "out",
     "annotations",
+    "annotation_options",
     "cases",
     "lime_samples",
     "compare_films",
@@ -57,7 +58,7 @@ def train_only(
         fresh: forget what the folder holds of a training, and start again.
         on_ready: called before training with the data set and the network, e.g. to tell of `Prepared.warnings`.
     """
-    with one_process(config.out):
+    with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
         names = load_dataset(config.data, classes=config.classes).class_names
         start, weights = build(
@@ -103,7 +104,7 @@ def run_study(
     Raises:
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
-    with one_process(config.out):
+    with one_process(config.out), config.reads() as config:
         prepared, trained = train_only(config, say, on_epoch, fresh=fresh, on_ready=on_ready)
         return prepared, (appraise(config, prepared, trained, say) if world()[0] == 0 else None)
 
@@ -130,11 +131,12 @@ def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tup
     with one_process(folder):
         values = _moved(json.loads(file.read_text()), folder)
         config = StudyConfig.from_dict({**values, **{k: v for k, v in changes.items() if v is not None}})
-        classifier = load(folder)
-        prepared = prepare(config, classifier.preprocess, say, trained=True)
-        trained = restore(folder, classifier, prepared, say)
-        write_json(file, config.to_dict())
-        return prepared, appraise(config, prepared, trained, say)
+        with config.reads():  # as in training
+            classifier = load(folder)
+            prepared = prepare(config, classifier.preprocess, say, trained=True)
+            trained = restore(folder, classifier, prepared, say)
+            write_json(file, config.to_dict())
+            return prepared, appraise(config, prepared, trained, say)
 
 
 def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
     if config.positive is None and before.get("positive"):
         config = dataclasses.replace(config, positive=before["positive"])
         values = config.to_dict()
-    differ = [k for k in values if k not in FREE and before.get(k) != values[k]]
+    differ = [k for k in values if k not in FREE and (before.get(k) or None) != (values[k] or None)]
     if differ:
         words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
         raise ConfigError(

@@ -18,6 +18,7 @@ from radiolucent.data import Loader
 from radiolucent.data.marks import Paste
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
+from radiolucent.images import reading
 from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.characteristics import groupings
@@ -145,6 +146,8 @@ def train(
         "versions": versions(),
         "use": "research only, not for diagnosis",
     }
+    if reading().pixels_key():
+        provenance["reading"] = reading().as_dict()  # those who use the model are to read films so
     classifier = fitted.classifier.with_(
         temperature=warm.temperature,
         threshold=threshold.value,

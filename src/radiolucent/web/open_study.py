@@ -12,7 +12,7 @@ from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
 from radiolucent.explainers.lime import LIME
 from radiolucent.files import sha256_file
-from radiolucent.images import read
+from radiolucent.images import read, reading
 from radiolucent.models import Classifier, load
 from radiolucent.readers.private import close_to_others
 from radiolucent.readers.store import Store
@@ -153,8 +153,11 @@ def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
     if (store.fact("model"), store.fact("classes")) != (classifier.hash, list(classifier.class_names)):
         store.close()
         raise ConfigError(f"{plan.folder}: holds a study of another model; give it another --study name.")
+    begun = "" if store.cases() and store.fact("reading") is None else reading().pixels_key()
+    store.describe({"reading": begun})  # studies of earlier versions have no such fact
     names = ("name", "split", "limit", "seed", "lime_samples")
     facts = {n: getattr(plan, n) for n in names} | {"methods": list(plan.methods), "data": str(plan.data.resolve())}
+    facts["reading"] = reading().pixels_key()
     if plan.vocabulary is not None:
         facts["vocabulary"] = list(plan.vocabulary)
     store.describe(facts)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, BackgroundTasks
 
 from radiolucent.errors import ConfigError
 from radiolucent.readers.store_access import access, new_token, revoke
@@ -41,7 +41,7 @@ def overview(_: Organiser, context: Study) -> dict[str, Any]:
 
 
 @router.post("/links")
-def issue(_: Organiser, body: Body, context: Study) -> dict[str, str]:
+def issue(_: Organiser, body: Body, context: Study, later: BackgroundTasks) -> dict[str, str]:
     """A new one-time link for a reader or adjudicator, who is added where new; their unused ones are withdrawn."""
     name, role = parse_link(body)
     known = _same_name(context, name)
@@ -51,6 +51,7 @@ def issue(_: Organiser, body: Body, context: Study) -> dict[str, str]:
     except (ConfigError, StoreError):
         raise Refused(422, "name", "this name has a meaning in the statistics, or is taken in another role.") from None
     context.store.log("link issued", number)
+    later.add_task(lambda: context.films.ahead(context.next_cases()))
     return {"name": known or name, "token": new_token(context.store, number)}
 
 

@@ -1,6 +1,5 @@
 """Routes of the blinded phase. Nothing here knows what the model says."""
 
-import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -175,10 +174,7 @@ def levels(case: TheCase, size: int, context: Study) -> Response:
 
 def _ahead(context: StudyContext, case: str, reader: int) -> None:
     order = context.store.order(reader)
-    following = order[order.index(case) + 1 :][:2]
-    with contextlib.suppress(ImageError):  # told to whoever opens it
-        for name in following:
-            context.films.film(context.store.case(name))
+    context.films.ahead(context.store.case(name) for name in order[order.index(case) + 1 :][:2])
 
 
 @router.put("/cases/{case}/reading")

@@ -52,8 +52,12 @@ def _server(context: StudyContext) -> uvicorn.Server:
 
 
 def run(context: StudyContext, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `ready` is called with the address before the first request."""
+    """Serve until interrupted; `ready` is called with the address before the first request.
+
+    The films that readers open first are decoded before: they may all come at once.
+    """
     with contextlib.closing(_listen(port)) as link:
+        context.films.first(context.next_cases())
         context.port = link.getsockname()[1]
         ready(f"http://{HOST}:{context.port}")
         _server(context).run(sockets=[link])

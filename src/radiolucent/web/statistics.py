@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
 
-from scipy import stats
+import numpy as np
 
 from radiolucent.audits.agreement import Agreement, StatementAgreement, agreements, statement_agreement, together
 from radiolucent.errors import AnnotationError
 from radiolucent.metrics import cluster_bootstrap_mean
-from radiolucent.readers.statistics import Opinion, Panel, panel
+from radiolucent.readers.statistics import Opinion, Panel, ReadingTimes, clustered_mcnemar, panel, reading_times
 from radiolucent.readers.store_export import as_annotation, consensus
 from radiolucent.readers.store_values import UNASSESSED, Case, Final, Reading
 from radiolucent.types import Annotation, Estimate, Explanation
@@ -66,7 +66,7 @@ class Pair:
 class Differed:
     """Labelled films that a reader (blinded) and the model both judged, by who was right about the positive class.
 
-    `p`: two-sided exact McNemar test of the two that differ, films taken as independent; None where they never do.
+    `p`: two-sided McNemar test of the two that differ, over patients (`clustered_mcnemar`); None where they never do.
     """
 
     reader: str
@@ -95,6 +95,7 @@ class StudyStatistics:
     agreement: tuple[Agreement, ...]
     unassessed: tuple[tuple[str, int], ...]  # reader, films that could not be assessed: they count nowhere else
     settled: int  # films that an adjudicator settled
+    times: ReadingTimes | None  # seconds blinded and after the reveal; None without a reading
     statements: StatementAgreement | None  # words against markings and the first method's maps; None without words
 
 
@@ -123,6 +124,7 @@ def gather(context: StudyContext) -> StudyStatistics:
         agreement=_maps(context, said, readings, settled),
         unassessed=unassessed,
         settled=len(settled),
+        times=_times(every),
         statements=_statements(context, said, readings),
     )
 
@@ -182,10 +184,11 @@ def _differed(name: str, said: Sequence[Said], positive: str) -> Differed | None
         return (label == positive) == (s.case.label == positive)
 
     found = [(right(s.reading.label, s), right(s.called, s)) for s in known]
+    mine, its = (np.array(column, bool) for column in zip(*found, strict=True))
     both, doctor, model, neither = (
         found.count(k) for k in ((True, True), (True, False), (False, True), (False, False))
     )
-    p = float(stats.binomtest(doctor, doctor + model).pvalue) if doctor + model else None
+    p = clustered_mcnemar(mine, its, groups=[s.patient for s in known])[1]
     return Differed(name, len(known), both, doctor, model, neither, p)
 
 
@@ -214,6 +217,22 @@ def _seconds(name: str, said: Sequence[Said]) -> tuple[str, float, float]:
         return median(values) if values else 0.0
 
     return name, middle([s.reading.seconds for s in said]), middle([s.final.seconds for s in said if s.final.finished])
+
+
+def _times(said: Sequence[Said]) -> ReadingTimes | None:
+    """Seconds by reader: blinded, and after the reveal where the case was finished."""
+    if not said:
+        return None
+    names, films = (list(dict.fromkeys(some)) for some in ([s.reader for s in said], [s.case.id for s in said]))
+    patients = {s.case.id: s.patient for s in said}
+    seconds = np.full((2, len(names), len(films)), np.nan)
+    for s in said:
+        at = names.index(s.reader), films.index(s.case.id)
+        seconds[0][at] = s.reading.seconds
+        if s.final.finished:
+            seconds[1][at] = s.final.seconds
+    by = [patients[f] for f in films]
+    return reading_times(seconds, tests=("blinded", "after the reveal"), readers=names, groups=by)
 
 
 def _opinions(name: str, said: Sequence[Said]) -> tuple[str, int, int, int]:

@@ -14,7 +14,15 @@ from radiolucent.audits.agreement import Agreement
 from radiolucent.data import write_coco
 from radiolucent.figures import agreement_plot, method_name, to_png
 from radiolucent.readers.store_export import annotations, consensus, readings_csv
-from radiolucent.reports.phrasing import agreement_rows, between_name, interval, p_value, statement_rows, verdict_on
+from radiolucent.reports.phrasing import (
+    agreement_rows,
+    between_name,
+    interval,
+    p_value,
+    seconds,
+    statement_rows,
+    verdict_on,
+)
 from radiolucent.types import Annotation
 from radiolucent.web.dependencies import Guest, Organiser, Study
 from radiolucent.web.refused import Refused
@@ -55,7 +63,7 @@ def coco_text(context: StudyContext, readings: Sequence[Annotation]) -> str:
 def _environment() -> Environment:
     loader = PackageLoader("radiolucent.web")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"interval": interval, "method": method_name}
+    made.filters |= {"interval": interval, "method": method_name, "seconds": seconds}
     return made
 
 

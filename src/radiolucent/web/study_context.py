@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from radiolucent.readers.store import Store
+from radiolucent.readers.store_values import Case
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
 from radiolucent.web.reveal import Reveal
@@ -41,6 +42,14 @@ class StudyContext:
     def cookie(self) -> str:
         """The session cookie's name: cookies do not know ports, and two studies may run side by side."""
         return f"radiolucent-{self._word}"
+
+    def next_cases(self) -> list[Case]:
+        """The films that readers will open first: of each the next case they have not locked."""
+        wanted: dict[str, None] = {}
+        for reader in self.store.readers():
+            rows = self.store.worklist(reader)
+            wanted |= dict.fromkeys([row.case for row in rows if row.state not in ("locked", "finished")][:1])
+        return [self.store.case(name) for name in wanted]
 
     def close(self) -> None:
         """Finish what is being computed, and fold the database's log."""

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from radiolucent.audits.trial.distort import Edit
+from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.regions import View
 from radiolucent.errors import DataError, ExplainError, ImageError
 from radiolucent.files import append_lines, read_lines
 from radiolucent.models import Classifier
 from radiolucent.passes.forward import Pass
 
-__all__ = ["Table", "changed_film", "collect", "embedded", "log_odds"]
+__all__ = ["Table", "ask", "changed_film", "collect", "embedded", "log_odds"]
 
 Floats = NDArray[np.float64]
 Thumbs = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.intp]]]
@@ -82,6 +82,18 @@ def log_odds(classifier: Classifier, logits: torch.Tensor) -> Floats:
         others = torch.cat([scaled[:, : classifier.positive], scaled[:, classifier.positive + 1 :]], 1)
         return (scaled[:, classifier.positive] - others.logsumexp(1)).numpy()
     return scaled[:, classifier.positive if classifier.head == "multilabel" else 0].numpy()
+
+
+def ask(classifier: Classifier, made: Sequence[tuple[View, Grey | None]]) -> Floats:
+    """Log-odds (N,) of changed films; not-a-number where nothing could be changed."""
+    found = np.full(len(made), np.nan)
+    known = [(k, view, grey) for k, (view, grey) in enumerate(made) if grey is not None]
+    for start in range(0, len(known), 64):
+        some = known[start : start + 64]
+        pixels = [v.as_input(np.rint(np.clip(g, 0, 1) * 255).astype(np.uint8)) for _, v, g in some]
+        inputs = classifier.preprocess.normalise(torch.from_numpy(np.stack(pixels)))
+        found[[k for k, _, _ in some]] = log_odds(classifier, classifier.logits(inputs))
+    return found
 
 
 def collect(

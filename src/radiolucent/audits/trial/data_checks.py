@@ -42,7 +42,7 @@ TESTS = (
         _of_films,
         (
             "files.unreadable", "duplicates.exact", "duplicates.near", "patients.straddle", "prevalence.shift",
-            "split.validation_size",
+            "split.validation_size", "labels.doubtful",
         ),
         unit="films",
     ),

@@ -15,16 +15,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from radiolucent.audits.trial.answers import log_odds
+from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, SLOW_INSIDE, Channel, cell_channel
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
-from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding, Verdict
 
 __all__ = ["TESTS", "Deal", "deal", "tried"]
@@ -65,22 +63,10 @@ def deal(case: Case) -> Deal | None:
     return Deal(tuple(parts[0]), tuple(parts[1]))
 
 
-def _asked(classifier: Classifier, made: Sequence[tuple[View, Grey | None]]) -> NDArray[np.float64]:
-    """Log-odds of changed films; not-a-number where nothing could be changed."""
-    found = np.full(len(made), np.nan)
-    known = [(k, view, grey) for k, (view, grey) in enumerate(made) if grey is not None]
-    for start in range(0, len(known), 64):
-        some = known[start : start + 64]
-        pixels = [v.as_input(np.rint(np.clip(g, 0, 1) * 255).astype(np.uint8)) for _, v, g in some]
-        inputs = classifier.preprocess.normalise(torch.from_numpy(np.stack(pixels)))
-        found[[k for k, _, _ in some]] = log_odds(classifier, classifier.logits(inputs))
-    return found
-
-
 def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Sequence[View]) -> NDArray[np.float64]:
     """(judges, donors): the log-odds of each judge with each donor's part, in standard deviations."""
     spread = max(case.table.spread, 1e-9)
-    rows = [_asked(case.classifier, [(j, channel.exchange(j, d)) for d in donors]) for j in judges]
+    rows = [ask(case.classifier, [(j, channel.exchange(j, d)) for d in donors]) for j in judges]
     return np.stack(rows) / spread
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -24,9 +24,10 @@ from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
 from radiolucent.images import read
+from radiolucent.metrics import auroc
 from radiolucent.models import Classifier
 from radiolucent.shown import Shown
-from radiolucent.types import Annotation, Finding, Verdict
+from radiolucent.types import Annotation, Estimate, Finding, Verdict
 
 __all__ = ["Audit", "Options", "asked", "audit", "examine", "examine_views"]
 
@@ -66,6 +67,18 @@ class Audit(Shown):
         return (
             f"Audit({self.verdict}, {len(self.findings)} findings on {len(self.records)} films: {self.headline[:200]})"
         )
+
+    @cached_property
+    def auroc(self) -> Estimate:
+        """AUROC of the model on the untouched audited films, by patient."""
+        table = self.table
+        groups = np.array(table.patients)[table.known]
+        return auroc(table.truth[table.known], table.original[table.known], groups=groups)
+
+    @property
+    def reasons(self) -> Finding | None:
+        """The reasons score (see `reasons`): its finding; None where it was not asked for or films do not allow it."""
+        return next((f for f in self.findings if f.test == "reasons.score" and f.estimate), None)
 
     def rows(self) -> list[Mapping[str, Any]]:
         """A row a finding."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
 
-__all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "free"]
+__all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "filled", "free", "pasted"]
 
 GRID = 5
 LEVELS = 64
@@ -46,7 +46,7 @@ def free(recipient: View, donor: View) -> Mask:
     return recipient.outside & donor.outside
 
 
-def _pasted(recipient: View, changed: Grey, where: Mask) -> Grey | None:
+def pasted(recipient: View, changed: Grey, where: Mask) -> Grey | None:
     """The changed picture where the mask says, its edge softened over about two pixels in a hundred."""
     from scipy import ndimage
 
@@ -59,7 +59,7 @@ def _pasted(recipient: View, changed: Grey, where: Mask) -> Grey | None:
 
 def _from_place(place: Callable[[View], Mask]) -> Exchange:
     def exchange(recipient: View, donor: View) -> Grey | None:
-        return _pasted(recipient, grey_of(donor), place(recipient) & free(recipient, donor))
+        return pasted(recipient, grey_of(donor), place(recipient) & free(recipient, donor))
 
     return exchange
 
@@ -98,10 +98,10 @@ def _tone(recipient: View, donor: View) -> Grey | None:
     levels = np.arange(256)
     share = np.searchsorted(np.sort(own), levels, side="right") / len(own)
     mapped = theirs[np.clip(np.ceil(share * len(theirs)).astype(int) - 1, 0, len(theirs) - 1)]
-    return _pasted(recipient, (mapped[recipient.grey] / 255).astype(np.float32), where)
+    return pasted(recipient, (mapped[recipient.grey] / 255).astype(np.float32), where)
 
 
-def _filled(view: View, where: Mask, sigma: float) -> NDArray[np.float64]:
+def filled(view: View, where: Mask, sigma: float) -> NDArray[np.float64]:
     """A Gaussian mean of the pixels in `where` alone."""
     from scipy import ndimage
 
@@ -114,8 +114,8 @@ def _shading(recipient: View, donor: View) -> Grey | None:
     where, sigma = free(recipient, donor), recipient.side / 8
     if where.sum() < 16:
         return None
-    changed = grey_of(recipient) - _filled(recipient, where, sigma) + _filled(donor, where, sigma)
-    return _pasted(recipient, np.clip(changed, 0, 1).astype(np.float32), where)
+    changed = grey_of(recipient) - filled(recipient, where, sigma) + filled(donor, where, sigma)
+    return pasted(recipient, np.clip(changed, 0, 1).astype(np.float32), where)
 
 
 def _spectrum(low: float, high: float) -> Exchange:
@@ -125,14 +125,14 @@ def _spectrum(low: float, high: float) -> Exchange:
         where = free(recipient, donor)
         if where.sum() < 16:
             return None
-        own, theirs = (np.where(where, grey_of(v) - _filled(v, where, v.side / 16), 0.0) for v in (recipient, donor))
+        own, theirs = (np.where(where, grey_of(v) - filled(v, where, v.side / 16), 0.0) for v in (recipient, donor))
         f = np.fft.fft2(own)
         fy, fx = (np.abs(np.fft.fftfreq(n)) for n in own.shape)
         radius = np.maximum(fy[:, None], fx[None]) * 2
         band = (radius >= low) & (radius < high)
         size = np.abs(np.fft.fft2(theirs)) / np.maximum(np.abs(f), 1e-9)
         changed = np.fft.ifft2(np.where(band, f * np.minimum(size, 1e3), f)).real
-        return _pasted(recipient, np.clip(grey_of(recipient) - own + changed, 0, 1).astype(np.float32), where)
+        return pasted(recipient, np.clip(grey_of(recipient) - own + changed, 0, 1).astype(np.float32), where)
 
     return exchange
 
@@ -145,7 +145,7 @@ def _residual(recipient: View, donor: View) -> Grey | None:
     if not where.any():
         return None
     slow, fine = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return _pasted(recipient, np.clip(slow + grey_of(donor) - fine, 0, 1).astype(np.float32), where)
+    return pasted(recipient, np.clip(slow + grey_of(donor) - fine, 0, 1).astype(np.float32), where)
 
 
 def _both_lungs(recipient: View, donor: View) -> Mask | None:
@@ -172,7 +172,7 @@ def _inside(recipient: View, donor: View) -> Grey | None:
     if where is None:
         return None
     slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return _pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
+    return pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
 
 
 def _inside_slow(recipient: View, donor: View) -> Grey | None:
@@ -183,7 +183,7 @@ def _inside_slow(recipient: View, donor: View) -> Grey | None:
     if where is None:
         return None
     slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return _pasted(recipient, np.clip(other + grey_of(recipient) - slow, 0, 1).astype(np.float32), where)
+    return pasted(recipient, np.clip(other + grey_of(recipient) - slow, 0, 1).astype(np.float32), where)
 
 
 def _ring(view: View) -> Mask:

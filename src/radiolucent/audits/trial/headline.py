@@ -34,9 +34,10 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     """The model's verdict and its headline.
 
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
-    offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts.
+    offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
+    low reasons score, which stands beside the AUROC.
     """
-    own = [f for f in by_severity(findings) if f.concerns == "model"]
+    own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
     failed = [f for f in trial if f.verdict == "fail"]
     weak = sum(f.verdict == "fail" for f in own) - len(failed)

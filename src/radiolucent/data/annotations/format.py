@@ -29,6 +29,7 @@ class Format:
         empty_means: what an image means that the file lists, or is about, and says nothing of: "no finding" where an
             empty entry is what a reader leaves behind, "not read" where it may as well not have been opened.
         units: "pixels", or "own" where the format says in what its coordinates are (percent, shares of the image).
+        per_image: a file tells of one image, so that two files of one reader do not tell of the same.
         write: the other way; None where the format is only read. to: suffix of what it writes, "" for a folder.
     """
 
@@ -41,5 +42,6 @@ class Format:
     read: Callable[[Source, Gatherer], None]
     empty_means: Literal["no finding", "not read"] = "not read"
     units: Literal["pixels", "own"] = "pixels"
+    per_image: bool = False
     write: Writer | None = None
     to: str = ".json"

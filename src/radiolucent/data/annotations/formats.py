@@ -17,6 +17,7 @@ _FILES = (  # where several formats take a file, the first of them reads it
     "w3c",
     "darwin",
     "via",
+    "via3",
     "via_csv",
     "createml",
     "datumaro",

@@ -12,7 +12,15 @@ from typing import Literal, NamedTuple
 
 from radiolucent.data.annotations.check import MOST_PIXELS, check, scaled
 from radiolucent.data.annotations.names import clean_name
-from radiolucent.data.annotations.words import bears_no_mark, denies, fold, says_nothing_found, sorted_out
+from radiolucent.data.annotations.words import (
+    bears_no_mark,
+    denies,
+    fold,
+    negated,
+    says_nothing_found,
+    sorted_out,
+    unusual,
+)
 from radiolucent.data.records import NOTED, LeftOut
 from radiolucent.errors import AnnotationError, MissingExtraError
 from radiolucent.types import Annotation, Region
@@ -57,6 +65,7 @@ class Options:
             all are.
         relative: pixel coordinates are shares of the image's size, from 0 to 1.
         remote: names that came from addresses on a server, whose folders are the server's own.
+        place: a name with as many folders of the file of readings before it as tell its film from others.
     """
 
     reader: str = "reader"
@@ -66,6 +75,7 @@ class Options:
     labels: frozenset[str] | None = None
     relative: bool = False
     remote: set[str] = field(default_factory=set[str])
+    place: Callable[[str], str] = lambda name: name
 
 
 @dataclass
@@ -124,7 +134,7 @@ class Gatherer:
         """Note what is wrong, and where."""
         self._problems.append((where, reason))
         if image is not None:
-            self._bad.add((clean_name(str(image)), None if reader is None else reader.strip()))
+            self._bad.add((self._key(image), None if reader is None else reader.strip()))
 
     def note(self, what: str) -> None:
         """Say what was assumed, or passed over without loss."""
@@ -140,7 +150,7 @@ class Gatherer:
 
     def alias(self, image: str, raw: str) -> None:
         """Note what the file called an image before its name was cleaned: two must not become one."""
-        self._raw.setdefault(clean_name(image), set()).add(raw)
+        self._raw.setdefault(self._key(image), set()).add(raw)
 
     def mark(
         self,
@@ -187,7 +197,7 @@ class Gatherer:
             empty: what it means to say nothing; by default what the format or the caller says.
         """
         name = self._named(image)
-        given, without = (self._chosen(x) for x in sorted_out(_listed(labels)))
+        given, without = self._sorted(labels)
         denied = _denied(given)
         for label in without:
             self._draft(name, reader, label, statement, shape).nothing = True
@@ -235,7 +245,7 @@ class Gatherer:
         if not marks:
             self.whole(image, diagnoses, reader=reader, statement=statement, shape=shape, empty=empty)
             return
-        called, without = (self._chosen(x) for x in sorted_out(_listed(diagnoses)))
+        called, without = self._sorted(diagnoses)
         normal = _denied(called)
         if wrong := next((x for x in called if denies(x)), None):
             raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {len(marks)} mark(s)")
@@ -252,6 +262,17 @@ class Gatherer:
                 draft = self._draft(self._named(image), reader, label, statement, shape)
                 draft.nothing, draft.finding = normal, not normal
 
+    def _sorted(self, labels: Labels) -> tuple[list[str], list[str]]:
+        """Labels of a whole image: (those that say what it shows, or that nothing, what the others deny)."""
+        listed = _listed(labels)
+        for label in filter(unusual, listed):
+            if says_nothing_found(label):
+                self.note(f"{label!r} taken for: nothing found")
+            elif (what := negated(label)) is not None:
+                self.note(f"{label!r} taken for: no {what}")
+        shown, denied = sorted_out(listed)
+        return self._chosen(shown), self._chosen(denied)
+
     def _chosen(self, labels: list[str]) -> list[str]:
         wanted = self.options.labels
         if wanted is None:
@@ -260,8 +281,11 @@ class Gatherer:
             self._passed[f"label of a whole image that was not asked for ({other})"] += 1
         return [x for x in labels if fold(x) in wanted]
 
+    def _key(self, image: object) -> str:
+        return self.options.place(clean_name(str(image)))
+
     def _named(self, image: str | None) -> str:
-        name = "" if image is None else clean_name(str(image))
+        name = "" if image is None else self._key(image)
         if name.lower() in ("", "null", "none", "nan", "undefined"):
             raise AnnotationError("names no image")
         return name

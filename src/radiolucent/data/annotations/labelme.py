@@ -90,4 +90,5 @@ FORMAT = Format(
     _sniff,
     _read,
     empty_means="no finding",
+    per_image=True,
 )

@@ -80,6 +80,20 @@ class Films:
         given = parts_of(name)
         return sorted({i for i, _ in self._candidates(without_upload(given[-1]))}) if given else []
 
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Every folder that films lie in, below the data set's root."""
+        return frozenset(part for r in self._records for part in parts_of(r.image_id)[:-1])
+
+    def placed(self, name: str, folders: Sequence[str]) -> str:
+        """The name with the last of these folders before it, where several films have it and one has it there."""
+        if len(self.find(name)) > 1:
+            for start in range(len(folders)):
+                longer = "/".join([*folders[start:], name])
+                if len(self.find(longer)) == 1:
+                    return longer
+        return name
+
     def size_of(self, name: str) -> tuple[int, int] | None:
         """(H, W) of the one film of this name; None where there is not one, or it cannot be read."""
         found = self.find(name)

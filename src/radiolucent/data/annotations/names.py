@@ -2,8 +2,14 @@
 
 import re
 
-__all__ = ["clean_name", "parts_of", "stem", "without_upload"]
+__all__ = ["LAYOUT", "clean_name", "parts_of", "stem", "without_upload"]
 
+LAYOUT = frozenset(
+    ("annotations", "annotation", "labels", "label", "masks", "images", "image", "img", "imgs", "jpegimages", "films",
+     "json", "xml", "train", "val", "valid", "validation", "test", "data", "dataset", "upload", "uploads",
+     "obj_train_data", "main_data", "segmentations", "unknown", "voc2007", "voc2012")
+)  # fmt: skip
+"""Folders that belong to a layout, in lower case: no reader's name, and no sign of which film is meant."""
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|jp2|dcm|dicom|dic|nii(\.gz)?|nrrd|mha|npy)$", re.IGNORECASE)
 # Label Studio puts eight hexadecimal digits before an upload; Roboflow the old suffix and a hash behind it.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)", re.IGNORECASE)

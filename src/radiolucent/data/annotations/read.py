@@ -10,19 +10,15 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.formats import FORMATS
 from radiolucent.data.annotations.gather import Gatherer, Options, Unmarked
 from radiolucent.data.annotations.match import Films, match
+from radiolucent.data.annotations.names import LAYOUT
 from radiolucent.data.annotations.source import Source
-from radiolucent.data.annotations.words import fold
+from radiolucent.data.annotations.words import fold, nothing_found_by
 from radiolucent.data.records import NOTED, Dataset, LeftOut
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Annotation
 
 __all__ = ["read_annotations"]
 
-_STRUCTURE = frozenset(
-    ("annotations", "annotation", "labels", "label", "masks", "images", "json", "xml", "train", "val", "valid",
-     "validation", "test", "obj_train_data", "main_data", "segmentations")
-)  # fmt: skip
-"""Folders that belong to a layout and are no reader's name, in lower case."""
 _READINGS = (".json", ".xml", ".csv", ".tsv", ".pkl", ".pickle", ".nrrd")
 """Suffixes of files that are meant to be readings: damaged, they are a loss, and no file that lies beside."""
 
@@ -37,6 +33,7 @@ def read_annotations(
     skip_shapes: bool = False,
     labels: Sequence[str] | None = None,
     coordinates: Literal["as stated", "relative"] = "as stated",
+    nothing_found: Sequence[str] = (),
     left_out: list[LeftOut] | None = None,
 ) -> list[Annotation]:
     """Read readings, one `Annotation` for each reader, image and label, in source pixels.
@@ -54,6 +51,8 @@ def read_annotations(
         labels: labels of whole images (tags, flags, choices) that are readings; others, such as "rotated", are passed
             over and counted. None: all are readings.
         coordinates: "relative": coordinates in pixels are shares of the image's size, from 0 to 1.
+        nothing_found: labels that say that nothing was found, besides those that are known to ("no finding", "normal",
+            "clear lungs", "no acute disease" and the like).
         left_out: given a list, a bad entry goes there with the whole reading it belongs to, and the rest is read; so do
             notes of what was assumed or passed over (see `is_lost`).
 
@@ -74,7 +73,11 @@ def read_annotations(
     wanted = None if labels is None else frozenset(fold(x) for x in labels)
     options = Options(reader, unmarked, films.size_of, skip_shapes, wanted, coordinates == "relative", remote)
     chosen = FORMATS[format] if format else None
-    found = _folder(file, chosen, options, left_out) if file.is_dir() else _file(file, chosen, options, left_out)
+    with nothing_found_by(nothing_found):
+        if file.is_dir():
+            found = _folder(file, chosen, options, films, left_out)
+        else:
+            found = _file(file, chosen, options, left_out)
     return found if dataset is None else match(found, films, file, left_out)
 
 
@@ -131,13 +134,15 @@ def _have(source: Source) -> str:
     return f"It has {', '.join(str(n)[:30] for n in names[:12])}. " if names else ""
 
 
-def _folder(folder: Path, chosen: Format | None, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:
+def _folder(
+    folder: Path, chosen: Format | None, options: Options, films: Films, left_out: list[LeftOut] | None
+) -> list[Annotation]:
     """Each format takes its own files; pictures are masks only where nothing else is a reading."""
     inside = (f for f in sorted(folder.rglob("*")) if f.is_file())
     files = [f for f in inside if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
     if not files:
         raise AnnotationError(f"{folder}: an empty folder; expected masks, or files of a known format.")
-    found: list[Annotation] = []
+    told: list[tuple[Source, Format, list[Annotation]]] = []
     wrong: list[tuple[Path, str]] = []
     beside: list[Path] = []
     pictures: list[Source] = []
@@ -156,26 +161,62 @@ def _folder(folder: Path, chosen: Format | None, options: Options, left_out: lis
             pictures.append(source)
         else:
             taken += 1
-            found += _inside(known, source, options, left_out, wrong)
+            told.append((source, known, _inside(known, source, options, films, left_out, wrong)))
     if taken:
         beside += [source.path for source in pictures]
     elif not pictures and not wrong:
         what = chosen.name if chosen else "a known format"
         raise AnnotationError(f"{folder}: none of its {len(files)} files is of {what} ({_counted(beside)}).")
     for source in () if taken else pictures:
-        found += _inside(FORMATS["masks"], source, options, left_out, wrong)
+        told.append((source, FORMATS["masks"], _inside(FORMATS["masks"], source, options, films, left_out, wrong)))
+    twice = _told_twice(told, wrong)
     _report(folder, wrong, beside, left_out)
-    return found
+    return [a for _, _, some in told for a in some if (a.image_id, a.reader) not in twice]
+
+
+def _told_twice(
+    told: Sequence[tuple[Source, Format, list[Annotation]]], wrong: list[tuple[Path, str]]
+) -> set[tuple[str, str]]:
+    """(image, reader) of which two files tell, in formats that have a file for each image; they go to `wrong`."""
+    first: dict[tuple[str, str], Path] = {}
+    twice: set[tuple[str, str]] = set()
+    for source, known, some in told:
+        for pair in {(a.image_id, a.reader) for a in some} if known.per_image else ():
+            other = first.setdefault(pair, source.path)
+            if other != source.path:
+                twice.add(pair)
+                words = (
+                    f"tells of {pair[0]} by {pair[1]}, as {other} does; give the data set (--data), or images by path"
+                )
+                wrong.append((source.path, words))
+    return twice
 
 
 def _inside(
-    known: Format, source: Source, options: Options, left_out: list[LeftOut] | None, wrong: list[tuple[Path, str]]
+    known: Format,
+    source: Source,
+    options: Options,
+    films: Films,
+    left_out: list[LeftOut] | None,
+    wrong: list[tuple[Path, str]],
 ) -> list[Annotation]:
-    """A file's readings, by the reader that its folder names; what is wrong with the whole file goes to `wrong`."""
-    parts = source.path.relative_to(source.root).parts
-    reader = options.reader if len(parts) < 2 or parts[0].lower() in _STRUCTURE else str(parts[0])
+    """A file's readings, by the reader that its folder names; what is wrong with the whole file goes to `wrong`.
+
+    A folder that belongs to a layout, or that the data set's films lie in, names no reader.
+    """
+    folders = source.path.relative_to(source.root).parts[:-1]
+    named = folders and folders[0].lower() not in LAYOUT and folders[0] not in films.folders
+
+    def place(name: str) -> str:
+        return films.placed(name, folders)
+
+    def size_of(name: str) -> tuple[int, int] | None:
+        return films.size_of(place(name))
+
+    reader = str(folders[0]) if named else options.reader
+    own = dataclasses.replace(options, reader=reader, place=place, size_of=size_of)
     try:
-        return _gather(known, source, dataclasses.replace(options, reader=reader), left_out)
+        return _gather(known, source, own, left_out)
     except AnnotationError as error:
         wrong.append((source.path, str(error).removeprefix(f"{source.path}: ")))
         return []

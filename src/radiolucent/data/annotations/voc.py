@@ -11,6 +11,7 @@ import numpy as np
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
+from radiolucent.data.annotations.names import LAYOUT, clean_name, parts_of
 from radiolucent.data.annotations.shapes import bounds, corners_box, turned_about_centre, turned_box
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.writing import in_reach, no_zones, placed_only, readings_of
@@ -35,7 +36,9 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     root = source.xml
     assert root is not None
-    image = (root.findtext("filename") or root.findtext("path") or "").strip() or source.path.stem
+    image = _image(root) or source.path.stem
+    if parts_of(image)[-2:-1] and parts_of(image)[-2].lower() in LAYOUT:  # says where, but not whose film it is
+        g.from_server(image)
     shape = image_shape(root.findtext("size/height"), root.findtext("size/width"))
     reader = (root.findtext("reader") or root.findtext("annotator") or "").strip() or g.options.reader
     objects = root.findall("object")
@@ -49,6 +52,16 @@ def _read(source: Source, g: Gatherer) -> None:
     if not objects:
         words = (root.findtext("statement") or "").strip()
         g.whole(image, reader=reader, statement=words, shape=shape)
+
+
+def _image(root: Element) -> str:
+    """The image's name with the folders that `path` or `folder` give: one file name may stand in several."""
+    named, path, folder = (clean_name(root.findtext(tag) or "") for tag in ("filename", "path", "folder"))
+    if not named or "/" in named:
+        return named or path
+    if parts_of(path)[-1:] == (named,) and len(parts_of(path)) > 1:
+        return path
+    return f"{folder}/{named}" if folder and folder.lower() not in LAYOUT else named
 
 
 def _region(item: Element) -> Region:
@@ -120,10 +133,12 @@ FORMAT = Format(
     "xml",
     "one file an image: boxes, turned boxes (`robndbox`), polygons; `reader` or `annotator` is the reader",
     "corners in any order, taken as they stand (the first VOC counted pixels from 1, the tools of today from 0); any "
-    "document type is refused; a file without objects is an image read without finding",
+    "document type is refused; `path` and `folder` are part of the image's name; a "
+    "file without objects is an image read without finding",
     _sniff,
     _read,
     empty_means="no finding",
+    per_image=True,
     write=_write,
     to="",
 )

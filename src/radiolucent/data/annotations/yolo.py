@@ -191,6 +191,7 @@ FORMAT = Format(
     _sniff,
     _read,
     empty_means="no finding",
+    per_image=True,
     units="own",
     write=_write,
     to="",

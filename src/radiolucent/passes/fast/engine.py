@@ -18,10 +18,13 @@ from radiolucent.passes.engines import Engine
 from radiolucent.passes.fast.openvino_kernels import compile_model
 from radiolucent.passes.fast.parallel_batches import threads
 
-__all__ = ["TOLERANCE", "Compiled", "compiled", "convert"]
+__all__ = ["MOVES_APART", "TOLERANCE", "Compiled", "compiled", "convert"]
 
 TOLERANCE = 1e-3
 """Largest difference of a logit from torch's, as a share of how far the logits move between images."""
+
+MOVES_APART = 1e-3
+"""The same where whatever else is computed of a network (features, patched passes) is compared with torch's."""
 
 
 class Compiled:

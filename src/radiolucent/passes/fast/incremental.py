@@ -1,9 +1,8 @@
 """Forward passes of one image with small patches changed, computing only what the patches reach."""
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,7 @@ from radiolucent.models import Classifier
 from radiolucent.models.caches import caches_untouched
 from radiolucent.models.difference import difference_of_moves, relative_difference
 from radiolucent.models.per_network import remember
-from radiolucent.passes.fast.engine import compiled
-from radiolucent.passes.fast.openvino_head import MOVES_APART, Tail, tail_of
-from radiolucent.passes.fast.parallel_batches import threads
+from radiolucent.passes.fast.engine import MOVES_APART
 from radiolucent.passes.fast.receptive_boxes import Box, Patch, around, behind, gather
 from radiolucent.passes.fast.region_ops import (
     arguments_of,
@@ -38,9 +35,6 @@ __all__ = ["Incremental", "Route", "incremental"]
 WHOLE = 0.7
 """Share of a layer's map beyond which computing the whole map is faster than gathering the part."""
 
-WHOLE_IN_TAIL = 0.5
-"""The same where OpenVINO computes the whole map."""
-
 Route = Mapping[fx.Node, Box | None]
 """By node, the boxes of its output that changed; None where whole maps are computed."""
 
@@ -55,21 +49,19 @@ class Incremental:
 
     Attributes:
         batch: samples the network was traced with: patches a pass, of which fewer are filled up where whole maps are
-            computed by other than local operations. With a tail there may be any number of patches.
+            computed by other than local operations.
         image: (1, C, H, W), unchanged.
-        tail: the network's end in OpenVINO, behind the last maps computed in part.
     """
 
     graph: fx.GraphModule
     batch: int
     image: torch.Tensor
-    tail: Tail | None = None
 
     @cached_property
     def maps(self) -> dict[fx.Node, torch.Tensor]:
-        """Of the unchanged image, behind every operation that is local; before the tail, where there is one."""
+        """Of the unchanged image, behind every operation that is local."""
         with torch.inference_mode():
-            return _maps(self.graph, self.image, self.local if self.tail is None else self.tail.before)
+            return _maps(self.graph, self.image, self.local)
 
     @property
     def local(self) -> Mapping[fx.Node, tuple[int, int]]:
@@ -78,11 +70,6 @@ class Incremental:
         if found is None:
             self.graph.meta["local"] = found = _local_nodes(self.graph)
         return found
-
-    @property
-    def engine(self) -> str:
-        """What computes the passes."""
-        return "torch" if self.tail is None else "torch, openvino behind it"
 
     def routes(self, boxes: Sequence[Box]) -> list[Route]:
         """A route for each; the last ones are remembered with the traced network, for its next image."""
@@ -113,53 +100,8 @@ class Incremental:
                 needed += cost * (1.0 if box is None else box.height * box.width / (shape[2] * shape[3]))
         return needed / whole if whole else 1.0
 
-    def bytes_per_patch(self, routes: Sequence[Route]) -> int:
-        """About what one more patch in a pass takes, on the route that takes most: twice the largest step."""
-
-        def held(node: fx.Node, route: Route) -> float:
-            value, box = value_of(node), route.get(node)
-            if not isinstance(value, torch.Tensor):
-                return 0.0
-            inside = box is not None and (self.tail is None or node in self.tail.before)
-            share = box.height * box.width / value.shape[2:].numel() if box is not None and inside else 1.0
-            return share * value.element_size() * value.numel() / self.batch
-
-        steps = [n for n in self.graph.graph.nodes if n.op == "call_function"]
-        return int(2 * max(sum(held(n, r) for n in {*inputs_of(s), s}) for r in routes for s in steps))
-
-    def with_tail(self, routes: Sequence[Route], *, workers: int, kernels: bool) -> "Incremental":
-        """A copy with a tail, cut where boxes grow large on these routes; unchanged where OpenVINO cannot compute it.
-
-        The tail, or that there is none, is remembered with the traced network.
-        """
-        compiler = partial(compiled, workers=workers, kernels=kernels)
-        name = (threads(), workers, kernels)
-        found = tail_of(self.graph, self._in_part(routes), lambda node: self.maps[node], self.batch, compiler, name)
-        return dataclasses.replace(self, tail=found) if isinstance(found, Tail) else self
-
-    def unchanged(self) -> torch.Tensor | None:
-        """Logits (1, K) of the unchanged image, computed as those of the changed ones are; None without a tail.
-
-        The difference then comes from the patch alone, not from two ways of computing.
-        """
-        maps = self.maps  # computed here once, before several workers need them
-        return None if self.tail is None else self.tail.logits([maps[n] for n in self.tail.inputs])
-
-    def _in_part(self, routes: Sequence[Route]) -> dict[fx.Node, None]:
-        """Nodes, in order, of whose maps these routes reach less than a share on average, as of all maps before."""
-        inside: dict[fx.Node, None] = {}
-        for node in self.graph.graph.nodes:
-            if node.op == "placeholder":
-                inside[node] = None
-            elif node in self.local and all(n in inside for n in inputs_of(node)):
-                (height, width), boxes = self.local[node], [route[node] for route in routes]
-                shares = [1.0 if box is None else box.height * box.width / (height * width) for box in boxes]
-                if sum(shares) / len(shares) <= WHOLE_IN_TAIL:
-                    inside[node] = None
-        return inside
-
     def logits(self, patches: torch.Tensor, route: Route) -> torch.Tensor:
-        """Logits (n, K) of the image with patches (n, C, h, w) put where a route begins; without a tail n ≤ `batch`."""
+        """Logits (n, K) of the image with patches (n, C, h, w) put where a route begins; n ≤ `batch`."""
         patches = patches.contiguous(memory_format=torch.channels_last)
         state: dict[fx.Node, Any] = {}
         with torch.inference_mode():
@@ -170,10 +112,8 @@ class Incremental:
                     state[node] = Patch(patches, begin)
                 elif node.op == "get_attr":
                     state[node] = getattr(self.graph, str(node.target))
-                elif node.op == "call_function" and (self.tail is None or node in self.tail.before):
+                elif node.op == "call_function":
                     state[node] = self._step(node, state, route[node])
-            if self.tail is not None:
-                return self.tail.logits([self._whole(n, state[n]) for n in self.tail.inputs])
         return state[_result(self.graph)][: len(patches)].float().cpu()
 
     def _reached(self, node: fx.Node, boxes: Mapping[fx.Node, Box | None]) -> Box | None:

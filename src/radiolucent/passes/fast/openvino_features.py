@@ -7,8 +7,7 @@ from torch import nn
 
 from radiolucent.errors import ModelError
 from radiolucent.models.difference import difference_of_moves, relative_difference
-from radiolucent.passes.fast.engine import compiled
-from radiolucent.passes.fast.openvino_head import MOVES_APART
+from radiolucent.passes.fast.engine import MOVES_APART, compiled
 from radiolucent.passes.fast.parallel_batches import side_by_side
 from radiolucent.passes.hooks import forward_beside
 

@@ -3,6 +3,7 @@
 from radiolucent.readers.statistics.ac1 import gwet_ac1
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.between import between, of_finding
+from radiolucent.readers.statistics.completeness import Completeness, completeness
 from radiolucent.readers.statistics.imrmc_file import ImrmcReadings, read_imrmc
 from radiolucent.readers.statistics.kappa import cohen_kappa, fleiss_kappa
 from radiolucent.readers.statistics.locations import (
@@ -17,6 +18,7 @@ from radiolucent.readers.statistics.margins import MarginResult, against_margin,
 from radiolucent.readers.statistics.mrmc import MRMC, mrmc, mrmc_rate, readers_against
 from radiolucent.readers.statistics.mrmc_size import Pilot, cases_for, mrmc_power
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel
+from radiolucent.readers.statistics.reading_time import ReadingTime, ReadingTimes, reading_times
 from radiolucent.readers.statistics.table import Table, diagnosis_table, finding_table, zone_table
 from radiolucent.readers.statistics.u_statistics import UAnalysis, u_statistics
 
@@ -24,12 +26,15 @@ __all__ = [
     "FILM_FIGURES",
     "MRMC",
     "Comparison",
+    "Completeness",
     "FilmMarks",
     "ImrmcReadings",
     "MarginResult",
     "Opinion",
     "Panel",
     "Pilot",
+    "ReadingTime",
+    "ReadingTimes",
     "Table",
     "UAnalysis",
     "against_margin",
@@ -37,6 +42,7 @@ __all__ = [
     "cases_for",
     "clustered_mcnemar",
     "cohen_kappa",
+    "completeness",
     "diagnosis_table",
     "figure_of_merit",
     "film_marks",
@@ -54,6 +60,7 @@ __all__ = [
     "peaks",
     "read_imrmc",
     "readers_against",
+    "reading_times",
     "u_statistics",
     "zone_table",
 ]

@@ -1,7 +1,7 @@
 """Readers of a study as raters: agreement of their diagnoses, and their AUROC from diagnosis and confidence."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from radiolucent.metrics import auroc
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.between import between, of_finding
+from radiolucent.readers.statistics.completeness import Completeness, completeness
 from radiolucent.readers.statistics.mrmc import mrmc, readers_against
 from radiolucent.readers.statistics.table import Table
 from radiolucent.types import Estimate
@@ -48,6 +49,7 @@ class Comparison:
 
     Attributes:
         films: how many. readers: those who count; whoever read less than half as many films as the busiest does not.
+        left: labelled films that some of them read and not all. passed_over: readers who do not count.
         aurocs: (who, when, AUROC) of each reader and the model. average: readers' mean, by when.
         gap, p: what was compared, first less second, and its two-sided p.
         reason: why there is none of it; else empty.
@@ -56,6 +58,8 @@ class Comparison:
     question: str
     readers: tuple[str, ...] = ()
     films: int = 0
+    left: int = 0
+    passed_over: tuple[str, ...] = ()
     aurocs: tuple[tuple[str, str, Estimate], ...] = ()
     average: Mapping[str, Estimate] = field(default_factory=dict[str, Estimate])
     gap: Estimate | None = None
@@ -65,11 +69,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Panel:
-    """Readers among themselves (`between`, by coefficient), against the model, and before against after seeing it."""
+    """Readers among themselves (`between`, by coefficient), against the model, and before against after seeing it.
+
+    `completeness`: which of the films each of them read; None without an opinion.
+    """
 
     between: Mapping[str, Estimate]
     against: Comparison
     change: Comparison
+    completeness: Completeness | None = None
 
 
 def graded(label: str, confidence: int, positive: str) -> float:
@@ -98,7 +106,8 @@ def panel(
         if all(o.finding is not None for o in opinions):
             found = _table(opinions, [float(bool(o.finding)) for o in opinions])
             among |= of_finding(between(found, patients, folds=folds, seed=seed))
-    return Panel(among, _against(opinions, positive), _change(opinions, positive))
+    told = completeness(codes) if opinions else None
+    return Panel(among, _against(opinions, positive), _change(opinions, positive), told)
 
 
 def _table(opinions: Sequence[Opinion], values: Sequence[float]) -> Table:
@@ -111,25 +120,43 @@ def _table(opinions: Sequence[Opinion], values: Sequence[float]) -> Table:
     return Table(readers, films, films, table)
 
 
-def _common(opinions: Sequence[Opinion]) -> tuple[tuple[str, ...], list[dict[str, Opinion]], str]:
-    """(readers, per film everybody's opinion, why not) of a full design: labelled films that all who count read."""
+@dataclass(frozen=True)
+class _Common:
+    """A full design: labelled films that all who count read, with everybody's opinion; or why there is none."""
+
+    readers: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    left: int
+    rows: list[dict[str, Opinion]]
+    reason: str
+
+    def as_comparison(self, question: str, more: str = "") -> Comparison:
+        """Without figures."""
+        rows, over = len(self.rows), self.passed_over
+        return Comparison(question, self.readers, rows, self.left, over, reason=self.reason + more)
+
+
+def _common(opinions: Sequence[Opinion]) -> _Common:
     by: dict[str, dict[str, Opinion]] = {}
     for o in opinions:
         if o.truth is not None:
             by.setdefault(o.reader, {})[o.film] = o
     most = max((len(films) for films in by.values()), default=0)
     readers = tuple(r for r, films in by.items() if 2 * len(films) >= most)
+    over = tuple(r for r in by if r not in readers)
     if len(readers) < 2:
-        return readers, [], f"{len(readers)} reader{'' if len(readers) == 1 else 's'}; {_FEW}"
+        return _Common(readers, over, 0, [], f"{len(readers)} reader{'' if len(readers) == 1 else 's'}; {_FEW}")
     shared = [f for f in by[readers[0]] if all(f in by[r] for r in readers)]
     rows = [{r: by[r][f] for r in readers} for f in shared]
+    left = len({f for r in readers for f in by[r]}) - len(shared)
     ill, well = ({o.patient for row in rows for o in row.values() if o.truth is t} for t in (True, False))
     if min(len(ill), len(well)) < 2:
-        return readers, [], (
+        why = (
             f"{len(rows)} labelled films were read by all {len(readers)} readers, of {len(ill)} patients with and "
             f"{len(well)} without the positive class; expected two of each"
-        )  # fmt: skip
-    return readers, rows, ""
+        )
+        return _Common(readers, over, left, [], why)
+    return _Common(readers, over, left, rows, "")
 
 
 def _facts(readers: Sequence[str], rows: Sequence[Mapping[str, Opinion]]) -> tuple[NDArray[np.bool_], list[str]]:
@@ -139,10 +166,11 @@ def _facts(readers: Sequence[str], rows: Sequence[Mapping[str, Opinion]]) -> tup
 def _against(opinions: Sequence[Opinion], positive: str) -> Comparison:
     """The readers' mean AUROC less the model's, on films both have scored; readers and patients random."""
     question = "blinded readers less the model"
-    readers, rows, reason = _common([o for o in opinions if o.model is not None])
-    if reason:
+    common = _common([o for o in opinions if o.model is not None])
+    readers, rows = common.readers, common.rows
+    if common.reason:
         left = any(o.model is None for o in opinions)
-        return Comparison(question, readers, reason=reason + ("; some predictions are still missing" if left else ""))
+        return common.as_comparison(question, "; some predictions are still missing" if left else "")
     truth, by = _facts(readers, rows)
     own = np.array([[graded(row[r].label, row[r].confidence, positive) for row in rows] for r in readers])
     model = np.array([row[readers[0]].model for row in rows], np.float64)
@@ -150,15 +178,17 @@ def _against(opinions: Sequence[Opinion], positive: str) -> Comparison:
     aurocs.append(("model", "its probability", auroc(truth, model, groups=by)))
     gap, p = readers_against(truth, own, model, groups=by)
     average = dict(mrmc(truth, own[None], tests=[BLINDED], readers=readers, groups=by).averages)
-    return Comparison(question, readers, len(rows), tuple(aurocs), average, gap, p)
+    return replace(common.as_comparison(question), aurocs=tuple(aurocs), average=average, gap=gap, p=p)
 
 
 def _change(opinions: Sequence[Opinion], positive: str) -> Comparison:
     """The readers' mean AUROC after they saw the model less before, on films that all of them finished."""
     question = "readers after they saw the model less before"
-    readers, rows, reason = _common([o for o in opinions if o.final is not None])
-    if reason:
-        return Comparison(question, readers, reason=f"finished films: {reason}")
+    common = _common([o for o in opinions if o.final is not None])
+    readers, rows = common.readers, common.rows
+    if common.reason:
+        found = common.as_comparison(question)
+        return replace(found, reason=f"finished films: {found.reason}")
     truth, by = _facts(readers, rows)
 
     def scores(said: Callable[[Opinion], tuple[str, int]]) -> NDArray[np.float64]:
@@ -172,6 +202,10 @@ def _change(opinions: Sequence[Opinion], positive: str) -> Comparison:
         for t, when in ((1, BLINDED), (0, SEEN))
     ]
     key = (SEEN, BLINDED)
-    return Comparison(
-        question, readers, len(rows), tuple(aurocs), values.averages, values.differences[key], values.p[key]
+    return replace(
+        common.as_comparison(question),
+        aurocs=tuple(aurocs),
+        average=values.averages,
+        gap=values.differences[key],
+        p=values.p[key],
     )
