@@ -14,6 +14,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.perturbation.superpixels import fill_for
 from radiolucent.models import Classifier
+from radiolucent.models.parallel_batches import workers_of
 from radiolucent.passes.copy_memory import bytes_per_image
 from radiolucent.passes.engines import EngineKind
 from radiolucent.passes.session import Session
@@ -127,7 +128,7 @@ class Perturbation(Explainer):
         classifier, session = goal.classifier, goal.session
         chosen = session.engine(classifier, image, count, self.engine)
         quick = chosen.name == "openvino"
-        sides = session.workers if quick or _may_share(chosen.name, classifier) else 1
+        sides = session.workers if quick or (chosen.name == "torch" and workers_of(classifier) > 1) else 1
         most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
         batch, sides = self.passes_of(classifier, image, sides, most, reserved)
         return Asker(chosen.logits, chosen.name, batch, sides, session)
@@ -151,14 +152,6 @@ class Perturbation(Explainer):
             at_once = min(max(fits, 1), most)
         sides = min(sides, at_once)
         return at_once // sides, sides
-
-
-def _may_share(engine: str, classifier: Classifier) -> bool:
-    """Whether torch may run a network on several threads at once: on the CPU, and one that keeps nothing of a pass.
-
-    Networks of others may keep something.
-    """
-    return engine == "torch" and classifier.device.type == "cpu" and classifier.architecture.get("name") != "wrapped"
 
 
 def grey_of(classifier: Classifier, image: torch.Tensor) -> NDArray[np.float32]:
