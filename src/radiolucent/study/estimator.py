@@ -89,4 +89,5 @@ class XrayEstimator(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The more probable class (N,) of each film."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
