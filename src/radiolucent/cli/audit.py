@@ -171,7 +171,7 @@ def _audit(
     from radiolucent.audits.trial.examine import asked, examine
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import load_dataset, read_annotations
-    from radiolucent.models import load, names_box
+    from radiolucent.models import checkpoint_file, load, names_box
     from radiolucent.reports.audit_page import write_audit
 
     asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
@@ -201,7 +201,8 @@ def _audit(
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
     told = json.loads(s.read_text()) if beside and (s := beside / "summary.json").is_file() else None
-    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
+    own: dict[str, Any] = {"seed": seed, "self_test": cited, "run": told, "checkpoint": checkpoint_file(run)}
+    write_audit(found, home, model=str(run), data=str(data), progress=update, **own)
     return found, home
 
 
