@@ -78,6 +78,10 @@ def _strongest(values: Floats, view: View) -> Mask:
     return (fine >= np.quantile(fine, 1 - AREA)) & (fine > 0) & view.film
 
 
+def _concept_place(strengths: Callable[[View], Floats], number: int, view: View) -> Mask:
+    return _strongest(strengths(view)[number], view)
+
+
 def _from_donors_place(place: Callable[[View], Mask]) -> Exchange:
     def exchange(recipient: View, donor: View) -> NDArray[np.float32] | None:
         return pasted(recipient, grey_of(donor), place(donor) & free(recipient, donor))
@@ -136,7 +140,7 @@ def _concepts(case: Case, dealt: Deal, apart: Sequence[View]) -> list[Channel]:
     for number, r in enumerate(order, 1):
         mean = strength[ill, r].mean(0).astype(np.float64)
         reach = np.mean([(s >= 0.5 * s.max()).mean() for s in strength[ill, r]])
-        place = lambda view, r=int(r): _strongest(strengths(view)[r], view)  # noqa: E731
+        place = partial(_concept_place, strengths, int(r))
         what = f"what a concept of its features shows outside the lungs, most of all {_words(mean)} of the film"
         what = what.replace(" of the film of the film", " of the film")
         made.append(
@@ -159,11 +163,12 @@ def _maps(case: Case, dealt: Deal, apart: Sequence[View]) -> list[Channel]:
     if len(made) < LEAST or not made.any():
         return []
     scaled = made.reshape(len(made), -1) / np.maximum(made.sum((1, 2)), 1e-12)[:, None]
-    labels = KMeans(CLUSTERS, n_init=4, random_state=case.seed).fit(scaled).labels_
+    clusters = KMeans(CLUSTERS, n_init=4, random_state=case.seed)  # pyright: ignore[reportArgumentType]
+    labels = clusters.fit(scaled).labels_
     means = [scaled[labels == k].mean(0).reshape(16, 16) for k in range(CLUSTERS)]
     out = np.mean([_pooled(v.as_input((v.outside * 255).astype(np.uint8)) / 255.0, 16) for v in ill], 0)
     mean = means[int(np.argmax([(m * out).sum() for m in means]))] * out
-    place = lambda view: _strongest(mean, view)  # noqa: E731
+    place = partial(_strongest, mean)
     what = f"what a cluster of its maps points at outside the lungs, most of all {_words(mean)} of the film"
     what = what.replace(" of the film of the film", " of the film")
     return [Channel("maps", what, _from_donors_place(place), True, where=place)]
@@ -245,7 +250,7 @@ def _question(name: str) -> str:
 TESTS = tuple(
     Test(
         f"discovered.{name}", _question(name), "model", _NEEDS, partial(_finding, name), decides="intervention",
-        kind=f"unnamed: {what}", says=f"the decision follows {what}", family=FAMILY,
+        kind=f"unnamed: {name}", says=f"the decision follows {what}", family=FAMILY,
     )
     for name, what in _WHAT.items()
 )  # fmt: skip
