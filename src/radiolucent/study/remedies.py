@@ -19,7 +19,7 @@ from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
 
-__all__ = ["AUTO", "REMEDIES", "Plan", "Remedy", "named", "windowed"]
+__all__ = ["AUTO", "REMEDIES", "Plan", "Remedy", "best_of", "named", "windowed"]
 
 ROUND_LUNGS = 0.04
 """Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
@@ -165,6 +165,21 @@ def named(name: str) -> tuple[Remedy, ...]:
     if {"inpaint", "randomise"} <= set(parts):
         raise ConfigError(f"method {name}: randomise fills markers in by itself; expected one of the two.")
     return tuple(REMEDIES[p] for p in REMEDIES if p in parts)
+
+
+def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
+    """The candidate of `AUTO` with the highest reasons score.
+
+    Raises:
+        ConfigError: none has one.
+    """
+    scores = {name: row["reasons"]["value"] for name, row in tried.items() if name in AUTO and row.get("reasons")}
+    if not scores:
+        raise ConfigError(
+            "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
+            "validation films of ten patients of either class. Name a method: --method crop."
+        )
+    return max(scores, key=lambda name: scores[name])
 
 
 def windowed(cache: PixelCache, layers: Layers) -> LungWindow:

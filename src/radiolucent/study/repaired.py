@@ -23,7 +23,7 @@ from radiolucent.study.paired_differences import FIGURES, Costs, costs
 from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
-from radiolucent.study.remedies import AUTO, Plan, named, windowed
+from radiolucent.study.remedies import AUTO, Plan, best_of, named, windowed
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
@@ -201,7 +201,7 @@ def _repair(config: RepairConfig, study: StudyConfig, say: Progress) -> Repair:
     before_predictions = _predicted(bench, bench.before, "as it is")
     rows = [_row(bench, BEFORE, bench.before, before_predictions, None, 0.0)]
     chosen_by = _candidates(bench) if config.methods == ("auto",) else {}
-    for name in _best(chosen_by) if chosen_by else config.methods:
+    for name in [best_of(chosen_by)] if chosen_by else config.methods:
         began = time.perf_counter()
         classifier = _mended(bench, name)
         seconds = time.perf_counter() - began
@@ -228,6 +228,12 @@ def _study(config: RepairConfig) -> StudyConfig:
 
 def _bench(config: RepairConfig, study: StudyConfig, say: Progress) -> _Bench:
     before = load(config.run)
+    if before.multilabel:
+        raise ConfigError(
+            f"{config.run}: tells several labels ({', '.join(before.class_names)}), and a repair is of two classes. "
+            f"Audit a label (--target {before.class_names[0]}); to repair it, train it alone: --classes "
+            f"{before.class_names[0]!r}."
+        )
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
     left = prepared.readings_left
@@ -276,17 +282,6 @@ def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
         score = told.reasons.estimate if told.reasons else None
         found[name] = {"reasons": score.as_dict() if score else None, "auroc": told.auroc.as_dict()}
     return found
-
-
-def _best(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The candidate with the highest reasons score on validation films."""
-    scores = {n: row["reasons"]["value"] for n, row in found.items() if n != BEFORE and row.get("reasons")}
-    if not scores:
-        raise ConfigError(
-            "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
-            "validation films of ten patients of either class. Name a method: --method crop."
-        )
-    return [max(scores, key=lambda name: scores[name])]
 
 
 def _mended(bench: _Bench, name: str) -> Classifier:
