@@ -61,7 +61,8 @@ def test_every_fact_that_is_asked_for_exists() -> None:
     run["agreement"] = {"gradcam": {"hit_rate": estimate(0.5)}}
     audit = copy.deepcopy(AUDIT)
     for test in ("slices", "subgroups.site", "shortcut.metadata", "prevalence.shift", "patients.straddle",
-                 "duplicates.exact", "source.embedding", "maps.gradcam.lungs", "calibration.large", "reasons.score"):  # fmt: skip
+                 "duplicates.exact", "source.embedding", "maps.gradcam.lungs", "calibration.large",
+                 "reasons.score"):  # fmt: skip
         audit["findings"].append({"test": test, "verdict": "pass", "summary": test, "estimate": estimate(0.1)})
     known = facts(audit, run)
     asked = {f for g in GUIDELINES.values() for i in g.items for f in i.facts} | {
