@@ -113,8 +113,8 @@ def all_over_tokens(classifier: Classifier, inputs: torch.Tensor, shared: Pass, 
         if call.tokens != call.shape[-1] or call.tokens != calls[0].tokens:
             raise refused(
                 method,
-                f"the one in {call.inside} is over {call.shape[-1]} tokens, not all of the image's (in a window?), or has "
-                "no layer of its own",
+                f"the one in {call.inside} is over {call.shape[-1]} tokens, not all of the image's (in a window?), or "
+                "has no layer of its own",
             )
     first = shared.resolve(calls[0].layer)
     if first.kind != "tokens":
