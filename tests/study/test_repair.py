@@ -60,7 +60,7 @@ def test_a_planted_marker_fails_and_markers_at_random_mend_it(home: Path) -> Non
 
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
     arguments = [
-        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--method", "crop", "--fine-tune",
+        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--remedy", "crop", "--fine-tune",
         "--epochs", "1", "--films", "30", "--out", str(tmp_path), "--json",
     ]  # fmt: skip
     result = CliRunner().invoke(app, arguments)
