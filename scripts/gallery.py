@@ -28,8 +28,8 @@ COLUMNS, SEED = 5, 3
 TEXT = """# Gallery: every method on one film
 
 The film is drawn ([the phantom](phantom.md)), with an opacity in one lung; the network is the small CNN of `make demo`.
-The maps explain its logit for PNEUMONIA. Warm colours speak for it, blue ones against it. Not shown, because they do not
-apply to this network: {others}. `python scripts/gallery.py runs/demo` draws this page.
+The maps explain its logit for PNEUMONIA. Warm colours speak for it, blue ones against it. Not shown, because they do
+not apply to this network: {others}. `python scripts/gallery.py runs/demo` draws this page.
 
 **A plausible map is no evidence.** What each method costs stands in [which method answers what](methods.md); whether a
 map deserves belief, in [when to trust a map](trust.md).
