@@ -63,7 +63,11 @@ def explain(
         str, typer.Option(help="gradcam, cam, lime, …; several with commas, side by side.")
     ] = "gradcam,lime",
     target: Annotated[
-        list[str] | None, typer.Option(help="Class to explain, may be repeated; the called one unless given.")
+        list[str] | None,
+        typer.Option(
+            help="Class or label to explain, may be repeated; the called one (of several labels every called one) "
+            "unless given."
+        ),
     ] = None,
     contrast: Annotated[
         str | None, typer.Option(help="Explain why the target rather than this class, by their logits' difference.")

@@ -13,7 +13,7 @@ __all__ = ["predict"]
 
 @reads_films
 def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
-    """Say what a run makes of images: calibrated probabilities and the call at its threshold.
+    """Say what a run makes of images: calibrated probabilities and the call at its threshold, each label at its own.
 
     Without RUN the model that comes with radiolucent answers: pneumonia or normal, on children's chest films.
     """
@@ -35,7 +35,8 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
             left.append((file, why))
             continue
         answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
-        row: dict[str, Any] = {"image": str(file), "called": answer.called, "probability": dict(answer.by_class)}
+        called = list(answer.labels) if classifier.multilabel else answer.called
+        row: dict[str, Any] = {"image": str(file), "called": called, "probability": dict(answer.by_class)}
         rows.append(row | ({"notes": film.notes} if film.notes else {}))
         if not as_json:
             for note in film.notes:
@@ -45,11 +46,14 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
             print_answers(waiting)
             waiting.clear()
     if as_json:
+        told = {"positive": classifier.class_names[classifier.positive], "threshold": classifier.threshold}
+        if classifier.multilabel:
+            cuts = [rule.threshold for rule in classifier.label_rules]
+            told = {"thresholds": dict(zip(classifier.class_names, cuts, strict=True))}
         print_json(
             {
                 "use": research_use(classifier),
-                "positive": classifier.class_names[classifier.positive],
-                "threshold": classifier.threshold,
+                **told,
                 "predictions": rows,
                 "left_out": [{"file": str(p), "reason": r} for p, r in left],
             }

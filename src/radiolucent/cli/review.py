@@ -24,6 +24,10 @@ STUDIES = Path("reviews")
 def review(
     run: Annotated[Path | None, typer.Argument(help="A run folder or a model.safetensors file.")] = None,
     data: Annotated[Path | None, typer.Argument(help="A folder or manifest of films to read.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Of a run that tells several labels: the label that the study asks for; one a study."),
+    ] = None,
     study: Annotated[
         str | None, typer.Option("--study", help="Name of the study; the same name goes on with it.")
     ] = None,
@@ -74,7 +78,7 @@ def review(
             plan = demo_plan(place, Path("runs/demo"), update, seed=seed)
         else:
             assert run is not None and data is not None
-            plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed)
+            plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed, target=target)
         terms = None if vocabulary is None else read_vocabulary(vocabulary)
         plan = dataclasses.replace(plan, vocabulary=terms, stamps=stamps, unseen=unseen)
         opened = open_study(plan, update)

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
 from radiolucent.data.doubtful import Witnesses, doubtful_labels
+from radiolucent.data.multilabel import of_label
 from radiolucent.data.records import Dataset
 from radiolucent.data.split import MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
@@ -41,15 +43,38 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
         _exact(good, dataset),
         _near(good, near, dataset),
         _patients(dataset),
-        *confounders(good, dataset.class_names),
-        _prevalence(dataset),
-        _validation(dataset),
-        doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
+        *(_of_each_label if dataset.multilabel else _of_classes)(good, near, dataset),
         *acquisition(good),
     ]
 
 
+def _of_classes(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
+    return [
+        *confounders(good, dataset.class_names),
+        _prevalence(dataset),
+        _validation(dataset),
+        doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
+    ]
+
+
+def _of_each_label(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
+    """What is asked of two classes, of each label with and without; the label stands in brackets behind the test."""
+    found: list[Finding] = []
+    for name in dataset.class_names:
+        one = of_label(dataset, name)
+        records = {r.image_id: r for r in one.records}
+        films = [replace(f, record=records[f.record.image_id]) for f in good]
+        found += [
+            replace(f, test=f"{f.test} [{name}]", question=f"{name}: {f.question}")
+            for f in _of_classes(films, near, one)
+        ]
+    return found
+
+
 def _where(film: Film, dataset: Dataset) -> str:
+    if dataset.multilabel:
+        has = [n for n, v in zip(dataset.class_names, film.record.findings, strict=True) if v == 1]
+        return f"{film.record.image_id} [{film.record.split or 'no split'}, {', '.join(has) or 'no label'}]"
     label = dataset.class_names[film.record.label] if film.record.label is not None else "unlabelled"
     return f"{film.record.image_id} [{film.record.split or 'no split'}, {label}]"
 
@@ -80,8 +105,14 @@ def _pairs(groups: Iterable[Sequence[Film]]) -> dict[str, int]:
     crossing = {"across_splits": 0, "across_labels": 0}
     for group in groups:
         crossing["across_splits"] += len({f.record.split for f in group}) > 1
-        crossing["across_labels"] += len({f.record.label for f in group}) > 1
+        crossing["across_labels"] += _labels_differ(group)
     return crossing
+
+
+def _labels_differ(group: Sequence[Film]) -> bool:
+    """Whether films have different classes, or one has a label that another has not."""
+    known = [{v for v in values if v >= 0} for values in zip(*(f.record.findings for f in group), strict=True)]
+    return len({f.record.label for f in group}) > 1 or any(len(values) > 1 for values in known)
 
 
 def _exact(films: Sequence[Film], dataset: Dataset) -> Finding:
@@ -105,9 +136,7 @@ def _duplicates(
     files = sum(len(g) for g in groups)
     bad = crossing["across_splits"] + crossing["across_labels"] > 0
     kind = "byte-identical" if test.endswith("exact") else "nearly identical"
-    worst = sorted(
-        groups, key=lambda g: (-len({f.record.split for f in g}), -len({f.record.label for f in g}), -len(g))
-    )
+    worst = sorted(groups, key=lambda g: (-len({f.record.split for f in g}), not _labels_differ(g), -len(g)))
     return Finding(
         test,
         question,

@@ -128,7 +128,8 @@ def explain(
         method: e.g. `GradCAM()`, "gradcam", `LIME(num_samples=1000)`, or an `Explainer` of your own; or several.
             Grad-CAM unless given.
         target: class name or index; None explains the class each film is called, at the decision
-            threshold (`Classifier.called`); a list gives one explanation a class.
+            threshold (`Classifier.called`); a list gives one explanation a class, all from one forward pass. Of a
+            multi-label classifier a target has to be given: `Classifier.calls` says which labels a film is called.
         contrast: explain why `target` rather than this class: the difference of their logits.
         score: explain the "logit" (default), the "probability" or the "margin". The probability of a saturated
             classifier hardly moves, and its explanation says little.
@@ -180,9 +181,24 @@ class _Asked:
     def check(self, classifier: Classifier) -> None:
         if not self.targets:
             raise ConfigError("an empty list of targets; expected at least one class.")
+        if classifier.multilabel:
+            self._check_labels(classifier)
         if self.against is not None and (None in self.targets or self.against in self.targets):
             name = classifier.class_names[self.against]
             raise ConfigError(f"contrast {name!r} needs a target, and another class than itself; give target=.")
+
+    def _check_labels(self, classifier: Classifier) -> None:
+        names = ", ".join(classifier.class_names)
+        if self.kind in ("margin", "contrast"):
+            raise ConfigError(
+                f"score {self.kind!r} of labels that do not exclude each other ({names}); expected logit or "
+                "probability."
+            )
+        if None in self.targets:
+            raise ConfigError(
+                f"which of the labels {names} is to be explained? A film may have any number of them: give target=, "
+                "or a list for one map each."
+            )
 
     def goals(self, classifier: Classifier, shared: Pass) -> list[Goal]:
         count = len(shared.inputs)

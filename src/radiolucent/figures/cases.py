@@ -12,8 +12,9 @@ from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
+from radiolucent.data.label_cells import plain_label
 from radiolucent.explainers import METHODS, lime_view
-from radiolucent.figures.case import Case, sure
+from radiolucent.figures.case import Case
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, fitting, place, plain, styled
 from radiolucent.images import map_to_source
@@ -125,7 +126,7 @@ def case_panel(case: Case) -> Figure:
     one that failed stands a warning. More than four methods continue in rows below.
     """
     count = len(case.explanations)
-    lead = 2 if case.annotations or case.truth is not None else 1
+    lead = 2 if case.annotations or case.known else 1
     columns = lead + min(count, ACROSS)
     top, tall, readings = 0.98, _height(case.film), _lines(case.annotations) if lead > 1 else []
     step = tall + (0.8 if any(map(_said_of, case.explanations)) else 0.5) + 0.3
@@ -144,10 +145,17 @@ def case_panel(case: Case) -> Figure:
         left, down = MARGIN + (lead + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
         picture = place(made, left, down, SIDE, tall)
         key = place(made, left, down + tall + 0.08, SIDE, 0.1)
-        _explained(picture, key, case.film, explanation, case.annotations)
+        _explained(picture, key, case.film, explanation, _of_target(case, explanation))
         if _said_of(explanation):
             _write_trust(place(made, left, down + tall + 0.42, SIDE, 2 * LINE), explanation)
     return made
+
+
+def _of_target(case: Case, e: Explanation) -> Sequence[Annotation]:
+    """The readings that belong on a map: of a model of several labels those of its label."""
+    if not case.labels:
+        return case.annotations
+    return [a for a in case.annotations if a.label is not None and plain_label(a.label) == plain_label(e.target_name)]
 
 
 def _said_of(e: Explanation) -> str:
@@ -177,23 +185,20 @@ def _sheet(columns: int, height: float) -> Figure:
 
 def _headline(made: Figure, case: Case) -> None:
     across, down = (float(size) for size in made.get_size_inches())
-    verdict, colour = {
-        None: ("label unknown", GREY),
-        True: ("✓ right", GREEN),
-        False: (f"✗ wrong: the label is {case.truth}", RED),
-    }[case.right]
+    verdict, colour = case.verdict, {None: GREY, True: GREEN, False: RED}[case.right]
     at: Any = {"va": "baseline", "ha": "left"}
     made.text(
         MARGIN / across,
         1 - 0.34 / down,
-        fitting(sure(case.probability, case.called), 17, across - 2 * MARGIN, weight="bold"),
+        fitting(case.headline, 17, across - 2 * MARGIN, weight="bold"),
         fontsize=17,
         weight="bold",
         **at,
     )
     facts = f"{plain(verdict)}   "
     made.text(MARGIN / across, 1 - 0.6 / down, facts, fontsize=11, weight="bold", color=colour, **at)
-    line = f"research use, not for diagnosis · probability {min(case.probability, 0.9999):.4f} · "
+    chance = "" if case.labels else f"probability {min(case.probability, 0.9999):.4f} · "
+    line = f"research use, not for diagnosis · {chance}"
     room = max(12, 48 * round(across / SIDE) - 2 * len(facts))
     name = case.film.image_id
     if (spare := room - len(line)) < len(name) and spare > 1:  # the end of a path says which film it is
@@ -310,7 +315,7 @@ def gallery(cases: Sequence[Case], title: str) -> Figure:
     for i, case in enumerate(cases):
         ax = place(made, MARGIN + i % columns * (side + GAP), 0.66 + i // columns * step, side, tall)
         draw_film(ax, case.film.pixels)
-        head = sure(case.probability, case.called).replace(" sure: ", " sure:\n").replace(" by ", "\nby ")
+        head = case.headline.replace(" sure: ", " sure:\n").replace(" by ", "\nby ")
         ax.set_title(plain(head), fontsize=8, fontweight="normal", pad=3)
         colour = RED if case.right is False else GREY
         ax.text(

@@ -22,6 +22,7 @@ from radiolucent.metrics.delong import delong_test
 from radiolucent.metrics.evaluation import Evaluation, evaluate
 from radiolucent.metrics.intervals import wilson
 from radiolucent.metrics.label_errors import LabelSuspect, label_suspects
+from radiolucent.metrics.labels import LabelsEvaluation, evaluate_labels
 from radiolucent.metrics.localisation import (
     area_fraction,
     dice,
@@ -63,6 +64,7 @@ __all__ = [
     "DecisionCurve",
     "Evaluation",
     "LabelSuspect",
+    "LabelsEvaluation",
     "LogitCalibration",
     "Metric",
     "Reliability",
@@ -88,6 +90,7 @@ __all__ = [
     "ece",
     "energy_in_region",
     "evaluate",
+    "evaluate_labels",
     "f1",
     "fit_temperature",
     "fit_temperature_and_bias",

@@ -43,8 +43,8 @@ class Evaluation(Shown):
         wilson: the proportions, the same as in `estimates`.
         confusion: tp, fp, fn, tn at the threshold.
         class_names, matrix: images by true class (row) and called class (column): at the threshold for two classes,
-            the most probable one for more; empty for a multi-label head.
-        classes: with more than two classes, by class name: one-vs-rest auroc and, unless multi-label, sensitivity, ppv.
+            the most probable one for more.
+        classes: with more than two classes, by class name: one-vs-rest auroc, sensitivity, ppv.
         left_out: images without a label.
         notes: caveats of the whole.
     """
@@ -128,7 +128,7 @@ def evaluate(
 
     Raises:
         DataError: no image has a label, or logits are not finite (the message names an image).
-        ConfigError: an unknown interval.
+        ConfigError: an unknown interval, or predictions of several labels (`evaluate_labels`).
     """
     if interval not in ("patient-bootstrap", "analytic"):
         raise ConfigError(f"interval {interval!r}; expected 'patient-bootstrap' or 'analytic'.")
@@ -168,8 +168,6 @@ def _bare(e: Estimate) -> Estimate:
 
 
 def _matrix(cases: Cases, predictions: Predictions) -> tuple[tuple[int, ...], ...]:
-    if cases.labels.ndim == 2:
-        return ()
     called = cases.chances.argmax(1)
     if len(predictions.class_names) == 2:
         called = np.where(cases.called, predictions.positive, 1 - predictions.positive)

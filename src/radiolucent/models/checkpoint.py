@@ -18,6 +18,7 @@ from radiolucent.models.box import box_path, names_box
 from radiolucent.models.build import make_network
 from radiolucent.models.classifier import Classifier, digest_of
 from radiolucent.segment import window_from
+from radiolucent.types import LabelRule
 
 __all__ = ["UNFINISHED", "finished", "load", "provenance", "save"]
 
@@ -34,6 +35,8 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     Raises:
         CheckpointError: a wrapped model, or values that are not plain.
     """
+    if classifier.architecture.get("name") == "one label":
+        raise CheckpointError("one label of a multi-label model is a view of it; save the whole model.")
     if classifier.architecture.get("name") in ("wrapped", "function"):
         raise CheckpointError(
             "another library's model cannot be built again from a checkpoint; save it with that library, and wrap it "
@@ -101,6 +104,7 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
             meta["architecture"],
             meta["provenance"],
             meta.get("calibrated_on"),
+            tuple(LabelRule(**rule) for rule in meta.get("rules", ())),
         )
     except CheckpointError:
         raise

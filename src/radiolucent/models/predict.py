@@ -94,14 +94,30 @@ def predict(
         tuple(case.image_id for case in kept),
         tuple(case.patient_id or case.image_id for case in kept),
         torch.cat(logits).numpy(),
-        np.array([-1 if case.label is None else case.label for case in kept], np.int64),
+        _labels(kept, classifier),
         classifier.class_names,
         classifier.positive,
         classifier.head,
         classifier.temperature,
         classifier.threshold,
         calibrated_on=classifier.calibrated_on,
+        rules=classifier.rules,
     )
+
+
+def _labels(cases: Sequence[Case], classifier: Classifier) -> NDArray[np.int64]:
+    """Class indices (N,), or of a multi-label model (N, K) 1, 0 and -1; -1 where not known.
+
+    Raises:
+        DataError: another number of labels than the model has.
+    """
+    if not classifier.multilabel:
+        return np.array([-1 if case.label is None else case.label for case in cases], np.int64)
+    names = classifier.class_names
+    rows = [tuple(getattr(case, "findings", ())) or (-1,) * len(names) for case in cases]
+    if odd := next((c for c, row in zip(cases, rows, strict=True) if len(row) != len(names)), None):
+        raise DataError(f"{odd.image_id}: its labels are not the model's ({', '.join(names)}); see relabel().")
+    return np.maximum(np.array(rows, np.int64), -1)
 
 
 def _read(

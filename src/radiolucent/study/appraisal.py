@@ -54,14 +54,25 @@ class Appraisal:
     report: Path
 
 
-def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Progress = quiet) -> Appraisal:
-    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report."""
+def appraise(
+    config: StudyConfig,
+    prepared: Prepared,
+    trained: Trained,
+    say: Progress = quiet,
+    *,
+    readings: Sequence[Annotation] | None = None,
+) -> Appraisal:
+    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report.
+
+    Args:
+        readings: the doctors'; read from `config.annotations` unless given.
+    """
     clf = trained.classifier
     p = predict_split(clf, prepared, "test", say)
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_readings(config, prepared)
+    readings = read_readings(config, prepared) if readings is None else readings
     compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})

@@ -216,6 +216,12 @@ def _study(config: RepairConfig) -> StudyConfig:
 
 def _bench(config: RepairConfig, study: StudyConfig, say: Progress) -> _Bench:
     before = load(config.run)
+    if before.multilabel:
+        raise ConfigError(
+            f"{config.run}: tells several labels ({', '.join(before.class_names)}), and a repair is of two classes. "
+            f"Audit a label (--target {before.class_names[0]}); to repair it, train it alone: --classes "
+            f"{before.class_names[0]!r}."
+        )
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
     left = prepared.readings_left

@@ -3,10 +3,10 @@
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from radiolucent.data import Dataset, Record, load_dataset
+from radiolucent.data import Dataset, LabelOptions, Record, load_dataset, of_label
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import TrainingFilms, films_of_run
 from radiolucent.errors import ConfigError, DataError, ImageError
@@ -59,6 +59,7 @@ class StudyPlan:
         vocabulary: what marks can be called; None: as the study was begun, at first `VOCABULARY`.
         stamps: whether maps are tested for trust after they were computed.
         unseen: leave out films that the run was trained or chosen on, and films of the same patients.
+        target: of a run that tells several labels, the one that is asked for: readers answer "no LABEL" or LABEL.
     """
 
     run: Path
@@ -73,6 +74,7 @@ class StudyPlan:
     vocabulary: tuple[str, ...] | None = None
     stamps: bool = True
     unseen: bool = False
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
         DataError: no readable film.
     """
     methods = make_methods(plan.methods, plan.lime_samples)
-    classifier = load(plan.run)
+    whole = load(plan.run)
+    classifier = _asked_of(whole, plan)
     if UNASSESSED in classifier.class_names:
         raise ConfigError(f"{plan.run}: a class is called {UNASSESSED!r}, which readers answer with; rename the class.")
     store = Store(plan.folder / "study.db")
@@ -131,7 +134,7 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     known = {c.image_id for c in store.cases()}
     if not known or store.fact("complete") is None:
         try:
-            dataset = relabel(load_dataset(plan.data), classifier.class_names)
+            dataset = _films_for(whole, classifier, plan)
             if plan.unseen:
                 dataset = _films_of(plan).among(dataset.records).without(dataset)
             left_out += dataset.left_out
@@ -167,6 +170,32 @@ def _films_of(plan: StudyPlan) -> TrainingFilms:
     if known is None:
         raise DataError(f"{plan.run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
     return known
+
+
+def _asked_of(whole: Classifier, plan: StudyPlan) -> Classifier:
+    """The model as readers are asked: of several labels the chosen one, with it or without."""
+    if not whole.multilabel and plan.target is not None:
+        raise ConfigError(f"--target {plan.target!r} is for runs that tell several labels; {plan.run} has classes.")
+    if not whole.multilabel:
+        return whole
+    if plan.target is None:
+        raise ConfigError(
+            f"{plan.run}: tells several labels ({', '.join(whole.class_names)}); a reading study asks for one, which "
+            f"readers find or not: --target {whole.class_names[0]!r}. Make one study a label."
+        )
+    return whole.of_label(plan.target)
+
+
+def _films_for(whole: Classifier, classifier: Classifier, plan: StudyPlan) -> Dataset:
+    """The films with labels in the model's order; of several labels a film need not have any that is known."""
+    if not whole.multilabel:
+        return relabel(load_dataset(plan.data), classifier.class_names)
+    several = load_dataset(plan.data, labels=LabelOptions(whole.class_names, lenient=True))
+    if not several.multilabel:
+        return replace(several, class_names=classifier.class_names)
+    one = of_label(several, classifier.class_names[1])
+    splits = [replace(r, split=s.split) for r, s in zip(one.records, several.records, strict=True)]
+    return replace(one, records=tuple(splits))
 
 
 def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
