@@ -3,8 +3,8 @@
     python benchmarks/startup.py [--repeats 3] [--films 600]
 
 Every row is a new process; a torch import is timed before each, so that a slow minute slows both. Goals are multiples
-by the clock, on an idle machine; processor seconds also tell something on a busy one. Rows with "no byte code" run without
-any compiled files, as the first start after an installation does.
+by the clock, on an idle machine; processor seconds also tell something on a busy one. Rows with "no byte code" run
+without any compiled files, as the first start after an installation does.
 """
 
 import argparse
