@@ -19,7 +19,7 @@ from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
-__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "wrap", "wrap_function"]
+__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "black_box", "wrap", "wrap_function"]
 
 Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
@@ -113,6 +113,11 @@ class BlackBox(nn.Module):
         if not torch.isfinite(out).all():
             raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
         return logits_from(out, self.head) if self.output == "probabilities" else out
+
+
+def black_box(network: nn.Module) -> BlackBox | None:
+    """The function that a network is, or of which it is one output."""
+    return next((m for m in (network, *network.children()) if isinstance(m, BlackBox)), None)
 
 
 def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:
@@ -279,7 +284,8 @@ def _made(
 ) -> Classifier:
     names = tuple(class_names)
     chosen = preprocess or Preprocess(224, "squash", 1, (0.0,), (1.0,))
-    index = positive_class(names, positive) if len(names) > 1 else 0
+    meant = len(names) > 1 and (head != "multilabel" or positive is not None)  # each label is its own
+    index = positive_class(names, positive) if meant else 0
     return Classifier(network, names, chosen, index, head, threshold, architecture=architecture)
 
 
