@@ -141,7 +141,9 @@ class Classifier(Shown):
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
         # No inference mode: a lazy or caching module would keep tensors that nothing can be differentiated by.
         with evaluating(self.network), own_modes(), torch.no_grad():
-            return asked(self.network, inputs.to(self.device, self.dtype)).float().cpu()
+            # A copy: a network may keep what it has answered.
+            found = asked(self.network, inputs.to(self.device, self.dtype)).float().cpu().clone()
+            return found.as_subclass(torch.Tensor)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""

@@ -16,9 +16,11 @@ from radiolucent.models.labels_given import Outputs, Thresholds, outputs_of
 from radiolucent.models.last_step import LastStep
 from radiolucent.models.opaque import opaque
 from radiolucent.models.positive import positive_class
+from radiolucent.models.preserve_state import as_it_was
+from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
-__all__ = ["BlackBox", "Wrapped", "wrap", "wrap_function"]
+__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "black_box", "wrap", "wrap_function"]
 
 Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
@@ -92,7 +94,13 @@ class Wrapped(nn.Module):
 
 
 class BlackBox(nn.Module):
-    """A function from arrays to numbers, in the place of a network: it has no weights, layers or gradients."""
+    """A function from arrays to numbers, in the place of a network: it has no weights, layers or gradients.
+
+    Attributes:
+        kind: what it is, in words.
+    """
+
+    kind = "a wrapped function"
 
     def __init__(
         self, function: Function, output: Output, layout: Layout, head: Head, keep: tuple[int, ...] | None = None
@@ -114,6 +122,11 @@ class BlackBox(nn.Module):
             raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
         logits = logits_from(out, self.head) if self.output == "probabilities" else out
         return logits if self.keep is None else logits[:, list(self.keep)]
+
+
+def black_box(network: nn.Module) -> BlackBox | None:
+    """The function that a network is, or of which it is one output."""
+    return next((m for m in (network, *network.children()) if isinstance(m, BlackBox)), None)
 
 
 def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:
@@ -168,7 +181,7 @@ def wrap(
 
     Raises:
         ConfigError: classes, head and positive index do not fit together. ModelError: the module does not take such
-            inputs, or gives something else than (N, K).
+            inputs, gives something else than (N, K), or answers a film otherwise in company or a second time.
     """
     _refuse_wrong_head(module, head)
     outputs = outputs_of(class_names, head, threshold)
@@ -176,6 +189,13 @@ def wrap(
     network.training = bool(getattr(module, "training", False))  # and no other module's mode
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
     made = _made(network, outputs, preprocess, positive, head, {"name": "wrapped", "module": kind})
+    with as_it_was(network):
+        _fit(made, network)
+    return made
+
+
+def _fit(made: Classifier, network: Wrapped) -> None:
+    """Find out how the module wants to be asked, and whether its answers can be explained."""
     try:
         _probe(made)
     except ModelError:
@@ -185,11 +205,12 @@ def wrap(
         except (ModelError, ConfigError):
             network.singly = False
             _probe(made)
-    if output == "logits":
+    if why := unsteady(made):
+        raise ModelError(why)
+    if network.output == "logits":
         _refuse_probabilities(made)
     else:
-        network.last = _last_step(made, _step_of(head))
-    return made
+        network.last = _last_step(made, _step_of(network.head))
 
 
 Step = Literal["softmax", "sigmoid"]
