@@ -222,3 +222,19 @@ def test_a_file_that_answers_otherwise_is_not_written(tmp_path: Path) -> None:
             rl.export(odd, tmp_path / bad)
     with pytest.raises(ModelError, match="a wrapped function cannot be exported"):
         rl.export(rl.own_model("their_models:answers", NAMES, preprocess=PRE), tmp_path / "f.onnx")
+
+
+def test_several_labels_keep_their_rules_and_places(tmp_path: Path) -> None:
+    cuts = (0.4, float("nan"))
+    made = rl.own_model("their_models:make", ("effusion", "mass"), preprocess=PRE, head="multilabel", threshold=cuts)
+    again = rl.load(rl.save(made, tmp_path / "own.safetensors"))
+    assert again.label_rules == made.label_rules and again.hash == made.hash and again.multilabel
+    one_dead = rl.own_model("their_models:make", ("effusion", ""), preprocess=PRE, head="multilabel")
+    kept = rl.load(rl.save(one_dead, tmp_path / "dead.safetensors"))
+    assert kept.outputs == 1 and torch.allclose(logits(kept)[:, 0], logits(made)[:, 0], atol=1e-6)
+    rules = (LabelRule(0.3, 1.5, 20), LabelRule(None, 2.0))
+    written = rl.export(made.with_(rules=rules), tmp_path / "labels.onnx")
+    read = rl.own_model(written.file)
+    assert read.label_rules == rules and torch.allclose(logits(read), logits(made), atol=1e-5)
+    with pytest.raises(ConfigError, match="have their own"):
+        read.with_(threshold=0.2)

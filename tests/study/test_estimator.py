@@ -79,5 +79,7 @@ def test_refusals() -> None:
         clone(SMALL).fit(x, y[:7])
     with pytest.raises(DataError, match="1 class"):
         clone(SMALL).fit(x, ["ill"] * 8)
+    with pytest.raises(DataError, match="several labels a film"):
+        clone(SMALL).fit(x, np.eye(8, 2))
     with pytest.raises(NotFittedError):
         clone(SMALL).predict(x)

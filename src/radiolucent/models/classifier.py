@@ -69,10 +69,11 @@ class Classifier(Shown):
     rules: tuple[LabelRule, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.class_names) < 2 or not 0 <= self.positive < len(self.class_names):
+        least = 1 if self.head == "multilabel" else 2
+        if len(self.class_names) < least or not 0 <= self.positive < len(self.class_names):
             raise ConfigError(
-                f"classes {self.class_names} with positive index {self.positive}; expected two or more classes and an "
-                "index among them."
+                f"classes {self.class_names} with positive index {self.positive}; expected two or more classes, or one "
+                "label or more, and an index among them."
             )
         if self.head not in ("softmax", "sigmoid", "multilabel") or (
             self.head == "sigmoid" and len(self.class_names) != 2

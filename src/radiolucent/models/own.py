@@ -1,6 +1,5 @@
 """A model of the user's by name: a factory in a module of theirs, an ONNX file, or an exported program."""
 
-import dataclasses
 import importlib
 import inspect
 import sys
@@ -137,13 +136,17 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     names = tuple(class_names) or tuple(beside.get("class_names", ()))
     if not names:
         raise ConfigError(_nameless(file))
-    chosen = {"output": "logits", **beside, **options}
+    chosen: dict[str, Any] = {"output": "logits", **beside, **options}
     layout = options.get("layout")
     content = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
     model = FileModel(content, file.suffix.lower(), chosen["output"], layout, chosen.get("head", "softmax"))
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
-    function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
-    made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
+    asked = ("head", "threshold") if chosen.get("head") == "multilabel" else ("positive", "head", "threshold")
+    if not all(name.strip() for name in names):
+        raise ConfigError(f"{file}: a model file needs a name for each of its outputs; expected no empty one.")
+    function: dict[str, Any] = {k: chosen[k] for k in asked if k in chosen}
+    function |= {"output": model.output, "layout": model.layout}
+    made = wrap_function(model.answers, names, preprocess=pre, **function)
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
     architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
@@ -163,12 +166,14 @@ def _built(
     architecture: dict[str, Any] = {"name": OWN, "source": source, "outputs": made.outputs}
     if isinstance(network, Wrapped):
         wrapped = {"pick": network.pick, "output": network.output, "layout": network.layout, "head": network.head}
-        architecture |= {"wrapped": wrapped, "asked": [network.singly, network.last]}
+        kept = {} if network.keep is None else {"keep": list(network.keep)}
+        architecture |= {"wrapped": wrapped | kept, "asked": [network.singly, network.last]}
     elif isinstance(network, BlackBox):
-        architecture["function"] = {"output": network.output, "layout": network.layout, "head": network.head}
+        kept = {} if network.keep is None else {"keep": list(network.keep)}
+        architecture["function"] = {"output": network.output, "layout": network.layout, "head": network.head} | kept
         architecture["probe"] = made.architecture.get("probe", "")
     names = tuple(class_names) or made.class_names
-    return dataclasses.replace(made, class_names=names, architecture=architecture, **changes)
+    return made.with_(class_names=names, architecture=architecture, **changes)
 
 
 def _nameless(source: str | Path) -> str:

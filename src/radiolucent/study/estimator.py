@@ -59,6 +59,11 @@ class XrayEstimator(ClassifierMixin, BaseEstimator):
         Raises:
             DataError: numbers that differ, or fewer than two classes. ImageError, ConfigError: see `explain`.
         """
+        if np.ndim(y) > 1 and np.shape(y)[1] > 1:
+            raise DataError(
+                f"labels of shape {np.shape(y)}; expected one class a film. For several labels a film give a manifest "
+                "with a column a label to run_study (docs/howto/several-labels.md)."
+            )
         films = as_films(list(X))[0]
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         if len(films) != len(labels) or len(self.classes_) < 2:

@@ -6,7 +6,7 @@ import numpy as np
 
 from radiolucent.figures import Case
 from radiolucent.study.journal import COLUMNS
-from radiolucent.types import Explanation
+from radiolucent.types import Explanation, absent
 
 __all__ = ["explained_row", "row_of"]
 
@@ -17,7 +17,8 @@ def row_of(image: str, **values: Any) -> dict[str, Any]:
 
 
 def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> dict[str, Any]:
-    """A map's row; of a model of several labels the probability is that of the map's label."""
+    """A map's row; of a model of several labels call and probability are of the map's label, with it or without."""
+    called, probability = _called(case, e.target_name)
     row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
     x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
     height, width = e.geometry.source_shape
@@ -28,8 +29,8 @@ def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> d
         score_kind=e.score_kind,
         contrast=e.contrast,
         score=e.score,
-        called=case.called,
-        probability=next((c.probability for c in case.labels if c.name == e.target_name), case.probability),
+        called=called,
+        probability=probability,
         peak_x=float(np.clip(x, 0, width)),
         peak_y=float(np.clip(y, 0, height)),
         trust=e.trust.get("verdict"),
@@ -37,3 +38,10 @@ def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> d
         map=file,
         panel=panel,
     )
+
+
+def _called(case: Case, label: str) -> tuple[str, float]:
+    own = next((c for c in case.labels if c.name == label), None)
+    if own is None:
+        return case.called, case.probability
+    return (label, own.probability) if own.called else (absent(label), 1 - own.probability)

@@ -125,7 +125,10 @@ def _fiftyone(films: Sequence[_Film], out: Path) -> None:
     for name, film, rows, maps, marks in films:
         _save(film.pixels, out / "data" / f"{name}.png")
         height, width = film.pixels.shape
-        called = {"_cls": "Classification", "label": rows[0]["called"], "confidence": float(rows[0]["probability"])}
+        calls = [
+            {"_cls": "Classification", "label": label, "confidence": chance} for label, chance in _calls(rows).items()
+        ]
+        called = calls[0] if len(calls) == 1 else {"_cls": "Classifications", "classifications": calls}
         sample: dict[str, Any] = {"filepath": f"data/{name}.png", "tags": [], "called": called}
         sample["source"] = rows[0]["image"]
         for field, e in maps.items():
@@ -147,6 +150,11 @@ def _fiftyone(films: Sequence[_Film], out: Path) -> None:
             ]
         samples.append(sample)
     write_json(out / "samples.json", {"samples": samples})
+
+
+def _calls(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """Calibrated probability by what was called: one class, or of several labels each of those explained."""
+    return {row["called"]: float(row["probability"]) for row in rows}
 
 
 def _rings(region: Any) -> list[NDArray[np.float64]]:
@@ -188,9 +196,10 @@ def _labelstudio(films: Sequence[_Film], out: Path) -> None:
                     labels |= set(item["value"][item["type"]])
                 elif item["type"] == "choices":
                     choices |= set(item["value"]["choices"])
-        predictions = [_prediction(field, e, float(rows[0]["probability"])) for field, e in maps.items()]
+        chances = {row["target"]: float(row["probability"]) for row in rows}
+        predictions = [_prediction(field, e, chances[e.target_name]) for field, e in maps.items()]
         labels |= {e.target_name for e in maps.values()}
-        data = {"image": f"{LOCAL}images/{name}.png", "source": rows[0]["image"], "called": rows[0]["called"]}
+        data = {"image": f"{LOCAL}images/{name}.png", "source": rows[0]["image"], "called": ", ".join(_calls(rows))}
         tasks.append({"id": number, "data": data, "annotations": said, "predictions": predictions})
     write_json(out / "tasks.json", tasks)
     inner = "".join(f'<Label value="{_plain(v)}"/>' for v in sorted(labels))
