@@ -18,13 +18,27 @@ from radiolucent.study.label_readings import readings_of_label
 from radiolucent.types import Annotation, LabelRule, Region
 from support.cli_calls import call
 
-SMALL = ("--model", "small_cnn", "--no-pretrained", "--size", 32, "--epochs", 2, "--cases", 1, "--lime-samples", 20)
+SMALL = (
+    "--model",
+    "small_cnn",
+    "--no-pretrained",
+    "--size",
+    32,
+    "--epochs",
+    2,
+    "--cases",
+    1,
+    "--lime-samples",
+    20,
+    "--val",
+    0.3,
+)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("labels")
-    generate_several(root / "films", SeveralConfig(patients=110, films=1, size=64, test=0.4, val=0.2), workers=1)
+    generate_several(root / "films", SeveralConfig(patients=130, films=1, size=64, test=0.4, val=0.2), workers=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RADIOLUCENT_CACHE", str(root / "cache"))
         readings = root / "films" / "annotations.json"
