@@ -335,7 +335,7 @@ def test_answers_that_a_network_has_kept_are_told() -> None:
     first = clf.logits(PRE(FILM)[None])
     first.add_(1)  # which is not the network's own
     torch.testing.assert_close(clf.logits(PRE(FILM)[None]), first - 1)
-    with pytest.raises(ExplainError, match="compute each answer anew|no gradient|cannot be differentiated"):
+    with pytest.raises(ExplainError, match=r"compute each answer anew|no gradient|cannot be differentiated"):
         explain(clf, FILM, rl.Saliency(), target=1)
 
 
