@@ -22,6 +22,9 @@ REACHES = (0.15, 0.4)
 STRENGTHS = (0.3, 0.6, 0.9)
 """Of the piece with the largest effect, how much more the effects that it takes part in are likely to be."""
 
+LENGTH = 2.0
+"""Longest that their weights are together: of many pieces, effects of very many would else outweigh all others."""
+
 SHARES = (0.1, 0.003, 0.01, 0.03, 0.3)
 """Of the variance, for effects of several pieces, that are tried; kernels are compared at the first."""
 
@@ -69,7 +72,8 @@ def odd_values(
     sizes = np.abs(first)
     sizes = np.maximum(sizes / sizes.max(), 0.05) if sizes.any() else np.ones(pieces)
     apart = ((centres[:, None] - centres[None]) ** 2).sum(-1)
-    tried = [joint_effects(signs, strength * sizes**power) for strength in STRENGTHS for power in (0.5, 1.0)]
+    likely = [strength * sizes**power for strength in STRENGTHS for power in (0.5, 1.0)]
+    tried = [joint_effects(signs, w * min(1.0, LENGTH / float(np.linalg.norm(w)))) for w in likely]
     tried += [neighbouring_effects(signs, np.exp(-apart / (2 * reach**2)) * sizes) for reach in REACHES]
     effects = [each.scaled() for each in tried]
     linear = signs @ signs.T / pieces
