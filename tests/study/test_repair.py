@@ -100,7 +100,7 @@ def test_surroundings_are_exchanged_on_half_of_the_films_and_lungs_are_not(home:
 
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
     arguments = [
-        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--method", "crop", "--fine-tune",
+        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--remedy", "crop", "--fine-tune",
         "--epochs", "1", "--films", "30", "--out", str(tmp_path), "--json",
     ]  # fmt: skip
     result = CliRunner().invoke(app, arguments)
