@@ -29,13 +29,13 @@ from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
 from radiolucent.study.label_check import chances_on_test, check_labels, twins_of
+from radiolucent.study.lung_zones import zones_of
 from radiolucent.study.predictions_table import write_predictions
 from radiolucent.study.preflight import about_threshold
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.trained import Trained, data_hash, predict_split, versions
-from radiolucent.study.zones import zones_of
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise"]

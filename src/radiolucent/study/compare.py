@@ -30,9 +30,9 @@ from radiolucent.models import Classifier, load, predict
 from radiolucent.readers.statistics import Completeness, completeness, finding_table
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.label_readings import other_names, readings_of_label
+from radiolucent.study.lung_zones import zones_of
 from radiolucent.study.maps import maps_of
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.study.zones import zones_of
 from radiolucent.types import Annotation, Estimate
 
 __all__ = ["Comparison", "compare_labels", "compare_run"]
