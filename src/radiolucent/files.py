@@ -15,6 +15,7 @@ __all__ = [
     "LOCK",
     "append_lines",
     "atomic_path",
+    "file_name",
     "one_process",
     "read_lines",
     "sha256_bytes",
@@ -150,6 +151,16 @@ def sha256_bytes(content: bytes) -> str:
     'e3b0c442'
     """
     return hashlib.sha256(content).hexdigest()
+
+
+def file_name(text: str) -> str:
+    """A name as part of a file's name; names that lose something by it stay apart by their hash.
+
+    >>> file_name("PNEUMONIA"), file_name("a/b")
+    ('PNEUMONIA', 'a_b-c14cddc0')
+    """
+    kept = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
+    return kept if kept == text else f"{kept}-{sha256_bytes(text.encode())[:8]}"
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -142,18 +142,6 @@ def test_a_class_without_cases_leaves_the_rest() -> None:
     assert found.classes["VIRAL"]["auroc"].value is None and found.classes["NORMAL"]["auroc"].value is not None
 
 
-def test_several_labels_an_image_with_some_unknown() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, (120, 3))
-    labels[:10, 2], labels[:5, 1] = -1, -1
-    logits = rng.normal(size=(120, 3)) + labels
-    pred = predictions(120, classes=3, labels=labels, logits=logits.astype(np.float32), head="multilabel")
-    found = evaluate(pred, folds=50)
-    assert found.n == 115 and found.left_out == 5 and found.matrix == () and "class_accuracy" not in found.estimates
-    kept = np.arange(10, 120)
-    assert found.classes["VIRAL"]["auroc"].value == pytest.approx(sk.roc_auc_score(labels[kept, 2], logits[kept, 2]))
-
-
 def test_images_without_a_label_are_left_out_and_counted() -> None:
     pred = predictions()
     labels = pred.labels.copy()

@@ -4,7 +4,7 @@ import base64
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from radiolucent.models import Classifier
     from radiolucent.types import Radiograph
 
-__all__ = ["FEW", "Answer", "Force", "Inline", "Open", "answer_of", "print_answers", "refusal", "show"]
+__all__ = ["FEW", "WIDE", "Answer", "Chest", "Force", "Inline", "Open", "answer_of", "print_answers", "refusal", "show"]
 
 FEW = 10
 """Films up to which every one has its line in the terminal."""
 
 WIDE = 200  # columns of a table that goes to a file
 
-Force = Annotated[
-    bool, typer.Option("--force", help="Also answer on what does not look like a frontal chest film (box).")
+Force = Annotated[bool, typer.Option("--force", help="Also answer on what does not look like a frontal chest film.")]
+Chest = Annotated[
+    bool,
+    typer.Option(
+        "--chest", help="Refuse what does not look like a frontal chest film; networks with a lung finder always do."
+    ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the first panel.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Show panels in the terminal (Kitty, iTerm2, WezTerm).")]
@@ -39,6 +43,7 @@ class Answer:
     Attributes:
         image: the film. called: class called. probability: calibrated, of that class. threshold: what it was held
             against. by_class: calibrated probability of every class.
+        labels: of a model that tells several labels, those that are called; `called` names them. thresholds: of each.
     """
 
     image: str
@@ -46,14 +51,18 @@ class Answer:
     probability: float
     threshold: str
     by_class: Mapping[str, float]
+    labels: tuple[str, ...] = ()
+    thresholds: Mapping[str, float | None] = field(default_factory=dict[str, "float | None"])
 
 
-def refusal(classifier: "Classifier", force: bool) -> "Callable[[Radiograph], str] | None":
+def refusal(classifier: "Classifier", force: bool, chest: bool = False) -> "Callable[[Radiograph], str] | None":
     """A function that says why a film is not answered on, "" where it is; None where every film is.
 
-    Only networks that look for the lungs know what a chest film looks like.
+    Networks that look for the lungs are for frontal chest films; whether another is, `chest` says.
     """
-    if force or classifier.architecture.get("name") != "in_lungs":
+    if force or not (chest or classifier.architecture.get("name") == "in_lungs"):
+        if not force:
+            say.print("not checked whether the films look like frontal chest films: --chest does", highlight=False)
         return None
     from radiolucent.segment.out_of_place import out_of_place
 
@@ -70,6 +79,8 @@ def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
     """What the classifier says of one film."""
     logits = classifier.logits(classifier.preprocess(film)[None])
     chances = classifier.probabilities(logits)[0].tolist()
+    if classifier.multilabel:
+        return _labels_of(classifier, film.image_id, logits, chances)
     called = int(classifier.called(logits)[0])
     names = classifier.class_names
     threshold = f"{names[classifier.positive]} from {100 * classifier.threshold:.1f} %"
@@ -78,12 +89,45 @@ def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
     return Answer(film.image_id, names[called], chances[called], threshold, dict(zip(names, chances, strict=True)))
 
 
+def _labels_of(classifier: "Classifier", image: str, logits: Any, chances: Sequence[float]) -> Answer:
+    names, calls = classifier.class_names, classifier.calls(logits)[0].tolist()
+    called = tuple(n for n, c in zip(names, calls, strict=True) if c)
+    cuts = {n: rule.threshold for n, rule in zip(names, classifier.label_rules, strict=True)}
+    by_class = dict(zip(names, chances, strict=True))
+    return Answer(image, ", ".join(called) or "no label", max(chances), "each label's own", by_class, called, cuts)
+
+
+def _print_labels(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
+    """A line a film, a column a label: its probability, and a star where it is called."""
+    table = Table(show_edge=False, pad_edge=False, caption="* called at the label's own threshold (in the heading)")
+    table.add_column("film", overflow="fold")
+    for name, cut in answers[0].thresholds.items():
+        table.add_column(shown(f"{name}\n" + ("never" if cut is None else f"from {100 * cut:.1f} %")), justify="right")
+    for heading in ("trust", "panel") if rows else ():
+        table.add_column(heading, overflow="fold")
+    for a in answers:
+        own = [r for r in rows if r["image"] == a.image]
+        stamps = [f"{r['method']} {r['target']} {r['trust']}" for r in own if r["trust"]]
+        panel = next((str((out or Path()) / r["panel"]) for r in own if r["panel"]), "none drawn")
+        more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
+        cells = [f"{'* ' if n in a.labels else ''}{_percent(p)}" for n, p in a.by_class.items()]
+        table.add_row(*(shown(c) for c in (Path(a.image).name, *cells, *more)))
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+def _percent(chance: float) -> str:
+    return "over 99.9 %" if chance > 0.9994 else f"{100 * chance:.1f} %"
+
+
 def print_answers(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]] = (), out: Path | None = None) -> None:
     """Print a table, a line a film: call, calibrated probability, threshold; of explained films trust and panel too.
 
     Args:
         rows: of `explanations.csv`, an image and method each. out: the folder that their paths are in.
     """
+    if answers and answers[0].thresholds:
+        _print_labels(answers, rows, out)
+        return
     table = Table(show_edge=False, pad_edge=False)
     headings = ["film", "call", "calibrated probability", "threshold"]
     for heading in [*headings, *(["trust", "panel"] if rows else [])]:
@@ -93,8 +137,7 @@ def print_answers(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]] =
         stamps = [f"{r['method']} {r['trust']}" for r in own if r["trust"]]
         panel = next((str((out or Path()) / r["panel"]) for r in own if r["panel"]), "none drawn")
         more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
-        chance = "over 99.9 %" if a.probability > 0.9994 else f"{100 * a.probability:.1f} %"
-        cells = [Path(a.image).name, a.called, chance, a.threshold, *more]
+        cells = [Path(a.image).name, a.called, _percent(a.probability), a.threshold, *more]
         table.add_row(*(shown(c) for c in cells))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 

@@ -21,6 +21,7 @@ from radiolucent.cli.output import (
     resumable,
     run_path,
     say,
+    shown,
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.unseen import Unseen, sort_out
@@ -42,6 +43,10 @@ Markers = Annotated[
 ]
 Split = Annotated[str | None, typer.Option(help="Only films of this split; test where there is one, else all.")]
 Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(help="Of a run that tells several labels: a label to audit, may be repeated; all unless given."),
+]
 Methods = Annotated[str, typer.Option(help="Explainers whose maps are looked at, with commas; '' for none.")]
 Tests = Annotated[str, typer.Option(help="Only tests whose names begin so, with commas, e.g. marker,border.")]
 Discover = Annotated[
@@ -51,7 +56,10 @@ Discover = Annotated[
 AuditOut = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box)."
+        "--out",
+        "-o",
+        help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box, own-audit for "
+        "--model).",
     ),
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
@@ -73,12 +81,13 @@ Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Self-test: also Gr
 def audit(
     run: OptionalRun = None,
     data: OptionalData = None,
+    target: Target = None,
     annotations: Annotations = None,
     lungs: Lungs = None,
     markers: Markers = None,
     split: Split = None,
     films: Films = None,
-    methods: Methods = "gradcam,saliency",
+    method: Methods = "gradcam,saliency",
     tests: Tests = "",
     discover: Discover = "all",
     out: AuditOut = None,
@@ -97,6 +106,7 @@ def audit(
 ) -> None:
     """Test a run for shortcut use. Status 4 if the model fails, 1 if no test could clear it of anything.
 
+    A run of several labels is audited label by label, each as a question of two classes, into a folder of its own.
     Interrupted, the same command goes on where it stopped.
     """
     from radiolucent.errors import ConfigError
@@ -109,48 +119,62 @@ def audit(
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
     left: list[tuple[Path, str]] = []
     reading = {**asked, "left_out": left}
+    each: dict[str | None, tuple[Any, Path]] = {}
     with progress_bar() as update:
-        found, home = _audit(
-            run,
-            data,
-            annotations,
-            reading,
-            lungs,
-            markers,
-            split,
-            films,
-            methods,
-            tests,
-            discover == "all",
-            out,
-            seed,
-            update,
-            cite,
-            unseen,
-        )
+        for label in audited_labels(run, target):
+            each[label] = _audit(
+                run,
+                data,
+                label,
+                annotations,
+                reading,
+                lungs,
+                markers,
+                split,
+                films,
+                method,
+                tests,
+                discover == "all",
+                out,
+                seed,
+                update,
+                cite,
+                unseen,
+            )
+    _tell(each, as_json)
+    try:
+        every = [item for found, _ in each.values() for item in found.table.left_out]
+        end_with_left_out(dict.fromkeys([*every, *left]))
+    finally:
+        verdicts = {found.verdict for found, _ in each.values()}
+        if "fail" in verdicts:  # outweighs files left out
+            raise typer.Exit(CHECK_FAILED)
+        if verdicts == {"inconclusive"}:
+            raise typer.Exit(NOTHING_CLEARED)
+
+
+def _tell(each: "dict[str | None, tuple[Any, Path]]", as_json: bool) -> None:
     if as_json:
         from radiolucent.reports.audit_page import audit_summary
 
-        print_json(audit_summary(found))
-    else:
+        summaries = {label: audit_summary(found) for label, (found, _) in each.items()}
+        print_json(summaries[None] if None in summaries else {"labels": summaries})
+        return
+    for label, (found, home) in each.items():
+        if label is not None:
+            say.print(f"[bold]{shown(label)}[/bold]", highlight=False)
         print_findings(found.findings)
         colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
         score = found.reasons.estimate if found.reasons else "none (it needs lungs on films of both classes)"
         say.print(f"AUROC {found.auroc}; reasons score {score}", highlight=False)
         say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
-    try:
-        end_with_left_out([*found.table.left_out, *left])
-    finally:
-        if found.verdict == "fail":  # outweighs files left out
-            raise typer.Exit(CHECK_FAILED)
-        if found.verdict == "inconclusive":
-            raise typer.Exit(NOTHING_CLEARED)
 
 
 def _audit(
     run: Path,
     data: Path,
+    label: str | None,
     annotations: Path | None,
     reading: dict[str, Any],
     lungs: Path | None,
@@ -170,24 +194,33 @@ def _audit(
 
     from radiolucent.audits.trial.examine import asked, examine
     from radiolucent.audits.trial.maskers import maskers
-    from radiolucent.data import load_dataset, read_annotations
-    from radiolucent.models import load, names_box
+    from radiolucent.data import LabelOptions, load_dataset, of_label, read_annotations
+    from radiolucent.data.multilabel import match_labels
+    from radiolucent.files import file_name
+    from radiolucent.models import checkpoint_file, load, names_box, names_own
     from radiolucent.reports.audit_page import write_audit
 
     asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
-    dataset = load_dataset(data)
+    classifier = load(run)
+    if label is None:
+        dataset = load_dataset(data)
+    else:
+        several = load_dataset(data, labels=LabelOptions(classifier.class_names, lenient=True))
+        dataset = of_label(match_labels(several, classifier.class_names), label)
+        classifier = classifier.of_label(label)
     chosen = _chosen(sort_out(run, dataset, True)[0] if unseen else dataset, split, films, seed)
     if not unseen:
         sort_out(run, chosen, False)
-    beside = None if names_box(run) else run if run.is_dir() else run.parent
-    home = out or (beside / "audit" if beside else Path("box-audit"))
-    classifier = load(run)
+    own = names_own(run)
+    beside = None if own or names_box(run) else run if run.is_dir() else run.parent
+    home = out or (beside / "audit" if beside else Path("own-audit" if own else "box-audit"))
+    home = home if label is None else home / file_name(label)
     lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(
         classifier,
         chosen,
         whole=dataset,
-        trained=_trained_on(beside) if beside else (),
+        trained=_trained_on(beside, label) if beside else (),
         annotations=read_annotations(annotations, dataset=dataset, **reading) if annotations else (),
         lungs=lung_masks,
         markers=marker_masks,
@@ -200,17 +233,38 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    told = json.loads(s.read_text()) if beside and (s := beside / "summary.json").is_file() else None
-    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
+    own_run = beside and (beside if label is None else beside / "labels" / file_name(label))
+    told = json.loads(s.read_text()) if own_run and (s := own_run / "summary.json").is_file() else None
+    file = None if own else checkpoint_file(run)
+    facts: dict[str, Any] = {"seed": seed, "self_test": cited, "run": told, "checkpoint": file}
+    write_audit(found, home, model=str(run), data=str(data), progress=update, **facts)
     return found, home
 
 
-def _trained_on(beside: Path) -> Any:
+def audited_labels(run: Path, target: list[str] | None) -> "list[str] | list[None]":
+    """The labels to audit, as the model spells them; [None] for a model of classes."""
+    from radiolucent.errors import ConfigError
+    from radiolucent.models import load
+
+    classifier = load(run)
+    if not classifier.multilabel:
+        if target:
+            raise ConfigError("--target is for runs that tell several labels; this one has classes: leave it out.")
+        return [None]
+    names = [classifier.class_names[classifier.index_of(t)] for t in target or classifier.class_names]
+    return list(dict.fromkeys(names))
+
+
+def _trained_on(beside: Path, label: str | None) -> Any:
     """The films that a run was trained or chosen on, as its `split.csv` says; none where there is no such file."""
-    from radiolucent.data import load_dataset
+    from radiolucent.data import load_dataset, of_label
 
     file = beside / "split.csv"
-    return [r for r in load_dataset(file).records if r.split in ("train", "val")] if file.is_file() else []
+    if not file.is_file():
+        return []
+    dataset = load_dataset(file)
+    dataset = dataset if label is None or not dataset.multilabel else of_label(dataset, label)
+    return [r for r in dataset.records if r.split in ("train", "val")]
 
 
 def _chosen(dataset: Any, split: str | None, films: int | None, seed: int) -> Any:

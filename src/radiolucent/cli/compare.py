@@ -1,7 +1,7 @@
 """`radiolucent compare`: a run's maps beside doctors' markings."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +15,14 @@ from radiolucent.cli.output import (
     print_comparison,
     print_json,
     progress_bar,
+    say,
+    shown,
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.unseen import Unseen, warn_of_seen
+
+if TYPE_CHECKING:
+    from radiolucent.study import Comparison
 
 __all__ = ["compare"]
 
@@ -29,7 +34,12 @@ def compare(
     data: Data,
     annotations: Annotated[Path, typer.Option(help="Doctors' readings, a file or folder in any format.", exists=True)],
     method: Annotated[str, typer.Option(help="Methods, several with commas.")] = "gradcam",
-    target: Annotated[str | None, typer.Option(help="Class to explain; the positive one unless given.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Class to explain; the positive one unless given. Of several labels any, may be repeated; all."
+        ),
+    ] = None,
     reader: Annotated[
         str, typer.Option(help="A name, 'without NAME', consensus, staple, union, or all of them.")
     ] = "consensus",
@@ -43,7 +53,8 @@ def compare(
 ) -> None:
     """Compare a run's maps with doctors' markings, beside area, chance and the other doctors."""
     from radiolucent.errors import ConfigError
-    from radiolucent.study import compare_run
+    from radiolucent.models import load
+    from radiolucent.study import compare_labels, compare_run
 
     try:
         cuts = tuple(float(t) for t in thresholds.split(","))
@@ -51,10 +62,18 @@ def compare(
         raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.") from error
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
     names = names_in(method)
+    options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "asked": asked}
+    options |= {"unseen": unseen, "seed": seed}
+    if load(run).multilabel:
+        with progress_bar() as update:
+            each = compare_labels(run, data, annotations, names, targets=target or (), say=update, **options)
+        _tell_labels(each, unseen, as_json)
+        return
+    if target and len(target) > 1:
+        raise ConfigError("several --target are for runs that tell several labels; this one has classes: give one.")
     with progress_bar() as update:
         found = compare_run(
-            run, data, annotations, names, target=target, reader=reader, thresholds=cuts, by=kinds, asked=asked,
-            unseen=unseen, seed=seed, say=update,
+            run, data, annotations, names, target=target[0] if target else None, say=update, **options
         )  # fmt: skip
     if not unseen:
         warn_of_seen(found.seen)
@@ -63,3 +82,17 @@ def compare(
     else:
         print_comparison(found)
     end_with_left_out(found.left_out)
+
+
+def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> None:
+    """A comparison a label; what was left out of several of them is listed once."""
+    first = next(iter(each.values()))
+    if not unseen:
+        warn_of_seen(first.seen)
+    if as_json:
+        print_json({"labels": {name: found.as_dict() for name, found in each.items()}})
+    else:
+        for name, found in each.items():
+            say.print(f"[bold]{shown(name)}[/bold]", highlight=False)
+            print_comparison(found)
+    end_with_left_out(dict.fromkeys(item for found in each.values() for item in found.left_out))

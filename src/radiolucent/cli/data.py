@@ -25,7 +25,7 @@ from radiolucent.cli.output import (
     stages,
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
-from radiolucent.cli.training_options import Classes
+from radiolucent.cli.training_options import Classes, LabelNames, NotGiven, Uncertain
 
 __all__ = ["data_app"]
 
@@ -34,6 +34,13 @@ data_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+def _label_options(labels: str | None, uncertain: str, not_given: str) -> Any:
+    from radiolucent.data.multilabel import LabelOptions, wanted_labels
+
+    policies: Any = {"uncertain": uncertain, "not_given": not_given}
+    return LabelOptions(wanted_labels(labels), **policies)
 
 
 @data_app.command()
@@ -52,6 +59,9 @@ def check(
     ] = None,
     annotations: Annotations = None,
     classes: Classes = None,
+    labels: LabelNames = None,
+    uncertain: Uncertain = "mask",
+    not_given: NotGiven = "mask",
     as_json: AsJson = False,
 ) -> None:
     """Look for what makes results on a data set untrustworthy; status 4 if a check fails.
@@ -62,15 +72,18 @@ def check(
     from radiolucent.data import check as check_data
     from radiolucent.data import load_dataset
 
-    dataset = load_dataset(data, classes=classes)
+    dataset = load_dataset(data, classes=classes, labels=_label_options(labels, uncertain, not_given))
     left: list[Any] = []
     with progress_bar() as update:
         findings = check_data(dataset, progress=stages(update, "reading films"))
         if run or predictions or annotations:
             findings = _judged(dataset, findings, run or [], predictions, annotations, left, update)
     if as_json:
-        print_json({"counts": dataset.counts(), "findings": [f.as_dict() for f in findings]})
+        notes = {"notes": list(dataset.notes)} if dataset.multilabel else {}
+        print_json({"counts": dataset.counts()} | notes | {"findings": [f.as_dict() for f in findings]})
     else:
+        for note in dataset.notes if dataset.multilabel else ():
+            say.print(f"note: {shown(note)}", soft_wrap=True, highlight=False)
         print_findings(findings)
         for f in findings:
             for item in (*f.evidence.get("unreadable", []), *f.evidence.get("set_aside", [])):
@@ -92,9 +105,11 @@ def _judged(
 ) -> list[Any]:
     """The findings with the labels judged by whoever was given."""
     from radiolucent.data import read_annotations
+    from radiolucent.data.multilabel import refuse_labels
     from radiolucent.errors import ConfigError
     from radiolucent.study.label_check import chances_in_table, chances_of_runs, check_labels, twins_of
 
+    refuse_labels(dataset, "--run, --predictions or --annotations", "judge one label with --classes NAME")
     if runs and predictions:
         raise ConfigError("give --run or --predictions, not both.")
     twins = twins_of(findings)
@@ -112,12 +127,16 @@ def split(
     val: Annotated[float, typer.Option(help="Share of the films for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the films for testing.")] = 0.1,
     classes: Classes = None,
+    labels: LabelNames = None,
+    uncertain: Uncertain = "mask",
+    not_given: NotGiven = "mask",
     seed: Seed = 0,
 ) -> None:
     """Deal films into train, val and test by patient, and write the manifest."""
     from radiolucent.data import load_dataset, split_dataset, write_manifest
 
-    found = split_dataset(load_dataset(data, classes=classes), val=val, test=test, seed=seed)
+    options = _label_options(labels, uncertain, not_given)
+    found = split_dataset(load_dataset(data, classes=classes, labels=options), val=val, test=test, seed=seed)
     write_manifest(found, out)
     for note in found.notes:
         say.print(note)
@@ -133,11 +152,27 @@ def phantom(
     size: Annotated[int, typer.Option(help="Pixels.")] = 256,
     marker_ill: Annotated[float, typer.Option(help="How often a side marker is on films of the ill.")] = 0.5,
     marker_healthy: Annotated[float, typer.Option(help="… and of the healthy.")] = 0.5,
+    labels: Annotated[
+        int, typer.Option(help="1: pneumonia or not. 3: consolidation, effusion, cardiomegaly, any of them on a film.")
+    ] = 1,
     seed: Seed = 0,
 ) -> None:
     """Draw children's chest radiographs with true masks, simulated readers, patients and sites."""
-    from radiolucent.data.phantom import PhantomConfig, generate
+    from radiolucent.data.phantom import PhantomConfig, SeveralConfig, generate, generate_several
+    from radiolucent.errors import ConfigError
 
+    if labels not in (1, 3):
+        raise ConfigError(f"--labels {labels}; expected 1 or 3: phantoms are drawn with these.")
+    if labels == 3:
+        if marker_ill != marker_healthy:
+            raise ConfigError(
+                "--marker-ill and --marker-healthy differ: films with several labels are not ill or healthy."
+            )
+        several = SeveralConfig(patients=patients, films=films, size=size, marker=marker_ill, seed=seed)
+        with progress_bar() as update:
+            dataset = generate_several(out, several, progress=stages(update, "drawing"))
+        say.print(f"{len(dataset)} films in {out}")
+        return
     config = PhantomConfig(
         patients=patients, films=films, size=size, marker_ill=marker_ill, marker_healthy=marker_healthy, seed=seed
     )
@@ -222,6 +257,29 @@ def annotations(
 
 
 @data_app.command()
+def maps(
+    explanations: Annotated[Path, typer.Argument(help="A folder that `radiolucent explain` wrote.", exists=True)],
+    to: Annotated[str, typer.Option(help="fiftyone or labelstudio.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
+    annotations: Annotations = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand films, maps and doctors' marks to FiftyOne or Label Studio, as files that they import."""
+    from radiolucent.data import LeftOut, read_annotations
+    from radiolucent.study.handover import hand_over
+
+    left: list[LeftOut] = []
+    readings = read_annotations(annotations, left_out=left) if annotations else []
+    count = hand_over(explanations, out, to, annotations=readings, left_out=left)
+    if as_json:
+        told = [{"file": str(p), "reason": r} for p, r in left]
+        print_json({"films": count, "out": str(out), "left_out": told})
+    else:
+        say.print(f"{count} films with maps and {len(readings)} readings in {shown(out)}", highlight=False)
+    end_with_left_out(left, count)
+
+
+@data_app.command()
 def formats(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the docs.")] = False,
     as_json: AsJson = False,
@@ -284,9 +342,11 @@ def paste_marker(
 ) -> None:
     """Plant a shortcut: paste an R on films of one class, to see whether `audit` finds it. Interrupted, it goes on."""
     from radiolucent.data import load_dataset, split_dataset
+    from radiolucent.data.multilabel import refuse_labels
     from radiolucent.data.plant import at_most, plant_markers
 
-    dataset = at_most(split_dataset(load_dataset(data), val=val, test=test, seed=seed), films, seed=seed)
+    given = refuse_labels(load_dataset(data), "paste-marker", "name one column with a manifest of its own")
+    dataset = at_most(split_dataset(given, val=val, test=test, seed=seed), films, seed=seed)
     names = tuple(name.strip() for name in splits.split(",") if name.strip())
     with resumable(), progress_bar() as update:
         found = plant_markers(

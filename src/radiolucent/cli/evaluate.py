@@ -1,14 +1,16 @@
 """`radiolucent evaluate`: a run's figures on films it has not seen."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from radiolucent.cli.answers import WIDE
 from radiolucent.cli.evaluation_lines import three_class_lines
 from radiolucent.cli.output import (
     AsJson,
@@ -24,9 +26,12 @@ from radiolucent.cli.output import (
     stages,
 )
 from radiolucent.cli.reading_options import reads_films
-from radiolucent.cli.training_options import Classes
+from radiolucent.cli.training_options import Classes, NotGiven, Uncertain
 from radiolucent.cli.unseen import Unseen, warn_of_seen
 from radiolucent.cli.which_model import say_use
+
+if TYPE_CHECKING:
+    from radiolucent.data.multilabel import LabelOptions
 
 __all__ = ["evaluate", "evaluation_table"]
 
@@ -38,16 +43,27 @@ def _predictions(
     run: Path,
     data: Path,
     classes: str | None,
+    labels: "LabelOptions",
     by: tuple[str, ...],
     update: Callable[[str, int, int], None],
-) -> tuple[Any, list[tuple[Path, str]], Any]:
-    """(predictions, files left out, films that the run was trained on); labels are matched by class name."""
+) -> tuple[Any, list[tuple[Path, str]], Any, tuple[str, ...]]:
+    """(predictions, files left out, films that the run was trained on, notes); labels are matched by class name."""
     from radiolucent.data import load_dataset
+    from radiolucent.data.multilabel import match_labels
     from radiolucent.data.relabel import relabel
     from radiolucent.data.trained_on import films_of_run
+    from radiolucent.errors import DataError
     from radiolucent.models import predict
 
-    dataset = relabel(load_dataset(data, classes=classes), classifier.class_names)
+    if classifier.multilabel:
+        if classes:
+            raise typer.BadParameter("--classes is for models of one class a film; this run tells several labels.")
+        dataset = match_labels(load_dataset(data, labels=labels), classifier.class_names)
+        if not (dataset.labels >= 0).any():
+            notes = "; ".join(dataset.notes)
+            raise DataError(f"{data}: no film has a known label of the model's ({notes}).")
+    else:
+        dataset = relabel(load_dataset(data, classes=classes), classifier.class_names)
     left: list[tuple[Path, str]] = [(item.path, item.reason) for item in dataset.left_out]
     known, digests = films_of_run(run), dict[str, str]()
     found = predict(
@@ -60,7 +76,9 @@ def _predictions(
         if not any(values):
             have = sorted({k for r in records for k in r.columns})
             raise typer.BadParameter(f"--by {name}: no film has such a column; there are {', '.join(have) or 'none'}.")
-    return dataclasses.replace(found, groups=columns), left, known.among(records, digests) if known else None
+    seen = known.among(records, digests) if known else None
+    notes = dataset.notes if classifier.multilabel else ()
+    return dataclasses.replace(found, groups=columns), left, seen, notes
 
 
 def _only(predictions: Any, keep: list[bool]) -> Any:
@@ -86,16 +104,21 @@ def _by_split(predictions: Any, seen: Any) -> list[tuple[str, Any]]:
 
 def _by_group(predictions: Any, seed: int) -> dict[str, dict[str, Any]]:
     """An evaluation a value of each column; values of films without a label are passed over."""
-    from radiolucent.metrics import evaluate as evaluate_predictions
-
     found: dict[str, dict[str, Any]] = {}
     for column, values in predictions.groups.items():
         found[column] = {}
         for value in sorted(set(values)):
             some = _only(predictions, [v == value for v in values])
             if (some.labels >= 0).any():
-                found[column][value or "not given"] = evaluate_predictions(some, folds=FOLDS_A_GROUP, seed=seed)
+                found[column][value or "not given"] = _evaluated(some, folds=FOLDS_A_GROUP, seed=seed)
     return found
+
+
+def _evaluated(predictions: Any, **options: Any) -> Any:
+    from radiolucent.metrics import evaluate as of_one
+    from radiolucent.metrics import evaluate_labels
+
+    return (evaluate_labels if predictions.multilabel else of_one)(predictions, **options)
 
 
 @reads_films
@@ -107,24 +130,30 @@ def evaluate(
     ] = None,
     by: Annotated[str, typer.Option(help="Also by columns of the manifest, with commas: sex,site.")] = "",
     classes: Classes = None,
+    uncertain: Uncertain = "mask",
+    not_given: NotGiven = "mask",
     unseen: Unseen = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a run on a folder or manifest it has never seen, at the threshold fixed in training.
 
+    A run of several labels reads their columns from a manifest, and gives every label's figures and their means.
+
     Films that it was trained or chosen on, and films of the same patients, are recognised: a warning says so.
     """
+    from radiolucent.data.multilabel import LabelOptions
     from radiolucent.errors import DataError
     from radiolucent.files import write_json
-    from radiolucent.metrics import evaluate as evaluate_predictions
     from radiolucent.models import load
     from radiolucent.study.predictions_table import write_predictions
 
     classifier = load(run)
     columns = tuple(name.strip() for name in by.split(",") if name.strip())
+    policies: Any = {"uncertain": uncertain, "not_given": not_given}
+    wanted = LabelOptions(classifier.class_names if classifier.multilabel else (), lenient=True, **policies)
     with progress_bar() as update:
-        predictions, left, seen = _predictions(classifier, run, data, classes, columns, update)
+        predictions, left, seen, notes = _predictions(classifier, run, data, classes, wanted, columns, update)
     if unseen and seen is None:
         raise DataError(f"{run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
     if unseen and seen.films:
@@ -134,7 +163,9 @@ def evaluate(
         say.print(f"{len(seen.films)} films left out that the run was trained or chosen on, or of the same patients.")
     else:
         warn_of_seen(seen)
-    result = evaluate_predictions(predictions, seed=seed)
+    result = _evaluated(predictions, seed=seed)
+    for note in notes:
+        say.print(f"note: {shown(note)}", soft_wrap=True, highlight=False)
     groups = _by_group(predictions, seed)
     mark = None if seen is None else seen.as_dict(left_out=unseen)
     told = result.as_dict() | {"trained_on": mark}
@@ -159,7 +190,8 @@ def evaluation_table(result: Any) -> Table:
     at = "the most probable class is called" if several else f"called from a probability of {result.threshold:.3f} on"
     who = f"{result.n} films of {result.patients} patients, {result.patients_with} with {result.positive}"
     title = shown(f"{who}; positive class: {result.positive}, {at}")
-    table = Table(title=title, title_justify="left", caption=shown("; ".join(result.notes)), caption_justify="left")
+    notes = shown("; ".join(result.notes))
+    table = Table(title=title, title_justify="left", caption=notes, caption_justify="left")
     table.add_column("figure")
     table.add_column("value (95 % CI)")
     for metric in METRICS:
@@ -170,7 +202,43 @@ def evaluation_table(result: Any) -> Table:
     return table
 
 
+def labels_table(result: Any) -> Table:
+    """Every label's leading figures, with their means."""
+    title = f"{result.n} films of {result.patients} patients, {len(result.labels) + len(result.too_few)} labels"
+    table = Table(title=title, title_justify="left", caption=shown("; ".join(result.notes)), caption_justify="left")
+    names = ("auroc", "average_precision", "sensitivity", "specificity", "calibration_slope", "brier")
+    for heading in ("label", "with / without", *(n.replace("_", " ") for n in names)):
+        table.add_column(heading, overflow="fold")
+    for label, found in result.labels.items():
+        who = f"{found.patients_with} / {found.patients_without}"
+        table.add_row(shown(label), who, *(shown(_short(found.estimates.get(n))) for n in names))
+    for label, why in result.too_few.items():
+        table.add_row(shown(label), "", shown(why))
+    if result.macro:
+        table.add_row("mean of the labels", "", *(shown(_short(result.macro.get(n))) for n in names))
+    return table
+
+
+def _short(e: Any) -> str:
+    if e is None or e.value is None:
+        return "–"
+    return f"{e.value:.3f}" + ("" if e.low is None else f"\n({e.low:.3f}–{e.high:.3f})")
+
+
+def _print_labels(result: Any, groups: dict[str, dict[str, Any]]) -> None:
+    screen = Console(width=None if sys.stdout.isatty() else WIDE)
+    screen.print(labels_table(result))
+    for column, values in groups.items():
+        for value, found in values.items():
+            table = labels_table(found)
+            table.title = f"{shown(column)}: {shown(value)}, {found.n} films"
+            screen.print(table)
+
+
 def _print(result: Any, groups: dict[str, dict[str, Any]]) -> None:
+    if hasattr(result, "too_few"):
+        _print_labels(result, groups)
+        return
     screen = Console()
     screen.print(evaluation_table(result))
     if len(result.class_names) > 2:

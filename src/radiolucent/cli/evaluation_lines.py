@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["summary_lines", "three_class_lines"]
+__all__ = ["label_lines", "summary_lines", "three_class_lines"]
 
 JOINED = ("consensus", "staple", "union")  # readings of several readers as one
 OF_ALL = {"macro_auroc": "AUROC, mean of the classes (macro)", "class_accuracy": "most probable class is right"}
@@ -11,6 +11,8 @@ OF_ALL = {"macro_auroc": "AUROC, mean of the classes (macro)", "class_accuracy":
 def summary_lines(appraisal: Any) -> list[str]:
     """What a study found, a line a figure: what it is, of whom, and in which unit."""
     test = appraisal.test
+    if hasattr(test, "too_few"):
+        return label_lines(test)
     lines = [f"On {test.n} test films of {test.patients} patients, {test.positive} being positive (95 % intervals):"]
     if len(test.class_names) > 2:
         lines += three_class_lines(test)
@@ -31,6 +33,19 @@ def summary_lines(appraisal: Any) -> list[str]:
             f"  {a.method} beside {whom}: hit rate {a.estimates['hit_rate']}, area {a.estimates['area']}, of {a.films} "
             "films"
         )
+    return lines
+
+
+def label_lines(found: Any) -> list[str]:
+    """Every label's leading figures, and their means."""
+    lines = [f"On {found.n} films of {found.patients} patients (95 % intervals by patient):"]
+    shown = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
+    for name, one in found.labels.items():
+        figures = "; ".join(f"{title} {one.estimates[k]}" for k, title in shown.items())
+        lines.append(f"  {name} from {one.threshold:.3f}: {figures}")
+    lines += [f"  {name}: {why}" for name, why in found.too_few.items()]
+    if found.macro:
+        lines.append(f"  mean of {len(found.labels)} labels: AUROC {found.macro['auroc']}")
     return lines
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from radiolucent.cli.answers import FEW, Answer, Force, answer_of, print_answers, refusal
+from radiolucent.cli.answers import FEW, Answer, Chest, Force, answer_of, print_answers, refusal
 from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use, say, shown
 from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
@@ -12,8 +12,8 @@ __all__ = ["predict"]
 
 
 @reads_films
-def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
-    """Say what a run makes of images: calibrated probabilities and the call at its threshold.
+def predict(given: RunAndImages, chest: Chest = False, force: Force = False, as_json: AsJson = False) -> None:
+    """Say what a run makes of images: calibrated probabilities and the call at its threshold, each label at its own.
 
     Without RUN the model that comes with radiolucent answers: pneumonia or normal, on children's chest films.
     """
@@ -23,7 +23,7 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
 
     run, paths = run_and_images(given)
     classifier = load(run)
-    refuse = refusal(classifier, force)
+    refuse = refusal(classifier, force, chest)
     files, left = find_films(paths)
     waiting: list[Answer] = []
     rows: list[dict[str, Any]] = []
@@ -35,7 +35,8 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
             left.append((file, why))
             continue
         answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
-        row: dict[str, Any] = {"image": str(file), "called": answer.called, "probability": dict(answer.by_class)}
+        called = list(answer.labels) if classifier.multilabel else answer.called
+        row: dict[str, Any] = {"image": str(file), "called": called, "probability": dict(answer.by_class)}
         rows.append(row | ({"notes": film.notes} if film.notes else {}))
         if not as_json:
             for note in film.notes:
@@ -45,11 +46,14 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
             print_answers(waiting)
             waiting.clear()
     if as_json:
+        told = {"positive": classifier.class_names[classifier.positive], "threshold": classifier.threshold}
+        if classifier.multilabel:
+            cuts = [rule.threshold for rule in classifier.label_rules]
+            told = {"thresholds": dict(zip(classifier.class_names, cuts, strict=True))}
         print_json(
             {
                 "use": research_use(classifier),
-                "positive": classifier.class_names[classifier.positive],
-                "threshold": classifier.threshold,
+                **told,
                 "predictions": rows,
                 "left_out": [{"file": str(p), "reason": r} for p, r in left],
             }

@@ -83,12 +83,17 @@ def reads_films(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def reads_readings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of reading doctors' readings: it gets them as `asked`, for `read_annotations`."""
-    shared = inspect.signature(of_readings).parameters
+    """Give a command the options of reading doctors' readings: it gets them as `asked`, for `read_annotations`.
+
+    An option that the command has itself is called `--reading-NAME` here.
+    """
+    own = inspect.signature(command).parameters
+    names = {n: f"reading_{n}" if n in own else n for n in inspect.signature(of_readings).parameters}
+    shared = {names[n]: p.replace(name=names[n]) for n, p in inspect.signature(of_readings).parameters.items()}
 
     @functools.wraps(command)
     def call(*arguments: Any, **given: Any) -> None:
-        typed = {name: given.pop(name, p.default) for name, p in shared.items()}
+        typed = {name: given.pop(shown, shared[shown].default) for name, shown in names.items()}
         command(*arguments, **given, asked=_asked(**typed))
 
     return _with(call, command, shared, without="asked")

@@ -17,7 +17,6 @@ from radiolucent.cli.evaluation_lines import summary_lines
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
-    Out,
     Run,
     Seed,
     end_with_left_out,
@@ -61,18 +60,44 @@ def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> Non
 
 
 @resumable()
-def demo(out: Out = Path("runs/demo"), seed: Seed = 0, as_json: AsJson = False) -> None:
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to write to; runs/demo, or runs/demo-labels.", file_okay=False),
+    ] = None,
+    labels: Annotated[
+        int,
+        typer.Option(help="1: pneumonia or not. 3: consolidation, effusion and cardiomegaly, any of them on a film."),
+    ] = 1,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
     """The whole study on phantoms drawn on the spot; ends with an HTML report."""
-    from radiolucent.study import demo as run_demo
+    from radiolucent.errors import ConfigError
+    from radiolucent.study.demonstration import demo as run_demo
+    from radiolucent.study.demonstration import demo_labels
 
+    if labels not in (1, 3):
+        raise ConfigError(f"--labels {labels}; expected 1 or 3: phantoms are drawn with these.")
+    run, place = (run_demo, "demo") if labels == 1 else (demo_labels, "demo-labels")
+    folder = out or Path("runs") / place
     with progress_bar() as update:
-        prepared, appraisal = run_demo(out, update, tell_epoch, seed=seed, on_ready=tell_ready)
-    finish_study(prepared, appraisal, out, as_json)
+        prepared, appraisal = run(folder, update, tell_epoch, seed=seed, on_ready=tell_ready)
+    finish_study(prepared, appraisal, folder, as_json)
 
 
 def tell_ready(prepared: Any, classifier: Any) -> None:
     """Before training: which class is positive, and what there is too little of."""
     names = classifier.class_names
+    if classifier.multilabel:
+        say.print(
+            f"{len(names)} labels, any number of them on a film: {escape(', '.join(names))}.", soft_wrap=True,
+            highlight=False,
+        )  # fmt: skip
+        for note in prepared.dataset.notes:
+            say.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
+        _warn(prepared)
+        return
     others = ", ".join(n for n in names if n != names[classifier.positive])
     say.print(
         f"positive class: [bold]{escape(names[classifier.positive])}[/bold] (the other: {escape(others)}); --positive "
@@ -80,6 +105,10 @@ def tell_ready(prepared: Any, classifier: Any) -> None:
         f"classes {escape(', '.join(names))}; a film is called what is most probable. One against the rest is told of "
         f"{escape(names[classifier.positive])}; --positive chooses another.", soft_wrap=True, highlight=False,
     )  # fmt: skip
+    _warn(prepared)
+
+
+def _warn(prepared: Any) -> None:
     for warning in prepared.warnings:
         say.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
 
@@ -88,7 +117,10 @@ def write_options(training: dict[str, Any], prepared: Any, classifier: Any) -> N
     """The file that repeats a training: `--config RUN/options.toml`."""
     from radiolucent.files import write_text
 
-    chosen = training | {"positive": classifier.class_names[classifier.positive]}
+    own = {"labels": ",".join(classifier.class_names)} if classifier.multilabel else {
+        "positive": classifier.class_names[classifier.positive]
+    }  # fmt: skip
+    chosen = training | own
     places = {k: str(Path(v).resolve()) for k, v in chosen.items() if isinstance(v, Path) and k != "out"}
     write_text(Path(training["out"]) / "options.toml", as_toml(chosen | places | {"out": training["out"]}))
     tell_ready(prepared, classifier)
@@ -160,6 +192,10 @@ def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = F
 
     prepared, trained = asking_positive(config, start)
     clf = trained.classifier
+    if clf.multilabel:
+        _tell_labels(prepared, trained, config.out, as_json)
+        end_with_left_out(prepared.left_out)
+        return
     positive, doubts = clf.class_names[clf.positive], about_threshold(trained.threshold, trained.validation)
     if as_json:
         epochs_done = [h.to_dict() for h in trained.fitted.history]
@@ -177,6 +213,22 @@ def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = F
         )
         say.print(f"kept epoch {kept}; {called}; model in {escape(str(config.out))}", soft_wrap=True, highlight=False)
     end_with_left_out(prepared.left_out)
+
+
+def _tell_labels(prepared: Any, trained: Any, out: Path, as_json: bool) -> None:
+    """What training fixed for every label."""
+    thresholds = trained.as_dict()
+    if as_json:
+        notes = [*prepared.dataset.notes, *prepared.warnings, *trained.fitted.notes]
+        history = [h.to_dict() for h in trained.fitted.history]
+        print_json({"class_names": list(thresholds), "thresholds": thresholds, "history": history, "notes": notes})
+        return
+    for name, found in thresholds.items():
+        how = f"never called: {found['why']}" if found["value"] is None else (
+            f"called from a probability of {found['value']:.3f} on"
+        )  # fmt: skip
+        say.print(f"{escape(name)}: {escape(how)}", soft_wrap=True, highlight=False)
+    say.print(f"kept epoch {trained.fitted.best_epoch}; model in {escape(str(out))}", soft_wrap=True, highlight=False)
 
 
 @reads_readings

@@ -10,7 +10,7 @@ import typer
 
 from radiolucent.cli.output import Data, Out, Seed
 
-__all__ = ["trains"]
+__all__ = ["Classes", "LabelNames", "NotGiven", "Uncertain", "trains"]
 
 Model = Annotated[str, typer.Option(help="mobilenetv1, inception_v3, densenet121, small_cnn, or any timm name.")]
 RecipeName = Annotated[str, typer.Option(help="strong, or classic (MobileNet, 34 of 92 layers frozen, Adam 0.001).")]
@@ -45,7 +45,18 @@ Rule = Annotated[
         "'cost:fn=5,fp=1'."
     ),
 ]
-Head = Annotated[str, typer.Option(help="softmax, or sigmoid (a single logit).")]
+Head = Annotated[
+    str, typer.Option(help="softmax, or sigmoid (a single logit); films with several labels have a sigmoid a label.")
+]
+LabelNames = Annotated[
+    str | None,
+    typer.Option(
+        help="Films with several labels: the manifest's columns of 1, 0, -1 (uncertain) and empty cells, or names in a "
+        "column such as 'Effusion|Mass', with commas. As found in the manifest unless given."
+    ),
+]
+Uncertain = Annotated[str, typer.Option(help="Labels that are -1: mask (no part of loss and figures), ones or zeros.")]
+NotGiven = Annotated[str, typer.Option(help="Labels that are empty: mask (no part of loss and figures) or zeros.")]
 LogTo = Annotated[str, typer.Option(help="Also log to tensorboard, mlflow or wandb; several with commas.")]
 
 
@@ -63,6 +74,9 @@ def options(
     weights: Weights = None,
     head: Head = "softmax",
     classes: Classes = None,
+    labels: LabelNames = None,
+    uncertain: Uncertain = "mask",
+    not_given: NotGiven = "mask",
     positive: Positive = None,
     size: Size = None,
     fit: Fit = "squash",

@@ -7,6 +7,7 @@ from radiolucent.data.checks import check
 from radiolucent.data.folder import find_films, load_dataset
 from radiolucent.data.loader import Loader
 from radiolucent.data.manifest import write_manifest
+from radiolucent.data.multilabel import LabelOptions, of_label
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.data.split import split_dataset
 
@@ -14,6 +15,7 @@ __all__ = [
     "FORMATS",
     "Augment",
     "Dataset",
+    "LabelOptions",
     "LeftOut",
     "Loader",
     "PixelCache",
@@ -22,6 +24,7 @@ __all__ = [
     "check",
     "find_films",
     "load_dataset",
+    "of_label",
     "read_annotations",
     "split_dataset",
     "write_coco",

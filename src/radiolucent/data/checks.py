@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
 from radiolucent.data.doubtful import Witnesses, doubtful_labels
-from radiolucent.data.records import Dataset
+from radiolucent.data.multilabel import of_label
+from radiolucent.data.records import Dataset, Record
 from radiolucent.data.split import MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
 from radiolucent.metrics import wilson
+from radiolucent.metrics.proportions import clustered_wilson
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["check"]
+__all__ = ["check", "prevalence_shift"]
 
 SHOWN = 20  # examples listed in a finding's evidence
 NEAR = 0.97  # correlation of high-passed 64 × 64 thumbnails
@@ -41,15 +44,38 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
         _exact(good, dataset),
         _near(good, near, dataset),
         _patients(dataset),
-        *confounders(good, dataset.class_names),
-        _prevalence(dataset),
-        _validation(dataset),
-        doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
+        *(_of_each_label if dataset.multilabel else _of_classes)(good, near, dataset),
         *acquisition(good),
     ]
 
 
+def _of_classes(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
+    return [
+        *confounders(good, dataset.class_names),
+        prevalence_shift(dataset),
+        _validation(dataset),
+        doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
+    ]
+
+
+def _of_each_label(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
+    """What is asked of two classes, of each label with and without; the label stands in brackets behind the test."""
+    found: list[Finding] = []
+    for name in dataset.class_names:
+        one = of_label(dataset, name)
+        records = {r.image_id: r for r in one.records}
+        films = [replace(f, record=records[f.record.image_id]) for f in good]
+        found += [
+            replace(f, test=f"{f.test} [{name}]", question=f"{name}: {f.question}")
+            for f in _of_classes(films, near, one)
+        ]
+    return found
+
+
 def _where(film: Film, dataset: Dataset) -> str:
+    if dataset.multilabel:
+        has = [n for n, v in zip(dataset.class_names, film.record.findings, strict=True) if v == 1]
+        return f"{film.record.image_id} [{film.record.split or 'no split'}, {', '.join(has) or 'no label'}]"
     label = dataset.class_names[film.record.label] if film.record.label is not None else "unlabelled"
     return f"{film.record.image_id} [{film.record.split or 'no split'}, {label}]"
 
@@ -80,8 +106,14 @@ def _pairs(groups: Iterable[Sequence[Film]]) -> dict[str, int]:
     crossing = {"across_splits": 0, "across_labels": 0}
     for group in groups:
         crossing["across_splits"] += len({f.record.split for f in group}) > 1
-        crossing["across_labels"] += len({f.record.label for f in group}) > 1
+        crossing["across_labels"] += _labels_differ(group)
     return crossing
+
+
+def _labels_differ(group: Sequence[Film]) -> bool:
+    """Whether films have different classes, or one has a label that another has not."""
+    known = [{v for v in values if v >= 0} for values in zip(*(f.record.findings for f in group), strict=True)]
+    return len({f.record.label for f in group}) > 1 or any(len(values) > 1 for values in known)
 
 
 def _exact(films: Sequence[Film], dataset: Dataset) -> Finding:
@@ -105,9 +137,7 @@ def _duplicates(
     files = sum(len(g) for g in groups)
     bad = crossing["across_splits"] + crossing["across_labels"] > 0
     kind = "byte-identical" if test.endswith("exact") else "nearly identical"
-    worst = sorted(
-        groups, key=lambda g: (-len({f.record.split for f in g}), -len({f.record.label for f in g}), -len(g))
-    )
+    worst = sorted(groups, key=lambda g: (-len({f.record.split for f in g}), not _labels_differ(g), -len(g)))
     return Finding(
         test,
         question,
@@ -215,19 +245,19 @@ def _patients(dataset: Dataset) -> Finding:
     )
 
 
-def _prevalence(dataset: Dataset) -> Finding:
-    """The share of the last class in each split, and the largest difference between two."""
+def prevalence_shift(dataset: Dataset) -> Finding:
+    """The share of the last class in each split, its interval by patient, held against that of the training split."""
     question = "Is the disease equally common in every split?"
     labelled = [r for r in dataset.records if r.label is not None and r.split]
     splits = sorted({str(r.split) for r in labelled})
     if len(splits) < 2 or len(dataset.class_names) < 2:
         return Finding("prevalence.shift", question, "not applicable", "fewer than two splits or classes.")
     last = len(dataset.class_names) - 1
-    count = Counter((str(r.split), r.label == last) for r in labelled)
-    rates = {s: wilson(count[s, True], count[s, True] + count[s, False]) for s in splits}
+    rates = {s: _rate([r for r in labelled if r.split == s], last) for s in splits}
     reference = rates["train"] if "train" in rates else rates[splits[0]]
     shifted = [s for s in splits if not _overlap(rates[s], reference)]
-    words = ", ".join(f"{s} {(rates[s].value or 0):.1%} of {rates[s].n}" for s in splits)
+    films = Counter(str(r.split) for r in labelled)
+    words = ", ".join(f"{s} {(rates[s].value or 0):.1%} of {films[s]}" for s in splits)
     return Finding(
         "prevalence.shift",
         question,
@@ -240,6 +270,13 @@ def _prevalence(dataset: Dataset) -> Finding:
         if shifted
         else "",
     )
+
+
+def _rate(records: Sequence[Record], label: int) -> Estimate:
+    """The share of films with a label, its interval over patients."""
+    patients = [r.patient_id or f"\0{r.image_id}" for r in records]
+    index = np.unique(patients, return_inverse=True)[1]
+    return clustered_wilson(np.array([r.label == label for r in records]), index)
 
 
 def _overlap(a: Estimate, b: Estimate) -> bool:

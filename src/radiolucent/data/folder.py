@@ -6,9 +6,10 @@ from pathlib import Path
 
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
-from radiolucent.data.manifest import read_manifest
+from radiolucent.data.manifest import FOUND, read_manifest
+from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
-from radiolucent.errors import DataError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
@@ -29,7 +30,7 @@ _COMPANIONS = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", 
 _COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 
-def load_dataset(path: str | Path, *, classes: int | str | None = None) -> Dataset:
+def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: LabelOptions | None = None) -> Dataset:
     """Find the films of a folder or manifest.
 
     Args:
@@ -37,24 +38,32 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None) -> Datas
             manifest (CSV, Parquet), which a folder may also hold as `manifest.csv`. Or an `.npz` file in MedMNIST's
             layout, which is unpacked into the cache folder.
         classes: as in the folders or the label column unless given; see `with_classes`.
+        labels: of a manifest whose films may have several: which, and what becomes of uncertain ones; found, and left
+            out where uncertain, unless given (see `read_manifest`).
 
     A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
     films are found when read.
 
     Raises:
-        DataError: nothing there, no image in it, or classes that are not there.
+        DataError: nothing there, no image in it, classes or labels that are not there, or labels of a folder.
+        ConfigError: classes and labels.
     """
+    if classes and labels and labels.names and not labels.lenient:
+        raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
+    options = None if classes else labels or FOUND
     root = Path(path)
     if root.is_file() and root.suffix.lower() == ".npz":
         from radiolucent.data.medmnist import unpack
 
         dataset = unpack(root)
     elif root.is_file():
-        dataset = read_manifest(root)
+        dataset = read_manifest(root, options)
     elif not root.is_dir():
         raise DataError(f"{root}: no such folder or manifest; check the path.")
     elif (root / "manifest.csv").is_file():
-        dataset = read_manifest(root / "manifest.csv")
+        dataset = read_manifest(root / "manifest.csv", options)
+    elif labels and labels.names and not labels.lenient:
+        raise DataError(f"{root}: has no manifest.csv; labels ({', '.join(labels.names)}) are read from a manifest.")
     else:
         dataset = _scan(root)
     if not dataset.records:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from radiolucent.data.augment import Augment
 from radiolucent.data.cache import PixelCache
 from radiolucent.data.marks import Paste
+from radiolucent.data.records import labels_of
 from radiolucent.errors import ConfigError, DataError
 
 __all__ = ["Loader"]
@@ -19,6 +20,8 @@ __all__ = ["Loader"]
 
 class Loader:
     """Batches (inputs float32 (B, C, S, S), labels int64 (B,)), iterable any number of times.
+
+    Where films have several labels, labels are (B, K): 1, 0, and -1 where not known.
 
     With `irrelevant` they are (inputs, labels, bool (B, S, S)): where a right-for-the-right-reasons loss penalises.
 
@@ -60,7 +63,10 @@ class Loader:
         self.indices = np.arange(len(cache)) if indices is None else np.asarray(indices, np.intp)
         if not len(self.indices) or batch_size < 1:
             raise ConfigError(f"{len(self.indices)} films in batches of {batch_size}; expected at least one of each.")
-        self.labels = np.array([-1 if r.label is None else r.label for r in cache.records], np.int64)
+        several = any(r.findings for r in cache.records)
+        if several and balance:
+            raise ConfigError("balance draws classes equally often; films with several labels have no one class.")
+        self.labels = labels_of(cache.records)
         self.batch_size, self.shuffle, self.balance = batch_size, shuffle, balance
         self.rank, self.world_size, self.drop_last, self.prefetch = rank, world_size, drop_last, prefetch
         self.epoch = 0
@@ -72,7 +78,9 @@ class Loader:
 
     @property
     def class_counts(self) -> list[int]:
-        """Films of each class."""
+        """Films of each class; of several labels, films with each."""
+        if self.labels.ndim == 2:
+            return (self.labels[self.indices] == 1).sum(0).tolist()
         return np.bincount(self.labels[self.indices]).tolist()
 
     def set_epoch(self, epoch: int) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radiolucent.data.records import SPLITS, Dataset, Record
+from radiolucent.data.label_layouts import Laid, as_manifest
+from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
+from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, write_text
 from radiolucent.tables import csv_text, unguarded
@@ -14,24 +16,38 @@ from radiolucent.tables import csv_text, unguarded
 __all__ = ["read_manifest", "write_manifest"]
 
 MOST_BYTES = 1 << 28  # of a manifest: a line a film, for a million films
+FOUND = LabelOptions()  # the labels that are there, those that are not plain being left out
 _COLUMNS = ("path", "label", "patient_id", "split", "site", "etiology", "sha256")
 
 
-def read_manifest(path: Path) -> Dataset:
+def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     """Read a manifest with the column `path` (relative to the manifest) and, where known, label (a class name),
     patient_id, split (train, val, test), site, etiology; further columns are kept.
+
+    A film has several labels where `label` holds names with `|` between, or where there is no such column and two or
+    more hold nothing but 1, 0, -1 (uncertain) and empty cells (not given). The manifests of NIH ChestX-ray14,
+    CheXpert, VinDr-CXR and PadChest are read as they are published (`radiolucent.data.label_layouts`).
+
+    Args:
+        options: which labels, and what becomes of uncertain ones; None: films have one class each.
 
     Raises:
         DataError: unreadable, no `path` column, an empty or repeated path, an unknown split: with the row's number.
     """
     rows = _rows(path)
+    laid = as_manifest(rows, path)
+    labels = _labels(path, rows, laid, options)
+    lines: Sequence[int] = range(2, len(rows) + 2)
+    if laid is not None:
+        rows, lines = laid.rows, laid.lines
     if not rows or "path" not in rows[0]:
         have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
-    names = tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
+    names = () if labels else tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
+    skip = {*_COLUMNS, *(labels.columns if labels else ())}
     seen: dict[str, int] = {}
     records: list[Record] = []
-    for number, row in enumerate(rows, start=2):
+    for at, (number, row) in enumerate(zip(lines, rows, strict=True)):
         where = str(row.get("path") or "")
         split = row.get("split") or None
         if not where:
@@ -46,11 +62,32 @@ def read_manifest(path: Path) -> Dataset:
             raise DataError(f"{path}, line {number}: split {split!r}; expected train, val, test or nothing.")
         seen[where] = number
         file = Path(where) if Path(where).is_absolute() else path.parent / where
-        label = names.index(str(row["label"])) if row.get("label") else None
-        extra = {k: str(v) for k, v in row.items() if k and k not in _COLUMNS and v not in (None, "")}
+        label = names.index(str(row["label"])) if names and row.get("label") else None
+        extra = {k: str(v) for k, v in row.items() if k and k not in skip and v not in (None, "")}
         optional = {k: (str(row[k]) if row.get(k) else None) for k in ("patient_id", "site", "etiology", "sha256")}
-        records.append(Record(file, where, label, split=split, extra=extra, **optional))
-    return Dataset(tuple(records), names, path.parent, source=f"manifest {path.name}")
+        findings = labels.values[at] if labels else ()
+        records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
+    notes = [*(laid.notes if laid else ()), *(labels.notes if labels else ())]
+    kind = f"{laid.name} manifest" if laid else "manifest"
+    return Dataset(
+        tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
+        f"{kind} {path.name}", tuple(notes), labels is not None,
+    )  # fmt: skip
+
+
+def _labels(
+    path: Path, rows: Sequence[Mapping[str, Any]], laid: Laid | None, options: LabelOptions | None
+) -> FoundLabels | None:
+    if options is None or not rows:
+        return None
+    if laid is not None:
+        found = {"columns": laid.columns, "listed": laid.listed, "vocabulary": laid.vocabulary}
+        return labels_in(laid.rows, laid.lines, options, str(path), **found)  # pyright: ignore[reportArgumentType]
+    found = labels_in(rows, range(2, len(rows) + 2), options, str(path))
+    if found is None and options.names and not options.lenient:
+        have = ", ".join(str(name) for name in rows[0] if name)
+        raise DataError(f"{path}: no column {', '.join(options.names)}, and no column 'label'; it has {have}.")
+    return found
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:
@@ -85,13 +122,17 @@ def write_manifest(dataset: Dataset, path: str | Path) -> Path:
 
     file = Path(path)
     rows = [_row(record, dataset.class_names, file.parent) for record in dataset.records]
-    extras = sorted({key for record in dataset.records for key in record.extra})
+    named = dataset.class_names if dataset.multilabel else ()
+    if clash := set(named) & {*_COLUMNS, *(key for record in dataset.records for key in record.extra)}:
+        raise DataError(f"{file}: label {sorted(clash)[0]!r} has the name of another column; rename it.")
+    extras = [*named, *sorted({key for record in dataset.records for key in record.extra})]
+    columns = [c for c in _COLUMNS if c != "label" or not dataset.multilabel] + extras
     if file.suffix.lower() == ".parquet":
-        table = pa.table({c: pa.array([row.get(c) or None for row in rows], pa.string()) for c in (*_COLUMNS, *extras)})
+        table = pa.table({c: pa.array([row.get(c) or None for row in rows], pa.string()) for c in columns})
         with atomic_path(file) as temporary:
             pq.write_table(table, temporary)
     else:
-        write_text(file, csv_text([*_COLUMNS, *extras], rows))
+        write_text(file, csv_text(columns, rows))
     return file
 
 
@@ -100,5 +141,5 @@ def _row(record: Record, class_names: tuple[str, ...], folder: Path) -> dict[str
     values = {
         "path": path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path),
         "label": "" if record.label is None else class_names[record.label],
-    }
+    } | {n: "" if v == NOT_GIVEN else str(v) for n, v in zip(class_names, record.findings, strict=False)}
     return values | {c: getattr(record, c) or "" for c in _COLUMNS[2:]} | dict(record.extra)

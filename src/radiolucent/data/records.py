@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from radiolucent.shown import Shown
 
-__all__ = ["COMPANION", "HIDDEN", "NOTED", "SPLITS", "Dataset", "LeftOut", "Record", "is_lost"]
+__all__ = [
+    "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "UNCERTAIN", "Dataset", "LeftOut", "Record", "is_lost",
+    "labels_of",
+]  # fmt: skip
 
 SPLITS = ("train", "val", "test")
 HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
+UNCERTAIN, NOT_GIVEN = -1, -2  # of a label of a film that may have several; 1 and 0 are with and without it
 NOTED = "noted: "  # begins a reason by which nothing is lost: what was assumed, or passed over
 
 
@@ -31,6 +35,8 @@ class Record:
         split: "train", "val", "test", or None.
         site: where it was taken. etiology: "bacteria" or "virus". sha256: of the file's bytes.
         extra: further columns of a manifest.
+        findings: where a film may have several labels, one number for each of the data set's: 1 with it, 0 without it,
+            `UNCERTAIN` or `NOT_GIVEN`; `label` is None then.
     """
 
     path: Path
@@ -42,6 +48,12 @@ class Record:
     etiology: str | None = None
     sha256: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
+    findings: tuple[int, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its class is known, or any of its labels."""
+        return self.label is not None or any(v >= 0 for v in self.findings)
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -52,6 +64,19 @@ class Record:
     def column(self, name: str) -> str | None:
         """One column; None where it is not known."""
         return self.columns.get(name)
+
+
+def labels_of(records: Sequence[Record], several: int = 0) -> NDArray[np.int64]:
+    """Class indices (N,), -1 where unknown; of films with several labels (N, K) 1, 0 and -1.
+
+    Args:
+        several: how many labels, where there may be no film to tell.
+    """
+    count = several or max((len(r.findings) for r in records), default=0)
+    if not count:
+        return np.array([-1 if r.label is None else r.label for r in records], np.int64)
+    rows = [r.findings or (NOT_GIVEN,) * count for r in records]
+    return np.maximum(np.array(rows, np.int64).reshape(len(rows), count), -1)
 
 
 class LeftOut(NamedTuple):
@@ -80,6 +105,7 @@ class Dataset(Shown):
         root: folder they lie in.
         left_out: files that are no part of it, with the reason.
         source: where it came from. notes: decisions taken on the way.
+        multilabel: whether a film may have any number of the classes, which are then its labels (`Record.findings`).
     """
 
     records: tuple[Record, ...]
@@ -88,6 +114,7 @@ class Dataset(Shown):
     left_out: tuple[LeftOut, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
+    multilabel: bool = False
 
     def __len__(self) -> int:
         return len(self.records)
@@ -101,13 +128,18 @@ class Dataset(Shown):
         return [
             {
                 "image": r.image_id,
-                "label": names.get(-1 if r.label is None else r.label),
+                **self._labels_of(r, names),
                 "patient": r.patient_id,
                 "split": r.split,
                 **r.columns,
             }
             for r in self.records
         ]
+
+    def _labels_of(self, r: Record, names: Mapping[int, str]) -> dict[str, object]:
+        if not self.multilabel:
+            return {"label": names.get(-1 if r.label is None else r.label)}
+        return {name: None if v == NOT_GIVEN else v for name, v in zip(self.class_names, r.findings, strict=True)}
 
     def split(self, name: str | None) -> "Dataset":
         """The films of one split."""
@@ -121,16 +153,27 @@ class Dataset(Shown):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class indices (N,), -1 where unknown."""
-        return np.array([-1 if r.label is None else r.label for r in self.records], np.int64)
+        """Class indices (N,), -1 where unknown; of several labels a film (N, K) 1, 0 and -1."""
+        return labels_of(self.records, len(self.class_names) if self.multilabel else 0)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Films by split and class."""
+        """Films by split and class; of several labels a film, those with each label, and those with none of them."""
+        if self.multilabel:
+            return self._counts_of_labels()
         tally = Counter((r.split or "none", r.label) for r in self.records)
         names = dict(enumerate(self.class_names)) | {None: "unlabelled"}
         found: dict[str, dict[str, int]] = {}
         for (split, label), count in sorted(tally.items(), key=lambda item: (item[0][0], str(item[0][1]))):
             found.setdefault(split, {})[names[label]] = count
+        return found
+
+    def _counts_of_labels(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for r in sorted(self.records, key=lambda r: r.split or "none"):
+            own = found.setdefault(r.split or "none", dict.fromkeys([*self.class_names, "none of them"], 0))
+            for name, value in zip(self.class_names, r.findings, strict=True):
+                own[name] += value == 1
+            own["none of them"] += all(value == 0 for value in r.findings)
         return found
 
     def patients(self) -> dict[str, int]:

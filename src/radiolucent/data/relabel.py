@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from radiolucent.data.multilabel import refuse_labels
 from radiolucent.data.records import Dataset, Record
 from radiolucent.errors import DataError
 
@@ -12,8 +13,11 @@ def relabel(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
     """The data set with labels that index `class_names`, matched by name without regard to case.
 
     Raises:
-        DataError: a class of the data set is none of the classifier's.
+        DataError: a class of the data set is none of the classifier's, or its films have several labels.
     """
+    refuse_labels(
+        dataset, "a model of one class a film", "name a column with --classes, or give films of one class each"
+    )
     upper = [n.upper() for n in class_names]
     unknown = [n for n in dataset.class_names if n.upper() not in upper]
     if unknown:

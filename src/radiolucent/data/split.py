@@ -47,10 +47,11 @@ def split_dataset(
         val, test: fractions of the films to cut from train where needed.
 
     Raises:
-        DataError: fewer than two classes, or too few patients of one to go round.
+        DataError: fewer than two classes, or too few patients of one to go round; of several labels, one that no
+            training film has, or that every one has.
     """
-    labelled = [r for r in dataset.records if r.label is not None]
-    if len({r.label for r in labelled}) < 2:
+    labelled = [r for r in dataset.records if r.labelled]
+    if not dataset.multilabel and len({r.label for r in labelled}) < 2:
         raise DataError(
             f"{dataset.source}: training needs films of two classes; found "
             f"{', '.join(dataset.class_names) or 'no class folders and no label column'}. Give the folder that holds "
@@ -82,12 +83,12 @@ def split_dataset(
     for record in dataset.records:
         split = record.split if record.split in keep else chosen.get(record.image_id)
         digest = by_id.get(record.image_id)
-        if record.label is not None and record.split not in keep and digest in kept_hashes:
+        if record.labelled and record.split not in keep and digest in kept_hashes:
             notes.append(
                 f"{record.image_id}: byte-identical with a kept {kept_hashes[digest]} film; left out of {split}."
             )
             split = None
-        split = None if record.label is None else split
+        split = split if record.labelled else None
         records.append(dataclasses.replace(record, split=split, sha256=record.sha256 or digest))
     result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
     _verify(result)
@@ -101,12 +102,12 @@ def _deal(pool: list[Record], hashes: list[str], fractions: dict[str, float], se
         members[group].append(i)
     rng = np.random.default_rng(seed)
     order = [list(members)[i] for i in rng.permutation(len(members))]
-    total = Counter(r.label for r in pool)
+    total = Counter(stratum for r in pool for stratum in _strata(r))
     want = {(s, label): f * n for s, f in fractions.items() for label, n in total.items()}
-    have: Counter[tuple[str, int | None]] = Counter()
+    have: Counter[tuple[str, int]] = Counter()
     chosen: dict[str, str] = {}
     for group in order:
-        tally = Counter(pool[i].label for i in members[group])
+        tally = Counter(stratum for i in members[group] for stratum in _strata(pool[i]))
         room = {
             s: min(want[s, label] - have[s, label] - count / 2 for label, count in tally.items()) for s in fractions
         }
@@ -119,7 +120,39 @@ def _deal(pool: list[Record], hashes: list[str], fractions: dict[str, float], se
     return chosen
 
 
+def _strata(record: Record) -> tuple[int, ...]:
+    """What is to be dealt evenly: its class; of several labels, each that it has, or -1 where it has none."""
+    if not record.findings:
+        return () if record.label is None else (record.label,)
+    return tuple(k for k, value in enumerate(record.findings) if value == 1) or (-1,)
+
+
+def _verify_labels(dataset: Dataset) -> None:
+    """Training must have films with and without every label."""
+    train = dataset.split("train").labels
+    for k, name in enumerate(dataset.class_names):
+        have = [what for what, value in (("with", 1), ("without", 0)) if not (train[:, k] == value).any()]
+        if have:
+            known = dataset.labels[:, k]
+            raise DataError(
+                f"{dataset.source}: no training film {' or '.join(have)} {name} (in all: {(known == 1).sum()} with, "
+                f"{(known == 0).sum()} without, {(known < 0).sum()} uncertain or not given); leave {name} out with "
+                "--labels, add films, or read empty cells as without it (--not-given zeros)."
+            )
+    for split in ("val", "test"):
+        if not len(dataset.split(split)):
+            raise DataError(f"{dataset.source}: no film for the {split} split; add films of more patients.")
+
+
 def _verify(dataset: Dataset) -> None:
+    if dataset.multilabel:
+        _verify_labels(dataset)
+    else:
+        _verify_classes(dataset)
+    _verify_patients(dataset)
+
+
+def _verify_classes(dataset: Dataset) -> None:
     total = Counter(r.label for r in dataset.records if r.label is not None)
     have = Counter((r.split, r.label) for r in dataset.records)
     for split in SPLITS:
@@ -130,6 +163,9 @@ def _verify(dataset: Dataset) -> None:
                 f"{dataset.source}: no film of class {', '.join(lacking)} for the {split} split (films in all: "
                 f"{named}); add films of more patients, or change the fractions or the split's folders."
             )
+
+
+def _verify_patients(dataset: Dataset) -> None:
     where: dict[str, set[str]] = defaultdict(set)
     for r in dataset.records:
         if r.split and r.patient_id:

@@ -14,9 +14,10 @@ from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
 from radiolucent.images import as_films
 from radiolucent.models import Classifier
+from radiolucent.models.preserve_state import untouched
+from radiolucent.models.steady import unsteady
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
-from radiolucent.passes.preserve_state import untouched
 from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Radiograph
 
@@ -128,7 +129,8 @@ def explain(
         method: e.g. `GradCAM()`, "gradcam", `LIME(num_samples=1000)`, or an `Explainer` of your own; or several.
             Grad-CAM unless given.
         target: class name or index; None explains the class each film is called, at the decision
-            threshold (`Classifier.called`); a list gives one explanation a class.
+            threshold (`Classifier.called`); a list gives one explanation a class, all from one forward pass. Of a
+            multi-label classifier a target has to be given: `Classifier.calls` says which labels a film is called.
         contrast: explain why `target` rather than this class: the difference of their logits.
         score: explain the "logit" (default), the "probability" or the "margin". The probability of a saturated
             classifier hardly moves, and its explanation says little.
@@ -141,7 +143,8 @@ def explain(
     `radiolucent.images.map_to_source` brings them to source pixels.
 
     Raises:
-        ConfigError: an unknown target or score. ExplainError: the method does not apply, or gave something unusable.
+        ConfigError: an unknown target or score. ExplainError: the method does not apply or gave something unusable, or
+            the network's answer to a film depends on its company or on chance.
     """
     films, one = as_films(images)
     single = (method is None or isinstance(method, Explainer | str)) and not isinstance(target, list | tuple)
@@ -160,6 +163,8 @@ def explain(
     shared, network = session or Session(), classifier.network
     shared.films = max(shared.films, len(films))
     with untouched(network):
+        if why := unsteady(classifier):
+            raise ExplainError(why)
         for start in range(0, len(films), step):
             found += _batch(classifier, films[start : start + step], methods, asked, shared)
     if single:
@@ -180,9 +185,24 @@ class _Asked:
     def check(self, classifier: Classifier) -> None:
         if not self.targets:
             raise ConfigError("an empty list of targets; expected at least one class.")
+        if classifier.multilabel:
+            self._check_labels(classifier)
         if self.against is not None and (None in self.targets or self.against in self.targets):
             name = classifier.class_names[self.against]
             raise ConfigError(f"contrast {name!r} needs a target, and another class than itself; give target=.")
+
+    def _check_labels(self, classifier: Classifier) -> None:
+        names = ", ".join(classifier.class_names)
+        if self.kind in ("margin", "contrast"):
+            raise ConfigError(
+                f"score {self.kind!r} of labels that do not exclude each other ({names}); expected logit or "
+                "probability."
+            )
+        if None in self.targets:
+            raise ConfigError(
+                f"which of the labels {names} is to be explained? A film may have any number of them: give target=, "
+                "or a list for one map each."
+            )
 
     def goals(self, classifier: Classifier, shared: Pass) -> list[Goal]:
         count = len(shared.inputs)

@@ -1,5 +1,6 @@
 from .agreement import agreement_plot as agreement_plot
 from .case import Case as Case
+from .case import LabelCall as LabelCall
 from .case import sure as sure
 from .cases import case_panel as case_panel
 from .cases import gallery as gallery
@@ -23,6 +24,8 @@ from .features import patch_grid as patch_grid
 from .features import wanted_grid as wanted_grid
 from .history_plot import learning_curves as learning_curves
 from .lime import lime_plot as lime_plot
+from .panels import panel as panel
+from .show import intervals_plot as intervals_plot
 from .show import plot as plot
 from .style import drawn as drawn
 from .style import encoded as encoded

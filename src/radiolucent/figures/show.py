@@ -11,7 +11,7 @@ from radiolucent.figures.display import display_map, overlay
 from radiolucent.figures.style import INK, figure, plain, styled, tidy
 from radiolucent.types import Annotation, Estimate, Explanation, Radiograph
 
-__all__ = ["plot"]
+__all__ = ["intervals_plot", "plot"]
 
 
 def plot(value: Any, **options: Any) -> Figure:
@@ -25,12 +25,14 @@ def plot(value: Any, **options: Any) -> Figure:
     if isinstance(value, Explanation):
         return _map(value, **options)
     if isinstance(value, Estimate):
-        return _intervals({value.method: value}, "")
+        return intervals_plot({value.method: value}, "")
     found = getattr(value, "estimates", None)
     if isinstance(found, Mapping):
-        return _intervals({str(k): v for k, v in found.items()}, repr(value).split(":")[0])
+        return intervals_plot({str(k): v for k, v in found.items()}, repr(value).split(":")[0])
     if hasattr(value, "findings"):
-        return _intervals({f.test: f.estimate for f in value.findings if f.estimate}, getattr(value, "headline", ""))
+        return intervals_plot(
+            {f.test: f.estimate for f in value.findings if f.estimate}, getattr(value, "headline", "")
+        )
     return _lines(repr(value))
 
 
@@ -58,7 +60,7 @@ def _map(explanation: Explanation, film: Radiograph | None = None, annotations: 
 
 
 @styled
-def _intervals(estimates: Mapping[str, Estimate], title: str) -> Figure:
+def intervals_plot(estimates: Mapping[str, Estimate], title: str, *, x: str = "value with its interval") -> Figure:
     """Every estimate that has a value as a point with its interval."""
     rows = [(name, e) for name, e in estimates.items() if e.value is not None]
     made, axes = figure(6.5, 0.9 + 0.3 * max(1, len(rows)))
@@ -69,8 +71,8 @@ def _intervals(estimates: Mapping[str, Estimate], title: str) -> Figure:
         ax.plot([low, high], [i, i], color=INK, linewidth=2)
         ax.plot([value], [i], "o", color=INK, markersize=5)
     ax.set_yticks(range(len(rows)), [plain(name.replace("_", " ")) for name, _ in rows])
-    ax.invert_yaxis()
-    tidy(ax, plain(title[:90]), x="value with its interval")
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    tidy(ax, plain(title[:90]), x=x)
     return made
 
 

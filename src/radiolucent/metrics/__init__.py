@@ -22,6 +22,7 @@ from radiolucent.metrics.delong import delong_test
 from radiolucent.metrics.evaluation import Evaluation, evaluate
 from radiolucent.metrics.intervals import wilson
 from radiolucent.metrics.label_errors import LabelSuspect, label_suspects
+from radiolucent.metrics.labels import LabelsEvaluation, evaluate_labels
 from radiolucent.metrics.localisation import (
     area_fraction,
     dice,
@@ -45,6 +46,7 @@ from radiolucent.metrics.operating import (
     sensitivity,
     specificity,
 )
+from radiolucent.metrics.paired import clustered_mcnemar
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
 from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
@@ -63,6 +65,7 @@ __all__ = [
     "DecisionCurve",
     "Evaluation",
     "LabelSuspect",
+    "LabelsEvaluation",
     "LogitCalibration",
     "Metric",
     "Reliability",
@@ -81,6 +84,7 @@ __all__ = [
     "choose_threshold",
     "cluster_bootstrap_mean",
     "cluster_means",
+    "clustered_mcnemar",
     "decision_curve",
     "delong_test",
     "dice",
@@ -88,6 +92,7 @@ __all__ = [
     "ece",
     "energy_in_region",
     "evaluate",
+    "evaluate_labels",
     "f1",
     "fit_temperature",
     "fit_temperature_and_bias",

@@ -43,8 +43,8 @@ class Evaluation(Shown):
         wilson: the proportions, the same as in `estimates`.
         confusion: tp, fp, fn, tn at the threshold.
         class_names, matrix: images by true class (row) and called class (column): at the threshold for two classes,
-            the most probable one for more; empty for a multi-label head.
-        classes: with more than two classes, by class name: one-vs-rest auroc and, unless multi-label, sensitivity, ppv.
+            the most probable one for more.
+        classes: with more than two classes, by class name: one-vs-rest auroc, sensitivity, ppv.
         left_out: images without a label.
         notes: caveats of the whole.
     """
@@ -122,13 +122,14 @@ def evaluate(
 
     Args:
         interval: intervals are by patient, and each figure has the one that was found to hold what it says
-            (docs/explanation/numbers.md): DeLong's for AUROC, Wilson's with a design effect for proportions and F1, the
-            jackknife for the calibration line; elsewhere the "patient-bootstrap", or no interval if it is "analytic".
+            (docs/explanation/numbers.md): DeLong's for AUROC, Wilson's with a design effect for proportions, F1 and
+            balanced accuracy, the jackknife for average precision, Brier, MCC and the calibration line; elsewhere the
+            "patient-bootstrap", or no interval if it is "analytic".
         folds, seed: of the bootstrap.
 
     Raises:
         DataError: no image has a label, or logits are not finite (the message names an image).
-        ConfigError: an unknown interval.
+        ConfigError: an unknown interval, or predictions of several labels (`evaluate_labels`).
     """
     if interval not in ("patient-bootstrap", "analytic"):
         raise ConfigError(f"interval {interval!r}; expected 'patient-bootstrap' or 'analytic'.")
@@ -168,8 +169,6 @@ def _bare(e: Estimate) -> Estimate:
 
 
 def _matrix(cases: Cases, predictions: Predictions) -> tuple[tuple[int, ...], ...]:
-    if cases.labels.ndim == 2:
-        return ()
     called = cases.chances.argmax(1)
     if len(predictions.class_names) == 2:
         called = np.where(cases.called, predictions.positive, 1 - predictions.positive)

@@ -30,7 +30,7 @@ class Cases:
 
     Attributes:
         truth, called: bool (N,). scores: probability (N,) of the positive class. chances: (N, K) of every class.
-        labels: (N,) class indices, or (N, K) 0/1 and -1. names: the classes. patients: N identifiers.
+        labels: (N,) class indices. names: the classes. patients: N identifiers.
         index: (N,) each film's patient as a number. left_out: films without a label.
     """
 
@@ -49,6 +49,7 @@ class Cases:
         """The labelled films of these predictions.
 
         Raises:
+            ConfigError: predictions of several labels, which `evaluate_labels` evaluates.
             DataError: no film has a label, a label that is no class, or logits that are not finite (names a film).
         """
         bad = np.flatnonzero(~np.isfinite(predictions.logits).all(axis=1))
@@ -57,20 +58,19 @@ class Cases:
                 f"{predictions.image_ids[bad[0]]}: logits are not finite ({len(bad)} of {len(predictions)} images); "
                 "the network is damaged or its input is: train again."
             )
-        labels = predictions.labels
-        if labels.max(initial=-1) >= (2 if labels.ndim == 2 else len(predictions.class_names)):
+        labels, scores = predictions.labels, predictions.scores
+        if labels.max(initial=-1) >= len(predictions.class_names):
             raise DataError(
                 f"label {labels.max()} with {len(predictions.class_names)} classes; expected a class index."
             )
-        own = labels[:, predictions.positive] if labels.ndim == 2 else labels
-        known = np.flatnonzero(own >= 0)
+        known = np.flatnonzero(labels >= 0)
         if not len(known):
             raise DataError("no image has a label; evaluation needs class folders or a label column.")
-        order = known[np.argsort(-predictions.scores[known], kind="stable")]
+        order = known[np.argsort(-scores[known], kind="stable")]
         patients = tuple(predictions.patient_ids[i] for i in order)
         return Cases(
             predictions.truth[order],
-            predictions.scores[order],
+            scores[order],
             predictions.called[order],
             predictions.probabilities[order],
             labels[order],

@@ -133,7 +133,7 @@ def build(
         weights: a file (safetensors, or a plain PyTorch state dict); partial files are fine.
         size: side of the input in pixels; the preset's unless given.
         fit: how films are made square: "squash", "pad" or "crop".
-        head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
+        head: "softmax", "sigmoid" (one logit, two classes) or "multilabel" (a sigmoid a label).
         positive: name or index of the class sensitivity speaks of; by the names unless given (`positive_class`).
         dropout: before the last layer; the network's own default unless given.
         seed: of whatever is initialised at random.
@@ -144,7 +144,7 @@ def build(
     """
     preset = _preset(name, arguments, size)
     names = tuple(class_names)
-    chosen = positive_class(names, positive)
+    chosen = 0 if head == "multilabel" else positive_class(names, positive)
     if head == "sigmoid" and len(names) != 2:
         raise ConfigError(f"a single logit tells two classes apart; got {len(names)}: {', '.join(names)}.")
     from_hub = pretrained and weights is None and preset.hub is not None

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from radiolucent.errors import ConfigError
 from radiolucent.images import Preprocess
 from radiolucent.models.modes import evaluating, own_modes
+from radiolucent.models.one_output import OneOutput
 from radiolucent.models.state_bytes import bytes_of
 from radiolucent.models.takes import asked
 from radiolucent.shown import Shown
-from radiolucent.types import Head, supported
+from radiolucent.types import Head, LabelRule, absent, label_position, rules_for, supported
 
 __all__ = ["Classifier"]
 
@@ -42,13 +44,16 @@ class Classifier(Shown):
         class_names: K names; two for a single-logit head.
         preprocess: from a film to an input.
         positive: index of the class that sensitivity and the threshold speak of.
-        head: "softmax", "sigmoid" (one logit for the positive class) or "multilabel".
+        head: "softmax", "sigmoid" (one logit for the positive class) or "multilabel" (a logit a label, and a film may
+            have any number of them; `positive` has no meaning there).
         threshold: calibrated probability of the positive class at or above which it is called.
         temperature: logits are divided by it before probabilities are taken.
         architecture: how `build` makes the network again.
         provenance: training data, recipe, versions; JSON-ready.
         calibrated_on: films that the temperature was fitted on, which bound how sure a probability is
             (`radiolucent.types.supported`); None where it is not known.
+        rules: of a "multilabel" head, threshold and temperature of each label; where there are none, `threshold` and
+            `temperature` hold for every label.
     """
 
     network: nn.Module
@@ -61,6 +66,7 @@ class Classifier(Shown):
     architecture: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calibrated_on: int | None = None
+    rules: tuple[LabelRule, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or not 0 <= self.positive < len(self.class_names):
@@ -75,13 +81,17 @@ class Classifier(Shown):
                 f"head {self.head!r} for {len(self.class_names)} classes; expected 'softmax', 'multilabel' or "
                 "'sigmoid' (two classes)."
             )
+        rules_for(self.class_names, self.head, self.rules, LabelRule())
         if not 0 <= self.threshold <= 1 or not self.temperature > 0:
             raise ConfigError(f"threshold {self.threshold}, temperature {self.temperature}; expected [0, 1] and > 0.")
 
     def __repr__(self) -> str:
         size, name = self.preprocess.size, self.architecture.get("name", type(self.network).__name__)
+        names = " / ".join(self.class_names)
+        if self.multilabel:
+            return f"Classifier({name}, labels {names}, input {size} × {size})"
         positive = f"{self.class_names[self.positive]} from {self.threshold:.3f}"
-        return f"Classifier({name}, {' / '.join(self.class_names)}, positive: {positive}, input {size} × {size})"
+        return f"Classifier({name}, {names}, positive: {positive}, input {size} × {size})"
 
     def rows(self) -> list[dict[str, Any]]:
         """What it is, a row a fact."""
@@ -89,7 +99,16 @@ class Classifier(Shown):
         return [{"fact": name, "value": str(value)[:200]} for name, value in facts.items()]
 
     def with_(self, **changes: Any) -> "Classifier":
-        """A copy with some fields changed; the network is shared."""
+        """A copy with some fields changed; the network is shared.
+
+        Raises:
+            ConfigError: one threshold or temperature, where each label has its own.
+        """
+        if self.rules and "rules" not in changes and (wrong := {"threshold", "temperature"} & changes.keys()):
+            raise ConfigError(
+                f"{' and '.join(sorted(wrong))} of labels ({', '.join(self.class_names)}) have their own; "
+                "give rules=(LabelRule(threshold, temperature), …), one a label (radiolucent.types)."
+            )
         return dataclasses.replace(self, **changes)
 
     @property
@@ -103,6 +122,17 @@ class Classifier(Shown):
         return next((p.dtype for p in self.network.parameters() if p.is_floating_point()), torch.float32)
 
     @property
+    def multilabel(self) -> bool:
+        """Whether each class is a label of its own, of which a film may have any number."""
+        return self.head == "multilabel"
+
+    @property
+    def label_rules(self) -> tuple[LabelRule, ...]:
+        """One rule a label of a "multilabel" head."""
+        same = LabelRule(self.threshold, self.temperature, self.calibrated_on)
+        return rules_for(self.class_names, self.head, self.rules, same)
+
+    @property
     def outputs(self) -> int:
         """Number of logits: 1 for a "sigmoid" head, else one a class."""
         return 1 if self.head == "sigmoid" else len(self.class_names)
@@ -111,16 +141,19 @@ class Classifier(Shown):
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
         # No inference mode: a lazy or caching module would keep tensors that nothing can be differentiated by.
         with evaluating(self.network), own_modes(), torch.no_grad():
-            return asked(self.network, inputs.to(self.device, self.dtype)).float().cpu()
+            # A copy: a network may keep what it has answered.
+            found = asked(self.network, inputs.to(self.device, self.dtype)).float().cpu().clone()
+            return found.as_subclass(torch.Tensor)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""
+        if self.multilabel:
+            each = [r.probability(logits[:, k].numpy(force=True)) for k, r in enumerate(self.label_rules)]
+            return torch.from_numpy(np.stack(each, axis=1))
         scaled = logits.double() / self.temperature
         if self.head == "softmax":
             return supported(scaled.softmax(1), self.calibrated_on, scaled.shape[1])
         ones = supported(scaled.sigmoid(), self.calibrated_on)
-        if self.head == "multilabel":
-            return ones
         pair = [1 - ones[:, 0], ones[:, 0]]
         return torch.stack(pair if self.positive == 1 else pair[::-1], dim=1)
 
@@ -129,11 +162,49 @@ class Classifier(Shown):
 
         Of two classes the positive one where its calibrated probability reaches the threshold, else the other; of more
         the most probable.
+
+        Raises:
+            ConfigError: a "multilabel" head, which calls any number of labels (`calls`).
         """
+        if self.multilabel:
+            raise ConfigError(
+                f"one call of several labels ({', '.join(self.class_names)}); name the label (target=), or ask for all "
+                "with calls(logits)."
+            )
         chances = self.probabilities(logits)
         if len(self.class_names) > 2:
             return chances.argmax(1)
         return torch.where(chances[:, self.positive] >= self.threshold, self.positive, 1 - self.positive)
+
+    def calls(self, logits: torch.Tensor) -> torch.Tensor:
+        """Whether each label of a "multilabel" head is called at its own threshold: bool (N, K) of logits (N, K).
+
+        Raises:
+            ConfigError: another head, of which `called` gives the one class.
+        """
+        if not self.multilabel:
+            raise ConfigError(f"labels of a {self.head} head; it calls one class a film: called(logits).")
+        chances = self.probabilities(logits)
+        cuts = [float("inf") if rule.threshold is None else rule.threshold for rule in self.label_rules]
+        return chances >= torch.tensor(cuts, dtype=chances.dtype)
+
+    def of_label(self, label: str | int) -> "Classifier":
+        """One label of a "multilabel" head as a classifier of two classes, "no LABEL" and LABEL; the network is shared.
+
+        Raises:
+            ConfigError: no such label, or another head.
+        """
+        if not self.multilabel:
+            raise ConfigError(f"label {label!r} of a {self.head} head; only a multi-label head has labels.")
+        k = label_position(self.class_names, label)
+        name, rule = self.class_names[k], self.label_rules[k]
+        threshold = 1.0 if rule.threshold is None else rule.threshold
+        architecture = {"name": "one label", "label": k, "of": dict(self.architecture)}
+        names = absent(name), name
+        return Classifier(
+            OneOutput(self.network, k), names, self.preprocess, 1, "sigmoid", threshold, rule.temperature,
+            architecture, self.provenance, rule.calibrated_on,
+        )  # fmt: skip
 
     def index_of(self, target: str | int) -> int:
         """The index of a class given by name or index.
@@ -143,6 +214,8 @@ class Classifier(Shown):
         """
         if isinstance(target, str) and target in self.class_names:
             return self.class_names.index(target)
+        if isinstance(target, str) and self.multilabel:
+            return label_position(self.class_names, target)
         if not isinstance(target, str) and 0 <= operator.index(target) < len(self.class_names):
             return operator.index(target)
         raise ConfigError(f"target {target!r}; expected one of {', '.join(self.class_names)} (or its index).")
@@ -158,7 +231,12 @@ class Classifier(Shown):
             "threshold": self.threshold,
             "temperature": self.temperature,
             "provenance": dict(self.provenance),
-        } | ({} if self.calibrated_on is None else {"calibrated_on": self.calibrated_on})
+        } | self._told_only_if_known()
+
+    def _told_only_if_known(self) -> dict[str, Any]:
+        """What older checkpoints do not have, which stay the same by it."""
+        known = {} if self.calibrated_on is None else {"calibrated_on": self.calibrated_on}
+        return known | ({"rules": [dataclasses.asdict(rule) for rule in self.rules]} if self.rules else {})
 
     @cached_property
     def hash(self) -> str:

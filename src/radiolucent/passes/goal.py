@@ -57,12 +57,20 @@ class Goal:
         if self.kind == "contrast" and self.against is not None:
             return chosen - logits[rows, self.against]
         if self.kind == "probability":
-            scaled = logits / clf.temperature
-            whole = scaled.softmax(1) if clf.head == "softmax" else scaled.sigmoid()
-            classes = whole.shape[1] if clf.head == "softmax" else 2
-            return supported(whole, clf.calibrated_on, classes)[rows, self.targets]
+            if clf.multilabel:
+                return self._of_labels(chosen)
+            whole = (logits / clf.temperature).softmax(1)
+            return supported(whole, clf.calibrated_on, whole.shape[1])[rows, self.targets]
         others = logits.scatter(1, self.targets[:, None], float("-inf"))
         return chosen - others.amax(1)
+
+    def _of_labels(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Calibrated probabilities (N,) of each image's label from its logit: each label has its own temperature."""
+        rules = [self.classifier.label_rules[int(k)] for k in self.targets]
+        hot = (chosen / chosen.new_tensor([rule.temperature for rule in rules])).sigmoid()
+        films = chosen.new_tensor([float(rule.calibrated_on or 0) for rule in rules])
+        known = torch.tensor([rule.calibrated_on is not None for rule in rules], device=chosen.device)
+        return torch.where(known, supported(hot, films), hot)
 
     def gradient(self, logits: torch.Tensor) -> torch.Tensor:
         """∂score/∂logits (N, K)."""

@@ -1,7 +1,10 @@
 from .appraisal import Appraisal as Appraisal
 from .appraisal import appraise as appraise
+from .appraisal_labels import LabelsAppraisal as LabelsAppraisal
+from .case import called_labels as called_labels
 from .case import make_case as make_case
 from .compare import Comparison as Comparison
+from .compare import compare_labels as compare_labels
 from .compare import compare_run as compare_run
 from .config import RECIPES as RECIPES
 from .config import StudyConfig as StudyConfig
@@ -21,3 +24,4 @@ from .run import run_study as run_study
 from .run import train_only as train_only
 from .trained import Trained as Trained
 from .trained import train as train
+from .trained_labels import TrainedLabels as TrainedLabels

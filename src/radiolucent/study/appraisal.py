@@ -35,10 +35,12 @@ from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.trained import Trained, data_hash, predict_split, versions
+from radiolucent.study.zones import zones_of
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise"]
 
+CONCEPT_FILMS = 100  # test films on which concepts are sought
 DISPUTED = 4  # panels of films where model and doctors differed
 PLACES = ("out", "cache")  # where a run lies, which says nothing of it
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
@@ -54,14 +56,25 @@ class Appraisal:
     report: Path
 
 
-def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Progress = quiet) -> Appraisal:
-    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report."""
+def appraise(
+    config: StudyConfig,
+    prepared: Prepared,
+    trained: Trained,
+    say: Progress = quiet,
+    *,
+    readings: Sequence[Annotation] | None = None,
+) -> Appraisal:
+    """Evaluate on the test patients, once; explain; compare; write figures, explanations and report.
+
+    Args:
+        readings: the doctors'; read from `config.annotations` unless given.
+    """
     clf = trained.classifier
     p = predict_split(clf, prepared, "test", say)
     write_predictions(config.out / "predictions.csv", [("val", trained.validation), ("test", p)])
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
-    readings = read_readings(config, prepared)
+    readings = read_readings(config, prepared) if readings is None else readings
     compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
@@ -69,11 +82,19 @@ def appraise(config: StudyConfig, prepared: Prepared, trained: Trained, say: Pro
     stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), {"seed": config.seed})
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
+    if said and maps:
+        names = {e.image_id for e in maps}
+        films = [r for r in prepared.dataset.records if r.image_id in names]
+        patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+        (zones,) = zones_of((maps,), films, patients=patients, folds=config.folds, seed=config.seed, say=say)
+        said = dataclasses.replace(said, zones=zones)
     if said:
         said = dataclasses.replace(said, cases=tuple(_case_story(case, name) for case, name in disputed))
     pictures = _pictures(config, prepared, trained, p, test, compared)
     if cases:
-        pictures |= inside_pictures(clf, cases[0][0].film)
+        some = np.random.default_rng(config.seed).permutation(len(p.image_ids))[:CONCEPT_FILMS]
+        films = (_film(prepared.dataset, p.image_ids[int(i)]) for i in sorted(some))
+        pictures |= inside_pictures(clf, cases[0][0].film, films)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     findings = check_labels(

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from radiolucent.figures.case import Case
+from radiolucent.figures.case import Case, LabelCall
 from radiolucent.models import Classifier
 from radiolucent.types import Annotation, Estimate, Explanation, Finding
 
-__all__ = ["finding_from", "make_case"]
+__all__ = ["called_labels", "finding_from", "make_case"]
 
 
 def make_case(
@@ -17,12 +17,38 @@ def make_case(
     truth: str | None = None,
     readings: Sequence[Annotation] = (),
     explanations: Sequence[Explanation] = (),
+    *,
+    labels: Sequence[int] = (),
 ) -> Case:
-    """A film with its call at the threshold and the calibrated probability of the called class."""
+    """A film with its call at the threshold and the calibrated probability of the called class.
+
+    Args:
+        labels: of a multi-label model, what is known of the film's: 1, 0, or below 0 (`Record.findings`).
+    """
+    if clf.multilabel:
+        told = _label_calls(clf, logits, labels)
+        called = [c.name for c in told if c.called]
+        chance = max(c.probability for c in told if c.called or not called)
+        name = ", ".join(called) or "no label"
+        return Case(film, name, chance, None, tuple(readings), tuple(explanations), told)
     chances = clf.probabilities(logits)[0]
     called = int(clf.called(logits)[0])
     name = clf.class_names[called]
     return Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations))
+
+
+def _label_calls(clf: Classifier, logits: Any, labels: Sequence[int]) -> tuple[LabelCall, ...]:
+    chances, calls = clf.probabilities(logits)[0].tolist(), clf.calls(logits)[0].tolist()
+    truth = [None if v < 0 else v == 1 for v in labels] or [None] * len(chances)
+    return tuple(LabelCall(*each) for each in zip(clf.class_names, chances, calls, truth, strict=True))
+
+
+def called_labels(clf: Classifier, logits: Any) -> list[str]:
+    """The labels that a multi-label model calls for one film, the likeliest first, from its logits (1, K)."""
+    chances: list[float] = clf.probabilities(logits)[0].tolist()
+    calls: list[bool] = clf.calls(logits)[0].tolist()
+    order = sorted(range(len(chances)), key=lambda k: -chances[k])
+    return [clf.class_names[k] for k in order if calls[k]]
 
 
 def finding_from(values: Mapping[str, Any]) -> Finding:

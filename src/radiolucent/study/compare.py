@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,24 +13,29 @@ import numpy as np
 from radiolucent.audits.agreement import (
     Agreement,
     StatementAgreement,
+    ZoneEnergy,
     statement_agreement,
     together,
 )
 from radiolucent.audits.agreement.measures import THRESHOLDS
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
 from radiolucent.data.annotations.match import fitting
+from radiolucent.data.multilabel import LabelOptions, of_label
+from radiolucent.data.records import NOTED
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import METHODS, methods_named
+from radiolucent.explainers import METHODS, Explainer, methods_named
 from radiolucent.models import Classifier, load, predict
 from radiolucent.readers.statistics import Completeness, completeness, finding_table
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
+from radiolucent.study.label_readings import other_names, readings_of_label
 from radiolucent.study.maps import maps_of
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.types import Estimate
+from radiolucent.study.zones import zones_of
+from radiolucent.types import Annotation, Estimate
 
-__all__ = ["Comparison", "compare_run"]
+__all__ = ["Comparison", "compare_labels", "compare_run"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Comparison:
         left_out: (path, reason) of films and readings that were left out.
         seen: which of the films the run was trained or chosen on; None where it does not say.
         unseen: they were left out.
+        zones: by method, the maps' energy over six lung zones.
     """
 
     agreement: tuple[Agreement, ...]
@@ -53,6 +60,7 @@ class Comparison:
     seen: Seen | None = None
     completeness: Completeness | None = None
     unseen: bool = False
+    zones: tuple[ZoneEnergy, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, laid out like `summary.json`."""
@@ -69,6 +77,7 @@ class Comparison:
                 "between": {name: e.as_dict() for name, e in self.between.items()},
                 "statements": self.statements.as_dict() if self.statements else None,
             },
+            "zones": {z.method: z.as_dict() for z in self.zones},
             "left_out": [{"file": str(p), "reason": r} for p, r in self.left_out],
             "trained_on": self.seen.as_dict(left_out=self.unseen) if self.seen else None,
         }
@@ -106,19 +115,134 @@ def compare_run(
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
             `read_annotations`.
     """
-    if not methods:
-        raise ConfigError(f"no method; expected any of {', '.join(METHODS)}.")
-    explainers = list(methods_named(methods).values())
+    explainers = _explainers(methods)
     classifier, dataset = load(run), load_dataset(data)
+    if classifier.multilabel:
+        raise ConfigError(f"{run}: tells several labels ({', '.join(classifier.class_names)}); use compare_labels().")
     entries: list[LeftOut] = []
     readings = read_annotations(annotations, dataset=dataset, left_out=entries, **asked)
+    left: list[tuple[Path, str]] = [(item.path, item.reason) for item in entries]
+    films = _Films(run, data, annotations, dataset, unseen)
+    options: dict[str, Any] = {"target": target, "reader": reader, "thresholds": thresholds, "by": by}
+    return _compared(classifier, films, readings, explainers, left, say, folds=folds, seed=seed, **options)
+
+
+def compare_labels(
+    run: Path,
+    data: Path,
+    annotations: Path,
+    methods: Sequence[str] = ("gradcam",),
+    *,
+    targets: Sequence[str] = (),
+    reader: str = "consensus",
+    thresholds: Sequence[float] = THRESHOLDS,
+    by: Sequence[str] = (),
+    unseen: bool = False,
+    asked: Mapping[str, Any] = MappingProxyType({}),
+    folds: int = 10_000,
+    seed: int = 0,
+    say: Progress = quiet,
+) -> dict[str, Comparison]:
+    """`compare_run` of a multi-label run, by label: each label's maps against what readers marked and called so.
+
+    A region counts for the label that has its name, without regard to case. A label that no reader uses is left out,
+    unless `targets` names it.
+
+    Args:
+        targets: labels; all unless given. Others: see `compare_run`.
+
+    Raises:
+        ConfigError, DataError: see `compare_run`; no reading names any of the labels.
+    """
+    explainers = _explainers(methods)
+    classifier = load(run)
+    names = [classifier.class_names[classifier.index_of(t)] for t in targets] or list(classifier.class_names)
+    dataset = load_dataset(data, labels=LabelOptions(classifier.class_names, lenient=True))
+    entries: list[LeftOut] = []
+    readings = read_annotations(annotations, dataset=dataset, left_out=entries, **asked)
+    left: list[tuple[Path, str]] = [(item.path, item.reason) for item in entries]
+    found: dict[str, Comparison] = {}
+    silent: list[str] = []
+    for name in names:
+        said = readings_of_label(readings, name)
+        if not said:
+            silent.append(name)
+            continue
+        one = of_label(dataset, name) if dataset.multilabel else dataset
+        films = _Films(run, data, annotations, one, unseen)
+        options: dict[str, Any] = {"target": name, "reader": reader, "thresholds": thresholds, "by": by}
+        tell = partial(_say_of, name, say)
+        own = list(left)
+        found[name] = _compared(
+            classifier.of_label(name), films, said, explainers, own, tell, folds=folds, seed=seed, **options
+        )  # fmt: skip
+    used = ", ".join(dict.fromkeys(a.label for a in readings if a.label and a.finding)) or "none"
+    if silent and (targets or not found):
+        raise DataError(
+            f"{annotations}: no reading names {', '.join(silent)}; readers name {used}. A reading is compared with the "
+            "label of its name."
+        )
+    notes = _notes_of(annotations, silent, readings, classifier.class_names)
+    return {name: replace(c, left_out=(*c.left_out, *notes)) for name, c in found.items()}
+
+
+def _say_of(label: str, say: Progress, stage: str, done: int, total: int) -> None:
+    say(f"{label}: {stage}", done, total)
+
+
+def _notes_of(
+    file: Path, silent: Sequence[str], readings: Sequence[Annotation], labels: Sequence[str]
+) -> list[tuple[Path, str]]:
+    found: list[tuple[Path, str]] = []
+    if silent:
+        found.append((file, f"{NOTED}no reading names {', '.join(silent)}: not compared"))
+    if others := other_names(readings, labels):
+        named = ", ".join(f"{name} ({count})" for name, count in others.items())
+        found.append((file, f"{NOTED}readings of {named} are of none of the labels, and are compared with no map"))
+    return found
+
+
+def _explainers(methods: Sequence[str]) -> list[Explainer]:
+    if not methods:
+        raise ConfigError(f"no method; expected any of {', '.join(METHODS)}.")
+    return list(methods_named(methods).values())
+
+
+@dataclass(frozen=True)
+class _Films:
+    """What is compared: the run, its films, and where the readings came from."""
+
+    run: Path
+    data: Path
+    annotations: Path
+    dataset: Dataset
+    unseen: bool
+
+
+def _compared(
+    classifier: Classifier,
+    films: _Films,
+    readings: Sequence[Annotation],
+    explainers: Sequence[Explainer],
+    left: list[tuple[Path, str]],
+    say: Progress,
+    *,
+    target: str | None,
+    reader: str,
+    thresholds: Sequence[float],
+    by: Sequence[str],
+    folds: int,
+    seed: int,
+) -> Comparison:
+    """One classifier's maps against readings."""
+    run, data, annotations = films.run, films.data, films.annotations
+    dataset, unseen = films.dataset, films.unseen
     wanted = {a.image_id for a in readings}
     every = [r for r in dataset.records if r.image_id in wanted]
     patients = {r.image_id: r.patient_id or r.image_id for r in every}
     tuning = _tuning(run, every, {a.image_id for a in readings if a.finding}, seed)
     chose = {r.image_id for r in tuning}
     records = [r for r in every if r.image_id not in chose]
-    left: list[tuple[Path, str]] = [(item.path, item.reason) for item in entries]
     known = films_of_run(run)
     seen = known.among(records) if known else None
     if unseen and seen is None:
@@ -153,7 +277,8 @@ def compare_run(
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
     said = words if words.statements else None
     told = completeness(finding_table(readings)) if readings else None
-    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen)
+    zones = zones_of(by_method, records, patients=patients, folds=folds, seed=seed, say=say)
+    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen, zones)
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

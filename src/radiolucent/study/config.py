@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from radiolucent.data import Augment
+from radiolucent.data import Augment, Dataset, load_dataset
+from radiolucent.data.multilabel import LabelOptions, wanted_labels
 from radiolucent.errors import ConfigError
 from radiolucent.images import ReadOptions, read_with, reading
 from radiolucent.training import TrainConfig, classic, strong
@@ -34,10 +35,14 @@ class StudyConfig:
     Attributes:
         data: folder or manifest (see `radiolucent.data.load_dataset`).
         out: run folder.
-        model: preset or timm name. head: "softmax", or "sigmoid" for a single logit.
+        model: preset or timm name. head: "softmax", or "sigmoid" for a single logit; "multilabel" for films with
+            several labels, which is taken for such data of itself.
         recipe: "strong" or "classic". epochs, batch_size, freeze, lr: override the recipe's. flip: also mirror films.
         pretrained: start from ImageNet weights: from the hub, or from the file `weights`.
         classes: as in the folders or the label column unless given (see `radiolucent.data.classes.with_classes`).
+        labels: where a film may have several: their names, with commas between; those that the manifest has unless
+            given. uncertain: -1 is left out of the loss ("mask"), or read as 1 ("ones") or 0 ("zeros"). not_given: an
+            empty cell is left out ("mask"), or read as 0 ("zeros"). See `radiolucent.data.multilabel`.
         positive: name of the class that sensitivity and the threshold speak of; by the names unless given (see
             `radiolucent.models.positive.positive_class`).
         size, fit: model-input side in pixels and how films are made square ("squash", "pad", "crop").
@@ -66,6 +71,9 @@ class StudyConfig:
     pretrained: bool = True
     weights: Path | None = None
     classes: int | str | None = None
+    labels: str | None = None
+    uncertain: str = "mask"
+    not_given: str = "mask"
     positive: str | None = None
     size: int | None = None
     fit: str = "squash"
@@ -109,6 +117,11 @@ class StudyConfig:
         if given.get("film_options") is not None:
             given["film_options"] = ReadOptions.from_dict(given["film_options"])
         return StudyConfig(**given)
+
+    def load(self) -> Dataset:
+        """The films, as this study reads them."""
+        options: Any = {"uncertain": self.uncertain, "not_given": self.not_given}
+        return load_dataset(self.data, classes=self.classes, labels=LabelOptions(wanted_labels(self.labels), **options))
 
     @contextmanager
     def reads(self) -> "Generator[StudyConfig]":

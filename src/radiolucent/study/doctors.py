@@ -16,7 +16,7 @@ from radiolucent.audits.agreement import (
     together,
     tune_threshold,
 )
-from radiolucent.data import load_dataset, read_annotations
+from radiolucent.data import read_annotations
 from radiolucent.data.annotations.match import fitting
 from radiolucent.errors import DataError
 from radiolucent.explainers import Explainer
@@ -56,7 +56,7 @@ def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
     """
     if config.annotations is None:
         return []
-    dataset = load_dataset(config.data, classes=config.classes)
+    dataset = config.load()
     prepared.readings_left.clear()
     left, cache = prepared.readings_left, prepared.cache
     found = read_annotations(config.annotations, dataset=dataset, left_out=left, **config.annotation_options)

@@ -10,22 +10,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from radiolucent import figures
 from radiolucent.data import Dataset, Record, find_films
 from radiolucent.data.annotations.match import Films
+from radiolucent.data.records import NOTED
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
-from radiolucent.files import one_process, write_bytes
+from radiolucent.files import file_name, one_process, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
-from radiolucent.study.case import make_case
-from radiolucent.study.journal import COLUMNS, Journal
+from radiolucent.study.case import called_labels, make_case
+from radiolucent.study.explained_rows import explained_row, row_of
+from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper
@@ -38,6 +39,8 @@ TRUSTED = 20
 
 FLAT = 10
 """Films up to which files are called as the films are, in no folders of their own."""
+
+NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is explained; --target LABEL explains one"
 
 SMALL = 1_000_000
 """Weights below which a network is small."""
@@ -142,6 +145,8 @@ def _explained(
             break  # of an earlier call on other files
         if row["error"]:
             left.append((Path(row["image"]), row["error"]))
+            if row["error"] == NO_LABEL:
+                explained.add(row["image"])
         else:
             explained.add(row["image"])
     return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal)
@@ -248,7 +253,7 @@ class _Run:
     def _bound(self, film: Radiograph) -> tuple[int, int]:
         """(films at a time, bytes a film), and the methods as they keep within the bound."""
         clf, config = self.classifier, self.config
-        targets = [clf.index_of(t) for t in config.targets] or None
+        targets = [clf.index_of(t) for t in config.targets] or (range(clf.outputs) if clf.multilabel else None)
         try:
             self.fitted, most, each = bounded(clf, film, config.methods, config.max_memory_mb, targets)
         except ExplainError:  # this film, or every one: told when it is explained; the next one is measured
@@ -268,7 +273,8 @@ class _Run:
                     saved[-2 * WRITERS].result()
 
             rows = [
-                self._written(w.film, next(maps), keep) if w.film else [_row(str(w.file), error=w.error)] for w in batch
+                self._written(w.film, next(maps), keep) if w.film else [row_of(str(w.file), error=w.error)]
+                for w in batch
             ]
             for waited in saved:
                 waited.result()
@@ -277,8 +283,29 @@ class _Run:
     def _by_all(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | _Failed]]:
         """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
         c = self.config
+        if self.classifier.multilabel and not c.targets:
+            return self._of_called_labels(films)
+        return self._of_targets(films, list(c.targets) or None)
+
+    def _of_called_labels(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | _Failed]]:
+        """One map a label that a film is called, films with the same labels together; none where no label is called."""
+        clf = self.classifier
+        logits = clf.logits(torch.stack([clf.preprocess(film) for film in films]))
+        called = [tuple(called_labels(clf, row[None])) for row in logits]
+        found: list[Sequence[Explanation | _Failed]] = [[_Failed("", NO_LABEL)] for _ in films]
+        for labels in dict.fromkeys(some for some in called if some):
+            places = [i for i, some in enumerate(called) if some == labels]
+            made = self._of_targets([films[i] for i in places], list(labels))
+            for i, maps in zip(places, made, strict=True):
+                found[i] = maps
+        return found
+
+    def _of_targets(
+        self, films: Sequence[Radiograph], targets: list[str] | None
+    ) -> Sequence[Sequence[Explanation | _Failed]]:
+        c = self.config
         options: dict[str, Any] = {"contrast": c.contrast, "score": c.score, "seed": c.seed, "batch_size": len(films)}
-        options |= {"target": list(c.targets) or None, "session": self.session}
+        options |= {"target": targets, "session": self.session}
         try:
             made = explain(self.classifier, films, self.methods, **options)
             self.worked.update(m.name for m in self.methods)
@@ -303,21 +330,22 @@ class _Run:
         flat = self.names.get(film.image_id)
         name = flat or _deep_name(film.image_id)
         good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
-        failed = [_row(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
+        failed = [row_of(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
         if not good:
             return failed
         case = make_case(self.classifier, film, torch.tensor([good[0].logits]))
         panel = (f"{name}.png" if flat else f"panels/{name}.png") if self.config.panels else None
         rows: list[dict[str, Any]] = []
         for e in good:
-            kind = f".{_plain(e.target_name)}" if len(self.config.targets) > 1 else ""
+            several = len(self.config.targets) > 1 or self.classifier.multilabel
+            kind = f".{file_name(e.target_name)}" if several else ""
             file = f"maps/{name}.{e.method}{kind}.npz"
             keep(save_explanation, e, self.out / file)
-            rows.append(_explained_row(e, case, file, panel))
+            rows.append(explained_row(e, case, file, panel))
         if panel:
             said = tuple(self.readings.get(film.image_id, ()))
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
-            keep(_write_panel, figures.drawn(figures.case_panel(case)), self.out / panel)
+            keep(_write_panel, figures.panel(case), self.out / panel)
         return rows + failed
 
     def _stamped(self, film: Radiograph, e: Explanation) -> Explanation:
@@ -362,39 +390,3 @@ def _flat_names(files: Sequence[Path], journal: Journal) -> dict[str, str]:
 
 def _write_panel(picture: Image.Image, file: Path) -> None:
     write_bytes(file, figures.encoded(picture))
-
-
-def _plain(name: str) -> str:
-    """A class name as part of a file name; names that lose something by it stay apart by their hash.
-
-    >>> _plain("PNEUMONIA"), _plain("a/b")
-    ('PNEUMONIA', 'a_b-c14cddc0')
-    """
-    kept = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-    return kept if kept == name else f"{kept}-{_hash(name)[:8]}"
-
-
-def _row(image: str, **values: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(COLUMNS), "image": image, **values}
-
-
-def _explained_row(e: Explanation, case: figures.Case, file: str, panel: str | None) -> dict[str, Any]:
-    row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
-    x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
-    height, width = e.geometry.source_shape
-    return _row(
-        e.image_id,
-        method=e.method,
-        target=e.target_name,
-        score_kind=e.score_kind,
-        contrast=e.contrast,
-        score=e.score,
-        called=case.called,
-        probability=case.probability,
-        peak_x=float(np.clip(x, 0, width)),
-        peak_y=float(np.clip(y, 0, height)),
-        trust=e.trust.get("verdict"),
-        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
-        map=file,
-        panel=panel,
-    )

@@ -8,7 +8,7 @@ from radiolucent.data import Dataset
 from radiolucent.metrics import Threshold
 from radiolucent.types import Predictions
 
-__all__ = ["about_threshold", "preflight"]
+__all__ = ["about_threshold", "preflight", "preflight_labels"]
 
 FEW_TO_LEARN = 50  # training patients of a class below which a network mostly learns them by heart
 FEW_TO_JUDGE = 20  # patients of a class below which a share of them says little
@@ -50,6 +50,28 @@ def preflight(dataset: Dataset) -> tuple[str, ...]:
             found.append(
                 f"{what} on {little}; {ENOUGH_TO_JUDGE} patients of each class would pin 90 % down to ± 10 points: "
                 f"raise --{split}, or add patients."
+            )
+    return tuple(found)
+
+
+def preflight_labels(dataset: Dataset) -> tuple[str, ...]:
+    """The same for films with several labels: which labels have too few patients with, or without."""
+    found: list[str] = []
+    for split, least, what in (
+        ("train", FEW_TO_LEARN, "to learn from"),
+        ("val", FEW_TO_JUDGE, "to calibrate and choose a threshold on"),
+        ("test", FEW_TO_JUDGE, "to test on"),
+    ):
+        some = dataset.split(split)
+        ids, labels = np.array([r.patient_id or r.image_id for r in some.records]), some.labels
+        few: list[str] = []
+        for k, name in enumerate(dataset.class_names):
+            ill, well = (len(set(ids[labels[:, k] == value])) for value in (1, 0))
+            if min(ill, well) < least:
+                few.append(f"{name} ({ill} patients with it, {well} without)")
+        if few:
+            found.append(
+                f"the {split} split has few patients {what}, {least} with and without would do: {'; '.join(few)}."
             )
     return tuple(found)
 

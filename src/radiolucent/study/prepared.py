@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,18 @@ from radiolucent.data import (
     PixelCache,
     build_cache,
     check,
-    load_dataset,
     split_dataset,
     write_manifest,
 )
 from radiolucent.data.doubtful import TEST
+from radiolucent.data.multilabel import of_label
 from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess, reading
 from radiolucent.study.case import finding_from
 from radiolucent.study.config import StudyConfig
-from radiolucent.study.preflight import preflight
+from radiolucent.study.preflight import preflight, preflight_labels
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Finding
 
@@ -51,11 +52,25 @@ class Prepared:
         """Positions in the cache of one split's films."""
         return [i for i, record in enumerate(self.cache.records) if record.split == split]
 
+    def of_label(self, label: str) -> "Prepared":
+        """One label of films with several, as a question of two classes; films where it is not known have no split."""
+        one = of_label(self.dataset, label)
+        cache = dataclasses.replace(self.cache, records=one.records)
+        return Prepared(one, tuple(_findings_of(self.findings, label)), cache, (), self.readings_left)
+
     @property
     def left_out(self) -> list[tuple[str, str]]:
         """(path, reason) of every file, and every reading, that could not be used."""
         found = {str(item.path): item.reason for item in (*self.dataset.left_out, *self.cache.left_out)}
         return [*found.items(), *((str(item.path), item.reason) for item in self.readings_left)]
+
+
+def _findings_of(findings: Sequence[Finding], label: str) -> Iterator[Finding]:
+    """The checks of the data that are of every label, and those of this one under their plain names."""
+    for f in findings:
+        test, _, of = f.test.partition(" [")
+        if not of or of == f"{label}]":
+            yield dataclasses.replace(f, test=test)
 
 
 def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, *, trained: bool = False) -> Prepared:
@@ -64,13 +79,11 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     Args:
         trained: the run has its `split.csv`, which holds: films that came since belong to no split, and a note says so.
     """
-    dataset = load_dataset(config.data, classes=config.classes)
+    dataset = config.load()
     cache = build_cache(
         dataset.records, preprocess, config.cache_folder, progress=lambda d, t: say("decoding films", d, t)
     )
-    readable = Dataset(
-        cache.records, dataset.class_names, dataset.root, dataset.left_out, dataset.source, dataset.notes
-    )
+    readable = dataclasses.replace(dataset, records=cache.records)
     split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
     findings = _findings(dataset, config.out / "findings.json", say)  # the first that is written, after all that fails
     if trained:
@@ -83,7 +96,7 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
         ]
         write_manifest(dataclasses.replace(split, records=tuple(named)), config.out / "split.csv")
     placed = PixelCache(cache.pixels, split.records, cache.shapes, preprocess, cache.left_out)
-    return Prepared(split, findings, placed, preflight(split))
+    return Prepared(split, findings, placed, preflight_labels(split) if split.multilabel else preflight(split))
 
 
 def splits_in(file: Path) -> dict[str, str | None]:
@@ -125,7 +138,7 @@ def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...
         stamp.append(read_by)
     if file.is_file():
         kept = json.loads(file.read_text())
-        if kept["films"] == stamp and any(f["test"] == TEST for f in kept["findings"]):
+        if kept["films"] == stamp and any(f["test"].startswith(TEST) for f in kept["findings"]):
             return tuple(finding_from(f) for f in kept["findings"])
     found = check(dataset, progress=lambda d, t: say("checking the data", d, t))
     write_json(file, {"films": stamp, "findings": [f.as_dict() for f in found]})

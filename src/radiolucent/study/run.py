@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from radiolucent.data import load_dataset
+from radiolucent.data import Dataset
 from radiolucent.errors import ConfigError
 from radiolucent.files import one_process, write_json
 from radiolucent.metrics import choose_threshold
 from radiolucent.models import Classifier, build, freeze, load
 from radiolucent.study.appraisal import Appraisal, appraise
+from radiolucent.study.appraisal_labels import LabelsAppraisal, appraise_labels
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared, prepare
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.trained import TOLD, Trained, restore, train
+from radiolucent.study.trained_labels import TrainedLabels, restore_labels, train_labels
 from radiolucent.training import EpochResult, trackers_named, world
 
 __all__ = ["resume_report", "run_study", "train_only"]
@@ -48,7 +50,7 @@ def train_only(
     *,
     fresh: bool = False,
     on_ready: Callable[[Prepared, Classifier], None] | None = None,
-) -> tuple[Prepared, Trained]:
+) -> tuple[Prepared, Trained | TrainedLabels]:
     """The first half: prepare and train.
 
     Everything that can fail before training fails before the run folder is claimed, so that a start that fails keeps no
@@ -60,7 +62,8 @@ def train_only(
     """
     with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
-        names = load_dataset(config.data, classes=config.classes).class_names
+        found = config.load()
+        names = found.class_names
         start, weights = build(
             config.model,
             class_names=names or ("NORMAL", "PNEUMONIA"),
@@ -68,7 +71,7 @@ def train_only(
             weights=config.weights,
             size=config.size,
             fit=config.fit,
-            head=_head(config.head),
+            head=_head(config, found),
             positive=config.positive,
             seed=config.seed,
         )
@@ -82,7 +85,8 @@ def train_only(
         if on_ready is not None and world()[0] == 0:
             on_ready(prepared, start)
         write_json(config.out / NAME, config.to_dict())
-        return prepared, train(config, start, weights, prepared, say, on_epoch)
+        school = train_labels if start.multilabel else train
+        return prepared, school(config, start, weights, prepared, say, on_epoch)
 
 
 def run_study(
@@ -92,7 +96,7 @@ def run_study(
     *,
     fresh: bool = False,
     on_ready: Callable[[Prepared, Classifier], None] | None = None,
-) -> tuple[Prepared, Appraisal | None]:
+) -> tuple[Prepared, Appraisal | LabelsAppraisal | None]:
     """Train → evaluate → explain → compare with the doctors → report.
 
     Called again after an interruption, it goes on where it stopped. Under `torchrun` the processes train together and
@@ -106,10 +110,20 @@ def run_study(
     """
     with one_process(config.out), config.reads() as config:
         prepared, trained = train_only(config, say, on_epoch, fresh=fresh, on_ready=on_ready)
-        return prepared, (appraise(config, prepared, trained, say) if world()[0] == 0 else None)
+        return prepared, (_appraised(config, prepared, trained, say) if world()[0] == 0 else None)
 
 
-def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tuple[Prepared, Appraisal]:
+def _appraised(
+    config: StudyConfig, prepared: Prepared, trained: Trained | TrainedLabels, say: Progress
+) -> Appraisal | LabelsAppraisal:
+    if isinstance(trained, TrainedLabels):
+        return appraise_labels(config, prepared, trained, say)
+    return appraise(config, prepared, trained, say)
+
+
+def resume_report(
+    run: str | Path, say: Progress = quiet, **changes: Any
+) -> tuple[Prepared, Appraisal | LabelsAppraisal]:
     """Evaluate, explain and report a run again, e.g. with annotations that came later; nothing is trained.
 
     The run's own files and the films are all it takes: the weights that training began with may be gone, and the run
@@ -134,9 +148,9 @@ def resume_report(run: str | Path, say: Progress = quiet, **changes: Any) -> tup
         with config.reads():  # as in training
             classifier = load(folder)
             prepared = prepare(config, classifier.preprocess, say, trained=True)
-            trained = restore(folder, classifier, prepared, say)
+            trained = (restore_labels if classifier.multilabel else restore)(folder, classifier, prepared, say)
             write_json(file, config.to_dict())
-            return prepared, appraise(config, prepared, trained, say)
+            return prepared, _appraised(config, prepared, trained, say)
 
 
 def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -151,10 +165,24 @@ def _moved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**values, **paths, "out": str(folder)}
 
 
-def _head(name: str) -> Any:
-    if name not in ("softmax", "sigmoid"):
-        raise ConfigError(f"head {name!r}; expected softmax or sigmoid (a single logit).")
-    return name
+def _head(config: StudyConfig, dataset: Dataset) -> Any:
+    """How many outputs mean what: of films with several labels, a sigmoid each."""
+    if config.head not in ("softmax", "sigmoid", "multilabel"):
+        raise ConfigError(f"head {config.head!r}; expected softmax, sigmoid (a single logit) or multilabel.")
+    if not dataset.multilabel:
+        if config.head == "multilabel":
+            raise ConfigError(
+                f"head multilabel for {dataset.source}, whose films have one class each; give a manifest with a column "
+                "a label, or leave --head out."
+            )
+        return config.head
+    names = ", ".join(dataset.class_names)
+    if config.head == "sigmoid" or config.positive is not None:
+        wrong = "--positive" if config.positive is not None else "--head sigmoid"
+        raise ConfigError(f"{wrong} is for two classes; these films have several labels ({names}): leave it out.")
+    if len(dataset.class_names) < 2:
+        raise ConfigError(f"one label ({names}) is a question of two classes: use --classes {names!r} instead.")
+    return "multilabel"
 
 
 def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
@@ -166,7 +194,8 @@ def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
     if config.positive is None and before.get("positive"):
         config = dataclasses.replace(config, positive=before["positive"])
         values = config.to_dict()
-    differ = [k for k in values if k not in FREE and (before.get(k) or None) != (values[k] or None)]
+    usual = {f.name: f.default for f in dataclasses.fields(StudyConfig)}  # of options that an older run does not know
+    differ = [k for k in values if k not in FREE and (before.get(k, usual.get(k)) or None) != (values[k] or None)]
     if differ:
         words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
         raise ConfigError(
@@ -179,7 +208,7 @@ def _forget(run: Path) -> None:
     """Remove what a run holds of a training and of its report."""
     for name in (
         "state", NAME, "config.json", "history.csv", "split.csv", "model.safetensors", "threshold.json", TOLD,
-        "mlflow_run.txt", "predictions.csv", "summary.json", "report.html", "explanations", "figures",
+        "mlflow_run.txt", "predictions.csv", "summary.json", "report.html", "explanations", "figures", "labels",
     ):  # fmt: skip
         target = run / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from radiolucent.audits.trust import stamp, trust_randomisation
 from radiolucent.explainers import Explainer
-from radiolucent.files import write_json
+from radiolucent.files import file_name, write_json
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
 from radiolucent.study.case import finding_from
@@ -42,19 +42,23 @@ class Stamper:
 
     def __call__(self, film: Radiograph, explanation: Explanation, method: Explainer) -> Explanation:
         """The explanation with its stamp."""
-        key = describe(method)
+        target = explanation.target_name if self.classifier.multilabel else None
+        key = describe(method) if target is None else f"{describe(method)} of {target}"
         if key not in self.randomised:
-            self.randomised[key] = self._randomisation(method)
+            self.randomised[key] = self._randomisation(method, target)
         known = self.randomised[key]
         return stamp(self.classifier, film, explanation, method, randomised=known, session=self.session)
 
-    def _randomisation(self, method: Explainer) -> Finding:
-        file = self.kept / f"{method.name}.json" if self.kept else None
-        stands_for = f"three films {self.classifier.hash} {describe(method)} {self.asked}"
+    def _randomisation(self, method: Explainer, label: str | None) -> Finding:
+        """A method's test; of several labels one a label."""
+        asked: dict[str, Any] = self.asked if label is None else {**self.asked, "target": label}
+        name = method.name if label is None else f"{method.name}.{file_name(label)}"
+        file = self.kept / f"{name}.json" if self.kept else None
+        stands_for = f"three films {self.classifier.hash} {describe(method)} {asked}"
         key = hashlib.sha256(stands_for.encode()).hexdigest()
         if file and file.is_file() and (before := json.loads(file.read_text()))["key"] == key:
             return finding_from(before["finding"])
-        found = trust_randomisation(self.classifier, self.films(), method, session=self.session, **self.asked)
+        found = trust_randomisation(self.classifier, self.films(), method, session=self.session, **asked)
         if file:
             write_json(file, {"key": key, "finding": found.as_dict()})
         return found

@@ -25,10 +25,13 @@ from radiolucent.study.characteristics import groupings
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.training import EpochResult, Fitted, fit, read_history, tracked, trackers_named, world
+from radiolucent.training import EpochResult, Fitted, TrainConfig, fit, read_history, tracked, trackers_named, world
 from radiolucent.types import Estimate, Predictions
 
-__all__ = ["Schooling", "Trained", "predict_split", "restore", "train", "versions"]
+__all__ = [
+    "TOLD", "Schooling", "Trained", "data_hash", "fitted", "predict_split", "provenance_of", "restore", "told_of",
+    "train", "versions",
+]  # fmt: skip
 
 TOLD = "training.json"  # what a report tells of a training and no other file holds
 
@@ -73,7 +76,8 @@ def data_hash(prepared: Prepared) -> str:
     """SHA-256 over every film's content, label and split."""
     digest = hashlib.sha256()
     for r in prepared.dataset.records:
-        digest.update(f"{r.image_id}\t{r.sha256}\t{r.label}\t{r.split}\n".encode())
+        label = r.findings if prepared.dataset.multilabel else r.label
+        digest.update(f"{r.image_id}\t{r.sha256}\t{label}\t{r.split}\n".encode())
     return digest.hexdigest()
 
 
@@ -89,21 +93,22 @@ def predict_split(classifier: Classifier, prepared: Prepared, split: str, say: P
     return dataclasses.replace(found, groups=groups)
 
 
-def train(
+def fitted(
     config: StudyConfig,
     start: Classifier,
-    weights: WeightsReport,
     prepared: Prepared,
     say: Progress = quiet,
     on_epoch: Callable[[EpochResult], None] | None = None,
     schooling: Schooling | None = None,
-) -> Trained:
-    """Train on the training patients; fix epoch, temperature and threshold on the validation patients; save.
+) -> tuple[Fitted, TrainConfig]:
+    """Train on the training patients, and keep the epoch that is best on the validation patients; with the recipe.
 
     Interrupted or killed and called again, it goes on where it stopped.
     """
     extra = schooling or Schooling()
     recipe, (rank, size) = config.train_config().with_(**extra.changes), world()
+    if start.multilabel:
+        recipe = recipe.with_(class_weights="none")  # no film is of one class; each label's bias is calibrated after
     common: dict[str, Any] = {"batch_size": recipe.batch_size, "seed": config.seed}
     learn = Loader(
         prepared.cache,
@@ -124,7 +129,7 @@ def train(
             for listen in (*([on_epoch] if on_epoch else []), *listeners):
                 listen(result)
 
-        fitted = fit(
+        found = fit(
             start,
             learn,
             check,
@@ -134,35 +139,63 @@ def train(
             on_epoch=tell,
             progress=lambda d, t: say("training", d, t),
         )
-    warm, calibration = _calibrated(fitted.classifier, prepared, say)
-    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule, groups=warm.patient_ids)
-    provenance = {
+    return found, recipe
+
+
+def provenance_of(
+    config: StudyConfig, prepared: Prepared, recipe: TrainConfig, weights: WeightsReport, best_epoch: int, bias: Any
+) -> dict[str, Any]:
+    """How a classifier came about, for its checkpoint."""
+    made = {
         "data": data_hash(prepared),
         "recipe": recipe.to_dict(),
         "weights": weights.source,
-        "best_epoch": fitted.best_epoch,
+        "best_epoch": best_epoch,
         "threshold_rule": config.threshold_rule,
-        "calibration_bias": calibration.bias.tolist(),
+        "calibration_bias": bias.tolist(),
         "versions": versions(),
         "use": "research only, not for diagnosis",
     }
-    if reading().pixels_key():
-        provenance["reading"] = reading().as_dict()  # those who use the model are to read films so
-    classifier = fitted.classifier.with_(
+    # Those who use the model are to read films so.
+    return made | ({"reading": reading().as_dict()} if reading().pixels_key() else {})
+
+
+def told_of(weights: WeightsReport, fitted: Fitted) -> dict[str, Any]:
+    """What a report tells of a training and no other file holds, JSON-ready."""
+    return {"weights": dataclasses.asdict(weights), "best_epoch": fitted.best_epoch, "notes": list(fitted.notes)}
+
+
+def train(
+    config: StudyConfig,
+    start: Classifier,
+    weights: WeightsReport,
+    prepared: Prepared,
+    say: Progress = quiet,
+    on_epoch: Callable[[EpochResult], None] | None = None,
+    schooling: Schooling | None = None,
+) -> Trained:
+    """Train on the training patients; fix epoch, temperature and threshold on the validation patients; save.
+
+    Interrupted or killed and called again, it goes on where it stopped.
+    """
+    school, recipe = fitted(config, start, prepared, say, on_epoch, schooling)
+    warm, calibration = _calibrated(school.classifier, prepared, say)
+    threshold = choose_threshold(warm.truth, warm.scores, config.threshold_rule, groups=warm.patient_ids)
+    provenance = provenance_of(config, prepared, recipe, weights, school.best_epoch, calibration.bias)
+    classifier = school.classifier.with_(
         temperature=warm.temperature,
         threshold=threshold.value,
         provenance=provenance,
         calibrated_on=warm.calibrated_on,
     )
     if calibration.note:
-        fitted = dataclasses.replace(fitted, notes=(*fitted.notes, f"Calibration: {calibration.note}."))
-    if rank == 0:
+        school = dataclasses.replace(school, notes=(*school.notes, f"Calibration: {calibration.note}."))
+    if world()[0] == 0:
         write_json(config.out / "threshold.json", threshold.as_dict())
-        told = {"weights": dataclasses.asdict(weights), "best_epoch": fitted.best_epoch, "notes": list(fitted.notes)}
-        write_json(config.out / TOLD, told)
+        write_json(config.out / TOLD, told_of(weights, school))
         save(classifier, config.out / "model.safetensors")  # last: it is what says that all is there
     validation = dataclasses.replace(warm, threshold=threshold.value)
-    return Trained(classifier, fitted, threshold, validation, weights)
+    return Trained(classifier, school, threshold, validation, weights)
 
 
 def restore(run: Path, classifier: Classifier, prepared: Prepared, say: Progress = quiet) -> Trained:
@@ -179,12 +212,12 @@ def restore(run: Path, classifier: Classifier, prepared: Prepared, say: Progress
         threshold = Threshold(float(chosen["value"]), chosen["rule"], sensitivity, specificity, int(chosen["n"]))
         source = told["weights"].pop("source")
         weights = WeightsReport(source, **{name: tuple(some) for name, some in told["weights"].items()})
-        fitted = Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"]))
+        school = Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{run}: threshold.json or {TOLD} is missing or damaged ({error}); copy the run again."
         ) from error
-    return Trained(classifier, fitted, threshold, predict_split(classifier, prepared, "val", say), weights)
+    return Trained(classifier, school, threshold, predict_split(classifier, prepared, "val", say), weights)
 
 
 def _calibrated(classifier: Classifier, prepared: Prepared, say: Progress) -> tuple[Predictions, LogitCalibration]:

@@ -31,7 +31,8 @@ class Objective:
     """Cross entropy for the three kinds of head.
 
     Attributes:
-        head: "softmax", "sigmoid" (one logit, for class `positive`) or "multilabel" (labels (N, C) of 0 and 1).
+        head: "softmax", "sigmoid" (one logit, for class `positive`) or "multilabel" (labels (N, C) of 1, 0 and, where
+            a label is not known, -1: it is no part of the loss).
         classes: number of classes.
         positive: class of the single logit.
         smoothing: label smoothing s.
@@ -57,7 +58,8 @@ class Objective:
             losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.smoothing)
             return losses * self.example_weights(labels)
         if self.head == "multilabel":
-            return self._binary(logits, labels.float()).mean(1)
+            known = (labels >= 0).float()
+            return (self._binary(logits, labels.clamp(min=0).float()) * known).sum(1) / self.classes
         return self._binary(logits[:, 0], (labels == self.positive).float()) * self.example_weights(labels)
 
     def _binary(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -65,17 +67,20 @@ class Objective:
         return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
     def example_weights(self, labels: torch.Tensor) -> torch.Tensor:
-        """(N,) weight of each example."""
+        """(N,) weight of each example; of a multi-label head the share of its labels that are known."""
+        if self.head == "multilabel":
+            return (labels >= 0).float().mean(1)
         if self.weights is None:
             return torch.ones(len(labels), device=labels.device)
         return torch.tensor(self.weights, device=labels.device)[labels]
 
     def correct(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(N,) 1 where the likelier class is the labelled one; for a multi-label head the fraction of right labels."""
+        """(N,) 1 where the likelier class is the labelled one; of several labels the share of known ones right."""
         if self.head == "softmax":
             return (logits.argmax(1) == labels).float()
         if self.head == "multilabel":
-            return ((logits > 0) == (labels > 0)).float().mean(1)
+            known = labels >= 0
+            return (((logits > 0) == (labels > 0)) & known).sum(1) / known.sum(1).clamp(min=1)
         return ((logits[:, 0] > 0) == (labels == self.positive)).float()
 
     def plain(self) -> "Objective":

@@ -30,7 +30,7 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     losses = run.objective.losses(logits, labels) * counts
     weights = run.objective.example_weights(labels) * counts
     total = run.processes.sum(weights.sum())
-    share = run.processes.size / total
+    share = run.processes.size / total.clamp(min=1e-8)  # a batch may have no known label
     loss = losses.sum() * share
     run.sums.add(losses, weights, run.objective.correct(logits, labels) * counts, counts)
     if run.config.right_reasons:

@@ -8,7 +8,16 @@ network's input. Coordinates are continuous, x to the right and y down, and pixe
 """
 
 from radiolucent.types.estimate import Concern, Estimate, Finding, Verdict
-from radiolucent.types.predicted import Explanation, Head, Predictions, supported
+from radiolucent.types.predicted import (
+    Explanation,
+    Head,
+    LabelRule,
+    Predictions,
+    absent,
+    label_position,
+    rules_for,
+    supported,
+)
 from radiolucent.types.radiograph import Annotation, Geometry, Radiograph, Region
 
 __all__ = [
@@ -19,9 +28,13 @@ __all__ = [
     "Finding",
     "Geometry",
     "Head",
+    "LabelRule",
     "Predictions",
     "Radiograph",
     "Region",
     "Verdict",
+    "absent",
+    "label_position",
+    "rules_for",
     "supported",
 ]

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.errors import DataError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.shown import Shown
 from radiolucent.types.radiograph import Geometry
 
-__all__ = ["Explanation", "Head", "Predictions", "supported"]
+__all__ = ["Explanation", "Head", "LabelRule", "Predictions", "absent", "label_position", "rules_for", "supported"]
 
 
 Head = Literal["softmax", "sigmoid", "multilabel"]
@@ -22,19 +22,82 @@ def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
-def supported(probabilities: Any, films: int | None, classes: int = 2) -> Any:
+def supported(probabilities: Any, films: Any, classes: int = 2) -> Any:
     """Probabilities p as (films · p + 1) / (films + classes): no surer than the films they were calibrated on support.
 
     Laplace's rule of succession: what happened on all of n films has probability (n + 1) / (n + 2) on the next. It
     changes no ranking. None: nothing is known of the films, and p stays as it is.
 
     Args:
-        probabilities: an array, a tensor or a number.
+        probabilities: an array, a tensor or a number. films: a number, one for each probability, or None.
 
     >>> supported(1.0, 98)
     0.99
     """
     return probabilities if films is None else (films * probabilities + 1) / (films + classes)
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How one label of a multi-label model is called.
+
+    Attributes:
+        threshold: calibrated probability at or above which it is called; None: never, because none could be chosen.
+        temperature: its logit is divided by it before the sigmoid.
+        calibrated_on: films that the temperature was fitted on (`supported`); None where it is not known.
+    """
+
+    threshold: float | None = 0.5
+    temperature: float = 1.0
+    calibrated_on: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.threshold is not None and not 0 <= self.threshold <= 1) or not self.temperature > 0:
+            raise ConfigError(f"threshold {self.threshold}, temperature {self.temperature}; expected [0, 1] and > 0.")
+
+    def probability(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        """Calibrated probabilities of logits of any shape."""
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        return supported(1.0 / (1.0 + np.exp(-np.clip(scaled, -500, 500))), self.calibrated_on)
+
+
+def rules_for(names: Sequence[str], head: Head, rules: Sequence[LabelRule], same: LabelRule) -> tuple[LabelRule, ...]:
+    """One rule a label: those given, or `same` for every label where there are none.
+
+    Raises:
+        ConfigError: rules for another kind of head, or of another number.
+    """
+    if rules and (head != "multilabel" or len(rules) != len(names)):
+        raise ConfigError(
+            f"{len(rules)} rules for {len(names)} classes with head {head!r}; expected one a label, and head "
+            "'multilabel'."
+        )
+    return tuple(rules) or (same,) * len(names)
+
+
+def label_position(names: Sequence[str], label: str | int) -> int:
+    """The position of a label given by name, without regard to case, or by index.
+
+    Raises:
+        ConfigError: no such label; the message lists them.
+    """
+    if isinstance(label, str):
+        found = [i for i, n in enumerate(names) if n == label]
+        found = found or [i for i, n in enumerate(names) if n.casefold() == label.strip().casefold()]
+    else:
+        found = [int(label)] if 0 <= int(label) < len(names) else []
+    if len(found) != 1:
+        raise ConfigError(f"label {label!r}; expected one of {', '.join(names)}.")
+    return found[0]
+
+
+def absent(label: str) -> str:
+    """The class name of films without a label.
+
+    >>> absent("effusion")
+    'no effusion'
+    """
+    return f"no {label}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +108,7 @@ class Predictions(Shown):
         image_ids: N image identifiers.
         patient_ids: N patient identifiers; where unknown, the image identifier (each image its own patient).
         logits: float32 (N, C); C = 1 for a single-logit head.
-        labels: int64 (N,) class indices, -1 where unknown; (N, C) 0/1 for a multi-label head.
+        labels: int64 (N,) class indices, -1 where unknown; (N, C) 1, 0 or -1 (unknown) for a multi-label head.
         class_names: the classes, in the order of the logits; two for a single-logit head.
         positive: index into `class_names` of the class that sensitivity speaks of.
         head: how logits become probabilities.
@@ -54,6 +117,9 @@ class Predictions(Shown):
         calibrated_on: films that the temperature was fitted on, which bound how sure a probability is (`supported`);
             None where it is not known.
         groups: further columns by name, each of length N (site, etiology, split, ...), for subgroups.
+        rules: of a multi-label head, one a label; where there are none, `threshold` and `temperature` hold for all.
+
+    Of a multi-label head `scores`, `truth` and `called` have no meaning: `of_label` gives those of one label.
     """
 
     image_ids: tuple[str, ...]
@@ -67,8 +133,10 @@ class Predictions(Shown):
     threshold: float = 0.5
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
     calibrated_on: int | None = None
+    rules: tuple[LabelRule, ...] = ()
 
     def __post_init__(self) -> None:
+        rules_for(self.class_names, self.head, self.rules, LabelRule())
         count = len(self.image_ids)
         if len(self.patient_ids) != count or self.logits.shape[0] != count or self.labels.shape[0] != count:
             raise DataError(
@@ -81,13 +149,15 @@ class Predictions(Shown):
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """A row a film: image, patient, label, probability of the positive class, whether it is called, its groups."""
+        if self.multilabel:
+            return self._rows_of_labels()
         name = f"p_{self.class_names[self.positive]}"
-        flat, scores, called = self.labels.ndim == 1, self.scores, self.called
+        scores, called = self.scores, self.called
         return [
             {
                 "image": self.image_ids[i],
                 "patient": self.patient_ids[i],
-                "label": self.class_names[int(self.labels[i])] if flat and self.labels[i] >= 0 else None,
+                "label": self.class_names[int(self.labels[i])] if self.labels[i] >= 0 else None,
                 name: float(scores[i]),
                 "called": bool(called[i]),
                 **{k: v[i] for k, v in self.groups.items()},
@@ -95,28 +165,87 @@ class Predictions(Shown):
             for i in range(len(self))
         ]
 
+    def _rows_of_labels(self) -> Sequence[Mapping[str, Any]]:
+        chances, calls = self.probabilities, self.calls
+        known = {0: 0, 1: 1, -1: None}
+        return [
+            {
+                "image": self.image_ids[i],
+                "patient": self.patient_ids[i],
+                **{name: known[int(self.labels[i, k])] for k, name in enumerate(self.class_names)},
+                **{f"p_{name}": float(chances[i, k]) for k, name in enumerate(self.class_names)},
+                **{f"called_{name}": bool(calls[i, k]) for k, name in enumerate(self.class_names)},
+                **{k: v[i] for k, v in self.groups.items()},
+            }
+            for i in range(len(self))
+        ]
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether each class is a label of its own, of which a film may have any number."""
+        return self.head == "multilabel"
+
+    @property
+    def label_rules(self) -> tuple[LabelRule, ...]:
+        """One rule a label of a multi-label head."""
+        same = LabelRule(self.threshold, self.temperature, self.calibrated_on)
+        return rules_for(self.class_names, self.head, self.rules, same)
+
+    def of_label(self, label: str | int) -> "Predictions":
+        """One label of a multi-label head as a question of two classes, "no LABEL" and LABEL; -1 where not known.
+
+        A label without a threshold is called from a probability of 1 on: practically never.
+
+        Raises:
+            ConfigError: no such label, or another head.
+        """
+        if not self.multilabel:
+            raise ConfigError(f"label {label!r} of a {self.head} head; only a multi-label head has labels.")
+        k = label_position(self.class_names, label)
+        name, rule = self.class_names[k], self.label_rules[k]
+        return Predictions(
+            self.image_ids, self.patient_ids, self.logits[:, k : k + 1], self.labels[:, k], (absent(name), name), 1,
+            "sigmoid", rule.temperature, 1.0 if rule.threshold is None else rule.threshold, self.groups,
+            rule.calibrated_on,
+        )  # fmt: skip
+
+    @property
+    def calls(self) -> NDArray[np.bool_]:
+        """(N, C) of a multi-label head: whether each label is called at its own threshold."""
+        chances = self.probabilities
+        cuts = [rule.threshold for rule in self.label_rules]
+        return np.stack([chances[:, k] >= (np.inf if t is None else t) for k, t in enumerate(cuts)], axis=1)
+
+    def _single(self, what: str) -> None:
+        if self.multilabel:
+            raise ConfigError(
+                f"{what} of several labels ({', '.join(self.class_names)}); take one with of_label(NAME), or all with "
+                "`probabilities` and `calls`; evaluate_labels() evaluates all."
+            )
+
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Calibrated probabilities (N, K) with K = len(class_names)."""
+        """Calibrated probabilities (N, K) with K = len(class_names); of a multi-label head each label's own."""
+        if self.multilabel:
+            return np.stack([r.probability(self.logits[:, k]) for k, r in enumerate(self.label_rules)], axis=1)
         logits = self.logits.astype(np.float64) / self.temperature
         if self.head == "softmax":
             shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
             return supported(shifted / shifted.sum(axis=1, keepdims=True), self.calibrated_on, logits.shape[1])
-        ones = supported(1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500))), self.calibrated_on)
-        if self.head == "multilabel":
-            return ones
-        positive = ones[:, 0]
+        positive = supported(1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500))), self.calibrated_on)[:, 0]
         return np.stack([1 - positive, positive] if self.positive == 1 else [positive, 1 - positive], axis=1)
 
     @property
     def scores(self) -> NDArray[np.float64]:
         """Calibrated probability (N,) of the positive class."""
+        self._single("one score a film")
         return self.probabilities[:, self.positive]
 
     @property
     def truth(self) -> NDArray[np.bool_]:
         """(N,) True where the label is the positive class."""
-        return self.labels[:, self.positive] == 1 if self.labels.ndim == 2 else self.labels == self.positive
+        self._single("one truth a film")
+        return self.labels == self.positive
 
     @property
     def called(self) -> NDArray[np.bool_]:
@@ -124,6 +253,9 @@ class Predictions(Shown):
         return self.scores >= self.threshold
 
     def __repr__(self) -> str:
+        if self.multilabel:
+            called = ", ".join(f"{int(n)} {name}" for name, n in zip(self.class_names, self.calls.sum(0), strict=True))
+            return f"Predictions({len(self)} films of {len(set(self.patient_ids))} patients, called: {called})"
         called = f"{int(self.called.sum())} called {self.class_names[self.positive]} at {self.threshold:.3f}"
         return f"Predictions({len(self)} films of {len(set(self.patient_ids))} patients, {called})"
 

@@ -3,11 +3,12 @@
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from radiolucent.data import Dataset, Record, load_dataset
+from radiolucent.data import Dataset, LabelOptions, Record, load_dataset, of_label
 from radiolucent.data.relabel import relabel
+from radiolucent.data.trained_on import TrainingFilms, films_of_run
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
 from radiolucent.explainers.lime import LIME
@@ -58,6 +59,8 @@ class StudyPlan:
         seed: of the drawing and of the maps; readers' orders come from a secret that is drawn once and kept.
         vocabulary: what marks can be called; None: as the study was begun, at first `VOCABULARY`.
         stamps: whether maps are tested for trust after they were computed.
+        target: of a run that tells several labels, the one that is asked for: readers answer "no LABEL" or LABEL.
+        unseen: leave out films that the run was trained or chosen on, and films of the same patients.
     """
 
     run: Path
@@ -71,14 +74,17 @@ class StudyPlan:
     seed: int = 0
     vocabulary: tuple[str, ...] | None = None
     stamps: bool = True
+    target: str | None = None
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The study, and (path, reason) of films that could not be read."""
+    """The study, (path, reason) of films left out, and a warning of films that the run was trained or chosen on."""
 
     context: StudyContext
     left_out: tuple[tuple[Path, str], ...]
+    warning: str = ""
 
 
 def make_methods(names: Sequence[str], lime_samples: int) -> Mapping[str, Explainer]:
@@ -117,19 +123,27 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
         DataError: no readable film.
     """
     methods = make_methods(plan.methods, plan.lime_samples)
-    classifier = load(plan.run)
+    whole = load(plan.run)
+    classifier = _asked_of(whole, plan)
     if UNASSESSED in classifier.class_names:
         raise ConfigError(f"{plan.run}: a class is called {UNASSESSED!r}, which readers answer with; rename the class.")
     store = Store(plan.folder / "study.db")
     close_to_others(plan.folder)  # also what an earlier version left open
     _same_study(store, plan, classifier)
     left_out: list[tuple[Path, str]] = []
+    warning = str(store.fact("seen") or "")
     known = {c.image_id for c in store.cases()}
     if not known or store.fact("complete") is None:
         try:
-            dataset = relabel(load_dataset(plan.data), classifier.class_names)
+            dataset = _films_for(whole, classifier, plan)
+            if plan.unseen:
+                dataset = _films_of(plan).among(dataset.records).without(dataset)
             left_out += dataset.left_out
-            _add(store, dataset, _chosen(dataset, plan), left_out, say)
+            records = _chosen(dataset, plan)
+            learned = films_of_run(plan.run)
+            warning = "" if learned is None else learned.among(records).warning
+            store.describe({"seen": warning})
+            _add(store, dataset, records, left_out, say)
         except BaseException:  # also an interruption: what was read stays, and the next start goes on from there
             store.close()
             raise
@@ -144,7 +158,45 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     positive, vocabulary = classifier.class_names[classifier.positive], tuple(store.fact("vocabulary"))
     names = (store.fact("name"), classifier.class_names, positive)
     context = StudyContext(*names, store, films, reveal, log, failures, vocabulary)
-    return Opened(context, tuple(left_out))
+    return Opened(context, tuple(left_out), warning)
+
+
+def _films_of(plan: StudyPlan) -> TrainingFilms:
+    """The films that the run learned from.
+
+    Raises:
+        DataError: the run does not say.
+    """
+    known = films_of_run(plan.run)
+    if known is None:
+        raise DataError(f"{plan.run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
+    return known
+
+
+def _asked_of(whole: Classifier, plan: StudyPlan) -> Classifier:
+    """The model as readers are asked: of several labels the chosen one, with it or without."""
+    if not whole.multilabel and plan.target is not None:
+        raise ConfigError(f"--target {plan.target!r} is for runs that tell several labels; {plan.run} has classes.")
+    if not whole.multilabel:
+        return whole
+    if plan.target is None:
+        raise ConfigError(
+            f"{plan.run}: tells several labels ({', '.join(whole.class_names)}); a reading study asks for one, which "
+            f"readers find or not: --target {whole.class_names[0]!r}. Make one study a label."
+        )
+    return whole.of_label(plan.target)
+
+
+def _films_for(whole: Classifier, classifier: Classifier, plan: StudyPlan) -> Dataset:
+    """The films with labels in the model's order; of several labels a film need not have any that is known."""
+    if not whole.multilabel:
+        return relabel(load_dataset(plan.data), classifier.class_names)
+    several = load_dataset(plan.data, labels=LabelOptions(whole.class_names, lenient=True))
+    if not several.multilabel:
+        return replace(several, class_names=classifier.class_names)
+    one = of_label(several, classifier.class_names[1])
+    splits = [replace(r, split=s.split) for r, s in zip(one.records, several.records, strict=True)]
+    return replace(one, records=tuple(splits))
 
 
 def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
@@ -156,7 +208,7 @@ def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
         raise ConfigError(f"{plan.folder}: holds a study of another model; give it another --study name.")
     begun = "" if store.cases() and store.fact("reading") is None else reading().pixels_key()
     store.describe({"reading": begun})  # studies of earlier versions have no such fact
-    names = ("name", "split", "limit", "seed", "lime_samples")
+    names = ("name", "split", "limit", "seed", "lime_samples", "unseen")
     facts = {n: getattr(plan, n) for n in names} | {"methods": list(plan.methods), "data": str(plan.data.resolve())}
     facts["reading"] = reading().pixels_key()
     if plan.vocabulary is not None:

@@ -81,7 +81,7 @@ def log_odds(classifier: Classifier, logits: torch.Tensor) -> Floats:
     if classifier.head == "softmax":
         others = torch.cat([scaled[:, : classifier.positive], scaled[:, classifier.positive + 1 :]], 1)
         return (scaled[:, classifier.positive] - others.logsumexp(1)).numpy()
-    return scaled[:, classifier.positive if classifier.head == "multilabel" else 0].numpy()
+    return scaled[:, 0].numpy()
 
 
 def ask(classifier: Classifier, made: Sequence[tuple[View, Grey | None]]) -> Floats:

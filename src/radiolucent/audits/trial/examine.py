@@ -170,8 +170,14 @@ def examine(
 
     Raises:
         DataError: no labelled film, or none readable. ConfigError: a name that no finding or
-            method has; groups of another number.
+            method has; groups of another number; a model of several labels.
     """
+    if classifier.multilabel:
+        raise ConfigError(
+            f"an audit is of one label; this model tells {', '.join(classifier.class_names)}. Audit each: "
+            "audit(classifier.of_label(NAME), radiolucent.data.of_label(dataset, NAME)), or `radiolucent audit RUN "
+            "DATA --target NAME`."
+        )
     chosen, methods = asked(tests, methods)
     chosen = tuple(t for t in chosen if discover or t.family != "discovered")
     films = _films(dataset, classifier)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["Anatomy", "Thorax", "smooth_noise", "thorax"]
+__all__ = ["Anatomy", "Thorax", "heart_reach", "smooth_noise", "step", "thorax"]
 
 Plane = NDArray[np.floating[Any]]
 
@@ -72,7 +72,7 @@ def smooth_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator) -
     return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
-def _step(distance: Plane, softness: float) -> Plane:
+def step(distance: Plane, softness: float) -> Plane:
     """0 outside, 1 inside, with an edge of the given softness."""
     return (1 / (1 + np.exp(np.clip(-distance / softness, -40, 40)))).astype(np.float32)
 
@@ -103,10 +103,10 @@ def _lung(x: Plane, y: Plane, side: int, a: Anatomy) -> tuple[Plane, Plane]:
         + 0.22 * np.clip(s - 0.52, 0, 1)
     )
     field = (
-        _step(wall - s, 0.012)
-        * _step(s - medial, 0.014)
-        * _step(dome - y, 0.010)
-        * _step(y - a.apex - 0.25 * (s - 0.32) ** 2, 0.02)
+        step(wall - s, 0.012)
+        * step(s - medial, 0.014)
+        * step(dome - y, 0.010)
+        * step(y - a.apex - 0.25 * (s - 0.32) ** 2, 0.02)
     )
     return field, dome.astype(np.float32)
 
@@ -115,7 +115,7 @@ def _ribs(x: Plane, y: Plane, a: Anatomy) -> Plane:
     """Posterior ribs (towards the wall and down) and fainter anterior ones (towards the middle and down)."""
     total = np.zeros_like(x)
     wide = np.abs(x)
-    inside = _step(a.width + 0.015 - wide, 0.012) * (1 - 0.75 * _step(y - a.base - 0.10, 0.04))
+    inside = step(a.width + 0.015 - wide, 0.012) * (1 - 0.75 * step(y - a.base - 0.10, 0.04))
     for i in range(a.ribs):
         top = a.apex - 0.02 + i * 0.142
         along = np.clip(wide / a.width, 0, 1)
@@ -123,19 +123,19 @@ def _ribs(x: Plane, y: Plane, a: Anatomy) -> Plane:
         thick = 0.027 + 0.005 * along
         d = np.abs(y - centre) / thick
         tube = np.sqrt(np.clip(1 - d * d, 0, 1)) * 0.55 + 0.5 * _bell(d - 0.85, 0.22)
-        total += tube * inside * _step(wide - 0.05, 0.01) * (0.75 + 0.5 * along)
+        total += tube * inside * step(wide - 0.05, 0.01) * (0.75 + 0.5 * along)
         if i < a.ribs - 2:
             start = top + a.rib_slope + 0.02
             front = start + 0.42 * (1 - along) ** 1.2
             d = np.abs(y - front) / 0.024
-            reach = _step(along - 0.42, 0.06)
+            reach = step(along - 0.42, 0.06)
             total += 0.42 * (np.sqrt(np.clip(1 - d * d, 0, 1)) * 0.7 + 0.3 * _bell(d - 0.85, 0.25)) * inside * reach
     return total * a.rib_weight
 
 
 def _spine(x: Plane, y: Plane) -> Plane:
     discs = 0.5 + 0.5 * np.cos(y * np.pi * 2 / 0.118)
-    body = _step(0.075 - np.abs(x), 0.008)
+    body = step(0.075 - np.abs(x), 0.008)
     pedicles = _bell(np.abs(x) - 0.045, 0.012) * _bell(np.mod(y, 0.118) - 0.05, 0.018)
     return body * (0.55 + 0.30 * discs) + 0.35 * pedicles
 
@@ -150,7 +150,7 @@ def _clavicles(x: Plane, y: Plane, a: Anatomy) -> Plane:
     )
     d = np.abs(y - centre) / (0.026 + 0.012 * _bell(wide - 0.1, 0.06))
     tube = np.sqrt(np.clip(1 - d * d, 0, 1)) * 0.6 + 0.5 * _bell(d - 0.85, 0.2)
-    return tube * _step(wide - 0.05, 0.012) * _step(0.68 - wide, 0.02)
+    return tube * step(wide - 0.05, 0.012) * step(0.68 - wide, 0.02)
 
 
 class _Planes(NamedTuple):
@@ -203,6 +203,11 @@ def _line(total: Plane, planes: _Planes, start: tuple[float, float], end: tuple[
     total[part] += _bell(distance, width) * min(1.0, width * 60)
 
 
+def heart_reach(x: Plane, y: Plane, a: Anatomy) -> Plane:
+    """Distance (S, S) from the heart's middle, along its slant: the heart is where it is below `a.heart`."""
+    return np.hypot((x - a.heart_x) * 0.92 + (y - 0.20) * 0.30, ((y - 0.20) * 1.02 - (x - a.heart_x) * 0.28) * 1.08)
+
+
 def thorax(x: Plane, y: Plane, a: Anatomy, rng: np.random.Generator) -> Thorax:
     """Draw a child's thorax on coordinate planes (S, S)."""
     right, dome_right = _lung(x, y, -1, a)
@@ -210,24 +215,24 @@ def thorax(x: Plane, y: Plane, a: Anatomy, rng: np.random.Generator) -> Thorax:
     lungs = np.maximum(right, left)
     wide = np.abs(x)
     trunk = a.width + 0.10 * a.fat + 0.06 * np.clip(y - 0.3, 0, 1) + 0.35 * np.clip(-0.50 - y, 0, 1)
-    body = _step(trunk - wide, 0.012)
+    body = step(trunk - wide, 0.012)
     depth = np.sqrt(np.clip(1 - (wide / (trunk + 0.05)) ** 2, 0, 1)) * body
     soft = 1.45 * a.fat * (0.45 + 0.55 * depth) * body
-    arms = _step(0.16 - np.hypot((wide - a.width - 0.28) / 1.1, (y + 0.30) / 3.2), 0.02) * 0.75
-    neck = _bell(wide, 0.16) * _step(a.apex + 0.02 - y, 0.05) * 0.35
-    belly = _step(y - np.where(x < 0, dome_right, dome_left), 0.012) * body
+    arms = step(0.16 - np.hypot((wide - a.width - 0.28) / 1.1, (y + 0.30) / 3.2), 0.02) * 0.75
+    neck = _bell(wide, 0.16) * step(a.apex + 0.02 - y, 0.05) * 0.35
+    belly = step(y - np.where(x < 0, dome_right, dome_left), 0.012) * body
     bubble = _bell(np.hypot((x - 0.34) / 1.3, (y - a.base - 0.13)), 0.075) * 0.55
-    turn = np.hypot((x - a.heart_x) * 0.92 + (y - 0.20) * 0.30, ((y - 0.20) * 1.02 - (x - a.heart_x) * 0.28) * 1.08)
-    heart = np.sqrt(np.clip(1 - (turn / a.heart) ** 2, 0, 1)) * 0.62 * _step(a.heart - turn, 0.012)
-    mediastinum = _bell(x - 0.01, 0.085 + 0.05 * a.thymus) * _step(a.base - y, 0.05) * _step(y - a.apex + 0.12, 0.05)
+    turn = heart_reach(x, y, a)
+    heart = np.sqrt(np.clip(1 - (turn / a.heart) ** 2, 0, 1)) * 0.62 * step(a.heart - turn, 0.012)
+    mediastinum = _bell(x - 0.01, 0.085 + 0.05 * a.thymus) * step(a.base - y, 0.05) * step(y - a.apex + 0.12, 0.05)
     thymus = _bell(x + 0.02, 0.16) * _bell(y + 0.34, 0.12) * a.thymus * 0.5
-    trachea = _bell(x + 0.012, 0.030) * _step(-0.26 - y, 0.03) * 0.42
+    trachea = _bell(x + 0.012, 0.030) * step(-0.26 - y, 0.03) * 0.42
     hila = ((-0.17, -0.05), (0.19, -0.08))
     hilar = sum(_bell(np.hypot((x - hx) / 0.9, (y - hy) / 1.5), 0.055) for hx, hy in hila) * 0.40
     vessels = _vessels(x, y, hila, a.vessel_seed) * lungs * 0.26
-    air = 1.02 * lungs * (0.86 + 0.14 * depth) * (1 - 0.10 * _step(heart - 0.15, 0.05))
+    air = 1.02 * lungs * (0.86 + 0.14 * depth) * (1 - 0.10 * step(heart - 0.15, 0.05))
     bones = 0.50 * _ribs(x, y, a) + 0.55 * _spine(x, y) * body + 0.55 * _clavicles(x, y, a)
-    scapula = 0.16 * _step(0.20 - np.hypot((wide - a.width - 0.02) / 0.8, (y + 0.36) / 1.6), 0.02)
+    scapula = 0.16 * step(0.20 - np.hypot((wide - a.width - 0.02) / 0.8, (y + 0.36) / 1.6), 0.02)
     texture = 0.035 * smooth_noise((x.shape[0], x.shape[1]), 40, rng) * body
     total = (
         soft

@@ -10,7 +10,7 @@ from radiolucent.data.phantom.anatomy import Anatomy, thorax
 from radiolucent.data.phantom.markers import stamp
 from radiolucent.data.phantom.opacities import KINDS, LUNG_EDGE, opacity
 
-__all__ = ["Phantom", "draw"]
+__all__ = ["Phantom", "draw", "exposed", "plane"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def draw(
     """
     rng = np.random.default_rng(seed)
     child = anatomy or Anatomy.of(rng)
-    x, y = _plane(size, rng)
+    x, y = plane(size, rng)
     chest = thorax(x, y, child, rng)
     lungs = np.maximum(chest.right, chest.left) > LUNG_EDGE
     total, mask, kind, etiology, words, strength = chest.attenuation, np.zeros_like(lungs), "", "", "no finding", 0.0
@@ -67,19 +67,26 @@ def draw(
         strength = float(rng.uniform(subtle, 0.95))
         found = opacity(kind, x, y, chest, strength, etiology, rng)
         total, mask, words = total + found.added, found.mask, found.words
+    pixels, stamped = exposed(total, marker, site, rng)
+    return Phantom(pixels, lungs, mask, stamped, int(pneumonia), kind, etiology, words, strength)
+
+
+def exposed(
+    total: NDArray[np.float32], marker: str, site: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The film uint8 (S, S) of an attenuation (S, S), and where marker and text stand on it."""
     film = _expose(total, site, rng)
     film = _collimate(film, site, rng)
-    stamped = np.zeros_like(lungs)
+    stamped = np.zeros(film.shape, bool)
     if marker:
         film, stamped = _mark(film, marker, rng)
     if rng.random() < 0.3:
         film, text = _label_text(film, rng)
         stamped |= text
-    pixels = np.rint(np.clip(film, 0, 1) * 255).astype(np.uint8)
-    return Phantom(pixels, lungs, mask, stamped, int(pneumonia), kind, etiology, words, strength)
+    return np.rint(np.clip(film, 0, 1) * 255).astype(np.uint8), stamped
 
 
-def _plane(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def plane(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Coordinates of the pixels, with the child slightly rotated, scaled and off centre."""
     axis = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
     columns, rows = np.meshgrid(axis, axis)

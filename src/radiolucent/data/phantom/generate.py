@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.files import atomic_path, write_json, write_text
 from radiolucent.types import Annotation
 
-__all__ = ["CLASSES", "PhantomConfig", "generate"]
+__all__ = ["CLASSES", "PhantomConfig", "claim", "generate", "splits_of", "write_film"]
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 
@@ -103,7 +104,7 @@ def generate(
     """
     chosen = dataclasses.replace(config or PhantomConfig(), **options)
     root = Path(folder)
-    _claim(root, chosen)
+    claim(root, chosen)
     jobs = _jobs(chosen, root)
     records: list[Record] = []
     annotations: list[Annotation] = []
@@ -131,14 +132,17 @@ def generate(
     return dataset
 
 
-def _claim(root: Path, config: PhantomConfig) -> None:
-    note, values = root / "phantom.json", dataclasses.asdict(config)
+def claim(root: Path, config: Any) -> None:
+    """Note the configuration (a dataclass) in the folder, and refuse one that holds another."""
+    note, values = root / "phantom.json", json.loads(json.dumps(dataclasses.asdict(config)))
     if note.is_file() and json.loads(note.read_text()) != values:
         raise ConfigError(f"{root}: holds a phantom of another configuration; choose another folder or remove it.")
     write_json(note, values)
 
 
-def _jobs(config: PhantomConfig, root: Path) -> list[_Job]:
+def splits_of(config: Any) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
+    """(split, place in a random order, number of films) of each child, for a configuration with patients, films, val,
+    test and seed."""
     rng = np.random.default_rng([config.seed, 1])
     order = rng.permutation(config.patients)
     films = rng.integers(1, config.films + 1, config.patients)
@@ -146,9 +150,15 @@ def _jobs(config: PhantomConfig, root: Path) -> list[_Job]:
     cut_val = cut_test + round(config.patients * config.val)
     place = np.empty(config.patients, int)
     place[order] = np.arange(config.patients)
+    splits = ["test" if at < cut_test else "val" if at < cut_val else "train" for at in place]
+    return splits, place, films
+
+
+def _jobs(config: PhantomConfig, root: Path) -> list[_Job]:
+    splits, place, films = splits_of(config)
     jobs: list[_Job] = []
     for patient in range(config.patients):
-        split = "test" if place[patient] < cut_test else "val" if place[patient] < cut_val else "train"
+        split = splits[patient]
         ill = bool((place[patient]) % 2)
         jobs += [_Job(patient, k, split, ill, config, str(root)) for k in range(int(films[patient]))]
     return jobs
@@ -175,9 +185,9 @@ def _draw(job: _Job) -> tuple[dict[str, str], list[Annotation]]:
         rng, size=config.size, pneumonia=job.ill, marker=marker, anatomy=child, site=job.site, subtle=config.subtle
     )
     root = Path(job.folder)
-    _write(root / job.image_id, film.pixels)
+    write_film(root / job.image_id, film.pixels)
     for name, mask in _masks(film).items():
-        _write(root / "masks" / name / f"{job.name}.png", mask.astype(np.uint8) * 255)
+        write_film(root / "masks" / name / f"{job.name}.png", mask.astype(np.uint8) * 255)
     said = readings(film, job.image_id, CLASSES, seed=[config.seed, 4, job.patient, job.film])
     extra = {"etiology": film.etiology, "kind": film.kind, "marker": marker, "strength": f"{film.strength:.3f}"}
     return extra, said
@@ -187,7 +197,8 @@ def _masks(film: Phantom) -> dict[str, NDArray[np.bool_]]:
     return {"lungs": film.lungs, "opacity": film.opacity, "marker": film.marker}
 
 
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+def write_film(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a film as PNG unless it is there."""
     if path.is_file():
         return
     with atomic_path(path) as temporary:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from radiolucent.data.phantom.draw import Phantom
 from radiolucent.types import Annotation, Region
 
-__all__ = ["READERS", "ReaderModel", "readings"]
+__all__ = ["READERS", "ReaderModel", "false_box", "marks", "readings"]
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ def readings(
         if phantom.label:
             ease = 0.35 * (phantom.strength - 0.5)
             seen = rng.random() < np.clip(reader.sensitivity + ease, 0.05, 0.995)
-            regions = _mark(phantom.opacity, reader, rng) if seen else ()
+            regions = marks(phantom.opacity, reader, rng) if seen else ()
             words = phantom.words if seen else "no finding"
         else:
             false_alarm = rng.random() >= reader.specificity
-            regions = _false_box(phantom.lungs, rng) if false_alarm else ()
+            regions = false_box(phantom.lungs, rng) if false_alarm else ()
             words = "possible opacity" if false_alarm else "no finding"
         label = class_names[1] if regions else class_names[0]
         found.append(Annotation(image_id, regions, label, reader.name, words, bool(regions), shape))
     return found
 
 
-def _mark(mask: NDArray[np.bool_], reader: ReaderModel, rng: np.random.Generator) -> tuple[Region, ...]:
+def marks(mask: NDArray[np.bool_], reader: ReaderModel, rng: np.random.Generator) -> tuple[Region, ...]:
     """A region around each larger part of the opacity; small parts near each other are taken together."""
     grown = ndimage.binary_dilation(mask, iterations=max(2, mask.shape[0] // 40))
     labels, count = cast(tuple[NDArray[np.int32], int], ndimage.label(grown))
@@ -99,7 +99,7 @@ def _mark(mask: NDArray[np.bool_], reader: ReaderModel, rng: np.random.Generator
     return tuple(regions)
 
 
-def _false_box(lungs: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Region, ...]:
+def false_box(lungs: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Region, ...]:
     rows, columns = np.nonzero(lungs)
     pick = int(rng.integers(len(rows)))
     side = lungs.shape[0] * rng.uniform(0.08, 0.16)

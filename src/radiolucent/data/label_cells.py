@@ -1,0 +1,92 @@
+"""What a manifest's cells say of a film's labels."""
+
+import ast
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from radiolucent.data.records import NOT_GIVEN, UNCERTAIN
+from radiolucent.errors import DataError
+
+__all__ = ["NONE_OF_THEM", "is_cell", "names_in_cell", "plain_label", "value_of"]
+
+NONE_OF_THEM = frozenset({"no finding", "no findings", "normal", "none"})
+"""Names that say that a film has none of the labels; they are no labels themselves."""
+
+BLANK = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
+_NUMBERS = {1.0: 1, 0.0: 0, -1.0: UNCERTAIN}
+
+
+def plain_label(name: str) -> str:
+    """A label's name as it is compared: without case, and a space for each underscore.
+
+    >>> plain_label(" Pleural_Effusion ")
+    'pleural effusion'
+    """
+    return re.sub(r"[\s_]+", " ", name).strip().casefold()
+
+
+def is_cell(value: Any) -> bool:
+    """Whether a cell may stand in a label's column: 1, 0, -1 or nothing."""
+    text = _text(value)
+    return text in BLANK or _number(text) is not None
+
+
+def value_of(value: Any, where: str, column: str) -> int:
+    """1, 0, `UNCERTAIN` or `NOT_GIVEN` of a cell in a label's column.
+
+    Raises:
+        DataError: it is anything else; the message names the place.
+    """
+    text = _text(value)
+    if text in BLANK:
+        return NOT_GIVEN
+    if (found := _number(text)) is not None:
+        return found
+    raise DataError(
+        f"{where}: {column} is {str(value)!r}; expected 1 (with it), 0 (without it), -1 (uncertain) or nothing (not "
+        "given)."
+    )
+
+
+def _number(text: str) -> int | None:
+    if text in ("true", "false"):
+        return int(text == "true")
+    try:
+        return _NUMBERS.get(float(text))
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip().casefold()
+
+
+def names_in_cell(value: Any, where: str, column: str) -> tuple[str, ...] | None:
+    """The labels in a cell such as NIH's "Effusion|Mass" or PadChest's "['effusion', 'mass']"; None for an empty one.
+
+    Raises:
+        DataError: a list that cannot be read, or one with a finding and "No Finding"; the message names the place.
+
+    >>> names_in_cell("Effusion|Mass", "line 2", "Finding Labels"), names_in_cell("No Finding", "line 3", "")
+    (('Effusion', 'Mass'), ())
+    """
+    text = "" if value is None else str(value).strip()
+    if text.casefold() in BLANK - {"none"}:
+        return None
+    given = _listed(text, where, column) if text.startswith("[") else text.split("|")
+    names = [name.strip() for name in given if name.strip()]
+    real = tuple(dict.fromkeys(name for name in names if plain_label(name) not in NONE_OF_THEM))
+    if real and len(real) < len(set(names)):
+        raise DataError(f"{where}: {column} is {text!r}, which has findings and says that there is none; correct it.")
+    return real
+
+
+def _listed(text: str, where: str, column: str) -> Sequence[str]:
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError) as error:
+        raise DataError(f"{where}: {column} is {text[:60]!r}, a list that cannot be read; correct it.") from error
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in cast(list[Any], found)):
+        raise DataError(f"{where}: {column} is {text[:60]!r}; expected a list of names.")
+    return cast(list[str], found)

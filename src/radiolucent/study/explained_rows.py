@@ -1,0 +1,39 @@
+"""The rows of the table of explanations."""
+
+from typing import Any
+
+import numpy as np
+
+from radiolucent.figures import Case
+from radiolucent.study.journal import COLUMNS
+from radiolucent.types import Explanation
+
+__all__ = ["explained_row", "row_of"]
+
+
+def row_of(image: str, **values: Any) -> dict[str, Any]:
+    """A row of the table with these values, the rest empty."""
+    return {**dict.fromkeys(COLUMNS), "image": image, **values}
+
+
+def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> dict[str, Any]:
+    """A map's row; of a model of several labels the probability is that of the map's label."""
+    row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
+    x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
+    height, width = e.geometry.source_shape
+    return row_of(
+        e.image_id,
+        method=e.method,
+        target=e.target_name,
+        score_kind=e.score_kind,
+        contrast=e.contrast,
+        score=e.score,
+        called=case.called,
+        probability=next((c.probability for c in case.labels if c.name == e.target_name), case.probability),
+        peak_x=float(np.clip(x, 0, width)),
+        peak_y=float(np.clip(y, 0, height)),
+        trust=e.trust.get("verdict"),
+        trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
+        map=file,
+        panel=panel,
+    )
