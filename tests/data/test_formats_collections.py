@@ -136,11 +136,35 @@ def test_pickles_are_width_first(tmp_path: Path) -> None:
     for entry, why in (
         ({"map": blot(), "cxr_dims": (HEIGHT, WIDTH)}, "width, height"),
         ({"map": blot() * 0.5, "cxr_dims": (WIDTH, HEIGHT)}, "heat map"),
-        ({"map": np.array([None, 1]), "cxr_dims": (2, 1)}, "array of objects"),
+        ({"map": np.array([None, 1]), "cxr_dims": (2, 1)}, "array of .O8"),
     ):
         (tmp_path / "p2.pkl").write_bytes(pickle.dumps(entry))
         with pytest.raises(AnnotationError, match=why):
             read_annotations(tmp_path / "p2.pkl")
+
+
+def test_pickles_neither_crash_numpy_nor_ask_for_memory(tmp_path: Path) -> None:
+    """What fuzzing found: NumPy took a damaged state of a type and crashed; a high place in the memo took 3 GB."""
+    file = tmp_path / "p.pkl"
+    file.write_bytes(b"\x80\x02]r\x00\x00\x00\x10.")
+    with pytest.raises(AnnotationError, match="counts more parts than it has bytes"):
+        read_annotations(file)
+    for protocol in (2, 4):
+        content = pickle.dumps({"map": blot().astype(np.uint8), "cxr_dims": (WIDTH, HEIGHT)}, protocol=protocol)
+        state = content.index(b"J\xff\xff\xff\xff")  # of the type of number: its size, its alignment, its flags
+        for at, new in ((1, b"\x00\x00\x00\x7f"), (6, b"\x00\x00\x00\x7f"), (11, b"\xff"), (-3, b"N"), (-4, b"K\x07")):
+            made = bytearray(content)
+            made[state + at : state + at + len(new)] = new
+            file.write_bytes(made)
+            try:
+                (found,) = read_annotations(file)
+            except AnnotationError:
+                continue
+            np.testing.assert_array_equal(found.regions[0].pixels, blot())
+        shape = content.replace(bytes([ord("K"), HEIGHT, ord("K"), WIDTH]), bytes([ord("K"), 255, ord("K"), 255]), 1)
+        file.write_bytes(shape)
+        with pytest.raises(AnnotationError, match="do not fit its shape"):
+            read_annotations(file)
 
 
 class _Bomb:

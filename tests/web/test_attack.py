@@ -1,5 +1,6 @@
 """Somebody who wants in, wants to know, or wants to stop the others: order, files, connections, sessions, names."""
 
+import contextlib
 import csv
 import io
 import json
@@ -7,16 +8,19 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from radiolucent.readers.store_access import new_token
 from radiolucent.readers.store_export import export
+from radiolucent.web import guard
 from radiolucent.web.connections import FairProtocol
 from radiolucent.web.standalone import write_statistics
 from radiolucent.web.study_context import StudyContext
-from support.study_server import ANSWER, FULL, ILL, Client, make_study, served
+from support.study_server import ANSWER, FULL, ILL, Client, make_study, served, write_dicom
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -125,6 +129,142 @@ def test_a_cookie_alone_opens_nothing(context: StudyContext) -> None:
     assert {of_address.ask("GET", p)[0] for p in paths[:5]} == {409}
     mixed = Client(context, organiser.cookie, reader.key)
     assert {mixed.ask("GET", p)[0] for p in paths} == {409}
+
+
+def test_a_link_opens_one_session_however_many_come_at_once(context: StudyContext) -> None:
+    token = new_token(context.store, context.store.reader("Dr Raced"))
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: Client(context).ask("POST", "/api/session", {"token": token}), range(12)))
+    assert sorted(a[0] for a in answers) == [200] + [403] * 11
+    for wrong in (token, "A" * 32, "'; --", "x" * 999):
+        assert Client(context).ask("POST", "/api/session", {"token": wrong})[0] == 403
+
+
+def test_a_session_that_was_planted_is_not_taken_over(context: StudyContext) -> None:
+    """Whoever plants a cookie in a reader's browser holds nothing once the reader has signed in."""
+    planted = f"{context.cookie}={'planted-' * 6}"
+    reader = Client(context, planted)
+    reader.use(new_token(context.store, context.store.reader("Dr Fixed")))
+    assert planted not in reader.cookie and reader.cases()
+    for cookie in (planted, f"{planted}; {planted}"):
+        assert Client(context, cookie, reader.key).ask("GET", "/api/worklist")[0] == 401
+    # Of two cookies of one name only one counts, and it does not give the other's rights.
+    other = Client(context).enter("Dr Other")
+    both = Client(context, f"{other.cookie}; {reader.cookie}", reader.key)
+    assert both.ask("GET", "/api/session")[0] in (200, 401, 409)
+    assert Client(context, f"{reader.cookie}; {planted}", other.key).ask("GET", "/api/worklist")[0] in (401, 409)
+
+
+def test_other_pages_change_and_learn_nothing(context: StudyContext) -> None:
+    reader = Client(context).enter("Dr Lured")
+    case = reader.cases()[0]
+    here = f"http://127.0.0.1:{context.port}"
+    body = json.dumps(FULL | {"revision": 0, "save": "lured-save"}).encode()
+    lures: list[dict[str, str]] = [
+        {"Origin": "null"},
+        {"Origin": "-"},
+        {"Origin": "-", "Content-Type": "text/plain"},
+        {"Origin": f"{here}.evil.example"},
+        {"Origin": f"{here}/"},
+        {"Origin": here.replace("http:", "https:")},
+        {"Origin": f"http://localhost:{context.port}"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Host": f"evil.example:{context.port}"},
+        {"Origin": here, "Sec-Fetch-Site": "cross-site", "X-HTTP-Method-Override": "GET"},
+        {"Origin": "-", "Referer": f"{here}/", "Content-Type": "application/x-www-form-urlencoded"},
+    ]
+    for lure in lures:
+        assert reader.ask("PUT", f"/api/cases/{case}/reading", headers=lure, raw=body)[0] in (403, 421), lure
+        assert reader.ask("POST", f"/api/cases/{case}/lock", headers=lure, raw=b'{"revision": 0}')[0] in (403, 421), (
+            lure
+        )
+        assert reader.ask("DELETE", "/api/session", headers=lure)[0] in (403, 421), lure
+    for path in ("/api/worklist", "/statistics", f"/api/cases/{case}/film/0"):
+        assert reader.ask("GET", path, headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert reader.json("GET", f"/api/cases/{case}")["reading"]["revision"] == 0
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "GET /api/worklist HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        "GET /api/worklist HTTP/1.1\r\nHost: {host}\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+        "POST /api/session HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 5\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/organiser HTTP/1.1\r\nHost: {host}\r\n\r\n",
+        "POST /api/session HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 5\r\n"
+        "Content-Length: 50\r\n\r\nhello",
+        "GET / HTTP/1.1\r\nHost: {host}\r\nHost: evil.example\r\n\r\n",
+        "GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: {host}\r\nX: " + "a" * 3_000_000 + "\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+    ids=["websocket", "h2c", "smuggled", "two lengths", "two hosts", "proxied", "connect", "long", "tls", "http2"],
+)
+def test_requests_of_another_kind_get_nothing_and_keep_nobody_out(
+    context: StudyContext, monkeypatch: pytest.MonkeyPatch, sent: str
+) -> None:
+    monkeypatch.setattr(FairProtocol, "HEADER_SECONDS", 1.0)
+    reader = Client(context).enter("Dr Undisturbed")
+    with socket.create_connection(("127.0.0.1", context.port), timeout=20) as link:
+        link.sendall(sent.replace("{host}", f"127.0.0.1:{context.port}").encode("latin-1"))
+        assert reader.cases()
+        got = b""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            link.settimeout(2)
+            while part := link.recv(65536):
+                got += part
+    statuses = [int(line.split()[1]) for line in got.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert all(status >= 400 for status in statuses), got[:300]
+    assert b'"people"' not in got and b'"state"' not in got
+
+
+def test_a_body_that_never_comes_is_given_up(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_SECONDS", 1.0)
+    host = f"127.0.0.1:{context.port}"
+    reader = Client(context).enter("Dr Waiting")
+    halves: list[socket.socket] = []
+    try:
+        for number in range(40):
+            link = socket.create_connection(("127.0.0.1", context.port), timeout=20)
+            head = f"POST /api/session HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            more = "Content-Length: 900\r\n\r\n{" if number % 2 else "Transfer-Encoding: chunked\r\n\r\n5\r\n{"
+            link.sendall((head + more).encode())
+            halves.append(link)
+        start = time.monotonic()
+        assert reader.cases() and time.monotonic() - start < 5
+        assert all(link.recv(1000).split()[1] == b"408" for link in halves[:6])
+    finally:
+        for link in halves:
+            link.close()
+
+
+def test_hostile_films_and_patients_stay_text_in_every_page_and_export(tmp_path: Path) -> None:
+    grey = np.add.outer(np.arange(120), np.arange(160)) * 10
+    names = ("<script>alert(1)<_script>", "=1+1", "a\nb", "\u202egnp", "-2+3", "x\x1b[2J", "&lt;b&gt;")
+    for number, name in enumerate(names):
+        place = tmp_path / "films" / "test" / ("NORMAL", "PNEUMONIA")[number % 2] / f"{name}.dcm"
+        told = {"SpecificCharacterSet": "ISO_IR 192", "PatientID": f"=cmd|{number}", "PatientName": f"<b>{number}</b>"}
+        write_dicom(place, grey + number, **told)
+    with served(make_study(tmp_path)) as context:
+        reader = Client(context).enter("Dr A")
+        assert len(reader.cases()) == len(names)
+        for case in reader.cases():
+            reader.lock(case)
+            reader.wait(f"/api/cases/{case}/prediction")
+        sent = b"".join(content for _, _, _, content in reader.seen)
+        assert b"script" not in sent and b"cmd|" not in sent and b"gnp" not in sent  # a reader is told no name at all
+        organiser = Client(context).enter(None)
+        page = organiser.ask("GET", "/statistics")[2].decode()
+        page += write_statistics(context, tmp_path / "s.html").read_text()
+        assert "<script>alert" not in page and "<b>" not in page
+        for path in export(context.store, tmp_path / "out", context.class_names):
+            if path.suffix == ".csv":
+                cells = [cell for row in csv.reader(io.StringIO(path.read_text())) for cell in row]
+                assert not any(cell[:1] in ("=", "+", "@", "\t", "\r") or "\x1b" in cell for cell in cells), path
 
 
 def test_the_organiser_lets_readers_in_and_out_while_the_server_runs(context: StudyContext) -> None:

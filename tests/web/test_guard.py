@@ -291,6 +291,15 @@ def test_what_is_no_reading_is_refused(context: StudyContext, raw: bytes) -> Non
         "/openapi.json",
         "//evil.example/",
         "/study.db",
+        "/static/..%252f..%252fapp.py",
+        "/static/..%5c..%5capp.py",
+        "/static/%c0%ae%c0%ae/app.py",
+        "/static/main.js%00.png",
+        "/static/....//app.py",
+        "/api/cases/..;/organiser",
+        "/api/cases/000000000000/../../organiser",
+        "/api/cases/%EF%BC%8E%EF%BC%8E%EF%BC%8Fstudy.db",
+        "/api/cases/" + "a" * 5000,
     ],
 )
 def test_paths_lead_nowhere_else(context: StudyContext, reader: Client, path: str) -> None:
