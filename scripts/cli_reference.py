@@ -22,8 +22,9 @@ HEAD = """# Command line
 This page is written by `scripts/cli_reference.py` from the commands themselves.
 
 RUN is a run folder, a `model.safetensors`, or `box`: the [model that comes with radiolucent](cards/box.md), which
-`explain` and `predict` also take where no run is named. `--json` prints the result for programs on standard output;
-messages and progress go to standard error. `--seed` decides everything random.
+`explain` and `predict` also take where no run is named. Where a command has `--model`, a
+[model of your own](../howto/your-own-model.md) takes RUN's place. `--json` prints the result for programs on standard
+output; messages and progress go to standard error. `--seed` decides everything random.
 
 {status}
 

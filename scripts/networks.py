@@ -7,13 +7,17 @@ share of the largest number, "refused" (the message is printed below the table),
 
 import argparse
 import copy
+import json
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import radiolucent as rl
@@ -187,6 +191,72 @@ def saliency(clf: rl.Classifier, image: rl.Radiograph) -> float:
     return share if share <= TOLERANCE else differences(clf, x.detach(), found)
 
 
+def integrated(clf: rl.Classifier, image: rl.Radiograph) -> float:
+    """From plain gradients at a quarter and at three quarters of the way from black."""
+    found = rl.explain(clf, image, rl.IntegratedGradients(2, "midpoint"), target=1).map
+    x = inputs(clf, image)
+    black = clf.preprocess.normalise(torch.zeros(1, *clf.preprocess.shape))[0]
+    shares: list[float] = []
+    for network in (clf.network, copy.deepcopy(clf.network).double()):  # see `differences`
+        total = torch.zeros_like(x, dtype=next(network.parameters()).dtype)
+        for t in (0.25, 0.75):
+            at = (black + t * (x - black)).to(total.dtype).requires_grad_()
+            total += 0.5 * torch.autograd.grad(network(at.clone())[0, 1], at)[0]
+        shares.append(apart(found, ((x - black) * total).sum(1)[0]))
+    return min(shares)
+
+
+class Guided(torch.autograd.Function):
+    """A ReLU, clipped or not, that lets positive gradients through alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, top: float) -> torch.Tensor:
+        ctx.save_for_backward((x > 0) & (x < top))
+        return x.clamp(0, top)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        return grads[0].clamp(min=0) * ctx.saved_tensors[0], None
+
+
+def guided(clf: rl.Classifier, image: rl.Radiograph) -> float:
+    """From torch's ReLUs by a function with a backward of its own."""
+    found = rl.explain(clf, image, rl.GuidedBackprop(), target=1).map
+    x = inputs(clf, image).requires_grad_()
+    std = torch.tensor(clf.preprocess.std).view(1, -1, 1, 1)
+    endless = float("inf")
+
+    def hardtanh(x: torch.Tensor, low: float = -1.0, high: float = 1.0, inplace: bool = False) -> torch.Tensor:
+        assert low == 0
+        return Guided.apply(x, high)
+
+    with ExitStack() as stack:
+        for home, names in ((F, ("relu", "relu_")), (torch, ("relu", "relu_")), (torch.Tensor, ("relu", "relu_"))):
+            for name in names:
+                stack.enter_context(patch.object(home, name, lambda x, inplace=False: Guided.apply(x, endless)))
+        stack.enter_context(patch.object(F, "relu6", lambda x, inplace=False: Guided.apply(x, 6.0)))
+        stack.enter_context(patch.object(F, "hardtanh", hardtanh))
+        gradient = torch.autograd.grad(clf.network(x.clone())[0, 1], x)[0] / std
+    return apart(found, gradient.sum(1)[0])
+
+
+def occlusion(clf: rl.Classifier, image: rl.Radiograph) -> float:
+    """From the network asked again with each quarter black."""
+    half = clf.preprocess.size // 2
+    found = rl.explain(clf, image, rl.Occlusion(half, half, fill=0.0), target=1).details["drops"][:2, :2]
+    x, expected = inputs(clf, image), np.zeros((2, 2))
+    black = clf.preprocess.normalise(torch.zeros(1, *clf.preprocess.shape))
+    with torch.no_grad():
+        whole = float(clf.network(x.clone())[0, 1])
+        for i in range(2):
+            for j in range(2):
+                part = (..., slice(i * half, (i + 1) * half), slice(j * half, (j + 1) * half))
+                covered = x.clone()
+                covered[part] = black[part]
+                expected[i, j] = whole - float(clf.network(covered)[0, 1])
+    return apart(found, expected)
+
+
 def differences(clf: rl.Classifier, x: torch.Tensor, found: Any) -> float:
     """From finite differences in double precision: torch's gradient of a batch norm is wrong for some strides."""
     network = copy.deepcopy(clf.network).double()
@@ -198,22 +268,30 @@ def differences(clf: rl.Classifier, x: torch.Tensor, found: Any) -> float:
     return abs(float((torch.as_tensor(found) * direction).sum()) - expected) / abs(expected)
 
 
-def gradcam(clf: rl.Classifier, image: rl.Radiograph) -> float:
-    e = rl.explain(clf, image, rl.GradCAM(), target=1)
-    layer, kept = layer_of(clf, image), list[torch.Tensor]()
+def by_slopes(
+    method: rl.Explainer, weigh: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[rl.Classifier, rl.Radiograph], float]:
+    def check(clf: rl.Classifier, image: rl.Radiograph) -> float:
+        e = rl.explain(clf, image, method, target=1)
+        layer, kept = layer_of(clf, image), list[torch.Tensor]()
 
-    def keep(_: Any, __: Any, output: Any) -> Any:
-        value = first_of(output)
-        assert value is not None
-        kept.append(value)
-        return with_first(output, value.clone())  # what follows may write in place
+        def keep(_: Any, __: Any, output: Any) -> Any:
+            value = first_of(output)
+            assert value is not None
+            kept.append(value)
+            return with_first(output, value.clone())  # what follows may write in place
 
-    handle = clf.network.get_submodule(layer.name).register_forward_hook(keep)
-    logits = clf.network(inputs(clf, image))
-    handle.remove()
-    gradient = layer.maps(torch.autograd.grad(logits[0, 1], kept[-1])[0])
-    expected = (gradient.mean((2, 3), keepdim=True) * layer.maps(kept[-1])).sum(1)[0]
-    return apart(e.details["feature_map"], expected)
+        handle = clf.network.get_submodule(layer.name).register_forward_hook(keep)
+        logits = clf.network(inputs(clf, image))
+        handle.remove()
+        gradient = layer.maps(torch.autograd.grad(logits[0, 1], kept[-1])[0])
+        return apart(e.details["feature_map"], (weigh(gradient) * layer.maps(kept[-1])).sum(1)[0])
+
+    return check
+
+
+gradcam = by_slopes(rl.GradCAM(), lambda g: g.mean((2, 3), keepdim=True))
+layercam = by_slopes(rl.LayerCAM(), lambda g: g.clamp(min=0))
 
 
 def adds_up(method: rl.Explainer) -> Callable[[rl.Classifier, rl.Radiograph], float]:
@@ -257,8 +335,12 @@ def wrapped(clf: rl.Classifier, plain: rl.Classifier | None, image: rl.Radiograp
 
 CELLS: Mapping[str, Callable[[rl.Classifier, rl.Radiograph], float]] = {
     "saliency": saliency,
+    "integrated gradients": integrated,
+    "guided backprop": guided,
     "gradcam": gradcam,
+    "layercam": layercam,
     "reciprocam": reciprocam,
+    "occlusion": occlusion,
     "deeplift": adds_up(rl.DeepLift()),
     "lrp": adds_up(rl.LRP(epsilon=1e-7)),
 }
@@ -298,25 +380,33 @@ def shown(value: float | str | None, notes: dict[str, int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="networks whose name contains one of these, with commas between")
+    parser.add_argument("--most", type=int, default=len(NETWORKS), help="new networks at most, then end")
+    parser.add_argument("--kept", type=Path, help="a JSON file of rows: those in it are not made again")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    rows: dict[str, Any] = {}
+    if given.kept and given.kept.is_file():
+        rows = json.loads(given.kept.read_text(encoding="utf-8"))
+    wanted = [n for n in NETWORKS if not given.only or any(part in n for part in given.only.split(","))]
+    for name in [n for n in wanted if n not in rows][: given.most]:
+        rows[name] = cells(name)
+        print(name, *rows[name], flush=True)
+        if given.kept:
+            given.kept.write_text(json.dumps(rows), encoding="utf-8")
+    given.out.write_text(page({n: rows[n] for n in wanted if n in rows}), encoding="utf-8")
+
+
+def page(rows: Mapping[str, Any]) -> str:
     notes: dict[str, int] = {}
     columns = [*CELLS, "wrapped = plain"]
-    rows: list[str] = []
-    for name, (size, _) in NETWORKS.items():
-        if given.only and not any(part in name for part in given.only.split(",")):
-            continue
-        found, where = cells(name)
-        rows.append(f"| {name} | {size} | {where} | {' | '.join(shown(found[c], notes) for c in columns)} |")
-        print(rows[-1], flush=True)
-        given.out.write_text(page(rows, ["network", "pixels", "target layer", *columns], notes), encoding="utf-8")
-
-
-def page(rows: list[str], head: list[str], notes: Mapping[str, int]) -> str:
-    lines = [INTRODUCTION, f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows, ""]
-    lines += ["Refused, with these words:", "", *(f"{number}. {words}" for words, number in notes.items())]
+    head = ["network", "pixels", "target layer", *columns]
+    lines = [INTRODUCTION, f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for name, (found, where) in rows.items():
+        told = " | ".join(shown(found[c], notes) for c in columns)
+        lines.append(f"| {name} | {NETWORKS[name][0]} | {where} | {told} |")
+    lines += ["", "Refused, with these words:", "", *(f"{number}. {words}" for words, number in notes.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -326,9 +416,13 @@ Which networks are explained, and how exactly. Weights are random (zeros and one
 disturbed), films are noise: what is checked is arithmetic, not sense. A cell is the largest difference as a share of
 the largest number:
 
-- **saliency**, **gradcam**: from plain autograd, Grad-CAM at the target layer that is found by itself. Where autograd
-  differs, from finite differences in double precision: torch's gradient of a batch norm is wrong for some strides.
+- **saliency**, **gradcam**, **layercam**: from plain autograd, CAMs at the target layer that is found by itself. Where
+  autograd differs, from finite differences in double precision: torch's gradient of a batch norm is wrong for some
+  strides.
+- **integrated gradients**: from plain gradients at two points of the way.
+- **guided backprop**: from the network run with ReLUs that have a guided backward of their own.
 - **reciprocam**: from the network asked again with one place left, at its last call.
+- **occlusion**: from the network asked again with each quarter of the image black.
 - **deeplift**, **lrp**: what the map's sum misses of the score's change.
 - **wrapped = plain**: Grad-CAM behind `wrap`, from that of the network itself.
 

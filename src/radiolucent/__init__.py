@@ -58,9 +58,12 @@ if TYPE_CHECKING:
     from radiolucent.images import from_array as from_array
     from radiolucent.images import read as read
     from radiolucent.metrics import evaluate as evaluate
+    from radiolucent.metrics import evaluate_labels as evaluate_labels
     from radiolucent.models import Classifier as Classifier
     from radiolucent.models import build as build
+    from radiolucent.models import export as export
     from radiolucent.models import load as load
+    from radiolucent.models import own_model as own_model
     from radiolucent.models import predict as predict
     from radiolucent.models import save as save
     from radiolucent.models import wrap as wrap
@@ -105,9 +108,12 @@ _ROOM_OF = {
     "from_array": "images",
     "read": "images",
     "evaluate": "metrics",
+    "evaluate_labels": "metrics",
     "Classifier": "models",
     "build": "models",
+    "export": "models",
     "load": "models",
+    "own_model": "models",
     "predict": "models",
     "save": "models",
     "wrap": "models",

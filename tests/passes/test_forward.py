@@ -14,8 +14,8 @@ from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import CAM, LIME, GradCAM, GuidedGradCAM, InputTimesGradient, explain
 from radiolucent.explainers.base import Explainer
 from radiolucent.models import build, predict
+from radiolucent.models.preserve_state import untouched
 from radiolucent.passes.forward import Pass
-from radiolucent.passes.preserve_state import untouched
 from radiolucent.study import make_case
 from radiolucent.types import Radiograph
 from support.explainer_cases import wrap
@@ -42,9 +42,10 @@ def counted():
     """A classifier, and the batch sizes of the forward passes its network has made."""
     clf = build("small_cnn", size=64, hidden=0, seed=1)[0]
     once = [GradCAM(), LIME(num_samples=10, engine="torch")]  # finding the layer, and what an image takes of memory
-    explain(clf, rl.from_array(np.zeros((64, 64), np.float32)), once)
     sizes: list[int] = []
     clf.network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    explain(clf, rl.from_array(np.zeros((64, 64), np.float32)), once)
+    sizes.clear()
     return clf, sizes
 
 

@@ -56,7 +56,10 @@ Discover = Annotated[
 AuditOut = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box)."
+        "--out",
+        "-o",
+        help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box, own-audit for "
+        "--model).",
     ),
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
@@ -194,7 +197,7 @@ def _audit(
     from radiolucent.data import LabelOptions, load_dataset, of_label, read_annotations
     from radiolucent.data.multilabel import match_labels
     from radiolucent.files import file_name
-    from radiolucent.models import checkpoint_file, load, names_box
+    from radiolucent.models import checkpoint_file, load, names_box, names_own
     from radiolucent.reports.audit_page import write_audit
 
     asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
@@ -208,8 +211,9 @@ def _audit(
     chosen = _chosen(sort_out(run, dataset, True)[0] if unseen else dataset, split, films, seed)
     if not unseen:
         sort_out(run, chosen, False)
-    beside = None if names_box(run) else run if run.is_dir() else run.parent
-    home = out or (beside / "audit" if beside else Path("box-audit"))
+    own = names_own(run)
+    beside = None if own or names_box(run) else run if run.is_dir() else run.parent
+    home = out or (beside / "audit" if beside else Path("own-audit" if own else "box-audit"))
     home = home if label is None else home / file_name(label)
     lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(
@@ -229,10 +233,11 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    own = beside and (beside if label is None else beside / "labels" / file_name(label))
-    told = json.loads(s.read_text()) if own and (s := own / "summary.json").is_file() else None
-    known: dict[str, Any] = {"seed": seed, "self_test": cited, "run": told, "checkpoint": checkpoint_file(run)}
-    write_audit(found, home, model=str(run), data=str(data), progress=update, **known)
+    own_run = beside and (beside if label is None else beside / "labels" / file_name(label))
+    told = json.loads(s.read_text()) if own_run and (s := own_run / "summary.json").is_file() else None
+    file = None if own else checkpoint_file(run)
+    facts: dict[str, Any] = {"seed": seed, "self_test": cited, "run": told, "checkpoint": file}
+    write_audit(found, home, model=str(run), data=str(data), progress=update, **facts)
     return found, home
 
 

@@ -12,7 +12,7 @@ import typer
 
 from radiolucent.cli.output import say
 
-__all__ = ["COMMON", "as_toml", "with_common"]
+__all__ = ["COMMON", "as_toml", "with_common", "with_options"]
 
 
 def _config(context: typer.Context, value: Path | None) -> Path | None:
@@ -92,8 +92,13 @@ COMMON = tuple(inspect.signature(_options).parameters)
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command with the common options behind its own; those that it has itself stay its own."""
+    return with_options(command, _options)
+
+
+def with_options(command: Callable[..., Any], options: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with another's options behind its own, which are read and not handed on."""
     own = inspect.signature(command).parameters
-    added = [p for name, p in inspect.signature(_options).parameters.items() if name not in own]
+    added = [p for name, p in inspect.signature(options).parameters.items() if name not in own]
 
     @functools.wraps(command)
     def call(**given: Any) -> Any:

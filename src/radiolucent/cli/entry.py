@@ -17,8 +17,10 @@ from radiolucent.cli.compare import compare
 from radiolucent.cli.data import data_app
 from radiolucent.cli.evaluate import evaluate
 from radiolucent.cli.explain import explain
+from radiolucent.cli.export import export
 from radiolucent.cli.features import features
 from radiolucent.cli.output import FAILED, WRONG_USAGE, say, shown
+from radiolucent.cli.own_model import TakesOwnModel, with_own_model
 from radiolucent.cli.predict import predict
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
@@ -65,8 +67,15 @@ def options_of_all(
     """What stands before any command."""
 
 
-for command in (demo, study, train, report, evaluate, predict, explain, features, compare, review, audit, repair, size):
-    app.command()(with_common(command))
+TAKING_A_RUN = (evaluate, predict, explain, features, compare, audit, export)
+
+for command in (
+    demo, study, train, report, evaluate, predict, explain, features, compare, review, audit, repair, size, export
+):  # fmt: skip
+    if command in TAKING_A_RUN:
+        app.command(cls=TakesOwnModel)(with_common(with_own_model(command)))
+    else:
+        app.command()(with_common(command))
 
 
 def main() -> NoReturn:

@@ -60,9 +60,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 
 
 def run_path(text: str) -> Path:
-    """A path that exists, or "box": the model that comes with the package."""
+    """A path that exists, "box": the model that comes with the package, or the name of a model of the user's."""
+    from radiolucent.models import names_own
+
     found = Path(text)
-    if text != "box" and not found.exists():
+    if text != "box" and not found.exists() and not names_own(text):
         raise typer.BadParameter(f"Path '{text}' does not exist.")
     return found
 

@@ -22,10 +22,12 @@ RunAndImages = Annotated[
 
 def run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
     """Which model, and on which images: the model that comes with the package where the first of them is no run."""
-    from radiolucent.models import BOX, is_checkpoint, names_box
+    from radiolucent.models import BOX, is_checkpoint, is_model_file, names_box, names_own
 
     first, rest = given[0], given[1:]
-    if not (is_checkpoint(first) or names_box(first)):
+    if is_model_file(first) and not names_own(first):
+        raise typer.BadParameter(f"{first} does not say what its outputs mean: give it with --model and --class-names.")
+    if not (is_checkpoint(first) or names_box(first) or names_own(first)):
         if any((first / name).is_file() for name in ("study.json", "config.json")):
             raise typer.BadParameter(f"{first} is a run without a finished model; train it to its end first.")
         return Path(BOX), given

@@ -12,7 +12,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_file
-from radiolucent.models import names_box
+from radiolucent.models import names_box, names_own
 
 __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run"]
 
@@ -116,6 +116,8 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
     """
     if names_box(run):
         return TrainingFilms({}, {}, {}, collection=True)
+    if names_own(run):
+        return None
     place = Path(run)
     file = (place if place.is_dir() else place.parent) / "split.csv"
     if not file.is_file():

@@ -178,13 +178,17 @@ class _Noting(_Softmaxes):
 def _watched(network: nn.Module) -> Generator[list[_Call]]:
     """Notes every attention inside, and the layer that it is of."""
     note, handles = _Noting(), list[Any]()
-    for name, module in network.named_modules():
-        handles.append(
-            module.register_forward_pre_hook(
-                lambda _, args, kwargs, name=name: note.enter(name, args, kwargs), with_kwargs=True
-            )
-        )
-        handles.append(module.register_forward_hook(lambda _, __, output: note.leave(output)))
+    names = {module: name for name, module in network.named_modules()}
+
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        note.enter(names[module], args, kwargs)
+
+    def leave(_: nn.Module, __: Any, output: Any) -> None:
+        note.leave(output)
+
+    for module in names:
+        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(leave))
     try:
         with note:
             yield note.calls

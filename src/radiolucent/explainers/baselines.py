@@ -111,7 +111,7 @@ def reference_logits(baseline: Baseline, goal: Goal, start: torch.Tensor) -> tor
     if classifier.device.type != "cpu":  # one pass costs less than to see that the weights are the same
         return Pass(classifier, start[:1]).logits.expand(len(start), -1)
     levels = tuple(start[0, :, 0, 0].tolist())  # the same at every place
-    valid = (tuple(start.shape[1:]), str(start.dtype), goal.session.weights_of(classifier.network))
+    valid = (tuple(start.shape[1:]), str(start.dtype), goal.session.state_of(classifier.network))
     asked = remember(classifier.network, ("reference", levels), valid, lambda: Pass(classifier, start[:1]).logits)
     return asked.expand(len(start), -1)
 

@@ -14,9 +14,10 @@ from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
 from radiolucent.images import as_films
 from radiolucent.models import Classifier
+from radiolucent.models.preserve_state import untouched
+from radiolucent.models.steady import unsteady
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
-from radiolucent.passes.preserve_state import untouched
 from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Radiograph
 
@@ -142,7 +143,8 @@ def explain(
     `radiolucent.images.map_to_source` brings them to source pixels.
 
     Raises:
-        ConfigError: an unknown target or score. ExplainError: the method does not apply, or gave something unusable.
+        ConfigError: an unknown target or score. ExplainError: the method does not apply or gave something unusable, or
+            the network's answer to a film depends on its company or on chance.
     """
     films, one = as_films(images)
     single = (method is None or isinstance(method, Explainer | str)) and not isinstance(target, list | tuple)
@@ -161,6 +163,8 @@ def explain(
     shared, network = session or Session(), classifier.network
     shared.films = max(shared.films, len(films))
     with untouched(network):
+        if why := unsteady(classifier):
+            raise ExplainError(why)
         for start in range(0, len(films), step):
             found += _batch(classifier, films[start : start + step], methods, asked, shared)
     if single:

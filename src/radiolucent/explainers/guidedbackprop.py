@@ -10,7 +10,7 @@ from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Explainer, Goal
 from radiolucent.explainers.joining import by_grey
 from radiolucent.models import Classifier
-from radiolucent.passes.backward_rules import Rules
+from radiolucent.passes.backward_rules import Rules, graph_nodes, nodes_behind
 from radiolucent.passes.forward import INPUT, Pass
 from radiolucent.passes.target_layer import Place
 
@@ -53,15 +53,28 @@ class Guided(Rules):
 
     def behind(self, name: str, value: torch.Tensor) -> None:
         node = value.grad_fn
-        if name not in RELUS or node is None:
-            return
-        if node.name().startswith(("ReluBackward", "HardtanhBackward", "ClampBackward", "ClampMinBackward")):
-            node.register_hook(self._guide)
-        else:  # in place on part of a tensor: the node is another one
-            value.register_hook(self._guided)
+        if name not in RELUS or node is None or _is_relu(node):
+            return  # guided when the graph is looked through
+        value.register_hook(self._guided)  # in place on part of a tensor: the step is another one
 
     def other(self, name: str) -> None:
         """Whatever is no ReLU keeps its derivative."""
+
+    def check(self, logits: torch.Tensor) -> None:
+        """Guide every ReLU on the logits' graph, by whatever call it came there.
+
+        Raises:
+            ExplainError: a step that can be a ReLU written otherwise.
+        """
+        for node in nodes_behind(graph_nodes(logits), ()):
+            if _is_relu(node):
+                self.seen.append("relu")
+                node.register_hook(self._guide)
+            elif _may_be_relu(node):
+                raise ExplainError(
+                    f"guided backpropagation is a rule for ReLUs, and a step of this network ({node.name()}) can be "
+                    "one that is written otherwise; write it as a ReLU, or use SmoothGrad()."
+                )
 
     def _guided(self, gradient: torch.Tensor) -> torch.Tensor:
         return gradient.clamp(min=0) if self.guiding else gradient
@@ -89,4 +102,43 @@ def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[P
     return made, rules
 
 
-RELUS = {"relu", "relu6", "hardtanh"}
+RELUS = {"relu", "relu6"}
+
+
+def _is_relu(node: Any) -> bool:
+    """Whether a step gives the gradient where its input was above 0, and nothing where it was below."""
+    name: str = node.name()
+    if name.startswith("LeakyReluBackward"):
+        return node._saved_negative_slope == 0
+    if name.startswith("ThresholdBackward"):
+        return node._saved_threshold == 0
+    if name.startswith("HardtanhBackward"):
+        return node._saved_min_val == 0
+    if name.startswith(("ClampBackward", "ClampMinBackward")):
+        low = getattr(node, "_saved_min", None)
+        return low is not None and not bool(torch.as_tensor(low).any())
+    return name.startswith("ReluBackward")
+
+
+def _may_be_relu(node: Any) -> bool:
+    """Whether a step, or what it belongs to, can be a ReLU in other words."""
+    name: str = node.name()
+    if isinstance(node, torch.autograd.function.BackwardCFunction):
+        return True  # a backward of another's own
+    if name.startswith("MulBackward"):  # by a mask of places and channels
+        masks = [m for m in (node._saved_self, node._saved_other) if isinstance(m, torch.Tensor)]
+        return any(m.ndim > 1 and m.shape[1] > 1 and bool(((m == 0) | (m == 1)).all()) for m in masks)
+    if name.startswith(("MaximumBackward", "WhereBackward", "FmaxBackward")):  # of something and a constant
+        return sum(before is not None for before, _ in node.next_functions) == 1
+    if name.startswith(("MaxBackward", "AmaxBackward")):  # the same, put side by side
+        return any(before is not None and _beside_another(before) for before, _ in node.next_functions)
+    if name.startswith("PreluKernelBackward"):
+        return not bool(node._saved_weight.any())
+    written = ("IndexPutBackward", "MaskedFillBackward", "AbsBackward", "Foreach")
+    return name.startswith(written) or "Graph" in name
+
+
+def _beside_another(node: Any) -> bool:
+    """Whether a step stacks several, or puts something beside a constant."""
+    name, steps = node.name(), node.next_functions
+    return name.startswith("StackBackward") or (name.startswith("CatBackward") and any(s is None for s, _ in steps))

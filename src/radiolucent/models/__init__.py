@@ -4,9 +4,11 @@ from radiolucent.models.box import BOX, box_card, box_path, checkpoint_file, is_
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import UNFINISHED, finished, load, provenance, save
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.export import Exported, export
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
+from radiolucent.models.own import is_model_file, names_own, own_model, remember_own
 from radiolucent.models.predict import Case, predict
 from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
 from radiolucent.models.shift import shift_logits
@@ -22,6 +24,7 @@ __all__ = [
     "BlackBox",
     "Case",
     "Classifier",
+    "Exported",
     "FrozenPrefix",
     "InLungs",
     "SmallCNN",
@@ -31,16 +34,21 @@ __all__ = [
     "box_path",
     "build",
     "checkpoint_file",
+    "export",
     "finished",
     "freeze",
     "frozen_prefix",
     "is_checkpoint",
+    "is_model_file",
     "keep_freed_memory",
     "keras_layers",
     "load",
     "names_box",
+    "names_own",
+    "own_model",
     "predict",
     "provenance",
+    "remember_own",
     "save",
     "set_train_mode",
     "shift_logits",

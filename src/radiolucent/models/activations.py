@@ -12,6 +12,8 @@ from radiolucent.errors import ModelError
 from radiolucent.models.modes import evaluating
 from radiolucent.models.opaque import opaque
 from radiolucent.models.per_network import remember, structure_of
+from radiolucent.models.settings import settings_of
+from radiolucent.models.takes import fitting
 
 __all__ = ["FeatureLayer", "Output", "activations", "feature_layers", "main_layers", "outputs_of"]
 
@@ -55,8 +57,8 @@ def outputs_of(network: nn.Module, inputs: torch.Tensor) -> list[Output]:
 
     handles = [m.register_forward_hook(note) for m in network.modules() if m is not network]
     try:
-        with torch.no_grad():
-            network(inputs)
+        with evaluating(network), torch.no_grad():
+            network(fitting(network, inputs.clone()))  # which may write in place
     finally:
         for handle in handles:
             handle.remove()
@@ -90,10 +92,9 @@ def _calls(network: nn.Module, inputs: torch.Tensor) -> Counter[str]:
     """How often each module gives something in a pass; found once."""
 
     def count() -> Counter[str]:
-        with evaluating(network):
-            return Counter(out.name for out in outputs_of(network, inputs[:1].detach()))
+        return Counter(out.name for out in outputs_of(network, inputs[:1].detach()))
 
-    return remember(network, ("calls", tuple(inputs.shape[1:])), structure_of(network), count)
+    return remember(network, ("calls", tuple(inputs.shape[1:])), (structure_of(network), settings_of(network)), count)
 
 
 def main_layers(layers: Sequence[FeatureLayer], most: int = 6) -> list[FeatureLayer]:
@@ -141,7 +142,7 @@ def activations(
     handles = [known[name].register_forward_hook(keep(name)) for name in dict.fromkeys(names)]
     try:
         with evaluating(network), torch.set_grad_enabled(gradients):
-            network(inputs)
+            network(fitting(network, inputs).clone())  # which may write in place
     except _Enough:
         pass
     finally:

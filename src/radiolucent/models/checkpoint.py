@@ -1,4 +1,7 @@
-"""One file a model: weights as safetensors, everything else as JSON in its header. Loading executes no code."""
+"""One file a model: weights as safetensors, everything else as JSON in its header.
+
+Loading executes no code but that of a model of your own (`own_model`), whose factory is imported by its name.
+"""
 
 import json
 import os
@@ -11,12 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from radiolucent.errors import CheckpointError, ConfigError
+from radiolucent.errors import CheckpointError, ConfigError, ModelError
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path, names_box
 from radiolucent.models.build import make_network
 from radiolucent.models.classifier import Classifier, digest_of
+from radiolucent.models.own import OWN, is_model_file, made_again, named_model, names_own
 from radiolucent.segment import window_from
 from radiolucent.types import LabelRule
 
@@ -39,8 +43,8 @@ def save(classifier: Classifier, path: str | Path) -> Path:
         raise CheckpointError("one label of a multi-label model is a view of it; save the whole model.")
     if classifier.architecture.get("name") in ("wrapped", "function"):
         raise CheckpointError(
-            "another library's model cannot be built again from a checkpoint; save it with that library, and wrap it "
-            "anew."
+            "a checkpoint cannot tell how to build this module again. Make it by name, which is kept: "
+            'own_model("package.module:factory", class_names); or save it with its own library, and wrap it anew.'
         )
     file = Path(path)
     file = file / NAME if file.is_dir() or file.suffix == "" else file
@@ -55,10 +59,13 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     return file
 
 
-def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
+def load(path: str | Path, *, unfinished: bool = False, imports: bool = True) -> Classifier:
     """Read a classifier from a checkpoint file or a run folder, or "box", the one that comes with the package.
 
     Args:
+        path: also "package.module:factory" that gives a `Classifier`, see `own_model`.
+        imports: whether the module that makes a model of your own may be imported, which runs its code: of files
+            from elsewhere say False.
         unfinished: also take one whose training or calibration is under way, or was killed: its threshold and
             temperature mean nothing yet.
 
@@ -66,8 +73,14 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
         CheckpointError: missing, damaged (weights and header are held against their checksum), not of this project,
             of a newer format, or unfinished.
     """
+    if names_own(path):
+        return named_model(path)
     file = box_path() if names_box(path) else Path(path)
     file = file / NAME if file.is_dir() else file
+    if is_model_file(file):
+        raise CheckpointError(
+            f"{file}: a model file, which does not say what it means; give it to own_model, or --model."
+        )
     if not file.is_file():
         raise CheckpointError(f"{file}: no checkpoint there; give a run folder, a model.safetensors file, or box.")
     try:
@@ -91,7 +104,12 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
     try:
         meta = header["classifier"]
         _hold_against(header["sha256"], meta, tensors, file)  # before a damaged header can ask for a network
-        network = _skeleton(meta["architecture"])
+        own = meta["architecture"]["name"] == OWN
+        if own and not imports and "file" not in meta["architecture"]:
+            raise CheckpointError(
+                f"{file}: is made by {meta['architecture']['source']}, whose code may not run: imports=True allows it."
+            )
+        network = made_again(meta["architecture"], tensors) if own else _skeleton(meta["architecture"])
         network.load_state_dict(tensors, strict=True)
         classifier = Classifier(
             network.to(device, memory_format=torch.channels_last).eval(),  # pyright: ignore[reportCallIssue]
@@ -108,6 +126,8 @@ def load(path: str | Path, *, unfinished: bool = False) -> Classifier:
         )
     except CheckpointError:
         raise
+    except ModelError as error:
+        raise CheckpointError(f"{file}: {error}") from error
     except Exception as error:  # a damaged header may say anything
         raise CheckpointError(f"{file}: header and weights do not fit together ({error}); train it again.") from error
     if (so_far := classifier.provenance.get(UNFINISHED)) and not unfinished:

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["difference_of_moves", "relative_difference"]
+__all__ = ["difference_of_moves", "relative_difference", "share_of_moves"]
 
 ROUNDING = 16 * torch.finfo(torch.float32).eps
 """Share of the largest value that float32 may differ by for no reason but the order of summation (ours)."""
@@ -26,5 +26,12 @@ def difference_of_moves(found: torch.Tensor, expected: torch.Tensor) -> float:
     Args:
         found, expected: (n, …) of one shape, for two or more different inputs.
     """
+    return share_of_moves(found, expected, float((expected.amax(0) - expected.amin(0)).max()))
+
+
+def share_of_moves(found: torch.Tensor, expected: torch.Tensor, moves: float) -> float:
+    """The same for any number of rows, where it is known how far such values move; infinity for another shape."""
+    if found.shape != expected.shape:
+        return float("inf")
     off = float((found - expected).abs().max()) - ROUNDING * float(expected.abs().max())
-    return max(off, 0.0) / max(float((expected.amax(0) - expected.amin(0)).max()), 1e-30)
+    return max(off, 0.0) / max(moves, 1e-30)

@@ -8,9 +8,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from radiolucent.models.settings import inherit_what_moves, settings_of
 from radiolucent.models.state_bytes import bytes_of
 
-__all__ = ["changes_counted", "inherit", "remember", "remembered", "remembers", "structure_of", "weights_of"]
+__all__ = ["changes_counted", "forget", "inherit", "remember", "remembered", "remembers", "structure_of", "weights_of"]
 
 T = TypeVar("T")
 
@@ -44,11 +45,21 @@ def remembers(network: nn.Module, what: Hashable) -> bool:
     return what in _KEPT.get(network, {})
 
 
+def forget(network: nn.Module, what: Hashable) -> None:
+    """Drop what is kept under this name."""
+    _KEPT.get(network, {}).pop(what, None)
+
+
 def inherit(copied: nn.Module, network: nn.Module) -> None:
-    """Let a copy with other weights know what depends on the network's structure alone."""
-    valid = structure_of(network)
-    same = {what: found for what, found in _KEPT.get(network, {}).items() if found[0] == valid}
-    if same and structure_of(copied) == valid:
+    """Let a copy with other weights know what depends on the network's structure and settings alone."""
+    inherit_what_moves(copied, network)
+    structure, settings = structure_of(network), settings_of(network)
+    if structure_of(copied) != structure:
+        return
+    now, keys = settings_of(copied), dict[Hashable, Hashable]([(structure, structure)])
+    keys |= {(structure, settings): (structure, now), (structure, settings, None): (structure, now, None)}
+    same = {what: (keys[v], found) for what, (v, found) in _KEPT.get(network, {}).items() if v in keys}
+    if same:
         _KEPT.setdefault(copied, {}).update(same)
 
 

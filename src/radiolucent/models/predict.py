@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radiolucent.errors import DataError, ImageError
+from radiolucent.errors import DataError, ImageError, ModelError
 from radiolucent.files import sha256_bytes
 from radiolucent.images import read
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.parallel_batches import side_by_side, workers_of
+from radiolucent.models.steady import unsteady
 from radiolucent.types import Predictions
 
 __all__ = ["Case", "predict"]
@@ -57,7 +58,10 @@ def predict(
 
     Raises:
         ImageError: a file is unreadable and `left_out` was not given. DataError: no film is left.
+        ModelError: the network's answer to a film depends on its company, or on chance.
     """
+    if why := unsteady(classifier):
+        raise ModelError(why)
     kept: list[Case] = []
     logits: list[torch.Tensor] = []
     expected = (len(cases), *classifier.preprocess.shape)

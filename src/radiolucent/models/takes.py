@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from radiolucent.models.per_network import remember, remembered, structure_of
+from radiolucent.models.settings import noting_what_moves
 
 __all__ = ["asked", "fitting"]
 
@@ -18,6 +19,13 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     valid = structure_of(network)
     if remembered(network, WHAT, valid) is False:
         return _first(network(_contiguous(inputs)))
+    if remembered(network, WHAT, valid) is None:
+        with noting_what_moves(network):
+            return _found_out(network, inputs, valid)
+    return _found_out(network, inputs, valid)
+
+
+def _found_out(network: nn.Module, inputs: torch.Tensor, valid: int) -> torch.Tensor:
     last = inputs.contiguous(memory_format=torch.channels_last)
     if last is inputs:  # the network may write in place
         last = inputs.clone()

@@ -6,7 +6,9 @@ norms, in-place activations, activations used twice, functional calls, concatena
 seen, and nothing has to be put back.
 """
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -14,10 +16,11 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from radiolucent.errors import ExplainError
 
-__all__ = ["Activation", "Rules", "on_graph"]
+__all__ = ["Activation", "Rules", "graph_nodes", "nodes_behind", "on_graph", "rules_told"]
 
 AFFINE = frozenset(
     "add iadd radd sub isub rsub neg sum mean cat concat concatenate stack flatten view reshape unflatten permute "
@@ -42,6 +45,16 @@ WINNER = frozenset(
 LARGER = frozenset("max maximum fmax".split())
 SMALLER = frozenset("min minimum fmin".split())
 """Functions of two tensors: max(a, b) = b + relu(a − b), min(a, b) = a − relu(a − b)."""
+
+UNRULED = (
+    "CopySlices",
+    *(
+        f"{name}Backward"
+        for name in "AsStrided Clone Slice Select View ReshapeAlias UnsafeView Alias Unsqueeze Squeeze Transpose "
+        "Permute Expand T Split Unbind Narrow Diagonal Unfold".split()
+    ),
+)
+"""Steps, by the beginning of their names, that torch puts on the graph itself where a view is written into."""
 
 _PRODUCTS = frozenset("mul imul rmul multiply matmul rmatmul".split())
 _QUOTIENTS = frozenset("div idiv truediv itruediv divide true_divide".split())
@@ -138,6 +151,7 @@ class Rules(TorchFunctionMode):
         super().__init__()
         self.method = method
         self.seen: list[str] = []
+        self._nodes: set[Any] = set()  # of the graph, behind calls that were met
 
     def activate(self, at: Activation) -> torch.Tensor:
         """What an activation gives: its value, with the rule as its gradient by z; unless overridden its derivative."""
@@ -167,11 +181,40 @@ class Rules(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if not torch.is_grad_enabled():
+            return func(*args, **kwargs)  # weights and constants being made: no rule is needed
+        if self.ordinary:
+            return self._ruled(func, args, kwargs)
+        before = set(graph_nodes((args, kwargs)))
+        out = self._ruled(func, args, kwargs)
+        self._nodes.update(nodes_behind(graph_nodes(out), before | self._nodes))
+        return out
+
+    def check(self, logits: torch.Tensor) -> None:
+        """Called with what the network gave.
+
+        Raises:
+            ExplainError: steps on its graph that no call showed: a scripted or custom function, or one of vmap.
+        """
+        met, self._nodes = self._nodes, set()  # which would keep the graph
+        for node in nodes_behind(graph_nodes(logits), ()):
+            if node not in met and not node.name().startswith(UNRULED):
+                self.unseen(node)
+
+    def unseen(self, node: Any) -> None:
+        """Called for each step of the graph that no call showed; unless overridden that is an error."""
+        raise ExplainError(
+            f"{self.method} needs a rule for every function, and a step of this network ({node.name()}) cannot be "
+            "seen: it is scripted, of vmap, checkpointed, or a function with a backward of its own. Write it with "
+            "torch's functions, or use IntegratedGradients()."
+        )
+
+    def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
         name = str(getattr(func, "__name__", func)).strip("_")
         call = partial(func, *args, **kwargs)
         given = [*args, *kwargs.values()]
-        if not torch.is_grad_enabled() or not any(map(on_graph, given)):
-            return call()  # weights and constants being made: no rule is needed
+        if not any(map(on_graph, given)):
+            return call()
         both = [a for a in given[:2] if isinstance(a, torch.Tensor)]
         if not self.ordinary and name in LARGER | SMALLER and len(both) == 2:
             return self._of_two(name, *both)
@@ -221,10 +264,35 @@ class Rules(TorchFunctionMode):
         return z.copy_(out) if in_place and out is not z else out
 
 
+@contextmanager
+def rules_told(rules: Rules, plainly: Callable[[], Any]) -> Generator[None]:
+    """The rules in force; what has been compiled inside runs as it was written.
+
+    Args:
+        plainly: asks the network without them.
+
+    Raises:
+        ExplainError: the network fails under the rules, and not without.
+    """
+    dynamo = sys.modules.get("torch._dynamo")  # not loaded, nothing was compiled by it
+    eager = nullcontext() if dynamo is None else torch.compiler.set_stance("force_eager")
+    try:
+        with eager, rules:
+            yield
+    except (ExplainError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # another's code fails in any way
+        plainly()  # which raises what is the network's own
+        raise ExplainError(
+            f"{rules.method} looks at every function that this network calls, which fails here "
+            f"({type(error).__name__}: {str(error)[:120]}). Use IntegratedGradients()."
+        ) from error
+
+
 def _clamps_at_zero(name: str, args: Any, kwargs: Any) -> bool:
     """Whether a clamp is a ReLU by another name, clipped or not."""
-    low = kwargs.get("min", args[1] if len(args) > 1 else None)
-    return name in ("clamp", "clip", "clamp_min") and isinstance(low, int | float) and low == 0
+    low = kwargs.get("min_val" if name == "hardtanh" else "min", args[1] if len(args) > 1 else None)
+    return name in ("clamp", "clip", "clamp_min", "hardtanh") and isinstance(low, int | float) and low == 0
 
 
 def _scales(name: str, given: Sequence[Any]) -> bool:
@@ -242,6 +310,23 @@ def _bilinear(name: str, args: Any, kwargs: Any) -> bool:
         return False
     mean = args[1] if len(args) > 1 else kwargs.get("running_mean")
     return mean is None or bool(args[5] if len(args) > 5 else kwargs.get("training", False))
+
+
+def graph_nodes(value: Any) -> list[Any]:
+    """The steps of the graph that made the tensors in a value."""
+    return [t.grad_fn for t in tree_leaves(value) if isinstance(t, torch.Tensor) and t.grad_fn is not None]
+
+
+def nodes_behind(start: Sequence[Any], known: Collection[Any]) -> list[Any]:
+    """These steps and all before them, as far as they are not known; not the leaves."""
+    waiting, found = list(start), dict[Any, None]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in known or node in found or node.name().endswith("AccumulateGrad"):
+            continue
+        found[node] = None
+        waiting += [before for before, _ in node.next_functions]
+    return list(found)
 
 
 def on_graph(value: Any) -> bool:

@@ -18,12 +18,13 @@ class Engine:
     Attributes:
         name: "torch", "openvino", or "function" for a wrapped function.
         logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, without gradients.
-        why: why it was chosen.
+        why: why it was chosen. moves: how far its logits moved between the images that it was compared on.
     """
 
     name: str
     logits: Callable[[torch.Tensor], torch.Tensor]
     why: str = ""
+    moves: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

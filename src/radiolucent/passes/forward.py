@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 import torch
@@ -15,9 +15,9 @@ from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
 from radiolucent.models.takes import fitting
-from radiolucent.passes.backward_rules import Rules
+from radiolucent.passes.backward_rules import Rules, rules_told
 from radiolucent.passes.batch_norm import AffineNorms
-from radiolucent.passes.hooks import differentiable, forward_cut, frozen
+from radiolucent.passes.hooks import differentiable, forward_cut, frozen, gradients_told
 from radiolucent.passes.session import Session
 from radiolucent.passes.target_layer import Layer, Place, find_layer
 
@@ -88,9 +88,10 @@ class Cut:
                 f"the score cannot be differentiated by {self.layer.name}: no gradient passes through this network (a "
                 "function, or one that detaches); use a perturbation method: LIME()."
             )
-        found = torch.autograd.grad(
-            scores.sum(), self.value, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
+        with gradients_told():
+            found = torch.autograd.grad(
+                scores.sum(), self.value, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
         return self.layer.maps(found[0])
 
 
@@ -211,10 +212,13 @@ class Pass:
         network = differentiable(self.classifier.network)
         fitting(network, x[:1].detach().to(self.classifier.dtype))  # found out before there are rules
         affine = AffineNorms() if norms else nullcontext()
-        with torch.enable_grad(), frozen(network), affine, self.rules or nullcontext():
+        rules = nullcontext() if self.rules is None else rules_told(self.rules, partial(self.classifier.logits, x[:1]))
+        with torch.enable_grad(), frozen(network), affine, rules:
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
             out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
             logits = out.float().cpu()
+        if self.rules is not None:
+            self.rules.check(logits)
         return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -12,7 +12,7 @@ from radiolucent.models import BlackBox
 from radiolucent.models.opaque import opaque
 from radiolucent.passes.places import first_of, with_first
 
-__all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen"]
+__all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen", "gradients_told"]
 
 PERTURB = "use a method that only perturbs the image: LIME(), KernelSHAP(), Occlusion(), RISE() or Sobol()."
 
@@ -24,7 +24,7 @@ def differentiable(network: nn.Module) -> nn.Module:
         ExplainError: it is a function, or a module that has been scripted, traced, exported, compiled or quantised.
     """
     if isinstance(network, BlackBox):
-        raise ExplainError(f"a wrapped function has neither layers nor gradients; {PERTURB}")
+        raise ExplainError(f"{network.kind} has neither layers nor gradients; {PERTURB}")
     if why := opaque(network):
         raise ExplainError(
             f"the network is {why}: what happens inside cannot be seen, and neither layers nor rules apply to it. "
@@ -44,6 +44,23 @@ def frozen(network: nn.Module) -> Generator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def gradients_told() -> Generator[None]:
+    """What torch raises on the way back becomes an error of ours.
+
+    Raises:
+        ExplainError: no gradient can be had.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ExplainError(
+            f"no gradient comes back through this network ({str(error).splitlines()[0][:200]}); {PERTURB}"
+        ) from error
 
 
 def forward_cut(

@@ -3,12 +3,13 @@
 The only place that reaches `radiolucent.passes.fast`, and it imports that only where a shortcut is taken.
 """
 
+import dataclasses
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import nn
@@ -16,11 +17,12 @@ from torch import nn
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.models import BlackBox, Classifier
 from radiolucent.models.caches import caches_untouched
-from radiolucent.models.difference import relative_difference
-from radiolucent.models.per_network import changes_counted, remember, remembered, remembers, weights_of
+from radiolucent.models.difference import relative_difference, share_of_moves
+from radiolucent.models.per_network import changes_counted, forget, remember, remembered, remembers, weights_of
+from radiolucent.models.settings import settings_of
 from radiolucent.passes.engines import Engine, EngineKind, Patched, Patches
 
-__all__ = ["SHORTCUTS", "Session"]
+__all__ = ["SHORTCUTS", "Session", "or_torch"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -34,6 +36,13 @@ SHORTCUTS = (
     "traced_head",
 )
 """The mechanisms of `radiolucent.passes.fast`. Without any of them plain torch gives the same maps, up to rounding."""
+
+
+ENGINE_APART = 1e-3
+"""Largest difference of a kept engine's logit from torch's, as a share of how far the logits move between images."""
+
+FEATURES_APART = 1e-4
+"""The same for kept features, as a share of the logits' largest magnitude (at least 1)."""
 
 
 def _wanted() -> bool:
@@ -73,6 +82,7 @@ class Session:
     _weights: WeakKeyDictionary[nn.Module, tuple[Any, int]] = field(
         default_factory=WeakKeyDictionary[nn.Module, tuple[Any, int]], init=False, repr=False
     )
+    _compared: WeakSet[nn.Module] = field(default_factory=WeakSet[nn.Module], init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.without = (self.without,) if isinstance(self.without, str) else tuple(self.without)
@@ -90,6 +100,10 @@ class Session:
         if known is None or counted is None or known[0] != counted:
             self._weights[network] = known = counted, weights_of(network)
         return known[1]
+
+    def state_of(self, network: nn.Module) -> tuple[int, int]:
+        """What changes with the network's weights, and with what it holds beside them (`settings_of`)."""
+        return self.weights_of(network), settings_of(network)
 
     @property
     def workers(self) -> int:
@@ -141,8 +155,12 @@ class Session:
         if few and not remembers(network, "engine"):
             return plain
         kernels, workers = self.takes("openvino_kernels"), self.workers
-        valid = (tuple(example.shape[1:]), torch_threads(), workers, kernels, self.weights_of(network))
-        if few and remembered(network, "engine", valid) is None:
+        valid = (tuple(example.shape[1:]), torch_threads(), workers, kernels, self.state_of(network))
+        kept = remembered(network, "engine", valid)
+        if isinstance(kept, Engine) and not _answers_as(kept, classifier, example[:1]):
+            forget(network, "engine")  # something has changed that no key holds
+            kept = None
+        if few and kept is None:
             return plain
 
         def made() -> Engine | str:
@@ -175,18 +193,24 @@ class Session:
         network = classifier.network
         if network.training or classifier.dtype != torch.float32:
             return None
-        weights, kernels, workers = self.weights_of(network), self.takes("openvino_kernels"), self.workers
+        state, kernels, workers = self.state_of(network), self.takes("openvino_kernels"), self.workers
 
         def make() -> Any:
             from radiolucent.passes.fast.openvino_features import features_of
 
-            if not pooled() or weights_of(network) != weights:  # a network that changes as it runs has none
+            if not pooled() or weights_of(network) != state[0]:  # a network that changes as it runs has none
                 return None
             return features_of(network, inputs[:1], layer, workers=workers, kernels=kernels)
 
-        valid = (layer, tuple(inputs.shape[1:]), torch_threads(), workers, kernels, weights)
+        valid = (layer, tuple(inputs.shape[1:]), torch_threads(), workers, kernels, state)
         run = remember(network, "features", valid, make)
-        return None if run is None else run(inputs)
+        found = None if run is None else run(inputs)
+        if found is not None and network not in self._compared:  # what was kept may be another job's
+            if relative_difference(found[0][:1], classifier.logits(inputs[:1])) > FEATURES_APART:
+                forget(network, "features")
+                return None
+            self._compared.add(network)
+        return found
 
     def traced(
         self,
@@ -218,7 +242,14 @@ class Session:
                 return None
             return found if relative_difference(again, expected, floor=1e-6) <= tolerance else None
 
-        return remember(network, "head", (*valid, self.weights_of(network)), make)
+        key = (*valid, self.state_of(network))
+        kept = remembered(network, "head", key)
+        if kept is not None:
+            with torch.inference_mode():
+                again = kept(*examples)[:1].float().cpu()
+            if relative_difference(again, expected, floor=1e-6) > tolerance:
+                forget(network, "head")  # something has changed that no key holds
+        return remember(network, "head", key, make)
 
     def patched(
         self,
@@ -249,7 +280,7 @@ class Session:
         return patched(
             classifier,
             patches,
-            weights=self.weights_of(classifier.network),
+            state=self.state_of(classifier.network),
             batch=batch,
             workers=workers,
             below=1e9 if always else self.incremental_below,
@@ -266,6 +297,27 @@ class Session:
     def _may_convert(self, classifier: Classifier) -> bool:
         installed = importlib.util.find_spec("openvino") is not None
         return self.takes("openvino") and classifier.device.type == "cpu" and installed
+
+
+def _answers_as(engine: Engine, classifier: Classifier, image: torch.Tensor) -> bool:
+    """Whether a kept engine still gives what the network gives for an image (1, C, H, W)."""
+    try:
+        found = engine.logits(image)
+    except (ModelError, RuntimeError):  # OpenVINO's
+        return False
+    return share_of_moves(found, classifier.logits(image), engine.moves) <= ENGINE_APART
+
+
+def or_torch(engine: Engine, classifier: Classifier) -> Engine:
+    """The engine, whose place torch takes for a batch of which it gives another number of answers, or fails."""
+
+    def logits(inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            return engine.logits(inputs)
+        except (ModelError, RuntimeError):
+            return classifier.logits(inputs)
+
+    return dataclasses.replace(engine, logits=logits)
 
 
 def torch_threads() -> int:

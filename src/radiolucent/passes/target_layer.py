@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.models.per_network import remember, remembered, structure_of
+from radiolucent.models.per_network import changes_counted, remember, remembered, structure_of
+from radiolucent.models.settings import noting_what_moves, settings_of
 from radiolucent.passes.flow import Flow, flowing
-from radiolucent.passes.hooks import differentiable
+from radiolucent.passes.hooks import differentiable, gradients_told
 from radiolucent.passes.places import Layout, Probe, probed
 
 __all__ = ["Layer", "Place", "Reshape", "Reshaped", "find_layer"]
@@ -105,14 +106,7 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
     """
     network = differentiable(network)
     name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
-    valid, what = structure_of(network), tuple(inputs.shape[1:])
-    kept: tuple[list[Probe], Layer | None] | None = remembered(network, ("target layer", what), valid)
-    if kept is None:
-        probes, found, told = _looked_at(network, inputs[:1])
-        if told:  # an image on which the answer never moves says nothing about the next one
-            remember(network, ("target layer", what), valid, lambda: (probes, found))
-    else:
-        probes, found = kept
+    probes, found = _looked_up(network, inputs[:1])
     if name is not None:
         return _named(network, probes, name, reshape)
     if reshape is not None:
@@ -124,6 +118,31 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
             "Or use a method that only perturbs the image: LIME()."
         )
     return found
+
+
+def _looked_up(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], Layer | None]:
+    """What every layer does, and the target layer: remembered for the network as it is set, and as what it learnt."""
+    what = tuple(image.shape[1:])
+
+    def valid(refused: bool = False) -> tuple[Any, ...]:
+        learnt = changes_counted(network) if refused else None
+        return structure_of(network), settings_of(network), learnt
+
+    kept: tuple[list[Probe], Layer | None] | None = remembered(network, ("target layer", what), valid())
+    kept = kept or remembered(network, ("no target layer", what), valid(refused=True))
+    if kept is not None:
+        return kept
+    with noting_what_moves(network), gradients_told():
+        probes, found, told = _looked_at(network, image)
+        again = None
+        if found is None and not told:  # another image may tell; if that does not either, none will be asked
+            draw = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+            again = _looked_at(network, draw * 2 - 1)
+    if found is None and (told or (again is not None and again[1] is None)):
+        remember(network, ("no target layer", what), valid(refused=True), lambda: (probes, found))
+    elif told:  # an image on which the answer never moves says nothing about the next one
+        remember(network, ("target layer", what), valid(), lambda: (probes, found))
+    return probes, found
 
 
 def _named(network: nn.Module, probes: Sequence[Probe], name: str, reshape: Reshape | None) -> Layer:

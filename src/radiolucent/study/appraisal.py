@@ -39,6 +39,7 @@ from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise"]
 
+CONCEPT_FILMS = 100  # test films on which concepts are sought
 DISPUTED = 4  # panels of films where model and doctors differed
 PLACES = ("out", "cache")  # where a run lies, which says nothing of it
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
@@ -84,7 +85,9 @@ def appraise(
         said = dataclasses.replace(said, cases=tuple(_case_story(case, name) for case, name in disputed))
     pictures = _pictures(config, prepared, trained, p, test, compared)
     if cases:
-        pictures |= inside_pictures(clf, cases[0][0].film)
+        some = np.random.default_rng(config.seed).permutation(len(p.image_ids))[:CONCEPT_FILMS]
+        films = (_film(prepared.dataset, p.image_ids[int(i)]) for i in sorted(some))
+        pictures |= inside_pictures(clf, cases[0][0].film, films)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     findings = check_labels(

@@ -18,6 +18,7 @@ from radiolucent.models import Classifier, load
 from radiolucent.readers.private import close_to_others
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
+from radiolucent.readers.store_dates import day_of, describe_day
 from radiolucent.readers.store_values import UNASSESSED, Case
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
@@ -58,8 +59,8 @@ class StudyPlan:
         seed: of the drawing and of the maps; readers' orders come from a secret that is drawn once and kept.
         vocabulary: what marks can be called; None: as the study was begun, at first `VOCABULARY`.
         stamps: whether maps are tested for trust after they were computed.
-        unseen: leave out films that the run was trained or chosen on, and films of the same patients.
         target: of a run that tells several labels, the one that is asked for: readers answer "no LABEL" or LABEL.
+        unseen: leave out films that the run was trained or chosen on, and films of the same patients.
     """
 
     run: Path
@@ -73,8 +74,8 @@ class StudyPlan:
     seed: int = 0
     vocabulary: tuple[str, ...] | None = None
     stamps: bool = True
-    unseen: bool = False
     target: str | None = None
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,11 +249,18 @@ def _add(
                 place, digest = str(record.path.resolve()), sha256_file(record.path)
                 opaque = secrets.token_hex(6)
                 patient = record.patient_id or film.patient_id
+                if day := next((d for d in map(day_of, (*_dates(record), film.metadata.get("StudyDate"))) if d), None):
+                    describe_day(store, opaque, day)
                 found.append(Case(opaque, record.image_id, place, patient, label, film.shape, digest))
         if done % 50 == 0 or done == len(records):  # in pieces, so that an interrupted start goes on
             store.add_cases(found)
             found.clear()
         say("reading films", done, len(records))
+
+
+def _dates(record: Record) -> list[str | None]:
+    """What a manifest says of when a film was taken."""
+    return [record.column(name) for name in ("study_date", "StudyDate", "date", "acquisition_date")]
 
 
 def _storable(record: Record) -> None:

@@ -17,7 +17,7 @@ from radiolucent.models import Classifier
 from radiolucent.models.parallel_batches import workers_of
 from radiolucent.passes.copy_memory import bytes_per_image
 from radiolucent.passes.engines import EngineKind
-from radiolucent.passes.session import Session
+from radiolucent.passes.session import Session, or_torch
 
 __all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of"]
 
@@ -126,7 +126,7 @@ class Perturbation(Explainer):
     def asker(self, goal: Goal, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
         """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
         classifier, session = goal.classifier, goal.session
-        chosen = session.engine(classifier, image, count, self.engine)
+        chosen = or_torch(session.engine(classifier, image, count, self.engine), classifier)
         quick = chosen.name == "openvino"
         sides = session.workers if quick or (chosen.name == "torch" and workers_of(classifier) > 1) else 1
         most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH

@@ -11,8 +11,8 @@ from torch import fx
 
 from radiolucent.models import Classifier
 from radiolucent.models.caches import caches_untouched
-from radiolucent.models.difference import difference_of_moves, relative_difference
-from radiolucent.models.per_network import remember
+from radiolucent.models.difference import difference_of_moves, relative_difference, share_of_moves
+from radiolucent.models.per_network import forget, remember, remembered
 from radiolucent.passes.fast.engine import MOVES_APART
 from radiolucent.passes.fast.receptive_boxes import Box, Patch, around, behind, gather
 from radiolucent.passes.fast.region_ops import (
@@ -170,13 +170,14 @@ class Incremental:
         return run_node(node, *arguments_of(node, values)) if window is None else run_on_regions(node, values)
 
 
-def incremental(classifier: Classifier, image: torch.Tensor, batch: int, weights: int) -> Incremental | str:
+def incremental(classifier: Classifier, image: torch.Tensor, batch: int, state: tuple[int, int]) -> Incremental | str:
     """Make incremental passes around one image (1, C, H, W), or say why that does not work for this network.
 
-    The traced operations are remembered for the network's next image with the same weights.
+    The traced operations are remembered for the network's next image with the same weights and settings, as long as
+    they give its logits.
     """
     network = classifier.network
-    valid = (tuple(image.shape[1:]), batch, weights)
+    valid = (tuple(image.shape[1:]), batch, state)
     if classifier.dtype != torch.float32:
         return "it does not compute in float32"
 
@@ -191,10 +192,27 @@ def incremental(classifier: Classifier, image: torch.Tensor, batch: int, weights
         return graph, _refusal(classifier, graph, image, batch)
 
     try:
+        kept = remembered(network, "traced", valid)
+        if kept is not None and not kept[1] and not _gives(classifier, kept[0], image, batch):
+            forget(network, "traced")  # something has changed that no key holds
         graph, refusal = remember(network, "traced", valid, trace)
         return refusal or Incremental(graph, batch, image)
     except Exception as error:  # a network may refuse in any way
         return f"it cannot be traced ({type(error).__name__}: {str(error)[:120]})"
+
+
+def _gives(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor, batch: int) -> bool:
+    """Whether a kept graph still gives the network's logits."""
+    found, expected = _as_a_whole(Incremental(graph, batch, image), image), classifier.logits(image)
+    moved = share_of_moves(found, expected, graph.meta["moves"])
+    return moved <= MOVES_APART and relative_difference(found, expected) <= 1e-4
+
+
+def _as_a_whole(made: Incremental, images: torch.Tensor) -> torch.Tensor:
+    """Logits of images, computed as if all of the image had changed."""
+    zero = np.zeros(1, np.int64)
+    route = made.route(Box(zero, zero, int(images.shape[2]), int(images.shape[3])))
+    return torch.cat([made.logits(x.clone(), route) for x in images.split(1)])
 
 
 def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor, batch: int) -> str:
@@ -202,11 +220,10 @@ def _refusal(classifier: Classifier, graph: fx.GraphModule, image: torch.Tensor,
     made = Incremental(graph, batch, image)
     if len(made.local) < 2:
         return "it does not begin with local operations"
-    zero = np.zeros(1, np.int64)
-    route = made.route(Box(zero, zero, int(image.shape[2]), int(image.shape[3])))
     others = torch.cat([image.flip(-1), -image])
-    alike = torch.cat([made.logits(x.clone(), route) for x in others.split(1)])
+    alike = _as_a_whole(made, others)
     expected = classifier.logits(others)
+    graph.meta["moves"] = float((expected[0] - expected[1]).abs().max())
     off, moves = relative_difference(alike, expected), difference_of_moves(alike, expected)
     return "" if off <= 1e-4 and moves <= MOVES_APART else f"its traced logits differ by {off:.0e}"
 

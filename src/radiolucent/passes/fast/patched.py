@@ -17,7 +17,7 @@ def patched(
     classifier: Classifier,
     patches: Patches,
     *,
-    weights: int,
+    state: tuple[int, int],
     batch: int,
     workers: int,
     below: float,
@@ -26,12 +26,12 @@ def patched(
     """See `Session.patched`.
 
     Args:
-        weights: of the network, as a number.
+        state: of the network, as numbers.
         below: the largest share of a whole pass's multiplications that is still worth it.
 
     Returns what was found, or why the network or these patches do not allow it.
     """
-    found = incremental(classifier, patches.image, batch, weights)
+    found = incremental(classifier, patches.image, batch, state)
     if not isinstance(found, Incremental):
         return found
 

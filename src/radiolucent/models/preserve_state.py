@@ -10,7 +10,7 @@ import torch
 
 from radiolucent.models.modes import evaluating, own_modes
 
-__all__ = ["untouched"]
+__all__ = ["as_it_was", "untouched"]
 
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", *BACKWARD)
@@ -18,8 +18,8 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", *BACKWARD)
 
 @contextmanager
 def untouched(network: torch.nn.Module) -> Generator[None]:
-    """Eval mode and modes of our own inside; afterwards all as before: mode, gradients, requires_grad, hooks, and the
-    global random state.
+    """Eval mode and modes of our own inside; afterwards all as before: mode, gradients, requires_grad, hooks, buffers,
+    and the global random state.
 
     Backward hooks that others left on the network do not run inside: an explanation is of what the network computes,
     and not of what a hook makes of its gradients. What was made in inference mode is replaced by copies inside. Random
@@ -33,12 +33,11 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
         if not isinstance(m, torch.jit.ScriptModule)
     ]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
-    restore_random = _random_state()
     try:
         for each in hooks:
             for name in BACKWARD:
                 each[name][0].clear()
-        with own_modes(), evaluating(network):
+        with own_modes(), evaluating(network), as_it_was(network):
             yield
     finally:
         for each in hooks:
@@ -49,6 +48,20 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
             parameter.requires_grad_(requires)
             parameter.grad = grad
         for store, name, before in swapped:
+            store[name] = before
+
+
+@contextmanager
+def as_it_was(network: torch.nn.Module) -> Generator[None]:
+    """Afterwards the network's buffers and the global random state are as before."""
+    buffers, restore_random = _buffers_of(network), _random_state()
+    try:
+        yield
+    finally:
+        for store, name, before, values in buffers:
+            if not _same(values, before):
+                with torch.no_grad():
+                    before.copy_(values)
             store[name] = before
         restore_random()
 
@@ -70,6 +83,26 @@ def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple
                             copy = torch.nn.Parameter(copy, value.requires_grad)
                         store[name] = copy
                         found.append((store, name, value))
+    return found
+
+
+def _same(values: torch.Tensor, before: torch.Tensor) -> bool:
+    if before.is_floating_point():
+        return torch.equal(values.nan_to_num(), before.nan_to_num())
+    return torch.equal(values, before)
+
+
+def _buffers_of(
+    network: torch.nn.Module,
+) -> list[tuple[dict[str, torch.Tensor | None], str, torch.Tensor, torch.Tensor]]:
+    """Every buffer that has values: where it is held, its name, itself, and a copy of what it says."""
+    found: list[tuple[dict[str, torch.Tensor | None], str, torch.Tensor, torch.Tensor]] = []
+    for module in network.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        for name, value in module._buffers.items():
+            if value is not None and not torch.nn.parameter.is_lazy(value):
+                found.append((module._buffers, name, value, value.detach().clone()))
     return found
 
 

@@ -1,0 +1,43 @@
+"""What a model file means, in a JSON file beside it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from radiolucent.errors import ModelError
+from radiolucent.files import write_json
+from radiolucent.images import Preprocess
+from radiolucent.models.classifier import Classifier
+
+__all__ = ["describe", "described", "description_path"]
+
+
+def description_path(file: Path) -> Path:
+    """`model.onnx` is described by `model.onnx.json`."""
+    return file.with_name(f"{file.name}.json")
+
+
+def describe(classifier: Classifier, file: Path) -> Path:
+    """Write what the numbers of an exported file mean: classes, preprocessing, threshold, temperature."""
+    meta = {k: v for k, v in classifier.meta().items() if k not in ("architecture", "provenance")}
+    write_json(description_path(file), meta | {"output": "logits", "model_hash": classifier.hash})
+    return description_path(file)
+
+
+def described(file: Path) -> Mapping[str, Any]:
+    """What is written beside a file, as `own_model` takes it; nothing where nothing is.
+
+    Raises:
+        ModelError: the description is damaged.
+    """
+    beside = description_path(file)
+    if not beside.is_file():
+        return {}
+    try:
+        read = json.loads(beside.read_text(encoding="utf-8"))
+        pre = Preprocess.from_dict(read["preprocess"], None)
+        found = {k: read[k] for k in ("class_names", "positive", "head", "threshold", "temperature", "output")}
+        return {**found, "preprocess": pre}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{beside}: damaged ({error}); export the model again, or remove it.") from error

@@ -1,0 +1,170 @@
+"""ONNX files and exported programs, run as they are: they answer, and cannot be looked into."""
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radiolucent.errors import MissingExtraError, ModelError
+from radiolucent.images import Preprocess
+from radiolucent.models.wrap import BlackBox, Layout, Output
+from radiolucent.types import Head
+
+__all__ = ["SUFFIXES", "FileModel", "Runner", "onnx_runner"]
+
+KINDS = {".onnx": "an ONNX file", ".pt2": "an exported program (torch.export)"}
+SUFFIXES = frozenset(KINDS)
+
+Array = NDArray[Any]
+
+
+class Runner:
+    """A model's answers, and what it takes.
+
+    Attributes:
+        ask: arrays (N, …) to numbers (N, K). shape: of its input, None where any size goes.
+    """
+
+    def __init__(self, ask: Callable[[Array], Array], shape: tuple[int | None, ...], dtype: Any = np.float32) -> None:
+        self.shape, self._ask, self._dtype = shape, ask, dtype
+
+    def __call__(self, images: Array) -> Array:
+        """The answers to any number of images, in batches as large as the model takes."""
+        count = self.shape[0] if self.shape else None
+        given = images.astype(self._dtype)
+        if count is None or count == len(given):
+            return self._ask(given)
+        found: list[Array] = []
+        for start in range(0, len(given), count):
+            part = given[start : start + count]
+            filled = np.concatenate([part, np.repeat(part[-1:], count - len(part), 0)])
+            found.append(self._ask(filled)[: len(part)])
+        return np.concatenate(found)
+
+
+class FileModel(BlackBox):
+    """A model file in the place of a network. Its weights are the file's bytes, and it has no layers or gradients.
+
+    Args:
+        file: the bytes, uint8. suffix: ".onnx" or ".pt2".
+        layout: as `wrap`; found by the channels unless given.
+    """
+
+    file: torch.Tensor
+
+    def __init__(self, file: torch.Tensor, suffix: str, output: Output, layout: Layout | None, head: Head) -> None:
+        self.suffix, self._run = suffix, _runner(file, suffix)
+        super().__init__(self.answers, output, layout or _layout(self._run.shape), head)
+        self.kind = KINDS[suffix]
+        self.register_buffer("file", file)
+
+    def answers(self, images: NDArray[np.float32]) -> Array:
+        """Numbers (N, K) of images, as the file lays them out."""
+        return self._run(images)
+
+    def preprocess(self, name: str) -> Preprocess:
+        """Grey levels in [0, 1], at the size that the file takes."""
+        shape = self._run.shape
+        axes = shape[2:] + shape[1:2] if self.layout == "NCHW" else shape[1:]
+        if len(shape) != 4 or None in axes:
+            raise ModelError(
+                f"{name}: takes inputs {_said(shape)}, so its size has to be said: preprocess=, or --model-options "
+                "size=224,channels=3,mean=0.485/0.456/0.406,std=0.229/0.224/0.225."
+            )
+        height, width, channels = (int(a or 0) for a in axes)
+        return Preprocess(height, "squash", channels, (0.0,) * channels, (1.0,) * channels, width=width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("a running model file cannot be copied; load it again.")
+
+
+def onnx_runner(content: bytes) -> Runner:
+    """An ONNX model run by ONNX Runtime, or by OpenVINO where that is installed.
+
+    Raises:
+        MissingExtraError: neither is. ModelError: no ONNX model, or one of several inputs.
+    """
+    try:
+        return _onnxruntime(content)
+    except ImportError:
+        pass
+    try:
+        return _openvino(content)
+    except ImportError as error:
+        raise MissingExtraError(
+            "an ONNX file is run by onnxruntime or openvino, and neither is installed: pip install radiolucent[onnx]."
+        ) from error
+
+
+def _onnxruntime(content: bytes) -> Runner:
+    import onnxruntime
+
+    try:
+        session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own classes, which it does not name
+        raise ModelError(f"no ONNX model that can be run ({str(error)[:200]}).") from error
+    given = session.get_inputs()
+    if len(given) != 1:
+        raise ModelError(f"the ONNX model takes {', '.join(i.name for i in given)}; expected one input, the images.")
+    types = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+    if given[0].type not in types:
+        raise ModelError(f"the ONNX model takes {given[0].type}; expected floating-point images.")
+    shape = tuple(d if isinstance(d, int) else None for d in given[0].shape)
+    return Runner(lambda x: session.run(None, {given[0].name: x})[0], shape, types[given[0].type])
+
+
+def _openvino(content: bytes) -> Runner:
+    import openvino
+
+    try:
+        model: Any = openvino.Core().read_model(content)
+        compiled: Any = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as error:
+        raise ModelError(f"no model that OpenVINO can run ({str(error)[:200]}).") from error
+    if len(model.inputs) != 1:
+        raise ModelError(f"the model takes {len(model.inputs)} inputs; expected one, the images.")
+    sizes = model.inputs[0].get_partial_shape()
+    shape = tuple(int(d.get_length()) if d.is_static else None for d in sizes)
+    return Runner(lambda x: np.array(compiled([x])[0]), shape)
+
+
+def _exported(content: bytes) -> Runner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, about the buffer that it reads
+        try:
+            program = torch.export.load(io.BytesIO(content))
+        except Exception as error:  # damaged files raise many kinds
+            raise ModelError(f"no exported program ({str(error)[:200]}); write it with torch.export.save.") from error
+    names = program.graph_signature.user_inputs
+    nodes = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
+    if len(names) != 1:
+        raise ModelError(f"the exported program takes {len(names)} inputs; expected one, the images.")
+    value = nodes[str(names[0])].meta["val"]
+    shape = tuple(d if isinstance(d, int) else None for d in value.shape)
+    module = program.module()
+
+    def ask(x: Array) -> Array:
+        with torch.no_grad():
+            out: Any = module(torch.from_numpy(x).to(value.dtype))
+        out = out if isinstance(out, torch.Tensor) else next(iter(out.values() if hasattr(out, "values") else out))
+        return out.float().cpu().numpy()
+
+    return Runner(ask, shape)
+
+
+def _runner(file: torch.Tensor, suffix: str) -> Runner:
+    content = file.cpu().numpy().tobytes()
+    return onnx_runner(content) if suffix == ".onnx" else _exported(content)
+
+
+def _layout(shape: tuple[int | None, ...]) -> Layout:
+    last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
+    return "NHWC" if last else "NCHW"
+
+
+def _said(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('any' if d is None else str(d) for d in shape)})"

@@ -1,0 +1,90 @@
+"""`--model` in the place of a run, and `export`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import radiolucent as rl
+from radiolucent.errors import ConfigError
+from support.cli_calls import call
+
+SOURCE = """
+import torch, radiolucent as rl
+from torch import nn
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+def classifier():
+    return rl.wrap(make(), ("NORMAL", "PNEUMONIA"), preprocess=rl.Preprocess(32, "squash", 1, (0.5,), (0.25,)))
+"""
+GIVEN = ("--class-names", "NORMAL,PNEUMONIA", "--model-options", "size=32,mean=0.5,std=0.25,threshold=0.4")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "their_networks.py").write_text(SOURCE, encoding="utf-8")
+    draw = np.random.default_rng(0)
+    for name in ("NORMAL", "PNEUMONIA"):
+        (tmp_path / "data" / "test" / name).mkdir(parents=True)
+        for i in range(3):
+            film = Image.fromarray((draw.random((40, 36)) * 255).astype(np.uint8))
+            film.save(tmp_path / "data" / "test" / name / f"{name}{i}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_model_takes_the_place_of_a_run(folder: Path) -> None:
+    film = "data/test/NORMAL/NORMAL0.png"
+    told: list[Any] = [
+        json.loads(call("predict", *words, "--json").stdout)
+        for words in (
+            ("--model", "their_networks:make", *GIVEN, film),
+            (film, "--model=their_networks:make", *GIVEN),
+            ("their_networks:classifier", film),
+        )
+    ]
+    assert told[0]["predictions"] == told[1]["predictions"] and told[0]["threshold"] == 0.4
+    chances = [each["predictions"][0]["probability"] for each in told]
+    assert chances[0] == chances[2] and told[2]["threshold"] == 0.5
+    named = ("--model", "their_networks:classifier")
+    scored = json.loads(call("evaluate", *named, "data", "--json").stdout)
+    assert scored["trained_on"] is None and "auroc" in json.dumps(scored)
+    drawn = call("explain", "--method", "gradcam", "--no-trust", "--no-panels", film, *named, "--json", "-o", "maps")
+    assert len(json.loads(drawn.stdout)["explanations"]) == 1
+    assert call("features", *named, film, "--ascent", "0", "-o", "inside").exit_code == 0
+    assert any((folder / "inside").iterdir())
+
+
+def test_what_goes_wrong_with_it_is_wrong_usage() -> None:
+    film = "data/test/NORMAL/NORMAL0.png"
+    assert "goes with --model" in call("predict", "--weights", "w.pth", film).output
+    assert call("predict", film, "--model").exit_code == 2
+    for options in ("size=big", "colour=red", "size", "mean=a", "channels=2", "mean=0.1/0.2"):
+        with pytest.raises(ConfigError, match="--model-options"):
+            call("predict", "--model", "their_networks:make", *GIVEN[:2], "--model-options", options, film)
+    Path("model.onnx").write_bytes(b"")
+    assert "--model" in call("predict", "model.onnx", film).output
+
+
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_export_says_how_far_the_file_is_off(to: str, folder: Path) -> None:
+    pytest.importorskip(to)
+    words = ("export", "--model", "their_networks:classifier", "--to", to, "out")
+    told = json.loads(call(*words, "--films", "data", "--json").stdout)
+    file = Path(told["file"])
+    assert file.is_file() and told["images"] == 6 and told["on"] == "films"
+    assert told["difference"] <= told["tolerance"] and told["moves"] > 0
+    assert "within" in call(*words).output and "8 images of noise" in " ".join(call(*words).output.split())
+    if to == "onnx":
+        pytest.importorskip("onnxruntime")
+        film = rl.read("data/test/NORMAL/NORMAL0.png")
+        made = rl.load("their_networks:classifier")
+        answers = json.loads(call("predict", "--model", str(file), "data/test/NORMAL/NORMAL0.png", "--json").stdout)
+        expected = made.probabilities(made.logits(made.preprocess(film)[None]))[0, 1]
+        assert answers["predictions"][0]["probability"]["PNEUMONIA"] == pytest.approx(float(expected), abs=1e-4)

@@ -1,0 +1,211 @@
+"""A model of one's own by name: made, saved, made again; run from files; and written to files that give the same."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import radiolucent as rl
+from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError, WeightsError
+from radiolucent.models import description, export
+
+SOURCE = """
+import numpy as np, torch, radiolucent as rl
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.fc = nn.Conv2d(1, 4, 3, 2), nn.Linear(4, 2)
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+PRE = rl.Preprocess(32, "squash", 1, (0.5,), (0.25,))
+def make(): return Net()
+def probabilities(): return nn.Sequential(Net(), nn.Softmax(1))
+def classifier(): return rl.wrap(Net(), ("A", "B"), preprocess=PRE, threshold=0.3)
+def answers(x): return np.stack([x.mean((1, 2, 3)), 1 - x.mean((1, 2, 3))], 1)
+def fails(): raise KeyError("no such thing")
+def number(): return 3
+instance = Net()
+"""
+PRE = rl.Preprocess(32, "squash", 1, (0.5,), (0.25,))
+FILM = rl.from_array(np.random.default_rng(0).random((32, 32)).astype(np.float32))
+NAMES = ("A", "B")
+
+
+@pytest.fixture(autouse=True)
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "their_models.py").write_text(SOURCE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield
+    assert sys.path == path
+    sys.modules.pop("their_models", None)
+
+
+def logits(classifier: rl.Classifier) -> torch.Tensor:
+    return classifier.logits(classifier.preprocess(FILM)[None])
+
+
+@pytest.mark.parametrize("name", ["make", "probabilities", "classifier", "answers", "instance", "Net"])
+def test_what_is_saved_is_made_again(name: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {} if name == "classifier" else {"class_names": NAMES, "preprocess": PRE}
+    if name == "probabilities":
+        options["output"] = "probabilities"
+    made = rl.own_model(f"their_models:{name}", **options)
+    if name not in ("answers", "classifier"):
+        with torch.no_grad():
+            next(made.network.parameters()).mul_(1.5)  # other weights than the factory's
+        made = made.with_(threshold=0.4)
+    again = rl.load(rl.save(made, tmp_path / "run"))
+    torch.testing.assert_close(logits(again), logits(made))
+    assert again.digest() == made.digest() and again.meta() == made.meta() and not again.network.training
+    if name == "answers":
+        with pytest.raises(ExplainError, match="a wrapped function"):
+            rl.explain(again, FILM, rl.GradCAM())
+    else:
+        maps = [rl.explain(c, FILM, rl.GradCAM(), target=1).map for c in (made, again)]
+        np.testing.assert_allclose(maps[1], maps[0])
+    with pytest.raises(CheckpointError, match=r"their_models.*imports=True"):
+        rl.load(tmp_path / "run", imports=False)
+    (tmp_path / "their_models.py").unlink()
+    del sys.modules["their_models"]
+    with pytest.raises(CheckpointError, match="their_models cannot be imported"):
+        rl.load(tmp_path / "run")
+
+
+def test_a_name_can_be_loaded_where_it_gives_a_classifier() -> None:
+    assert rl.load("their_models:classifier").threshold == 0.3
+    with pytest.raises(ConfigError, match="class-names"):
+        rl.load("their_models:make")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("their_models:missing", "has no missing"),
+        ("nowhere:make", "nowhere cannot be imported"),
+        ("os:getcwd", "Python's own"),
+        ("their_models:fails", "KeyError"),
+        ("their_models:number", "gave a int"),
+        ("their_models:PRE", "is a Preprocess"),
+        ("their_models", "package.module:factory"),
+        ("missing.onnx", "no such file"),
+    ],
+)
+def test_what_is_no_model_is_named(source: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        rl.own_model(source, NAMES, preprocess=PRE)
+
+
+def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
+    plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
+    state = {k.removeprefix("module."): v * 2 for k, v in plain.network.state_dict().items()}
+    save_file(state, tmp_path / "all.safetensors")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "all.pth")
+    for file in ("all.safetensors", "all.pth"):
+        found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights=file)
+        assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    save_file({k: v for k, v in state.items() if k != "fc.bias"}, tmp_path / "some.safetensors")
+    with pytest.raises(WeightsError, match=r"fc\.bias"):
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="some.safetensors")
+    with pytest.raises(ConfigError, match="for a torch module"):
+        rl.own_model("their_models:answers", NAMES, preprocess=PRE, weights="all.pth")
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, about its exporters
+@pytest.mark.parametrize("kind", ["any.onnx", "one.onnx", "any.pt2", "one.pt2"])
+def test_files_answer_as_the_network_and_cannot_be_looked_into(kind: str, tmp_path: Path) -> None:
+    if kind.endswith("onnx"):
+        pytest.importorskip("onnxruntime")
+    plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
+    network: Any = plain.network.module
+    x = torch.rand(2, 1, 32, 32)
+    if kind == "any.onnx":
+        torch.onnx.export(network, (x,), kind, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "n"}})
+    elif kind == "one.onnx":
+        torch.onnx.export(network, (x[:1],), kind, dynamo=False)
+    else:
+        free = None if kind == "one.pt2" else ({0: torch.export.Dim.AUTO},)
+        torch.export.save(torch.export.export(network.eval(), (x if free else x[:1],), dynamic_shapes=free), kind)
+    made = rl.own_model(kind, NAMES, preprocess=PRE)
+    batch = torch.randn(5, 1, 32, 32)
+    torch.testing.assert_close(made.logits(batch), plain.logits(batch), atol=1e-5, rtol=1e-5)
+    expected, found = (rl.explain(c, FILM, rl.Occlusion(8, 8), target=1).map for c in (plain, made))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    words = "an ONNX file" if kind.endswith("onnx") else "an exported program"
+    for method in (rl.GradCAM(), rl.Saliency(), rl.LRP()):
+        with pytest.raises(ExplainError, match=rf"{words} has neither layers nor gradients.*LIME"):
+            rl.explain(made, FILM, method)
+    again = rl.load(rl.save(made, tmp_path / "run"), imports=False)
+    (tmp_path / kind).unlink()  # the checkpoint holds the file
+    torch.testing.assert_close(again.logits(batch), made.logits(batch))
+    assert again.digest() == made.digest()
+    size = rl.own_model
+    with pytest.raises(ModelError, match="no such file"):
+        size(kind, NAMES)
+
+
+def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+    for name, words in (("bad.onnx", "no ONNX model"), ("bad.pt2", "no exported program")):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+        if name.endswith("onnx"):
+            pytest.importorskip("onnxruntime")
+        with pytest.raises(ModelError, match=words):
+            rl.own_model(name, NAMES, preprocess=PRE)
+        with pytest.raises(CheckpointError, match="own_model, or --model"):
+            rl.load(name)
+
+
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_an_exported_file_gives_the_same_and_comes_back(to: Any, tmp_path: Path) -> None:
+    pytest.importorskip(to)
+    classifier = rl.build("small_cnn", size=48, seed=3)[0].with_(threshold=0.37, temperature=1.4)
+    found = rl.export(classifier, tmp_path / "model", to, films=[FILM, rl.from_array(1 - FILM.pixels)])
+    assert found.file.suffix == (".onnx" if to == "onnx" else ".xml") and found.on == "films" and found.images == 2
+    assert found.difference <= found.tolerance and found.moves > 0
+    told = json.loads(found.description.read_text(encoding="utf-8"))
+    assert told["class_names"] == ["NORMAL", "PNEUMONIA"] and told["temperature"] == 1.4
+    if to == "onnx":
+        pytest.importorskip("onnxruntime")
+        again = rl.own_model(found.file)
+        batch = torch.rand(3, 1, 48, 48)
+        torch.testing.assert_close(again.logits(batch), classifier.logits(batch), atol=1e-4, rtol=1e-4)
+        assert again.threshold == 0.37 and again.temperature == 1.4 and again.preprocess == classifier.preprocess
+        found.description.write_text("{", encoding="utf-8")
+        with pytest.raises(ModelError, match="damaged"):
+            rl.own_model(found.file)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".model")] == []
+
+
+def test_a_file_that_answers_otherwise_is_not_written(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+
+    class Odd(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out = x.mean((2, 3)).repeat(1, 2)
+            return out + 1 if torch.jit.is_tracing() else out
+
+    odd = rl.Classifier(Odd(), NAMES, PRE)
+    with pytest.raises(ModelError, match=r"not written.*8 images of noise"):
+        rl.export(odd, tmp_path / "odd.xml")
+    assert not list(tmp_path.glob("odd*")) and not list(tmp_path.glob(".odd*"))
+    for bad in ("odd.pb", "nowhere/odd.xml"):
+        with pytest.raises(ConfigError):
+            rl.export(odd, tmp_path / bad)
+    with pytest.raises(ModelError, match="a wrapped function cannot be exported"):
+        rl.export(rl.own_model("their_models:answers", NAMES, preprocess=PRE), tmp_path / "f.onnx")
+
+
+def test_a_description_stands_beside_its_file() -> None:
+    assert description.description_path(Path("a/b.onnx")) == Path("a/b.onnx.json")
+    assert export.SUFFIX == {"onnx": ".onnx", "openvino": ".xml"}
