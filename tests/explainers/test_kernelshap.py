@@ -9,7 +9,7 @@ import pytest
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import KernelSHAP, explain
 from radiolucent.explainers.kernelshap import shapley_fit
-from radiolucent.explainers.kernelshap_emulator import cubic_values, odd_values
+from radiolucent.explainers.kernelshap_emulator import joint_effects, neighbouring_effects, odd_values
 from radiolucent.explainers.perturbation.coalitions import coalitions, kernel_weight
 from radiolucent.models import build
 from support.explainer_cases import noise_films
@@ -133,15 +133,21 @@ def saturating(pieces: int, seed: int):
     return centres, lambda m: np.tanh(4 * (m * 1.0) @ near - 1.5) @ strengths + m @ alone
 
 
-def test_the_values_of_a_cubic_kernel_are_known() -> None:
+@pytest.mark.parametrize("kind", ["joint", "neighbouring"])
+def test_the_values_of_a_kernel_are_known(kind: str) -> None:
     rng = np.random.default_rng(0)
-    signs, weights, alphas = np.where(rng.random((3, 6)) > 0.5, 1.0, -1.0), rng.random((4, 6)), rng.normal(size=(1, 3))
+    signs, weights, alphas = np.where(rng.random((3, 7)) > 0.5, 1.0, -1.0), 0.9 * rng.random((4, 7)), rng.normal(size=3)
 
     def value(masks: np.ndarray) -> np.ndarray:
-        shown = np.where(masks, 1.0, -1.0)
-        return sum(alphas[0, n] * ((shown * row) @ signs[n]) ** 3 for n in range(3) for row in weights)
+        shown = np.concatenate([signs, np.where(masks, 1.0, -1.0)])
+        made = joint_effects(shown, weights[0]) if kind == "joint" else neighbouring_effects(shown, weights)
+        return made.own[3:, :3] @ alphas
 
-    np.testing.assert_allclose(cubic_values(alphas, signs, weights)[0], exact(6, value), atol=1e-12)
+    made = joint_effects(signs, weights[0]) if kind == "joint" else neighbouring_effects(signs, weights)
+    truth = exact(7, value)
+    np.testing.assert_allclose(made.values(alphas[None])[0], truth, atol=1e-12)
+    np.testing.assert_allclose(made.scaled().values(alphas[None])[0] * np.trace(made.own) / 3, truth, atol=1e-12)
+    assert np.abs(truth).max() > 0.01
 
 
 @pytest.mark.filterwarnings("ignore")  # another library's

@@ -111,7 +111,11 @@ def all_over_tokens(classifier: Classifier, inputs: torch.Tensor, shared: Pass, 
         if call.shape[-1] != call.shape[-2]:
             raise refused(method, f"one in {call.inside} is of {call.shape[-2]} tokens to {call.shape[-1]}")
         if call.tokens != call.shape[-1] or call.tokens != calls[0].tokens:
-            raise refused(method, f"the one in {call.inside} is over {call.shape[-1]} tokens, not all (in a window?)")
+            raise refused(
+                method,
+                f"the one in {call.inside} is over {call.shape[-1]} tokens, not all of the image's (in a window?), or "
+                "has no layer of its own",
+            )
     first = shared.resolve(calls[0].layer)
     if first.kind != "tokens":
         raise refused(method, f"what {first.name} gives is not sure to be tokens")

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class _Type:
     scale: float
 
     def font(self, points: float, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-        return _font(round(points * self.scale * DPI / 72), bold)
+        return _font(ceil(points * self.scale * DPI / 72), bold)
 
     @property
     def small(self) -> ImageFont.FreeTypeFont:
@@ -106,11 +107,12 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: float, lines: int) -
 
 @dataclass(frozen=True, eq=False)
 class _Cell:
-    """A picture with its title's lines, and what stands below it."""
+    """A picture with its title's lines, what stands below it, and a warning across its top."""
 
     title: list[str]
     picture: Image.Image
     below: Image.Image | None = None
+    warning: str = ""
 
 
 def panel(case: Case) -> Image.Image:
@@ -144,10 +146,19 @@ def panel(case: Case) -> Image.Image:
                 draw.text((left, top + titles - 8 - n * title_line), line, INK, kind.font(9), anchor="ls")
             inset = (SIDE - cell.picture.width) // 2, (frame.size[0] - cell.picture.height) // 2
             sheet.paste(cell.picture, (left + inset[0], top + titles + inset[1]))
+            if cell.warning:
+                _warn(draw, (left + 16, top + titles + 14), cell.warning, kind.font(8, bold=True))
             if cell.below is not None:
                 sheet.paste(cell.below, (left, top + titles + frame.size[0]))
         top += titles + frame.size[0] + below + 14
     return sheet
+
+
+def _warn(draw: ImageDraw.ImageDraw, at: tuple[int, int], warning: str, font: ImageFont.FreeTypeFont) -> None:
+    words = fitted(warning, font, SIDE - 32)
+    left, top, right, bottom = draw.textbbox(at, words, font)
+    draw.rectangle((left - 7, top - 6, right + 7, bottom + 6), fill=RED)
+    draw.text(at, words, "white", font)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,12 +282,6 @@ def _method_cell(frame: _Frame, e: Explanation, kind: _Type) -> _Cell:
         level = np.rint((display_map(values, signed=e.signed) + 1) * LEVELS).astype(np.intp)
         picture, key = Image.fromarray(_blended()[level, frame.grey]), _colour_key(e, kind)
     picture = frame.outlined(picture, of_target(frame.case, e), 0.9)
-    if broke_or_failed(e):
-        draw, font = ImageDraw.Draw(picture), kind.font(8, bold=True)
-        warning = fitted("do not rely on this map", font, picture.width - 30)
-        left, top, right, bottom = draw.textbbox((16, 14), warning, font)
-        draw.rectangle((left - 7, top - 6, right + 7, bottom + 6), fill=RED)
-        draw.text((16, 14), warning, "white", font)
     words = said_below(e)
     lines = wrapped(words, kind.small, SIDE, 3) if words else []
     below = Image.new("RGB", (SIDE, key.height + len(lines) * kind.line + (8 if lines else 0)), "white")
@@ -285,7 +290,7 @@ def _method_cell(frame: _Frame, e: Explanation, kind: _Type) -> _Cell:
     colour = RED if broke_or_failed(e) else GREEN if e.trust.get("verdict") == "pass" else GREY
     for i, line in enumerate(lines):
         draw.text((0, key.height + 4 + i * kind.line), line, colour, kind.small)
-    return _Cell(title, picture, below)
+    return _Cell(title, picture, below, "do not rely on this map" if broke_or_failed(e) else "")
 
 
 def _superpixels(frame: _Frame, e: Explanation, kind: _Type) -> Image.Image:

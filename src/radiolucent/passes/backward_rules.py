@@ -27,8 +27,9 @@ AFFINE = frozenset(
     "transpose movedim swapaxes ravel squeeze unsqueeze expand repeat contiguous clone to type type_as float double "
     "half bfloat16 cpu cuda requires_grad get getitem chunk split split_with_sizes tensor_split unbind narrow select "
     "index_select unfold tile pad roll flip dropout dropout2d avg_pool1d avg_pool2d adaptive_avg_pool2d interpolate "
-    "alias identity pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
-    "conv_transpose3d linear batch_norm copy avg_pool3d adaptive_avg_pool1d adaptive_avg_pool3d".split()
+    "alias identity reshape_as view_as expand_as pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose1d "
+    "conv_transpose2d conv_transpose3d linear batch_norm copy avg_pool3d adaptive_avg_pool1d "
+    "adaptive_avg_pool3d".split()
 )
 """Functions (by name, without underscores at the ends) that are affine in what depends on the image, if only their
 first argument does: their derivative is their rule. `WEIGHED` are bilinear where their weights depend on it too."""
@@ -190,7 +191,7 @@ class Rules(TorchFunctionMode):
         self._nodes.update(nodes_behind(graph_nodes(out), before | self._nodes))
         return out
 
-    def check(self, logits: torch.Tensor) -> None:
+    def looked_through(self, logits: torch.Tensor) -> None:
         """Called with what the network gave.
 
         Raises:
@@ -210,6 +211,11 @@ class Rules(TorchFunctionMode):
         )
 
     def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if func in (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward):
+            raise ExplainError(
+                f"{self.method} changes gradients, and this network takes gradients itself on its way: it would answer "
+                "something else. Use IntegratedGradients()."
+            )
         name = str(getattr(func, "__name__", func)).strip("_")
         call = partial(func, *args, **kwargs)
         given = [*args, *kwargs.values()]
