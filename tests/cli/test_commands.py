@@ -131,3 +131,17 @@ def test_quiet_says_only_the_result(home: Path) -> None:
     words = [sys.executable, "-m", "radiolucent", "predict", str(home / "run"), str(film), "-q"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"TERM": "dumb"})
     assert film.name in done.stdout and not done.stderr
+
+
+def test_threads_are_told_to_wait_quietly_before_numpy_and_torch_are_loaded() -> None:
+    code = (
+        "import sys, os, radiolucent.cli\n"
+        "loaded = {'numpy', 'torch'} & set(sys.modules)\n"
+        "print(os.environ['OMP_WAIT_POLICY'], os.environ['OPENBLAS_NUM_THREADS'], loaded)"
+    )
+    free = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")}
+    for given, expected in (({}, "PASSIVE 1 set()"), ({"OPENBLAS_NUM_THREADS": "3"}, "PASSIVE 3 set()")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=free | given
+        )
+        assert done.stdout.strip() == expected
