@@ -16,7 +16,7 @@ from radiolucent.study import StudyConfig
 from support.cli_calls import TRAINING, call
 
 FILMS = {"--frame", "--window", "--range", "--max-pixels"}
-READINGS = {"--format", "--unmarked", "--skip-shapes", "--labels", "--nothing-found", "--coordinates"}
+READINGS = {"--format", "--unmarked", "--skip-shapes", "--nothing-found", "--coordinates"}
 NONE_READ = {"demo", "size", "report", "formats", "phantom", "kaggle", "medmnist", "split"}
 
 
@@ -35,6 +35,9 @@ def test_every_command_that_reads_has_the_options_of_reading() -> None:
         assert (has >= FILMS) == (name not in NONE_READ), name
         marks = "--annotations" in has or name == "annotations"
         assert (has >= READINGS) == marks, name
+        assert not marks or has & {"--labels", "--reading-labels"}, (
+            name
+        )  # the second where films have labels of their own
 
 
 def deep(path: Path, level: int) -> None:

@@ -45,6 +45,7 @@ def _label_options(labels: str | None, uncertain: str, not_given: str) -> Any:
 
 @data_app.command()
 @reads_films
+@reads_readings
 def check(
     data: Data,
     run: Annotated[
@@ -63,6 +64,8 @@ def check(
     uncertain: Uncertain = "mask",
     not_given: NotGiven = "mask",
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Look for what makes results on a data set untrustworthy; status 4 if a check fails.
 
@@ -77,7 +80,7 @@ def check(
     with progress_bar() as update:
         findings = check_data(dataset, progress=stages(update, "reading films"))
         if run or predictions or annotations:
-            findings = _judged(dataset, findings, run or [], predictions, annotations, left, update)
+            findings = _judged(dataset, findings, run or [], predictions, annotations, asked, left, update)
     if as_json:
         notes = {"notes": list(dataset.notes)} if dataset.multilabel else {}
         print_json({"counts": dataset.counts()} | notes | {"findings": [f.as_dict() for f in findings]})
@@ -100,6 +103,7 @@ def _judged(
     runs: list[Path],
     predictions: Path | None,
     annotations: Path | None,
+    asked: dict[str, Any],
     left: list[Any],
     update: Any,
 ) -> list[Any]:
@@ -116,7 +120,7 @@ def _judged(
     chances = chances_in_table(dataset, predictions, twins) if predictions else None
     if runs:
         chances = chances_of_runs(dataset, runs, twins, update)
-    readings = read_annotations(annotations, dataset=dataset, left_out=left) if annotations else []
+    readings = read_annotations(annotations, dataset=dataset, left_out=left, **asked) if annotations else []
     return check_labels(dataset, findings, chances=chances, readings=readings)
 
 
@@ -257,19 +261,23 @@ def annotations(
 
 
 @data_app.command()
+@reads_films
+@reads_readings
 def maps(
     explanations: Annotated[Path, typer.Argument(help="A folder that `radiolucent explain` wrote.", exists=True)],
     to: Annotated[str, typer.Option(help="fiftyone or labelstudio.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
     annotations: Annotations = None,
     as_json: AsJson = False,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Hand films, maps and doctors' marks to FiftyOne or Label Studio, as files that they import."""
     from radiolucent.data import LeftOut, read_annotations
     from radiolucent.study.handover import hand_over
 
     left: list[LeftOut] = []
-    readings = read_annotations(annotations, left_out=left) if annotations else []
+    readings = read_annotations(annotations, left_out=left, **asked) if annotations else []
     count = hand_over(explanations, out, to, annotations=readings, left_out=left)
     if as_json:
         told = [{"file": str(p), "reason": r} for p, r in left]
