@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radiolucent.data import LabelOptions, load_dataset, of_label, split_dataset, write_manifest
+from radiolucent.data import LabelOptions, check, load_dataset, of_label, split_dataset, write_manifest
 from radiolucent.data.multilabel import match_labels
 from radiolucent.data.phantom import FINDINGS, SeveralConfig, generate_several
 from radiolucent.data.records import NOT_GIVEN, UNCERTAIN
@@ -179,6 +179,8 @@ def test_a_split_by_patient_with_labels_in_each(tmp_path: Path) -> None:
         where.setdefault(r.patient_id, set()).add(r.split)
     assert all(len(splits) == 1 for splits in where.values())
     assert all(min(found.counts()[split].values()) > 0 for split in ("train", "val", "test"))
+    tests = {f.test for f in check(found)}
+    assert {f"prevalence.shift [{name}]" for name in FINDINGS} <= tests and "duplicates.exact" in tests
     one = of_label(found, "effusion")
     assert one.class_names == ("no effusion", "effusion") and not one.multilabel
     assert all((r.label is None) == (f.findings[1] < 0) for r, f in zip(one.records, found.records, strict=True))

@@ -74,8 +74,11 @@ def check(
     """
     from radiolucent.data import check as check_data
     from radiolucent.data import load_dataset
+    from radiolucent.data.multilabel import refuse_labels
 
     dataset = load_dataset(data, classes=classes, labels=_label_options(labels, uncertain, not_given))
+    if run or predictions or annotations:
+        refuse_labels(dataset, "--run, --predictions or --annotations", "judge one label with --classes NAME")
     left: list[Any] = []
     with progress_bar() as update:
         findings = check_data(dataset, progress=stages(update, "reading films"))
@@ -109,11 +112,9 @@ def _judged(
 ) -> list[Any]:
     """The findings with the labels judged by whoever was given."""
     from radiolucent.data import read_annotations
-    from radiolucent.data.multilabel import refuse_labels
     from radiolucent.errors import ConfigError
     from radiolucent.study.label_check import chances_in_table, chances_of_runs, check_labels, twins_of
 
-    refuse_labels(dataset, "--run, --predictions or --annotations", "judge one label with --classes NAME")
     if runs and predictions:
         raise ConfigError("give --run or --predictions, not both.")
     twins = twins_of(findings)
