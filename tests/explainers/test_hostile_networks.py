@@ -303,3 +303,62 @@ def test_an_engine_that_gives_another_number_of_answers_gives_way_to_torch() -> 
         explain(clf, FILM, rl.RISE(64), target=1, session=s).map for s in (Session(**EAGER), Session(fast=False))
     )
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_same_numbers_can_have_other_slopes() -> None:
+    class Twice(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return super().features(x).relu()  # changes no number, and stops gradients where there is nothing
+
+    network = Twice().eval()
+    found = explain(wrapped(network), FILM, rl.GradCAM("last"), target=1).details["feature_map"]
+    kept = network.last(network.c2(network.c1(PRE(FILM)[None]).relu()))
+    slopes = torch.autograd.grad(network.fc(kept.relu().mean((2, 3)))[0, 1], kept, retain_graph=True)[0]
+    expected = (slopes.mean((2, 3), keepdim=True) * kept).sum(1)[0].detach().numpy()
+    assert bool((kept == 0).any())
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_answers_that_a_network_has_kept_are_told() -> None:
+    class Keeping(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answers: dict[float, torch.Tensor] = {}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            key = float(x.sum())
+            if key not in self.answers:
+                self.answers[key] = super().forward(x)
+            return self.answers[key]
+
+    clf = wrapped(Keeping())
+    first = clf.logits(PRE(FILM)[None])
+    first.add_(1)  # which is not the network's own
+    torch.testing.assert_close(clf.logits(PRE(FILM)[None]), first - 1)
+    with pytest.raises(ExplainError, match=r"compute each answer anew|no gradient|cannot be differentiated"):
+        explain(clf, FILM, rl.Saliency(), target=1)
+
+
+def test_gradients_taken_on_the_way_are_not_to_be_changed() -> None:
+    class Inside(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                leaf = x.detach().clone().requires_grad_()
+                slope = torch.autograd.grad(self.features(leaf).sum(), leaf)[0]
+            return super().forward(x + slope)
+
+    for method in (rl.DeepLift(), rl.LRP(), rl.GuidedBackprop()):
+        with pytest.raises(ExplainError, match="takes gradients itself"):
+            explain(wrapped(Inside()), FILM, method, target=1)
+
+
+def test_tensors_of_a_class_of_their_own() -> None:
+    class Marked(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            class Mark(torch.Tensor):
+                pass
+
+            return super().forward(x.as_subclass(Mark))
+
+    found, expected = (explain(wrapped(net), FILM, rl.Saliency(), target=1).map for net in (Marked(), Net()))
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())

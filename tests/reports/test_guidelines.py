@@ -18,7 +18,7 @@ def estimate(value: float) -> dict[str, Any]:
 
 AUDIT: dict[str, Any] = {
     "verdict": "fail", "headline": "FAIL: the decision follows the side marker.", "films": 90, "patients": 80,
-    "auroc": estimate(0.7), "columns": {"sex": 85, "site": 90},
+    "auroc": estimate(0.9), "columns": {"sex": 85, "site": 90},
     "left_out": [{"image": "x", "reason": "broken"}], "not_tested": ["Films of other hospitals."],
     "findings": [
         {"test": "marker.paste", "verdict": "fail", "summary": "It follows the marker.", "estimate": estimate(0.9)},

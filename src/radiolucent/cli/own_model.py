@@ -74,13 +74,22 @@ class TakesOwnModel(TyperCommand):
 
 
 def _remembered(found: dict[str, str]) -> str:
-    from radiolucent.models import own_model, remember_own
+    from radiolucent.errors import ConfigError
+    from radiolucent.models import AmbiguousPositive, own_model, remember_own
 
     source = found[MODEL]
     names = tuple(name.strip() for name in found.get("--class-names", "").split(",") if name.strip())
     weights = found.get("--weights")
     options = _read(found.get("--model-options", ""))
-    remember_own(source, own_model(source, names, weights=weights, **options))
+    try:
+        made = own_model(source, names, weights=weights, **options)
+    except AmbiguousPositive as error:
+        first = error.class_names[0]
+        raise ConfigError(
+            f"{source}: which of {', '.join(error.class_names)} is the positive class, of which sensitivity and the "
+            f"threshold speak? Name it: --model-options positive={first}."
+        ) from error
+    remember_own(source, made)
     return source
 
 

@@ -27,7 +27,10 @@ Data = Annotated[Path, typer.Argument(help="The films it was made from: a folder
 Remedies = Annotated[
     str,
     typer.Option(
-        "--remedy", help="crop, inpaint, randomise, reasons; several with commas, together with +: crop+randomise."
+        "--method",
+        "--remedy",
+        help="crop, inpaint, randomise, reasons, surroundings, last-layer; several with commas, together with +: "
+        "crop+randomise. auto: tries several, keeps the one with the highest reasons score on validation films.",
     ),
 ]
 FineTune = Annotated[
@@ -84,6 +87,13 @@ def repair(
 def _print(found: dict[str, Any]) -> None:
     from radiolucent.reports.repair_page import interval
 
+    if found["chosen_by"]:
+        tried = Table(title="tried, on validation films: the highest reasons score is kept", title_justify="left")
+        for heading in ("candidate", "reasons score", "AUROC"):
+            tried.add_column(heading, overflow="fold")
+        for name, row in found["chosen_by"].items():
+            tried.add_row(name, row.get("left_out") or interval(row["reasons"]), interval(row.get("auroc")))
+        Console().print(tried)
     table = Table(title=f"{found['films']} test films of {found['patients']} patients", title_justify="left")
     for heading in ("model", "audit", "tests failed", "AUROC", "change of it", "sensitivity", "specificity"):
         table.add_column(heading, overflow="fold")

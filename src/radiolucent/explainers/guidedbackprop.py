@@ -60,7 +60,7 @@ class Guided(Rules):
     def other(self, name: str) -> None:
         """Whatever is no ReLU keeps its derivative."""
 
-    def check(self, logits: torch.Tensor) -> None:
+    def looked_through(self, logits: torch.Tensor) -> None:
         """Guide every ReLU on the logits' graph, by whatever call it came there.
 
         Raises:

@@ -1,5 +1,6 @@
 """Figures at one threshold: what was called against what is true."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, TypedDict, Unpack
@@ -117,11 +118,11 @@ def _balanced(truth: Mask, called: Mask, index: NDArray[np.intp], level: float) 
     value = sum(e.value or 0.0 for e in parts) / 2
     if (ends := exact_ends("balanced_accuracy", truth, called, index, level)) is not None:
         return Estimate(value, *ends, level, units, "exact", "no sample variance: exact bound instead")
-    if any(e.low is None or e.high is None for e in parts):
+    below = [own - e.low for e in parts if (own := e.value) is not None and e.low is not None]
+    above = [e.high - own for e in parts if (own := e.value) is not None and e.high is not None]
+    if min(len(below), len(above)) < 2:
         return Estimate(value, None, None, level, units, "wilson", next(e.note for e in parts if e.low is None))
-    below, above = ([(e.value or 0.0) - (end or 0.0) for e, end in zip(parts, ends, strict=True)]
-                    for ends in ([e.low for e in parts], [e.high for e in parts]))  # fmt: skip
-    low, high = value - float(np.hypot(*below)) / 2, value + float(np.hypot(*above)) / 2
+    low, high = value - math.hypot(*below) / 2, value + math.hypot(*above) / 2
     return Estimate(value, low, high, level, units, "square-and-add, of wilson's sensitivity and specificity")
 
 

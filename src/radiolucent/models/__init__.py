@@ -9,18 +9,20 @@ from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.own import is_model_file, names_own, own_model, remember_own
+from radiolucent.models.positive import AmbiguousPositive
 from radiolucent.models.predict import Case, predict
 from radiolucent.models.prefix import FrozenPrefix, frozen_prefix, why_no_prefix
 from radiolucent.models.shift import shift_logits
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.small_resnet import SmallResNet
 from radiolucent.models.weights import WeightsReport
-from radiolucent.models.wrap import BlackBox, wrap, wrap_function
+from radiolucent.models.wrap import BlackBox, black_box, wrap, wrap_function
 
 __all__ = [
     "BOX",
     "PRESETS",
     "UNFINISHED",
+    "AmbiguousPositive",
     "BlackBox",
     "Case",
     "Classifier",
@@ -30,6 +32,7 @@ __all__ = [
     "SmallCNN",
     "SmallResNet",
     "WeightsReport",
+    "black_box",
     "box_card",
     "box_path",
     "build",

@@ -99,7 +99,16 @@ class Classifier(Shown):
         return [{"fact": name, "value": str(value)[:200]} for name, value in facts.items()]
 
     def with_(self, **changes: Any) -> "Classifier":
-        """A copy with some fields changed; the network is shared."""
+        """A copy with some fields changed; the network is shared.
+
+        Raises:
+            ConfigError: one threshold or temperature, where each label has its own.
+        """
+        if self.rules and "rules" not in changes and (wrong := {"threshold", "temperature"} & changes.keys()):
+            raise ConfigError(
+                f"{' and '.join(sorted(wrong))} of labels ({', '.join(self.class_names)}) have their own; "
+                "give rules=(LabelRule(threshold, temperature), …), one a label (radiolucent.types)."
+            )
         return dataclasses.replace(self, **changes)
 
     @property
@@ -132,7 +141,9 @@ class Classifier(Shown):
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
         # No inference mode: a lazy or caching module would keep tensors that nothing can be differentiated by.
         with evaluating(self.network), own_modes(), torch.no_grad():
-            return asked(self.network, inputs.to(self.device, self.dtype)).float().cpu()
+            # A copy: a network may keep what it has answered.
+            found = asked(self.network, inputs.to(self.device, self.dtype)).float().cpu().clone()
+            return found.as_subclass(torch.Tensor)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""

@@ -9,6 +9,7 @@ from radiolucent.errors import ModelError
 from radiolucent.files import write_json
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
+from radiolucent.types import LabelRule
 
 __all__ = ["describe", "described", "description_path"]
 
@@ -38,6 +39,7 @@ def described(file: Path) -> Mapping[str, Any]:
         read = json.loads(beside.read_text(encoding="utf-8"))
         pre = Preprocess.from_dict(read["preprocess"], None)
         found = {k: read[k] for k in ("class_names", "positive", "head", "threshold", "temperature", "output")}
-        return {**found, "preprocess": pre}
+        found |= {k: read[k] for k in ("calibrated_on",) if k in read}
+        return {**found, "rules": tuple(LabelRule(**rule) for rule in read.get("rules", ())), "preprocess": pre}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{beside}: damaged ({error}); export the model again, or remove it.") from error

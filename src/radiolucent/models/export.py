@@ -21,7 +21,7 @@ from radiolucent.models.model_file import Runner, onnx_runner
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
-from radiolucent.models.wrap import BlackBox
+from radiolucent.models.wrap import black_box
 from radiolucent.types import Radiograph
 
 __all__ = ["Exported", "export"]
@@ -79,8 +79,8 @@ def export(
     """
     file, kind = _placed(Path(path), to)
     network = classifier.network
-    if isinstance(network, BlackBox):
-        raise ModelError(f"{network.kind} cannot be exported: only a torch network can.")
+    if (box := black_box(network)) is not None:
+        raise ModelError(f"{box.kind} cannot be exported: only a torch network can.")
     if why := unsteady(classifier):
         raise ModelError(why)
     given, on = _compared(classifier, films)

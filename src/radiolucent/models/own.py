@@ -146,9 +146,8 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
     architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
-    return made.with_(
-        network=model.eval(), architecture=architecture, temperature=float(beside.get("temperature", 1.0))
-    )
+    calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
+    return made.with_(network=model.eval(), architecture=architecture, **calibrated)
 
 
 def _built(

@@ -88,7 +88,10 @@ def _said(value: Any, known: dict[int, Hashable], depth: int) -> Hashable:
     at = id(value)
     if at not in known:
         known[at] = at  # what holds itself is told by where it lies
-        known[at] = _told(value, known, depth)
+        try:
+            known[at] = _told(value, known, depth)
+        except Exception:  # another's object may fail in any way where it is looked at
+            known[at] = at
     return known[at]
 
 
@@ -121,14 +124,10 @@ def _told(value: Any, known: dict[int, Hashable], depth: int) -> Hashable:
 
 def _function(value: FunctionType, known: dict[int, Hashable], depth: int) -> Hashable:
     cells = [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
-    names = [value.__globals__.get(name) for name in value.__code__.co_names]
-    plain = tuple(each for each in names if type(each) in PLAIN)
-    return (
-        id(value.__code__),
-        tuple(_said(each, known, depth + 1) for each in cells),
-        _said(value.__defaults__, known, depth + 1),
-        plain,
-    )
+    named = [value.__globals__.get(name) for name in value.__code__.co_names]
+    named = [each for each in named if type(each) in PLAIN or type(each) in HOLDING]
+    held = (value.__defaults__, value.__kwdefaults__, *cells, *named)
+    return id(value.__code__), tuple(_said(each, known, depth + 1) for each in held)
 
 
 def _filled(cell: Any) -> bool:

@@ -20,7 +20,7 @@ from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
-__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "wrap", "wrap_function"]
+__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "black_box", "wrap", "wrap_function"]
 
 Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
@@ -122,6 +122,11 @@ class BlackBox(nn.Module):
             raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
         logits = logits_from(out, self.head) if self.output == "probabilities" else out
         return logits if self.keep is None else logits[:, list(self.keep)]
+
+
+def black_box(network: nn.Module) -> BlackBox | None:
+    """The function that a network is, or of which it is one output."""
+    return next((m for m in (network, *network.children()) if isinstance(m, BlackBox)), None)
 
 
 def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:

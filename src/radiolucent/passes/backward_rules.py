@@ -191,7 +191,7 @@ class Rules(TorchFunctionMode):
         self._nodes.update(nodes_behind(graph_nodes(out), before | self._nodes))
         return out
 
-    def check(self, logits: torch.Tensor) -> None:
+    def looked_through(self, logits: torch.Tensor) -> None:
         """Called with what the network gave.
 
         Raises:
@@ -211,6 +211,11 @@ class Rules(TorchFunctionMode):
         )
 
     def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if func in (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward):
+            raise ExplainError(
+                f"{self.method} changes gradients, and this network takes gradients itself on its way: it would answer "
+                "something else. Use IntegratedGradients()."
+            )
         name = str(getattr(func, "__name__", func)).strip("_")
         call = partial(func, *args, **kwargs)
         given = [*args, *kwargs.values()]

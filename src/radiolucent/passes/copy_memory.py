@@ -29,7 +29,8 @@ class _Largest(TorchDispatchMode):
 
 
 def _is_map(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)
+    strided = isinstance(value, torch.Tensor) and value.layout == torch.strided
+    return strided and not isinstance(value, torch.nn.Parameter)
 
 
 def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:

@@ -14,6 +14,7 @@ from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
+from radiolucent.models.settings import settings_of
 from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Rules, rules_told
 from radiolucent.passes.batch_norm import AffineNorms
@@ -72,7 +73,21 @@ class Cut:
         with torch.no_grad():
             again = layer(features.mean((2, 3)).to(layer.weight.dtype)).float().cpu()
         off = relative_difference(again, self.logits.detach(), floor=1e-6)
-        return layer if off <= max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps) else None
+        if off > max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps):
+            return None
+        if not self.logits.requires_grad:
+            return layer
+        # What gives the same numbers may have other slopes: a second ReLU, an absolute value.
+        valid = structure_of(self.network), settings_of(self.network)
+        alike = remember(self.network, ("slopes", self.layer.name), valid, lambda: self._has_slopes_of(layer))
+        return layer if alike else None
+
+    def _has_slopes_of(self, dense: nn.Linear) -> bool:
+        mixture = torch.randn(self.logits.shape[1], generator=torch.Generator().manual_seed(0))
+        found = self.gradient((self.logits * mixture).sum(1)).cpu()
+        weight = dense.weight.detach().float().cpu()
+        expected = (mixture @ weight / found[0, 0].numel())[None, :, None, None].expand_as(found)
+        return relative_difference(found, expected, floor=1e-30) <= max(1e-3, 8 * torch.finfo(dense.weight.dtype).eps)
 
     def gradient(self, scores: torch.Tensor) -> torch.Tensor:
         """∂Σ scores/∂features, float32 (N, K, h, w); zero where the scores do not depend on them.
@@ -89,10 +104,13 @@ class Cut:
                 "function, or one that detaches); use a perturbation method: LIME()."
             )
         with gradients_told():
-            found = torch.autograd.grad(
-                scores.sum(), self.value, retain_graph=True, allow_unused=True, materialize_grads=True
+            found = torch.autograd.grad(scores.sum(), self.value, retain_graph=True, allow_unused=True)[0]
+        if found is None and self.layer.name == INPUT:
+            raise ExplainError(
+                "the score hangs on something else than this image: the network hands out answers that it has kept, or "
+                "detaches what it sees. Let it compute each answer anew, or use a perturbation method: LIME()."
             )
-        return self.layer.maps(found[0])
+        return self.layer.maps(torch.zeros_like(self.value) if found is None else found)
 
 
 def _last_dense(network: nn.Module) -> nn.Linear | None:
@@ -218,7 +236,7 @@ class Pass:
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
             out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
-            logits = out.float().cpu()
+            logits = out.float().cpu().as_subclass(torch.Tensor)
         if self.rules is not None:
-            self.rules.check(logits)
+            self.rules.looked_through(logits)
         return logits, kept | ({INPUT: x} if INPUT in names else {})

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
-from radiolucent.models import BlackBox
+from radiolucent.models import black_box
 from radiolucent.models.opaque import opaque
 from radiolucent.passes.places import first_of, with_first
 
@@ -23,8 +23,8 @@ def differentiable(network: nn.Module) -> nn.Module:
     Raises:
         ExplainError: it is a function, or a module that has been scripted, traced, exported, compiled or quantised.
     """
-    if isinstance(network, BlackBox):
-        raise ExplainError(f"{network.kind} has neither layers nor gradients; {PERTURB}")
+    if (box := black_box(network)) is not None:
+        raise ExplainError(f"{box.kind} has neither layers nor gradients; {PERTURB}")
     if why := opaque(network):
         raise ExplainError(
             f"the network is {why}: what happens inside cannot be seen, and neither layers nor rules apply to it. "

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ConfigError, ModelError
-from radiolucent.models import BlackBox, Classifier
+from radiolucent.models import Classifier, black_box
 from radiolucent.models.caches import caches_untouched
 from radiolucent.models.difference import relative_difference, share_of_moves
 from radiolucent.models.per_network import changes_counted, forget, remember, remembered, remembers, weights_of
@@ -145,7 +145,7 @@ class Session:
         """
         if kind not in ("auto", "torch", "openvino"):
             raise ConfigError(f"engine {kind!r}; expected auto, torch or openvino.")
-        if isinstance(classifier.network, BlackBox):
+        if black_box(classifier.network) is not None:
             return Engine("function", classifier.logits, "a function runs as it is")
         self._check_openvino(kind)
         plain, network = Engine("torch", classifier.logits), classifier.network

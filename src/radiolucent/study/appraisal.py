@@ -35,6 +35,7 @@ from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.trained import Trained, data_hash, predict_split, versions
+from radiolucent.study.zones import zones_of
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise"]
@@ -81,6 +82,12 @@ def appraise(
     stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), {"seed": config.seed})
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
+    if said and maps:
+        names = {e.image_id for e in maps}
+        films = [r for r in prepared.dataset.records if r.image_id in names]
+        patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+        (zones,) = zones_of((maps,), films, patients=patients, folds=config.folds, seed=config.seed, say=say)
+        said = dataclasses.replace(said, zones=zones)
     if said:
         said = dataclasses.replace(said, cases=tuple(_case_story(case, name) for case, name in disputed))
     pictures = _pictures(config, prepared, trained, p, test, compared)

@@ -1,6 +1,6 @@
 """A scikit-learn estimator: a network trained on films, for `Pipeline`, `cross_val_score` and `GridSearchCV`."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -64,8 +64,8 @@ class XrayEstimator(ClassifierMixin, BaseEstimator):
         if len(films) != len(labels) or len(self.classes_) < 2:
             found = f"{len(films)} films, {len(labels)} labels of {len(self.classes_)} class(es)"
             raise DataError(f"{found}; expected a label a film, of two classes or more.")
-        names, few = [str(c) for c in self.classes_], {"pretrained": self.pretrained, "seed": self.random_state}
-        start, _ = build(self.model, class_names=names, positive=1, size=self.size, **few)
+        names, options = [str(c) for c in self.classes_], {"pretrained": self.pretrained, "size": self.size}
+        start, _ = build(self.model, class_names=names, positive=1, seed=self.random_state, **cast(Any, options))
         inputs, targets = torch.stack([start.preprocess(f) for f in films]), torch.from_numpy(labels).long()
         kind: Any = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
         deal = kind(1, test_size=self.val, random_state=self.random_state)

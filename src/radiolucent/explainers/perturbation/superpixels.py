@@ -36,7 +36,7 @@ def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | 
     """
     if callable(how):
         return _segment(grey, how, seed, options)
-    key = grey.shape, hashlib.sha256(np.ascontiguousarray(grey)).digest(), how, seed, repr(options)
+    key = grey.shape, hashlib.sha256(grey.tobytes()).digest(), how, seed, repr(options)
     if (found := _LAST.get(key)) is None:
         found = _LAST[key] = _segment(grey, how, seed, options)
         while len(_LAST) > KEPT:
