@@ -50,7 +50,7 @@ class _Attending(Opened, Relevance):
         super().__init__(epsilon, ones, layers, "AttnLRP")
         self.attentions = 0
 
-    def check(self) -> None:
+    def applies(self) -> None:
         if not self.attentions:
             raise ExplainError("AttnLRP is meant for transformers, and this network has no attention; use LRP().")
 
@@ -60,11 +60,10 @@ class _Attending(Opened, Relevance):
             "norms, convolutions, dense layers and activations. Use IntegratedGradients()."
         )
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+    def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
         written = str(getattr(func, "__name__", func))
         name, given = written.strip("_"), [*args, *kwargs.values()]
-        if torch.is_grad_enabled() and any(map(on_graph, given)):
+        if any(map(on_graph, given)):
             if name == "softmax":
                 return self._softmax(func(*args, **kwargs), *args, **kwargs)
             if name in NORMS and sum(map(on_graph, given)) == 1:
@@ -74,7 +73,7 @@ class _Attending(Opened, Relevance):
                 if written in ("__imul__", "mul_"):
                     return args[0].copy_(torch.mul(*halved))
                 return func(*halved, **kwargs)
-        return super().__torch_function__(func, types, args, kwargs)
+        return super()._ruled(func, args, kwargs)
 
     def _softmax(
         self, out: torch.Tensor, input: torch.Tensor, dim: int | None = None, *_: Any, **__: Any

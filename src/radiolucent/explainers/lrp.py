@@ -84,7 +84,7 @@ class LRP(Explainer):
         layers = None if plain else Layers.of(classifier, inputs, self.composite, self.epsilon, self.gamma)
         rules = self.rules(ones, layers)
         cut = Pass(classifier, inputs, rules=rules).cut(at)
-        rules.check()
+        rules.applies()
         z = cut.logits.detach()
         slope = goal.gradient(z)
         score = (slope * z / stabilised(z, self.epsilon) * cut.logits).sum(1)
@@ -146,7 +146,7 @@ class Relevance(Rules):
         self.ones = ones
         self.layers = layers
 
-    def check(self) -> None:
+    def applies(self) -> None:
         """Called after the forward pass: whether these rules are meant for such a network."""
 
     def activate(self, at: Activation) -> torch.Tensor:

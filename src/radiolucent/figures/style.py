@@ -159,7 +159,7 @@ def encoded(picture: Image.Image, dpi: int = 130) -> bytes:
         (b"IHDR", struct.pack(">IIBBBBB", picture.width, picture.height, 8, 2, 0, 0, 0)),
         (b"tEXt", b"Software\0radiolucent"),
         (b"pHYs", struct.pack(">IIB", metre, metre, 1)),
-        (b"IDAT", packing.compress(filtered) + packing.flush()),
+        (b"IDAT", packing.compress(filtered.tobytes()) + packing.flush()),
         (b"IEND", b""),
     )
     chunks = (struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts)
