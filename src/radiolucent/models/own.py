@@ -137,10 +137,11 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     names = tuple(class_names) or tuple(beside.get("class_names", ()))
     if not names:
         raise ConfigError(_nameless(file))
-    chosen = {"output": "logits", **beside, **options}
+    chosen: dict[str, Any] = {"output": "logits", **beside, **options}
     layout = options.get("layout")
+    head: Head = chosen.get("head", "softmax")
     content = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
-    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, chosen.get("head", "softmax"))
+    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head)
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
     function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
     made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)

@@ -98,7 +98,9 @@ class BlackBox(nn.Module):
 
     def __init__(self, function: Function, output: Output, layout: Layout, head: Head) -> None:
         super().__init__()
-        self.function, self.output, self.layout = function, output, layout
+        self.function = function
+        self.output: Output = output
+        self.layout: Layout = layout
         self.head: Head = head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
