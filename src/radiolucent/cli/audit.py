@@ -117,6 +117,9 @@ def audit(
         return
     if run is None or data is None:
         raise ConfigError("audit needs RUN and DATA, e.g. `radiolucent audit runs/study films/`; or --self-test.")
+    from radiolucent.audits.trial.examine import asked as named
+
+    named(names_in(tests), names_in(method))  # a wrong name is told before anything is read
     left: list[tuple[Path, str]] = []
     reading = {**asked, "left_out": left}
     each: dict[str | None, tuple[Any, Path]] = {}
@@ -192,7 +195,7 @@ def _audit(
 ) -> tuple[Any, Path]:
     import json
 
-    from radiolucent.audits.trial.examine import asked, examine
+    from radiolucent.audits.trial.examine import examine
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import LabelOptions, load_dataset, of_label, read_annotations
     from radiolucent.data.multilabel import match_labels
@@ -200,7 +203,6 @@ def _audit(
     from radiolucent.models import checkpoint_file, load, names_box, names_own
     from radiolucent.reports.audit_page import write_audit
 
-    asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
     classifier = load(run)
     if label is None:
         dataset = load_dataset(data)

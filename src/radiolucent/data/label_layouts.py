@@ -166,7 +166,7 @@ def _vindr(rows: Sequence[Row], file: Path) -> Laid:
 def majority(said: Sequence[int]) -> str:
     """What most readers say, as a cell; a tie is uncertain.
 
-    >>> majority([1, 0, 1]), majority([1, 0]), majority([NOT_GIVEN])
+    >>> majority([1, 0, 1]), majority([1, 0]), majority([])
     ('1', '-1', '')
     """
     with_it, without = said.count(1), said.count(0)

@@ -69,10 +69,7 @@ class _Attending(Opened, Relevance):
             if name in NORMS and sum(map(on_graph, given)) == 1:
                 return getattr(self, f"_{name}")(*args, **kwargs)
             if name in PRODUCTS and sum(isinstance(a, torch.Tensor) and a.requires_grad for a in args) == 2:
-                halved = [_Halved.apply(a) if on_graph(a) else a for a in args]
-                if written in ("__imul__", "mul_"):
-                    return args[0].copy_(torch.mul(*halved))
-                return func(*halved, **kwargs)
+                return _halved(func, written, args, kwargs)
         return super()._ruled(func, args, kwargs)
 
     def _softmax(
@@ -142,6 +139,14 @@ PRODUCTS = frozenset("mul imul rmul multiply matmul rmatmul bmm einsum".split())
 def _over_deviation(x: torch.Tensor, axes: tuple[int, ...], eps: float) -> torch.Tensor:
     """x by its root mean square along some axes, which counts as a constant."""
     return x * (x.detach().square().mean(axes, keepdim=True) + eps).rsqrt()
+
+
+def _halved(func: Any, written: str, args: Any, kwargs: Any) -> Any:
+    """A product of two, each of which is given half."""
+    halved = [_Halved.apply(a) if on_graph(a) else a for a in args]
+    if written in ("__imul__", "mul_"):
+        return args[0].copy_(torch.mul(*halved))
+    return func(*halved, **kwargs)
 
 
 class _Halved(torch.autograd.Function):

@@ -140,10 +140,10 @@ def _exported(content: bytes) -> Runner:
         except Exception as error:  # damaged files raise many kinds
             raise ModelError(f"no exported program ({str(error)[:200]}); write it with torch.export.save.") from error
     names = program.graph_signature.user_inputs
-    nodes = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
+    nodes: dict[str, Any] = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
     if len(names) != 1:
         raise ModelError(f"the exported program takes {len(names)} inputs; expected one, the images.")
-    value = nodes[str(names[0])].meta["val"]
+    value: Any = nodes[str(names[0])].meta["val"]
     shape = tuple(d if isinstance(d, int) else None for d in value.shape)
     module = program.module()
 

@@ -138,8 +138,9 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
         raise ConfigError(_nameless(file))
     chosen: dict[str, Any] = {"output": "logits", **beside, **options}
     layout = options.get("layout")
+    head: Head = chosen.get("head", "softmax")
     content = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
-    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, chosen.get("head", "softmax"))
+    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head)
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
     asked = ("head", "threshold") if chosen.get("head") == "multilabel" else ("positive", "head", "threshold")
     if not all(name.strip() for name in names):

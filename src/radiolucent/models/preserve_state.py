@@ -100,9 +100,9 @@ def _buffers_of(
     for module in network.modules():
         if isinstance(module, torch.jit.ScriptModule):
             continue
-        for name, value in module._buffers.items():
+        for name, value in vars(module)["_buffers"].items():
             if value is not None and not torch.nn.parameter.is_lazy(value):
-                found.append((module._buffers, name, value, value.detach().clone()))
+                found.append((vars(module)["_buffers"], name, value, value.detach().clone()))
     return found
 
 

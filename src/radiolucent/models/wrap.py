@@ -106,7 +106,9 @@ class BlackBox(nn.Module):
         self, function: Function, output: Output, layout: Layout, head: Head, keep: tuple[int, ...] | None = None
     ) -> None:
         super().__init__()
-        self.function, self.output, self.layout, self.keep = function, output, layout, keep
+        self.function, self.keep = function, keep
+        self.output: Output = output
+        self.layout: Layout = layout
         self.head: Head = head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -186,8 +186,12 @@ class Rules(TorchFunctionMode):
             return func(*args, **kwargs)  # weights and constants being made: no rule is needed
         if self.ordinary:
             return self._ruled(func, args, kwargs)
-        before = set(graph_nodes((args, kwargs)))
-        out = self._ruled(func, args, kwargs)
+        return self.shown(partial(self._ruled, func, args, kwargs), (args, kwargs))
+
+    def shown(self, call: Callable[[], Any], given: Any) -> Any:
+        """What a call gives; the steps that it puts on the graph behind what it was given count as seen."""
+        before = set(graph_nodes(given))
+        out = call()
         self._nodes.update(nodes_behind(graph_nodes(out), before | self._nodes))
         return out
 
