@@ -29,10 +29,8 @@ __all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "fi
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 FAMILY = "discovered"
-COARSE = 0.3
-"""Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut.
-
-Ours: between what innocent networks showed (0.16 at most) and a ring in the lungs, on development networks (0.52)."""
+COARSE = 0.5
+"""Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
