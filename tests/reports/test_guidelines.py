@@ -99,7 +99,7 @@ def test_the_card_states_performance_the_files_hash_and_what_n_counts(tmp_path: 
     _, card = write_guidelines(audit, tmp_path)
     text = card.read_text(encoding="utf-8")
     assert f"box.safetensors, SHA-256 {'f00d' * 16}" in text and "model.safetensors" not in text
-    assert "On the 90 audited films: AUROC 0.700 (95 % CI 0.650 to 0.750, n = 80 patients, wilson)" in text
+    assert "On the 90 audited films: AUROC 0.900 (95 % CI 0.850 to 0.950, n = 80 patients, wilson)" in text
     assert "sex of 85 of 90 films" in text and "not among the films" not in text
     _, card = write_guidelines(AUDIT | {"columns": {}}, tmp_path, run=RUN)
     text = card.read_text(encoding="utf-8")
