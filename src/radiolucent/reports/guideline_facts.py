@@ -91,7 +91,7 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     yield "verdict", Fact(audit["headline"], f"{page}, Verdict")
     score = next((f for f in findings if f["test"] == "reasons.score" and f["estimate"]), None)
     if score:
-        words = f"On the audited films AUROC {figure(audit['auroc'])}. {score['summary']}"
+        words = f"On the audited films AUROC {figure(audit['auroc'], 'patients')}. {score['summary']}"
         yield "reasons", Fact(words, f"{page}, Verdict")
     words = f"{audit['films']} films of {audit['patients']} patients audited"
     lost = len(audit["left_out"])
