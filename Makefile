@@ -6,7 +6,7 @@ OUT    ?= runs/demo
 MINUTES ?= 1
 export UV_NO_PROGRESS = 1
 
-.PHONY: demo test check fuzz docs format clean
+.PHONY: demo demo-multilabel test check fuzz docs format clean
 .DELETE_ON_ERROR:
 
 $(BIN)/uv:
@@ -21,6 +21,10 @@ $(VENV)/.%: $(BIN)/uv pyproject.toml constraints.txt
 
 demo: $(VENV)/.all
 	$(BIN)/radiolucent demo --out $(OUT)
+
+# Three findings, any of them on a film: a report a label.
+demo-multilabel: $(VENV)/.all
+	$(BIN)/radiolucent demo --labels 3 --out $(OUT)-labels
 
 test: $(VENV)/.all,test,check
 	$(BIN)/ruff check .

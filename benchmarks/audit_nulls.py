@@ -10,6 +10,7 @@ run where the lower end of its 99 % interval lies above that promise.
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,8 +29,13 @@ from radiolucent.audits.trial.stress import stressed
 from radiolucent.audits.trial.subgroups import slices, subgroups
 from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.audits.trust.faithfulness import faithfulness
+from radiolucent.audits.trust.similarity import likeness, pooled, surrogates
+from radiolucent.data.checks import prevalence_shift
+from radiolucent.data.confounders import confounders
+from radiolucent.data.records import Dataset, Record
+from radiolucent.data.survey import Film
 from radiolucent.images import Preprocess
-from radiolucent.metrics import wilson
+from radiolucent.metrics import clustered_mcnemar, wilson
 from radiolucent.models import Classifier
 from radiolucent.types import Explanation, Geometry, Radiograph
 
@@ -119,6 +125,51 @@ def one_probe(rng: np.random.Generator) -> bool:
     return found.low is not None and found.low > 0.5
 
 
+def films_of(rng: np.random.Generator, count: int) -> tuple[Dataset, list[Film]]:
+    """Films of `count` patients, dealt into splits by patient; size, grey and border tell the patient alone."""
+    records: list[Record] = []
+    films: list[Film] = []
+    for k in range(count):
+        ill, split = int(rng.random() < 0.4), str(rng.choice(["train", "val", "test"], p=[0.6, 0.2, 0.2]))
+        own = rng.normal(size=4)
+        for j in range(rng.integers(1, 5)):
+            records.append(Record(Path(f"{k}_{j}.png"), f"{k}_{j}", ill, f"p{k}", split))
+            near = own + 0.3 * rng.normal(size=4)
+            width, height = (int(400 + 40 * v) for v in near[:2])
+            films.append(
+                Film(records[-1], size=int(1e5 + 1e4 * own[0]), width=width, height=height, mode="L", format="PNG",
+                     grey=float(near[2]), border=float(near[3]))
+            )  # fmt: skip
+    return Dataset(tuple(records), ("well", "ill")), films
+
+
+def one_shift(rng: np.random.Generator) -> bool:
+    """Splits dealt by patient differ in prevalence by chance alone."""
+    return prevalence_shift(films_of(rng, 120)[0]).verdict == "fail"
+
+
+def one_metadata(rng: np.random.Generator) -> bool:
+    """Any kind of metadata is called a shortcut where it tells patients, and no label."""
+    dataset, films = films_of(rng, 60)
+    return any(f.verdict == "fail" for f in confounders(films, dataset.class_names))
+
+
+def one_difference(rng: np.random.Generator) -> bool:
+    """A reader and the model are equally often right, on films that share patients: McNemar's p is below .05."""
+    patients = np.repeat(np.arange(60), rng.integers(1, 5, 60))
+    lean = rng.random(60) < 0.5
+    first, second = (rng.random(len(patients)) < np.where(lean[patients] == k, 0.9, 0.6) for k in (True, False))
+    p = clustered_mcnemar(first, second, groups=patients)[1]
+    return p is not None and p < 0.05
+
+
+def one_randomised(rng: np.random.Generator) -> bool:
+    """Two smooth maps that have nothing to do with each other are called alike, which fails a map."""
+    one, other = (pooled(smooth(rng, 32, 3.0), 8) for _ in range(2))
+    chance = np.array([likeness(one, s) for s in surrogates(one, 200, rng)])
+    return bool((np.array(likeness(one, other)) > np.quantile(chance, 0.99, axis=0)).any())
+
+
 def smooth(rng: np.random.Generator, side: int, sigma: float) -> NDArray[np.float32]:
     return ndimage.gaussian_filter(rng.standard_normal((side, side)), sigma).astype(np.float32)
 
@@ -182,6 +233,10 @@ ROWS: dict[str, tuple[Callable[[np.random.Generator], bool], float]] = {
     "agreement: maps that know places but no film": (lambda rng: one_floor(rng, False), 0.05),
     "discovery: classes bring along the same": (one_discovery, 0.05 / len(CHANNELS)),
     "stamp: a smooth random map passes faithfulness": (one_stamp, 0.025),
+    "stamp: unrelated smooth maps are called alike": (one_randomised, 0.02),
+    "data: prevalence of splits dealt by patient": (one_shift, 0.05),
+    "data: metadata that tell the patient alone": (one_metadata, 0.05),
+    "readers: as often right as the model": (one_difference, 0.05),
 }
 
 

@@ -46,6 +46,7 @@ from rich.table import Table
 
 import radiolucent as rl
 from explain import films
+from radiolucent.errors import ExplainError
 from radiolucent.explainers import METHODS
 from radiolucent.files import write_json, write_text
 from radiolucent.models import Classifier
@@ -109,7 +110,7 @@ def measured(contest: Contest, name: str, rounds: int, seconds: float, clock: Ca
 
 def conditions(options: argparse.Namespace, clf: Classifier) -> str:
     """Machine, versions, threads and date."""
-    names = ("radiolucent", "torch", "openvino", "captum", "grad-cam", "torchcam", "lime")
+    names = ("radiolucent", "torch", "openvino", "captum", "grad-cam", "torchcam", "lime", "shapiq", "zennit")
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
     cpu = Path("/proc/cpuinfo")
     model = platform.processor() or platform.machine()
@@ -207,7 +208,11 @@ def main() -> None:
             start = clock()
             contest.ours(method_of(name, clf, contest.one))()
             console.print(f"{name}: first batch of the data set {clock() - start:.1f} s")
-        found = measured(contest, name, options.rounds, options.seconds, clock)
+        try:
+            found = measured(contest, name, options.rounds, options.seconds, clock)
+        except ExplainError as error:  # a method for other networks
+            console.print(f"{name}: {error}")
+            continue
         found = dataclasses.replace(found, conditions=told)
         results[name] = found
         console.print("  ".join(cells(name, found)), found.note)

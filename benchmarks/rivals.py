@@ -23,8 +23,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gradientshap": {"samples": 10, "references": ("black",)},
     "rise": {"num_masks": 500},
     "sobol": {"designs": 8},
+    "lrp": {"composite": "epsilon-plus-flat", "epsilon": 1e-6},  # zennit's, under the same name
 }
-LIBRARIES = ("captum", "captum alone", "grad-cam", "torchcam", "lime", "plain loop")
+LIBRARIES = ("captum", "captum alone", "grad-cam", "torchcam", "lime", "shapiq", "zennit", "plain loop")
 
 
 class Contest:
@@ -131,6 +132,40 @@ class Contest:
             perturbations_per_eval=self.copies,
         )
 
+    def shapiq(self) -> Run:
+        """KernelSHAP as shapiq has it, with as many coalitions of the same superpixels."""
+        from shapiq.approximator import KernelSHAP
+
+        segments = torch.from_numpy(segment(self.clf.preprocess.denormalise(self.one)[0].numpy(), "slic", 0)).long()
+        black = self.clf.preprocess.normalise(torch.zeros(1, 1, 1))
+
+        def game(coalitions: np.ndarray) -> np.ndarray:
+            shown = torch.from_numpy(np.asarray(coalitions, bool))
+            with torch.no_grad():
+                parts = [
+                    self.network(torch.where(part[:, segments][:, None], self.one, black))[:, 1]
+                    for part in shown.split(self.copies)
+                ]
+            return torch.cat(parts).double().numpy()
+
+        def run() -> object:
+            return KernelSHAP(n=int(segments.max()) + 1, random_state=0).approximate(500, game)
+
+        return run
+
+    def zennit(self) -> Run:
+        from zennit.attribution import Gradient
+        from zennit.canonizers import SequentialMergeBatchNorm
+        from zennit.composites import EpsilonPlusFlat
+
+        composite = EpsilonPlusFlat(canonizers=[SequentialMergeBatchNorm()])
+
+        def run() -> object:
+            with Gradient(self.network, composite) as attributor:
+                return attributor(self.inputs.clone().requires_grad_(), lambda z: torch.eye(z.shape[1])[[1] * len(z)])
+
+        return run
+
     def masked(self, name: str) -> Run:
         """RISE or Sobol as their papers write them: masks one by one, the network in batches, sums at the end."""
         size, count = tuple(self.one.shape[2:]), 500 if name == "rise" else 8 * (8 * 8 + 2)
@@ -198,13 +233,13 @@ class Contest:
         if name == "deeplift":
             found["captum"] = self.captum("DeepLift", batch, baselines=black)
         if name == "lrp":
-            found["captum"] = self.captum("LRP", batch)
+            found["captum"], found["zennit"] = self.captum("LRP", batch), self.zennit()
         if name in ("rise", "sobol"):
             found["plain loop"] = self.masked(name)
         if name == "lime":
             found["lime"] = self.lime()
         if name == "kernelshap":
-            found["captum"] = self.kernelshap()
+            found["captum"], found["shapiq"] = self.kernelshap(), self.shapiq()
         return found
 
 

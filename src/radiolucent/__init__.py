@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from radiolucent.data import load_dataset as load_dataset
     from radiolucent.data import read_annotations as read_annotations
     from radiolucent.data import split_dataset as split_dataset
+    from radiolucent.data.xrv import from_torchxrayvision as from_torchxrayvision
     from radiolucent.errors import RadiolucentError as RadiolucentError
     from radiolucent.explainers import Explainer as Explainer
     from radiolucent.explainers import explain as explain
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from radiolucent.images import from_array as from_array
     from radiolucent.images import read as read
     from radiolucent.metrics import evaluate as evaluate
+    from radiolucent.metrics import evaluate_labels as evaluate_labels
     from radiolucent.models import Classifier as Classifier
     from radiolucent.models import build as build
     from radiolucent.models import export as export
@@ -79,6 +81,8 @@ if TYPE_CHECKING:
     from radiolucent.study import explain_many as explain_many
     from radiolucent.study import repair as repair
     from radiolucent.study import run_study as run_study
+    from radiolucent.study.estimator import XrayEstimator as XrayEstimator
+    from radiolucent.study.handover import hand_over as hand_over
     from radiolucent.training import TrainConfig as TrainConfig
     from radiolucent.training import fit as fit
     from radiolucent.types import Annotation as Annotation
@@ -104,6 +108,7 @@ _ROOM_OF = {
     "from_array": "images",
     "read": "images",
     "evaluate": "metrics",
+    "evaluate_labels": "metrics",
     "Classifier": "models",
     "build": "models",
     "export": "models",
@@ -126,6 +131,9 @@ _ROOM_OF = {
     "explain_many": "study",
     "repair": "study",
     "run_study": "study",
+    "XrayEstimator": "study.estimator",
+    "hand_over": "study.handover",
+    "from_torchxrayvision": "data.xrv",
     "TrainConfig": "training",
     "fit": "training",
     "Annotation": "types",

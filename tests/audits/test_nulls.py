@@ -13,6 +13,9 @@ QUICK = {
     "agreement: maps that know places but no film": 25,
     "discovery: classes bring along the same": 200,
     "stamp: a smooth random map passes faithfulness": 60,
+    "stamp: unrelated smooth maps are called alike": 20,
+    "data: prevalence of splits dealt by patient": 80,
+    "readers: as often right as the model": 150,
 }
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 import radiolucent as rl
+from radiolucent.data.phantom import draw
 from radiolucent.segment.out_of_place import MEASURES, out_of_place
 from support.cli_calls import call
 
@@ -16,16 +18,36 @@ SIDE = 160
 RAMP = np.tile(np.linspace(0, 255, SIDE).astype(np.uint8), (SIDE, 1))
 
 
-@pytest.mark.parametrize(
-    "pixels",
-    [
-        np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), np.uint8),
-        RAMP,
-        RAMP.T,
-        np.full((SIDE, SIDE), 90, np.uint8),
+Y, X = np.mgrid[:SIDE, :SIDE] / SIDE
+HAND = np.max(
+    [0.6 * np.exp(-((((Y - 0.7) / 0.23) ** 2 + ((X - 0.5) / 0.2) ** 2) ** 2))]
+    + [
+        0.8 * np.exp(-((((Y - 0.5 + 0.15 * joint) / 0.09) ** 2 + ((X - 0.28 - 0.11 * finger) / 0.035) ** 2) ** 2))
+        for finger in range(5)
+        for joint in range(3)
     ],
-    ids=["noise", "ramp", "ramp down", "flat"],
+    axis=0,
 )
+LATERAL = np.clip(
+    0.75 * np.exp(-(((X - 0.5) / 0.42) ** 6))
+    - 0.5 * np.exp(-((((X - 0.5) / 0.25) ** 2 + ((Y - 0.42) / 0.3) ** 2) ** 2))
+    + 0.25 * np.exp(-(((X - 0.75) / 0.06) ** 2)),
+    0,
+    1,
+)
+ODD = {
+    "noise": np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), np.uint8),
+    "ramp": RAMP,
+    "ramp down": RAMP.T,
+    "flat": np.full((SIDE, SIDE), 90, np.uint8),
+    "photo": skimage.data.camera()[::3, ::3],
+    "photo of a clock": skimage.data.clock()[::2, ::2],
+    "hand": (HAND * 255).astype(np.uint8),
+    "lateral": (LATERAL * 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("pixels", ODD.values(), ids=ODD.keys())
 def test_noise_and_ramps_get_no_call_unless_forced(pixels: np.ndarray, tmp_path: Path) -> None:
     assert out_of_place(rl.from_array(pixels))
     Image.fromarray(pixels).save(tmp_path / "odd.png")
@@ -55,3 +77,16 @@ def test_real_films_pass_and_the_same_turned_do_not(realdata: Path) -> None:
     for name, some in changed.items():
         caught = sum(bool(out_of_place(rl.from_array(np.ascontiguousarray(p)))) for p in some)
         assert caught >= 0.7 * len(some), (name, caught, len(some))
+
+
+def test_other_networks_are_asked_to_check_and_say_when_they_do_not(home: Path, tmp_path: Path) -> None:
+    Image.fromarray(RAMP).save(tmp_path / "ramp.png")
+    told = call("predict", home / "run", tmp_path / "ramp.png")
+    assert told.exit_code == 0 and "not checked whether the films look like frontal chest films" in told.stderr
+    refused = call("predict", home / "run", tmp_path / "ramp.png", "--chest")
+    assert refused.exit_code == 1 and "no call" in refused.stderr and "not checked" not in refused.stderr
+
+
+def test_lungs_darker_than_any_seen_are_no_sign() -> None:
+    film = rl.from_array(draw(1, size=SIDE).pixels)
+    assert not out_of_place(film)

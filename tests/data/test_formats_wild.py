@@ -157,6 +157,39 @@ def test_labels_of_whole_images_are_understood_as_they_are_meant(tmp_path: Path)
     assert [a.finding for a in read_annotations(own)] == [True]
 
 
+def one_coco(**changes: Any) -> dict[str, Any]:
+    mark = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 30]}
+    return {"images": [{"id": 1, "file_name": "a.png", "width": WIDTH, "height": HEIGHT}],
+            "categories": [{"id": 1, "name": "Mass"}], "annotations": [mark | changes]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (one_coco(bbox=[50, 20, 90, 30]), "reaches far beyond the image"),
+        (one_coco(bbox=[90, 50, 95, 58]), "corners taken for sizes"),
+        (one_coco(score=0.8), "predictions are no readings"),
+        ('{"images": [], "images": [{"id": 1}], "annotations": [], "categories": []}', "'images' stands twice"),
+    ],
+)
+def test_what_looks_like_something_else_is_refused_by_name(tmp_path: Path, content: Any, why: str) -> None:
+    with pytest.raises(AnnotationError, match=why):
+        read_annotations(write(tmp_path / "a.json", content))
+
+
+def test_what_is_passed_over_or_taken_is_said(tmp_path: Path) -> None:
+    left: list[LeftOut] = []
+    outline = [[60, 10, 90, 10, 90, 30, 60, 30]]
+    read_annotations(write(tmp_path / "a.json", one_coco(segmentation=outline)), left_out=left)
+    assert "lie apart: the segmentation is taken" in left[-1].reason
+    flagged = {"label": "Mass", "shape_type": "rectangle", "points": [[10, 20], [40, 50]], "flags": {"unsure": True}}
+    read_annotations(write(tmp_path / "b.json", labelme(flagged)), left_out=left)
+    assert "flag of a shape (unsure)" in left[-1].reason
+    rows = "a.png,10,20,30,30,nan,A,\na.png,10,20,30,30,Mass|Nodule,B,\n"
+    found = read_annotations(write(tmp_path / "c.csv", HEAD + rows))
+    assert {(a.reader, a.label) for a in found} == {("A", None), ("B", "Mass"), ("B", "Nodule")}
+
+
 # A mark belongs to one image
 
 

@@ -111,7 +111,7 @@ def test_vindr_by_its_readers(tmp_path: Path) -> None:
 
 
 def test_padchest(tmp_path: Path) -> None:
-    for k in range(4):
+    for k in range(6):
         film(tmp_path / f"0/{k}.png")
     head = ",ImageID,ImageDir,StudyDate_DICOM,StudyID,PatientID,PatientSex_DICOM,Projection,Labels\n"
     file = manifest(
@@ -120,13 +120,16 @@ def test_padchest(tmp_path: Path) -> None:
         + "0,0.png,0,20140915,s,pa,F,PA,\"['pleural effusion', 'cardiomegaly']\"\n"
         + "1,1.png,0,20140915,s,pb,F,PA,['normal']\n"
         + "2,2.png,0.0,20140915,s,pc,F,PA,['unchanged']\n"
-        + "3,3.png,0,20140915,s,pd,F,PA,\"['pleural effusion', 'exclude']\"\n",
+        + "3,3.png,0,20140915,s,pd,F,PA,\"['pleural effusion', 'exclude']\"\n"
+        + "4,4.png,0,20140915,s,pe,F,PA,\"['normal', 'unchanged']\"\n"
+        + "5,5.png,0,20140915,s,pf,F,PA,\"[' cardiomegaly', 'normal', 'suboptimal study']\"\n",
         "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv",
     )
     found = load_dataset(file, labels=LabelOptions(("pleural effusion", "cardiomegaly")))
-    assert values(found, "pleural effusion") == [1, 0, NOT_GIVEN, NOT_GIVEN]
-    assert values(found, "cardiomegaly") == [1, 0, NOT_GIVEN, NOT_GIVEN]
-    assert [r.patient_id for r in found.records] == ["pa", "pb", "pc", "pd"]
+    assert values(found, "pleural effusion") == [1, 0, NOT_GIVEN, NOT_GIVEN, 0, 0]
+    assert values(found, "cardiomegaly") == [1, 0, NOT_GIVEN, NOT_GIVEN, 0, 1]
+    assert [r.patient_id for r in found.records] == ["pa", "pb", "pc", "pd", "pe", "pf"]
+    assert any("normal beside a finding" in note for note in found.notes)
     bad = manifest(tmp_path, head + '0,0.png,0,x,s,pa,F,PA,"[\'pleural effusion"\n', "bad.csv")
     with pytest.raises(DataError, match=r"line 2.*list that cannot be read"):
         load_dataset(bad)
@@ -152,6 +155,7 @@ def test_columns_and_lists_of_ones_own(tmp_path: Path) -> None:
     [
         ("path,effusion,mass\n0.png,1,2\n1.png,0,1\n", ("effusion", "mass"), "line 2: mass is '2'; expected 1"),
         ("path,effusion,mass\n0.png,1,yes\n1.png,0,1\n", ("effusion", "mass"), "'yes'"),
+        ("path,effusion,Effusion\n0.png,1,1\n1.png,0,1\n", ("effusion",), "of one label"),
         ("path,effusion,mass\n0.png,1,1\n1.png,0,1\n", ("effusion", "nodule"), "no label nodule there"),
         ("path,effusion,mass\n0.png,1,1\n1.png,0,1\n", ("nodule",), "no column nodule"),
         ("path,label\n0.png,mass|No Finding\n1.png,mass\n", (), "line 2: label is 'mass|No Finding'"),

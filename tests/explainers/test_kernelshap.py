@@ -9,6 +9,7 @@ import pytest
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import KernelSHAP, explain
 from radiolucent.explainers.kernelshap import shapley_fit
+from radiolucent.explainers.kernelshap_emulator import joint_effects, neighbouring_effects, odd_values
 from radiolucent.explainers.perturbation.coalitions import coalitions, kernel_weight
 from radiolucent.models import build
 from support.explainer_cases import noise_films
@@ -123,7 +124,78 @@ def test_leverage_scores_are_worth_it() -> None:
     assert np.square(apart["leverage"]).mean() < 0.9 * np.square(apart["kernel"]).mean()
 
 
+def saturating(pieces: int, seed: int):
+    """Places, and a sum of six saturating functions of what is shown near a place each, as a network's features are."""
+    rng = np.random.default_rng(seed)
+    centres, middles, strengths = rng.random((pieces, 2)), rng.random((6, 2)), rng.normal(size=6)
+    near = np.exp(-((centres[:, None] - middles) ** 2).sum(2) / 0.08)
+    near, alone = near / near.sum(0), 0.1 * rng.normal(size=pieces)
+    return centres, lambda m: np.tanh(4 * (m * 1.0) @ near - 1.5) @ strengths + m @ alone
+
+
+@pytest.mark.parametrize("kind", ["joint", "neighbouring"])
+def test_the_values_of_a_kernel_are_known(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    signs, weights, alphas = np.where(rng.random((3, 7)) > 0.5, 1.0, -1.0), 0.9 * rng.random((4, 7)), rng.normal(size=3)
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        shown = np.concatenate([signs, np.where(masks, 1.0, -1.0)])
+        made = joint_effects(shown, weights[0]) if kind == "joint" else neighbouring_effects(shown, weights)
+        return made.own[3:, :3] @ alphas
+
+    made = joint_effects(signs, weights[0]) if kind == "joint" else neighbouring_effects(signs, weights)
+    truth = exact(7, value)
+    np.testing.assert_allclose(made.values(alphas[None])[0], truth, atol=1e-12)
+    np.testing.assert_allclose(made.scaled().values(alphas[None])[0] * np.trace(made.own) / 3, truth, atol=1e-12)
+    assert np.abs(truth).max() > 0.01
+
+
+@pytest.mark.filterwarnings("ignore")  # another library's
+def test_the_emulator_halves_the_error_of_leverage_sampling_and_of_shapiq() -> None:
+    from shapiq.approximator import KernelSHAP as Other
+
+    apart: dict[str, list[float]] = {"emulator": [], "regression": [], "shapiq": []}
+    told: list[float] = []
+    for seed in range(4):
+        centres, value = saturating(12, seed)
+        truth, ends = exact(12, value), value(np.array([[True] * 12, [False] * 12]))
+        for draw in range(4):
+            drawn, values, _ = fitted(12, value, 150, "leverage", draw)
+            whole, empty = (float(end) for end in ends)
+            ours, errors = odd_values(drawn.masks, value(drawn.masks), whole, empty, centres, values)
+            assert ours.sum() == pytest.approx(whole - empty, abs=1e-9)
+            theirs = Other(n=12, random_state=draw).approximate(152, lambda m, value=value: value(np.asarray(m, bool)))
+            for name, found in (("emulator", ours), ("regression", values), ("shapiq", theirs.get_n_order_values(1))):
+                apart[name].append(float(np.square(found - truth).mean()))
+            told.append(float(np.square(errors).mean()))
+    rms = {name: float(np.sqrt(np.mean(squares))) for name, squares in apart.items()}
+    assert rms["emulator"] < 0.5 * rms["regression"] and rms["emulator"] < 0.5 * rms["shapiq"], rms
+    assert 0.7 * rms["emulator"] < np.sqrt(np.mean(told)) < 6 * rms["emulator"]
+
+
+def test_the_emulator_on_a_network_and_where_nothing_varies() -> None:
+    clf, film = build("small_cnn", size=64, seed=1)[0], noise_films(1)[0]
+    truth = explain(clf, film, KernelSHAP(2048, segmentation=blocks(11)), target=1).details
+    assert truth["exact"]
+    apart = {}
+    for how in ("emulator", "regression"):
+        runs = [
+            explain(clf, film, KernelSHAP(100, segmentation=blocks(11), estimator=how), target=1, seed=s).details
+            for s in range(4)
+        ]
+        assert all(r["coefficients"].sum() == pytest.approx(truth["coefficients"].sum(), abs=1e-5) for r in runs)
+        apart[how] = np.mean([np.square(r["coefficients"] - truth["coefficients"]).mean() for r in runs])
+    assert apart["emulator"] < apart["regression"]
+    drawn = coalitions(9, 60, "leverage", np.random.default_rng(0))
+    nothing = odd_values(drawn.masks, np.ones(60), 1.0, 1.0, np.zeros((9, 2)), np.zeros(9))
+    assert not np.concatenate(nothing).any()
+    linear, weights = drawn.masks @ np.arange(9.0), np.arange(9.0)
+    found, errors = odd_values(drawn.masks, linear, 36.0, 0.0, np.random.default_rng(0).random((9, 2)), weights)
+    np.testing.assert_allclose(found, weights, atol=1e-3)
+    assert np.abs(errors).max() < 0.01
+
+
 def test_bad_settings_are_named() -> None:
-    for bad in ({"num_samples": 1}, {"sampling": "wild"}):
+    for bad in ({"num_samples": 1}, {"sampling": "wild"}, {"estimator": "guess"}):
         with pytest.raises(ConfigError, match="expected"):
             KernelSHAP(**bad)

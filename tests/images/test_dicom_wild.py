@@ -533,6 +533,25 @@ def test_a_range_of_colour_holds_for_its_luminance(film: Any) -> None:
         np.testing.assert_allclose(film(content, range=(0, 100)).pixels, grey, atol=0.006)  # PIL rounds grey
 
 
+def test_what_a_window_or_a_mask_would_hide_is_said(film: Any) -> None:
+    outside = film(dicom(DEEP, WindowCenter=-9000, WindowWidth=10))
+    assert noted(outside, "the window leaves 100% of the film wholly black or white")
+    assert not noted(film(dicom(DEEP, WindowCenter=2048, WindowWidth=2000)), "wholly black")
+    deeper = film(dicom(DEEP, bits=10))  # 12 bits under a header of 10
+    np.testing.assert_allclose(deeper.pixels, GREY, atol=1e-6)
+    assert noted(deeper, "values up to 4095 do not fit 10 bits", "taken as they stand")
+    overlay = np.where((np.indices(DEEP.shape) % 7 == 0).all(0), 0x8000, 0).astype(np.uint16)
+    masked = film(dicom(DEEP | overlay))
+    np.testing.assert_allclose(masked.pixels, GREY, atol=1e-6)
+    assert noted(masked, "an overlay?", "masked")
+
+
+@pytest.mark.parametrize("tags", [{"PixelAspectRatio": [2, 1]}, {"PixelSpacing": [0.2, 0.1]}])
+def test_pixels_that_are_not_square_are_said(film: Any, tags: dict[str, Any]) -> None:
+    assert noted(film(dicom(DEEP, **tags)), "pixels are not square")
+    assert not noted(film(dicom(DEEP, PixelSpacing=[0.143, 0.143])), "square")
+
+
 def test_nothing_is_shifted_where_the_low_bits_are_in_use(film: Any) -> None:
     found = film(dicom(DEEP, HighBit=15))
     np.testing.assert_allclose(found.pixels, GREY, atol=1e-6)

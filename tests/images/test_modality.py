@@ -10,6 +10,7 @@ from PIL import Image
 from radiolucent.errors import ImageError
 from radiolucent.images import read
 from radiolucent.images.modality import ModalityValues, modality_values
+from support.odd_films import dicom, films, raster, rich_dicom, tiff, zipped
 from support.study_server import write_dicom
 
 STEPS = np.arange(4096).reshape(64, 64)
@@ -100,3 +101,45 @@ def test_what_cannot_be_read_is_refused_as_read_does(tmp_path: Path) -> None:
             modality_values(tmp_path / "x.png")
     with pytest.raises(ImageError, match="no such file"):
         modality_values(tmp_path / "none.png")
+
+
+def test_what_a_viewer_shows_is_what_read_shows_in_every_container(tmp_path: Path) -> None:
+    """The same film, light and dark the same way, turned the same way, whatever holds it."""
+    grey = np.linspace(0, 4095, 40 * 48).reshape(40, 48).astype(np.uint16)
+    more = {
+        "white is zero": tiff(65535 - grey * 16, photometric="miniswhite"),
+        "turned": tiff(grey * 16, extratags=[(274, "H", 1, 6, True)]),
+        "white is zero, 8 bit": tiff((255 - grey // 16).astype(np.uint8), photometric="miniswhite"),
+        "signed": tiff((grey.astype(int) - 2000).astype(np.int16)), "long": tiff(grey.astype(np.uint32) * 100),
+        "packed": zipped(a__png=raster(grey * 16, "PNG")), "falling": dicom(grey, RescaleSlope=-1, RescaleIntercept=9),
+        "inverse": dicom(grey, PhotometricInterpretation="MONOCHROME1"), "signed in name": dicom(grey.astype(np.int16)),
+    }  # fmt: skip
+    rich = {name: content for name, content in rich_dicom().items() if name != "frames"}
+    for name, content in (films() | rich | more).items():
+        (tmp_path / "film").write_bytes(content)
+        seen, shown = modality_values(tmp_path / "film"), read(tmp_path / "film").pixels
+        assert seen.levels.shape == shown.shape, name
+        ranks = [np.argsort(np.argsort(v.ravel(), kind="stable")) for v in (values(seen), shown)]
+        same = float(np.corrcoef(*ranks)[0, 1]) * (-1 if seen.inverted else 1)
+        assert same > 0.9 or shown.std() == 0, (name, same)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("how", ["rescale", "lut"])
+def test_modality_values_are_pydicoms(tmp_path: Path, how: str, signed: bool) -> None:
+    import pydicom
+    from pydicom.pixels import apply_modality_lut
+
+    stored = np.arange(3000).reshape(50, 60) - (1500 if signed else 0)
+    tags: dict[str, Any] = {"RescaleSlope": "0.25", "RescaleIntercept": "-7", "PixelRepresentation": int(signed)}
+    if how == "lut":
+        table = pydicom.Dataset()
+        table.LUTDescriptor, table.LUTData = [3000, 64036 if signed else 0, 16], (np.arange(3000) * 20).tolist()
+        table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "US"
+        tags = {"ModalityLUTSequence": [table], "PixelRepresentation": int(signed)}
+    found = film(tmp_path, stored, **tags)
+    dataset = pydicom.dcmread(tmp_path / "film.dcm")
+    if how == "lut" and signed:
+        dataset.ModalityLUTSequence[0].LUTDescriptor[1] = -1500  # as pydicom holds it after its own correction
+    expected = apply_modality_lut(stored, dataset)
+    np.testing.assert_allclose(values(found), expected, atol=1e-9)

@@ -14,7 +14,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.metrics import auroc, patients_needed, size_auroc, size_proportion, wilson
 from radiolucent.metrics.proportions import clustered_ends
 from radiolucent.metrics.sizing import auroc_variance
-from radiolucent.readers.statistics import Pilot, cases_for, mrmc_power
+from radiolucent.readers.statistics import Pilot, cases_for, mrmc, mrmc_power
 from radiolucent.types import Estimate
 
 
@@ -151,6 +151,20 @@ def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
     assert "6 readers and 1,057 cases give a chance of 80%" in said(
         "--effect", "0.05", "--readers", "6", "--components", str(pilot)
     )
+    file = tmp_path / "pilot.imrmc"
+    rng, truth = np.random.default_rng(0), np.arange(40) % 2
+    scores = rng.normal(size=(2, 4, 40)) + (1 + np.array([0.0, 0.5])[:, None, None]) * truth
+    rows = [f"-1,c{k},0,{t}" for k, t in enumerate(truth)]
+    rows += [f"r{j},c{k},t{i},{scores[i, j, k]:.5f}" for i in range(2) for j in range(4) for k in range(40)]
+    file.write_text("\n".join(["BEGIN DATA:", *rows]) + "\n")
+    told = json.loads(said("--effect", "0.1", "--readers", "8", "--pilot", str(file), "--json"))
+    assert told["pilot"] == pytest.approx(
+        dataclasses.asdict(Pilot.of(mrmc(truth, np.round(scores, 5)).components, 40)), abs=1e-12
+    )
+    assert told["cases"] == cases_for(Pilot(**told["pilot"]), 0.1, readers=8)
+    file.write_text("\n".join(["BEGIN DATA:", *rows[:-1]]) + "\n")
+    with pytest.raises(ConfigError, match="1 readings of r3 under t1 are missing"):
+        CliRunner().invoke(app, ["size", "--effect", "0.1", "--pilot", str(file)], catch_exceptions=False)
     for wrong in ((), ("--auroc", "0.9", "--effect", "0.1"), ("--effect", "0.1")):
         with pytest.raises(ConfigError):
             CliRunner().invoke(app, ["size", *wrong], catch_exceptions=False)

@@ -15,7 +15,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import radiolucent as rl
 from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError
-from radiolucent.models.wrap import logits_from
+from radiolucent.images import Preprocess
+from radiolucent.models.wrap import logits_from, wrap
 from radiolucent.passes.session import Session
 
 NAMES = ["NORMAL", "PNEUMONIA"]
@@ -231,3 +232,49 @@ def test_the_how_to_with_an_onnx_file(tmp_path: Path, monkeypatch: pytest.Monkey
     theirs = rl.explain(plain, space["film"], rl.Occlusion(window=16, stride=8), target="PNEUMONIA")
     np.testing.assert_allclose(space["explanation"].map, theirs.map, atol=1e-5)
     assert space["clf"].architecture["probe"] not in ("", "unrepeatable")
+
+
+class Scaled(nn.Module):
+    """What torchxrayvision's networks do: a sigmoid, then a scaling by operating points; some outputs mean nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Conv2d(1, 4, 5, stride=4)
+        self.classifier = nn.Linear(4, 4)
+        self.points = torch.tensor([0.4, float("nan"), 0.6, 0.3])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        p = torch.sigmoid(self.classifier(self.features(x).relu().mean((2, 3))))
+        low, high = p / (2 * self.points), 1 - (1 - p) / (2 * (1 - self.points))
+        return torch.where(self.points.isnan(), 0.5, torch.where(p < self.points, low, high))
+
+
+def test_several_labels_of_another_library() -> None:
+    names, net = ("Effusion", "", "Mass", "Hernia"), Scaled()
+    pre = Preprocess(32, "squash", 1, (0.0,), (1.0,))
+    with pytest.raises(ModelError, match="probabilities"):  # the sigmoid is not the last step, and is noticed
+        wrap(net, names, preprocess=pre, head="multilabel")
+    made = wrap(net, names, preprocess=pre, head="multilabel", output="probabilities")
+    assert made.class_names == ("Effusion", "Mass", "Hernia") and made.outputs == 3
+    x = torch.rand(3, 1, 32, 32)
+    with torch.no_grad():
+        expected = net(x)[:, [0, 2, 3]].double()
+    torch.testing.assert_close(made.probabilities(made.logits(x)), expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(made.calls(made.logits(x)), expected >= 0.5)
+    cut = wrap(
+        net, names, preprocess=pre, head="multilabel", output="probabilities", threshold=(0.0, 0.5, float("nan"), 1.0)
+    )
+    assert [rule.threshold for rule in cut.label_rules] == [0.0, None, 1.0]
+    assert cut.calls(cut.logits(x)).any(0).tolist() == [True, False, False]
+    with pytest.raises(ConfigError, match="one call of several labels"):
+        made.called(made.logits(x))
+    with pytest.raises(ConfigError, match="expected one a label"):
+        wrap(net, names, preprocess=pre, head="multilabel", output="probabilities", threshold=(0.5, 0.5))
+    with pytest.raises(ConfigError, match="leave it out"):
+        wrap(net, names, preprocess=pre, head="multilabel", output="probabilities", positive="Mass")
+    with pytest.raises(ConfigError, match="an empty one"):
+        wrap(net, names, preprocess=pre, output="probabilities")
+    net.config = type("Config", (), {"problem_type": "multi_label_classification"})()  # as Hugging Face says it
+    with pytest.raises(ConfigError, match='head="multilabel"'):
+        wrap(net, ("a", "b", "c", "d"), preprocess=pre, output="probabilities")

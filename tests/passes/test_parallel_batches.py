@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from radiolucent.passes.fast.parallel_batches import side_by_side
+from radiolucent.models.parallel_batches import side_by_side
 from radiolucent.passes.session import Session
 
 

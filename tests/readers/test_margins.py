@@ -38,7 +38,7 @@ def test_a_margin_is_stated_and_needs_an_interval() -> None:
     assert none.verdict == "not shown" and "too few patients" in none.words
 
 
-@pytest.mark.parametrize(("b", "c"), [(5, 1), (9, 2), (3, 3)])
+@pytest.mark.parametrize(("b", "c"), [(5, 1), (9, 2), (3, 3), (40, 22)])
 def test_with_a_film_a_patient_it_is_mcnemars_exact_test(b: int, c: int) -> None:
     first = np.array([1] * b + [0] * c + [1] * 10)
     second = np.array([0] * b + [1] * c + [1] * 10)
@@ -47,9 +47,12 @@ def test_with_a_film_a_patient_it_is_mcnemars_exact_test(b: int, c: int) -> None
     assert found.value == pytest.approx((b - c) / (b + c + 10))
 
 
-def test_many_differences_are_the_plain_test() -> None:
-    first, second = np.array([1] * 40 + [0] * 22), np.array([0] * 40 + [1] * 22)
-    assert clustered_mcnemar(first, second)[1] == pytest.approx(stats.chi2.sf(18**2 / 62, 1))
+def test_many_uneven_patients_are_yangs_test() -> None:
+    gains = np.array([2] * 20 + [1] * 15 + [-1] * 12 + [-2] * 9)  # by patient, in one or two films
+    patients = np.repeat(np.arange(len(gains)), np.abs(gains))
+    first = np.repeat(gains > 0, np.abs(gains))
+    p = clustered_mcnemar(first, ~first, groups=patients)[1]
+    assert p == pytest.approx(stats.chi2.sf(gains.sum() ** 2 / (gains @ gains), 1))
 
 
 def test_films_of_a_patient_do_not_count_as_independent() -> None:

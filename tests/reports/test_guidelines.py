@@ -18,6 +18,7 @@ def estimate(value: float) -> dict[str, Any]:
 
 AUDIT: dict[str, Any] = {
     "verdict": "fail", "headline": "FAIL: the decision follows the side marker.", "films": 90, "patients": 80,
+    "auroc": estimate(0.9), "columns": {"sex": 85, "site": 90},
     "left_out": [{"image": "x", "reason": "broken"}], "not_tested": ["Films of other hospitals."],
     "findings": [
         {"test": "marker.paste", "verdict": "fail", "summary": "It follows the marker.", "estimate": estimate(0.9)},
@@ -60,7 +61,8 @@ def test_every_fact_that_is_asked_for_exists() -> None:
     run["agreement"] = {"gradcam": {"hit_rate": estimate(0.5)}}
     audit = copy.deepcopy(AUDIT)
     for test in ("slices", "subgroups.site", "shortcut.metadata", "prevalence.shift", "patients.straddle",
-                 "duplicates.exact", "source.embedding", "maps.gradcam.lungs", "calibration.large"):  # fmt: skip
+                 "duplicates.exact", "source.embedding", "maps.gradcam.lungs", "calibration.large",
+                 "reasons.score"):  # fmt: skip
         audit["findings"].append({"test": test, "verdict": "pass", "summary": test, "estimate": estimate(0.1)})
     known = facts(audit, run)
     asked = {f for g in GUIDELINES.values() for i in g.items for f in i.facts} | {
@@ -89,3 +91,17 @@ def test_the_pages_say_whose_training_they_tell(tmp_path: Path, other: bool) -> 
     assert sum(told["claim"]["counts"].values()) == 44
     assert "follows the side marker" in card.read_text() and "a human must write" in card.read_text()
     assert 'src="http' not in text + card.read_text() and json.loads((tmp_path / "model-card.json").read_text())
+
+
+def test_the_card_states_performance_the_files_hash_and_what_n_counts(tmp_path: Path) -> None:
+    audit = copy.deepcopy(AUDIT)
+    audit["model"]["file"] = {"name": "box.safetensors", "sha256": "f00d" * 16}
+    _, card = write_guidelines(audit, tmp_path)
+    text = card.read_text(encoding="utf-8")
+    assert f"box.safetensors, SHA-256 {'f00d' * 16}" in text and "model.safetensors" not in text
+    assert "On the 90 audited films: AUROC 0.700 (95 % CI 0.650 to 0.750, n = 80 patients, wilson)" in text
+    assert "sex of 85 of 90 films" in text and "not among the films" not in text
+    _, card = write_guidelines(AUDIT | {"columns": {}}, tmp_path, run=RUN)
+    text = card.read_text(encoding="utf-8")
+    assert "Test patients: auroc 0.900 (95 % CI 0.850 to 0.950, n = 80 patients, wilson)" in text
+    assert "Age and sex are not among the films" in text

@@ -16,8 +16,15 @@ from radiolucent.data.trained_on import IDENTITY, PIXELS
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_file
 from radiolucent.models import build, save
-from radiolucent.study.label_check import chances_in_table, chances_of_runs, check_labels, readings_of, twins_of
-from radiolucent.types import Annotation, Finding
+from radiolucent.study.label_check import (
+    chances_in_table,
+    chances_of_runs,
+    chances_on_test,
+    check_labels,
+    readings_of,
+    twins_of,
+)
+from radiolucent.types import Annotation, Finding, Predictions
 
 COLUMNS = ("path", "label", "patient_id", "split")
 
@@ -109,6 +116,12 @@ def test_a_table_of_answers_is_taken_without_its_training_rows(films: Path, tmp_
     found = chances_in_table(data, given, [["f0.png", "f11.png"]])
     assert set(found.values) == {"f4.png", "f5.png"}  # f11 shows what f0 does, which was trained on
     assert any("the model was trained on" in n for n in found.notes)
+    # f1 to f3 are in the data set's own training split and have no row: neither their copies nor their patients count.
+    assert set(chances_in_table(data, given, [["f0.png", "f11.png"], ["f3.png", "f5.png"]]).values) == {"f4.png"}
+    same = tuple(
+        dataclasses.replace(r, patient_id="p0" if r.image_id == "f4.png" else r.patient_id) for r in data.records
+    )
+    assert set(chances_in_table(dataclasses.replace(data, records=same), given).values) == {"f5.png", "f11.png"}
     bare = table(tmp_path / "q.csv", ("image", "p_ill", "p_well"), [r[1:] for r in rows])
     assert "taken as out of fold" in chances_in_table(data, bare).notes[-1]
     for columns, row, why in (
@@ -120,6 +133,17 @@ def test_a_table_of_answers_is_taken_without_its_training_rows(films: Path, tmp_
             chances_in_table(data, table(tmp_path / "bad.csv", columns, [row]))
     with pytest.raises(DataError, match="a second row of f4"):
         chances_in_table(data, table(tmp_path / "two.csv", ("image", "p_ill", "p_well"), [("f4.png", "1", "0")] * 2))
+
+
+def test_a_study_judges_its_test_films_but_for_relatives_of_what_it_learned_from(films: Path) -> None:
+    data = load_dataset(films)
+    records = tuple(
+        dataclasses.replace(r, patient_id="p1" if r.image_id == "f9.png" else r.patient_id) for r in data.records
+    )
+    own = tuple(r.image_id for r in records if r.split == "test")
+    p = Predictions(own, own, np.zeros((8, 2), np.float32), np.zeros(8, np.int64), ("ill", "well"), 0)
+    found = chances_on_test(p, dataclasses.replace(data, records=records), [["f0.png", "f11.png"]])
+    assert set(own) - set(found.values) == {"f9.png", "f11.png"} and "2 test films" in found.notes[-1]
 
 
 def test_readers_speak_through_diagnoses_or_findings(films: Path) -> None:

@@ -58,9 +58,28 @@ def test_a_planted_marker_fails_and_markers_at_random_mend_it(home: Path) -> Non
     assert (home / "run" / "repair" / "randomise" / "history.csv").stat().st_mtime_ns == stamp
 
 
+def test_auto_keeps_what_has_the_highest_reasons_score_on_validation(home: Path, tmp_path: Path) -> None:
+    found = repair(_config(home, methods=("auto",), out=tmp_path / "auto", epochs=8))
+    tried = {name: row["reasons"]["value"] for name, row in found.chosen_by.items()}
+    assert set(tried) == {"as it is", "randomise", "surroundings", "last-layer", "reasons"}
+    kept = found.rows[1]
+    assert kept.method == max((n for n in tried if n != "as it is"), key=lambda n: tried[n])
+    assert tried[kept.method] > tried["as it is"] + 0.1, tried
+    assert "marker.paste" in found.rows[0].failing and "marker.paste" not in kept.failing
+    assert (kept.costs["auroc"].value or -1) > -0.02
+    before, last = (load(p) for p in (home / "run", tmp_path / "auto" / "last-layer"))
+    same = [
+        bool((a == b).all())
+        for (n, a), b in zip(before.network.named_parameters(), last.network.parameters(), strict=True)
+    ]
+    assert not all(same) and sum(same) >= len(same) - 2  # the last layer's weight and bias alone
+    with pytest.raises(ConfigError, match="alone"):
+        _config(home, methods=("auto", "crop"))
+
+
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
     arguments = [
-        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--method", "crop", "--fine-tune",
+        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--remedy", "crop", "--fine-tune",
         "--epochs", "1", "--films", "30", "--out", str(tmp_path), "--json",
     ]  # fmt: skip
     result = CliRunner().invoke(app, arguments)

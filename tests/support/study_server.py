@@ -74,8 +74,16 @@ def draw_room(folder: Path) -> Path:
     a grid in a PNG, and 12 bits in a 16-bit PNG."""
     films = room_films()
     told = {"PatientID": "P1", "ImagerPixelSpacing": [0.2, 0.1], "WindowCenter": 1000, "WindowWidth": 500}
-    write_dicom(folder / "test" / "NORMAL" / "frontal.dcm", films["frontal"], ViewPosition="PA", **told)
-    write_dicom(folder / "test" / "NORMAL" / "lateral.dcm", films["lateral"], ViewPosition="LL", PatientID="P1")
+    write_dicom(
+        folder / "test" / "NORMAL" / "frontal.dcm", films["frontal"], ViewPosition="PA", StudyDate="20190301", **told
+    )
+    write_dicom(
+        folder / "test" / "NORMAL" / "lateral.dcm",
+        films["lateral"],
+        ViewPosition="LL",
+        PatientID="P1",
+        StudyDate="20200301",
+    )
     place = folder / "test" / "PNEUMONIA"
     place.mkdir(parents=True)
     Image.fromarray(films["grid"]).save(place / "grid.png")

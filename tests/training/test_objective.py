@@ -50,6 +50,20 @@ def test_many_labels_are_as_many_binary_losses() -> None:
         Objective("multilabel", 3, weights=(1.0, 1.0, 1.0))
 
 
+def test_labels_that_are_not_known_are_no_part_of_the_loss() -> None:
+    labels = torch.tensor([[0, -1, 1], [-1, -1, 0]])
+    logits = LOGITS[:2].clone().requires_grad_()
+    objective = Objective("multilabel", 3)
+    mean = objective.losses(logits, labels).sum() / objective.example_weights(labels).sum()
+    known = labels >= 0
+    alone = F.binary_cross_entropy_with_logits(LOGITS[:2][known], labels[known].float())
+    assert mean.item() == pytest.approx(alone.item())  # every known label weighs the same, whatever its film lacks
+    mean.backward()
+    assert (logits.grad[known] != 0).all() and (logits.grad[~known] == 0).all()
+    right = objective.correct(torch.tensor([[-1.0, 5.0, 1.0], [5.0, 5.0, 1.0]]), labels)
+    assert right.tolist() == [1.0, 0.0]
+
+
 def test_balanced_weights_are_scikit_learns() -> None:
     labels = LABELS.numpy()
     theirs = compute_class_weight("balanced", classes=np.arange(3), y=labels)

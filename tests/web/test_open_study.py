@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.files import sha256_file
 from radiolucent.web.films import Films
 from radiolucent.web.open_study import StudyPlan, open_study, read_vocabulary
 from radiolucent.web.reader_names import check_readers
@@ -21,7 +22,14 @@ def test_a_study_goes_on_only_as_it_was_begun(tmp_path: Path) -> None:
     first = open_study(plan, lambda *_: None).context
     cases, folder = first.store.cases(), first.reveal.folder
     first.close()
-    for name, other in (("seed", 5), ("limit", 2), ("methods", ("lime",)), ("lime_samples", 40), ("name", "Other")):
+    for name, other in (
+        ("seed", 5),
+        ("limit", 2),
+        ("methods", ("lime",)),
+        ("lime_samples", 40),
+        ("unseen", True),
+        ("name", "Other"),
+    ):
         changed: Any = {name: other}
         with pytest.raises(ConfigError, match=f"begun with {name} "):
             open_study(dataclasses.replace(plan, **changed), lambda *_: None)
@@ -86,3 +94,24 @@ def test_a_vocabulary_is_a_list_of_terms_and_stays(tmp_path: Path) -> None:
         file.write_bytes(wrong)
         with pytest.raises(ConfigError, match=r"terms\.txt"):
             read_vocabulary(file)
+
+
+def test_films_of_the_training_are_warned_of_or_left_out(tmp_path: Path) -> None:
+    run, films = make_run(tmp_path / "run"), draw_films(tmp_path / "films", 4)
+    files = sorted((films / "test").rglob("*.png"))
+    plan = StudyPlan(run, films, tmp_path / "study", "Trial")
+    with pytest.raises(DataError, match=r"split\.csv.*--unseen"):
+        open_study(dataclasses.replace(plan, unseen=True, folder=tmp_path / "none"), lambda *_: None)
+    rows = [f"{sha256_file(f)},,,{s}" for f, s in zip(files, ("train", "val", "test"), strict=False)]
+    split = (run if run.is_dir() else run.parent) / "split.csv"
+    split.write_text("\n".join(["sha256,pixels_sha256,patient_id,split", *rows]) + "\n")
+    opened = open_study(plan, lambda *_: None)
+    assert opened.warning.startswith("2 of 4 films are no test of this model") and "--unseen" in opened.warning
+    opened.context.close()
+    again = open_study(plan, lambda *_: None)  # it is told again
+    assert again.warning == opened.warning
+    again.context.close()
+    clean = open_study(dataclasses.replace(plan, unseen=True, folder=tmp_path / "clean"), lambda *_: None)
+    assert not clean.warning and len(clean.context.store.cases()) == 2
+    assert sum("was in" in why for _, why in clean.left_out) == 2
+    clean.context.close()

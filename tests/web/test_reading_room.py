@@ -303,7 +303,7 @@ def test_the_other_film_hangs_beside_with_zoom_and_window_linked(context: StudyC
     whole(browser, case)
     browser.press("y")
     browser.until("document.querySelector('.beside[data-whole]')")
-    assert "Other film · PA" in browser.find(".caption").text
+    assert "Film of 12 months before · PA" in browser.find(".caption").text
     left = "return document.querySelector(arguments[0]).getBoundingClientRect().left"
     assert browser.run(left, ".beside") < browser.run(left, "#stage")  # the frontal film hangs to the left
     view = "return document.querySelector('.beside').dataset.view.split(' ').map(Number)"

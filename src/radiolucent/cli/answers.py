@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from radiolucent.models import Classifier
     from radiolucent.types import Radiograph
 
-__all__ = ["FEW", "WIDE", "Answer", "Force", "Inline", "Open", "answer_of", "print_answers", "refusal", "show"]
+__all__ = ["FEW", "WIDE", "Answer", "Chest", "Force", "Inline", "Open", "answer_of", "print_answers", "refusal", "show"]
 
 FEW = 10
 """Films up to which every one has its line in the terminal."""
 
 WIDE = 200  # columns of a table that goes to a file
 
-Force = Annotated[
-    bool, typer.Option("--force", help="Also answer on what does not look like a frontal chest film (box).")
+Force = Annotated[bool, typer.Option("--force", help="Also answer on what does not look like a frontal chest film.")]
+Chest = Annotated[
+    bool,
+    typer.Option(
+        "--chest", help="Refuse what does not look like a frontal chest film; networks with a lung finder always do."
+    ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the first panel.")]
 Inline = Annotated[bool, typer.Option("--inline", help="Show panels in the terminal (Kitty, iTerm2, WezTerm).")]
@@ -51,12 +55,14 @@ class Answer:
     thresholds: Mapping[str, float | None] = field(default_factory=dict[str, "float | None"])
 
 
-def refusal(classifier: "Classifier", force: bool) -> "Callable[[Radiograph], str] | None":
+def refusal(classifier: "Classifier", force: bool, chest: bool = False) -> "Callable[[Radiograph], str] | None":
     """A function that says why a film is not answered on, "" where it is; None where every film is.
 
-    Only networks that look for the lungs know what a chest film looks like.
+    Networks that look for the lungs are for frontal chest films; whether another is, `chest` says.
     """
-    if force or classifier.architecture.get("name") != "in_lungs":
+    if force or not (chest or classifier.architecture.get("name") == "in_lungs"):
+        if not force:
+            say.print("not checked whether the films look like frontal chest films: --chest does", highlight=False)
         return None
     from radiolucent.segment.out_of_place import out_of_place
 

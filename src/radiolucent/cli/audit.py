@@ -87,7 +87,7 @@ def audit(
     markers: Markers = None,
     split: Split = None,
     films: Films = None,
-    methods: Methods = "gradcam,saliency",
+    method: Methods = "gradcam,saliency",
     tests: Tests = "",
     discover: Discover = "all",
     out: AuditOut = None,
@@ -132,7 +132,7 @@ def audit(
                 markers,
                 split,
                 films,
-                methods,
+                method,
                 tests,
                 discover == "all",
                 out,
@@ -197,7 +197,7 @@ def _audit(
     from radiolucent.data import LabelOptions, load_dataset, of_label, read_annotations
     from radiolucent.data.multilabel import match_labels
     from radiolucent.files import file_name
-    from radiolucent.models import load, names_box, names_own
+    from radiolucent.models import checkpoint_file, load, names_box, names_own
     from radiolucent.reports.audit_page import write_audit
 
     asked(names_in(tests), names_in(methods))  # a wrong name is told before anything is read
@@ -233,9 +233,11 @@ def _audit(
         progress=update,
     )
     cited = json.loads(cite.read_text()) if cite.is_file() else None
-    own = beside and (beside if label is None else beside / "labels" / file_name(label))
-    told = json.loads(s.read_text()) if own and (s := own / "summary.json").is_file() else None
-    write_audit(found, home, model=str(run), data=str(data), seed=seed, self_test=cited, run=told, progress=update)
+    own_run = beside and (beside if label is None else beside / "labels" / file_name(label))
+    told = json.loads(s.read_text()) if own_run and (s := own_run / "summary.json").is_file() else None
+    file = None if own else checkpoint_file(run)
+    facts: dict[str, Any] = {"seed": seed, "self_test": cited, "run": told, "checkpoint": file}
+    write_audit(found, home, model=str(run), data=str(data), progress=update, **facts)
     return found, home
 
 

@@ -257,6 +257,29 @@ def annotations(
 
 
 @data_app.command()
+def maps(
+    explanations: Annotated[Path, typer.Argument(help="A folder that `radiolucent explain` wrote.", exists=True)],
+    to: Annotated[str, typer.Option(help="fiftyone or labelstudio.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
+    annotations: Annotations = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand films, maps and doctors' marks to FiftyOne or Label Studio, as files that they import."""
+    from radiolucent.data import LeftOut, read_annotations
+    from radiolucent.study.handover import hand_over
+
+    left: list[LeftOut] = []
+    readings = read_annotations(annotations, left_out=left) if annotations else []
+    count = hand_over(explanations, out, to, annotations=readings, left_out=left)
+    if as_json:
+        told = [{"file": str(p), "reason": r} for p, r in left]
+        print_json({"films": count, "out": str(out), "left_out": told})
+    else:
+        say.print(f"{count} films with maps and {len(readings)} readings in {shown(out)}", highlight=False)
+    end_with_left_out(left, count)
+
+
+@data_app.command()
 def formats(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the docs.")] = False,
     as_json: AsJson = False,

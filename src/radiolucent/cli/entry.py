@@ -30,6 +30,10 @@ from radiolucent.errors import ConfigError, RadiolucentError
 
 __all__ = ["app", "main"]
 
+# torch's threads sleep while they wait for each other. By default they spin, which on a machine that does other work
+# too made one explanation take four times as long. Read once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 SUBJECT = (
     "Makes an X-ray classifier transparent: train, explain, compare with doctors. Research use, not for diagnosis."
 )

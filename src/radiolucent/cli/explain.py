@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radiolucent.cli.answers import FEW, Answer, Force, Inline, Open, answer_of, print_answers, refusal, show
+from radiolucent.cli.answers import FEW, Answer, Chest, Force, Inline, Open, answer_of, print_answers, refusal, show
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
@@ -88,6 +88,7 @@ def explain(
     batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
     out: Out = Path("explanations"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")] = False,
+    chest: Chest = False,
     force: Force = False,
     opened: Open = False,
     inline: Inline = False,
@@ -111,7 +112,7 @@ def explain(
     )
     said: list[LeftOut] = []
     readings = read_annotations(annotations, left_out=said, **asked) if annotations else []
-    refuse = refusal(classifier, force)
+    refuse = refusal(classifier, force, chest)
     answers = [] if as_json else _answers(classifier, paths, refuse)
     if answers:
         print_answers(answers)  # before any map is drawn

@@ -17,6 +17,7 @@ from rich.table import Table
 from radiolucent.tables import printable
 
 if TYPE_CHECKING:
+    from radiolucent.audits.agreement import ZoneEnergy
     from radiolucent.study import Comparison
     from radiolucent.types import Finding
 
@@ -243,12 +244,31 @@ def print_comparison(found: "Comparison") -> None:
             (escape(name), f"{n} of {found.completeness.films} films") for name, n in found.completeness.read.items()
         ]
         _print_rows(f"readings; {found.completeness.by_all} films were read by all", rows, "read")
+    for zones in found.zones:
+        _print_zones(zones)
     if found.between:
         _print_rows("readers with each other", [(escape(n), str(e)) for n, e in found.between.items()])
     if found.statements:
         words = found.statements
         rows = [(name, str(e)) for name, e in words.estimates.items() if e.value is not None]
         _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
+
+
+def _print_zones(found: "ZoneEnergy") -> None:
+    """Print the maps' energy by lung zone, and what films do not count."""
+    from radiolucent.reports.phrasing import zone as words_of
+
+    names = {zone: words_of(zone) for zone in found.energy}
+    rows = [(words, f"{found.energy[zone]}; area {found.area[zone].value or 0:.3f}") for zone, words in names.items()]
+    if found.films:
+        _print_rows(f"{found.method}: share of the map by lung zone, {found.films} films", rows)
+    say.print("The image's left is the patient's right unless the film is mirrored.", highlight=False)
+    if found.mirrored:
+        say.print(f"mirrored by their header: {shown(', '.join(found.mirrored))}", soft_wrap=True, highlight=False)
+    if found.unsure:
+        say.print(f"[yellow]{len(found.unsure)} film(s) without sure lungs, not counted by zone:[/yellow]")
+        for name, reason in found.unsure:
+            say.print(f"  {shown(name)}: {shown(reason)}", soft_wrap=True, highlight=False)
 
 
 def _print_rows(title: str, rows: Iterable[tuple[str, str]], heading: str = "value (95 % CI)") -> None:

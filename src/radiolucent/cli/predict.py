@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from radiolucent.cli.answers import FEW, Answer, Force, answer_of, print_answers, refusal
+from radiolucent.cli.answers import FEW, Answer, Chest, Force, answer_of, print_answers, refusal
 from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use, say, shown
 from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
@@ -12,7 +12,7 @@ __all__ = ["predict"]
 
 
 @reads_films
-def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) -> None:
+def predict(given: RunAndImages, chest: Chest = False, force: Force = False, as_json: AsJson = False) -> None:
     """Say what a run makes of images: calibrated probabilities and the call at its threshold, each label at its own.
 
     Without RUN the model that comes with radiolucent answers: pneumonia or normal, on children's chest films.
@@ -23,7 +23,7 @@ def predict(given: RunAndImages, force: Force = False, as_json: AsJson = False) 
 
     run, paths = run_and_images(given)
     classifier = load(run)
-    refuse = refusal(classifier, force)
+    refuse = refusal(classifier, force, chest)
     files, left = find_films(paths)
     waiting: list[Answer] = []
     rows: list[dict[str, Any]] = []

@@ -24,10 +24,13 @@ __all__ = ["repair"]
 
 Run = Annotated[Path, typer.Argument(help="A run folder of `study` or `train`.", exists=True, file_okay=False)]
 Data = Annotated[Path, typer.Argument(help="The films it was made from: a folder or a manifest.", exists=True)]
-Methods = Annotated[
+Remedies = Annotated[
     str,
     typer.Option(
-        "--method", help="crop, inpaint, randomise, reasons; several with commas, together with +: crop+randomise."
+        "--method",
+        "--remedy",
+        help="crop, inpaint, randomise, reasons, surroundings, last-layer; several with commas, together with +: "
+        "crop+randomise. auto: tries several, keeps the one with the highest reasons score on validation films.",
     ),
 ]
 FineTune = Annotated[
@@ -45,7 +48,7 @@ RepairOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for 
 def repair(
     run: Run,
     data: Data,
-    method: Methods = "crop,inpaint,randomise,reasons",
+    remedy: Remedies = "crop,inpaint,randomise,reasons",
     fine_tune: FineTune = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)] = None,
     penalty: Penalty = 10.0,
@@ -64,7 +67,7 @@ def repair(
     from radiolucent.study.repaired import RepairConfig
     from radiolucent.study.repaired import repair as mend
 
-    names = names_in(method)
+    names = names_in(remedy)
     config = RepairConfig(
         run, data, out, names, fine_tune, epochs, penalty, lungs, markers, annotations, films, seed=seed,
         annotation_options=asked,
@@ -84,6 +87,13 @@ def repair(
 def _print(found: dict[str, Any]) -> None:
     from radiolucent.reports.repair_page import interval
 
+    if found["chosen_by"]:
+        tried = Table(title="tried, on validation films: the highest reasons score is kept", title_justify="left")
+        for heading in ("candidate", "reasons score", "AUROC"):
+            tried.add_column(heading, overflow="fold")
+        for name, row in found["chosen_by"].items():
+            tried.add_row(name, row.get("left_out") or interval(row["reasons"]), interval(row.get("auroc")))
+        Console().print(tried)
     table = Table(title=f"{found['films']} test films of {found['patients']} patients", title_justify="left")
     for heading in ("model", "audit", "tests failed", "AUROC", "change of it", "sensitivity", "specificity"):
         table.add_column(heading, overflow="fold")

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from radiolucent.cli.output import AsJson, Seed, end_with_left_out, names_in, print_json, progress_bar, say, stages
 from radiolucent.cli.reading_options import reads_films
+from radiolucent.cli.unseen import Unseen
 from radiolucent.errors import ConfigError
 
 __all__ = ["review"]
@@ -38,6 +39,7 @@ def review(
         Path | None, typer.Option(help="A text file of findings that marks can be called, a term a line.")
     ] = None,
     split: Annotated[str, typer.Option(help="Films to read: test, val, train or all.")] = "test",
+    unseen: Unseen = False,
     limit: Annotated[int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1)] = None,
     method: Annotated[str, typer.Option(help="Maps to show after the lock; several with commas.")] = "gradcam,lime",
     lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 353,
@@ -78,11 +80,13 @@ def review(
             assert run is not None and data is not None
             plan = StudyPlan(run, data, place, name, split, limit, methods, lime_samples, seed, target=target)
         terms = None if vocabulary is None else read_vocabulary(vocabulary)
-        plan = dataclasses.replace(plan, vocabulary=terms, stamps=stamps)
+        plan = dataclasses.replace(plan, vocabulary=terms, stamps=stamps, unseen=unseen)
         opened = open_study(plan, update)
         context = opened.context
         if ahead:
             context.reveal.ahead(context.store.cases(), stages(update, "predictions and maps"))
+    if opened.warning:  # told before the readers begin
+        say.print(f"[bold red]warning:[/bold red] {escape(opened.warning)}", soft_wrap=True, highlight=False)
     lost = sum(is_lost(reason) for _, reason in opened.left_out)
     if lost and not export:  # told before the readers begin; listed at the end
         say.print(f"[yellow]{lost} file(s) could not be read and are not in the study[/yellow]")

@@ -35,17 +35,25 @@ def size(
             "gave them."
         ),
     ] = None,
+    pilot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Reading study: a pilot's readings instead, as an .imrmc file; two tests, every case read by all.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """How many patients an evaluation needs, or how many cases a reading study.
 
     An evaluation: --auroc, --sensitivity or --specificity with --half-width or --above. A reading study: --effect,
-    --readers and --components.
+    --readers and --components or --pilot.
     """
     asked = {"auroc": auroc, "sensitivity": sensitivity, "specificity": specificity}
     given = {name: value for name, value in asked.items() if value is not None}
     if effect is not None and not given:
-        found = _reading_study(effect, readers, margin, power, components)
+        found = _reading_study(effect, readers, margin, power, components, pilot)
     elif len(given) == 1 and effect is None:
         name, value = next(iter(given.items()))
         found = _evaluation(name, value, half_width, above, prevalence, films, rho, power)
@@ -70,18 +78,50 @@ def _evaluation(
     return dataclasses.asdict(size_proportion(value, prevalence=share, positives=ill, **options))
 
 
-def _reading_study(effect: float, readers: int, margin: float, power: float, components: Path | None) -> dict[str, Any]:
-    from radiolucent.readers.statistics import Pilot, cases_for, mrmc_power
+def _stated(file: Path) -> Any:
+    """Variance components as a JSON file states them."""
+    from radiolucent.readers.statistics import Pilot
 
-    if components is None:
-        raise ConfigError("--effect needs --components FILE: variance components of a pilot, or stated ones.")
     try:
-        pilot = Pilot(**json.loads(components.read_text()))
+        return Pilot(**json.loads(file.read_text()))
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{components}: {error}; expected a JSON object with test_reader, error, same_reader, same_test, neither, "
-            "cases."
+            f"{file}: {error}; expected a JSON object with test_reader, error, same_reader, same_test, neither, cases."
         ) from error
+
+
+def _pilot_of(file: Path | None) -> Any:
+    """Variance components of a pilot's readings.
+
+    Raises:
+        ConfigError: not two tests, or readings are missing.
+    """
+    from radiolucent.readers.statistics import Pilot, mrmc, read_imrmc
+
+    assert file is not None
+    read = read_imrmc(file)
+    if len(read.tests) != 2:
+        raise ConfigError(f"{file}: tests {', '.join(read.tests)}; expected a pilot of two.")
+    if read.missing:
+        reader, test, n = read.missing[0]
+        raise ConfigError(
+            f"{file}: {n} readings of {reader} under {test} are missing; components need every case read by all: leave "
+            "out the reader or the cases, or state components with --components."
+        )
+    found = mrmc(read.truth, read.scores, tests=read.tests, readers=read.readers)
+    return Pilot.of(found.components, len(read.truth))
+
+
+def _reading_study(
+    effect: float, readers: int, margin: float, power: float, components: Path | None, readings: Path | None
+) -> dict[str, Any]:
+    from radiolucent.readers.statistics import cases_for, mrmc_power
+
+    if (components is None) == (readings is None):
+        raise ConfigError(
+            "--effect needs --components FILE (variance components of a pilot, or stated ones) or --pilot FILE."
+        )
+    pilot = _stated(components) if components is not None else _pilot_of(readings)
     cases = cases_for(pilot, effect, readers=readers, power=power, margin=margin)
     what = (
         f"an AUROC no worse than by {margin:g}, if the difference is {effect:g}"
@@ -90,7 +130,7 @@ def _reading_study(effect: float, readers: int, margin: float, power: float, com
     )
     if cases is None:
         words = f"With {readers} readers no number of cases gives a chance of {power:.0%} to show {what}: take more."
-        return {"readers": readers, "cases": None, "power": None, "words": words}
+        return {"readers": readers, "cases": None, "power": None, "words": words, "pilot": dataclasses.asdict(pilot)}
     reached = mrmc_power(pilot, effect, readers=readers, cases=cases, margin=margin)
     words = f"{readers} readers and {cases:,} cases give a chance of {reached:.0%} to show {what}."
-    return {"readers": readers, "cases": cases, "power": reached, "words": words}
+    return {"readers": readers, "cases": cases, "power": reached, "words": words, "pilot": dataclasses.asdict(pilot)}

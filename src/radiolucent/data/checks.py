@@ -12,13 +12,14 @@ from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
 from radiolucent.data.doubtful import Witnesses, doubtful_labels
 from radiolucent.data.multilabel import of_label
-from radiolucent.data.records import Dataset
+from radiolucent.data.records import Dataset, Record
 from radiolucent.data.split import MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
 from radiolucent.metrics import wilson
+from radiolucent.metrics.proportions import clustered_wilson
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["check"]
+__all__ = ["check", "prevalence_shift"]
 
 SHOWN = 20  # examples listed in a finding's evidence
 NEAR = 0.97  # correlation of high-passed 64 × 64 thumbnails
@@ -51,7 +52,7 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
 def _of_classes(good: Sequence[Film], near: Sequence[Sequence[Film]], dataset: Dataset) -> list[Finding]:
     return [
         *confounders(good, dataset.class_names),
-        _prevalence(dataset),
+        prevalence_shift(dataset),
         _validation(dataset),
         doubtful_labels(dataset, Witnesses(twins=_twins(good, near))),
     ]
@@ -244,19 +245,19 @@ def _patients(dataset: Dataset) -> Finding:
     )
 
 
-def _prevalence(dataset: Dataset) -> Finding:
-    """The share of the last class in each split, and the largest difference between two."""
+def prevalence_shift(dataset: Dataset) -> Finding:
+    """The share of the last class in each split, its interval by patient, held against that of the training split."""
     question = "Is the disease equally common in every split?"
     labelled = [r for r in dataset.records if r.label is not None and r.split]
     splits = sorted({str(r.split) for r in labelled})
     if len(splits) < 2 or len(dataset.class_names) < 2:
         return Finding("prevalence.shift", question, "not applicable", "fewer than two splits or classes.")
     last = len(dataset.class_names) - 1
-    count = Counter((str(r.split), r.label == last) for r in labelled)
-    rates = {s: wilson(count[s, True], count[s, True] + count[s, False]) for s in splits}
+    rates = {s: _rate([r for r in labelled if r.split == s], last) for s in splits}
     reference = rates["train"] if "train" in rates else rates[splits[0]]
     shifted = [s for s in splits if not _overlap(rates[s], reference)]
-    words = ", ".join(f"{s} {(rates[s].value or 0):.1%} of {rates[s].n}" for s in splits)
+    films = Counter(str(r.split) for r in labelled)
+    words = ", ".join(f"{s} {(rates[s].value or 0):.1%} of {films[s]}" for s in splits)
     return Finding(
         "prevalence.shift",
         question,
@@ -269,6 +270,13 @@ def _prevalence(dataset: Dataset) -> Finding:
         if shifted
         else "",
     )
+
+
+def _rate(records: Sequence[Record], label: int) -> Estimate:
+    """The share of films with a label, its interval over patients."""
+    patients = [r.patient_id or f"\0{r.image_id}" for r in records]
+    index = np.unique(patients, return_inverse=True)[1]
+    return clustered_wilson(np.array([r.label == label for r in records]), index)
 
 
 def _overlap(a: Estimate, b: Estimate) -> bool:

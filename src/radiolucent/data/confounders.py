@@ -58,7 +58,8 @@ def confounders(films: Sequence[Film], class_names: tuple[str, ...]) -> list[Fin
     Gradient-boosted trees, five folds grouped by patient; the last class against the rest; DeLong's interval over
     patients. A finding fails where the interval excludes 0.5: the shortcut is *available*, which does not say that a
     network uses it. Taken together, what each kind leaves open may still tell the classes apart, e.g. a size that
-    means one thing in grey and another in colour.
+    means one thing in grey and another in colour. The level of the intervals is corrected for the number of kinds
+    (Bonferroni).
     """
     known = [f for f in films if f.record.label is not None]
     truth = np.array([f.record.label == len(class_names) - 1 for f in known], bool)
@@ -67,7 +68,8 @@ def confounders(films: Sequence[Film], class_names: tuple[str, ...]) -> list[Fin
         "shortcut.metadata": ("all metadata (size, aspect, mode, format, exposure) together", _together),
         **_FEATURES,
     }
-    return [_one(name, *kind, known, truth, groups) for name, kind in kinds.items()]
+    level = 1 - 0.05 / len(kinds)
+    return [_one(name, *kind, known, truth, groups, level) for name, kind in kinds.items()]
 
 
 def _one(
@@ -77,6 +79,7 @@ def _one(
     films: Sequence[Film],
     truth: NDArray[np.bool_],
     groups: NDArray[np.str_],
+    level: float,
 ) -> Finding:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -99,7 +102,7 @@ def _one(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
     scores = np.asarray(cross_val_predict(model, x, truth, groups=groups, cv=folds, method="predict_proba"))[:, 1]
-    estimate = auroc(truth, scores, groups=groups)
+    estimate = auroc(truth, scores, groups=groups, level=level)
     available = estimate.low is not None and (estimate.low > 0.5)
     return Finding(
         name,

@@ -42,6 +42,9 @@ def doubtful_labels(dataset: Dataset, witnesses: Witnesses) -> Finding:
     """
     films = [r for r in dataset.records if r.label is not None]
     classes = len(dataset.class_names)
+    if dataset.multilabel:
+        words = "films may have several labels at once; labels are doubted where each film has one class."
+        return Finding(TEST, QUESTION, "not applicable", words, source=SOURCE)
     if classes < 2 or not films:
         return Finding(TEST, QUESTION, "not applicable", "no labels of two classes.", source=SOURCE)
     nothing = [float("nan")] * classes

@@ -14,7 +14,7 @@ NONE_OF_THEM = frozenset({"no finding", "no findings", "normal", "none"})
 """Names that say that a film has none of the labels; they are no labels themselves."""
 
 BLANK = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
-_VALUES = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0, "-1": UNCERTAIN, "-1.0": UNCERTAIN}
+_NUMBERS = {1.0: 1, 0.0: 0, -1.0: UNCERTAIN}
 
 
 def plain_label(name: str) -> str:
@@ -29,7 +29,7 @@ def plain_label(name: str) -> str:
 def is_cell(value: Any) -> bool:
     """Whether a cell may stand in a label's column: 1, 0, -1 or nothing."""
     text = _text(value)
-    return text in BLANK or text in _VALUES
+    return text in BLANK or _number(text) is not None
 
 
 def value_of(value: Any, where: str, column: str) -> int:
@@ -41,12 +41,21 @@ def value_of(value: Any, where: str, column: str) -> int:
     text = _text(value)
     if text in BLANK:
         return NOT_GIVEN
-    if text in _VALUES:
-        return _VALUES[text]
+    if (found := _number(text)) is not None:
+        return found
     raise DataError(
         f"{where}: {column} is {str(value)!r}; expected 1 (with it), 0 (without it), -1 (uncertain) or nothing (not "
         "given)."
     )
+
+
+def _number(text: str) -> int | None:
+    if text in ("true", "false"):
+        return int(text == "true")
+    try:
+        return _NUMBERS.get(float(text))
+    except ValueError:
+        return None
 
 
 def _text(value: Any) -> str:

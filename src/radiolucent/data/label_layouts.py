@@ -4,12 +4,13 @@ Sources: the files' own documentation: Wang 2017 (`Data_Entry_2017.csv`), Irvin 
 (`image_labels_train.csv`), Bustos 2020 (`PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv`).
 """
 
+import ast
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from radiolucent.data.label_cells import plain_label, value_of
 from radiolucent.data.records import UNCERTAIN, LeftOut
@@ -177,21 +178,41 @@ def majority(said: Sequence[int]) -> str:
 def _padchest(rows: Sequence[Row], file: Path) -> Laid:
     below = _below(file.parent)
     made: list[dict[str, Any]] = []
-    silent = 0
+    silent = beside = 0
     for row in rows:
         name, folder = str(row["ImageID"]).strip(), str(row.get("ImageDir") or "").strip().removesuffix(".0")
         direct = f"{folder}/{name}" if folder else name
         path = direct if (file.parent / direct).is_file() else below.get(name, "")
         own: dict[str, Any] = {"image": name, "path": path, "patient_id": str(row["PatientID"])}
         given = {"sex": row.get("PatientSex_DICOM"), "view": row.get("Projection"), "born": row.get("PatientBirth")}
-        said = re.findall(r"'([^']*)'|\"([^\"]*)\"", str(row["Labels"] or ""))
-        words = {plain_label(a or b) for a, b in said} - {""}
-        open_ = (bool(words) and words <= PADCHEST_SAYS_NOTHING) or "exclude" in words
-        silent += open_
-        made.append(own | {k: v for k, v in given.items() if v} | {"Labels": "" if open_ else row["Labels"]})
+        said, normal = _padchest_words(row["Labels"])
+        silent += said == ""
+        beside += normal
+        made.append(own | {k: v for k, v in given.items() if v} | {"Labels": row["Labels"] if said is None else said})
     words = ", ".join(sorted(PADCHEST_SAYS_NOTHING))
-    notes = [f"{silent} films labelled {words} alone: no label is given"] if silent else []
+    notes = [f"{silent} films labelled {words} alone, or nothing: no label is given"] if silent else []
+    if beside:
+        notes.append(f"{beside} films labelled normal beside a finding: the finding counts")
     return Laid("PadChest", made, list(range(2, len(rows) + 2)), (), "Labels", notes=notes)
+
+
+def _padchest_words(cell: Any) -> tuple[str | None, bool]:
+    """(the labels with "|" between, whether "normal" stood beside a finding).
+
+    "" where no label is given; None for what is no list, which is refused where labels are read.
+    """
+    try:
+        given: Any = ast.literal_eval(str(cell or "[]").strip() or "[]")
+        if not isinstance(given, list):
+            return None, False
+        words = [str(word).strip() for word in cast(list[Any], given) if str(word).strip()]
+    except (ValueError, SyntaxError, TypeError):
+        return ("", False) if str(cell).strip().casefold() == "nan" else (None, False)
+    told = [word for word in words if plain_label(word) not in PADCHEST_SAYS_NOTHING]
+    if not told or any(plain_label(word) == "exclude" for word in words):
+        return "", False
+    real = [word for word in told if plain_label(word) != "normal"]
+    return "|".join(real or told), bool(real) and len(real) < len(told)
 
 
 def _vindr_boxes(rows: Sequence[Row], file: Path) -> Laid:
@@ -209,7 +230,7 @@ def _is_vindr(head: set[str]) -> bool:
 _Fits = Callable[[set[str]], bool]
 _LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Path], Laid]], ...] = (
     (lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
-    (lambda head: {"Path", "No Finding", "Frontal/Lateral"} <= head, _chexpert),
+    (lambda head: {"Path", "No Finding"} <= head, _chexpert),
     (lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
     (_is_vindr, _vindr),
     (lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),

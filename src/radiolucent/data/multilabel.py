@@ -116,8 +116,7 @@ def _found(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[Se
 
 def _holds_labels(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
     cells = [row.get(column) for row in rows]
-    plain = {str(c).strip() for c in cells}
-    return all(map(is_cell, cells)) and bool(plain & {"1", "1.0", "-1", "-1.0", "True", "true"})
+    return all(map(is_cell, cells)) and any(value_of(c, "", column) in (1, UNCERTAIN) for c in cells)
 
 
 def _of_columns(
@@ -125,6 +124,9 @@ def _of_columns(
 ) -> FoundLabels:
     none = next((c for c in columns if plain_label(c) in NONE_OF_THEM), None)
     have = {plain_label(c): c for c in columns if c != none}
+    if len(have) < len(columns) - (none is not None):
+        twice = next(c for c in columns if c != none and have[plain_label(c)] != c)
+        raise DataError(f"{source}: the columns {twice!r} and {have[plain_label(twice)]!r} are of one label; keep one.")
     names, places = _chosen(tuple(have.values()), options, source)
     every = [c for c in have.values()]
     values: list[tuple[int, ...]] = []

@@ -111,7 +111,11 @@ def all_over_tokens(classifier: Classifier, inputs: torch.Tensor, shared: Pass, 
         if call.shape[-1] != call.shape[-2]:
             raise refused(method, f"one in {call.inside} is of {call.shape[-2]} tokens to {call.shape[-1]}")
         if call.tokens != call.shape[-1] or call.tokens != calls[0].tokens:
-            raise refused(method, f"the one in {call.inside} is over {call.shape[-1]} tokens, not all (in a window?)")
+            raise refused(
+                method,
+                f"the one in {call.inside} is over {call.shape[-1]} tokens, not all of the image's (in a window?), or "
+                "has no layer of its own",
+            )
     first = shared.resolve(calls[0].layer)
     if first.kind != "tokens":
         raise refused(method, f"what {first.name} gives is not sure to be tokens")
@@ -178,13 +182,17 @@ class _Noting(_Softmaxes):
 def _watched(network: nn.Module) -> Generator[list[_Call]]:
     """Notes every attention inside, and the layer that it is of."""
     note, handles = _Noting(), list[Any]()
-    for name, module in network.named_modules():
-        handles.append(
-            module.register_forward_pre_hook(
-                lambda _, args, kwargs, name=name: note.enter(name, args, kwargs), with_kwargs=True
-            )
-        )
-        handles.append(module.register_forward_hook(lambda _, __, output: note.leave(output)))
+    names = {module: name for name, module in network.named_modules()}
+
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        note.enter(names[module], args, kwargs)
+
+    def leave(_: nn.Module, __: Any, output: Any) -> None:
+        note.leave(output)
+
+    for module in names:
+        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(leave))
     try:
         with note:
             yield note.calls

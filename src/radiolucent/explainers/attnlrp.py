@@ -8,6 +8,7 @@ import torch
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.attention import Opened
 from radiolucent.explainers.lrp import LRP, Relevance
+from radiolucent.explainers.lrp_layers import Layers
 from radiolucent.passes.backward_rules import on_graph
 
 __all__ = ["AttnLRP"]
@@ -38,15 +39,15 @@ class AttnLRP(LRP):
         """The books hold for any place of the batch's axis only where one image is in it."""
         return True
 
-    def rules(self, ones: torch.Tensor | None) -> Relevance:
-        return _Attending(self.epsilon, ones)
+    def rules(self, ones: torch.Tensor | None, layers: Layers | None) -> Relevance:
+        return _Attending(self.epsilon, ones, layers)
 
 
 class _Attending(Opened, Relevance):
     """Rules for what transformers have and convolutional networks do not."""
 
-    def __init__(self, epsilon: float, ones: torch.Tensor | None) -> None:
-        super().__init__(epsilon, ones, "AttnLRP")
+    def __init__(self, epsilon: float, ones: torch.Tensor | None, layers: Layers | None) -> None:
+        super().__init__(epsilon, ones, layers, "AttnLRP")
         self.attentions = 0
 
     def check(self) -> None:

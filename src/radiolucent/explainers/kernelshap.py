@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
+from radiolucent.explainers.kernelshap_emulator import odd_values
 from radiolucent.explainers.perturbation.coalitions import Coalitions, ShapSampling, coalitions
 from radiolucent.explainers.perturbation.copies import Fill, Perturbation, filled, grey_of, hide_pieces, scores_of
-from radiolucent.explainers.perturbation.superpixels import segment
+from radiolucent.explainers.perturbation.superpixels import places, segment
 from radiolucent.explainers.promise import Fits, Promise
 from radiolucent.models import Classifier
 
@@ -29,7 +30,8 @@ class KernelSHAP(Perturbation):
     φ = argmin Σ_S w(S) (f(S) − f(∅) − Σ_{i∈S} φ_i)² subject to Σ φ_i = f(film) − f(fill), which holds exactly however
     few the samples. Coalitions come in complementary pairs, drawn by leverage score
     (`explainers/perturbation/coalitions.py`). Where `num_samples` reaches all 2^d − 2 coalitions, φ are the Shapley
-    values.
+    values. Elsewhere effects of several pieces at once, which that regression takes for noise, are learned from the
+    same pairs by a Gaussian process, whose own values are known in closed form (`explainers/kernelshap_emulator.py`).
 
     Attributes:
         num_samples: coalitions asked for, beside the whole film and the fill.
@@ -37,6 +39,7 @@ class KernelSHAP(Perturbation):
         segmentation_options: override the algorithm's parameters.
         fill: what a hidden piece shows: None (its mean), a grey in [0, 1], "mean" (of the film), "blur" or "grey".
         sampling: "leverage" or "kernel".
+        estimator: "emulator", or "regression" alone.
     """
 
     title: ClassVar[str] = "KernelSHAP"
@@ -49,6 +52,7 @@ class KernelSHAP(Perturbation):
     segmentation_options: dict[str, Any] | None = field(default=None, hash=False)
     fill: Fill = None
     sampling: ShapSampling = "leverage"
+    estimator: Literal["emulator", "regression"] = "emulator"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,6 +61,8 @@ class KernelSHAP(Perturbation):
                 f"num_samples {self.num_samples}, sampling {self.sampling!r}; expected at least 2, and leverage or "
                 "kernel."
             )
+        if self.estimator not in ("emulator", "regression"):
+            raise ConfigError(f"estimator {self.estimator!r}; expected emulator or regression.")
 
     def cheaper(self, images: int, side: int) -> "KernelSHAP":
         return self if self.num_samples <= images else dataclasses.replace(self, num_samples=max(images, 2))
@@ -83,6 +89,9 @@ class KernelSHAP(Perturbation):
         r2 = 1.0  # of one piece there is nothing else to add up
         if drawn is not None:
             values, errors = shapley_fit(drawn, scores[2:], whole, empty)
+            if self.estimator == "emulator" and not drawn.complete:
+                values, spread = odd_values(drawn.masks, scores[2:], whole, empty, places(segments), values)
+                errors = np.where(np.isnan(errors), errors, spread)  # too few pairs to tell
             r2 = explained(drawn, scores[2:], values, empty)
         details: dict[str, Any] = {
             "segments": segments,

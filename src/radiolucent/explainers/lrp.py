@@ -1,6 +1,6 @@
 """ε-LRP: layer-wise relevance propagation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,13 +9,16 @@ import torch.nn.functional as F
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
+from radiolucent.explainers.composites import Range, checked
+from radiolucent.explainers.lrp_layers import Layers
+from radiolucent.explainers.lrp_rules import stabilised
 from radiolucent.explainers.promise import AddsUp, Promise
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
 from radiolucent.passes.backward_rules import Activation, Rules, on_graph
 from radiolucent.passes.forward import INPUT, Pass
 
-__all__ = ["LRP", "Relevance", "stabilised"]
+__all__ = ["LRP", "Relevance"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class LRP(Explainer):
         layer: relevance at this layer, by dotted name, summed over its features and upsampled (and without shares in
             the details); None: of the input.
         conserve: track the biases' share; costs about a fifth more.
+        composite: "epsilon" for all layers, or other rules (see `radiolucent.explainers.lrp_rules`) by kind of layer:
+            "epsilon-plus", "epsilon-plus-flat", "epsilon-gamma-box", "epsilon-alpha2-beta1",
+            "epsilon-alpha2-beta1-flat" (dense layers follow epsilon, convolutions the second rule, the first layer the
+            third), or by ranges of layers: [("flat", 0, 1), ("z+", 1, 10), ("gamma", 10, -1)]. Convolutions and dense
+            layers are numbered from 0 in order of execution; whatever is in no range follows epsilon.
+        gamma: of the rule "gamma".
     """
 
     title: ClassVar[str] = "ε-LRP"
@@ -47,10 +56,14 @@ class LRP(Explainer):
     epsilon: float = 1e-4
     layer: str | None = None
     conserve: bool = True
+    composite: str | Sequence[Range] = "epsilon"
+    gamma: float = 0.25
 
     def __post_init__(self) -> None:
-        if self.epsilon < 0:
-            raise ConfigError(f"epsilon {self.epsilon}; expected 0 or more.")
+        for name, value in (("epsilon", self.epsilon), ("gamma", self.gamma)):
+            if value < 0:
+                raise ConfigError(f"{name} {value}; expected 0 or more.")
+        object.__setattr__(self, "composite", checked(self.composite))
 
     def promise(self, details: Mapping[str, Any]) -> Promise | None:
         """Relevance and the biases' share make up the score; a map at a layer in between leaves biases out."""
@@ -67,19 +80,27 @@ class LRP(Explainer):
         at = INPUT if self.layer is None else shared.resolve(self.layer).name
         # Behind a layer in between, the biases before it are no part of the sum.
         ones = inputs.new_ones(len(inputs)).requires_grad_() if self.conserve and self.layer is None else None
-        rules = self.rules(ones)
+        plain = self.composite == "epsilon"
+        layers = None if plain else Layers.of(classifier, inputs, self.composite, self.epsilon, self.gamma)
+        rules = self.rules(ones, layers)
         cut = Pass(classifier, inputs, rules=rules).cut(at)
         rules.check()
         z = cut.logits.detach()
         slope = goal.gradient(z)
         score = (slope * z / stabilised(z, self.epsilon) * cut.logits).sum(1)
         maps = (cut.features * cut.gradient(score)).sum(1)
+        if layers is not None and self.layer is None:
+            maps = maps + sum(layers.arrived)
         details = self._shares(maps, (slope * z).sum(1), score, ones)
         return Attribution(maps if self.layer is None else upsample(maps, inputs.shape[2:]), details)
 
-    def rules(self, ones: torch.Tensor | None) -> "Relevance":
-        """The way back. ones: (N,), by which biases are multiplied; their gradient is the biases' share."""
-        return Relevance(self.epsilon, ones)
+    def rules(self, ones: torch.Tensor | None, layers: Layers | None) -> "Relevance":
+        """The way back.
+
+        Args:
+            ones: (N,), by which biases are multiplied; their gradient is the biases' share. layers: if they have rules.
+        """
+        return Relevance(self.epsilon, ones, layers)
 
     def _shares(
         self, maps: torch.Tensor, given: torch.Tensor, score: torch.Tensor, ones: torch.Tensor | None
@@ -93,12 +114,6 @@ class LRP(Explainer):
             for share, r, b, g in zip(shares, relevance, bias, given, strict=True):
                 share.update({"bias_share": float(b), "epsilon_share": float(g - r - b)})
         return shares
-
-
-def stabilised(z: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """z + ε sign z, with sign 0 = 1; never 0."""
-    moved = torch.where(z < 0, z - epsilon, z + epsilon)
-    return torch.where(moved == 0, torch.finfo(z.dtype).tiny, moved)
 
 
 SHIFTING = frozenset(
@@ -123,10 +138,13 @@ def _zeroed(value: Any) -> Any:
 class Relevance(Rules):
     """σ(z)/(z + ε sign z) for every activation; biases multiplied by `ones` (N,), whose gradient is their share."""
 
-    def __init__(self, epsilon: float, ones: torch.Tensor | None, method: str = "ε-LRP") -> None:
+    def __init__(
+        self, epsilon: float, ones: torch.Tensor | None, layers: Layers | None = None, method: str = "ε-LRP"
+    ) -> None:
         super().__init__(method)
-        self.epsilon = epsilon
+        self.epsilon = epsilon if layers is None else 0.0  # layers have their own
         self.ones = ones
+        self.layers = layers
 
     def check(self) -> None:
         """Called after the forward pass: whether these rules are meant for such a network."""
@@ -137,6 +155,8 @@ class Relevance(Rules):
         return at.passing(at.value / stabilised(at.z.detach(), self.epsilon))
 
     def affine(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self.layers is not None and self.layers.takes(function, args):
+            return self.layers.run(self.ones, function, *args, **kwargs)
         if self.ones is None:
             return call()
         if function in (F.conv2d, F.linear):

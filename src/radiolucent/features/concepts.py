@@ -203,7 +203,7 @@ def factors(rows: Floats, count: int, seed: int) -> Floats:
 
     rng = np.random.default_rng([seed, 211])
     some = rows[rng.permutation(len(rows))[:PLACES]]
-    made = NMF(count, init="nndsvda", max_iter=300, random_state=seed)
+    made = NMF(count, init="nndsvda", max_iter=300, random_state=seed)  # pyright: ignore[reportArgumentType]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         made.fit(some)

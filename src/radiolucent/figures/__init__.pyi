@@ -24,6 +24,7 @@ from .features import patch_grid as patch_grid
 from .features import wanted_grid as wanted_grid
 from .history_plot import learning_curves as learning_curves
 from .lime import lime_plot as lime_plot
+from .panels import panel as panel
 from .show import intervals_plot as intervals_plot
 from .show import plot as plot
 from .style import drawn as drawn

@@ -18,17 +18,24 @@ from radiolucent.figures.case import Case
 from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, fitting, place, plain, styled
 from radiolucent.images import map_to_source
-from radiolucent.types import Annotation, Explanation, Radiograph
+from radiolucent.types import Annotation, Explanation, Geometry, Radiograph
 
 __all__ = [
+    "DOCTOR",
+    "broke_or_failed",
     "case_panel",
     "draw_film",
     "draw_lime",
     "gallery",
     "method_name",
     "method_strip",
+    "of_target",
     "outline",
     "overlay_plot",
+    "readers_colours",
+    "readers_words",
+    "said_below",
+    "to_film",
 ]
 
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
@@ -52,14 +59,14 @@ def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "", *, size: float = 
     blank(ax)
 
 
-def _colours(annotations: Sequence[Annotation]) -> dict[str, str]:
+def readers_colours(annotations: Sequence[Annotation]) -> dict[str, str]:
     names = list(dict.fromkeys(a.reader for a in annotations))
     return {name: READERS[i % len(READERS)] for i, name in enumerate(names)}
 
 
 def outline(ax: Axes, annotations: Sequence[Annotation], *, width: float = 1.5) -> None:
     """Draw readers' regions as outlines (a fill would tint the finding), one colour a reader, on a dark casing."""
-    colours = _colours(annotations)
+    colours = readers_colours(annotations)
     casing: list[effects.AbstractPathEffect] = [effects.withStroke(linewidth=width + 1.4, foreground="#111827")]
     for a in annotations:
         colour: Any = {"ec": colours[a.reader], "lw": width, "fill": False, "path_effects": casing}
@@ -79,7 +86,7 @@ def _cut(text: str, width: int, lines: int) -> list[str]:
     return found if len(found) <= lines else [*found[: lines - 1], found[lines - 1][: width - 1].rstrip() + "…"]
 
 
-def _said(annotations: Sequence[Annotation]) -> list[tuple[str, str]]:
+def readers_words(annotations: Sequence[Annotation]) -> list[tuple[str, str]]:
     """(reader, their words) in order; a reading without words gives its label, or whether anything was found."""
     found: dict[str, list[str]] = {}
     for a in annotations:
@@ -89,7 +96,7 @@ def _said(annotations: Sequence[Annotation]) -> list[tuple[str, str]]:
     return [(reader, "; ".join(words)) for reader, words in found.items()]
 
 
-_DOCTOR = {
+DOCTOR = {
     (False, False): "Doctor: not read",
     (True, False): "Doctor: nothing marked",
     (True, True): "Doctor's marking",
@@ -99,7 +106,7 @@ LINE = 0.165  # inches from one line of a doctor's words to the next
 
 def _lines(annotations: Sequence[Annotation]) -> list[tuple[str, list[str]]]:
     """(colour, lines) of each reader's words as they are written below the doctor's picture."""
-    said, colours = _said(annotations), _colours(annotations)
+    said, colours = readers_words(annotations), readers_colours(annotations)
     kept = [(colours[reader], _cut(f"{reader}: {words}", 39, 3 if len(said) < 3 else 2)) for reader, words in said[:5]]
     more = [(GREY, [f"and {len(said) - 5} more readers"])] if len(said) > 5 else []
     return kept + more or [("none", ["not read by a doctor"])]
@@ -129,7 +136,7 @@ def case_panel(case: Case) -> Figure:
     lead = 2 if case.annotations or case.known else 1
     columns = lead + min(count, ACROSS)
     top, tall, readings = 0.98, _height(case.film), _lines(case.annotations) if lead > 1 else []
-    step = tall + (0.8 if any(map(_said_of, case.explanations)) else 0.5) + 0.3
+    step = tall + (0.8 if any(map(said_below, case.explanations)) else 0.5) + 0.3
     below = max(step - tall - 0.3, 0.1 + LINE * sum(len(lines) + 0.2 for _, lines in readings))
     rows = max(1, -(-count // ACROSS))
     made = _sheet(columns, top + max(tall + below, (rows - 1) * step + tall + step - tall - 0.3))
@@ -137,7 +144,7 @@ def case_panel(case: Case) -> Figure:
     pictures = [place(made, MARGIN + i * (SIDE + GAP), top, SIDE, tall) for i in range(lead)]
     draw_film(pictures[0], case.film.pixels, "X-ray")
     if lead > 1:
-        title = _DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)]
+        title = DOCTOR[bool(case.annotations), any(a.regions for a in case.annotations)]
         draw_film(pictures[1], case.film.pixels, title)
         outline(pictures[1], case.annotations)
         _write_readings(place(made, MARGIN + SIDE + GAP, top + tall + 0.06, SIDE, below - 0.06), readings, below - 0.06)
@@ -145,31 +152,31 @@ def case_panel(case: Case) -> Figure:
         left, down = MARGIN + (lead + i % ACROSS) * (SIDE + GAP), top + i // ACROSS * step
         picture = place(made, left, down, SIDE, tall)
         key = place(made, left, down + tall + 0.08, SIDE, 0.1)
-        _explained(picture, key, case.film, explanation, _of_target(case, explanation))
-        if _said_of(explanation):
+        _explained(picture, key, case.film, explanation, of_target(case, explanation))
+        if said_below(explanation):
             _write_trust(place(made, left, down + tall + 0.42, SIDE, 2 * LINE), explanation)
     return made
 
 
-def _of_target(case: Case, e: Explanation) -> Sequence[Annotation]:
+def of_target(case: Case, e: Explanation) -> Sequence[Annotation]:
     """The readings that belong on a map: of a model of several labels those of its label."""
     if not case.labels:
         return case.annotations
     return [a for a in case.annotations if a.label is not None and plain_label(a.label) == plain_label(e.target_name)]
 
 
-def _said_of(e: Explanation) -> str:
+def said_below(e: Explanation) -> str:
     """What stands below a map: its trust stamp, or that it breaks its method's promise."""
     return trust_line(e) if e.trust else str(e.details.get("broken_promise", ""))
 
 
-def _failed(e: Explanation) -> bool:
+def broke_or_failed(e: Explanation) -> bool:
     return "broken_promise" in e.details or (bool(e.trust) and e.trust["verdict"] == "fail")
 
 
 def _write_trust(ax: Axes, e: Explanation) -> None:
-    colour = RED if _failed(e) else GREEN if e.trust["verdict"] == "pass" else GREY
-    for i, line in enumerate(_cut(_said_of(e), 50, 2)):
+    colour = RED if broke_or_failed(e) else GREEN if e.trust["verdict"] == "pass" else GREY
+    for i, line in enumerate(_cut(said_below(e), 50, 2)):
         ax.text(0, i, line, va="center", fontsize=8, color=colour)
     ax.set(xlim=(0, 1), ylim=(1.5, -0.5))
     blank(ax)
@@ -223,7 +230,7 @@ def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotation
         draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=e.signed))
         colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=e.signed)
     ax.set_title(title, fontsize=11, fontweight="normal", pad=5)
-    if _failed(e):
+    if broke_or_failed(e):
         frame: Any = {"boxstyle": "square,pad=0.35", "fc": RED, "ec": "none"}
         at: Any = {"transform": ax.transAxes, "va": "top", "fontsize": 9, "weight": "bold", "color": "white"}
         ax.text(0.025, 0.975, "do not rely on this map", bbox=frame, **at)
@@ -245,7 +252,7 @@ def _lime_key(ax: Axes, e: Explanation) -> None:
 def draw_lime(ax: Axes, film: Radiograph, e: Explanation, *, pieces: int = 8) -> None:
     """Superpixels that speak for the class in green with a "+", against it in red, dashed, with a "−"."""
     view = lime_view(e, np.zeros(e.map.shape, np.float32), positive_only=False, num_features=pieces)
-    signs = _to_film(view.mask, film, e)
+    signs = to_film(view.mask, e.geometry)
     draw_film(ax, tint(film.pixels, signs))
     for sign, colour, line in ((1, "#00b87f", "solid"), (-1, "#e34600", "dashed")):
         if (signs == sign).any() and not (signs == sign).all():
@@ -269,12 +276,12 @@ def draw_lime(ax: Axes, film: Radiograph, e: Explanation, *, pieces: int = 8) ->
             )
 
 
-def _to_film(mask: NDArray[np.int8], film: Radiograph, e: Explanation) -> NDArray[np.int8]:
-    """Signs (h, w) of the model's frame at the film's pixel centres, (H, W); 0 outside the model's view."""
-    rows, columns = (np.arange(size) + 0.5 for size in film.shape)
-    diagonal = np.zeros((max(film.shape), 2))
+def to_film(mask: NDArray[np.int8], geometry: Geometry) -> NDArray[np.int8]:
+    """Signs (h, w) of the model's frame at the source's pixel centres, (H, W); 0 outside the model's view."""
+    rows, columns = (np.arange(size) + 0.5 for size in geometry.source_shape)
+    diagonal = np.zeros((max(geometry.source_shape), 2))
     diagonal[: len(columns), 0], diagonal[: len(rows), 1] = columns, rows
-    points = np.floor(e.geometry.to_model(diagonal)).astype(int)
+    points = np.floor(geometry.to_model(diagonal)).astype(int)
     x, y = points[: len(columns), 0], points[: len(rows), 1]
     seen = ((y >= 0) & (y < mask.shape[0]))[:, None] & ((x >= 0) & (x < mask.shape[1]))[None]
     found = mask[np.clip(y, 0, mask.shape[0] - 1)[:, None], np.clip(x, 0, mask.shape[1] - 1)[None]]

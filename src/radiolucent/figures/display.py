@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.figures.style import blank, plain
 
-__all__ = ["AGAINST", "FOR", "colour_bar", "display_map", "overlay", "tint"]
+__all__ = ["AGAINST", "FOR", "blend", "colour_bar", "display_map", "key_colours", "overlay", "tint"]
 
 PERCENTILE = 99.5
 FOR, AGAINST = (0.0, 0.72, 0.50), (0.89, 0.27, 0.0)  # superpixels: green speaks for the class, red against it
@@ -46,7 +46,11 @@ def overlay(
 ) -> NDArray[np.float32]:
     """The film (H, W) in [0, 1] under a raw map (H, W), as RGB: clear where the map says nothing, warm where it speaks
     for the target, blue where (signed) it speaks against it."""
-    shown = display_map(values, signed=signed)
+    return blend(grey, display_map(values, signed=signed), strength)
+
+
+def blend(grey: NDArray[np.floating[Any]], shown: NDArray[np.float32], strength: float = 0.62) -> NDArray[np.float32]:
+    """The film in [0, 1] under a map for display in [−1, 1], of shapes that can be broadcast, as RGB."""
     alpha = (strength * np.clip(np.abs(shown) * 1.5 - 0.15, 0, 1))[..., None]
     return (grey[..., None] * (1 - alpha) + _colours(shown) * alpha).astype(np.float32)
 
@@ -59,12 +63,16 @@ def tint(grey: NDArray[np.floating[Any]], signs: NDArray[np.signedinteger[Any]])
     return picture.astype(np.float32)
 
 
-def colour_bar(axes: Axes, target: str, *, signed: bool) -> None:
-    """What the colours of `overlay` mean, in words."""
+def key_colours(signed: bool) -> NDArray[Any]:
+    """The colours of `overlay` on grey (256, 3), from "against" (or "nothing") to "for"."""
     scale = np.linspace(-1 if signed else 0, 1, 256, dtype=np.float32)
     alpha = np.clip(np.abs(scale) * 1.5 - 0.15, 0, 1)[:, None]
-    picture = _colours(scale) * alpha + np.array(to_rgb("#d1d5db")) * (1 - alpha)
-    axes.imshow(np.arange(256)[None], cmap=ListedColormap(picture), aspect="auto")
+    return _colours(scale) * alpha + np.array(to_rgb("#d1d5db")) * (1 - alpha)
+
+
+def colour_bar(axes: Axes, target: str, *, signed: bool) -> None:
+    """What the colours of `overlay` mean, in words."""
+    axes.imshow(np.arange(256)[None], cmap=ListedColormap(key_colours(signed)), aspect="auto")
     blank(axes)
     ends = ("against", f"for {target}") if signed else ("nothing", f"strongest for {target}")
     for x, text, side in zip((0, 1), ends, ("left", "right"), strict=True):

@@ -60,7 +60,7 @@ def _map(explanation: Explanation, film: Radiograph | None = None, annotations: 
 
 
 @styled
-def intervals_plot(estimates: Mapping[str, Estimate], title: str) -> Figure:
+def intervals_plot(estimates: Mapping[str, Estimate], title: str, *, x: str = "value with its interval") -> Figure:
     """Every estimate that has a value as a point with its interval."""
     rows = [(name, e) for name, e in estimates.items() if e.value is not None]
     made, axes = figure(6.5, 0.9 + 0.3 * max(1, len(rows)))
@@ -71,8 +71,8 @@ def intervals_plot(estimates: Mapping[str, Estimate], title: str) -> Figure:
         ax.plot([low, high], [i, i], color=INK, linewidth=2)
         ax.plot([value], [i], "o", color=INK, markersize=5)
     ax.set_yticks(range(len(rows)), [plain(name.replace("_", " ")) for name, _ in rows])
-    ax.invert_yaxis()
-    tidy(ax, plain(title[:90]), x="value with its interval")
+    ax.set_ylim(max(1, len(rows)) - 0.5, -0.5)
+    tidy(ax, plain(title[:90]), x=x)
     return made
 
 

@@ -7,7 +7,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images.dicom_display import grey_levels
 from radiolucent.images.dicom_header import open_header
 from radiolucent.images.dicom_kinds import refuse_others
-from radiolucent.images.dicom_meta import metadata_of, spacing_of
+from radiolucent.images.dicom_meta import metadata_of, note_aspect, spacing_of
 from radiolucent.images.dicom_pixels import decode, pixel_format
 from radiolucent.images.options import ReadOptions
 from radiolucent.types import Radiograph
@@ -38,6 +38,7 @@ def read_dicom(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
         steps.append(f"frame {frame} of {form.frames}")
     pixels = grey_levels(decoded, form, header, options, file, steps)
     spacing, where = spacing_of(header)
+    note_aspect(header)
     metadata: dict[str, Any] = (
         metadata_of(header)
         | where

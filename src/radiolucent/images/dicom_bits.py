@@ -104,6 +104,12 @@ def stored_bits(
         )
         return _shown(words, padding)
     changed = film != (out if padding is None else out[~padding])
+    if changed.any() and not form.signed and not down and _smoother(words, out):
+        header.note(
+            f"values up to {high} do not fit {form.stored} bits, and without what is above these neighbours would lie "
+            "far apart: taken as they stand"
+        )
+        return _shown(words, padding)
     if changed.any() and not form.signed:
         header.note(f"bits above the {form.stored} stored ones hold something else (an overlay?), masked")
     elif changed.any():

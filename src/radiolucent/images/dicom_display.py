@@ -16,9 +16,11 @@ from radiolucent.images.dicom_bits import Decoded, PixelFormat
 from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
 from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import ENOUGH, grey_of_colour, luminance, robust_range
+from radiolucent.images.scale import ENOUGH, SAMPLE, grey_of_colour, luminance, robust_range
 
 __all__ = ["grey_levels"]
+
+MOSTLY = 0.9  # of the film outside its window, from which on it is said
 
 Values = NDArray[np.float64]
 
@@ -131,6 +133,11 @@ def _shown(
         if asked and voi is None:
             raise ImageError(f"{file}: window {options.window!r} was asked for; {_windows(header)}.")
     if voi is not None:
+        if film.shown.size >= ENOUGH:
+            some = np.clip(voi(modality(film.shown.ravel()[:: 1 + film.shown.size // SAMPLE].astype(np.float64))), 0, 1)
+            lost = float(((some <= 0) | (some >= 1)).mean())
+            if lost > MOSTLY:
+                header.note(f"the window leaves {lost:.0%} of the film wholly black or white (--window full shows all)")
         return lambda levels: voi(modality(levels))
     low, high = _range(film, modality, table, header, steps)
     return lambda levels: (modality(levels) - low) / max(high - low, 1e-12)

@@ -5,7 +5,7 @@ from typing import Any
 from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_kinds import is_for_processing
 
-__all__ = ["LATERAL", "metadata_of", "spacing_of"]
+__all__ = ["LATERAL", "metadata_of", "note_aspect", "spacing_of"]
 
 _KEPT = (
     "Modality", "Manufacturer", "ManufacturerModelName", "InstitutionName", "BodyPartExamined", "ViewPosition",
@@ -73,6 +73,16 @@ def spacing_of(header: Header) -> tuple[tuple[float, float] | None, dict[str, st
             plane = _plane(header, found)
         return (found[0], found[1]), {"spacing_from": name, "spacing_plane": plane}
     return None, {}
+
+
+def note_aspect(header: Header) -> None:
+    """Say that pixels are not square: the film is read as stored, and stands stretched."""
+    sides = header.numbers("PixelAspectRatio") or []
+    if len(sides) != 2 or min(sides) <= 0:
+        spacing = spacing_of(header)[0]
+        sides = [] if spacing is None else list(spacing)
+    if sides and abs(sides[0] / sides[1] - 1) > 0.01:
+        header.note(f"pixels are not square ({sides[0]:g} high to {sides[1]:g} wide): the film is read as stored")
 
 
 def _plane(header: Header, spacing: list[float]) -> str:

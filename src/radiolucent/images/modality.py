@@ -15,6 +15,8 @@ from radiolucent.images.dicom_meta import spacing_of
 from radiolucent.images.dicom_pixels import decode, pixel_format
 from radiolucent.images.options import reading
 from radiolucent.images.read import read
+from radiolucent.images.sniff import HEAD, sniff
+from radiolucent.images.tiff import tiff_stored
 from radiolucent.types import Radiograph
 
 __all__ = ["ModalityValues", "Window", "as_read", "modality_values"]
@@ -94,6 +96,13 @@ def as_read(film: Radiograph, bits: int = 16) -> ModalityValues:
 
 def _raster(path: Path) -> ModalityValues | None:
     """A raster's stored values where it has more than 8 bits; None for others."""
+    with path.open("rb") as stream:
+        if sniff(stream.read(HEAD)) == "TIFF":
+            stream.seek(0)
+            found = tiff_stored(stream, path, reading())
+            if found is None or found[2] <= 8:
+                return None
+            return _with(_levels(found[0], bits=found[2]), inverted=found[1])
     with Image.open(path) as image:
         return _levels(np.asarray(ImageOps.exif_transpose(image))) if image.mode[0] in "IF" else None
 
@@ -157,7 +166,7 @@ def _dicom(path: Path) -> ModalityValues | None:
     stored, bits = decoded.values, decoded.bits
     film = None if decoded.padding is None else ~decoded.padding
     if table is not None:
-        found = _levels(table(stored.astype(np.float64)), film=film, bits=bits)
+        found = _levels(table(stored.astype(np.float64)).astype(np.int32), film=film, bits=bits)  # entries are whole
     else:
         slope, intercept = header.number("RescaleSlope") or 1.0, header.number("RescaleIntercept") or 0.0
         found = _levels(stored, slope, intercept, film, bits)

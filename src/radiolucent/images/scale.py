@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 
-__all__ = ["ENOUGH", "LUMINANCE", "grey_of_colour", "luminance", "robust_range", "scaled"]
+__all__ = ["ENOUGH", "LUMINANCE", "SAMPLE", "grey_of_colour", "luminance", "robust_range", "scaled"]
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PIL's "L"
 ENOUGH = 1024  # pixels, below which the depth that a film uses is not judged

@@ -53,6 +53,7 @@ _OTHERS = {
     b"P3": "a portable pixmap", b"P6": "a portable pixmap",
     b"<": "an HTML, SVG or XML text",
     b"{": "a JSON text",
+    b"version https://git-lfs": "a Git LFS pointer, in place of the file (git lfs pull fetches it)",
 }  # fmt: skip
 _BOXES = {b"avif": "an AVIF image", b"heic": "a HEIC image", b"heix": "a HEIC image", b"mif1": "a HEIC image"}
 

@@ -16,7 +16,7 @@ from radiolucent.images.scale import grey_of_colour, luminance, scaled
 from radiolucent.images.tiff_segments import JPEG, Layout, read_segments
 from radiolucent.types import Radiograph
 
-__all__ = ["read_tiff"]
+__all__ = ["read_tiff", "tiff_stored"]
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is odd about a file is told by us
 
@@ -61,18 +61,9 @@ def read_tiff(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     Raises:
         ImageError: damaged, over the limit, or a kind that is not read: it says which.
     """
-    import tifffile
-
     steps: list[str] = []
     notes: list[str] = []
-    with tifffile.TiffFile(stream) as pages:
-        count = len(pages.pages)
-        number = page_of(options.frame, count, file, steps, notes)
-        page: Any = pages.pages[number - 1].aspage()
-        tags = _tags(page, file, notes)
-        check_pixels(file, tags.height, tags.width, 1, options.max_pixels)
-        values, tags_photometric = _values(stream, page, tags, "<" if pages.byteorder == "<" else ">", file)
-        colours = page.tags.valueof(320) if tags.photometric == 3 else None
+    values, tags, tags_photometric, colours, count = _page(stream, file, options, steps, notes)
     pixels = _grey(values, tags, tags_photometric, colours, options, steps, notes, file)
     if tags.orientation != 1:
         pixels = _turned(pixels, tags.orientation)
@@ -83,6 +74,36 @@ def read_tiff(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     if count > 1:
         metadata["frames"] = count
     return Radiograph(np.ascontiguousarray(pixels), transforms=tuple(steps), metadata=metadata, notes=tuple(notes))
+
+
+def tiff_stored(stream: BinaryIO, file: Path, options: ReadOptions) -> tuple[NDArray[Any], bool, int] | None:
+    """(stored values (H, W) as the film stands, whether high ones are dark, their depth) of grey alone; None of others.
+
+    Raises:
+        ImageError: as `read_tiff` does.
+    """
+    values, tags, photometric, _, _ = _page(stream, file, options, [], [])
+    if photometric not in (0, 1) or tags.samples != 1:
+        return None
+    turned = np.ascontiguousarray(_turned(values[..., 0], tags.orientation))
+    return turned, photometric == 0, tags.bits
+
+
+def _page(
+    stream: BinaryIO, file: Path, options: ReadOptions, steps: list[str], notes: list[str]
+) -> tuple[NDArray[Any], _Tags, int, Any, int]:
+    """(values (H, W, samples), tags, photometric interpretation, palette, pages in the file) of the page asked for."""
+    import tifffile
+
+    with tifffile.TiffFile(stream) as pages:
+        count = len(pages.pages)
+        number = page_of(options.frame, count, file, steps, notes)
+        page: Any = pages.pages[number - 1].aspage()
+        tags = _tags(page, file, notes)
+        check_pixels(file, tags.height, tags.width, 1, options.max_pixels)
+        values, tags_photometric = _values(stream, page, tags, "<" if pages.byteorder == "<" else ">", file)
+        colours = page.tags.valueof(320) if tags.photometric == 3 else None
+    return values, tags, tags_photometric, colours, count
 
 
 def _tags(page: Any, file: Path, notes: list[str]) -> _Tags:

@@ -200,6 +200,8 @@ def _plane(shape: tuple[int, ...], options: ReadOptions, file: Path) -> tuple[in
         raise ImageError(f"{file}: array of shape {shape}; expected two dimensions (H, W).")
     if len(shape) == 3 and shape[2] in (3, 4) and shape[0] > 4:
         return ()  # colour
+    if len(shape) == 3 and shape[2] == 1 and shape[0] > 4:
+        return slice(None), slice(None), 0  # grey, with an axis for its one channel
     deep = [n for n in shape[:-2] if n > 1]
     if len(deep) > 1:
         raise ImageError(f"{file}: array of shape {shape}; expected two dimensions (H, W).")

@@ -46,6 +46,7 @@ from radiolucent.metrics.operating import (
     sensitivity,
     specificity,
 )
+from radiolucent.metrics.paired import clustered_mcnemar
 from radiolucent.metrics.ranking import auroc, average_precision
 from radiolucent.metrics.recalibration import Calibration, calibration_line
 from radiolucent.metrics.resample import bootstrap, bootstrap_weights, cluster_bootstrap_mean, cluster_means
@@ -83,6 +84,7 @@ __all__ = [
     "choose_threshold",
     "cluster_bootstrap_mean",
     "cluster_means",
+    "clustered_mcnemar",
     "decision_curve",
     "delong_test",
     "dice",

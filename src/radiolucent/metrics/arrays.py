@@ -7,10 +7,27 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 
-__all__ = ["Floats", "Mask", "boolean", "both_classes", "paired", "probabilities"]
+__all__ = ["Floats", "Mask", "boolean", "both_classes", "numbers", "paired", "probabilities"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+def numbers(values: Any, name: str) -> Floats:
+    """A float64 array of plain numbers.
+
+    Raises:
+        ConfigError: text, complex numbers, or masked values, whose mask would be lost.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ConfigError(f"{name} is a masked array; leave out the masked cases first.")
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise ConfigError(f"{name} holds complex numbers; expected real ones.")
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}; expected numbers.") from None
 
 
 def boolean(values: NDArray[Any], name: str = "truth") -> Mask:
@@ -22,6 +39,8 @@ def boolean(values: NDArray[Any], name: str = "truth") -> Mask:
     >>> boolean(np.array([0, 1]))
     array([False,  True])
     """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ConfigError(f"{name} is a masked array; leave out the masked cases first.")
     array = np.asarray(values)
     if array.ndim != 1:
         raise ConfigError(f"{name} has shape {array.shape}; expected (N,).")
@@ -37,7 +56,7 @@ def paired(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Mask, Floats]:
     Raises:
         ConfigError: lengths differ, or truth is not 0/1.
     """
-    positive, values = boolean(truth), np.asarray(scores, np.float64)
+    positive, values = boolean(truth), numbers(scores, "scores")
     if positive.shape != values.shape:
         raise ConfigError(f"truth {positive.shape} and scores {values.shape}; expected the same (N,).")
     return positive, values

@@ -143,6 +143,7 @@ def ece(
     0.0
     """
     positive, values = probabilities(truth, scores)
+    z_of(level)
     method, n = bootstrap_method(groups, folds), clusters_of(groups, len(values))[1]
     if not len(values) or np.isnan(values).any():
         return undefined("scores are not a number" if len(values) else "no cases", level, n, method)

@@ -31,6 +31,8 @@ __all__ = [
 def _curve(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Mask, Floats]:
     positive, values = paired(truth, scores)
     reason = both_classes(positive, values)
+    if not reason and np.isinf(values).any():
+        reason = f"{int(np.isinf(values).sum())} of {len(values)} scores are infinite"
     if reason:
         raise DataError(f"no curve: {reason}.")
     return positive, values
@@ -40,7 +42,7 @@ def roc_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats,
     """False positive rate, true positive rate and threshold (inf at the start) along the ROC curve.
 
     Raises:
-        DataError: one class only, or scores that are not a number.
+        DataError: one class only, or scores that are not a number or infinite.
 
     >>> [points.tolist() for points in roc_curve_points(np.array([0, 1]), np.array([0.2, 0.8]))]
     [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [inf, 0.8, 0.2]]
@@ -152,7 +154,7 @@ def decision_curve(
     if not len(values) or np.isnan(values).any():
         raise DataError("no curve: no cases, or scores that are not a number.")
     t = np.asarray(np.linspace(0.01, 0.99, 99) if thresholds is None else thresholds, np.float64)
-    if ((t < 0) | (t >= 1)).any():
+    if not ((t >= 0) & (t < 1)).all():
         raise ConfigError("threshold probabilities of a decision curve; expected values from 0 to below 1.")
     ill, odds = positive.astype(np.float64), t / (1 - t)
     acted = (values[:, None] >= t).astype(np.float64)

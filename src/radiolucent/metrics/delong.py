@@ -97,7 +97,7 @@ def delong_test(
     _, b = paired(truth, second)
     n = clusters_of(groups, len(positive))[1]
     method = "delong" if groups is None or n == len(positive) else "delong, clustered"
-    reason = both_classes(positive, a + b)
+    reason = both_classes(positive, a) or both_classes(positive, b)
     if reason:
         return undefined(reason, level, n, method), None
     (a10, a01), (b10, b01) = placements(positive, a), placements(positive, b)

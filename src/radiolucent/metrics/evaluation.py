@@ -122,8 +122,9 @@ def evaluate(
 
     Args:
         interval: intervals are by patient, and each figure has the one that was found to hold what it says
-            (docs/explanation/numbers.md): DeLong's for AUROC, Wilson's with a design effect for proportions and F1, the
-            jackknife for the calibration line; elsewhere the "patient-bootstrap", or no interval if it is "analytic".
+            (docs/explanation/numbers.md): DeLong's for AUROC, Wilson's with a design effect for proportions, F1 and
+            balanced accuracy, the jackknife for average precision, Brier, MCC and the calibration line; elsewhere the
+            "patient-bootstrap", or no interval if it is "analytic".
         folds, seed: of the bootstrap.
 
     Raises:

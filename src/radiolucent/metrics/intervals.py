@@ -106,7 +106,7 @@ def wilson(k: float, n: float, level: float = 0.95) -> Estimate:
     not applicable (no case of this kind)
     """
     z = z_of(level)
-    if not 0 <= k <= max(n, 0):
+    if not (0 <= k <= n and np.isfinite(n)):
         raise ConfigError(f"{k} of {n}; expected 0 ≤ k ≤ n.")
     if n == 0:
         return undefined("no case of this kind", level, 0, "wilson")

@@ -1,5 +1,6 @@
 """Figures at one threshold: what was called against what is true."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, TypedDict, Unpack
@@ -35,8 +36,8 @@ __all__ = [
 class Options(TypedDict, total=False):
     """What every figure takes.
 
-    interval: "wilson" (proportions and F1; with a design effect over `groups`), "jackknife" (balanced accuracy, MCC;
-        each patient left out in turn) or "bootstrap"; the first that fits.
+    interval: "wilson" (proportions, F1, balanced accuracy; with a design effect over `groups`), "jackknife" (MCC; each
+        patient left out in turn) or "bootstrap"; the first that fits.
     groups: N patient identifiers. level: coverage. folds, seed: of the bootstrap.
     """
 
@@ -105,8 +106,28 @@ def f1_interval(truth: Mask, called: Mask, index: NDArray[np.intp], level: float
     return replace(share, value=value, low=low, high=high, method=f"{share.method}, of TP / (TP + FP + FN)")
 
 
+def _balanced(truth: Mask, called: Mask, index: NDArray[np.intp], level: float) -> Estimate:
+    """The mean of sensitivity and specificity, its ends from theirs by square-and-add (Newcombe 1998; Zou 2008).
+
+    It stays wide where all of a few ill are called: such a sensitivity has no sample variance, but an interval.
+    """
+    parts = [proportion(name, truth, called, level, index) for name in ("sensitivity", "specificity")]
+    units = len(np.unique(index))
+    if any(e.value is None for e in parts):
+        return undefined(why_undefined("balanced_accuracy", truth), level, units, "wilson")
+    value = sum(e.value or 0.0 for e in parts) / 2
+    if (ends := exact_ends("balanced_accuracy", truth, called, index, level)) is not None:
+        return Estimate(value, *ends, level, units, "exact", "no sample variance: exact bound instead")
+    below = [own - e.low for e in parts if (own := e.value) is not None and e.low is not None]
+    above = [e.high - own for e in parts if (own := e.value) is not None and e.high is not None]
+    if min(len(below), len(above)) < 2:
+        return Estimate(value, None, None, level, units, "wilson", next(e.note for e in parts if e.low is None))
+    low, high = value - math.hypot(*below) / 2, value + math.hypot(*above) / 2
+    return Estimate(value, low, high, level, units, "square-and-add, of wilson's sensitivity and specificity")
+
+
 def _left_out(name: str, truth: Mask, called: Mask, index: NDArray[np.intp], level: float) -> Estimate:
-    """Balanced accuracy or MCC with the interval that leaving out each patient of `index` (N,) gives."""
+    """MCC with the interval that leaving out each patient of `index` (N,) gives."""
     units = len(np.unique(index))
     member = cells(truth, called)
     value = float(RATES[name](*member.sum(0)[:, None])[0]) if len(truth) else float("nan")
@@ -120,8 +141,7 @@ def _left_out(name: str, truth: Mask, called: Mask, index: NDArray[np.intp], lev
         return Estimate(value, *ends, level, units, method, "no sample variance: exact bound instead")
     own = np.stack([np.bincount(index, column, minlength=units) for column in member.T], axis=1)
     gaps = value - RATES[name](*(member.sum(0) - own).T)
-    scale = "correlation" if name == "mcc" else "share"
-    return jackknife_interval(value, gaps, level=level, method=method, scale=scale)
+    return jackknife_interval(value, gaps, level=level, method=method, scale="correlation")
 
 
 def at_threshold(
@@ -137,12 +157,12 @@ def at_threshold(
 ) -> Estimate:
     """A figure of `RATES` by name, with the interval that suits it unless another is asked for (see `Options`)."""
     index, _ = clusters_of(groups, len(truth))
-    usual = "wilson" if name in (*PROPORTIONS, "f1") else "jackknife"
+    usual = "jackknife" if name == "mcc" else "wilson"
     interval = interval or usual
     if interval == "wilson" and name in PROPORTIONS:
         return proportion(name, truth, called, level, index)
-    if interval == "wilson" and name == "f1":
-        return f1_interval(truth, called, index, level)
+    if interval == "wilson" and name in ("f1", "balanced_accuracy"):
+        return (f1_interval if name == "f1" else _balanced)(truth, called, index, level)
     if interval == "jackknife" == usual:
         return _left_out(name, truth, called, index, level)
     if interval != "bootstrap":

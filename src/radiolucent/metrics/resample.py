@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics.arrays import Floats
+from radiolucent.metrics.arrays import Floats, numbers
 from radiolucent.metrics.intervals import Scale, scaled_interval, undefined, z_of
 from radiolucent.metrics.proportions import clustered_wilson, kish
 from radiolucent.types import Estimate
@@ -32,7 +32,7 @@ _CELLS = 1 << 17  # weights held at a time (1 MiB): bounds the memory and stays 
 
 
 def clusters_of(groups: Groups, n: int) -> tuple[NDArray[np.intp], int]:
-    """(index (N,) of each case's cluster, number of clusters); a case without a group (None) is its own.
+    """(index (N,) of each case's cluster, number of clusters); a case without a group (None, not-a-number) is its own.
 
     Raises:
         ConfigError: not one group a case.
@@ -43,11 +43,19 @@ def clusters_of(groups: Groups, n: int) -> tuple[NDArray[np.intp], int]:
         raise ConfigError(f"{len(groups)} groups for {n} cases; expected one a case.")
     if not n:
         return np.arange(0), 0
-    names = np.asarray(groups)
-    if names.dtype.kind not in "iuU":
-        names = np.array([f"\0{i}" if group is None else str(group) for i, group in enumerate(groups)])
+    names = groups if isinstance(groups, np.ndarray) else np.asarray(groups, object)
+    if names.dtype.kind not in "iuU":  # a list of numbers and words would make words of all, not-a-number too
+        names = np.array([f"\0{i}" if _unknown(group) else str(group) for i, group in enumerate(groups)])
     _, index = np.unique(names, return_inverse=True)
     return index.astype(np.intp), int(index.max()) + 1
+
+
+def _unknown(group: Any) -> bool:
+    """None, not-a-number, and what pandas has for a missing value: it differs from itself, or has no truth in it."""
+    try:
+        return group is None or bool(group != group)
+    except TypeError:  # pandas.NA
+        return True
 
 
 def bootstrap_weights(groups: Groups, n: int, *, folds: int, seed: int, chunk: int | None = None) -> Iterator[Floats]:
@@ -204,8 +212,10 @@ def cluster_bootstrap_mean(
     >>> cluster_bootstrap_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"], folds=200).value
     0.5
     """
-    data = np.asarray(values, np.float64)
+    data = numbers(values, "values")
     words: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": scale}
+    if data.ndim != 1:
+        raise ConfigError(f"values {data.shape}; expected (N,): `cluster_means` takes several columns.")
     return cluster_means(data[:, None], groups, **words)[0]
 
 
@@ -219,8 +229,11 @@ def cluster_means(
     scale: Scale | None = None,
 ) -> list[Estimate]:
     """The mean of each column of (N, F), as `cluster_bootstrap_mean`; the columns share their folds."""
-    table = np.asarray(values, np.float64)
+    table = numbers(values, "values")
+    if table.ndim != 2:
+        raise ConfigError(f"values {table.shape}; expected (N, F).")
     known = np.isfinite(table)
+    endless = np.isinf(table).sum(0)
     filled, there = np.where(known, table, 0.0), known.astype(np.float64)
     index, _ = clusters_of(groups, len(table))
     method = bootstrap_method(groups, folds)
@@ -237,7 +250,10 @@ def cluster_means(
     for column, (own, is_share) in enumerate(zip(known.T, shares, strict=True)):
         data, patients = table[own, column], index[own]
         note = f"{int((~own).sum())} of {len(table)} not applicable" if not own.all() else ""
-        if not len(data):
+        if endless[column]:
+            why = f"{int(endless[column])} of {len(table)} values are infinite: no mean"
+            found.append(undefined(why, level, len(np.unique(index)), method))
+        elif not len(data):
             found.append(undefined(note or "no cases", level, 0, method))
         elif is_share:
             e = clustered_wilson(data == 1, np.unique(patients, return_inverse=True)[1], level)

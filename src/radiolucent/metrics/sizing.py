@@ -119,10 +119,11 @@ def size_proportion(
 
     def chance(patients: float) -> float:
         n = patients * prevalence * films
-        counts = (
-            np.arange(math.floor(n) + 1) if n <= 5000 else np.arange(math.floor(n * share * 0.8), math.floor(n) + 1)
+        spread = 10 * math.sqrt(n * share * (1 - share)) + 10
+        counts = np.arange(
+            max(math.floor(n * share - spread), 0), min(math.floor(n), math.ceil(n * share + spread)) + 1
         )
-        lows = np.array([score_ends(k / n, n, z_of(level))[0] for k in counts])
+        lows = score_ends(counts / n, n, z_of(level))[0]
         return float(stats.binom.pmf(counts, math.floor(n), share)[lows > (bound or 0)].sum())
 
     return _search(half, chance, half_width, bound, power, prevalence, films, positives, f"a proportion of {share:g}")
@@ -160,7 +161,7 @@ class _Clustered:
 
 
 def _checked_films(films: float, rho: float) -> None:
-    if films < 1 or not 0 <= rho <= 1:
+    if not 1 <= films < math.inf or not 0 <= rho <= 1:
         raise ConfigError(f"{films} films a patient, correlation {rho}; expected at least 1, and 0 to 1.")
 
 

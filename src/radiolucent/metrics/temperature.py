@@ -112,6 +112,10 @@ def _as_softmax(z: Floats, y: NDArray[Any], head: Head, positive: int) -> tuple[
         raise ConfigError(f"logits {z.shape} and labels {y.shape} for head {head!r}; expected (N, C) and N labels.")
     if not np.isfinite(z).all():
         raise ConfigError("temperature: logits are not finite; the network is damaged or its input is: train again.")
+    if y.dtype.kind not in "iubf":
+        raise ConfigError(f"temperature: labels of type {y.dtype}; expected class indices.")
+    if head == "softmax" and (y >= z.shape[1]).any():
+        raise ConfigError(f"temperature: label {int(y.max())} for {z.shape[1]} classes; expected 0 to C − 1.")
     known = y >= 0
     films = int(known.any(axis=1).sum() if known.ndim == 2 else known.sum())
     if not films:

@@ -1,6 +1,6 @@
 """Networks: building, weights, freezing, checkpoints, prediction."""
 
-from radiolucent.models.box import BOX, box_card, box_path, is_checkpoint, names_box
+from radiolucent.models.box import BOX, box_card, box_path, checkpoint_file, is_checkpoint, names_box
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import UNFINISHED, finished, load, provenance, save
 from radiolucent.models.classifier import Classifier
@@ -36,6 +36,7 @@ __all__ = [
     "box_card",
     "box_path",
     "build",
+    "checkpoint_file",
     "export",
     "finished",
     "freeze",

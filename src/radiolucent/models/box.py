@@ -8,7 +8,7 @@ from typing import Any, cast
 from radiolucent.errors import CheckpointError
 from radiolucent.files import sha256_file
 
-__all__ = ["BOX", "box_card", "box_path", "is_checkpoint", "names_box"]
+__all__ = ["BOX", "box_card", "box_path", "checkpoint_file", "is_checkpoint", "names_box"]
 
 BOX = "box"
 """Stands in place of a run for the classifier that comes with the package."""
@@ -38,6 +38,12 @@ def box_card() -> dict[str, Any]:
 def is_checkpoint(path: Path) -> bool:
     """Whether a path is a checkpoint file, or a folder that holds one."""
     return path.suffix == ".safetensors" or (path / "model.safetensors").is_file()
+
+
+def checkpoint_file(run: str | Path) -> Path:
+    """The file that `load` reads: of a run folder, a file, or "box"."""
+    path = box_path() if names_box(run) else Path(run)
+    return path / "model.safetensors" if path.is_dir() else path
 
 
 def names_box(path: str | Path) -> bool:

@@ -99,7 +99,16 @@ class Classifier(Shown):
         return [{"fact": name, "value": str(value)[:200]} for name, value in facts.items()]
 
     def with_(self, **changes: Any) -> "Classifier":
-        """A copy with some fields changed; the network is shared."""
+        """A copy with some fields changed; the network is shared.
+
+        Raises:
+            ConfigError: one threshold or temperature, where each label has its own.
+        """
+        if self.rules and "rules" not in changes and (wrong := {"threshold", "temperature"} & changes.keys()):
+            raise ConfigError(
+                f"{' and '.join(sorted(wrong))} of labels ({', '.join(self.class_names)}) have their own; "
+                "give rules=(LabelRule(threshold, temperature), …), one a label (radiolucent.types)."
+            )
         return dataclasses.replace(self, **changes)
 
     @property

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,23 @@ class FileModel(BlackBox):
 
     Args:
         file: the bytes, uint8. suffix: ".onnx" or ".pt2".
-        layout: as `wrap`; found by the channels unless given.
+        layout: as `wrap`; found by the channels unless given. keep: outputs that mean anything; None: all.
     """
 
     file: torch.Tensor
 
-    def __init__(self, file: torch.Tensor, suffix: str, output: Output, layout: Layout | None, head: Head) -> None:
+    def __init__(
+        self,
+        file: torch.Tensor,
+        suffix: str,
+        output: Output,
+        layout: Layout | None,
+        head: Head,
+        keep: Sequence[int] | None = None,
+    ) -> None:
         self.suffix, self._run = suffix, _runner(file, suffix)
-        super().__init__(self.answers, output, layout or _layout(self._run.shape), head)
+        only = None if keep is None else tuple(keep)
+        super().__init__(self.answers, output, layout or _layout(self._run.shape), head, only)
         self.kind = KINDS[suffix]
         self.register_buffer("file", file)
 

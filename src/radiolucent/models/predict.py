@@ -12,6 +12,7 @@ from radiolucent.errors import DataError, ImageError, ModelError
 from radiolucent.files import sha256_bytes
 from radiolucent.images import read
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.parallel_batches import side_by_side, workers_of
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Predictions
 
@@ -29,6 +30,10 @@ class Case(Protocol):
     def patient_id(self) -> str | None: ...
     @property
     def label(self) -> int | None: ...
+
+
+_Group = tuple[Sequence[Case], torch.Tensor | None, list[str], list[tuple[Path, str]]]
+"""Cases that were read, their logits, their films' digests, and what was left out."""
 
 
 def predict(
@@ -62,19 +67,31 @@ def predict(
     expected = (len(cases), *classifier.preprocess.shape)
     if pixels is not None and pixels.shape != expected:
         raise DataError(f"pixels {pixels.shape} for {len(cases)} films; the model takes {expected}.")
-    for start in range(0, len(cases), batch_size):
-        group = cases[start : start + batch_size]
+
+    def work(start: int) -> _Group:
+        group, left = cases[start : start + batch_size], list[tuple[Path, str]]()
         if pixels is None:
-            group, batch = _read(classifier, group, left_out)
+            group, batch = _read(classifier, group, None if left_out is None else left)
         else:
             batch = torch.from_numpy(np.array(pixels[start : start + batch_size]))
-        if len(group):
-            logits.append(classifier.logits(classifier.preprocess.normalise(batch)))
-            kept += group
+        found = classifier.logits(classifier.preprocess.normalise(batch)) if len(group) else None
+        told = [] if digests is None else [sha256_bytes(film.numpy().tobytes()) for film in batch]
+        return group, found, told, left
+
+    workers = workers_of(classifier)
+    starts = range(0, len(cases), batch_size)
+    for first in range(0, len(starts), 4 * workers):
+        some = starts[first : first + 4 * workers]
+        for group, found, told, left in side_by_side(work, some, workers):
+            if found is not None:
+                logits.append(found)
+                kept += group
+            if digests is not None:
+                digests |= dict(zip((c.image_id for c in group), told, strict=True))
+            if left_out is not None:
+                left_out += left
         if progress:
-            progress(min(start + batch_size, len(cases)), len(cases))
-        if digests is not None:
-            digests |= {c.image_id: sha256_bytes(film.numpy().tobytes()) for c, film in zip(group, batch, strict=True)}
+            progress(min(some[-1] + batch_size, len(cases)), len(cases))
     if not kept:
         raise DataError(f"none of {len(cases)} files could be used; check the folder.")
     return Predictions(

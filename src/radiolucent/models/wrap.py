@@ -12,6 +12,7 @@ from torch import nn
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.labels_given import Outputs, Thresholds, outputs_of
 from radiolucent.models.last_step import LastStep
 from radiolucent.models.opaque import opaque
 from radiolucent.models.positive import positive_class
@@ -38,7 +39,7 @@ class Wrapped(nn.Module):
             the first of a tuple, or a mapping's only entry.
         output: "logits", or "probabilities": what the module's last step, a softmax or sigmoid, is given, or where
             that is not seen logits made of the probabilities (see `logits_from`).
-        head: how many outputs mean what.
+        head: how many outputs mean what. keep: those that mean anything; None: all.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class Wrapped(nn.Module):
         output: Output = "logits",
         layout: Layout = "NCHW",
         head: Head = "softmax",
+        keep: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.keep = module, keep
         self.singly = False  # a module that takes one image at a time
         self.last: int | None = None  # which call of softmax or sigmoid is the last step, where that is seen
         self.pick, self.output, self.layout = pick, output, layout
@@ -61,8 +63,12 @@ class Wrapped(nn.Module):
         """Logits (N, K) of inputs (N, C, H, W)."""
         given = x.permute(0, 2, 3, 1) if self.layout == "NHWC" else x
         if self.singly and len(given) > 1:
-            return torch.cat([self._logits(one) for one in given.split(1)])
-        return self._logits(given)
+            return torch.cat([self._kept(one) for one in given.split(1)])
+        return self._kept(given)
+
+    def _kept(self, given: torch.Tensor) -> torch.Tensor:
+        logits = self._logits(given)
+        return logits if self.keep is None else logits[:, list(self.keep)]
 
     def _logits(self, given: torch.Tensor) -> torch.Tensor:
         if self.output != "probabilities":
@@ -96,9 +102,11 @@ class BlackBox(nn.Module):
 
     kind = "a wrapped function"
 
-    def __init__(self, function: Function, output: Output, layout: Layout, head: Head) -> None:
+    def __init__(
+        self, function: Function, output: Output, layout: Layout, head: Head, keep: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
-        self.function = function
+        self.function, self.keep = function, keep
         self.output: Output = output
         self.layout: Layout = layout
         self.head: Head = head
@@ -114,7 +122,8 @@ class BlackBox(nn.Module):
         out = torch.from_numpy(given.astype(np.float32).reshape(len(x), -1))
         if not torch.isfinite(out).all():
             raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
-        return logits_from(out, self.head) if self.output == "probabilities" else out
+        logits = logits_from(out, self.head) if self.output == "probabilities" else out
+        return logits if self.keep is None else logits[:, list(self.keep)]
 
 
 def black_box(network: nn.Module) -> BlackBox | None:
@@ -147,7 +156,7 @@ def wrap(
     preprocess: Preprocess | None = None,
     positive: int | str | None = None,
     head: Head = "softmax",
-    threshold: float = 0.5,
+    threshold: Thresholds = 0.5,
     output: Output = "logits",
     layout: Layout = "NCHW",
     pick: str | int | None = None,
@@ -158,12 +167,15 @@ def wrap(
     that all fits.
 
     Args:
-        class_names: one a logit; two for a "sigmoid" head.
+        class_names: one a logit; two for a "sigmoid" head. Of a "multilabel" head an empty one is an output that means
+            nothing, as torchxrayvision's untrained pathologies, and is cut off.
         preprocess: how films become inputs; its mean and std express any range, e.g. std = 1/255 and mean = 0 for
             inputs in [0, 255], mean = 0.5 and std = 1/2048 for [−1024, 1024].
         positive: name or index of the class that sensitivity speaks of; by the names unless given
             (`positive_class`).
         head: "softmax", "sigmoid" (one logit, two classes) or "multilabel".
+        threshold: of the positive class; of a "multilabel" head also one a label, of which not-a-number or None says
+            that it is never called.
         output: "probabilities" where the module ends in a softmax or sigmoid: that last step is left out, and where it
             is not seen logits are made of the probabilities (`logits_from`).
         layout: "NHWC" for Keras.
@@ -173,10 +185,12 @@ def wrap(
         ConfigError: classes, head and positive index do not fit together. ModelError: the module does not take such
             inputs, gives something else than (N, K), or answers a film otherwise in company or a second time.
     """
-    network = Wrapped(module, pick=pick, output=output, layout=layout, head=head)
+    _refuse_wrong_head(module, head)
+    outputs = outputs_of(class_names, head, threshold)
+    network = Wrapped(module, pick=pick, output=output, layout=layout, head=head, keep=outputs.keep)
     network.training = bool(getattr(module, "training", False))  # and no other module's mode
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
-    made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "wrapped", "module": kind})
+    made = _made(network, outputs, preprocess, positive, head, {"name": "wrapped", "module": kind})
     with as_it_was(network):
         _fit(made, network)
     return made
@@ -231,10 +245,30 @@ def _refuse_probabilities(classifier: Classifier) -> None:
         return
     sums = logits.shape[1] > 1 and float((logits.sum(1) - 1).abs().max()) < 1e-4
     steps: tuple[Step, Step] = ("softmax", "sigmoid")
-    if sums or any(_last_step(classifier, step) is not None for step in steps):
+    within = classifier.multilabel and _calls_sigmoid(classifier)  # something may follow it, as in torchxrayvision
+    if sums or within or any(_last_step(classifier, step) is not None for step in steps):
         raise ModelError(
             "the module ends in a softmax or sigmoid: it gives probabilities, of which another softmax would make "
             'nonsense. Say output="probabilities".'
+        )
+
+
+def _calls_sigmoid(classifier: Classifier) -> bool:
+    """Whether the module computes a sigmoid, and all it gives for four images of noise lies in [0, 1] too."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(4, *classifier.preprocess.shape, generator=generator)
+    with LastStep("sigmoid") as last:
+        logits = classifier.logits(classifier.preprocess.normalise(noise))
+    return last.calls > 0 and bool((logits >= 0).all() and (logits <= 1).all())
+
+
+def _refuse_wrong_head(module: nn.Module, head: Head) -> None:
+    """Notice a network that says of itself that it tells several labels, and is wrapped as one of classes."""
+    says = getattr(getattr(module, "config", None), "problem_type", None) == "multi_label_classification"
+    if head != "multilabel" and (says or type(module).__module__.startswith("torchxrayvision.")):
+        raise ConfigError(
+            f"{type(module).__qualname__} tells several labels, of which a film may have any number: say "
+            f'head="multilabel", not {head!r}.'
         )
 
 
@@ -245,7 +279,7 @@ def wrap_function(
     preprocess: Preprocess | None = None,
     positive: int | str | None = None,
     head: Head = "softmax",
-    threshold: float = 0.5,
+    threshold: Thresholds = 0.5,
     output: Output = "probabilities",
     layout: Layout = "NCHW",
 ) -> Classifier:
@@ -264,9 +298,10 @@ def wrap_function(
     Raises:
         ConfigError, ModelError: see `wrap`.
     """
-    network = BlackBox(function, output, layout, head).eval()
+    outputs = outputs_of(class_names, head, threshold)
+    network = BlackBox(function, output, layout, head, outputs.keep).eval()
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    made = _made(network, class_names, preprocess, positive, head, threshold, {"name": "function", "function": name})
+    made = _made(network, outputs, preprocess, positive, head, {"name": "function", "function": name})
     first, second = _probe(made), _probe(made)
     rounded = np.round(first.numpy().astype(np.float64), 5) + 0.0
     probe = (
@@ -277,18 +312,22 @@ def wrap_function(
 
 def _made(
     network: nn.Module,
-    class_names: Sequence[str],
+    outputs: Outputs,
     preprocess: Preprocess | None,
     positive: int | str | None,
     head: Head,
-    threshold: float,
     architecture: Mapping[str, Any],
 ) -> Classifier:
-    names = tuple(class_names)
+    names = outputs.names
+    if head == "multilabel" and positive is not None:
+        raise ConfigError(f"positive {positive!r} of several labels; each is told with and without: leave it out.")
+    if outputs.keep is not None:
+        architecture = {**architecture, "outputs": list(outputs.keep)}
     chosen = preprocess or Preprocess(224, "squash", 1, (0.0,), (1.0,))
-    meant = len(names) > 1 and (head != "multilabel" or positive is not None)  # each label is its own
-    index = positive_class(names, positive) if meant else 0
-    return Classifier(network, names, chosen, index, head, threshold, architecture=architecture)
+    index = positive_class(names, positive) if len(names) > 1 and head != "multilabel" else 0
+    return Classifier(
+        network, names, chosen, index, head, outputs.threshold, architecture=architecture, rules=outputs.rules
+    )
 
 
 def _probe(classifier: Classifier) -> torch.Tensor:

@@ -27,8 +27,9 @@ AFFINE = frozenset(
     "transpose movedim swapaxes ravel squeeze unsqueeze expand repeat contiguous clone to type type_as float double "
     "half bfloat16 cpu cuda requires_grad get getitem chunk split split_with_sizes tensor_split unbind narrow select "
     "index_select unfold tile pad roll flip dropout dropout2d avg_pool1d avg_pool2d adaptive_avg_pool2d interpolate "
-    "alias identity pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
-    "conv_transpose3d linear batch_norm copy avg_pool3d adaptive_avg_pool1d adaptive_avg_pool3d".split()
+    "alias identity reshape_as view_as expand_as pixel_shuffle pixel_unshuffle conv1d conv2d conv3d conv_transpose1d "
+    "conv_transpose2d conv_transpose3d linear batch_norm copy avg_pool3d adaptive_avg_pool1d "
+    "adaptive_avg_pool3d".split()
 )
 """Functions (by name, without underscores at the ends) that are affine in what depends on the image, if only their
 first argument does: their derivative is their rule. `WEIGHED` are bilinear where their weights depend on it too."""

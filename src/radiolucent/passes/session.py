@@ -110,7 +110,7 @@ class Session:
         """Batches that are computed side by side: one for each of torch's threads, `most_workers` at most."""
         if not self.takes("parallel_batches"):
             return 1
-        from radiolucent.passes.fast.parallel_batches import threads
+        from radiolucent.models.parallel_batches import threads
 
         return max(1, min(threads(), self.most_workers))
 
@@ -121,7 +121,7 @@ class Session:
             work: draws no random numbers and changes nothing.
         """
         if self.takes("parallel_batches"):
-            from radiolucent.passes.fast.parallel_batches import side_by_side
+            from radiolucent.models.parallel_batches import side_by_side
 
             return side_by_side(work, parts, count)
         with torch.no_grad():
@@ -322,6 +322,6 @@ def or_torch(engine: Engine, classifier: Classifier) -> Engine:
 
 def torch_threads() -> int:
     """torch's number of threads, also while batches are computed side by side."""
-    from radiolucent.passes.fast.parallel_batches import threads
+    from radiolucent.models.parallel_batches import threads
 
     return threads()

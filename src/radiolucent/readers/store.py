@@ -114,13 +114,6 @@ class Store:
         """All films, by image_id."""
         return [_case(row) for row in self.ask("SELECT * FROM cases ORDER BY image_id")]
 
-    def related(self, case: Case) -> list[str]:
-        """Identifiers of the same patient's other films, in an order that says nothing."""
-        if case.patient_id is None:
-            return []
-        sql = "SELECT id FROM cases WHERE patient_id = ? AND id <> ? ORDER BY id LIMIT 20"
-        return [row[0] for row in self.ask(sql, case.patient_id, case.id)]
-
     def reader(self, name: str, role: Role = "reader") -> int:
         """The number of a reader (or adjudicator), who is added where new.
 

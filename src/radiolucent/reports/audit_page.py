@@ -15,7 +15,7 @@ from radiolucent.audits.trial.shipped_selftest import shipped_self_test
 from radiolucent.audits.trial.tests import TESTS, named_test
 from radiolucent.figures import contact_sheet, to_png
 from radiolucent.figures.audit import Change, changes_plot, mean_maps_plot
-from radiolucent.files import write_json, write_text
+from radiolucent.files import sha256_file, write_json, write_text
 from radiolucent.reports.guidelines import write_guidelines
 from radiolucent.reports.html import environment
 from radiolucent.reports.report_data import Picture
@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 def audit_summary(found: Audit) -> dict[str, Any]:
     """JSON-ready: `verdict`, `headline`, `auroc`, `reasons`, `films`, `masks`, `model`, `left_out`, `findings[]`,
-    `not_tested[]`."""
+    `not_tested[]`, `columns` (of the manifest, and on how many films each is filled in)."""
     return {
         "schema": 1,
         "use": "research only, not for diagnosis",
@@ -51,8 +51,15 @@ def audit_summary(found: Audit) -> dict[str, Any]:
         "left_out": [{"image": name, "reason": reason} for name, reason in found.table.left_out],
         "findings": [f.as_dict() for f in found.findings],
         "not_tested": not_tested(found.findings),
+        "columns": _columns(found),
         "model": dict(found.model),
     }
+
+
+def _columns(found: Audit) -> dict[str, int]:
+    """On how many of the audited films each column of the manifest is filled in."""
+    names = sorted({name for r in found.records for name in r.columns})
+    return {name: sum(r.column(name) is not None for r in found.records) for name in names}
 
 
 def reasons_of(found: Audit) -> dict[str, Any] | None:
@@ -72,6 +79,7 @@ def write_audit(
     seed: int = 0,
     self_test: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write `audit.html` and `audit.json`, each whole or not at all, and what `write_guidelines` writes beside them;
@@ -80,7 +88,7 @@ def write_audit(
     Args:
         seed: the audit's, so that the pictures show the very changes that were judged. self_test: `selftest.json`'s
             content, which the page cites; what the package ships (`shipped_self_test`) unless given. run: the run's
-            `summary.json`, for guidelines and model card.
+            `summary.json`, for guidelines and model card. checkpoint: the model's file, whose SHA-256 they then state.
     """
     pictured = [f for f in found.findings if f.evidence.get("most_moved")]
     reasons = [f for f in pictured if f.test.startswith("reasons.")]
@@ -115,6 +123,8 @@ def write_audit(
         )
     )
     out, summary = Path(folder), audit_summary(found)
+    if checkpoint is not None:
+        summary["model"]["file"] = {"name": checkpoint.name, "sha256": sha256_file(checkpoint)}
     write_text(out / "audit.html", page)
     write_json(out / "audit.json", summary)
     write_guidelines(summary, out, run=run, created=created)

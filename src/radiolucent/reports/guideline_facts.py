@@ -33,18 +33,18 @@ def facts(audit: Values, run: Values | None = None) -> dict[str, Fact]:
     return found
 
 
-def figure(e: Values | None) -> str:
-    """A figure in the form of `summary.json` in words.
+def figure(e: Values | None, unit: str = "") -> str:
+    """A figure in the form of `summary.json` in words; `unit`: what n counts.
 
-    >>> figure({"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95, "n": 9, "method": "wilson"})
-    '0.500 (95 % CI 0.400 to 0.600, n = 9, wilson)'
+    >>> figure({"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95, "n": 9, "method": "wilson"}, "films")
+    '0.500 (95 % CI 0.400 to 0.600, n = 9 films, wilson)'
     """
     if e is None or e["value"] is None:
         return "not defined"
     if e["low"] is None or e["high"] is None:
-        return f"{e['value']:.3f} (n = {e['n']}, {e['method']})"
+        return f"{e['value']:.3f} (n = {e['n']}{unit and f' {unit}'}, {e['method']})"
     ends = f"{100 * e['level']:.3g} % CI {e['low']:.3f} to {e['high']:.3f}"
-    return f"{e['value']:.3f} ({ends}, n = {e['n']}, {e['method']})"
+    return f"{e['value']:.3f} ({ends}, n = {e['n']}{unit and f' {unit}'}, {e['method']})"
 
 
 def _listed(values: Values) -> str:
@@ -63,7 +63,8 @@ def _listed(values: Values) -> str:
 
 
 def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
-    header = "model.safetensors (header)"
+    file = model.get("file")
+    header = f"{file['name'] if file else 'the checkpoint'} (header)"
     meta, pre = model["meta"], model["meta"]["preprocess"]
     names = " | ".join(meta["class_names"])
     architecture = _listed(meta["architecture"]) or "not recorded"
@@ -76,7 +77,11 @@ def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     yield "output", Fact(f"{words}{meta['threshold']:.4g}.", header)
     yield "ensemble", Fact("None: a single network.", header)
     yield "use", Fact("Research use only; not for diagnosis.", "every page")
-    words = f"The network is one file that loads without executing code; SHA-256 {model['hash']}. radiolucent: MIT."
+    told = f"{file['name']}, SHA-256 {file['sha256']}" if file else "its SHA-256 was not asked for"
+    words = f"The network is one file that loads without executing code: {told}. "
+    words += (
+        f"Hash of weights and meaning, as this page and audit.json name the model: {model['hash']}. radiolucent: MIT."
+    )
     yield "availability", Fact(words, header)
 
 
@@ -91,8 +96,9 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     words = f"{audit['films']} films of {audit['patients']} patients audited"
     lost = len(audit["left_out"])
     yield "left_out", Fact(f"{words}; {lost} files could not be read and are listed.", "audit.json: left_out")
-    words = "Age and sex are not available to the software: no figure by them."
-    yield "demographics", Fact(words, f"{page}, Not tested")
+    yield "demographics", Fact(_demographics(audit.get("columns", {}), audit["films"]), f"{page}, Not tested")
+    words = f"On the {audit['films']} audited films: AUROC {figure(audit['auroc'], 'patients')}."
+    yield "performance", Fact(words, f"{page}, Verdict")
     yield "limits", Fact(" ".join(audit["not_tested"]), f"{page}, Not tested")
     yield "details", Fact("All figures with intervals, thresholds, sources and seeds.", "audit.json, audit.html")
     yield "blind_model", Fact("The network was given the film's pixels alone.", f"{page}, How to read this")
@@ -110,6 +116,15 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     calibration = next((f for f in findings if f["test"] == "calibration.large" and f["estimate"]), None)
     if calibration:
         yield "calibration", Fact(calibration["summary"], f"{page}, The model")
+
+
+def _demographics(columns: Values, films: int) -> str:
+    """What is known of people's age and sex."""
+    known = {name: n for name, n in columns.items() if name.lower() in ("age", "sex", "gender")}
+    if not known:
+        return "Age and sex are not among the films' columns: no figure by them."
+    words = " and ".join(f"{name} of {n} of {films} films" for name, n in known.items())
+    return f"Known: {words}. Figures by them stand among the subgroups where the groups are large enough."
 
 
 def _tally(findings: Sequence[Values]) -> str:
@@ -158,9 +173,12 @@ def _of_run(run: Values) -> Iterator[tuple[str, Fact]]:
         Fact(", ".join(k for k, v in figures.items() if isinstance(v, Mapping) and "value" in v) + ".", page),
     )
     yield "uncertainty", Fact(f"By patient; of AUROC: {figures['auroc']['method']}.", "summary.json: performance")
-    words = "; ".join(f"{k} {figure(figures[k])}" for k in FIGURES if k in figures)
+    words = "; ".join(f"{k} {figure(figures[k], 'patients')}" for k in FIGURES if k in figures)
     yield "performance", Fact(f"Test patients: {words}.", f"{page}, Performance")
-    yield "validation", Fact(f"Validation: auroc {figure(run['validation']['auroc'])}.", "summary.json: validation")
+    yield (
+        "validation",
+        Fact(f"Validation: auroc {figure(run['validation']['auroc'], 'patients')}.", "summary.json: validation"),
+    )
     yield (
         "confusion",
         Fact(", ".join(f"{k} {v}" for k, v in figures["confusion"].items()) + ".", f"{page}, Performance"),
@@ -182,7 +200,7 @@ def _of_readers(run: Values) -> Iterator[tuple[str, Fact]]:
             yield "agreement_between", Fact(words, "summary.json: doctors.between")
     told = {m: a["hit_rate"] for m, a in (run.get("agreement") or {}).items() if a.get("hit_rate")}
     if told:
-        words = "Hit rate against doctors' regions: " + "; ".join(f"{m} {figure(e)}" for m, e in told.items())
+        words = "Hit rate against doctors' regions: " + "; ".join(f"{m} {figure(e, 'films')}" for m, e in told.items())
         yield "agreement", Fact(words, "report.html, Doctors")
 
 

@@ -95,8 +95,8 @@ class LabelsStory:
     Attributes:
         title, created, command, model: of the study. data: rows (name, text).
         counts: films with each label, by split; patients: by split. together: rows (label, how often with each other).
-        notes: decisions and doubts, in sentences. findings: of the data checks. left_out: (file, reason); noted: what
-            was assumed or passed over.
+        notes: doubts, in sentences. training: rows (name, text) on how the model was made.
+        findings: of the data checks. left_out: (file, reason); noted: what was assumed or passed over.
         test, validation: evaluations of all labels. labels: each one's part.
         pictures: "auroc", and "film_1" … with the maps of several labels.
         versions, hashes: by name. seed: of the study. extra: further entries of `summary.json`.
@@ -111,6 +111,7 @@ class LabelsStory:
     patients: Mapping[str, int]
     together: tuple[tuple[str, tuple[str, ...]], ...]
     notes: tuple[str, ...]
+    training: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
     left_out: tuple[tuple[str, str], ...]
     noted: tuple[str, ...]

@@ -10,6 +10,7 @@ from radiolucent.audits.agreement import (
     ReaderCalls,
     StatementAgreement,
     meaning,
+    zone_name,
 )
 from radiolucent.figures import method_name
 from radiolucent.metrics import METRICS
@@ -38,6 +39,7 @@ __all__ = [
     "verdict_on",
     "warnings",
     "whole",
+    "zone",
 ]
 
 
@@ -365,3 +367,12 @@ def doctors_lines(story: Story) -> list[str]:
             "films, of at least two patients with it and two without."
         )
     return lines
+
+
+def zone(name: str) -> str:
+    """A lung zone, or what lies outside the lungs, in words.
+
+    >>> zone("image_right_lower"), zone("outside")
+    ("lower zone at the image's right", 'outside the lungs')
+    """
+    return "outside the lungs" if name == "outside" else zone_name(name)

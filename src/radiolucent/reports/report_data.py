@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from radiolucent.audits.agreement import Agreement, ReaderCalls, StatementAgreement
+from radiolucent.audits.agreement import Agreement, ReaderCalls, StatementAgreement, ZoneEnergy
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import Evaluation
 from radiolucent.readers.statistics import Completeness
@@ -74,6 +74,7 @@ class Doctors:
         against, against_p: the readers' mean AUROC of a yes-or-no call less the model's, and its p; None where fewer
             than two readers read enough films.
         cases: films where model and doctors differed.
+        zones: the leading method's maps by lung zone; None where no film was compared.
     """
 
     readers: tuple[str, ...]
@@ -85,6 +86,7 @@ class Doctors:
     against_p: float | None = None
     completeness: Completeness | None = None
     cases: tuple[CaseStory, ...] = ()
+    zones: ZoneEnergy | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; estimates in the form of `summary.json`."""
@@ -95,6 +97,7 @@ class Doctors:
             "calls": {c.reader: c.as_dict() for c in self.calls},
             "between": {name: e.as_dict() for name, e in self.between.items()},
             "statements": self.statements.as_dict() if self.statements else None,
+            "zones": self.zones.as_dict() if self.zones else None,
             "readers_minus_model": (self.against.as_dict() | {"p": self.against_p}) if self.against else None,
         }
 

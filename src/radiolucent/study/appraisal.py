@@ -35,10 +35,12 @@ from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.trained import Trained, data_hash, predict_split, versions
+from radiolucent.study.zones import zones_of
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["Appraisal", "appraise"]
 
+CONCEPT_FILMS = 100  # test films on which concepts are sought
 DISPUTED = 4  # panels of films where model and doctors differed
 PLACES = ("out", "cache")  # where a run lies, which says nothing of it
 PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
@@ -80,11 +82,19 @@ def appraise(
     stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), {"seed": config.seed})
     cases = _cases(config, prepared, stamped, p, readings, chosen, say)
     disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
+    if said and maps:
+        names = {e.image_id for e in maps}
+        films = [r for r in prepared.dataset.records if r.image_id in names]
+        patients = dict(zip(p.image_ids, p.patient_ids, strict=True))
+        (zones,) = zones_of((maps,), films, patients=patients, folds=config.folds, seed=config.seed, say=say)
+        said = dataclasses.replace(said, zones=zones)
     if said:
         said = dataclasses.replace(said, cases=tuple(_case_story(case, name) for case, name in disputed))
     pictures = _pictures(config, prepared, trained, p, test, compared)
     if cases:
-        pictures |= inside_pictures(clf, cases[0][0].film)
+        some = np.random.default_rng(config.seed).permutation(len(p.image_ids))[:CONCEPT_FILMS]
+        films = (_film(prepared.dataset, p.image_ids[int(i)]) for i in sorted(some))
+        pictures |= inside_pictures(clf, cases[0][0].film, films)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     findings = check_labels(

@@ -104,7 +104,12 @@ def _forest(test: LabelsEvaluation) -> Picture:
     shown = {name: e.estimates["auroc"] for name, e in test.labels.items()}
     mean = {"mean (macro)": test.macro["auroc"]} if test.macro else {}
     alt = "AUROC of every label with its interval"
-    return Picture(figures.to_png(figures.intervals_plot(shown | mean, "AUROC by label")), alt)
+    return Picture(
+        figures.to_png(
+            figures.intervals_plot(shown | mean, "AUROC by label", x="AUROC with its interval; 0.5 is a coin")
+        ),
+        alt,
+    )
 
 
 def _films(
@@ -189,7 +194,12 @@ def _story(
         counts=dataset.counts(),
         patients=dataset.patients(),
         together=_together(p),
-        notes=(*prepared.warnings, *doubts, *trained.fitted.notes),
+        notes=(
+            *prepared.warnings,
+            *doubts,
+            *(f"{name} has no threshold: {why}" for name, why in trained.without.items()),
+        ),
+        training=_training(config, trained),
         findings=prepared.findings,
         left_out=tuple(item for item in prepared.left_out if not item[1].startswith(NOTED)),
         noted=tuple(item[1].removeprefix(NOTED) for item in prepared.left_out if item[1].startswith(NOTED)),
@@ -204,6 +214,19 @@ def _story(
             "config": {k: v for k, v in config.to_dict().items() if k not in PLACES},
             "history": [h.to_dict() for h in trained.fitted.history],
         },
+    )
+
+
+def _training(config: StudyConfig, trained: TrainedLabels) -> tuple[tuple[str, str], ...]:
+    recipe, clf = config.train_config(), trained.classifier
+    kept = ("optimizer", "lr", "schedule", "batch_size", "label_smoothing", "ema", "freeze")
+    return (
+        ("network", f"{config.model}, {sum(q.numel() for q in clf.network.parameters()):,} parameters"),
+        ("start", str(trained.weights)),
+        ("recipe", f"{config.recipe}: " + ", ".join(f"{k} {getattr(recipe, k)}" for k in kept)),
+        ("loss", "binary cross entropy of each label, over the labels that are known of a film"),
+        ("epochs", f"{len(trained.fitted.history)}, kept: {trained.fitted.best_epoch} (lowest validation loss)"),
+        ("notes", " ".join(_sentence(n) for n in trained.fitted.notes) or "none"),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from radiolucent.audits.agreement import (
     Agreement,
     StatementAgreement,
+    ZoneEnergy,
     statement_agreement,
     together,
 )
@@ -31,6 +32,7 @@ from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, 
 from radiolucent.study.label_readings import other_names, readings_of_label
 from radiolucent.study.maps import maps_of
 from radiolucent.study.progress import Progress, quiet
+from radiolucent.study.zones import zones_of
 from radiolucent.types import Annotation, Estimate
 
 __all__ = ["Comparison", "compare_labels", "compare_run"]
@@ -48,6 +50,7 @@ class Comparison:
         left_out: (path, reason) of films and readings that were left out.
         seen: which of the films the run was trained or chosen on; None where it does not say.
         unseen: they were left out.
+        zones: by method, the maps' energy over six lung zones.
     """
 
     agreement: tuple[Agreement, ...]
@@ -57,6 +60,7 @@ class Comparison:
     seen: Seen | None = None
     completeness: Completeness | None = None
     unseen: bool = False
+    zones: tuple[ZoneEnergy, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, laid out like `summary.json`."""
@@ -73,6 +77,7 @@ class Comparison:
                 "between": {name: e.as_dict() for name, e in self.between.items()},
                 "statements": self.statements.as_dict() if self.statements else None,
             },
+            "zones": {z.method: z.as_dict() for z in self.zones},
             "left_out": [{"file": str(p), "reason": r} for p, r in self.left_out],
             "trained_on": self.seen.as_dict(left_out=self.unseen) if self.seen else None,
         }
@@ -272,7 +277,8 @@ def _compared(
     between = between_readers(readings, patients, names, names[classifier.positive], folds=folds, seed=seed)
     said = words if words.statements else None
     told = completeness(finding_table(readings)) if readings else None
-    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen)
+    zones = zones_of(by_method, records, patients=patients, folds=folds, seed=seed, say=say)
+    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen, zones)
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

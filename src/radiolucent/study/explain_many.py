@@ -345,7 +345,7 @@ class _Run:
         if panel:
             said = tuple(self.readings.get(film.image_id, ()))
             case = dataclasses.replace(case, annotations=said, explanations=tuple(good))
-            keep(_write_panel, figures.drawn(figures.case_panel(case)), self.out / panel)
+            keep(_write_panel, figures.panel(case), self.out / panel)
         return rows + failed
 
     def _stamped(self, film: Radiograph, e: Explanation) -> Explanation:

@@ -130,13 +130,19 @@ def _of_run(
 def chances_on_test(p: Predictions, dataset: Dataset, twins: Sequence[Sequence[str]]) -> Chances:
     """A study's own answers on its test films, of which it has learned nothing; not on near-duplicates of others."""
     own = set(p.image_ids)
-    gone = _spread({r.image_id for r in dataset.records if r.split in SEEN}, twins)
+    gone = _spread(_of_patients(dataset, {r.image_id for r in dataset.records if r.split in SEEN}), twins)
     kept = {n: row for n, row in zip(p.image_ids, p.probabilities.tolist(), strict=True) if n not in gone}
     others = sum(r.label is not None and r.image_id not in own for r in dataset.records)
     notes = [f"the network judges {len(kept)} test films, and not the {others} it was trained or chosen on"]
     if len(own) > len(kept):
-        notes.append(f"nor {len(own) - len(kept)} test films that are near-duplicates of those")
+        notes.append(f"nor {len(own) - len(kept)} test films of their patients, or near-duplicates")
     return Chances(kept, tuple(notes))
+
+
+def _of_patients(dataset: Dataset, films: set[str]) -> set[str]:
+    """These films and the others of their patients."""
+    patients = {r.patient_id for r in dataset.records if r.image_id in films and r.patient_id}
+    return films | {r.image_id for r in dataset.records if r.patient_id in patients}
 
 
 def _spread(seen: set[str], twins: Sequence[Sequence[str]]) -> set[str]:
@@ -147,8 +153,9 @@ def _spread(seen: set[str], twins: Sequence[Sequence[str]]) -> set[str]:
 def chances_in_table(dataset: Dataset, file: Path, twins: Sequence[Sequence[str]] = ()) -> Chances:
     """Out-of-fold probabilities from a CSV with the columns image and p_CLASS, as `evaluate` and `study` write them.
 
-    Rows whose column `split` is train or val are not taken, nor near-duplicates of their films; without that column the
-    rows are taken for out of fold, and a note says so.
+    Rows whose column `split` is train or val are not taken, nor near-duplicates of their films, nor films of their
+    patients; and so for films of the data set's own training and validation splits that have no row. Without that
+    column the rows are taken for out of fold, and a note says so.
 
     Raises:
         DataError: a column is missing, a film stands there twice, or a row holds no probabilities.
@@ -175,11 +182,13 @@ def chances_in_table(dataset: Dataset, file: Path, twins: Sequence[Sequence[str]
                 raise DataError(f"{file}: line {table.line_num}: a second row of {name}; expected one a film.")
             else:
                 found[name] = _row_of(row, [have[c.casefold()] for c in columns], f"{file}: line {table.line_num}")
-    kept = {name: p for name, p in found.items() if name not in _spread(gone, twins)}
+    gone |= {r.image_id for r in dataset.records if r.split in SEEN and r.image_id not in found}
+    away = _spread(_of_patients(dataset, gone), twins)
+    kept = {name: p for name, p in found.items() if name not in away}
     notes = [f"{file} judges {len(kept)} of {sum(r.label is not None for r in dataset.records)} labelled films"]
     notes += [f"{n} of its rows left out: {why}" for why, n in seen.items()]
     if len(found) > len(kept):
-        notes.append(f"{len(found) - len(kept)} more: the same films, or near-duplicates of them")
+        notes.append(f"{len(found) - len(kept)} more: films of their patients, or near-duplicates")
     if "split" not in have:
         notes.append("it does not say which films its model learned from: taken as out of fold")
     return Chances(kept, tuple(notes))

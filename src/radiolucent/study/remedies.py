@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.audits.trial.chests import Chest, chest, with_lungs_of
+from radiolucent.audits.trial.regions import View
 from radiolucent.data import PixelCache
 from radiolucent.data.marks import Paste, patches, without_markers
 from radiolucent.errors import ConfigError, DataError
@@ -17,7 +19,7 @@ from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
 
-__all__ = ["REMEDIES", "Plan", "Remedy", "named", "windowed"]
+__all__ = ["AUTO", "REMEDIES", "Plan", "Remedy", "best_of", "named", "windowed"]
 
 ROUND_LUNGS = 0.04
 """Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
@@ -48,12 +50,14 @@ class Remedy:
     Attributes:
         title, does: in words. apply: from a plan, the masks of its films, λ and the seed to the changed plan.
         crops: whether the model looks at the lungs' box alone; its films are then cut out before.
+        keeps: whether it goes on from the run's own weights.
     """
 
     title: str
     does: str
     apply: Callable[[Plan, Layers, float, int], Plan]
     crops: bool = False
+    keeps: bool = False
 
 
 def _crop(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -93,6 +97,38 @@ def _reasons(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
     return plan.add(irrelevant=irrelevant, changes={**plan.schooling.changes, "right_reasons": penalty})
 
 
+def _surroundings(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Counterfactual pairs: on half of the training and validation films of either class with known lungs, all but the
+    lungs is a film of the other class and the same split. What surrounds the lungs then tells nothing of the class.
+    """
+    cache, out = plan.prepared.cache, plan.prepared.cache.pixels.copy()
+    rng, made = np.random.default_rng([seed, 0x5B]), 0
+    for split in ("train", "val"):
+        chests: dict[int, Chest] = {}
+        for i in plan.prepared.rows(split):
+            if layers.lungs_known[i]:
+                everywhere = np.ones(cache.pixels[i].shape, bool)
+                view = View(cache.pixels[i], str(i), str(i), cache.records[i].label, everywhere, layers.lungs[i])
+                if (one := chest(view)) is not None:
+                    chests[i] = one
+        labels = {i: one.view.label for i, one in chests.items()}
+        for i, one in chests.items():
+            others = [k for k, label in labels.items() if label != labels[i]]
+            if rng.random() < 0.5 and others:
+                grey = with_lungs_of(chests[others[int(rng.integers(len(others)))]], one)
+                if grey is not None:
+                    out[i], made = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8), made + 1
+    if not made:
+        raise DataError("lungs are known on no films of two classes; exchanging surroundings needs them (--lungs).")
+    return plan.on(out)
+
+
+def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Deep feature reweighting (Kirichenko 2023): all but the last layer keeps the run's weights."""
+    made = _surroundings(plan, layers, penalty, seed)
+    return made.add(changes={**made.schooling.changes, "freeze": "all"})
+
+
 REMEDIES: Mapping[str, Remedy] = {
     "crop": Remedy("crop to lungs", "the model sees the box around the lungs alone", _crop, crops=True),
     "inpaint": Remedy("in-paint markers", "markers are filled in on the training films", _inpaint),
@@ -100,8 +136,17 @@ REMEDIES: Mapping[str, Remedy] = {
         "markers at random", "markers are filled in, and others pasted on half of the films of any class", _randomise
     ),
     "reasons": Remedy("right reasons", "a penalty on the gradient outside the doctors' regions or the lungs", _reasons),
-}
+    "surroundings": Remedy(
+        "surroundings exchanged", "on half of the films all but the lungs is a film of the other class", _surroundings
+    ),
+    "last-layer": Remedy(
+        "last layer anew", "the run's own features, the last layer trained on films with surroundings exchanged",
+        _last_layer, keeps=True,
+    ),
+}  # fmt: skip
 """Every remedy by name; several are joined with "+", in this order."""
+AUTO = ("randomise", "surroundings", "last-layer", "reasons")
+"""What "auto" tries."""
 
 
 def named(name: str) -> tuple[Remedy, ...]:
@@ -111,6 +156,8 @@ def named(name: str) -> tuple[Remedy, ...]:
         ConfigError: an unknown one, one twice, or two that exclude each other.
     """
     parts = name.split("+")
+    if {"last-layer", "surroundings"} <= set(parts):
+        raise ConfigError(f"method {name}: last-layer exchanges surroundings by itself; expected one of the two.")
     if unknown := [p for p in parts if p not in REMEDIES]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(REMEDIES)}, joined with '+'.")
     if len(set(parts)) < len(parts):
@@ -118,6 +165,21 @@ def named(name: str) -> tuple[Remedy, ...]:
     if {"inpaint", "randomise"} <= set(parts):
         raise ConfigError(f"method {name}: randomise fills markers in by itself; expected one of the two.")
     return tuple(REMEDIES[p] for p in REMEDIES if p in parts)
+
+
+def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
+    """The candidate of `AUTO` with the highest reasons score.
+
+    Raises:
+        ConfigError: none has one.
+    """
+    scores = {name: row["reasons"]["value"] for name, row in tried.items() if name in AUTO and row.get("reasons")}
+    if not scores:
+        raise ConfigError(
+            "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
+            "validation films of ten patients of either class. Name a method: --method crop."
+        )
+    return max(scores, key=lambda name: scores[name])
 
 
 def windowed(cache: PixelCache, layers: Layers) -> LungWindow:

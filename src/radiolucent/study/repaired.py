@@ -13,7 +13,7 @@ import numpy as np
 
 from radiolucent.audits.trial import Audit, deciding, examine, maskers
 from radiolucent.data import Dataset, Record, build_cache, read_annotations
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import reading
 from radiolucent.metrics import evaluate
@@ -23,7 +23,7 @@ from radiolucent.study.paired_differences import FIGURES, Costs, costs
 from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
-from radiolucent.study.remedies import REMEDIES, Plan, named, windowed
+from radiolucent.study.remedies import AUTO, Plan, best_of, named, windowed
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
@@ -41,7 +41,8 @@ class RepairConfig:
     Attributes:
         run: a run folder of `study` or `train`, whose recipe and splits are used. data: the films it was made from.
         out: where repaired models go; `run/repair` unless given.
-        methods: names in `REMEDIES`, several at once joined with "+".
+        methods: names in `REMEDIES`, several at once joined with "+"; or "auto" alone, which tries `AUTO` and keeps the
+            one with the highest reasons score on validation films.
         fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
             training anew. epochs: instead of either number.
         penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.
@@ -53,7 +54,7 @@ class RepairConfig:
     run: Path
     data: Path
     out: Path | None = None
-    methods: tuple[str, ...] = tuple(REMEDIES)
+    methods: tuple[str, ...] = ("crop", "inpaint", "randomise", "reasons")
     fine_tune: bool = False
     epochs: int | None = None
     penalty: float = 10.0
@@ -66,8 +67,11 @@ class RepairConfig:
     annotation_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
+        if "auto" in self.methods and len(self.methods) > 1:
+            raise ConfigError(f"methods {', '.join(self.methods)}: auto chooses by itself; expected it alone.")
         for name in self.methods:
-            named(name)
+            if name != "auto":
+                named(name)
         if not self.methods or len(set(self.methods)) < len(self.methods) or self.penalty <= 0 or self.folds < 100:
             raise ConfigError(
                 f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
@@ -124,13 +128,17 @@ class Repaired:
 
 @dataclass(frozen=True)
 class Repair:
-    """What came of it: the model as it is, then one row a method; masks: what made them."""
+    """What came of it: the model as it is, then one row a method; masks: what made them.
+
+    chosen_by: of "auto", by candidate, its reasons score and AUROC on validation films, or why it could not be tried.
+    """
 
     config: RepairConfig
     rows: tuple[Repaired, ...]
     films: int
     patients: int
     masks: str
+    chosen_by: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict[str, Mapping[str, Any]])
 
     @property
     def lead(self) -> str | None:
@@ -156,6 +164,7 @@ class Repair:
             "masks": self.masks,
             "lead": self.lead,
             "mended": [r.method for r in self.mended],
+            "chosen_by": dict(self.chosen_by),
             "rows": [r.as_dict() for r in self.rows],
         }
 
@@ -191,13 +200,16 @@ def _repair(config: RepairConfig, study: StudyConfig, say: Progress) -> Repair:
     bench = _bench(config, study, say)
     before_predictions = _predicted(bench, bench.before, "as it is")
     rows = [_row(bench, BEFORE, bench.before, before_predictions, None, 0.0)]
-    for name in config.methods:
+    chosen_by = _candidates(bench) if config.methods == ("auto",) else {}
+    for name in [best_of(chosen_by)] if chosen_by else config.methods:
         began = time.perf_counter()
         classifier = _mended(bench, name)
         seconds = time.perf_counter() - began
         rows.append(_row(bench, name, classifier, _predicted(bench, classifier, name), before_predictions, seconds))
     patients = len({r.patient_id or r.image_id for r in bench.tested})
-    found = Repair(config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2])
+    found = Repair(
+        config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2], chosen_by
+    )
     write_json(config.home / "repair.json", found.as_dict())
     return found
 
@@ -250,6 +262,28 @@ def _same_split(there: Path, here: Path) -> None:
         )
 
 
+def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
+    """Each of `AUTO` trained, with its reasons score and AUROC on the validation films; no test film is looked at."""
+    config = bench.config
+    lungs, markers, note = maskers(config.lungs, config.markers)
+    records = tuple(bench.prepared.cache.records[i] for i in bench.prepared.rows("val"))
+    found: dict[str, dict[str, Any]] = {}
+    for name in (BEFORE, *AUTO):
+        try:
+            classifier = bench.before if name == BEFORE else _mended(bench, name)
+        except DataError as error:
+            found[name] = {"left_out": str(error)}
+            continue
+        told = examine(
+            classifier, Dataset(records, classifier.class_names), annotations=bench.annotations, lungs=lungs,
+            markers=markers, methods=(), data_checks=False, probe_films=0, tests=("reasons",), mask_note=note,
+            seed=config.seed, progress=lambda stage, d, t, n=name: bench.say(f"{n}: {stage} (validation)", d, t),
+        )  # fmt: skip
+        score = told.reasons.estimate if told.reasons else None
+        found[name] = {"reasons": score.as_dict() if score else None, "auroc": told.auroc.as_dict()}
+    return found
+
+
 def _mended(bench: _Bench, name: str) -> Classifier:
     """Train by one method; what is there already is not trained again."""
     config, remedies = bench.config, named(name)
@@ -263,7 +297,7 @@ def _mended(bench: _Bench, name: str) -> Classifier:
     lungs, markers, note = maskers(config.lungs, config.markers)
     kept = config.home / "masks"
     layers = find_layers(bench.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
-    start, weights = _start(bench, study)
+    start, weights = _start(bench, study, any(r.keeps for r in remedies))
     if any(r.crops for r in remedies):
         preprocess = dataclasses.replace(start.preprocess, window=windowed(bench.prepared.cache, layers))
         start = start.with_(preprocess=preprocess)
@@ -286,9 +320,9 @@ def _rate(bench: _Bench) -> float:
     return usual / SLOWER if bench.config.fine_tune else usual
 
 
-def _start(bench: _Bench, study: StudyConfig) -> tuple[Classifier, WeightsReport]:
-    """The run's own weights to fine-tune, else what the run itself began with (by this seed)."""
-    if bench.config.fine_tune:
+def _start(bench: _Bench, study: StudyConfig, keeps: bool) -> tuple[Classifier, WeightsReport]:
+    """The run's own weights to go on from, else what the run itself began with (by this seed)."""
+    if bench.config.fine_tune or keeps:
         start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={}, calibrated_on=None)
         return start, WeightsReport(f"fine-tuned from {bench.before.hash[:12]}")
     return build(

@@ -1,6 +1,6 @@
 """Where else an epoch's figures go: TensorBoard, MLflow, Weights & Biases."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ def _figures(result: EpochResult) -> dict[str, float]:
 
 
 @contextmanager
-def _tensorboard(folder: Path, settings: Mapping[str, Any]) -> Iterator[Listener]:
+def _tensorboard(folder: Path, settings: Mapping[str, Any]) -> Generator[Listener]:
     yield tensorboard(folder / "tensorboard")
 
 
 @contextmanager
-def mlflow(folder: Path, settings: Mapping[str, Any]) -> Iterator[Listener]:
+def mlflow(folder: Path, settings: Mapping[str, Any]) -> Generator[Listener]:
     """A listener for `fit(on_epoch=...)` that logs to MLflow; a training that is resumed goes on with its MLflow run.
 
     `MLFLOW_TRACKING_URI` and `MLFLOW_EXPERIMENT_NAME` say where; without them a file store in `folder/mlruns`.
@@ -89,7 +89,7 @@ def _mlflow_run(client: Any, exceptions: Any, folder: Path, settings: Mapping[st
 
 
 @contextmanager
-def wandb(folder: Path, settings: Mapping[str, Any]) -> Iterator[Listener]:
+def wandb(folder: Path, settings: Mapping[str, Any]) -> Generator[Listener]:
     """A listener for `fit(on_epoch=...)` that logs to Weights & Biases; a resumed training goes on with its run.
 
     Its own environment variables say where (`WANDB_PROJECT`, `WANDB_ENTITY`, `WANDB_MODE=offline`).
@@ -143,7 +143,7 @@ def trackers_named(names: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, Any]) -> Iterator[list[Listener]]:
+def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, Any]) -> Generator[list[Listener]]:
     """Listeners of several trackers, ended together, also when training fails."""
     from contextlib import ExitStack
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from radiolucent.data import Dataset, LabelOptions, Record, load_dataset, of_label
 from radiolucent.data.relabel import relabel
+from radiolucent.data.trained_on import TrainingFilms, films_of_run
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
 from radiolucent.explainers.lime import LIME
@@ -17,6 +18,7 @@ from radiolucent.models import Classifier, load
 from radiolucent.readers.private import close_to_others
 from radiolucent.readers.store import Store
 from radiolucent.readers.store_access import new_token
+from radiolucent.readers.store_dates import day_of, describe_day
 from radiolucent.readers.store_values import UNASSESSED, Case
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog, RefusalLog
@@ -58,6 +60,7 @@ class StudyPlan:
         vocabulary: what marks can be called; None: as the study was begun, at first `VOCABULARY`.
         stamps: whether maps are tested for trust after they were computed.
         target: of a run that tells several labels, the one that is asked for: readers answer "no LABEL" or LABEL.
+        unseen: leave out films that the run was trained or chosen on, and films of the same patients.
     """
 
     run: Path
@@ -72,14 +75,16 @@ class StudyPlan:
     vocabulary: tuple[str, ...] | None = None
     stamps: bool = True
     target: str | None = None
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The study, and (path, reason) of films that could not be read."""
+    """The study, (path, reason) of films left out, and a warning of films that the run was trained or chosen on."""
 
     context: StudyContext
     left_out: tuple[tuple[Path, str], ...]
+    warning: str = ""
 
 
 def make_methods(names: Sequence[str], lime_samples: int) -> Mapping[str, Explainer]:
@@ -126,12 +131,19 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     close_to_others(plan.folder)  # also what an earlier version left open
     _same_study(store, plan, classifier)
     left_out: list[tuple[Path, str]] = []
+    warning = str(store.fact("seen") or "")
     known = {c.image_id for c in store.cases()}
     if not known or store.fact("complete") is None:
         try:
             dataset = _films_for(whole, classifier, plan)
+            if plan.unseen:
+                dataset = _films_of(plan).among(dataset.records).without(dataset)
             left_out += dataset.left_out
-            _add(store, dataset, _chosen(dataset, plan), left_out, say)
+            records = _chosen(dataset, plan)
+            learned = films_of_run(plan.run)
+            warning = "" if learned is None else learned.among(records).warning
+            store.describe({"seen": warning})
+            _add(store, dataset, records, left_out, say)
         except BaseException:  # also an interruption: what was read stays, and the next start goes on from there
             store.close()
             raise
@@ -146,7 +158,19 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     positive, vocabulary = classifier.class_names[classifier.positive], tuple(store.fact("vocabulary"))
     names = (store.fact("name"), classifier.class_names, positive)
     context = StudyContext(*names, store, films, reveal, log, failures, vocabulary)
-    return Opened(context, tuple(left_out))
+    return Opened(context, tuple(left_out), warning)
+
+
+def _films_of(plan: StudyPlan) -> TrainingFilms:
+    """The films that the run learned from.
+
+    Raises:
+        DataError: the run does not say.
+    """
+    known = films_of_run(plan.run)
+    if known is None:
+        raise DataError(f"{plan.run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
+    return known
 
 
 def _asked_of(whole: Classifier, plan: StudyPlan) -> Classifier:
@@ -184,7 +208,7 @@ def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
         raise ConfigError(f"{plan.folder}: holds a study of another model; give it another --study name.")
     begun = "" if store.cases() and store.fact("reading") is None else reading().pixels_key()
     store.describe({"reading": begun})  # studies of earlier versions have no such fact
-    names = ("name", "split", "limit", "seed", "lime_samples")
+    names = ("name", "split", "limit", "seed", "lime_samples", "unseen")
     facts = {n: getattr(plan, n) for n in names} | {"methods": list(plan.methods), "data": str(plan.data.resolve())}
     facts["reading"] = reading().pixels_key()
     if plan.vocabulary is not None:
@@ -225,11 +249,18 @@ def _add(
                 place, digest = str(record.path.resolve()), sha256_file(record.path)
                 opaque = secrets.token_hex(6)
                 patient = record.patient_id or film.patient_id
+                if day := next((d for d in map(day_of, (*_dates(record), film.metadata.get("StudyDate"))) if d), None):
+                    describe_day(store, opaque, day)
                 found.append(Case(opaque, record.image_id, place, patient, label, film.shape, digest))
         if done % 50 == 0 or done == len(records):  # in pieces, so that an interrupted start goes on
             store.add_cases(found)
             found.clear()
         say("reading films", done, len(records))
+
+
+def _dates(record: Record) -> list[str | None]:
+    """What a manifest says of when a film was taken."""
+    return [record.column(name) for name in ("study_date", "StudyDate", "date", "acquisition_date")]
 
 
 def _storable(record: Record) -> None:

@@ -9,6 +9,7 @@ from starlette.background import BackgroundTask
 
 from radiolucent.errors import ImageError
 from radiolucent.readers.store_access import SESSION_DAYS, enter, leave, ticket
+from radiolucent.readers.store_dates import related
 from radiolucent.readers.store_notes import note, opinions, save_note, to_settle
 from radiolucent.readers.store_values import Case, Final, Mark, Reading
 from radiolucent.web.dependencies import Adjudicates, Body, Guest, Reader, Study, TheCase, session_of
@@ -111,7 +112,7 @@ def open_case(case: TheCase, context: Study, reader: Reader) -> dict[str, Any]:
     reading = context.store.reading(case.id, reader)
     final = final_dict(context.store.final(case.id, reader)) if reading.locked else None
     height, width = case.shape
-    said = note(context.store, case.id, reader)
+    said, others = note(context.store, case.id, reader), related(context.store, case)
     return {
         "case": case.id,
         "height": height,
@@ -119,7 +120,8 @@ def open_case(case: TheCase, context: Study, reader: Reader) -> dict[str, Any]:
         "reading": reading_dict(reading),
         "final": final,
         "note": {"flagged": said.flagged, "comment": said.comment},
-        "related": context.store.related(case),
+        "related": [name for name, _ in others],
+        "apart": [days for _, days in others],
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from radiolucent.audits.agreement.estimates import mean_estimates
 from radiolucent.errors import AnnotationError
+from radiolucent.metrics import clustered_mcnemar
 from radiolucent.types import Annotation, Estimate, Predictions
 
 __all__ = ["ReaderCalls", "reader_calls"]
@@ -20,7 +21,7 @@ class ReaderCalls:
     Attributes:
         reader: the reader's name. films, patients: how many.
         both_right, both_wrong, model_right, reader_right: films; the last two are those where they differed.
-        p: two-sided exact McNemar test of those two (films taken as independent); None where they never differed.
+        p: two-sided McNemar test of those two over patients (`clustered_mcnemar`); None where they never differed.
         sensitivity, specificity: of the reader. model_sensitivity, model_specificity: of the model on the same films.
         differed: image ids where they differed, those the reader was right on first.
     """
@@ -80,8 +81,6 @@ def reader_calls(
 def _one(
     reader: str, calls: Mapping[str, bool], p: Predictions, at: Mapping[str, int], options: Mapping[str, Any]
 ) -> ReaderCalls:
-    from scipy import stats
-
     films = list(calls)
     index = np.array([at[f] for f in films])
     truth, model = p.truth[index], p.called[index]
@@ -103,7 +102,7 @@ def _one(
         int((~right & ~model_right).sum()),
         a,
         b,
-        float(stats.binomtest(a, a + b).pvalue) if a + b else None,
+        clustered_mcnemar(right, model_right, groups=patients)[1],
         sens,
         spec,
         model_sens,

@@ -31,6 +31,7 @@ class Channel:
         exchange: see `Exchange`.
         localised: whether it lies in a place, or all over the film. threshold: in standard deviations of the log-odds.
         where: the place in a film, as a mask, for pictures; None for all of it.
+        sides: what donors are called whose parts should raise the answer, and the others; classes unless given.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Channel:
     localised: bool
     threshold: float = 0.3
     where: Callable[[View], Mask] | None = None
+    sides: tuple[str, str] | None = None
 
 
 def free(recipient: View, donor: View) -> Mask:

@@ -72,18 +72,29 @@ def familiar(case: Case, name: str, edit: Edit) -> Familiar | None:
     return Familiar(float((there > np.quantile(usual, USUAL)).mean()), len(views), len(features), trained)
 
 
-def carried(case: Case, measure: Callable[[View], float | None]) -> Estimate | None:
-    """How well a measure of what a film carries tells the classes apart on the films trained on: AUROC by patient.
+def carried(
+    case: Case, measure: Callable[[View], float | None], *, audited: bool = False
+) -> tuple[Estimate, bool] | None:
+    """How well a measure of what a film carries tells the classes apart on the films trained on: AUROC by patient; and
+    whether it is those films.
 
     None where those films, or the measure on them, are not known. Where the interval holds 0.5 the films do not show
     that one class carries it more, and a network cannot have learnt it from them for all that is known.
+
+    Args:
+        audited: where the films trained on are not known, ask the audited ones instead.
     """
-    rows = [(v, m) for v in _met(case) if v.label is not None and (m := measure(v)) is not None]
+    films = _met(case)
+    trained = len(films) >= LEAST
+    if audited and not trained:
+        rng = np.random.default_rng([case.seed, 105])
+        films = [case.view(case.table.image_ids[int(i)]) for i in rng.permutation(len(case.table))[:REFERENCE]]
+    rows = [(v, m) for v in films if v.label is not None and (m := measure(v)) is not None]
     truth = np.array([v.label == case.classifier.positive for v, _ in rows])
     if len(rows) < LEAST or truth.all() or not truth.any():
         return None
     values = np.array([m for _, m in rows])
-    return auroc(truth, values, groups=np.array([v.patient_id for v, _ in rows]), level=case.level)
+    return auroc(truth, values, groups=np.array([v.patient_id for v, _ in rows]), level=case.level), trained
 
 
 def _met(case: Case) -> Sequence[View]:

@@ -52,6 +52,8 @@ class Intervention:
             either side: for two changes of which neither is the neutral one.
         needs: the mask without which it is not applicable, in words; "" for none.
         carries: how much of it a film has, told from the film alone; None where nothing can be told.
+        whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
+            the films trained on are not known it fails only if the audited films carry it on one class more.
         wanted: the answer *should* change: the test fails where the whole interval lies below the threshold.
     """
 
@@ -66,6 +68,7 @@ class Intervention:
     needs: str = ""
     signed: bool = False
     wanted: bool = False
+    whole: bool = False
     carries: Callable[[View], float | None] | None = None
 
     def says(self, verdict: Verdict) -> str:
@@ -152,13 +155,14 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
-            "brightening the film", "as much brightening and darkening in patches", carries=_brightness(_outside),
+            "brightening the film", "as much brightening and darkening in patches", whole=True,
+            carries=_brightness(_outside),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
-            carries=_sharpness,
+            whole=True, carries=_sharpness,
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",
@@ -319,12 +323,14 @@ def _held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
             reasons.append(
                 f"{held.beyond:.0%} of the changed films lie beyond what {where} show, and such films move any network"
             )
-    if test.carries is not None and (known := carried(case, test.carries)) is not None:
-        evidence["carried_by_training_films"] = known.as_dict()
+    if test.carries is not None and (told := carried(case, test.carries, audited=test.whole)) is not None:
+        known, trained = told
+        evidence["carried_by_training_films" if trained else "carried_by_audited_films"] = known.as_dict()
         if known.low is not None and known.high is not None and known.low <= CHANCE <= known.high:
-            reasons.append(
-                f"on the films it was trained on, {test.subject} does not tell the classes apart (AUROC {known})"
-            )
+            where = "on the films it was trained on" if trained else (
+                "the films it was trained on are not known, and on the audited ones"
+            )  # fmt: skip
+            reasons.append(f"{where} {test.subject} does not tell the classes apart (AUROC {known})")
     if not reasons:
         return replace(found, evidence=evidence)
     words = f"{found.summary} No verdict: {'; '.join(reasons)}."

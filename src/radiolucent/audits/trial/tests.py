@@ -12,6 +12,7 @@ __all__ = ["TESTS", "chosen_tests", "deciding", "markdown_table", "named_test"]
 FILES: tuple[str, ...] = (
     "interventions",
     "discovered",
+    "candidates",
     "reasons",
     "masked",
     "stress",

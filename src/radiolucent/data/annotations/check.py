@@ -27,8 +27,11 @@ def image_shape(height: object, width: object) -> tuple[int, int] | None:
     return shape if all(shape) else None
 
 
+BEYOND = 0.25  # share of a box that may lie outside its image
+
+
 def check(region: Region, shape: tuple[int, int] | None) -> None:
-    """Refuse a region that has no pixel on an image of known size."""
+    """Refuse a region that has no pixel on an image of known size, and a box that has little there."""
     if region.pixels is not None:
         if shape is not None and region.pixels.shape != shape:
             raise AnnotationError(f"mask of shape {region.pixels.shape}, image of shape {shape} (H, W)")
@@ -40,6 +43,13 @@ def check(region: Region, shape: tuple[int, int] | None) -> None:
             raise AnnotationError(
                 f"a {region.kind} at x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} lies outside the image "
                 f"of {shape[1]} × {shape[0]} (width × height)"
+            )
+
+        beyond = np.maximum(np.maximum(-low, high - [shape[1], shape[0]]), 0)
+        if region.kind == "box" and np.any(beyond > BEYOND * (high - low)):
+            raise AnnotationError(
+                f"a box at x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} reaches far beyond the image of "
+                f"{shape[1]} × {shape[0]} (width × height): corners taken for sizes, or another image?"
             )
 
 

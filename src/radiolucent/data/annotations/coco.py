@@ -82,6 +82,8 @@ def _image(item: Any, images: dict[str, Any]) -> tuple[str, Shape | None]:
 
 def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[str, str], shape: Shape | None) -> None:
     category = item.get("category_id")
+    if item.get("score") is not None and item["score"] != 1:
+        raise AnnotationError(f"a score of {item['score']}: predictions are no readings")
     if category is not None and categories and _key(category) not in categories:
         raise AnnotationError(f"category id {category}, which is not listed, or not once")
     # `label` is ours: a category must be something, but a reader may have named no class.
@@ -98,7 +100,10 @@ def _item(item: Any, g: Gatherer, name: str, reader: str, categories: dict[str, 
             raise AnnotationError("no usable bbox or segmentation; expected one of them")
         g.whole(name, label, **more)
         return
-    g.mark(name, _regions(item, shape), label, diagnoses=[str(d) for d in item.get("diagnoses") or ()], **more)
+    regions = _regions(item, shape)
+    if _apart(regions, item.get("bbox")):
+        g.note("a bbox and a segmentation of one mark that lie apart: the segmentation is taken")
+    g.mark(name, regions, label, diagnoses=[str(d) for d in item.get("diagnoses") or ()], **more)
 
 
 def _reading(reading: Any, g: Gatherer, name: str, shape: Shape | None) -> None:
@@ -154,6 +159,16 @@ def _check_counts(text: bytes, pixels: int) -> None:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
     if min(runs, default=0) < 0 or sum(runs) != pixels:
         raise AnnotationError(f"run lengths sum to {sum(runs)}; expected {pixels} pixels")
+
+
+def _apart(regions: Sequence[Region], bbox: Any) -> bool:
+    """Whether the outlines of a mark have nothing in common with its bbox."""
+    points = [r.points for r in regions if r.points is not None]
+    if not points or not isinstance(bbox, list) or len(bbox) != 4:
+        return False
+    low, high = np.concatenate(points).min(0), np.concatenate(points).max(0)
+    start = np.asarray(bbox[:2], float)
+    return bool(np.any(high <= start) or np.any(low >= start + np.asarray(bbox[2:], float)))
 
 
 def _outlines(segmentation: Any) -> Any:

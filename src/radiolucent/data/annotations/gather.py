@@ -365,7 +365,12 @@ def _denied(labels: Sequence[str]) -> bool:
 def _listed(labels: Labels) -> list[str]:
     """Labels without blanks around them, empty ones and doubles."""
     given = [labels] if labels is None or isinstance(labels, str) else list(labels)
-    return list(dict.fromkeys(text for x in given if x is not None and (text := _text(x))))
+    return list(dict.fromkeys(text for x in given if x is not None and (text := _text(x)) and not _null(text)))
+
+
+def _null(label: str) -> bool:
+    """Whether a label is what programs write for an empty cell."""
+    return label.lower() in ("nan", "null", "<na>", "nat", "undefined")
 
 
 def _text(label: object) -> str:

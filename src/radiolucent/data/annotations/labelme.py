@@ -36,6 +36,8 @@ def _read(source: Source, g: Gatherer) -> None:
     shapes = content["shapes"] or []
     for number, item in enumerate(shapes):
         with g.entry(f"shape {number} ({item.get('label')})", image):
+            for name in (name for name, on in (item.get("flags") or {}).items() if on):
+                g.pass_over(f"flag of a shape ({name})")
             marks.append(Mark(_region(item, shape), item.get("label"), str(item.get("description") or "")))
     flags = [name for name, on in (content.get("flags") or {}).items() if on is True]
     with g.entry(f"image {image}", image):

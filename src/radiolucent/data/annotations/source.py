@@ -140,7 +140,7 @@ class Source:
         if self.kind != "json":
             return None
         try:
-            return json.loads(self.text)
+            return json.loads(self.text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise AnnotationError(f"no valid JSON ({error}).") from error
 
@@ -189,6 +189,20 @@ class Source:
             return pydicom.dcmread(io.BytesIO(self.data))
         except Exception as error:  # pydicom raises nearly anything on damaged files
             raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys are different: of two that are one, JSON itself keeps the last.
+
+    Raises:
+        AnnotationError: a key stands there twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise AnnotationError(f"the key {twice[:60]!r} stands twice in one object of the JSON; expected it once.")
+    return found
 
 
 def _check_inflated(data: bytes) -> None:

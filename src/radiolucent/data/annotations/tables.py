@@ -91,7 +91,7 @@ class Said:
                 return [str(x) for x in ast.literal_eval(text)]
             except (ValueError, SyntaxError) as error:
                 raise AnnotationError(f"{self._label} {text[:60]!r}; expected a list of texts") from error
-        return [x for x in (text.split("|") if self._label in _SEVERAL else [text]) if x]
+        return [x for x in text.split("|") if x]
 
     def of_film(self, row: dict[str, str]) -> list[str]:
         """The labels of a row without a place.

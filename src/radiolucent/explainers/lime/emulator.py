@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from radiolucent.explainers.lime.design import design
 
-__all__ = ["Emulated", "emulate", "places"]
+__all__ = ["Emulated", "emulate"]
 
 Floats = NDArray[np.float64]
 
@@ -49,14 +49,6 @@ class Emulated:
     without: Floats
 
 
-def places(segments: NDArray[np.int32]) -> Floats:
-    """Centres (d, 2) of superpixels (H, W), as shares of the longer side."""
-    from scipy.ndimage import center_of_mass
-
-    labels = np.arange(int(segments.max()) + 1)
-    return np.array(center_of_mass(np.ones(segments.shape), segments, labels)) / max(segments.shape)
-
-
 def emulate(
     masks: NDArray[np.bool_], scores: Sequence[Floats], centres: Floats, rng: np.random.Generator
 ) -> list[Emulated]:
@@ -69,7 +61,7 @@ def emulate(
 
     Args:
         masks: (n, d) as drawn, the first row all shown, then pairs of complements. scores: (n,) each, of these masks.
-        centres: (d, 2), see `places`. rng: for the other masks.
+        centres: (d, 2), see `superpixels.places`. rng: for the other masks.
     """
     count = (len(masks) - 1) // 2
     others = design(masks.shape[1], 1 + MANY, "balanced", rng)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
 from radiolucent.explainers.lime.design import Sampling, design
-from radiolucent.explainers.lime.emulator import emulate, places
+from radiolucent.explainers.lime.emulator import emulate
 from radiolucent.explainers.lime.fit import Surrogate, closeness, fit_emulated, fit_ridge
 from radiolucent.explainers.perturbation.copies import Perturbation, filled, grey_of, hide_pieces, scores_of
-from radiolucent.explainers.perturbation.superpixels import segment
+from radiolucent.explainers.perturbation.superpixels import places, segment
 from radiolucent.explainers.promise import Fits, Promise
 from radiolucent.models import Classifier
 

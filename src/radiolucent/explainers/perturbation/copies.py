@@ -14,6 +14,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
 from radiolucent.explainers.perturbation.superpixels import fill_for
 from radiolucent.models import Classifier
+from radiolucent.models.parallel_batches import workers_of
 from radiolucent.passes.copy_memory import bytes_per_image
 from radiolucent.passes.engines import EngineKind
 from radiolucent.passes.session import Session, or_torch
@@ -127,7 +128,7 @@ class Perturbation(Explainer):
         classifier, session = goal.classifier, goal.session
         chosen = or_torch(session.engine(classifier, image, count, self.engine), classifier)
         quick = chosen.name == "openvino"
-        sides = session.workers if quick else 1
+        sides = session.workers if quick or (chosen.name == "torch" and workers_of(classifier) > 1) else 1
         most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
         batch, sides = self.passes_of(classifier, image, sides, most, reserved)
         return Asker(chosen.logits, chosen.name, batch, sides, session)

@@ -11,7 +11,7 @@ from skimage import segmentation as ski
 
 from radiolucent.errors import ExplainError
 
-__all__ = ["fill_for", "segment"]
+__all__ = ["fill_for", "places", "segment"]
 
 Grey = NDArray[np.float32]
 Segmentation = str | Callable[[Grey], NDArray[Any]]
@@ -36,7 +36,7 @@ def segment(grey: Grey, how: Segmentation, seed: int, options: dict[str, Any] | 
     """
     if callable(how):
         return _segment(grey, how, seed, options)
-    key = grey.shape, hashlib.sha256(np.ascontiguousarray(grey)).digest(), how, seed, repr(options)
+    key = grey.shape, hashlib.sha256(grey.tobytes()).digest(), how, seed, repr(options)
     if (found := _LAST.get(key)) is None:
         found = _LAST[key] = _segment(grey, how, seed, options)
         while len(_LAST) > KEPT:
@@ -80,3 +80,11 @@ def fill_for(grey: Grey, segments: NDArray[np.int32], hide_color: float | str | 
     if isinstance(hide_color, int | float) and 0 <= hide_color <= 1:
         return np.full_like(grey, hide_color)
     raise ExplainError(f"hide_color {hide_color!r}; expected None (mean), a grey in [0, 1], 'blur' or 'grey'.")
+
+
+def places(segments: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Centres (d, 2) of superpixels (H, W), as shares of the longer side."""
+    from scipy.ndimage import center_of_mass
+
+    labels = np.arange(int(segments.max()) + 1)
+    return np.array(center_of_mass(np.ones(segments.shape), segments, labels)) / max(segments.shape)

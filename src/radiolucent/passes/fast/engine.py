@@ -14,9 +14,9 @@ from radiolucent.errors import ModelError
 from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.difference import difference_of_moves
+from radiolucent.models.parallel_batches import threads
 from radiolucent.passes.engines import Engine
 from radiolucent.passes.fast.openvino_kernels import compile_model
-from radiolucent.passes.fast.parallel_batches import threads
 
 __all__ = ["MOVES_APART", "TOLERANCE", "Compiled", "compiled", "convert"]
 

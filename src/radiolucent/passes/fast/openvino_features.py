@@ -7,8 +7,8 @@ from torch import nn
 
 from radiolucent.errors import ModelError
 from radiolucent.models.difference import difference_of_moves, relative_difference
+from radiolucent.models.parallel_batches import side_by_side
 from radiolucent.passes.fast.engine import MOVES_APART, compiled
-from radiolucent.passes.fast.parallel_batches import side_by_side
 from radiolucent.passes.hooks import forward_beside
 
 __all__ = ["Features", "features_of"]

@@ -1,5 +1,6 @@
 """Statistics between readers: chance-corrected agreement, and multi-reader multi-case analysis of AUROCs."""
 
+from radiolucent.metrics import clustered_mcnemar
 from radiolucent.readers.statistics.ac1 import gwet_ac1
 from radiolucent.readers.statistics.alpha import krippendorff_alpha
 from radiolucent.readers.statistics.between import between, of_finding
@@ -14,7 +15,7 @@ from radiolucent.readers.statistics.locations import (
     located_mrmc,
     peaks,
 )
-from radiolucent.readers.statistics.margins import MarginResult, against_margin, clustered_mcnemar
+from radiolucent.readers.statistics.margins import MarginResult, against_margin
 from radiolucent.readers.statistics.mrmc import MRMC, mrmc, mrmc_rate, readers_against
 from radiolucent.readers.statistics.mrmc_size import Pilot, cases_for, mrmc_power
 from radiolucent.readers.statistics.panel import Comparison, Opinion, Panel, graded, panel

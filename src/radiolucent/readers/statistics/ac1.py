@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import bootstrap
+from radiolucent.metrics.arrays import numbers
 from radiolucent.metrics.intervals import undefined
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.readers.statistics.kappa import one_sided
@@ -38,7 +39,7 @@ def gwet_ac1(
         ratings: float (R, N), not-a-number where missing. categories: all there are; those used unless given.
         groups: N patient identifiers; the interval is a bootstrap over units or patients, as for `cohen_kappa`.
     """
-    values = np.asarray(ratings, np.float64)
+    values = numbers(ratings, "ratings")
     if values.ndim != 2 or np.isinf(values).any():
         raise ConfigError(f"ratings of shape {values.shape}; expected finite numbers or not-a-number, (raters, units).")
     used = np.unique(values[np.isfinite(values)])

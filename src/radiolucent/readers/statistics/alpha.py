@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import bootstrap
+from radiolucent.metrics.arrays import numbers
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.readers.statistics.kappa import one_sided
 from radiolucent.types import Estimate
@@ -43,7 +44,7 @@ def krippendorff_alpha(
 
     Not applicable where fewer than two units can be paired, or all paired values are the same.
     """
-    values = np.asarray(ratings, np.float64)
+    values = numbers(ratings, "ratings")
     if values.ndim != 2 or np.isinf(values).any():
         raise ConfigError(f"ratings of shape {values.shape}; expected finite numbers or not-a-number, (raters, units).")
     levels = np.unique(values[~np.isnan(values)])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import bootstrap
+from radiolucent.metrics.arrays import numbers
 from radiolucent.metrics.intervals import exact_low
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.types import Estimate
@@ -30,7 +31,12 @@ def _codes(values: Sequence[Any] | NDArray[Any], categories: Sequence[Any]) -> N
 def _categories(given: Sequence[Any] | None, *ratings: Sequence[Any] | NDArray[Any]) -> list[Any]:
     if given is not None:
         return list(given)
-    return sorted({v for values in ratings for v in values})
+    try:
+        return sorted({v for values in ratings for v in values})
+    except TypeError as error:
+        raise ConfigError(
+            f"ratings: {error}; expected one kind of rating a case, or give their `categories`."
+        ) from None
 
 
 def disagreement(weights: Weights, count: int) -> Floats:
@@ -139,11 +145,12 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(np.array([[3, 0], [0, 3], [2, 1], [3, 0]]), folds=100).value, 3)
     0.625
     """
-    table = np.asarray(counts, np.float64)
-    raters = table.sum(1)
-    if table.ndim != 2 or not len(table) or (table < 0).any() or len(np.unique(raters)) != 1 or raters[0] < 2:
+    table = numbers(counts, "counts")
+    raters = table.sum(-1)
+    odd = table.ndim != 2 or not len(table) or (table < 0).any() or (table % 1 != 0).any()
+    if odd or len(np.unique(raters)) != 1 or raters[0] < 2:
         raise ConfigError(
-            f"counts {table.shape} with {np.unique(raters)[:5]} ratings a case; expected (N, C) and the same number "
+            f"counts {table.shape} with {np.unique(raters)[:5]} ratings a case; expected (N, C) whole numbers, as many "
             "≥ 2 everywhere: Krippendorff's alpha takes missing ratings."
         )
     n = float(raters[0])

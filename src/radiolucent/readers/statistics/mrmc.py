@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import boolean, numbers
 from radiolucent.metrics.intervals import t_of
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.readers.statistics.components import Components, dbm_components, or_components
 from radiolucent.readers.statistics.jackknife import Areas, areas
 from radiolucent.types import Estimate
 
-__all__ = ["MRMC", "Model", "mrmc", "mrmc_of", "mrmc_rate", "readers_against"]
+__all__ = ["MRMC", "Model", "mrmc", "mrmc_of", "mrmc_rate", "names_of", "readers_against"]
 
 Floats = NDArray[np.float64]
 Model = Literal["or", "dbm"]
@@ -98,7 +99,7 @@ def mrmc(
     Raises:
         ConfigError: shapes that do not fit, a missing score, fewer than two readers.
     """
-    positive, values = np.asarray(truth).astype(bool), np.asarray(scores, np.float64)
+    positive, values = boolean(truth), numbers(scores, "scores")
     if values.ndim != 3 or values.shape[2] != len(positive) or values.shape[1] < 2 or not np.isfinite(values).all():
         raise ConfigError(
             f"scores {values.shape} for {len(positive)} cases; expected finite (tests, readers, cases) with at least "
@@ -129,15 +130,22 @@ def mrmc_of(
         found: of `count` tests by as many readers each, tests outermost. figure: its name, if not AUROC.
     """
     readers_n = len(found.values) // count
-    test_names = tuple(tests or (f"test {i + 1}" for i in range(count)))
-    reader_names = tuple(readers or (f"reader {j + 1}" for j in range(readers_n)))
-    if len(test_names) != count or len(reader_names) != readers_n:
-        raise ConfigError(
-            f"{len(test_names)} test and {len(reader_names)} reader names for {count} tests and {readers_n} readers."
-        )
+    test_names, reader_names = names_of("test", tests, count), names_of("reader", readers, readers_n)
     parts = or_components(found, count) if model == "or" else dbm_components(found, count)
     name = f"{'Obuchowski–Rockette' if model == 'or' else 'Dorfman–Berbaum–Metz'}, {covariance}, Hillis df"
     return _analysis(found, parts, test_names, reader_names, f"{figure}: {name}" if figure else name, level)
+
+
+def names_of(what: str, given: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    """Names of tests or readers: those given, or numbers.
+
+    Raises:
+        ConfigError: not one each, or one twice: figures are kept by name.
+    """
+    names = tuple(given or (f"{what} {k + 1}" for k in range(count)))
+    if len(names) != count or len(set(names)) < count:
+        raise ConfigError(f"{what} names {', '.join(map(str, names))} for {count} {what}s; expected one each, once.")
+    return names
 
 
 def mrmc_rate(
@@ -159,7 +167,9 @@ def mrmc_rate(
     """
     if rate not in ("sensitivity", "specificity"):
         raise ConfigError(f"rate {rate!r}; expected sensitivity or specificity.")
-    positive, called = np.asarray(truth).astype(bool), np.asarray(calls).astype(bool)
+    positive, called = boolean(truth), numbers(calls, "calls")
+    if not np.isin(called, (0, 1)).all():
+        raise ConfigError("calls other than 0 and 1, or missing; expected a call of every reader on every case.")
     if called.ndim != 3 or called.shape[2] != len(positive) or called.shape[1] < 2:
         raise ConfigError(f"calls {called.shape} for {len(positive)} cases; expected (tests, readers ≥ 2, cases).")
     own = positive if rate == "sensitivity" else ~positive
@@ -260,8 +270,11 @@ def readers_against(
     Args:
         truth: bool (N,). readers: (J, N) scores. model: (N,) scores on the same cases.
     """
-    positive = np.asarray(truth).astype(bool)
-    rows = np.concatenate([np.asarray(readers, np.float64), np.asarray(model, np.float64)[None]])
+    positive = boolean(truth)
+    own, one = numbers(readers, "readers"), numbers(model, "model")
+    if own.ndim != 2 or own.shape[1:] != one.shape:
+        raise ConfigError(f"readers {own.shape} and model {one.shape}; expected (J, N) and (N,) scores.")
+    rows = np.concatenate([own, one[None]])
     if len(rows) < 3 or rows.shape[1] != len(positive) or not np.isfinite(rows).all():
         raise ConfigError(f"{rows.shape} scores of readers and model for {len(positive)} cases; expected ≥ 2 readers.")
     found = areas(positive, rows, groups, covariance)

@@ -1,5 +1,6 @@
 """Readers and cases for a reading study: power of Obuchowski & Rockette's test (Hillis, Obuchowski & Berbaum 2011)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,7 +30,8 @@ class Pilot:
 
     def __post_init__(self) -> None:
         shares = (self.same_reader, self.same_test, self.neither)
-        if self.test_reader < 0 or self.error <= 0 or self.cases < 4 or not all(0 <= r <= 1 for r in shares):
+        finite = math.isfinite(self.test_reader) and math.isfinite(self.error) and self.cases >= 4
+        if not finite or self.test_reader < 0 or self.error <= 0 or not all(0 <= r <= 1 for r in shares):
             raise ConfigError(f"{self}; expected variances of 0 and more, correlations in [0, 1], at least 4 cases.")
 
     @staticmethod
@@ -69,8 +71,10 @@ def mrmc_power(
     """
     from scipy import stats
 
-    if readers < 2 or cases < 4:
-        raise ConfigError(f"{readers} readers and {cases} cases; expected at least 2 and 4.")
+    if readers < 2 or readers != int(readers) or cases < 4:
+        raise ConfigError(f"{readers} readers and {cases} cases; expected whole numbers, at least 2 and 4.")
+    if not -1 < effect < 1 or not 0 <= margin < 1 or not 0 < level < 1:
+        raise ConfigError(f"effect {effect}, margin {margin}, level {level}; expected AUROCs' differences, and shares.")
     error = pilot.error * pilot.cases / cases
     apart = max(pilot.same_test - pilot.neither, 0.0)
     spread = pilot.test_reader + error * (1 - pilot.same_reader - apart)
@@ -89,6 +93,8 @@ def cases_for(
     pilot: Pilot, effect: float, *, readers: int, power: float = 0.8, level: float = 0.95, margin: float = 0.0
 ) -> int | None:
     """The fewest cases with which `mrmc_power` reaches `power`; None where only more readers would do."""
+    if not 0 < power < 1:
+        raise ConfigError(f"power {power}; expected a chance between 0 and 1, such as 0.8.")
     most = 10_000_000
     given = {"readers": readers, "level": level, "margin": margin}
     if mrmc_power(pilot, effect, cases=most, **given) < power:  # pyright: ignore[reportArgumentType]

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import numbers
 from radiolucent.metrics.intervals import jackknife_interval, t_of, undefined
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.readers.statistics.components import or_components
 from radiolucent.readers.statistics.jackknife import Areas
+from radiolucent.readers.statistics.mrmc import names_of
 from radiolucent.types import Estimate
 
 __all__ = ["ReadingTime", "ReadingTimes", "reading_times"]
@@ -87,14 +89,12 @@ def reading_times(
     """
     from scipy import stats
 
-    values = np.asarray(seconds, np.float64)
+    values = numbers(seconds, "seconds")
     if values.ndim != 3 or values.shape[0] != 2 or not values.shape[1]:
         raise ConfigError(f"seconds {values.shape}; expected (2 tests, readers, films).")
     if (values < 0).any() or np.isinf(values).any():
         raise ConfigError(f"{np.nanmin(values):g} to {np.nanmax(values):g} seconds; expected finite times from 0 on.")
-    names = tuple(readers or (f"reader {j + 1}" for j in range(values.shape[1])))
-    if len(names) != values.shape[1]:
-        raise ConfigError(f"{len(names)} names for {values.shape[1]} readers.")
+    names = names_of("reader", readers, values.shape[1])
     index, units = clusters_of(groups, values.shape[2])
     times = tuple(
         ReadingTime(name, test, int(np.isfinite(row).sum()), _mean(row, index, level), _median(row))

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import boolean, numbers
 from radiolucent.metrics.intervals import scaled_interval
+from radiolucent.readers.statistics.mrmc import names_of
 from radiolucent.types import Estimate
 
 __all__ = ["UAnalysis", "u_statistics"]
@@ -108,14 +110,11 @@ def u_statistics(
     Raises:
         ConfigError: shapes that do not fit; or a test without two readers of two positive and two negative cases each.
     """
-    positive, values = np.asarray(truth).astype(bool), np.asarray(scores, np.float64)
+    positive, values = boolean(truth), numbers(scores, "scores")
     if values.ndim != 3 or values.shape[2] != len(positive) or np.isinf(values).any():
         raise ConfigError(f"scores {values.shape} for {len(positive)} cases; expected (tests, readers, cases).")
     i, j = values.shape[:2]
-    names, who = (
-        tuple(tests or (f"test {k + 1}" for k in range(i))),
-        tuple(readers or (f"reader {k + 1}" for k in range(j))),
-    )
+    names, who = names_of("test", tests, i), names_of("reader", readers, j)
     kernels = [_Kernel(positive, v) for v in values]
     own = np.full((i, j), np.nan)
     for k, kernel in enumerate(kernels):

@@ -15,6 +15,14 @@ export async function prefetchBeside(related) {
   if (wanted && related.length) await prefetch(related[0]);
 }
 
+/** When another film was taken. @param {number | null | undefined} days after the one that is read; negative: before */
+function when(days) {
+  if (days === null || days === undefined) return "Other film, date not known";
+  if (!days) return "Film of the same day";
+  const many = Math.abs(days), far = many < 60 ? `${many} day${many === 1 ? "" : "s"}` : many < 730 ? `${Math.round(many / 30.44)} months` : `${Math.round(many / 365.25)} years`;
+  return `Film of ${far} ${days < 0 ? "before" : "later"}`;
+}
+
 export class Beside {
   /** @param {import("/static/case.js").CasePage} page */
   constructor(page) {
@@ -58,7 +66,7 @@ export class Beside {
         if (this.viewer !== viewer) return;
         const { view } = film.about, own = page.viewer.film?.about.view ?? "";
         viewer.load(film);
-        caption.textContent = `Other film${view ? ` · ${view}` : ""}${this.count > 1 ? ` · ${this.at + 1} of ${this.count}` : ""}`;
+        caption.textContent = `${when(page.given.apart?.[this.at])}${view ? ` · ${view}` : ""}${this.count > 1 ? ` · ${this.at + 1} of ${this.count}` : ""}`;
         viewer.stage.classList.toggle("first", SIDE.test(own) && !SIDE.test(view));
       });
       announce("Another film of this patient is shown beside");

@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["side_by_side", "threads"]
+from radiolucent.models.classifier import Classifier
+
+__all__ = ["side_by_side", "threads", "workers_of"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -23,6 +25,15 @@ def threads() -> int:
     """torch's number of threads, also while batches are computed side by side."""
     with _GUARD:
         return _UNDER_WAY[0] if _UNDER_WAY else torch.get_num_threads()
+
+
+def workers_of(classifier: Classifier) -> int:
+    """Passes of torch that may go side by side: one for each thread, on the CPU; networks of others one by one.
+
+    What others wrote may keep something of a pass.
+    """
+    alone = classifier.device.type != "cpu" or classifier.architecture.get("name") in ("wrapped", "function")
+    return 1 if alone else threads()
 
 
 def side_by_side(work: Callable[[S], T], parts: Sequence[S], count: int) -> list[T]:

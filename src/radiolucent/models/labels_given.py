@@ -1,0 +1,58 @@
+"""Which outputs of another's network are labels, and how each is called."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from radiolucent.errors import ConfigError
+from radiolucent.types import Head, LabelRule
+
+__all__ = ["Outputs", "Thresholds", "outputs_of"]
+
+Thresholds = float | Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The named outputs of a network.
+
+    Attributes:
+        names: of those that have one. keep: their places among all; None where every output has a name.
+        threshold: for all. rules: one a label, where thresholds differ; empty otherwise.
+    """
+
+    names: tuple[str, ...]
+    keep: tuple[int, ...] | None
+    threshold: float
+    rules: tuple[LabelRule, ...]
+
+
+def outputs_of(class_names: Sequence[str], head: Head, threshold: Thresholds) -> Outputs:
+    """The outputs that have a name; an empty one means nothing (torchxrayvision's untrained labels), and is cut off.
+
+    A threshold a label may be not-a-number or None: that label is never called.
+
+    Raises:
+        ConfigError: empty names or thresholds a class with another head than "multilabel", thresholds of another
+            number, or no name at all, or one twice.
+    """
+    given = tuple(class_names)
+    keep = tuple(k for k, name in enumerate(given) if name.strip())
+    names = tuple(given[k] for k in keep)
+    several = head == "multilabel"
+    if len(keep) < len(given) and (not several or not keep):
+        raise ConfigError(f"class names {given}: an empty one is for labels of a 'multilabel' head that mean nothing.")
+    if several and len({n.casefold() for n in names}) < len(names):
+        raise ConfigError(f"labels {', '.join(names)}: one stands there twice.")
+    place = keep if len(keep) < len(given) else None
+    if isinstance(threshold, int | float):
+        return Outputs(names, place, float(threshold), ())
+    cuts = [_cut(t) for t in threshold]
+    if not several or len(cuts) not in (len(given), len(names)):
+        raise ConfigError(f"{len(cuts)} thresholds for {len(given)} outputs and head {head!r}; expected one a label.")
+    chosen = [cuts[k] for k in keep] if len(cuts) == len(given) else cuts
+    return Outputs(names, place, 0.5, tuple(LabelRule(cut) for cut in chosen))
+
+
+def _cut(value: float | None) -> float | None:
+    return None if value is None or math.isnan(float(value)) else float(value)

@@ -1,0 +1,117 @@
+"""Input that no statistic may take for something else: refused by name, or left undefined with the reason."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radiolucent import metrics
+from radiolucent.errors import ConfigError, DataError
+from radiolucent.readers import statistics
+
+NAN = float("nan")
+RNG = np.random.default_rng(0)
+TRUTH = np.arange(30) % 3 == 0
+SCORES = RNG.random(30)
+READ = RNG.normal(size=(2, 3, 30)) + TRUTH
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "auroc": lambda t: metrics.auroc(t, SCORES),
+    "average_precision": lambda t: metrics.average_precision(t, SCORES),
+    "brier": lambda t: metrics.brier(t, SCORES),
+    "ece": lambda t: metrics.ece(t, SCORES, folds=20),
+    "calibration_line": lambda t: metrics.calibration_line(t, SCORES),
+    "delong_test": lambda t: metrics.delong_test(t, SCORES, SCORES[::-1]),
+    "decision_curve": lambda t: metrics.decision_curve(t, SCORES),
+    "choose_threshold": lambda t: metrics.choose_threshold(t, SCORES),
+    "f1": lambda t: metrics.f1(t, SCORES > 0.5),
+    "mrmc": lambda t: statistics.mrmc(t, READ),
+    "mrmc_rate": lambda t: statistics.mrmc_rate(t, READ > 0, "sensitivity"),
+    "readers_against": lambda t: statistics.readers_against(t, READ[0], SCORES),
+    "u_statistics": lambda t: statistics.u_statistics(t, READ),
+}
+NO_TRUTH: dict[str, Any] = {
+    "three classes": np.arange(30) % 3,
+    "unknown labels": np.where(TRUTH, 1, -1),
+    "words": np.where(TRUTH, "ill", "well"),
+    "missing": np.where(np.arange(30) == 4, NAN, TRUTH.astype(float)),
+    "masked": np.ma.masked_array(TRUTH, mask=np.arange(30) == 4),
+    "one column": TRUTH[:, None],
+}
+
+
+@pytest.mark.parametrize("kind", NO_TRUTH)
+@pytest.mark.parametrize("figure", LAYOUTS)
+def test_what_is_no_truth_is_taken_for_none(figure: str, kind: str) -> None:
+    with pytest.raises(ConfigError, match="truth"):
+        LAYOUTS[figure](NO_TRUTH[kind])
+    LAYOUTS[figure](TRUTH.tolist())  # a list of plain bools will do
+
+
+@pytest.mark.parametrize("missing", [None, NAN, np.float64("nan"), pd.NA, pd.NaT])
+def test_films_of_unknown_patients_are_not_one_patient(missing: Any) -> None:
+    alone = metrics.auroc(TRUTH, SCORES)
+    assert metrics.auroc(TRUTH, SCORES, groups=[missing] * 30) == alone
+    assert metrics.auroc(TRUTH, SCORES, groups=np.full(30, NAN)) == alone
+    assert metrics.auroc(TRUTH, SCORES, groups=[missing] * 28 + ["p", "p"]).n == 29
+
+
+def test_infinite_values_have_no_mean_and_no_curve_but_a_rank() -> None:
+    found = metrics.cluster_bootstrap_mean([1.0, np.inf, 2.0], folds=20)
+    assert found.value is None and "1 of 3 values are infinite" in found.note
+    ranked = metrics.auroc(TRUTH, np.where(SCORES == SCORES.max(), np.inf, SCORES))
+    assert ranked == metrics.auroc(TRUTH, SCORES)
+    for curve in (metrics.roc_curve_points, metrics.pr_curve_points):
+        with pytest.raises(DataError, match="1 of 30 scores are infinite"):
+            curve(TRUTH, np.where(SCORES == SCORES.max(), np.inf, SCORES))
+    up, down = (np.where(np.arange(30) == 3, sign * np.inf, SCORES) for sign in (1, -1))
+    assert metrics.delong_test(TRUTH, up, down)[0].value is not None
+
+
+def test_few_ill_who_are_all_called_leave_a_balanced_accuracy_open() -> None:
+    truth = np.arange(100) < 5
+    found = metrics.balanced_accuracy(truth, truth | (np.arange(100) % 10 == 9))
+    assert found.value == pytest.approx(0.9474, abs=1e-4) and found.low is not None and found.low < 0.75
+
+
+def test_all_wrong_is_bounded_as_all_right_is() -> None:
+    for name, whole in (("mcc", -1.0), ("balanced_accuracy", 0.0)):
+        right, wrong = (getattr(metrics, name)(TRUTH, c) for c in (TRUTH, ~TRUTH))
+        assert wrong.value == whole and wrong.low == whole
+        assert (wrong.high or 0) - whole == pytest.approx(1 - (right.low or 0))
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "complex scores": (lambda: metrics.auroc(TRUTH, SCORES + 0j), "complex"),
+    "words as scores": (lambda: metrics.auroc(TRUTH, ["high"] * 30), "expected numbers"),
+    "level in percent": (lambda: metrics.ece(TRUTH, SCORES, level=95), "level 95"),
+    "columns for one mean": (lambda: metrics.cluster_bootstrap_mean(np.ones((2, 2))), "cluster_means"),
+    "no threshold": (lambda: metrics.decision_curve(TRUTH, SCORES, [NAN]), "from 0 to below 1"),
+    "endless n": (lambda: metrics.wilson(1, np.inf), "0 ≤ k ≤ n"),
+    "no films": (lambda: metrics.size_proportion(0.9, bound=0.8, films=NAN), "films a patient"),
+    "a bound too close": (lambda: metrics.size_proportion(0.9, bound=0.8999), "more than 10,000,000"),
+    "a class too many": (lambda: metrics.fit_temperature(np.ones((3, 2)), np.array([0, 1, 2])), "label 2 for 2"),
+    "words as labels": (lambda: metrics.fit_temperature(np.ones((2, 2)), np.array(["a", "b"])), "class indices"),
+    "missing calls": (lambda: statistics.mrmc_rate(TRUTH, np.full((2, 2, 30), NAN), "sensitivity"), "missing"),
+    "scores as calls": (lambda: statistics.mrmc_rate(TRUTH, READ, "specificity"), "other than 0 and 1"),
+    "two of one name": (lambda: statistics.mrmc(TRUTH, READ, readers=["a", "a", "b"]), "once"),
+    "two tests of one name": (lambda: statistics.u_statistics(TRUTH, READ, tests=["a", "a"]), "once"),
+    "shares as counts": (lambda: statistics.fleiss_kappa(np.array([[1.5, 1.5], [3, 0]])), "whole numbers"),
+    "counts of one case": (lambda: statistics.fleiss_kappa(np.array([1, 2, 3])), "whole numbers"),
+    "words as codes": (lambda: statistics.krippendorff_alpha(np.array([["a", "b"]] * 2)), "expected numbers"),
+    "ratings of two kinds": (lambda: statistics.cohen_kappa(["1", 0], [0, 1], folds=10), "one kind of rating"),
+    "no margin": (lambda: statistics.against_margin(metrics.wilson(5, 10), NAN), "margin nan"),
+    "no pilot": (lambda: statistics.Pilot(NAN, 0.1, 0.1, 0.1, 0.1, 100), "variances"),
+    "power of two": (lambda: statistics.cases_for(PILOT, 0.05, readers=5, power=2), "power 2"),
+    "half a reader": (lambda: statistics.mrmc_power(PILOT, 0.05, readers=2.5, cases=100), "whole numbers"),  # type: ignore[arg-type]
+    "an effect in percent": (lambda: statistics.mrmc_power(PILOT, 5, readers=5, cases=100), "effect 5"),
+}
+PILOT = statistics.Pilot(0.0005, 0.002, 0.4, 0.3, 0.25, 100)
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_it_is_refused_by_name(what: str) -> None:
+    call, why = REFUSED[what]
+    with pytest.raises(ConfigError, match=why):
+        call()
