@@ -148,7 +148,7 @@ def _exported(content: bytes) -> Runner:
             program = torch.export.load(io.BytesIO(content))
         except Exception as error:  # damaged files raise many kinds
             raise ModelError(f"no exported program ({str(error)[:200]}); write it with torch.export.save.") from error
-    names = program.graph_signature.user_inputs
+    names: Any = program.graph_signature.user_inputs
     nodes: dict[str, Any] = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
     if len(names) != 1:
         raise ModelError(f"the exported program takes {len(names)} inputs; expected one, the images.")
