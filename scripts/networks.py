@@ -46,7 +46,8 @@ def made(name: str) -> tuple[rl.Classifier, rl.Classifier | None]:
     pre = rl.Preprocess(size, "squash", 3, (0.5,) * 3, (0.5,) * 3)
     with torch.no_grad():
         plain = isinstance(network(torch.zeros(2, 3, size, size)), torch.Tensor)
-    return rl.wrap(network, NAMES, preprocess=pre), rl.Classifier(network, NAMES, pre) if plain else None
+    head: Any = "multilabel" if "torchxrayvision" in name else "softmax"
+    return rl.wrap(network, NAMES, preprocess=pre, head=head), rl.Classifier(network, NAMES, pre) if plain else None
 
 
 def film(side: int) -> rl.Radiograph:

@@ -108,7 +108,8 @@ def _read(text: str) -> dict[str, Any]:
         )
     found: dict[str, Any] = {k: v for k, v in pairs.items() if k in WRAPPING}
     if "threshold" in found:
-        found["threshold"] = _numbers("threshold", found["threshold"])[0]
+        cuts = _numbers("threshold", found["threshold"])
+        found["threshold"] = cuts[0] if len(cuts) == 1 else cuts
     if "pick" in found and found["pick"].lstrip("-").isdecimal():
         found["pick"] = int(found["pick"])
     if pairs.keys() & set(PREPROCESS):

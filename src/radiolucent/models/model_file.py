@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,23 @@ class FileModel(BlackBox):
 
     Args:
         file: the bytes, uint8. suffix: ".onnx" or ".pt2".
-        layout: as `wrap`; found by the channels unless given.
+        layout: as `wrap`; found by the channels unless given. keep: outputs that mean anything; None: all.
     """
 
     file: torch.Tensor
 
-    def __init__(self, file: torch.Tensor, suffix: str, output: Output, layout: Layout | None, head: Head) -> None:
+    def __init__(
+        self,
+        file: torch.Tensor,
+        suffix: str,
+        output: Output,
+        layout: Layout | None,
+        head: Head,
+        keep: Sequence[int] | None = None,
+    ) -> None:
         self.suffix, self._run = suffix, _runner(file, suffix)
-        super().__init__(self.answers, output, layout or _layout(self._run.shape), head)
+        only = None if keep is None else tuple(keep)
+        super().__init__(self.answers, output, layout or _layout(self._run.shape), head, only)
         self.kind = KINDS[suffix]
         self.register_buffer("file", file)
 
@@ -139,11 +148,11 @@ def _exported(content: bytes) -> Runner:
             program = torch.export.load(io.BytesIO(content))
         except Exception as error:  # damaged files raise many kinds
             raise ModelError(f"no exported program ({str(error)[:200]}); write it with torch.export.save.") from error
-    names = program.graph_signature.user_inputs
+    names: Any = program.graph_signature.user_inputs
     nodes: dict[str, Any] = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
     if len(names) != 1:
         raise ModelError(f"the exported program takes {len(names)} inputs; expected one, the images.")
-    value: Any = nodes[str(names[0])].meta["val"]
+    value: Any = nodes[str(next(iter(names)))].meta["val"]
     shape = tuple(d if isinstance(d, int) else None for d in value.shape)
     module = program.module()
 

@@ -14,6 +14,7 @@ from radiolucent.errors import ConfigError, ModelError, WeightsError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.description import described
+from radiolucent.models.labels_given import Thresholds, outputs_of
 from radiolucent.models.model_file import SUFFIXES, FileModel
 from radiolucent.models.weights import load_weights
 from radiolucent.models.wrap import BlackBox, Layout, Output, Wrapped, wrap, wrap_function
@@ -35,7 +36,7 @@ def own_model(
     preprocess: Preprocess | None = None,
     positive: int | str | None = None,
     head: Head | None = None,
-    threshold: float | None = None,
+    threshold: Thresholds | None = None,
     output: Output | None = None,
     layout: Layout | None = None,
     pick: str | int | None = None,
@@ -140,15 +141,15 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     layout = options.get("layout")
     head: Head = chosen.get("head", "softmax")
     content = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
-    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head)
+    keep = outputs_of(names, head, chosen.get("threshold", 0.5)).keep
+    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head, keep)
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
-    asked = ("head", "threshold") if chosen.get("head") == "multilabel" else ("positive", "head", "threshold")
-    if not all(name.strip() for name in names):
-        raise ConfigError(f"{file}: a model file needs a name for each of its outputs; expected no empty one.")
-    function: dict[str, Any] = {k: chosen[k] for k in asked if k in chosen}
-    function |= {"output": model.output, "layout": model.layout}
-    made = wrap_function(model.answers, names, preprocess=pre, **function)
+    function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
+    if head == "multilabel" and "positive" not in options:
+        function.pop("positive", None)  # each label is its own
+    made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
+    kept["keep"] = None if keep is None else list(keep)
     architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
     return made.with_(network=model.eval(), architecture=architecture, **calibrated)
@@ -167,11 +168,11 @@ def _built(
     architecture: dict[str, Any] = {"name": OWN, "source": source, "outputs": made.outputs}
     if isinstance(network, Wrapped):
         wrapped = {"pick": network.pick, "output": network.output, "layout": network.layout, "head": network.head}
-        kept = {} if network.keep is None else {"keep": list(network.keep)}
-        architecture |= {"wrapped": wrapped | kept, "asked": [network.singly, network.last]}
+        wrapped["keep"] = None if network.keep is None else list(network.keep)
+        architecture |= {"wrapped": wrapped, "asked": [network.singly, network.last]}
     elif isinstance(network, BlackBox):
-        kept = {} if network.keep is None else {"keep": list(network.keep)}
-        architecture["function"] = {"output": network.output, "layout": network.layout, "head": network.head} | kept
+        architecture["function"] = {"output": network.output, "layout": network.layout, "head": network.head}
+        architecture["function"]["keep"] = None if network.keep is None else list(network.keep)
         architecture["probe"] = made.architecture.get("probe", "")
     names = tuple(class_names) or made.class_names
     return made.with_(class_names=names, architecture=architecture, **changes)

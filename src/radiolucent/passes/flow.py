@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from radiolucent.passes.hooks import frozen
+from radiolucent.passes.hooks import frozen, not_called
 from radiolucent.passes.places import first_of, with_first
 
 __all__ = ["Flow", "flowing"]
@@ -134,6 +134,8 @@ def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -
         for handle in handles:
             handle.remove()
     # Where the last weights are zero, as before training, what goes into them says through what they would learn.
+    if uncalled := [layer.name for layer in layers if layer.name not in kept]:
+        raise not_called(uncalled)
     values = {layer.name: kept[layer.name] for layer in layers}
     answer = _mixed(found)
     gradients = _gradients(answer, values)

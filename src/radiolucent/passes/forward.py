@@ -104,10 +104,8 @@ class Cut:
                 "function, or one that detaches); use a perturbation method: LIME()."
             )
         with gradients_told():
-            grads: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
-                scores.sum(), self.value, retain_graph=True, allow_unused=True
-            )
-        found = grads[0]
+            grads = torch.autograd.grad(scores.sum(), self.value, retain_graph=True, allow_unused=True)
+        found = cast(torch.Tensor | None, grads[0])
         if found is None and self.layer.name == INPUT:
             raise ExplainError(
                 "the score hangs on something else than this image: the network hands out answers that it has kept, or "

@@ -12,7 +12,7 @@ from radiolucent.models import black_box
 from radiolucent.models.opaque import opaque
 from radiolucent.passes.places import first_of, with_first
 
-__all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen", "gradients_told"]
+__all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen", "gradients_told", "not_called"]
 
 PERTURB = "use a method that only perturbs the image: LIME(), KernelSHAP(), Occlusion(), RISE() or Sobol()."
 
@@ -93,7 +93,17 @@ def forward_cut(
     finally:
         for handle in handles:
             handle.remove()
+    if uncalled := [n for n in names if n not in kept]:
+        raise not_called(uncalled)
     return (out[0] if isinstance(out, tuple) else out), kept
+
+
+def not_called(names: Sequence[str]) -> ExplainError:
+    """Layers that were not called in a pass, as an error."""
+    return ExplainError(
+        f"the network answered without calling {', '.join(names)}: it hands out answers that it has kept, or takes "
+        f"another way for this image. Let it compute each answer anew, or {PERTURB}"
+    )
 
 
 def forward_from(network: nn.Module, name: str, calls: int, inputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

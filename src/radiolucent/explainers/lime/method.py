@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Goal
@@ -138,11 +139,12 @@ class LIME(Perturbation):
         def close(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
             return closeness(rows, self.distance_metric, self.kernel_width)
 
-        if self.estimator == "emulator":
-            many = emulate(masks, scores, centres, np.random.default_rng(seed))
-            return [fit_emulated(masks, s, e, close, **options) for s, e in zip(scores, many, strict=True)]
-        weights, paired = close(masks), self.sampling != "random"
-        return [fit_ridge(masks, s, weights, paired=paired, **options) for s in scores]
+        with threadpool_limits(1, "blas"):  # small matrices: several threads only wait for each other
+            if self.estimator == "emulator":
+                many = emulate(masks, scores, centres, np.random.default_rng(seed))
+                return [fit_emulated(masks, s, e, close, **options) for s, e in zip(scores, many, strict=True)]
+            weights, paired = close(masks), self.sampling != "random"
+            return [fit_ridge(masks, s, weights, paired=paired, **options) for s in scores]
 
     def _surrogates(
         self, masks: NDArray[np.bool_], logits: torch.Tensor, goal: Goal, centres: NDArray[np.float64], seed: int
