@@ -3,9 +3,10 @@
     python benchmarks/discovery.py --set dev --networks 1 --out runs/discovery
 
 Kinds of artefact are painted on 80 % of the ill films of 64-pixel phantoms: six for development, eight for a first test
-and ten for a second. Nothing was tuned on the first test set. The second look at channels that stay open was
-added after `leads` of the second set had been missed, so `leads` is no clean test. Innocent networks are trained on plain films and met none of
-the artefacts. The audited films are other phantoms, painted as the training films were. A line of JSON a network.
+and ten for a second. Nothing was tuned on the first test set. The second look at channels that stay open was added
+after `leads` of the second set had been missed, so `leads` is no clean test. Innocent networks are trained on plain
+films and met none of the artefacts. The audited films are other phantoms, painted as the training films were. A line
+of JSON a network.
 """
 
 import argparse
