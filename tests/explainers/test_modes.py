@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import radiolucent as rl
+from radiolucent.errors import ExplainError
 from radiolucent.explainers import METHODS, explain
 from support.explainer_cases import SHORTEST, noise_films, small
 
@@ -44,7 +45,7 @@ class Findings(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.features = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())
-        self.fc = nn.Linear(8, 3)
+        self.fc = nn.Linear(8, 3, bias=False)  # which would drown a single place in half precision
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x).mean((2, 3)))
@@ -56,10 +57,15 @@ def test_every_method_on_several_findings_wide_films_and_other_types(name: str) 
     film, maps = noise_films(1)[0], dict[torch.dtype, np.ndarray[Any, Any]]()
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         clf = rl.Classifier(Findings().to(dtype).eval(), names, pre, positive=0, head="multilabel")
+        if name in ("attnlrp", "legrad"):
+            with pytest.raises(ExplainError, match="meant for transformers"):
+                explain(clf, film, SHORTEST[name], target="MASS")
+            return
         found = explain(clf, film, SHORTEST[name], target="MASS", seed=2)
-        assert found.map.shape == (48, 64) and np.isfinite(found.map).all() and np.ptp(found.map) > 0
+        assert found.map.shape == (48, 64) and np.isfinite(found.map).all() and np.any(found.map)
         assert found.score == pytest.approx(float(clf.logits(pre(film)[None])[0, 2]), rel=1e-5)
         maps[dtype] = found.map
     size = np.abs(maps[torch.float32]).max()
     np.testing.assert_allclose(maps[torch.float64], maps[torch.float32], atol=1e-3 * size)
-    assert np.corrcoef(maps[torch.bfloat16].ravel(), maps[torch.float32].ravel())[0, 1] > 0.9
+    off = np.abs(maps[torch.bfloat16] - maps[torch.float32])
+    assert off.mean() < 0.1 * size and off.max() < 0.5 * size
