@@ -168,12 +168,18 @@ def _built(
     network = made.network
     architecture: dict[str, Any] = {"name": OWN, "source": source, "outputs": made.outputs}
     if isinstance(network, Wrapped):
-        wrapped = {"pick": network.pick, "output": network.output, "layout": network.layout, "head": network.head}
+        wrapped: dict[str, Any] = {
+            "pick": network.pick,
+            "output": network.output,
+            "layout": network.layout,
+            "head": network.head,
+        }
         wrapped["keep"] = None if network.keep is None else list(network.keep)
         architecture |= {"wrapped": wrapped, "asked": [network.singly, network.last]}
     elif isinstance(network, BlackBox):
-        architecture["function"] = {"output": network.output, "layout": network.layout, "head": network.head}
-        architecture["function"]["keep"] = None if network.keep is None else list(network.keep)
+        keep = None if network.keep is None else list(network.keep)
+        said = {"output": network.output, "layout": network.layout, "head": network.head}
+        architecture["function"] = {**said, "keep": keep}
         architecture["probe"] = made.architecture.get("probe", "")
     names = tuple(class_names) or made.class_names
     return dataclasses.replace(made, class_names=names, architecture=architecture, **changes)
