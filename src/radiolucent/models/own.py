@@ -176,8 +176,9 @@ def _built(
         wrapped["keep"] = None if network.keep is None else list(network.keep)
         architecture |= {"wrapped": wrapped, "asked": [network.singly, network.last]}
     elif isinstance(network, BlackBox):
-        function: dict[str, Any] = {"output": network.output, "layout": network.layout, "head": network.head}
-        architecture["function"] = function | {"keep": None if network.keep is None else list(network.keep)}
+        keep = None if network.keep is None else list(network.keep)
+        said = {"output": network.output, "layout": network.layout, "head": network.head}
+        architecture["function"] = {**said, "keep": keep}
         architecture["probe"] = made.architecture.get("probe", "")
     names = tuple(class_names) or made.class_names
     return made.with_(class_names=names, architecture=architecture, **changes)
