@@ -61,7 +61,7 @@ def logits(classifier: rl.Classifier) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", ["make", "probabilities", "classifier", "answers", "instance", "Net"])
-def test_what_is_saved_is_made_again(name: str, tmp_path: Path) -> None:
+def test_what_is_saved_is_made_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {} if name == "classifier" else {"class_names": NAMES, "preprocess": PRE}
     if name == "probabilities":
         options["output"] = "probabilities"
@@ -83,8 +83,12 @@ def test_what_is_saved_is_made_again(name: str, tmp_path: Path) -> None:
         rl.load(tmp_path / "run", imports=False)
     (tmp_path / "their_models.py").unlink()
     del sys.modules["their_models"]
-    with pytest.raises(CheckpointError, match="their_models cannot be imported"):
+    with pytest.raises(CheckpointError, match="runs the code of that module"):
         rl.load(tmp_path / "run")
+    for asked in ({"imports": True}, {}):
+        with pytest.raises(CheckpointError, match="their_models cannot be imported"):
+            rl.load(tmp_path / "run", **asked)
+        monkeypatch.setenv("RADIOLUCENT_IMPORTS", "1")
 
 
 def test_a_name_can_be_loaded_where_it_gives_a_classifier() -> None:

@@ -1,10 +1,12 @@
 """One file a model: weights as safetensors, everything else as JSON in its header.
 
-Loading executes no code but that of a model of your own (`own_model`), whose factory is imported by its name.
+Loading executes no code of others: the factory of a model of your own (`own_model`) is called where its module is
+imported already, and otherwise only where you say so.
 """
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,13 +61,13 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     return file
 
 
-def load(path: str | Path, *, unfinished: bool = False, imports: bool = True) -> Classifier:
+def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = None) -> Classifier:
     """Read a classifier from a checkpoint file or a run folder, or "box", the one that comes with the package.
 
     Args:
         path: also "package.module:factory" that gives a `Classifier`, see `own_model`.
-        imports: whether the module that makes a model of your own may be imported, which runs its code: of files
-            from elsewhere say False.
+        imports: whether the module that makes a model of your own may be imported, which runs its code. Unless said,
+            only a module that the program has imported already; or any, where RADIOLUCENT_IMPORTS=1 is set.
         unfinished: also take one whose training or calibration is under way, or was killed: its threshold and
             temperature mean nothing yet.
 
@@ -105,9 +107,10 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool = True) ->
         meta = header["classifier"]
         _hold_against(header["sha256"], meta, tensors, file)  # before a damaged header can ask for a network
         own = meta["architecture"]["name"] == OWN
-        if own and not imports and "file" not in meta["architecture"]:
+        if own and not (imports or "file" in meta["architecture"] or (imports is None and _known(meta))):
             raise CheckpointError(
-                f"{file}: is made by {meta['architecture']['source']}, whose code may not run: imports=True allows it."
+                f"{file}: is made by {meta['architecture']['source']}, and making it runs the code of that module. "
+                "Where you trust it, import the module first, say imports=True, or set RADIOLUCENT_IMPORTS=1."
             )
         network = made_again(meta["architecture"], tensors) if own else _skeleton(meta["architecture"])
         network.load_state_dict(tensors, strict=True)
@@ -155,6 +158,12 @@ def provenance(path: str | Path) -> Mapping[str, Any] | None:
             return dict(json.loads((stream.metadata() or {})[KEY])["classifier"]["provenance"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _known(meta: Any) -> bool:
+    """Whether the code that makes a model of the user's runs in this program anyway."""
+    module = str(meta["architecture"]["source"]).partition(":")[0]
+    return module in sys.modules or os.environ.get("RADIOLUCENT_IMPORTS") == "1"
 
 
 def _hold_against(told: str, meta: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], file: Path) -> None:
