@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import radiolucent as rl
-from networks import from_transformers
+from network_zoo import from_transformers
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.explainers import AttnLRP, LeGrad, explain
 from radiolucent.explainers.attention import multi_head, scaled_dot_product

@@ -163,7 +163,8 @@ def test_it_chooses_and_says_why() -> None:
 
     class Odd(Blob):  # not the same when traced
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(x) + float(np.random.default_rng(int(1e6 * float(x.sum()))).random())
+            drawn = [np.random.default_rng(int(abs(1e6 * float(one.sum())))).random() for one in x]
+            return super().forward(x) + torch.tensor(drawn, dtype=torch.float32)[:, None]
 
     told = explain(wrap(Odd(), 64), film, Occlusion(8, 4), target=1).details
     assert told["passes"] == "whole" and "trace" in told["why"]

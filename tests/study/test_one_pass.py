@@ -56,10 +56,11 @@ def clf() -> Classifier:
 def passes(clf: Classifier):
     """The batch sizes of the network's forward passes, once its layers are known."""
     film = from_array(np.zeros((64, 64), np.float32))
-    explain(clf, film, GradCAM())
-    bytes_per_film(clf, film, FAMILY)
     sizes: list[int] = []
     handle = clf.network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    explain(clf, film, GradCAM())
+    bytes_per_film(clf, film, FAMILY)
+    sizes.clear()
     yield sizes
     handle.remove()
 

@@ -124,7 +124,7 @@ def _surroundings(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan
 
 
 def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
-    """Deep feature reweighting (Kirichenko 2023): all but the last layer keeps the run's weights."""
+    """Deep feature reweighting (Kirichenko 2023): all but the head (its dense layers) keeps the run's weights."""
     made = _surroundings(plan, layers, penalty, seed)
     return made.add(changes={**made.schooling.changes, "freeze": "all"})
 
@@ -140,7 +140,7 @@ REMEDIES: Mapping[str, Remedy] = {
         "surroundings exchanged", "on half of the films all but the lungs is a film of the other class", _surroundings
     ),
     "last-layer": Remedy(
-        "last layer anew", "the run's own features, the last layer trained on films with surroundings exchanged",
+        "last layer anew", "the run's own features, the dense layers behind them trained with surroundings exchanged",
         _last_layer, keeps=True,
     ),
 }  # fmt: skip

@@ -110,7 +110,7 @@ def _apart(case: Case, dealt: Deal) -> list[View]:
 
 
 def _labels(case: Case, views: Sequence[View]) -> NDArray[np.bool_]:
-    return np.array([v.label == case.classifier.positive for v in views])
+    return np.array([v.label == case.classifier.positive for v in views], bool)
 
 
 def _concepts(case: Case, dealt: Deal, apart: Sequence[View]) -> list[Channel]:
