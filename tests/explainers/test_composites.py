@@ -31,6 +31,7 @@ def classifier_of(network: nn.Module, size: int = 32) -> rl.Classifier:
 
 
 def plain() -> nn.Module:
+    torch.manual_seed(1)
     return nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, stride=2),
         nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, bias=False, groups=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(2),
@@ -41,6 +42,7 @@ def plain() -> nn.Module:
 def resnet() -> nn.Module:
     from torchvision.models.resnet import BasicBlock, ResNet
 
+    torch.manual_seed(1)
     return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2)
 
 
