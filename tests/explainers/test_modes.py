@@ -10,7 +10,7 @@ from torch import nn
 
 import radiolucent as rl
 from radiolucent.explainers import METHODS, explain
-from support.explainer_cases import SHORTEST, noise_films, small
+from support.explainer_cases import NO_ATTENTION, SHORTEST, Attending, noise_films, small
 
 MODES: dict[str, AbstractContextManager[object]] = {
     "no_grad": torch.no_grad(),
@@ -40,13 +40,16 @@ def test_every_method_gives_the_same_map_in_every_mode(name: str) -> None:
 class Findings(nn.Module):
     """Three findings, each with a logit of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, attention: bool) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.features = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())
-        self.fc = nn.Linear(8, 3)
+        self.attending = nn.Sequential(nn.Conv2d(1, 8, 8, 8), nn.Flatten(2)) if attention else None
+        self.layer, self.fc = Attending(), nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.attending is not None:
+            return self.fc(self.layer(self.attending(x).transpose(1, 2)).mean(1))
         return self.fc(self.features(x).mean((2, 3)))
 
 
@@ -55,7 +58,7 @@ def test_every_method_on_several_findings_wide_films_and_other_types(name: str) 
     pre, names = rl.Preprocess(48, "squash", 1, (0.5,), (0.25,), width=64), ("CONSOLIDATION", "EFFUSION", "MASS")
     film, maps = noise_films(1)[0], dict[torch.dtype, np.ndarray[Any, Any]]()
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        clf = rl.Classifier(Findings().to(dtype).eval(), names, pre, positive=0, head="multilabel")
+        clf = rl.Classifier(Findings(name in NO_ATTENTION).to(dtype).eval(), names, pre, positive=0, head="multilabel")
         found = explain(clf, film, SHORTEST[name], target="MASS", seed=2)
         assert found.map.shape == (48, 64) and np.isfinite(found.map).all() and np.ptp(found.map) > 0
         assert found.score == pytest.approx(float(clf.logits(pre(film)[None])[0, 2]), rel=1e-5)
