@@ -9,6 +9,7 @@ a film and over all films (the mean of the films' multiples, with its range).
 """
 
 import argparse
+import sys
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def shapley(scores: Floats) -> Floats:
 
 def errors(segments: NDArray[np.int32], scores: Floats, samples: int, draws: int) -> dict[str, float]:
     """Mean squared error of each estimator."""
+    sys.modules.setdefault("coverage", None)  # type: ignore[arg-type]  # coverage.py here is not what numba looks for
     from shapiq.approximator import KernelSHAP
 
     pieces, truth = int(np.log2(len(scores))), shapley(scores)

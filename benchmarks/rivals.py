@@ -1,5 +1,6 @@
 """The libraries' ways of explaining the same inputs by the same class, for benchmarks/methods.py."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -134,6 +135,7 @@ class Contest:
 
     def shapiq(self) -> Run:
         """KernelSHAP as shapiq has it, with as many coalitions of the same superpixels."""
+        sys.modules.setdefault("coverage", None)  # type: ignore[arg-type]  # coverage.py here is not what numba looks for
         from shapiq.approximator import KernelSHAP
 
         segments = torch.from_numpy(segment(self.clf.preprocess.denormalise(self.one)[0].numpy(), "slic", 0)).long()

@@ -32,7 +32,7 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "integratedgradients": {"steps": 2},
     "smoothgrad": {"samples": 2},
     "gradientshap": {"samples": 4},
-    "kernelshap": {"num_samples": 8, "segmentation_options": {"n_segments": 4}},
+    "kernelshap": {"num_samples": 8},
     "occlusion": {"window": 48, "stride": 48, "passes": "whole"},
     "rise": {"num_masks": 32},
     "sobol": {"designs": 4, "cells": 2},

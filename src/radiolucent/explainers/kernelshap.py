@@ -22,6 +22,9 @@ __all__ = ["KernelSHAP", "explained", "shapley_fit"]
 
 Floats = NDArray[np.float64]
 
+ENOUGH = 8
+"""Coalitions a superpixel below which effects of several pieces are not to be learned; regression then stays alone."""
+
 
 @dataclass(frozen=True)
 class KernelSHAP(Perturbation):
@@ -39,7 +42,7 @@ class KernelSHAP(Perturbation):
         segmentation_options: override the algorithm's parameters.
         fill: what a hidden piece shows: None (its mean), a grey in [0, 1], "mean" (of the film), "blur" or "grey".
         sampling: "leverage" or "kernel".
-        estimator: "emulator", or "regression" alone.
+        estimator: "emulator", from eight coalitions a superpixel on, or "regression" alone; the details say which.
     """
 
     title: ClassVar[str] = "KernelSHAP"
@@ -86,12 +89,12 @@ class KernelSHAP(Perturbation):
         scores = scores_of(goal, run.ask(len(masks), hide_pieces(image, fill, segments, masks)))
         whole, empty = float(scores[0]), float(scores[1])
         values, errors = np.array([whole - empty]), np.zeros(1)
-        r2 = 1.0  # of one piece there is nothing else to add up
+        r2, used = 1.0, "regression"  # of one piece there is nothing else to add up
         if drawn is not None:
             values, errors = shapley_fit(drawn, scores[2:], whole, empty)
-            if self.estimator == "emulator" and not drawn.complete:
-                values, spread = odd_values(drawn.masks, scores[2:], whole, empty, places(segments), values)
-                errors = np.where(np.isnan(errors), errors, spread)  # too few pairs to tell
+            if self.estimator == "emulator" and not drawn.complete and len(masks) > ENOUGH * pieces:
+                values, errors = odd_values(drawn.masks, scores[2:], whole, empty, places(segments), values)
+                used = "emulator"
             r2 = explained(drawn, scores[2:], values, empty)
         details: dict[str, Any] = {
             "segments": segments,
@@ -102,6 +105,7 @@ class KernelSHAP(Perturbation):
             "samples": len(masks),
             "exact": drawn is None or drawn.complete,
             "engine": run.name,
+            "estimator": used,
         }
         return torch.from_numpy(values.astype(np.float32)[segments]), details
 
