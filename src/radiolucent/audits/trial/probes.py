@@ -19,7 +19,7 @@ from radiolucent.audits.trial.masked import ALONE, MASKED_EDITS, WITHOUT
 from radiolucent.metrics import auroc
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["PROBED", "TESTS", "probe", "probes"]
+__all__ = ["PROBED", "TESTS", "dealt_by_patient", "probe", "probes"]
 
 READS: Mapping[str, tuple[str, ...]] = {
     "probes.no_lungs": WITHOUT,
@@ -45,8 +45,8 @@ def probe(
     """Cross-validated AUROC of a logistic regression on the leading principal components of small pictures (N, T, T).
 
     Five folds by patient; components are found inside each fold; a patient's films answer by their mean, and DeLong's
-    interval is over patients. Without ten films of
-    the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
+    interval is over patients. Without ten films of the rarer class the value is None and the note says why; where all
+    pictures are alike, it is chance.
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
@@ -118,7 +118,7 @@ def _on(table: Table, name: str, level: float, seed: int) -> Estimate:
 
 
 def _shuffled(table: Table, level: float, seed: int) -> Estimate:
-    """The probe of the border where labels mean nothing: dealt anew to the films at random."""
+    """The probe of the border where labels mean nothing: dealt anew among the patients."""
     pixels, rows = _rows(table, "border_only")
     patients = np.array(table.patients)[rows]
     truth = dealt_by_patient(table.truth[rows], patients, np.random.default_rng([seed, 53]))

@@ -15,7 +15,7 @@ from radiolucent.models.difference import relative_difference
 from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
-__all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability"]
+__all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability", "seeds_verdict"]
 
 CELLS = 8
 THRESHOLD = 0.7
@@ -93,7 +93,7 @@ def _over_draws(first: NDArray[np.floating], others: Sequence[NDArray[np.floatin
     return Estimate(float(np.tanh(z.mean())), low, high, level, len(z), f"t over {len(z)} draws, Fisher z")
 
 
-def _verdict(e: Estimate) -> Verdict:
+def seeds_verdict(e: Estimate) -> Verdict:
     """Pass where the interval lies above the threshold, or the figure far above; fail below it, or far below.
 
     Without an interval only what is far off decides.
@@ -142,7 +142,7 @@ def seed_repeatability(
     estimate = over_seeds([explanation.map, *others], level)
     evidence = {"deterministic": False, "seeds": 1 + seeds, **_regions(explanation, others, level)}
     words = f"Maps of {1 + seeds} seeds agree by {_words(estimate)}."
-    return Finding(test, question, _verdict(estimate), words, estimate, THRESHOLD, evidence, source)
+    return Finding(test, question, seeds_verdict(estimate), words, estimate, THRESHOLD, evidence, source)
 
 
 def _regions(e: Explanation, others: Sequence[NDArray[np.floating]], level: float) -> dict[str, Any]:
@@ -194,4 +194,6 @@ def noise_repeatability(
     if is_constant(explanation.map):
         words = "The map is the same everywhere: nothing to repeat."
     source = "Yeh 2019 (infidelity and sensitivity), in rank correlation; noise and threshold: ours"
-    return Finding("trust.noise", question, _verdict(estimate), words, estimate, THRESHOLD, {"draws": draws}, source)
+    return Finding(
+        "trust.noise", question, seeds_verdict(estimate), words, estimate, THRESHOLD, {"draws": draws}, source
+    )
