@@ -97,6 +97,9 @@ def label_suspects(
     _, likely = confident_counts(y, p)
     if readers is not None and len(readers) != len(y):
         raise ConfigError(f"readings of {len(readers)} films for {len(y)} labels; expected one list a film.")
+    odd = sorted({str(v) for some in readers or () for v in some if v not in range(p.shape[1])})
+    if odd:
+        raise ConfigError(f"readings {', '.join(odd[:5])}; expected class indices, 0 to {p.shape[1] - 1}.")
     twins = _twins(y, duplicates)
     found: list[LabelSuspect] = []
     for i, given in enumerate(int(label) for label in y):

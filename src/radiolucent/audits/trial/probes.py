@@ -17,6 +17,7 @@ from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.masked import ALONE, MASKED_EDITS, WITHOUT
 from radiolucent.metrics import auroc
+from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding, Verdict
 
 __all__ = ["PROBED", "TESTS", "dealt_by_patient", "probe", "probes"]
@@ -59,7 +60,10 @@ def probe(
     x = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
     spread = x.std(0)
     if spread.max() < 1e-3:
-        return Estimate(CHANCE, CHANCE, CHANCE, level, len(set(patients)), "delong", "all pictures are alike")
+        n = len(set(patients))
+        room = (1 - exact_low(n, level)) / 2
+        note = f"all pictures are alike: as if up to {2 * room:.1%} of patients had another"
+        return Estimate(CHANCE, CHANCE - room, CHANCE + room, level, n, "exact", note)
     x = x[:, spread >= 1e-3]
     count = min(COMPONENTS, x.shape[1], len(x) // (2 * FOLDS))
     model = make_pipeline(PCA(count, whiten=True, random_state=seed), LogisticRegression(C=0.1, max_iter=500))

@@ -27,7 +27,7 @@ from radiolucent.models import Classifier, build
 from radiolucent.training import TrainConfig, fit
 from radiolucent.types import Estimate, Finding, Radiograph, Verdict
 
-__all__ = ["TESTS", "over_networks", "retrained"]
+__all__ = ["TESTS", "Likeness", "over_networks", "retrained"]
 
 FILMS, LEAST, EACH, MAPS, EPOCHS, CELLS, NETWORKS = 240, 60, 5, 40, 14, 8, 4
 Floats = NDArray[np.float64]
@@ -141,7 +141,7 @@ def _answers(network: Classifier, films: _Films) -> Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class _Likeness:
+class Likeness:
     """Likeness of F films' maps: true (K, K, F), ρ of two networks trained on true labels; shuffled (K, F), ρ of each
     with its partner trained on shuffled ones; patients (F,)."""
 
@@ -159,7 +159,7 @@ class _Likeness:
 
 def _likeness(
     networks: Sequence[tuple[Classifier, Classifier]], films: _Films, method: Explainer, seed: int
-) -> _Likeness:
+) -> Likeness:
     chosen = np.random.default_rng([seed, 85]).permutation(len(films.truth))[:MAPS]
     seen = [Radiograph((films.pixels[i] / 255).astype(np.float32), str(i)) for i in chosen]
 
@@ -171,11 +171,11 @@ def _likeness(
 
     true, shuffled = ([maps(pair[side]) for pair in networks] for side in (0, 1))
     alike = np.array([[rho(a, b) for b in true] for a in true])
-    return _Likeness(alike, np.array([rho(a, b) for a, b in zip(true, shuffled, strict=True)]), films.patients[chosen])
+    return Likeness(alike, np.array([rho(a, b) for a, b in zip(true, shuffled, strict=True)]), films.patients[chosen])
 
 
-def over_networks(likeness: _Likeness, *, gap: bool, level: float, seed: int) -> Estimate:
-    """The mean of `_Likeness.of` with an interval for other films and other networks.
+def over_networks(likeness: Likeness, *, gap: bool, level: float, seed: int) -> Estimate:
+    """The mean of `Likeness.of` with an interval for other films and other networks.
 
     Its variance is the sum of those when each patient, and when each network, is left out in turn (the jackknife, on
     the safe side for pairs: Efron & Stein 1981), its degrees of freedom are Welch's. Where nothing varies: `film_mean`.
@@ -196,7 +196,7 @@ def over_networks(likeness: _Likeness, *, gap: bool, level: float, seed: int) ->
     )  # fmt: skip
 
 
-def _labels(name: str, likeness: _Likeness, common: Mapping[str, object], level: float, seed: int) -> Finding:
+def _labels(name: str, likeness: Likeness, common: Mapping[str, object], level: float, seed: int) -> Finding:
     e = over_networks(likeness, gap=True, level=level, seed=seed)
     verdict: Verdict = "inconclusive"
     shuffled = float(np.abs(likeness.shuffled).mean())
@@ -220,7 +220,7 @@ def _labels(name: str, likeness: _Likeness, common: Mapping[str, object], level:
     )  # fmt: skip
 
 
-def _seeds(name: str, likeness: _Likeness, common: Mapping[str, object], level: float, seed: int) -> Finding:
+def _seeds(name: str, likeness: Likeness, common: Mapping[str, object], level: float, seed: int) -> Finding:
     e = over_networks(likeness, gap=False, level=level, seed=seed)
     verdict: Verdict = "inconclusive"
     if e.low is not None and e.high is not None:

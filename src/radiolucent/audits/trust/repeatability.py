@@ -74,6 +74,8 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
         return Estimate(float(np.tanh(mean)), None, None, level, n, "one pair of seeds: too few for an interval")
     without = (z.sum() - 2 * z.sum(1)) / ((n - 1) * (n - 2))
     pseudo = n * mean - (n - 1) * without
+    if pseudo.std() < 1e-9:
+        return Estimate(float(np.tanh(mean)), None, None, level, n, f"{n} seeds agree alike: no interval")
     half = float(stats.t.ppf(0.5 + level / 2, n - 1) * pseudo.std(ddof=1) / np.sqrt(n))
     low, high = (float(np.tanh(mean + side * half)) for side in (-1, 1))
     method = f"jackknife over {n} seeds' maps ({n * (n - 1) // 2} pairs), Fisher z"
@@ -88,6 +90,8 @@ def _over_draws(first: NDArray[np.floating], others: Sequence[NDArray[np.floatin
     z = np.array([_z(own, pooled(other, CELLS)) for other in others])
     if len(z) < 2:
         return Estimate(float(np.tanh(z[0])), None, None, level, 1, "one draw: too few for an interval")
+    if z.std() < 1e-9:
+        return Estimate(float(np.tanh(z[0])), None, None, level, len(z), f"{len(z)} draws agree alike: no interval")
     half = float(stats.t.ppf(0.5 + level / 2, len(z) - 1) * z.std(ddof=1) / np.sqrt(len(z)))
     low, high = (float(np.tanh(z.mean() + side * half)) for side in (-1, 1))
     return Estimate(float(np.tanh(z.mean())), low, high, level, len(z), f"t over {len(z)} draws, Fisher z")
