@@ -108,6 +108,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "`categories`",
     ),
     "a category twice": (lambda: statistics.cohen_kappa([0, 1], [0, 1], categories=[0, 1, 1], folds=10), "each once"),
+    "a category counted twice": (lambda: statistics.gwet_ac1(np.ones((2, 5)), categories=[0, 1, 1]), "each once"),
+    "two tests of the same name": (
+        lambda: statistics.reading_times(np.ones((2, 2, 5)), tests=("a", "a")),
+        "expected one each, once",
+    ),
+    "a label between two": (lambda: metrics.label_suspects(np.array([0.5, 1]), np.eye(2)), "expected a class index"),
+    "a word as a label": (lambda: metrics.label_suspects(np.array(["a", "b"]), np.eye(2)), "expected a class index"),
+    "a reader's class that is none": (
+        lambda: metrics.label_suspects(np.array([0, 1]), np.eye(2), readers=[[2], []]),
+        "readings 2",
+    ),
     "groups of some ratings": (lambda: statistics.gwet_ac1(np.ones((2, 5)), groups=["p"] * 4), "4 groups for 5"),
     "groups of some calls": (
         lambda: statistics.mrmc_rate(TRUTH, READ > 0, "sensitivity", groups=["p"] * 4),

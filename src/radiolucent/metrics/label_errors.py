@@ -55,7 +55,7 @@ def confident_counts(labels: NDArray[Any], chances: NDArray[Any]) -> tuple[NDArr
            [0, 1]])
     """
     y, p = np.asarray(labels), np.asarray(chances, np.float64)
-    if p.ndim != 2 or y.shape != p.shape[:1] or ((y < 0) | (y >= p.shape[1])).any():
+    if p.ndim != 2 or y.shape != p.shape[:1] or not np.isin(y, np.arange(p.shape[1])).all():
         raise ConfigError(f"labels {y.shape} and chances {p.shape}; expected a class index in 0 to C − 1 a row of C.")
     asked = ~np.isnan(p).all(1)
     known = p[asked]

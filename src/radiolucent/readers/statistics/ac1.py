@@ -42,7 +42,9 @@ def gwet_ac1(
     if values.ndim != 2 or np.isinf(values).any():
         raise ConfigError(f"ratings of shape {values.shape}; expected finite numbers or not-a-number, (raters, units).")
     used = np.unique(values[np.isfinite(values)])
-    names = used if categories is None else np.asarray(sorted(categories), np.float64)
+    names = used if categories is None else np.sort(numbers(categories, "categories"))
+    if len(np.unique(names)) < len(names) or not np.isfinite(names).all():
+        raise ConfigError(f"categories {names.tolist()}; expected finite numbers, each once.")
     if not np.isin(used, names).all():
         raise ConfigError(f"ratings {used[~np.isin(used, names)][:5].tolist()}; expected any of {names.tolist()}.")
     counts = (values[:, :, None] == names).sum(0).astype(np.float64)
