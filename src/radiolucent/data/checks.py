@@ -307,16 +307,22 @@ def _validation(dataset: Dataset) -> Finding:
             "no validation split.",
             advice="one is cut by patient before training",
         )
-    rarest = min(Counter(r.label for r in films).values())
-    width = wilson(round(0.9 * rarest), rarest)
+    rarest, label = min((count, name) for name, count in Counter(r.label for r in films).items())
+    patients = len({r.patient_id or f"\0{r.image_id}" for r in films if r.label == label})
+    width = wilson(0.9 * patients, patients)  # a patient's films go well or badly together
     half = ((width.high or 0) - (width.low or 0)) / 2
     small = len(films) < MIN_VAL
-    evidence: dict[str, Any] = {"films": len(films), "rarest_class": rarest, "half_width_at_90_percent": half}
+    evidence: dict[str, Any] = {
+        "films": len(films),
+        "rarest_class": rarest,
+        "patients": patients,
+        "half_width_at_90_percent": half,
+    }
     return Finding(
         "split.validation_size",
         question,
         "fail" if small else "pass",
-        f"{len(films)} validation films, {rarest} of the rarest class: a recall of 90 % is known to ± {half:.0%}.",
+        f"{len(films)} validation films, {rarest} of the rarest class ({patients} patients): a recall of 90 % is known to ± {half:.0%}.",
         Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
         float(MIN_VAL),
         evidence,
