@@ -322,7 +322,8 @@ def _validation(dataset: Dataset) -> Finding:
         "split.validation_size",
         question,
         "fail" if small else "pass",
-        f"{len(films)} validation films, {rarest} of the rarest class ({patients} patients): a recall of 90 % is known to ± {half:.0%}.",
+        f"{len(films)} validation films, {rarest} of the rarest class ({patients} patients): a recall of 90 % is known "
+        f"to ± {half:.0%}.",
         Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
         float(MIN_VAL),
         evidence,
