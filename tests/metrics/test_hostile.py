@@ -58,6 +58,8 @@ def test_films_of_unknown_patients_are_not_one_patient(missing: Any) -> None:
     assert metrics.auroc(TRUTH, SCORES, groups=[missing] * 30) == alone
     assert metrics.auroc(TRUTH, SCORES, groups=np.full(30, NAN)) == alone
     assert metrics.auroc(TRUTH, SCORES, groups=[missing] * 28 + ["p", "p"]).n == 29
+    assert metrics.auroc(TRUTH, SCORES, groups=[("site", i // 2) for i in range(30)]).n == 15
+    assert metrics.auroc(TRUTH, SCORES, groups=pd.Categorical([f"p{i // 2}" for i in range(30)])).n == 15
 
 
 def test_infinite_values_have_no_mean_and_no_curve_but_a_rank() -> None:

@@ -41,7 +41,8 @@ def clusters_of(groups: Groups, n: int) -> tuple[NDArray[np.intp], int]:
     """
     if groups is None:
         return np.arange(n), n
-    if isinstance(groups, str | bytes | Mapping | Set) or np.ndim(groups) != 1:
+    listed = hasattr(groups, "__len__") and not isinstance(groups, str | bytes | Mapping | Set)
+    if not listed or getattr(groups, "ndim", 1) != 1:
         raise ConfigError(f"groups are a {type(groups).__name__}; expected a list of identifiers, one a case.")
     if len(groups) != n:
         raise ConfigError(f"{len(groups)} groups for {n} cases; expected one a case.")

@@ -34,9 +34,10 @@ def mean_estimates(
         return []
     signed = np.array([_signed(name) for name in names] or [False] * table.shape[1])
     found: list[Estimate | None] = [None] * table.shape[1]
-    for below, scale in ((False, None), (True, "plain")):
+    for below in (False, True):
         columns = np.flatnonzero(signed == below)
         if len(columns):
+            scale = "plain" if below else None
             means = cluster_means(table[:, columns], groups, level=level, folds=folds, seed=seed, scale=scale)
             for column, e in zip(columns, means, strict=True):
                 found[column] = e

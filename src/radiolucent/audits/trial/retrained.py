@@ -189,7 +189,7 @@ def over_networks(likeness: Likeness, *, gap: bool, level: float, seed: int) -> 
     index = np.unique(likeness.patients, return_inverse=True)[1]
     size, sums = np.bincount(index), np.bincount(index, whole)
     left = (whole.sum() - sums) / (len(whole) - size)
-    parts = [((n - 1) * float(x.var()), n) for x, n in ((left, len(size)), (less, len(less)))]
+    parts = [((len(x) - 1) * float(x.var()), float(len(x))) for x in (left, less)]
     return scaled_interval(
         by_film.value, sum(v for v, _ in parts) ** 0.5, level=level, n=by_film.n, df=welch_df(parts),
         method=f"jackknife over patients and {len(less)} networks",
