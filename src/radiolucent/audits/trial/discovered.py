@@ -23,6 +23,7 @@ from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, SLOW_INSIDE, Channel, cell_channel
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
+from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding, Verdict
 
 __all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried"]
@@ -95,7 +96,11 @@ def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float)
     one, other = effects[ill], effects[~ill]
     value = float(one.mean() - other.mean())
     parts = [float(x.var(ddof=1)) / len(x) for x in (one, other)]
-    error = max(float(np.sqrt(sum(parts))), 1e-12)
+    error = float(np.sqrt(sum(parts)))
+    if error < 1e-9:  # all donors do the same to the last bit: see `film_mean`
+        share, n = 1 - exact_low(len(effects), level), len(effects)
+        note = f"all donors do the same: as if up to {share:.1%} of them differed by 1"
+        return Estimate(value, value - share, value + share, level, n, "exact", note)
     freedom = sum(parts) ** 2 / max(sum(p**2 / (len(x) - 1) for p, x in zip(parts, (one, other), strict=True)), 1e-30)
     half = float(stats.t.ppf(0.5 + level / 2, max(freedom, 1.0))) * error
     return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors")
