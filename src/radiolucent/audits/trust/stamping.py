@@ -90,12 +90,11 @@ def trust_randomisation(
     Make it once on three films or more, and give it to `stamp` for every film of a data set.
 
     Args:
-        known: the films' explanations by `method`; of use where that is not run with fewer images.
+        known: the films' explanations by `method`, if made already: held against maps with fewer images too.
         options: of `explain`: target, contrast, score, seed, session.
     """
     few = _cheaper(classifier, method)
-    same = known if few is method else None
-    return randomisation(classifier, films, few, known=same, **options)
+    return randomisation(classifier, films, few, known=known, **options)
 
 
 def stamp(

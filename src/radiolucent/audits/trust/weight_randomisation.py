@@ -96,7 +96,7 @@ def randomisation(
     Args:
         films: the first three with a map that is not the same everywhere are used.
         draws: random networks in all at the last stage, at least one a film.
-        known: the films' explanations by this very method, if made already.
+        known: the films' explanations, if made already, by this method with as many samples or more.
         options: of `explain`: target, contrast, score, session.
     """
     question = "Does the map change when the network's weights are replaced by random ones?"
