@@ -28,20 +28,14 @@ def design(pieces: int, samples: int, how: Sampling, rng: np.random.Generator) -
     return np.concatenate([np.ones((1, pieces), bool), masks])
 
 
-def _hadamard(order: int) -> NDArray[np.bool_]:
-    """Sylvester's matrix of order 2^k, True for 1: rows that differ in half of their places."""
-    found = np.ones((1, 1), bool)
-    while len(found) < order:
-        found = np.block([[found, found], [found, ~found]])
-    return found
-
-
 def _balanced(pieces: int, half: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """`half` rows of Hadamard designs: whole designs of order 2^k > d, then a part of a last one."""
+    from scipy.linalg import hadamard
+
     order = 1 << int(np.ceil(np.log2(pieces + 1)))
     while order * 2 <= half:
         order *= 2
-    base = _hadamard(order)
+    base = hadamard(order) > 0
     parts: list[NDArray[np.bool_]] = []
     while sum(len(p) for p in parts) < half:
         columns = rng.permutation(order - 1)[:pieces] + 1  # not the constant column
