@@ -65,7 +65,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    filters: dict[str, Any] = {
         "uri": _uri,
         "interval": phrasing.interval,
         "percent": phrasing.percent,
@@ -76,6 +76,7 @@ def environment() -> Environment:
         "evidence": _evidence,
         "code": _code,
     }
+    made.filters.update(filters)
     return made
 
 
