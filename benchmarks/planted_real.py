@@ -30,7 +30,7 @@ from radiolucent.study.paired_differences import costs
 from radiolucent.types import Radiograph
 
 Pixels = NDArray[np.uint8]
-FILMS = {"train": 1500, "val": 400, "test": 500}
+FILMS = {"train": 1000, "val": 300, "test": 400}
 
 
 def ring(film: Radiograph, lungs: NDArray[np.bool_], rng: np.random.Generator) -> Pixels:
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
     parser.add_argument("--model", default="small_cnn")
-    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--size", type=int, default=80)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--films", type=int, default=200, help="test films audited")
     parser.add_argument("--seed", type=int, default=0)

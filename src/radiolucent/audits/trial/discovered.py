@@ -25,7 +25,7 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried"]
+__all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried", "tried_channels"]
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 MORE = 160
@@ -240,17 +240,22 @@ def _open(case: Case, found: Tried) -> str:
 
 
 def _finding(name: str, case: Case) -> list[Finding]:
-    return finding_of(case, CHANNELS[name], case.once("discovered", partial(_tried, case)).get(name))
+    return finding_of(case, CHANNELS[name], tried_channels(case).get(name))
 
 
-def finding_of(case: Case, channel: Channel, found: Tried | None) -> list[Finding]:
-    """The finding on one channel; None: it could not be tried on these films."""
+def tried_channels(case: Case) -> Mapping[str, Tried]:
+    """What every channel showed, by name; tried when first asked for."""
+    return case.once("discovered", partial(_tried, case))
+
+
+def finding_of(case: Case, channel: Channel, found: Tried | None, why_not: str = "") -> list[Finding]:
+    """The finding on one channel; None: it could not be tried on these films. why_not: what a failure would lack."""
     test, question = _name(channel), _question(channel)
     if found is None:
         words = f"Needs labelled films of {LEAST} patients of either class, and a place that films share."
         return [Finding(test, question, "not applicable", words, source=_SOURCE, concerns="model")]
     verdict = beyond(found.estimate, channel.threshold)
-    why_not = _open(case, found) if verdict == "fail" else ""
+    why_not = (why_not or _open(case, found)) if verdict == "fail" else ""
     verdict = "inconclusive" if why_not else verdict
     return [
         Finding(
