@@ -102,8 +102,8 @@ def test_surroundings_are_exchanged_on_half_of_the_films_and_lungs_are_not(tmp_p
 
 
 def test_what_discovery_found_is_exchanged_between_classes_and_groups_are_balanced(tmp_path: Path) -> None:
-    """Every ill film has a white spot below the lungs: exchanged, half of either class has it. A quarter of the ill ones
-    is negative: balanced, half of them are."""
+    """Every ill film has a white spot below the lungs: exchanged, half of either class has it. A quarter of the ill
+    ones is negative: balanced, half of them are."""
     films = pool(80, 64, 5)
     ill = films.labels == 1
     pixels = np.minimum(films.pixels, 200)
@@ -126,7 +126,7 @@ def test_what_discovery_found_is_exchanged_between_classes_and_groups_are_balanc
         applied("discovered", pixels)
     few = np.flatnonzero(ill)[:10]
     pixels[few] = 255 - pixels[few]
-    start = build("small_cnn", size=64, widths=(4, 8), hidden=0, pretrained=False, seed=0)[0]
+    start = build("small_cnn", size=64, widths=(8, 16), hidden=0, pretrained=False, seed=0)[0]
     balanced = applied("balance", pixels, before=start)
     same = [sum(bool((balanced[i] == pixels[k]).all()) for k in few) > 0 for i in np.flatnonzero(ill)]
     assert 0.4 <= np.mean(same) <= 0.6
