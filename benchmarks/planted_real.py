@@ -30,7 +30,7 @@ from radiolucent.study.paired_differences import costs
 from radiolucent.types import Radiograph
 
 Pixels = NDArray[np.uint8]
-FILMS = {"train": 1000, "val": 300, "test": 400}
+FILMS = {"train": 700, "val": 240, "test": 300}
 
 
 def ring(film: Radiograph, lungs: NDArray[np.bool_], rng: np.random.Generator) -> Pixels:
@@ -121,9 +121,9 @@ def main() -> None:
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
     parser.add_argument("--model", default="small_cnn")
-    parser.add_argument("--size", type=int, default=80)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--films", type=int, default=200, help="test films audited")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--films", type=int, default=150, help="test films audited")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     journal = options.out / "rows.jsonl"

@@ -95,7 +95,8 @@ def _moved(view: View, own: tuple[Floats, Floats], theirs: tuple[Floats, Floats]
     matrix = np.array([[c, s], [-s, c]])
     if mirror:
         matrix = np.diag([1.0, -1.0]) @ matrix
-    found = ndimage.affine_transform(grey_of(view), matrix, own[0] - matrix @ theirs[0], order=1, mode="nearest")
+    offset = (own[0] - matrix @ theirs[0]).tolist()
+    found = ndimage.affine_transform(grey_of(view), matrix, offset, order=1, mode="nearest")
     return np.asarray(found, np.float32)
 
 
