@@ -93,9 +93,10 @@ def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
 
 def _above(finding: Finding) -> bool:
     """Whether the figure itself lies beyond the threshold, though its interval does not."""
-    e, limit = finding.estimate, finding.threshold
-    wanted = finding.test in INTERVENTIONS and INTERVENTIONS[finding.test].wanted
-    return e is not None and e.value is not None and limit is not None and abs(e.value) > limit and not wanted
+    e, limit, test = finding.estimate, finding.threshold, INTERVENTIONS.get(finding.test)
+    if e is None or e.value is None or limit is None or (test is not None and test.wanted):
+        return False
+    return (abs(e.value) if test is not None and test.signed else e.value) > limit
 
 
 def _figure(finding: Finding) -> str:
