@@ -7,10 +7,22 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 
-__all__ = ["Floats", "Mask", "boolean", "both_classes", "marks", "numbers", "paired", "probabilities"]
+__all__ = ["Floats", "Mask", "boolean", "both_classes", "marks", "midranks", "numbers", "paired", "probabilities"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+def midranks(values: NDArray[Any]) -> Floats:
+    """Ranks (n,) from 1 up; equal values share the mean of theirs.
+
+    scipy.stats ranks alike, but takes a quarter of a second to load.
+
+    >>> midranks(np.array([3.0, 1.0, 3.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(times) - (times - 1) / 2)[place.ravel()]
 
 
 def numbers(values: Any, name: str) -> Floats:
