@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import ANY, Case, Test
-from radiolucent.audits.trial.verdicts import FOLDS, needed_words, two_sided
+from radiolucent.audits.trial.verdicts import FOLDS, film_mean, needed_words, two_sided
 from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
 from radiolucent.metrics.proportions import kish
 from radiolucent.types import Estimate, Finding
@@ -185,7 +185,7 @@ def source_in_embedding(table: Table, *, level: float = 0.95, seed: int = 0) -> 
     with threadpool_limits(limits=1):
         named = np.asarray(cross_val_predict(model, table.embeddings[known], sites, groups=patients, cv=folds))
     gain = (named == sites) - (sites == names[counts.argmax()]).astype(float)
-    estimate = cluster_bootstrap_mean(gain, patients, level=level, folds=FOLDS, seed=seed)
+    estimate = film_mean(gain, patients, level=level, seed=seed)
     verdict = two_sided(estimate, 0.05)
     share = float((named == sites).mean())
     largest = counts.max() / counts.sum()
