@@ -10,7 +10,7 @@ patients) lies above the threshold: not where a difference is merely significant
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -278,10 +278,12 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     groups = np.array(table.patients)
     called = original >= table.cut
 
-    def mean(values: np.ndarray[Any, Any], where: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def mean(
+        values: np.ndarray[Any, Any], where: np.ndarray[Any, Any], scale: Literal["plain"] | None = None
+    ) -> dict[str, Any]:
         chosen = known & where
         return cluster_bootstrap_mean(
-            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed
+            values[chosen].astype(float), groups[chosen], level=level, folds=FOLDS, seed=seed, scale=scale
         ).as_dict()
 
     everyone = np.ones(len(table), bool)
@@ -294,10 +296,10 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
         "shift": paired_shift(table, changed, original, level=level, seed=seed).as_dict(),
         "flips": mean((changed >= table.cut) != called, everyone),
         "flips_control": mean((against >= table.cut) != called, everyone),
-        "sensitivity_change": mean((changed >= table.cut) * 1.0 - called, ill),
-        "sensitivity_change_control": mean((against >= table.cut) * 1.0 - called, ill),
-        "specificity_change": mean(called * 1.0 - (changed >= table.cut), healthy),
-        "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy),
+        "sensitivity_change": mean((changed >= table.cut) * 1.0 - called, ill, "plain"),
+        "sensitivity_change_control": mean((against >= table.cut) * 1.0 - called, ill, "plain"),
+        "specificity_change": mean(called * 1.0 - (changed >= table.cut), healthy, "plain"),
+        "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy, "plain"),
         "most_moved": [table.image_ids[i] for i in np.argsort(-moved)[:4] if known[i]],
     }
 
