@@ -12,7 +12,7 @@ from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.attribution import Pointing
 from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.calibrated import calibrated
-from radiolucent.audits.trial.discovered import contrast
+from radiolucent.audits.trial.discovered import DONORS, MORE, contrast
 from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.interventions import INTERVENTIONS, interventions
 from radiolucent.audits.trial.map_slices import map_slices
@@ -182,13 +182,13 @@ def one_site(rng: np.random.Generator) -> bool:
 def one_discovery(rng: np.random.Generator) -> bool:
     """Donors of the two classes bring along the threshold's worth and no more, in skewed amounts.
 
-    Where a figure above the threshold stays open, the films are dealt again with twice as many donors, the first among
-    them, at half the error.
+    Where a figure above the threshold stays open, the films are dealt again with up to four times as many donors, the
+    first among them, at half the error.
     """
     threshold, level = CHANNELS["tone"].threshold, 1 - 0.05 / len(CHANNELS)
-    ill = np.arange(80) % 2 == 1
-    effects = 0.4 * (rng.chisquare(2, 80) - 2) + threshold * ill
-    one = contrast(effects[:40], ill[:40], level)
+    ill = np.arange(MORE) % 2 == 1
+    effects = 0.4 * (rng.chisquare(2, MORE) - 2) + threshold * ill
+    one = contrast(effects[:DONORS], ill[:DONORS], level)
     if beyond(one, threshold) == "inconclusive" and (one.value or 0) > threshold:
         one = contrast(effects, ill, (1 + level) / 2)
     return beyond(one, threshold) == "fail"
