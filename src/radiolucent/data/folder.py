@@ -26,7 +26,22 @@ _SPLIT_NAMES = {
     "test": "test",
 }
 _IGNORED = {"__MACOSX", "masks", "Thumbs.db", "desktop.ini"}
-_COMPANIONS = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".parquet"}
+_COMPANIONS = {
+    ".txt",
+    ".md",
+    ".rst",
+    ".csv",
+    ".tsv",
+    ".json",
+    ".jsonl",
+    ".manifest",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".log",
+    ".parquet",
+}
 _COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 
