@@ -18,6 +18,7 @@ __all__ = [
     "file_name",
     "one_process",
     "read_lines",
+    "real_path",
     "sha256_bytes",
     "sha256_file",
     "stem_of",
@@ -142,6 +143,14 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
             good += len(line)
     if good < file.stat().st_size:
         os.truncate(file, good)  # a line that was being written when the process died
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path with links followed; a link that leads back to itself stays as it is."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the latter of Python before 3.13
+        return path.absolute()
 
 
 def sha256_bytes(content: bytes) -> str:

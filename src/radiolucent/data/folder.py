@@ -10,7 +10,7 @@ from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.files import LOCK
+from radiolucent.files import LOCK, real_path
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
 
@@ -103,7 +103,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
         else:
             files = [given]
         for file in files:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(real_path(file), file)
     return list(found.values()), left
 
 
