@@ -723,3 +723,21 @@ def test_points_beside_decimal_commas(tmp_path: Path, x: str, found: Any) -> Non
             read_annotations(file)
         return
     assert read_annotations(file)[0].regions[0].points[0, 0] == found
+
+
+def test_published_names_that_are_not_those_of_the_films(tmp_path: Path) -> None:
+    """CheXlocalize joins CheXpert's folders; the masks of the Shenzhen films add a word."""
+    views = [f"valid/patient{n}/study1/view1_frontal.jpg" for n in (1, 12)]
+    marks = {
+        f"patient{n}_study1_view1_frontal": {"img_size": [60, 100], "Edema": [[[1, 1], [9, 1], [9, 9]]]}
+        for n in (1, 12)
+    }
+    found = read_annotations(write(tmp_path / "a.json", marks), dataset=films(*views))
+    assert [a.image_id for a in found] == views
+    (tmp_path / "mask").mkdir()
+    Image.fromarray(blot()).save(tmp_path / "mask" / "CHNCXR_0001_0_mask.png")
+    pair = films("CHNCXR_0001_0.png", "CHNCXR_0002_0.png")
+    assert [a.image_id for a in read_annotations(tmp_path / "mask", dataset=pair)] == ["CHNCXR_0001_0.png"]
+    twice = films("p1/study1/a.png", "q/p1_study1/a.png")
+    with pytest.raises(AnnotationError, match="matches 2 films"):
+        read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height\np1_study1_a,1,2,3,4\n"), dataset=twice)
