@@ -44,7 +44,7 @@ class Layers:
     def of(
         cls, classifier: Classifier, image: torch.Tensor, composite: str | Sequence[Range], epsilon: float, gamma: float
     ) -> "Layers":
-        ends = classifier.preprocess.normalise(torch.tensor([0.0, 1.0]).view(2, 1, 1))
+        ends = classifier.preprocess.normalise(torch.tensor([0.0, 1.0], dtype=torch.float32).view(2, 1, 1))
         box = ends.amin(0, keepdim=True), ends.amax(0, keepdim=True)
         return cls(composite, epsilon, gamma, image, box)
 
@@ -76,7 +76,7 @@ class Layers:
         with torch.no_grad():
             value = function(input, weight, bias, *args, **kwargs)
         axis = value.ndim - 1 if name in DENSE else 1
-        offset = torch.zeros(value.shape[axis]) if bias is None else bias.detach()
+        offset = value.new_zeros(value.shape[axis]) if bias is None else bias.detach()
 
         frame: Sequence[int] = ()
         if self._framed is not None and input is self._framed[0] and input._version == self._framed[1]:
