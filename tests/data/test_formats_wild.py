@@ -741,3 +741,12 @@ def test_published_names_that_are_not_those_of_the_films(tmp_path: Path) -> None
     twice = films("p1/study1/a.png", "q/p1_study1/a.png")
     with pytest.raises(AnnotationError, match="matches 2 films"):
         read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height\np1_study1_a,1,2,3,4\n"), dataset=twice)
+
+
+@pytest.mark.parametrize("absent", ["NA", "nan", "NULL", "<NA>"])
+def test_numbers_that_programs_say_are_absent(tmp_path: Path, absent: str) -> None:
+    rows = f"image,x,y,width,height,label\na.png,{','.join([absent] * 4)},Mass\nNA.png,1,2,3,4,NA\n"
+    found = read_annotations(write(tmp_path / "a.csv", rows))
+    assert [(a.image_id, a.label, len(a.regions)) for a in found] == [("a.png", "Mass", 0), ("NA.png", "NA", 1)]
+    with pytest.raises(AnnotationError, match="four numbers"):
+        read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height\na.png,1_0,2,3,4\n"))

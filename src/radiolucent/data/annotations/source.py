@@ -28,6 +28,7 @@ _INFLATED = 200_000_000  # bytes
 _THOUSANDS = re.compile(r"^[-+]?[1-9]\d{0,2},\d{3}$")
 _TEXTS = ("image", "file", "path", "patient", "label", "class", "finding", "diagnos", "reader", "name", "statement")
 _POINTS = re.compile(r"^[-+]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$")  # 1.024 in a file with decimal commas
+_COORDINATE = re.compile(r"^([xywh]|width|height|[xy]_?(min|max)|[xy][12])$")
 _COMMA = re.compile(r"^[-+]?\d+,\d+$")
 
 
@@ -262,10 +263,17 @@ def _csv(text: str) -> Rows:
             continue
         padded = (*kept, *[""] * (len(header) - len(kept)))
         whole.append((line, padded))
+    places = {i for i, name in enumerate(header) if _COORDINATE.match(name)}
+    whole = [(n, tuple("" if i in places and _absent(c) else c for i, c in enumerate(cells))) for n, cells in whole]
     if mark != ",":
         texts = {i for i, name in enumerate(header) if any(word in name for word in _TEXTS)}
         whole, ragged = _pointed(whole, texts), _pointed(ragged, texts)
     return Rows(tuple(header), tuple(whole), tuple(ragged))
+
+
+def _absent(cell: str) -> bool:
+    """Whether a cell says that no number is there, as R and pandas write it."""
+    return cell.lower() in ("na", "nan", "n/a", "null", "none", "<na>")
 
 
 def _lines(text: str, mark: str) -> list[tuple[int, list[str]]]:
