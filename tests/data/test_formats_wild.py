@@ -678,6 +678,11 @@ PRODIGY = '{"image": "%s", "answer": "%s", "_annotator_id": "d-anna"%s}\n'
         (JOB % ('{"annotations": []}', "object-detection", "yes", ""), [("a.png", None, False)]),
         (JOB % (0, "image-classification", "no", ', "class-name": "Mass"'), "predictions are no readings"),
         (JOB % (0, "semantic-segmentation", "yes", ""), "of type groundtruth/semantic-segmentation"),
+        (
+            '{"source-ref": "a.png", "x": {"annotations": []}, "x-metadata": {"type": "groundtruth/object-detection"}, '
+            '"y": {"annotations": []}, "y-metadata": {"type": "groundtruth/object-detection"}}\n',
+            "boxes of several jobs",
+        ),
         (PRODIGY % ("a.png", "accept", ', "spans": []'), [("a.png", None, False)]),
         (
             PRODIGY % ("a.png", "accept", ', "options": [{"id": "P", "text": "Edema"}], "accept": ["P"]')

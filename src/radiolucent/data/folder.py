@@ -27,21 +27,9 @@ _SPLIT_NAMES = {
 }
 _IGNORED = {"__MACOSX", "masks", "Thumbs.db", "desktop.ini"}
 _COMPANIONS = {
-    ".txt",
-    ".md",
-    ".rst",
-    ".csv",
-    ".tsv",
-    ".json",
-    ".jsonl",
-    ".manifest",
-    ".xml",
-    ".yaml",
-    ".yml",
-    ".html",
-    ".log",
+    ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".manifest", ".xml", ".yaml", ".yml", ".html", ".log",
     ".parquet",
-}
+}  # fmt: skip
 _COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 

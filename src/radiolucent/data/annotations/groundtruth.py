@@ -28,6 +28,9 @@ def _read(source: Source, g: Gatherer) -> None:
             jobs = list(_jobs(entry))
             if not jobs:
                 g.pass_over("image without a label")
+            boxes = [name for name, _, about in jobs if about.get("type") == _BOXES]
+            if len(boxes) > 1:
+                g.problem(f"entry {number}", f"boxes of several jobs ({', '.join(boxes)}): keep the last", image)
             for name, value, about in jobs:
                 with g.entry(f"entry {number} ({image}), {name}", image):
                     _job(image, name, value, about, g)
@@ -70,7 +73,8 @@ FORMAT = Format(
     "SageMaker Ground Truth manifest",
     "json",
     "JSON Lines: boxes and classes of images, under the name of each labelling job",
-    "classes by the job's `class-map`; what no person annotated is refused, and so are masks in files of their own",
+    "classes by the job's `class-map`; what no person annotated is refused, and so are masks in files of "
+    "their own, and boxes of several jobs (one corrects the other)",
     _sniff,
     _read,
     empty_means="no finding",

@@ -142,7 +142,7 @@ class Source:
         if self.kind != "json":
             return None
         try:
-            lines = [line for line in self.text.splitlines() if line.strip()]
+            lines = [line for line in self.text.split("\n") if line.strip()]
             if len(lines) > 1 and lines[0].strip()[-1] == "}" and all(line.strip()[0] == "{" for line in lines):
                 return [_line(number, line) for number, line in enumerate(lines, start=1)]
             return json.loads(self.text, object_pairs_hook=_once)
