@@ -109,6 +109,16 @@ class Noise(Explainer):
 
 
 @dataclass(frozen=True)
+class Half(Explainer):
+    """Half the gradient's pattern, half drawn: two seeds agree in part."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        true = Gradient().attribute(classifier, inputs, goal, generator)
+        drawn = Noise().attribute(classifier, inputs, goal, generator)
+        return true / true.std() + 0.7 * drawn / drawn.std()
+
+
+@dataclass(frozen=True)
 class Flat(Explainer):
     """The same everywhere."""
 
@@ -463,6 +473,30 @@ def test_two_maps_have_no_interval_and_only_what_is_far_off_decides() -> None:
     calm = noise_repeatability(CLF, FILM, explain(CLF, FILM, Adds(), target=1), Adds(), draws=1)
     assert calm.verdict == "pass" and calm.estimate.low is None and calm.estimate.n == 1
     assert noise_repeatability(CLF, FILM, e, Noise()).estimate.n == 3
+
+
+def test_a_dear_method_is_not_asked_again_where_the_first_answer_is_clear() -> None:
+    e = explain(CLF, FILM, Noise(), target=1)
+    other = seed_repeatability(CLF, FILM, e, Noise(), until_clear=True)
+    assert other.verdict == "fail" and other.evidence["seeds"] == 2 and "too few" in other.summary
+    half = seed_repeatability(CLF, FILM, explain(CLF, FILM, Half(), target=1), Half(), until_clear=True)
+    assert 0.3 <= half.estimate.value < 0.95 and half.evidence["seeds"] == 4 and half.estimate.low is not None
+    calm = noise_repeatability(CLF, FILM, explain(CLF, FILM, Adds(), target=1), Adds(), until_clear=True)
+    assert calm.verdict == "pass" and calm.evidence["draws"] == calm.estimate.n == 1
+    lime = LIME(
+        num_samples=400, segmentation=lambda grey: np.add.outer(8 * (np.arange(SIDE) // 8), np.arange(SIDE) // 8)
+    )
+    parts = stamp(CLF, FILM, explain(CLF, FILM, lime, target=1), lime).trust["parts"]
+    assert parts["noise"]["evidence"]["draws"] == 1  # the same pieces: noise moves nothing
+    assert stamp(CLF, FILM, e, Noise()).trust["parts"]["repeatability"]["evidence"]["seeds"] == 4
+
+
+def test_fewer_random_layers_are_tried_where_all_of_them_change_too_little() -> None:
+    passed = randomisation(CLF, FILMS[:1], Gradient(), target=1)
+    assert passed.verdict == "pass" and set(passed.evidence["stages"]) == {"all layers"}
+    failed = randomisation(CLF, FILMS[:1], Shy(()), target=1)
+    assert failed.verdict == "fail"
+    assert list(failed.evidence["stages"]) == ["the last layer", "the upper half", "all layers"]
 
 
 def test_each_cells_interval_covers_its_mean_over_seeds() -> None:

@@ -21,14 +21,16 @@ from support.cli_calls import TRAINING, call, status
     [
         (("NORMAL", "PNEUMONIA"), 1), (("PNEUMONIA", "normal"), 0), (("effusion", "normal"), 0), (("0", "1"), 1),
         (("No_Finding", "edema"), 1), (("disease", "healthy"), 0), (("neg", "pos"), 1), (("COVID", "non-COVID"), 0),
-        (("control", "TB"), 1), (("NORMAL", "BACTERIAL", "VIRAL"), 2), (("a", "pneumonia", "normal"), 1),
+        (("control", "TB"), 1), (("0.0", "1.0"), 1), (("0", "1", "2"), 2), (("neg.", "pos."), 1), (("NORMAL", "BACTERIAL", "VIRAL"), 2), (("a", "pneumonia", "normal"), 1),
     ],
 )  # fmt: skip
 def test_names_that_leave_no_doubt(names: tuple[str, ...], positive: int) -> None:
     assert positive_class(names) == positive
 
 
-@pytest.mark.parametrize("names", [("left", "right"), ("normal", "healthy"), ("bacteria", "virus")])
+@pytest.mark.parametrize(
+    "names", [("left", "right"), ("normal", "healthy"), ("bacteria", "virus"), ("2", "1"), ("gesund", "krank")]
+)
 def test_names_that_do_not_say_are_asked_about(names: tuple[str, str]) -> None:
     for make in (
         lambda: positive_class(names),
@@ -37,7 +39,7 @@ def test_names_that_do_not_say_are_asked_about(names: tuple[str, str]) -> None:
     ):
         with pytest.raises(AmbiguousPositive, match=f"--positive {names[0]}"):
             make()
-    assert positive_class(names, names[0].upper()) == 0
+    assert positive_class(names, f" {names[0].upper()}") == 0
     with pytest.raises(ConfigError, match=f"expected one of {names[0]}"):
         positive_class(names, "other")
 

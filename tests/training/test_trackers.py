@@ -1,9 +1,11 @@
-"""Figures of epochs in MLflow and Weights & Biases: on disk without a network, and on a server where one is at hand."""
+"""Figures of epochs in MLflow and Weights & Biases: on disk without a network, and on MLflow's server."""
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -34,26 +36,38 @@ def test_unknown_trackers_are_refused_by_name() -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """An MLflow server on a SQLite file, by the `mlflow` of a full installation that RADIOLUCENT_MLFLOW names."""
-    command = os.environ.get("RADIOLUCENT_MLFLOW")
-    if not command:
-        pytest.skip("set RADIOLUCENT_MLFLOW to the mlflow command of a full MLflow installation")
+    """MLflow's own server on a SQLite file: mlflow-skinny brings its code, the test extra what it runs on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    store = f"sqlite:///{tmp_path}/mlflow.db"
     host, port = address.split(":")
-    words = [command, "server", "--backend-store-uri", store, "--host", host, "--port", port, "--workers", "1"]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    with subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as process:
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"http://{address}/health").close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield f"http://{address}"
-        process.terminate()
+    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    words += ["--host", host, "--port", port, "--workers", "1"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    said = tmp_path / "server.log"
+    with (
+        said.open("w") as log_file,
+        subprocess.Popen(
+            words, cwd=tmp_path, env=environment, stdout=log_file, stderr=subprocess.STDOUT, start_new_session=True
+        ) as process,
+    ):
+        try:
+            _wait_for(f"http://{address}/health", process, said)
+            yield f"http://{address}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)  # the server and its worker
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], said: Path) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url).close()
+            return
+        except OSError:
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.2)
+    raise AssertionError(said.read_text())
 
 
 def logged(uri: str) -> tuple[list[str], list[tuple[int, float]], str]:
@@ -67,7 +81,6 @@ def logged(uri: str) -> tuple[list[str], list[tuple[int, float]], str]:
 
 
 def test_mlflow_on_disk_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     log("mlflow", tmp_path / "run", 1)
@@ -93,7 +106,6 @@ def test_mlflow_on_a_server(tmp_path: Path, server: str, monkeypatch: pytest.Mon
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ConfigError, match=r"MLflow at http://127.0.0.1:9.*MLFLOW_TRACKING_URI"):
@@ -101,7 +113,8 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
 
 
 def test_weights_and_biases_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wandb = pytest.importorskip("wandb")
+    import wandb
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     seen: list[object] = []

@@ -114,6 +114,7 @@ def explain(
     readings = read_annotations(annotations, left_out=said, **asked) if annotations else []
     refuse = refusal(classifier, force, chest)
     answers = [] if as_json else _answers(classifier, paths, refuse)
+    refuse = _known_first(refuse, answers)
     if answers:
         print_answers(answers)  # before any map is drawn
     with progress_bar() as update:
@@ -156,6 +157,14 @@ def _answers(classifier: "Classifier", paths: list[Path], refuse: "Callable[[Rad
         return []
     films = [film for f in files if (film := read_or_note(f, left, image_id=str(f))) is not None]
     return [answer_of(classifier, film) for film in films if refuse is None or not refuse(film)]
+
+
+def _known_first(
+    refuse: "Callable[[Radiograph], str] | None", answers: list[Answer]
+) -> "Callable[[Radiograph], str] | None":
+    """The same, without another look at films that were answered on."""
+    answered = {a.image for a in answers}
+    return refuse and (lambda film: "" if film.image_id in answered else refuse(film))
 
 
 def _placed(row: dict[str, Any], out: Path) -> dict[str, Any]:

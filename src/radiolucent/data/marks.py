@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.data.phantom.markers import stamp
 from radiolucent.errors import ConfigError
 from radiolucent.images.fill import dilated, fill
 
@@ -35,6 +34,8 @@ def marker_place(
     Args:
         busy: (H, W), what it is to keep clear of as far as may be. frame: the film's box (top, bottom, left, right).
     """
+    from radiolucent.data.phantom.markers import stamp
+
     top, bottom, left, right = frame
     height, width = bottom - top, right - left
     best, least = np.zeros(busy.shape, np.float32), float("inf")

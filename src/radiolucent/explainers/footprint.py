@@ -80,14 +80,21 @@ def bounded(
     methods: Sequence[Explainer],
     megabytes: float,
     targets: Sequence[int] | None = None,
+    *,
+    films: int | None = None,
 ) -> tuple[list[Explainer], int, int]:
     """Methods that keep within a bound, the films that they may be given at once, and the bytes a film takes.
 
     Half the bound goes to films and what is computed of them together; where methods perturb films one by one, the
     other half is theirs. A film and a copy take at least one pass each, however low the bound.
+
+    Args:
+        films: how many there are. A single one is not measured, where nothing would be done otherwise by it.
     """
     alone = any(m.one_by_one for m in methods)
     share = megabytes * 2**20 * (0.5 if alone else 1.0)
+    if films == 1 and all(_with_batch(m, 1) is m for m in methods):
+        return [_with_memory(m, megabytes * (0.5 if len(methods) > 1 else 1.0)) for m in methods], 1, 0
     each = bytes_per_film(classifier, film, methods, targets)
     if not each:
         return [_with_memory(m, megabytes) for m in methods], 1, 0

@@ -159,7 +159,8 @@ class Layers:
                 self.arrived.append(found.constant.sum(1))
             share = None
             if ones is not None and len(found.bias) % len(ones) == 0:
-                share = found.bias.reshape(len(ones), -1).sum(1).to(ones)
+                rows = found.bias.sum(tuple(range(1, found.bias.ndim))) if found.bias.ndim > 1 else found.bias
+                share = rows.reshape(len(ones), -1).sum(1).to(ones)
             return found.slope.to(x.dtype), share
 
         return cast(torch.Tensor, Handing.apply(x, ones, value, back))

@@ -2,9 +2,9 @@ from .agreement import agreement_plot as agreement_plot
 from .case import Case as Case
 from .case import LabelCall as LabelCall
 from .case import sure as sure
+from .case_text import method_name as method_name
 from .cases import case_panel as case_panel
 from .cases import gallery as gallery
-from .cases import method_name as method_name
 from .cases import method_strip as method_strip
 from .cases import overlay_plot as overlay_plot
 from .curves import confusion_plot as confusion_plot
@@ -25,9 +25,9 @@ from .features import wanted_grid as wanted_grid
 from .history_plot import learning_curves as learning_curves
 from .lime import lime_plot as lime_plot
 from .panels import panel as panel
+from .png import encoded as encoded
 from .show import intervals_plot as intervals_plot
 from .show import plot as plot
 from .style import drawn as drawn
-from .style import encoded as encoded
 from .style import to_png as to_png
 from .style import to_svg as to_svg

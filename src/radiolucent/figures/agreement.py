@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from radiolucent.audits.agreement import Agreement
-from radiolucent.figures.cases import method_name
+from radiolucent.figures.case_text import method_name
 from radiolucent.figures.style import BLUE, GREEN, GREY, INK, ORANGE, figure, plain, styled, tidy
 from radiolucent.types import Estimate
 

@@ -7,48 +7,40 @@ from typing import Any
 import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
-from radiolucent.audits.trust import trust_line
-from radiolucent.data.label_cells import plain_label
-from radiolucent.explainers import METHODS, lime_view
+from radiolucent.explainers import lime_view
 from radiolucent.figures.case import Case
-from radiolucent.figures.display import AGAINST, FOR, colour_bar, overlay, tint
-from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, READERS, RED, blank, fitting, place, plain, styled
+from radiolucent.figures.case_text import (
+    DOCTOR,
+    broke_or_failed,
+    method_name,
+    of_target,
+    readers_colours,
+    readers_words,
+    said_below,
+    to_film,
+)
+from radiolucent.figures.display import AGAINST, FOR, key_colours, overlay, tint
+from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, RED, blank, fitting, place, plain, styled
 from radiolucent.images import map_to_source
-from radiolucent.types import Annotation, Explanation, Geometry, Radiograph
+from radiolucent.types import Annotation, Explanation, Radiograph
 
 __all__ = [
-    "DOCTOR",
-    "broke_or_failed",
     "case_panel",
     "draw_film",
     "draw_lime",
     "gallery",
-    "method_name",
     "method_strip",
-    "of_target",
     "outline",
     "overlay_plot",
-    "readers_colours",
-    "readers_words",
-    "said_below",
-    "to_film",
 ]
 
 SIDE, GAP = 3.1, 0.14  # inches: a picture's width, and between pictures
 ACROSS = 4  # methods in a row
-
-
-def method_name(method: str) -> str:
-    """A method's title by its name; of a method that is not in `METHODS` the name itself.
-
-    >>> method_name("gradcam"), method_name("mine")
-    ('Grad-CAM', 'mine')
-    """
-    return METHODS[method].title if method in METHODS else method
 
 
 def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "", *, size: float = 11) -> None:
@@ -57,11 +49,6 @@ def draw_film(ax: Axes, pixels: NDArray[Any], title: str = "", *, size: float = 
     if title:
         ax.set_title(plain(title), fontsize=size, fontweight="normal", pad=5)
     blank(ax)
-
-
-def readers_colours(annotations: Sequence[Annotation]) -> dict[str, str]:
-    names = list(dict.fromkeys(a.reader for a in annotations))
-    return {name: READERS[i % len(READERS)] for i, name in enumerate(names)}
 
 
 def outline(ax: Axes, annotations: Sequence[Annotation], *, width: float = 1.5) -> None:
@@ -86,21 +73,6 @@ def _cut(text: str, width: int, lines: int) -> list[str]:
     return found if len(found) <= lines else [*found[: lines - 1], found[lines - 1][: width - 1].rstrip() + "…"]
 
 
-def readers_words(annotations: Sequence[Annotation]) -> list[tuple[str, str]]:
-    """(reader, their words) in order; a reading without words gives its label, or whether anything was found."""
-    found: dict[str, list[str]] = {}
-    for a in annotations:
-        words = a.statement or a.label or ("finding marked" if a.finding else "no finding")
-        if words not in found.setdefault(a.reader, []):
-            found[a.reader].append(words)
-    return [(reader, "; ".join(words)) for reader, words in found.items()]
-
-
-DOCTOR = {
-    (False, False): "Doctor: not read",
-    (True, False): "Doctor: nothing marked",
-    (True, True): "Doctor's marking",
-}
 LINE = 0.165  # inches from one line of a doctor's words to the next
 
 
@@ -158,22 +130,6 @@ def case_panel(case: Case) -> Figure:
     return made
 
 
-def of_target(case: Case, e: Explanation) -> Sequence[Annotation]:
-    """The readings that belong on a map: of a model of several labels those of its label."""
-    if not case.labels:
-        return case.annotations
-    return [a for a in case.annotations if a.label is not None and plain_label(a.label) == plain_label(e.target_name)]
-
-
-def said_below(e: Explanation) -> str:
-    """What stands below a map: its trust stamp, or that it breaks its method's promise."""
-    return trust_line(e) if e.trust else str(e.details.get("broken_promise", ""))
-
-
-def broke_or_failed(e: Explanation) -> bool:
-    return "broken_promise" in e.details or (bool(e.trust) and e.trust["verdict"] == "fail")
-
-
 def _write_trust(ax: Axes, e: Explanation) -> None:
     colour = RED if broke_or_failed(e) else GREEN if e.trust["verdict"] == "pass" else GREY
     for i, line in enumerate(_cut(said_below(e), 50, 2)):
@@ -228,13 +184,22 @@ def _explained(ax: Axes, key: Axes, film: Radiograph, e: Explanation, annotation
         _lime_key(key, e)
     else:
         draw_film(ax, overlay(film.pixels, map_to_source(e.map, e.geometry), signed=e.signed))
-        colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=e.signed)
+        _colour_bar(key, _cut(e.target_name, 16, 1)[0], signed=e.signed)
     ax.set_title(title, fontsize=11, fontweight="normal", pad=5)
     if broke_or_failed(e):
         frame: Any = {"boxstyle": "square,pad=0.35", "fc": RED, "ec": "none"}
         at: Any = {"transform": ax.transAxes, "va": "top", "fontsize": 9, "weight": "bold", "color": "white"}
         ax.text(0.025, 0.975, "do not rely on this map", bbox=frame, **at)
     outline(ax, annotations, width=0.9)
+
+
+def _colour_bar(axes: Axes, target: str, *, signed: bool) -> None:
+    """What the colours of `overlay` mean, in words."""
+    axes.imshow(np.arange(256)[None], cmap=ListedColormap(key_colours(signed)), aspect="auto")
+    blank(axes)
+    ends = ("against", f"for {target}") if signed else ("nothing", f"strongest for {target}")
+    for x, text, side in zip((0, 1), ends, ("left", "right"), strict=True):
+        axes.text(x, -0.35, plain(text), transform=axes.transAxes, ha=side, va="top", fontsize=9)
 
 
 def _lime_key(ax: Axes, e: Explanation) -> None:
@@ -274,18 +239,6 @@ def draw_lime(ax: Axes, film: Radiograph, e: Explanation, *, pieces: int = 8) ->
                 va="center",
                 path_effects=casing,
             )
-
-
-def to_film(mask: NDArray[np.int8], geometry: Geometry) -> NDArray[np.int8]:
-    """Signs (h, w) of the model's frame at the source's pixel centres, (H, W); 0 outside the model's view."""
-    rows, columns = (np.arange(size) + 0.5 for size in geometry.source_shape)
-    diagonal = np.zeros((max(geometry.source_shape), 2))
-    diagonal[: len(columns), 0], diagonal[: len(rows), 1] = columns, rows
-    points = np.floor(geometry.to_model(diagonal)).astype(int)
-    x, y = points[: len(columns), 0], points[: len(rows), 1]
-    seen = ((y >= 0) & (y < mask.shape[0]))[:, None] & ((x >= 0) & (x < mask.shape[1]))[None]
-    found = mask[np.clip(y, 0, mask.shape[0] - 1)[:, None], np.clip(x, 0, mask.shape[1] - 1)[None]]
-    return np.where(seen, found, 0).astype(np.int8)
 
 
 @styled

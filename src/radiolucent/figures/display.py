@@ -3,13 +3,10 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from numpy.typing import NDArray
 
-from radiolucent.figures.style import blank, plain
-
-__all__ = ["AGAINST", "FOR", "blend", "colour_bar", "display_map", "key_colours", "overlay", "tint"]
+__all__ = ["AGAINST", "FOR", "blend", "display_map", "key_colours", "overlay", "tint"]
 
 PERCENTILE = 99.5
 FOR, AGAINST = (0.0, 0.72, 0.50), (0.89, 0.27, 0.0)  # superpixels: green speaks for the class, red against it
@@ -68,12 +65,3 @@ def key_colours(signed: bool) -> NDArray[Any]:
     scale = np.linspace(-1 if signed else 0, 1, 256, dtype=np.float32)
     alpha = np.clip(np.abs(scale) * 1.5 - 0.15, 0, 1)[:, None]
     return _colours(scale) * alpha + np.array(to_rgb("#d1d5db")) * (1 - alpha)
-
-
-def colour_bar(axes: Axes, target: str, *, signed: bool) -> None:
-    """What the colours of `overlay` mean, in words."""
-    axes.imshow(np.arange(256)[None], cmap=ListedColormap(key_colours(signed)), aspect="auto")
-    blank(axes)
-    ends = ("against", f"for {target}") if signed else ("nothing", f"strongest for {target}")
-    for x, text, side in zip((0, 1), ends, ("left", "right"), strict=True):
-        axes.text(x, -0.35, plain(text), transform=axes.transAxes, ha=side, va="top", fontsize=9)

@@ -12,13 +12,12 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from matplotlib import font_manager
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from radiolucent.explainers import lime_view
 from radiolucent.figures.case import Case
-from radiolucent.figures.cases import (
+from radiolucent.figures.case_text import (
     DOCTOR,
     broke_or_failed,
     method_name,
@@ -29,7 +28,7 @@ from radiolucent.figures.cases import (
     to_film,
 )
 from radiolucent.figures.display import AGAINST, FOR, blend, display_map, key_colours, tint
-from radiolucent.figures.style import GREEN, GREY, INK, RED, plain
+from radiolucent.figures.palette import GREEN, GREY, INK, RED, font_file, plain
 from radiolucent.images import map_to_source
 from radiolucent.types import Annotation, Explanation, Geometry
 
@@ -69,9 +68,7 @@ class _Type:
 
 @cache
 def _font(pixels: int, bold: bool) -> ImageFont.FreeTypeFont:
-    weight = "bold" if bold else "normal"
-    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight=weight))
-    return ImageFont.truetype(path, pixels)
+    return ImageFont.truetype(font_file(bold=bold), pixels)
 
 
 def fitted(text: str, font: ImageFont.FreeTypeFont, width: float, *, end: bool = False) -> str:

@@ -1,9 +1,6 @@
 """One calm look for all figures, whatever text they are given."""
 
 import io
-import struct
-import zlib
-from functools import cache
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 from PIL import Image
+
+from radiolucent.figures.palette import BLUE, GREEN, GREY, INK, ORANGE, PALE, READERS, RED, plain
+from radiolucent.figures.png import encoded
 
 __all__ = [
     "BLUE",
@@ -28,7 +28,6 @@ __all__ = [
     "STYLE",
     "blank",
     "drawn",
-    "encoded",
     "figure",
     "fitting",
     "place",
@@ -39,11 +38,7 @@ __all__ = [
     "to_svg",
 ]
 
-# Okabe & Ito's colours, told apart by colour-blind readers; ink and greys for everything that is not data.
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-INK, GREY, PALE = "#1f2937", "#6b7280", "#e5e7eb"
 MARGIN = 0.12  # inches around pictures
-READERS = ("#56B4E9", "#F0E442", "#CC79A7", "#E69F00", "#009E73")  # outlines on a film, one a reader
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -106,22 +101,6 @@ def blank(axes: Axes) -> None:
         spine.set_visible(False)
 
 
-@cache
-def _drawable() -> frozenset[int]:
-    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans"))
-    return frozenset(font_manager.get_font(path).get_charmap())
-
-
-def plain(text: str) -> str:
-    """Text as the font can draw it: other signs become "□", control characters a space; line breaks stay.
-
-    >>> plain("Trübung \\U0001fac1\\x07, 2 cm")
-    'Trübung □ , 2 cm'
-    """
-    kept = _drawable()
-    return "".join(c if c == "\n" or (c.isprintable() and ord(c) in kept) else " □"[c.isprintable()] for c in text)
-
-
 def fitting(text: str, points: float, inches: float, *, weight: str = "normal") -> str:
     """A text as it can be drawn in a width, cut at its end with an ellipsis where it is too wide by its letters."""
     font = font_manager.FontProperties(size=points, weight=weight)
@@ -141,29 +120,6 @@ def drawn(made: Figure, dpi: int = 130) -> Image.Image:
         made.savefig(stream, format="raw", dpi=dpi, facecolor="white")
     across = int(made.get_figwidth() * dpi)
     return Image.fromarray(np.frombuffer(stream.getbuffer(), np.uint8).reshape(-1, across, 4)[..., :3].copy())
-
-
-def encoded(picture: Image.Image, dpi: int = 130) -> bytes:
-    """A picture as PNG; the same picture gives the same bytes. Threads do it side by side.
-
-    Each row is written as its difference from the one above, at zlib's level 3: films are noise to a compressor, and
-    to choose a filter for each row, as Pillow does, takes more than twice as long for no smaller file.
-    """
-    rows = np.asarray(picture.convert("RGB")).reshape(picture.height, -1)
-    filtered = np.full((len(rows), 1 + rows.shape[1]), 2, np.uint8)
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    packing = zlib.compressobj(3, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
-    metre = round(dpi / 0.0254)
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", picture.width, picture.height, 8, 2, 0, 0, 0)),
-        (b"tEXt", b"Software\0radiolucent"),
-        (b"pHYs", struct.pack(">IIB", metre, metre, 1)),
-        (b"IDAT", packing.compress(filtered.tobytes()) + packing.flush()),
-        (b"IEND", b""),
-    )
-    chunks = (struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def to_png(made: Figure, dpi: int = 130) -> bytes:

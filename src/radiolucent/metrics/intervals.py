@@ -33,11 +33,11 @@ def z_of(level: float) -> float:
     Raises:
         ConfigError: a level outside (0, 1).
     """
-    from scipy import stats
+    from scipy import special
 
     if not 0 < level < 1:
         raise ConfigError(f"level {level}; expected a coverage between 0 and 1, such as 0.95.")
-    return float(stats.norm.ppf(0.5 + level / 2))
+    return float(special.ndtri(0.5 + level / 2))
 
 
 def t_of(level: float, df: float) -> float:
@@ -46,10 +46,10 @@ def t_of(level: float, df: float) -> float:
     >>> round(t_of(0.95, 9), 3), round(t_of(0.95, float("inf")), 3)
     (2.262, 1.96)
     """
-    from scipy import stats
+    from scipy import special
 
     z = z_of(level)
-    return z if np.isinf(df) else float(stats.t.ppf(0.5 + level / 2, df))
+    return z if np.isinf(df) else float(special.stdtrit(df, 0.5 + level / 2))
 
 
 def welch_df(parts: list[tuple[float, float]]) -> float:

@@ -82,7 +82,7 @@ def clustered_ends(good: NDArray[Any], size: NDArray[Any], level: float) -> tupl
 
     The intervals of `clustered_wilson`.
     """
-    from scipy import stats
+    from scipy import special
 
     n, patients = float(size.sum()), len(size)
     p = good.sum(1) / n
@@ -92,7 +92,7 @@ def clustered_ends(good: NDArray[Any], size: NDArray[Any], level: float) -> tupl
     with np.errstate(invalid="ignore", divide="ignore"):
         seen = (gaps**2).sum(1) * (patients - 1) / patients * n / (p * (1 - p))
     effect = np.where(rare > 0, np.maximum((rare * np.nan_to_num(seen) + whole) / (rare + 1), 1.0), whole)
-    low, high = score_ends(p, n / effect, stats.t.ppf(0.5 + level / 2, spread_df(gaps)))
+    low, high = score_ends(p, n / effect, special.stdtrit(spread_df(gaps), 0.5 + level / 2))
     least = exact_low(patients, level)
     return np.where(p == 1, least, low), np.where(p == 0, 1 - least, high), effect
 

@@ -177,9 +177,9 @@ def _precision_at(area: float, prevalence: float) -> float:
     >>> round(_precision_at(0.5, 0.3), 3)
     0.3
     """
-    from scipy import stats
+    from scipy import special
 
     x = np.linspace(-8, 8, 2001)
-    d = float(np.sqrt(2) * stats.norm.ppf(area))
-    true, false = prevalence * stats.norm.sf(x), (1 - prevalence) * stats.norm.sf(x + d)
-    return float(np.trapezoid(stats.norm.pdf(x) * true / (true + false), x))
+    d = float(np.sqrt(2) * special.ndtri(area))
+    true, false = prevalence * special.ndtr(-x), (1 - prevalence) * special.ndtr(-x - d)
+    return float(np.trapezoid(np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) * true / (true + false), x))

@@ -12,7 +12,7 @@ _NEGATIVE = {
     "no", "none", "normal", "normals", "unremarkable", "well",
 }  # fmt: skip
 _POSITIVE = {
-    "1", "abnormal", "disease", "diseased", "finding", "ill", "malignant", "pathologic", "pathological", "pathology",
+    "abnormal", "disease", "diseased", "finding", "ill", "malignant", "pathologic", "pathological", "pathology",
     "pneumonia", "pos", "positive", "present", "sick", "true", "yes",
 }  # fmt: skip
 
@@ -70,7 +70,7 @@ def _asked(class_names: Sequence[str], asked: str | int) -> int:
         found = [asked] if 0 <= asked < len(class_names) else []
     else:
         found = [i for i, n in enumerate(class_names) if n == asked]
-        found = found or [i for i, n in enumerate(class_names) if n.casefold() == asked.casefold()]
+        found = found or [i for i, n in enumerate(class_names) if _plain(n) == _plain(asked)]
     if len(found) != 1:
         raise ConfigError(f"positive class {asked!r}; expected one of {', '.join(class_names)}.")
     return found[0]
@@ -78,10 +78,11 @@ def _asked(class_names: Sequence[str], asked: str | int) -> int:
 
 def _plain(name: str) -> str:
     """
-    >>> _plain("No_Finding "), _plain("non-COVID")
-    ('no finding', 'non covid')
+    >>> _plain("No_Finding "), _plain("non-COVID"), _plain("1.0")
+    ('no finding', 'non covid', '1')
     """
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+    plain = re.sub(r"[\s_\-]+", " ", name).strip(" .").casefold()
+    return plain.removesuffix(".0") if re.fullmatch(r"\d\.0", plain) else plain
 
 
 def _is_negative(name: str) -> bool:

@@ -41,7 +41,7 @@ def predict(
     cases: Sequence[Case],
     *,
     pixels: NDArray[np.uint8] | None = None,
-    batch_size: int = 64,
+    batch_size: int = 32,
     left_out: list[tuple[Path, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
     digests: dict[str, str] | None = None,

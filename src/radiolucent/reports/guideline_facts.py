@@ -64,7 +64,8 @@ def _listed(values: Values) -> str:
 
 def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     file = model.get("file")
-    header = f"{file['name'] if file else 'the checkpoint'} (header)"
+    given = not file and model["meta"]["architecture"].get("name") in ("wrapped", "function")
+    header = "the model as it was audited" if given else f"{file['name'] if file else 'the checkpoint'} (header)"
     meta, pre = model["meta"], model["meta"]["preprocess"]
     names = " | ".join(meta["class_names"])
     architecture = _listed(meta["architecture"]) or "not recorded"
@@ -73,12 +74,14 @@ def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     yield "architecture", Fact(f"{architecture}; {count}; head {meta['head']}.", header)
     yield "preprocess", Fact("Every film alike: " + ", ".join(f"{k} {v}" for k, v in pre.items()) + ".", header)
     positive = meta["class_names"][meta["positive"]]
-    words = f"Calibrated probability of {positive} (temperature {meta['temperature']:.3g}); called at or above "
+    words = f"Probability of {positive} (temperature {meta['temperature']:.3g}); called at or above "
     yield "output", Fact(f"{words}{meta['threshold']:.4g}.", header)
     yield "ensemble", Fact("None: a single network.", header)
     yield "use", Fact("Research use only; not for diagnosis.", "every page")
     told = f"{file['name']}, SHA-256 {file['sha256']}" if file else "its SHA-256 was not asked for"
     words = f"The network is one file that loads without executing code: {told}. "
+    if given:
+        words = "The network was given by a program, as a module or a function, and is no file of radiolucent's. "
     words += (
         f"Hash of weights and meaning, as this page and audit.json name the model: {model['hash']}. radiolucent: MIT."
     )

@@ -64,6 +64,10 @@ def _row(item: Item, known: Mapping[str, Fact]) -> Row:
     return Row(item.number, item.asks, status, said, human)
 
 
+def _section(name: str, said: list[Fact], human: str) -> tuple[str, list[Fact], str]:
+    return name, said, human or ("" if said else "not known to this run: write it")
+
+
 def counts(rows: Sequence[Row]) -> dict[str, int]:
     """How many items have each status."""
     return {status: sum(r.status == status for r in rows) for status in (ANSWERED, PARTLY, HUMAN)}
@@ -97,7 +101,7 @@ def write_guidelines(
             for key, (g, rows) in tables.items()
         },
     )
-    card = [(name, [known[f] for f in names if f in known], human) for name, names, human in CARD]
+    card = [_section(name, [known[f] for f in names if f in known], human) for name, names, human in CARD]
     write_text(out / "model-card.html", environment().get_template("card.html.jinja").render(card=card, **common))
     write_json(
         out / "model-card.json",

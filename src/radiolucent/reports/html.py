@@ -3,11 +3,13 @@
 import base64
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import PIL.Image
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from radiolucent.figures import method_name
 from radiolucent.files import write_json, write_text
@@ -32,9 +34,26 @@ def _uri(picture: Picture) -> str:
     return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
-def _evidence(evidence: Any, limit: int = 1500) -> str:
-    text = json.dumps(dict(evidence), indent=1, ensure_ascii=False, default=str)
-    return text if len(text) <= limit else text[:limit] + "\n… (whole in summary.json)"
+def _evidence(evidence: Any, file: str, limit: int = 2500) -> str:
+    """Evidence as JSON with four digits; a long one is cut, and says which file holds the whole."""
+    text = json.dumps(_short(dict(evidence)), indent=1, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else text[:limit] + f"\n… (whole in {file})"
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, Mapping):
+        return {k: _short(v) for k, v in cast(Mapping[Any, Any], value).items()}
+    return [_short(v) for v in cast(Sequence[Any], value)] if isinstance(value, list | tuple) else value
+
+
+def _code(text: str) -> Markup:
+    """A text with `commands` in it, as HTML."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
 def environment() -> Environment:
@@ -46,7 +65,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    filters: dict[str, Any] = {
         "uri": _uri,
         "interval": phrasing.interval,
         "percent": phrasing.percent,
@@ -55,7 +74,9 @@ def environment() -> Environment:
         "share": phrasing.share,
         "method": method_name,
         "evidence": _evidence,
+        "code": _code,
     }
+    made.filters.update(filters)
     return made
 
 

@@ -128,7 +128,7 @@ def _explained(
     placed, unclear = _placed(readings, files)
     left += unclear
     names = _flat_names(files, journal)
-    run = _Run(classifier, out, config, placed, _sample(files, config), session, refuse, names)
+    run = _Run(classifier, out, config, placed, _sample(files, config), session, refuse, names, len(files))
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
     run.session.films = len(files)
@@ -219,6 +219,7 @@ class _Run:
     session: Session
     refuse: Callable[[Radiograph], str] | None
     names: Mapping[str, str]
+    count: int
     refused: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
     worked: set[str] = field(default_factory=set[str])
     fitted: Sequence[Explainer] = ()
@@ -255,7 +256,8 @@ class _Run:
         clf, config = self.classifier, self.config
         targets = [clf.index_of(t) for t in config.targets] or (range(clf.outputs) if clf.multilabel else None)
         try:
-            self.fitted, most, each = bounded(clf, film, config.methods, config.max_memory_mb, targets)
+            how = config.methods, config.max_memory_mb, targets
+            self.fitted, most, each = bounded(clf, film, *how, films=self.count)
         except ExplainError:  # this film, or every one: told when it is explained; the next one is measured
             most, each = 1, 0
         return config.batch_size or most, each

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from radiolucent.audits.trust.similarity import is_constant, pooled, surrogates
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Goal
+from radiolucent.metrics.arrays import midranks
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
@@ -115,9 +116,7 @@ def curves(
 
 def _random_maps(values: NDArray[np.float64], count: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
     """Random maps with the spectrum of this one's ranks, ties broken at random, so that no order is preferred."""
-    from scipy import stats
-
-    shaken = stats.rankdata(values + 1e-9 * np.ptp(values) * rng.random(values.shape)).reshape(values.shape)
+    shaken = midranks(values + 1e-9 * np.ptp(values) * rng.random(values.shape)).reshape(values.shape)
     return surrogates(shaken, count, rng)
 
 
@@ -159,7 +158,7 @@ def faithfulness(
     Args:
         options: of `curves`.
     """
-    from scipy import stats
+    from scipy import special
 
     question = "Does the answer depend on what the map marks, more than on what random maps as smooth mark?"
     if is_constant(explanation.map):
@@ -170,7 +169,7 @@ def faithfulness(
     pairs = (chance[0::2] - chance[1::2]) / 2
     deviation, n = float(np.sqrt((pairs**2).mean())), len(pairs)
     gain = (insertion - deletion) / 2
-    half = float(stats.t.ppf(0.5 + level / 2, n)) * deviation
+    half = float(special.stdtrit(n, 0.5 + level / 2)) * deviation
     method = f"t, {n} reversed pairs of random maps as smooth"
     estimate = Estimate(gain, gain - half, gain + half, level, n, method)
     evidence = {
@@ -190,7 +189,7 @@ def faithfulness(
         return _finding("inconclusive", question, words, None, evidence)
     if gain - half > 0:
         verdict, words = "pass", "The answer depends on what the map marks more than on what random maps mark"
-    elif gain < float(stats.t.ppf(0.8, n)) * deviation:
+    elif gain < float(special.stdtrit(n, 0.8)) * deviation:
         verdict, words = "fail", "What the map marks matters to the answer no more than what random maps mark"
     else:
         verdict, words = (

@@ -15,11 +15,14 @@ from radiolucent.models.difference import relative_difference
 from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
-__all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability"]
+__all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability", "seeds_verdict"]
 
 CELLS = 8
 THRESHOLD = 0.7
 """Rank correlation of two maps of one film below which they no longer tell the same (ours)."""
+
+CLEARLY_SAME, CLEARLY_OTHER = 0.95, 0.3
+"""Rank correlations of a first repetition that settle the verdict, unless a second differs from it by a lot (ours)."""
 
 SAME, NEARLY = 1e-5, 1e-3
 """Shares of a map's largest value: maps of one engine that differ by no more are the same; of two engines, may be."""
@@ -62,7 +65,7 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
     are independent; seeds are. The interval is the jackknife over seeds with Student's t, n − 1 degrees of freedom
     (Arvesen 1969, Jackknifing U-statistics), on the safe side for few seeds (Efron & Stein 1981). None of two maps.
     """
-    from scipy import stats
+    from scipy import special
 
     cells = [pooled(m, CELLS) for m in maps]
     n = len(cells)
@@ -74,7 +77,9 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
         return Estimate(float(np.tanh(mean)), None, None, level, n, "one pair of seeds: too few for an interval")
     without = (z.sum() - 2 * z.sum(1)) / ((n - 1) * (n - 2))
     pseudo = n * mean - (n - 1) * without
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * pseudo.std(ddof=1) / np.sqrt(n))
+    if pseudo.std() < 1e-9:
+        return Estimate(float(np.tanh(mean)), None, None, level, n, f"{n} seeds agree alike: no interval")
+    half = float(special.stdtrit(n - 1, 0.5 + level / 2) * pseudo.std(ddof=1) / np.sqrt(n))
     low, high = (float(np.tanh(mean + side * half)) for side in (-1, 1))
     method = f"jackknife over {n} seeds' maps ({n * (n - 1) // 2} pairs), Fisher z"
     return Estimate(float(np.tanh(mean)), low, high, level, n, method)
@@ -82,18 +87,20 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
 
 def _over_draws(first: NDArray[np.floating], others: Sequence[NDArray[np.floating]], level: float) -> Estimate:
     """Mean rank correlation of a map with others that are drawn independently; t over these, in Fisher's z."""
-    from scipy import stats
+    from scipy import special
 
     own = pooled(first, CELLS)
     z = np.array([_z(own, pooled(other, CELLS)) for other in others])
     if len(z) < 2:
         return Estimate(float(np.tanh(z[0])), None, None, level, 1, "one draw: too few for an interval")
-    half = float(stats.t.ppf(0.5 + level / 2, len(z) - 1) * z.std(ddof=1) / np.sqrt(len(z)))
+    if z.std() < 1e-9:
+        return Estimate(float(np.tanh(z[0])), None, None, level, len(z), f"{len(z)} draws agree alike: no interval")
+    half = float(special.stdtrit(len(z) - 1, 0.5 + level / 2) * z.std(ddof=1) / np.sqrt(len(z)))
     low, high = (float(np.tanh(z.mean() + side * half)) for side in (-1, 1))
     return Estimate(float(np.tanh(z.mean())), low, high, level, len(z), f"t over {len(z)} draws, Fisher z")
 
 
-def _verdict(e: Estimate) -> Verdict:
+def seeds_verdict(e: Estimate) -> Verdict:
     """Pass where the interval lies above the threshold, or the figure far above; fail below it, or far below.
 
     Without an interval only what is far off decides.
@@ -102,6 +109,10 @@ def _verdict(e: Estimate) -> Verdict:
     if value >= THRESHOLD:
         return "pass" if value >= 0.9 or (e.low is not None and e.low >= THRESHOLD) else "inconclusive"
     return "fail" if value < 0.5 or (e.high is not None and e.high < THRESHOLD) else "inconclusive"
+
+
+def _clear(e: Estimate) -> bool:
+    return not CLEARLY_OTHER <= (e.value or 0.0) < CLEARLY_SAME
 
 
 def _words(e: Estimate) -> str:
@@ -118,6 +129,7 @@ def seed_repeatability(
     *,
     seeds: int = 3,
     level: float = 0.95,
+    until_clear: bool = False,
     session: Session | None = None,
 ) -> Finding:
     """Does another seed give the same map?
@@ -126,6 +138,9 @@ def seed_repeatability(
     interval over the seeds (see `over_seeds`). A method that takes nothing from its generator is called deterministic,
     without a figure. The evidence holds each region's interval: of superpixels that come with standard errors, or of
     each cell's mean over the seeds (t).
+
+    Args:
+        until_clear: make no further map where the first repetition is far from the threshold (ρ ≥ 0.95 or below 0.3).
     """
     question = "Does the map come out the same with another seed?"
     test, source = "trust.repeatability", "interval: Arvesen 1969; rank correlation on cells and threshold: ours"
@@ -136,27 +151,29 @@ def seed_repeatability(
     if far <= SAME:
         words = "Deterministic: another seed gives the same map."
         return Finding(test, question, "pass", words, None, THRESHOLD, {"deterministic": True}, source)
-    others += [
-        _again(classifier, film, explanation, method, explanation.seed + 1 + k, session) for k in range(1, seeds)
-    ]
     estimate = over_seeds([explanation.map, *others], level)
-    evidence = {"deterministic": False, "seeds": 1 + seeds, **_regions(explanation, others, level)}
-    words = f"Maps of {1 + seeds} seeds agree by {_words(estimate)}."
-    return Finding(test, question, _verdict(estimate), words, estimate, THRESHOLD, evidence, source)
+    if not (until_clear and _clear(estimate)):
+        others += [
+            _again(classifier, film, explanation, method, explanation.seed + 1 + k, session) for k in range(1, seeds)
+        ]
+        estimate = over_seeds([explanation.map, *others], level)
+    evidence = {"deterministic": False, "seeds": 1 + len(others), **_regions(explanation, others, level)}
+    words = f"Maps of {1 + len(others)} seeds agree by {_words(estimate)}."
+    return Finding(test, question, seeds_verdict(estimate), words, estimate, THRESHOLD, evidence, source)
 
 
 def _regions(e: Explanation, others: Sequence[NDArray[np.floating]], level: float) -> dict[str, Any]:
     """Each region's value and interval, and the share of regions whose interval leaves their sign open."""
-    from scipy import stats
+    from scipy import special
 
     if "standard_errors" in e.details and "coefficients" in e.details:
         middle = np.asarray(e.details["coefficients"], np.float64)
-        half = np.asarray(e.details["standard_errors"], np.float64) * float(stats.norm.ppf(0.5 + level / 2))
+        half = np.asarray(e.details["standard_errors"], np.float64) * float(special.ndtri(0.5 + level / 2))
         kind = "superpixels"
     else:
         maps = np.stack([pooled(m, CELLS).ravel() for m in (e.map, *others)])
         middle, n = maps.mean(0), len(maps)
-        half = maps.std(0, ddof=1) * float(stats.t.ppf(0.5 + level / 2, n - 1)) / np.sqrt(n)
+        half = maps.std(0, ddof=1) * float(special.stdtrit(n - 1, 0.5 + level / 2)) / np.sqrt(n)
         kind = f"cells of {CELLS} × {CELLS}"
     return {
         "regions": kind,
@@ -175,23 +192,32 @@ def noise_repeatability(
     draws: int = 3,
     seed: int = 0,
     level: float = 0.95,
+    until_clear: bool = False,
     session: Session | None = None,
 ) -> Finding:
     """Does the map stand when every grey level moves by at most half of an 8-bit step, which nobody can see?
 
     The figure is the mean Spearman ρ of the map with those of `draws` noisy films, on 8 × 8 cells, with the same seed;
     its interval is over the draws (t), none of one.
+
+    Args:
+        until_clear: as in `seed_repeatability`.
     """
     question = "Does the map stand when the film changes by less than a grey level?"
     rng = np.random.default_rng([seed, 11])
     shape = classifier.preprocess.shape
-    noisy = [((rng.random(shape) - 0.5) / 255).astype(np.float32) for _ in range(draws)]
-    maps = [
-        _again(classifier, in_frame(classifier, film, n), explanation, method, explanation.seed, session) for n in noisy
-    ]
-    estimate = _over_draws(explanation.map, maps, level)
+    maps: list[NDArray[np.float32]] = []
+    estimate = Estimate(None, None, None, level, 0, "no draw")
+    for _ in range(draws):
+        noisy = in_frame(classifier, film, ((rng.random(shape) - 0.5) / 255).astype(np.float32))
+        maps.append(_again(classifier, noisy, explanation, method, explanation.seed, session))
+        estimate = _over_draws(explanation.map, maps, level)
+        if until_clear and len(maps) == 1 and _clear(estimate):
+            break
     words = f"With noise below one grey level the maps agree by {_words(estimate)}."
     if is_constant(explanation.map):
         words = "The map is the same everywhere: nothing to repeat."
     source = "Yeh 2019 (infidelity and sensitivity), in rank correlation; noise and threshold: ours"
-    return Finding("trust.noise", question, _verdict(estimate), words, estimate, THRESHOLD, {"draws": draws}, source)
+    return Finding(
+        "trust.noise", question, seeds_verdict(estimate), words, estimate, THRESHOLD, {"draws": len(maps)}, source
+    )

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from radiolucent.metrics.arrays import midranks
+
 __all__ = ["is_constant", "likeness", "pooled", "rank_correlation", "surrogates"]
 
 Floats = NDArray[np.float64]
@@ -40,11 +42,9 @@ def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float 
     >>> rank_correlation(np.array([1.0, 2.0, 4.0]), np.array([0.0, 1.0, 9.0]))
     1.0
     """
-    from scipy import stats
-
     if is_constant(a) or is_constant(b):
         return None
-    return float(np.clip(np.corrcoef(stats.rankdata(a.ravel()), stats.rankdata(b.ravel()))[0, 1], -1, 1))
+    return float(np.clip(np.corrcoef(midranks(a.ravel()), midranks(b.ravel()))[0, 1], -1, 1))
 
 
 def likeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[float, float]:
@@ -61,20 +61,27 @@ def likeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[float, f
     return abs(rho), max(float(compare(first, s * second, win_size=window, data_range=2.0)) for s in (1, -1))
 
 
+def _order(values: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Each value's place among all, from 0 up; of equal ones the first comes first."""
+    found = np.empty(values.size, np.intp)
+    found[np.argsort(values, axis=None, kind="stable")] = np.arange(values.size)
+    return found.reshape(values.shape)
+
+
 def surrogates(values: NDArray[np.floating], count: int, rng: np.random.Generator) -> list[Floats]:
     """Random maps with the very values of this one and nearly its smoothness, elsewhere (Theiler 1992, algorithm II).
 
     The map's ranks are made normal, the phases of their Fourier transform are drawn anew, and the map's values are put
     in the order of what comes out: what a map of this kind looks like that has nothing to do with this one.
     """
-    from scipy import stats
+    from scipy import special
 
-    order = stats.rankdata(values.ravel(), method="ordinal").reshape(values.shape)
-    size = np.abs(np.fft.fft2(stats.norm.ppf((order - 0.5) / values.size)))
+    order = _order(values)
+    size = np.abs(np.fft.fft2(special.ndtri((order + 0.5) / values.size)))
     known = np.sort(values.ravel()).astype(np.float64)
     found: list[Floats] = []
     for _ in range(count):
         noise = np.fft.fft2(rng.standard_normal(values.shape))
         drawn = np.fft.ifft2(size * noise / np.maximum(np.abs(noise), 1e-12)).real
-        found.append(np.reshape(known[stats.rankdata(drawn.ravel(), method="ordinal") - 1], values.shape))
+        found.append(known[_order(drawn)])
     return found

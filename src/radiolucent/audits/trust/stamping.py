@@ -90,12 +90,11 @@ def trust_randomisation(
     Make it once on three films or more, and give it to `stamp` for every film of a data set.
 
     Args:
-        known: the films' explanations by `method`; of use where that is not run with fewer images.
+        known: the films' explanations by `method`, if made already: held against maps with fewer images too.
         options: of `explain`: target, contrast, score, seed, session.
     """
     few = _cheaper(classifier, method)
-    same = known if few is method else None
-    return randomisation(classifier, films, few, known=same, **options)
+    return randomisation(classifier, films, few, known=known, **options)
 
 
 def stamp(
@@ -121,8 +120,9 @@ def stamp(
     | completeness | does it add up to the answer? | error ≤ 5 %, or R² ≥ 0.5 |
 
     About 90 images for faithfulness, and eleven maps or fewer; methods that perturb an image more than 160 times are
-    repeated with two seeds and two noises instead of three, and randomised with fewer samples. The stamp does not ask
-    whether the map points at the disease: that takes doctors (`agreement`).
+    repeated with two seeds and two noises instead of three, or with one where that is far from the threshold, and
+    randomised with fewer samples. The stamp does not ask whether the map points at the disease: that takes doctors
+    (`agreement`).
 
     Args:
         film, explanation, method: the map to be tested, the film it explains and the method that made it.
@@ -144,14 +144,17 @@ def stamp(
         _check_belongs(randomised, made_by(classifier, few))
     parts = {"faithfulness": faithfulness(classifier, film, explanation, fill=fill, seed=seed)}
     if not is_constant(explanation.map):
-        runs = 3 if few is method else 2
+        cheap = few is method
+        runs = 3 if cheap else 2
         asked: dict[str, Any] = {"seed": explanation.seed, "session": session, **asked_as(explanation)}
         parts["randomisation"] = randomised or trust_randomisation(
             classifier, [film], method, known=[explanation], **asked
         )
         same = classifier, film, explanation, method
-        parts["repeatability"] = seed_repeatability(*same, seeds=min(seeds, runs), session=session)
-        parts["noise"] = noise_repeatability(*same, draws=runs, seed=seed, session=session)
+        parts["repeatability"] = seed_repeatability(
+            *same, seeds=min(seeds, runs), until_clear=not cheap, session=session
+        )
+        parts["noise"] = noise_repeatability(*same, draws=runs, seed=seed, until_clear=not cheap, session=session)
         parts["completeness"] = completeness(explanation, method)
     verdict, reasons = judge(parts)
     if is_constant(explanation.map):

@@ -1,6 +1,7 @@
 """Whether a map depends on what the network learnt: cascading randomisation of its layers."""
 
 import copy
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ UNLIKE = 0.25
 FILMS = 3
 COMPUTING = {"engine", "batch_size", "max_memory_mb"}
 """Parameters that say how a map is computed, and change nothing in it."""
-STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5), ("all layers", 1.0))
+STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5))
+"""Shares of the layers, from the top, that get random weights before all do."""
 
 _Original = tuple[Radiograph, int, NDArray[np.float64]]
 """A film, the class its map explains, and that map on cells."""
@@ -81,19 +83,20 @@ def randomisation(
     known: Sequence[Explanation] | None = None,
     **options: Any,
 ) -> Finding:
-    """Does the map change when the network forgets? Layers get random weights, from the top down in stages.
+    """Does the map change when the network forgets? All layers get random weights; where it does not, also fewer.
 
     The figure is the mean |ρ| (Spearman, on 32 × 32 cells) of each film's map with its map under a wholly random
     network. It is held against random pairs: the same |ρ| between the map and random maps of its own values and
     smoothness (see `surrogates`). Pass: at most their 95th percentile, and so for SSIM. Fail: either above the 99th.
-    Between: inconclusive. Below 0.25 no two maps are called alike, however rare that is among random ones (ours). Films
-    whose map is the same everywhere are passed over; where all are, the test is not applicable. The result belongs to
-    network and method, which its evidence names, and may be used for every film.
+    Between: inconclusive. Below 0.25 no two maps are called alike, however rare that is among random ones (ours). Where
+    it does not pass, the evidence also says how alike the maps are under random weights in the last layer alone, and in
+    the upper half. Films whose map is the same everywhere are passed over; where all are, the test is not applicable.
+    The result belongs to network and method, which its evidence names, and may be used for every film.
 
     Args:
         films: the first three with a map that is not the same everywhere are used.
         draws: random networks in all at the last stage, at least one a film.
-        known: the films' explanations by this very method, if made already.
+        known: the films' explanations, if made already, by this method with as many samples or more.
         options: of `explain`: target, contrast, score, session.
     """
     question = "Does the map change when the network's weights are replaced by random ones?"
@@ -109,8 +112,13 @@ def randomisation(
         return Finding(test, question, "not applicable", words, evidence={**of, "constant": flat}, source=source)
     rng = np.random.default_rng([seed, 13])
     chance = np.array([likeness(m, s) for _, _, m in kept for s in surrogates(m, SURROGATES // len(kept) + 1, rng)])
-    stages, last = _cascade(classifier, method, kept, common, draws)
-    return _judged(test, question, source, last, chance, {**of, "films": len(kept), "constant": flat, "stages": stages})
+    last = _alike(classifier, method, kept, common, 1.0, max(1, -(-draws // len(kept))))
+    found = _judged(test, question, source, last, chance, {**of, "films": len(kept), "constant": flat})
+    stages = {"all layers": _means(last)}
+    if found.verdict != "pass":  # from where on it changes
+        above = {name: _means(_alike(classifier, method, kept, common, share)) for name, share in STAGES}
+        stages = above | stages
+    return dataclasses.replace(found, evidence={**found.evidence, "stages": stages})
 
 
 def made_by(classifier: Classifier, method: Explainer) -> dict[str, Any]:
@@ -141,25 +149,28 @@ def _with_maps(
     return kept, flat
 
 
-def _cascade(
-    classifier: Classifier, method: Explainer, kept: Sequence[_Original], common: dict[str, Any], draws: int
-) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
-    """Mean likeness after each stage, and all (maps, 2) of the last, where each map has a random network of its own."""
+def _alike(
+    classifier: Classifier,
+    method: Explainer,
+    kept: Sequence[_Original],
+    common: dict[str, Any],
+    share: float,
+    rounds: int = 1,
+) -> np.ndarray[Any, Any]:
+    """Likeness (maps, 2) of each film's map with those under random weights, each by a random network of its own."""
     inputs = torch.stack([classifier.preprocess(film) for film, _, _ in kept]).to(classifier.device)
-    stages: dict[str, Any] = {}
-    alike = np.zeros((0, 2))
-    for name, share in STAGES:
-        rounds = max(1, -(-draws // len(kept))) if share == 1 else 1
-        found: list[tuple[float, float]] = []
-        for k in range(rounds * len(kept)):
-            film, target, cells = kept[k % len(kept)]
-            copied = classifier.with_(network=randomised(classifier.network, share, inputs, common["seed"] + 1 + k))
-            asked: dict[str, Any] = common | {"target": target}
-            again = explain(copied, film, method, **asked)
-            found.append(likeness(cells, pooled(again.map, CELLS)))
-        alike = np.array(found)
-        stages[name] = {"rank": float(alike[:, 0].mean()), "ssim": float(alike[:, 1].mean())}
-    return stages, alike
+    found: list[tuple[float, float]] = []
+    for k in range(rounds * len(kept)):
+        film, target, cells = kept[k % len(kept)]
+        copied = classifier.with_(network=randomised(classifier.network, share, inputs, common["seed"] + 1 + k))
+        asked: dict[str, Any] = common | {"target": target}
+        again = explain(copied, film, method, **asked)
+        found.append(likeness(cells, pooled(again.map, CELLS)))
+    return np.array(found)
+
+
+def _means(alike: np.ndarray[Any, Any]) -> dict[str, float]:
+    return {"rank": float(alike[:, 0].mean()), "ssim": float(alike[:, 1].mean())}
 
 
 def _judged(
