@@ -21,8 +21,7 @@ NAMES = ("NORMAL", "PNEUMONIA")
 PRE = rl.Preprocess(64, "squash", 3, (0.5,) * 3, (0.5,) * 3)
 FILM = rl.from_array(np.random.default_rng(1).random((64, 64)).astype(np.float32))
 EAGER: dict[str, Any] = {"films": 600, "worth_converting": 1, "worth_tracing": 1, "incremental_below": 10.0}
-EAGER["without"] = "openvino_bf16"
-"""Every shortcut that changes a map by float32's rounding only is taken, however small the job."""
+"""Every shortcut is taken, however small the job."""
 
 FACTOR = 1.0
 

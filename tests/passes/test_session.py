@@ -9,7 +9,6 @@ import torch
 import radiolucent as rl
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import METHODS, Occlusion, ReciproCAM
-from radiolucent.explainers.perturbation import copies
 from radiolucent.passes.session import SHORTCUTS, Session
 from radiolucent.types import Radiograph
 from support.explainer_cases import FAST, make, noise_films, small
@@ -40,7 +39,7 @@ def test_every_method_gives_the_same_map_without_shortcuts(
     def its() -> rl.Classifier:
         return make(network, size=64) if network else small(name, size=64)
 
-    quick = rl.explain(its(), film, FAST[name], target=1, session=Session(**EAGER, without="openvino_bf16"))
+    quick = rl.explain(its(), film, FAST[name], target=1, session=Session(**EAGER))
     request.getfixturevalue("no_fast_room")
     plain = rl.explain(its(), film, FAST[name], target=1, session=Session(fast=False))
     assert plain.details.get("engine", "torch") == "torch"
@@ -85,24 +84,6 @@ def test_each_can_be_left_out_alone(shortcut: str, name: str, told: tuple[str, s
     clf = make("small_cnn")
     found = [rl.explain(clf, film, FAST[name], session=Session(**EAGER, without=w)) for w in ((), (shortcut,))]
     assert [e.details[told[0]] == told[1] for e in found] == [False, True]
-
-
-def test_bfloat16_is_held_to_float32(film: Radiograph, monkeypatch: pytest.MonkeyPatch) -> None:
-    openvino = pytest.importorskip("openvino")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this processor does not compute in bfloat16")
-    clf, lime = make("small_cnn"), FAST["lime"]
-    exact = rl.explain(clf, film, lime, target=1, session=Session(**EAGER, without="openvino_bf16"))
-    assert exact.details["engine"] == "openvino" and "bfloat16_error" not in exact.details
-    monkeypatch.setattr(copies, "ROUGH", 1.0)
-    quick = rl.explain(clf, film, lime, target=1, session=Session(**EAGER))
-    assert quick.details["engine"] == "openvino bfloat16" and 0 < quick.details["bfloat16_error"] < 0.2
-    size = np.abs(exact.map).max()
-    assert 0 < np.abs(quick.map - exact.map).max() < 3 * quick.details["bfloat16_error"] * size
-    monkeypatch.setattr(copies, "ROUGH", 0.0)  # never near enough
-    again = rl.explain(clf, film, lime, target=1, session=Session(**EAGER))
-    assert again.details["engine"] == "openvino"
-    np.testing.assert_allclose(again.map, exact.map, atol=1e-6 * size)
 
 
 def test_batches_side_by_side_are_as_many_as_asked_for() -> None:

@@ -121,8 +121,8 @@ def explain(
 
     The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
     does not depend on what else is in the batch. Methods and targets share one forward pass a batch.
-    Shortcuts may be taken that change a map by rounding only (`radiolucent.passes.session`), LIME's by that of
-    bfloat16; `details["engine"]` and `details["passes"]` name them.
+    Shortcuts may be taken that change a map by rounding only (`radiolucent.passes.session`); `details["engine"]` and
+    `details["passes"]` name them.
 
     Args:
         images: a film or several: `Radiograph`s, paths, arrays, PIL images, tensors, a data set; see `as_films`.

@@ -19,14 +19,12 @@ class Engine:
         name: "torch", "openvino", or "function" for a wrapped function.
         logits: inputs (N, C, S, S) to logits (N, K), float32 on the CPU, without gradients.
         why: why it was chosen. moves: how far its logits moved between the images that it was compared on.
-        apart: largest difference of a logit from torch's that is taken, as a share of that.
     """
 
     name: str
     logits: Callable[[torch.Tensor], torch.Tensor]
     why: str = ""
     moves: float = 0.0
-    apart: float = 1e-3
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,17 +30,17 @@ T = TypeVar("T")
 
 SHORTCUTS = (
     "openvino",
-    "openvino_bf16",
     "openvino_kernels",
     "openvino_features",
     "incremental",
     "parallel_batches",
     "traced_head",
 )
-"""The mechanisms of `radiolucent.passes.fast`. Without any of them plain torch gives the same maps, up to rounding:
-that of float32, or with "openvino_bf16" that of bfloat16, which only methods ask for whose own
-sampling errs more."""
+"""The mechanisms of `radiolucent.passes.fast`. Without any of them plain torch gives the same maps, up to rounding."""
 
+
+ENGINE_APART = 1e-3
+"""Largest difference of a kept engine's logit from torch's, as a share of how far the logits move between images."""
 
 FEATURES_APART = 1e-4
 """The same for kept features, as a share of the logits' largest magnitude (at least 1)."""
@@ -128,15 +128,7 @@ class Session:
         with torch.no_grad():
             return [work(part) for part in parts]
 
-    def engine(
-        self,
-        classifier: Classifier,
-        example: torch.Tensor,
-        images: int,
-        kind: EngineKind = "auto",
-        *,
-        rough: bool = False,
-    ) -> Engine:
+    def engine(self, classifier: Classifier, example: torch.Tensor, images: int, kind: EngineKind = "auto") -> Engine:
         """The forward pass to use for many images.
 
         OpenVINO's is made once for a network and its weights, and compared with torch's on images made from `example`;
@@ -146,7 +138,6 @@ class Session:
             example: inputs (N, C, S, S), as will come. images: how many will come.
             kind: "auto": OpenVINO where it is installed, the network is on the CPU, and `images` are worth converting
                 it.
-            rough: bfloat16 will do, if that is quicker; see `radiolucent.explainers.perturbation.copies.Asker.held`.
 
         Raises:
             ConfigError: no such kind, or OpenVINO is asked for where the session takes no such shortcut.
@@ -162,15 +153,13 @@ class Session:
         if kind == "torch" or (kind == "auto" and not self._may_convert(classifier)):
             return plain
         few = kind == "auto" and images < self.worth_converting
-        rough = rough and kind == "auto" and self.takes("openvino_bf16")
-        what = "rough engine" if rough else "engine"
-        if few and not remembers(network, what):
+        if few and not remembers(network, "engine"):
             return plain
         kernels, workers = self.takes("openvino_kernels"), self.workers
         valid = (tuple(example.shape[1:]), torch_threads(), workers, kernels, self.state_of(network))
-        kept = remembered(network, what, valid)
+        kept = remembered(network, "engine", valid)
         if isinstance(kept, Engine) and not _answers_as(kept, classifier, example[:1]):
-            forget(network, what)  # something has changed that no key holds
+            forget(network, "engine")  # something has changed that no key holds
             kept = None
         if few and kept is None:
             return plain
@@ -179,15 +168,13 @@ class Session:
             from radiolucent.passes.fast.engine import convert
 
             try:
-                return convert(classifier, example, workers=workers, kernels=kernels, rough=rough)
+                return convert(classifier, example, workers=workers, kernels=kernels)
             except ModelError as error:  # kept too, so that it is not tried again for every image
                 return str(error)
 
-        found = remember(network, what, valid, made)
+        found = remember(network, "engine", valid, made)
         if isinstance(found, Engine):
             return found
-        if rough:
-            return self.engine(classifier, example, images, kind)
         if kind == "openvino":
             raise ModelError(found)
         return Engine("torch", classifier.logits, found)
@@ -321,7 +308,7 @@ def _answers_as(engine: Engine, classifier: Classifier, image: torch.Tensor) -> 
         found = engine.logits(image)
     except (ModelError, RuntimeError):  # OpenVINO's
         return False
-    return share_of_moves(found, classifier.logits(image), engine.moves) <= engine.apart
+    return share_of_moves(found, classifier.logits(image), engine.moves) <= ENGINE_APART
 
 
 def or_torch(engine: Engine, classifier: Classifier) -> Engine:

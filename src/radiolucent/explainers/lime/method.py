@@ -97,8 +97,7 @@ class LIME(Perturbation):
         segments = segment(grey_of(classifier, image), self.segmentation, seed, self.segmentation_options)
         fill = filled(classifier, image, self.hide_color, segments)
         masks = design(int(segments.max()) + 1, self.num_samples, self.sampling, np.random.default_rng(seed))
-        compose, centres = hide_pieces(image, fill, segments, masks), places(segments)
-        run = self.asker(goal, image, len(masks), rough=True).held(len(masks), compose)
+        run, centres = self.asker(goal, image, len(masks)), places(segments)
 
         def settled(logits: torch.Tensor) -> bool:
             scores = [scores_of(goal, logits)]
@@ -106,6 +105,7 @@ class LIME(Perturbation):
             largest = float(np.abs(fit.coefficients).max())
             return largest == 0 or float(np.median(fit.errors)) <= (self.tolerance or 0) * largest
 
+        compose = hide_pieces(image, fill, segments, masks)
         logits = run.ask(len(masks), compose, None if self.tolerance is None else settled)
         surrogates = self._surrogates(masks[: len(logits)], logits, goal, centres, seed)
         target = int(goal.targets[0])
@@ -120,7 +120,6 @@ class LIME(Perturbation):
             "samples": len(logits),
             "estimator": self.estimator,
             "engine": run.name,
-            **({"bfloat16_error": run.error} if run.error else {}),
             "labels": list(surrogates),
             "coefficients_by_label": np.stack([s.coefficients for s in surrogates.values()]),
             "r2_by_label": [s.r2 for s in surrogates.values()],

@@ -2,8 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -31,12 +30,6 @@ SMALL_BATCH = 8
 FIRST_CHECK = 256
 """Samples after which an early stop is first considered; then each time they have doubled."""
 
-COMPARED = 6
-"""Copies that are asked about in float32 as well, where others are in bfloat16."""
-
-ROUGH = 0.1
-"""Largest error of logits in bfloat16 on those copies (root mean square), as a share of how they spread."""
-
 Fill = float | str | None
 """What a hidden place shows: a grey in [0, 1], "grey" (0.5), "mean" (of the film), "blur"; None: its piece's mean."""
 
@@ -48,8 +41,6 @@ class Asker:
     Attributes:
         logits: inputs (n, C, S, S) to logits (n, K). name: of the engine. batch: copies a pass.
         workers: passes side by side. session: that computes them.
-        exact: float32 logits, where `logits` are in bfloat16. instead: what asks in float32.
-        error: of logits in bfloat16, once it has been looked at; 0 where they are in float32.
     """
 
     logits: Callable[[torch.Tensor], torch.Tensor]
@@ -57,24 +48,6 @@ class Asker:
     batch: int
     workers: int = 1
     session: Session = field(default_factory=Session)
-    exact: Callable[[torch.Tensor], torch.Tensor] | None = None
-    instead: Callable[[], "Asker"] | None = None
-    error: float = 0.0
-
-    def held(self, count: int, compose: Callable[[slice], torch.Tensor]) -> "Asker":
-        """This asker, held to float32 on the first copies but the image itself; one in float32 where it errs too much.
-
-        Args: see `ask`.
-        """
-        if self.exact is None or self.instead is None:
-            return self
-        some = compose(slice(1, min(1 + COMPARED, count)))
-        found, expected = self.logits(some).double(), self.exact(some).double()
-        spread = float((expected - expected.mean(0)).square().mean())
-        error = float((found - expected).square().mean())
-        if not error <= ROUGH**2 * spread:
-            return self.instead()
-        return replace(self, exact=None, error=(error / spread) ** 0.5 if spread else 0.0)
 
     def parts(self, count: int, start: int = 0) -> list[slice]:
         """Batches of the samples start … count − 1: as many for each worker, larger by one sample before smaller."""
@@ -150,22 +123,15 @@ class Perturbation(Explainer):
             found = [self.one(classifier, inputs[i], goal.rows(i), seed) for i in one]
         return Attribution(torch.stack([m for m, _ in found]), [d for _, d in found])
 
-    def asker(self, goal: Goal, image: torch.Tensor, count: int, *, reserved: int = 0, rough: bool = False) -> Asker:
-        """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps.
-
-        Args:
-            rough: bfloat16 will do, if it is held to float32 (`Asker.held`).
-        """
+    def asker(self, goal: Goal, image: torch.Tensor, count: int, *, reserved: int = 0) -> Asker:
+        """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
         classifier, session = goal.classifier, goal.session
-        chosen = or_torch(session.engine(classifier, image, count, self.engine, rough=rough), classifier)
-        quick = chosen.name.startswith("openvino")
+        chosen = or_torch(session.engine(classifier, image, count, self.engine), classifier)
+        quick = chosen.name == "openvino"
         sides = session.workers if quick or (chosen.name == "torch" and workers_of(classifier) > 1) else 1
         most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
         batch, sides = self.passes_of(classifier, image, sides, most, reserved)
-        if "bfloat16" not in chosen.name:
-            return Asker(chosen.logits, chosen.name, batch, sides, session)
-        instead = partial(self.asker, goal, image, count, reserved=reserved)
-        return Asker(chosen.logits, chosen.name, batch, sides, session, classifier.logits, instead)
+        return Asker(chosen.logits, chosen.name, batch, sides, session)
 
     def batch_of(self, classifier: Classifier, image: torch.Tensor) -> int:
         """Altered copies a pass, where passes go one after the other."""

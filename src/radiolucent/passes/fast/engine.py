@@ -18,13 +18,10 @@ from radiolucent.models.parallel_batches import threads
 from radiolucent.passes.engines import Engine
 from radiolucent.passes.fast.openvino_kernels import compile_model
 
-__all__ = ["MOVES_APART", "ROUGHLY", "TOLERANCE", "Compiled", "compiled", "convert"]
+__all__ = ["MOVES_APART", "TOLERANCE", "Compiled", "compiled", "convert"]
 
 TOLERANCE = 1e-3
 """Largest difference of a logit from torch's, as a share of how far the logits move between images."""
-
-ROUGHLY = 0.5
-"""The same in bfloat16, on images that differ little; whoever asks so holds what it asks to float32 (`Asker.held`)."""
 
 MOVES_APART = 1e-3
 """The same where whatever else is computed of a network (features, patched passes) is compared with torch's."""
@@ -59,16 +56,14 @@ def compiled(
     workers: int = 1,
     kernels: bool = True,
     strict: bool = False,
-    precision: str = "f32",
 ) -> Compiled:
-    """A torch network converted to OpenVINO, for any number of images.
+    """A torch network converted to OpenVINO, in float32, for any number of images.
 
     Args:
         examples: inputs (N, …) to trace it with.
         workers: batches that will be computed side by side.
         kernels: whether to choose convolution kernels (see `radiolucent.passes.fast.openvino_kernels`).
         strict: refuse a network in which Python looks at values on the way, which tracing cannot follow.
-        precision: "f32", or "bf16".
 
     Returns:
         A function of a list of arrays that gives the list of outputs. The caller compares them with torch's.
@@ -91,7 +86,7 @@ def compiled(
         model = pytorch.convert(pytorch.load(decoder))
         model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
         settings = {
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads(),
             "NUM_STREAMS": workers,
         }
@@ -103,24 +98,14 @@ def compiled(
             module.training = mode
 
 
-def convert(
-    classifier: Classifier, example: torch.Tensor, *, workers: int, kernels: bool, rough: bool = False
-) -> Engine:
+def convert(classifier: Classifier, example: torch.Tensor, *, workers: int, kernels: bool) -> Engine:
     """A classifier's forward pass in OpenVINO, in float32, with batch norms folded and layers fused.
 
-    Args:
-        rough: in bfloat16, twice as fast where the processor has it.
-
     Raises:
-        ModelError: OpenVINO cannot convert the network, or its logits differ from torch's by more than `TOLERANCE`
-            (`ROUGHLY`), or in number; or the processor has no bfloat16.
+        ModelError: OpenVINO cannot convert the network, or its logits differ from torch's by more than `TOLERANCE`,
+            or in number.
     """
-    if rough and not _has_bfloat16():
-        raise ModelError("this processor does not compute in bfloat16.")
-    precision, tolerance = ("bf16", ROUGHLY) if rough else ("f32", TOLERANCE)
-    network = compiled(
-        classifier.network, [example], workers=workers, kernels=kernels and not rough, precision=precision
-    )
+    network = compiled(classifier.network, [example], workers=workers, kernels=kernels)
 
     def logits(inputs: torch.Tensor) -> torch.Tensor:
         found = torch.from_numpy(network([inputs.contiguous().numpy()])[0])
@@ -139,16 +124,10 @@ def convert(
     expected = [classifier.logits(several), torch.cat([classifier.logits(x) for x in several.split(1)])]
     pairs = list(zip(found, expected, strict=True))
     off = [difference_of_moves(a, b) if a.shape == b.shape else float("inf") for a, b in pairs]
-    if not all(share <= tolerance for share in off):
+    if not all(share <= TOLERANCE for share in off):
         told = ", ".join(f"{share:.1e}" for share in off)
         raise ModelError(
-            f"OpenVINO's logits differ from torch's by {told} of what they move between images; expected ≤ {tolerance}."
+            f"OpenVINO's logits differ from torch's by {told} of what they move between images; expected ≤ {TOLERANCE}."
         )
     moves = float((expected[0].amax(0) - expected[0].amin(0)).max())
-    name = "openvino bfloat16" if rough else "openvino"
-    return Engine(name, logits, f"logits within {max(off):.0e} of torch's", moves, tolerance)
-
-
-def _has_bfloat16() -> bool:
-    openvino: Any = require("openvino", extra="openvino")
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return Engine("openvino", logits, f"logits within {max(off):.0e} of torch's", moves)
