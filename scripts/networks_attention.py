@@ -18,8 +18,7 @@ import radiolucent as rl
 __all__ = ["ATTENTION", "TRANSFORMERS"]
 
 TRANSFORMERS = (
-    "vit_tiny vit_small vit_b_16 deit_tiny cait coat_ swin pvt_ twins xcit eva02 levit maxvit mobilevit "
-    "transformers"
+    "vit_tiny vit_small vit_b_16 deit_tiny cait coat_ swin pvt_ twins xcit eva02 levit maxvit mobilevit transformers"
 ).split()
 """Parts of the names of networks that have attention."""
 
@@ -77,9 +76,9 @@ def chefer(clf: rl.Classifier, image: rl.Radiograph) -> float:
     with attention_seen() as seen:
         logits, kept = tokens_at(clf.network, details["layer"].split(", ")[-1:], lambda: clf.network(x.clone()))
     *gradients, last = torch.autograd.grad(logits[0, 1], [*seen, kept[-1]], allow_unused=True, materialize_grads=True)
-    relevance = torch.eye(seen[0].shape[-1])
+    relevance = torch.eye(seen[0].shape[-1]).double()
     for a, g in zip(seen, gradients, strict=True):
-        relevance = relevance + (a * g).clamp(min=0).flatten(0, -3).mean(0) @ relevance
+        relevance = relevance + (a * g).double().clamp(min=0).flatten(0, -3).mean(0) @ relevance
     read = last[0].ne(0).any(1)
     return apart(details["feature_map"], (relevance - torch.eye(len(relevance)))[read].mean(0))
 
