@@ -21,6 +21,7 @@ import torch.nn.functional as F
 
 import radiolucent as rl
 from network_zoo import NETWORKS, SAMPLE, Tutorial
+from networks_attention import ATTENTION, TRANSFORMERS
 from radiolucent.errors import RadiolucentError
 from radiolucent.passes.hooks import forward_from
 from radiolucent.passes.places import first_of, with_first
@@ -261,7 +262,13 @@ CELLS: Mapping[str, Callable[[rl.Classifier, rl.Radiograph], float]] = {
 }
 
 
-def cells(name: str) -> tuple[dict[str, float | str | None], str]:
+def attends(name: str) -> bool:
+    return any(part in name for part in TRANSFORMERS)
+
+
+def cells(
+    name: str, only: Mapping[str, Callable[[rl.Classifier, rl.Radiograph], float]] | None = None
+) -> tuple[dict[str, float | str | None], str]:
     """Each check's difference, or why it was refused; and the target layer."""
     clf, plain = made(name)
     image = film(64)
@@ -273,8 +280,11 @@ def cells(name: str) -> tuple[dict[str, float | str | None], str]:
         except RadiolucentError as error:
             return str(error)
 
-    for cell, check in CELLS.items():
+    asking = {**CELLS, **(ATTENTION if attends(name) else {})} if only is None else only
+    for cell, check in asking.items():
         found[cell] = asked(lambda check=check: check(clf, image))
+    if only is not None:
+        return found, ""
     found["wrapped = plain"] = asked(lambda: wrapped(clf, plain, image))
     try:
         layer = layer_of(clf, image)
@@ -310,6 +320,11 @@ def main() -> None:
         print(name, *rows[name], flush=True)
         if given.kept:
             given.kept.write_text(json.dumps(rows), encoding="utf-8")
+    for name in [n for n in wanted if n in rows and attends(n) and "chefer" not in rows[n][0]][: given.most]:
+        rows[name][0].update(cells(name, ATTENTION)[0])  # rows kept from before there were such methods
+        print(name, *(rows[name][0][c] for c in ATTENTION), flush=True)
+        if given.kept:
+            given.kept.write_text(json.dumps(rows), encoding="utf-8")
     given.out.write_text(page({n: rows[n] for n in wanted if n in rows}), encoding="utf-8")
 
 
@@ -321,6 +336,11 @@ def page(rows: Mapping[str, Any]) -> str:
     for name, (found, where) in rows.items():
         told = " | ".join(shown(found[c], notes) for c in columns)
         lines.append(f"| {name} | {NETWORKS[name][0]} | {where} | {told} |")
+    lines += ["", "## Methods for transformers", "", ABOUT_ATTENTION]
+    lines += [f"| network | {' | '.join(ATTENTION)} |", f"|{'---|' * (1 + len(ATTENTION))}"]
+    for name, (found, _) in rows.items():
+        if "chefer" in found:
+            lines.append(f"| {name} | {' | '.join(shown(found[c], notes) for c in ATTENTION)} |")
     lines += ["", "Refused, with these words:", "", *(f"{number}. {words}" for words, number in notes.items())]
     return "\n".join(lines) + "\n"
 
@@ -344,6 +364,12 @@ the largest number:
 
 Up to {TOLERANCE:g} counts as exact; "refused" is an error that names the reason. Made by `scripts/networks.py`; the
 tests repeat {len(SAMPLE)} of the rows.
+"""
+
+ABOUT_ATTENTION = """\
+The same networks, as far as they have attention. **attnlrp**: what relevance and the constants' share miss of the
+score. **legrad**, **chefer**: from the papers' equations on the attention that the network computes, read off every
+softmax (`scripts/networks_attention.py`).
 """
 
 if __name__ == "__main__":

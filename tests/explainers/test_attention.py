@@ -220,11 +220,11 @@ def test_legrad_is_the_papers_equations(name: str, prefix: int) -> None:
 
 def chefer_of(score: Tensor, attentions: list[Tensor], read: Tensor) -> Tensor:
     """R ← R + Ā R, written out; the rows that are read, less what they began with, (T,)."""
-    relevance = torch.eye(attentions[0].shape[-1])
+    relevance = torch.eye(attentions[0].shape[-1]).double()
     for attention, gradient in zip(attentions, torch.autograd.grad(score, attentions), strict=True):
         cam = torch.stack([(g * a).clamp(min=0) for g, a in zip(gradient[0], attention[0], strict=True)]).mean(0)
-        relevance = relevance + cam.detach() @ relevance
-    return (read @ (relevance - torch.eye(len(relevance)))).detach()
+        relevance = relevance + cam.detach().double() @ relevance
+    return (read.double() @ (relevance - torch.eye(len(relevance)))).detach()
 
 
 @pytest.mark.parametrize(

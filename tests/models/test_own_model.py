@@ -193,6 +193,7 @@ def test_an_exported_file_gives_the_same_and_comes_back(to: Any, tmp_path: Path)
     found.description.write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match="damaged"):
         rl.own_model(found.file)
+    found.description.unlink()
     if to == "openvino":
         found.file.with_suffix(".bin").unlink()
         with pytest.raises(ModelError, match=r"its weights, model\.bin, are not beside it"):

@@ -76,7 +76,7 @@ class Attending(nn.Module):
 
 
 def wrapped(network: nn.Module, **options: int) -> rl.Classifier:
-    return rl.wrap(network.eval(), ("A", "B"), preprocess=PRE, **options)  # type: ignore[arg-type]
+    return rl.wrap(network.eval(), ("NORMAL", "PNEUMONIA"), preprocess=PRE, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", [rl.GradCAM, rl.AblationCAM, rl.ReciproCAM])

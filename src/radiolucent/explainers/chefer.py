@@ -44,12 +44,12 @@ class Chefer(Explainer):
             scores.sum(), [*run.attention, run.tokens], allow_unused=True, materialize_grads=True
         )
         read = _read(gradients[-1])
-        rows = read
+        gained = torch.zeros_like(read)  # apart from the identity, beside which small relevance would be rounded away
         for attention, gradient in zip(reversed(run.attention), reversed(gradients[:-1]), strict=True):
             both = (attention.detach() * gradient).float().clamp(min=0)
             weights = both.reshape(len(inputs), -1, *both.shape[-2:]).mean(1)
-            rows = rows + (rows[:, None] @ weights)[:, 0]
-        coarse = layers.at_places(rows - read)
+            gained = gained + ((read + gained)[:, None] @ weights)[:, 0]
+        coarse = layers.at_places(gained)
         maps = upsample(coarse, inputs.shape[2:])
         return Attribution(maps, [_details(layers, m, r) for m, r in zip(coarse, read, strict=True)])
 

@@ -78,7 +78,7 @@ class Cut:
         return layer if not self.logits.requires_grad or self._has_slopes_of(layer) else None
 
     def _has_slopes_of(self, dense: nn.Linear) -> bool:
-        mixture = torch.randn(self.logits.shape[1], generator=torch.Generator().manual_seed(0))
+        mixture = torch.randn(self.logits.shape[1], generator=torch.Generator().manual_seed(0)).to(self.logits)
         found = self.gradient((self.logits * mixture).sum(1)).cpu()
         weight = dense.weight.detach().float().cpu()
         expected = (mixture @ weight / found[0, 0].numel())[None, :, None, None].expand_as(found)

@@ -40,7 +40,9 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
             full = torch.cat([values, values[-1:].expand(batch - len(values), *values.shape[1:])])
             return run(inputs, full)[: len(values)].float().cpu()
 
-    if bool((head(value) == head(torch.zeros_like(value))).all()) and bool(cut.gradient(cut.logits.sum(1)).any()):
+    if bool((head(value) == head(torch.zeros_like(value))).all()) and not (
+        cut.logits.requires_grad and not bool(cut.gradient(cut.logits.sum(1)).any())
+    ):
         raise ExplainError(
             f"what {name} gives is not what the network goes on with (it gives several things that come of the same "
             "numbers): replacing it changes nothing. Name a layer before it with layer=, or use GradCAM()."
