@@ -7,11 +7,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 
-<<<<<<< HEAD
-__all__ = ["Floats", "Mask", "boolean", "both_classes", "marks", "numbers", "paired", "probabilities"]
-=======
-__all__ = ["Floats", "Mask", "boolean", "both_classes", "midranks", "numbers", "paired", "probabilities"]
->>>>>>> first
+__all__ = ["Floats", "Mask", "boolean", "both_classes", "marks", "midranks", "numbers", "paired", "probabilities"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
