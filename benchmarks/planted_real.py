@@ -77,12 +77,29 @@ def planted(part: Pool, kind: str, share: int, rng: np.random.Generator) -> Pool
     """The artefact on exactly so many per cent of the ill films."""
     out, ill = part.pixels.copy(), np.flatnonzero(part.labels == 1)
     for i in rng.permutation(ill)[: round(share / 100 * len(ill))] if kind != "none" else ():
-        if kind == "r":
-            out[i] = KINDS["marker"](out[i], rng)[0]
-        else:
-            grey = {"ring": lung_ring, "levels": few_levels}[kind](out[i] / 255, part.lungs[i], rng)
-            out[i] = np.rint(np.clip(grey, 0, 1) * 255)
+        out[i] = carrying(kind, out[i], part.lungs[i], rng)
     return dataclasses.replace(part, pixels=out)
+
+
+def carrying(
+    kind: str, film: NDArray[np.uint8], lungs: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    if kind == "r":
+        return KINDS["marker"](film, rng)[0]
+    grey = {"ring": lung_ring, "levels": few_levels}[kind](film / 255, lungs, rng)
+    return np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+
+
+def turned(network: Classifier, plain: Pool, kind: str) -> float | None:
+    """Share of healthy films without the artefact whose call turns to ill when it is painted on."""
+    if kind == "none":
+        return None
+    rng, own = np.random.default_rng(17), plain.labels == 0
+    healthy = Pool(plain.pixels[own], plain.lungs[own], plain.labels[own])
+    made = [carrying(kind, film, lungs, rng) for film, lungs in zip(healthy.pixels, healthy.lungs, strict=True)]
+    cut = network.temperature * np.log(network.threshold / (1 - network.threshold))
+    before, after = (scores(network, p) >= cut for p in (healthy, dataclasses.replace(healthy, pixels=np.stack(made))))
+    return float((after & ~before).mean())
 
 
 def asked(network: Classifier, part: Pool, family: str, seed: int) -> tuple[list[Any], Any]:
@@ -131,6 +148,7 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
         "verdict": verdict, "headline": headline, "failed": failed,
         "named": any(r in f for f in failed[:3] for r in RIGHT.get(kind, ())),
         "artefact_left": [f for f in failed if any(r in f for r in RIGHT.get(kind, ()))],
+        "turned": turned(network, plain, kind),
         "auroc": auroc(table.truth, table.original).as_dict(),
         "plain_auroc": auroc(plain.labels == 1, scores(network, plain)).as_dict(),
         "values": {f.test: [f.verdict, f.estimate.value, f.estimate.low] for f in findings if f.estimate},
