@@ -6,8 +6,9 @@ For every network in OUT/ROWS, on the same audited films:
 
 cleanlab   Datalab's spurious-correlation score of four image properties (brightness, contrast, sharpness, entropy, as
            in CleanVision): below 0.3, its own limit, for any.
-SpRAy      saliency maps clustered spectrally (`slices.maps`): a cluster on which the network errs more often.
-Grad-CAM   maps dwell outside the lungs, or on the border or markers, more than their area, the whole interval.
+SpRAy      saliency maps of ill films clustered spectrally (`map_slices`): the network errs more often on a cluster.
+Grad-CAM   maps of ill films, for their class, dwell outside the lungs or on the border more than their area, the whole
+           interval over films.
 LIME       the same, 100 samples.
 
 A line a network in OUT/rivals.jsonl; the call goes on.
@@ -28,17 +29,18 @@ from scipy import ndimage, stats
 from artefacts import KINDS
 from discovery import USED, made, views_of
 from radiolucent.audits.trial.answers import collect
-from radiolucent.audits.trial.base import Case
+from radiolucent.audits.trial.attribution import Pointing, point
+from radiolucent.audits.trial.map_slices import map_slices
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.selftest import METHODS
-from radiolucent.audits.trial.tests import named_test
+from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.explainers import Saliency
 from radiolucent.files import append_lines, read_lines
 from radiolucent.metrics import wilson
 
 FILMS, LIMIT = 48, 0.3
 FINDERS = ("audit", "cleanlab", "spray", "gradcam", "lime")
-PLACES = ("outside", "border", "markers")
+PLACES = ("outside", "border")
 
 
 def properties(pixels: NDArray[np.uint8]) -> dict[str, float]:
@@ -61,13 +63,14 @@ def told(views: Sequence[View], kind: str, number: int, home: Path) -> dict[str,
     by_id = {v.image_id: v for v in views}
     answers = collect(network, len(views), lambda i: views[i], {}, keys=list(by_id), seed=number)
     methods = {**METHODS, "saliency": Saliency()}
-    chosen = tuple(t for t in map(named_test, ("maps.lime.outside", "slices.maps.saliency")) if t is not None)
-    case = Case(
-        network, answers, by_id.__getitem__, by_id.__getitem__, chosen, methods=methods, map_films=FILMS, seed=number
-    )
-    failed = {f.test for t in chosen for f in t.findings(case) if f.verdict == "fail"}
-    dwells = {m: any(f"maps.{m}.{place}" in failed for place in PLACES) for m in ("gradcam", "lime")}
-    return {"cleanlab": bool((scores < LIMIT).any()), "spray": "slices.maps.saliency" in failed, **dwells}
+    ill = [v for v in views if v.label == network.positive][:FILMS]
+    seen = {name: Pointing() for name in methods}
+    for start in range(0, len(ill), 8):
+        point(network, ill[start : start + 8], methods, seen, target=network.positive, seed=number)
+    alarms = {m: {p: beyond(seen[m].ratio(p, seed=number), 0.0) == "fail" for p in PLACES} for m in METHODS}
+    dwells = {m: any(told.values()) for m, told in alarms.items()}
+    clusters = map_slices("saliency", seen["saliency"], answers, seed=number)
+    return {"cleanlab": bool((scores < LIMIT).any()), "spray": clusters.verdict == "fail", **dwells}
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,6 +1,7 @@
 """What the network itself points at (concepts, maps, errors) is exchanged and judged; pointing alone accuses nobody."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.planted import audit_views, pool
 from radiolucent.audits.trial.regions import View
 from radiolucent.models import Classifier
+from radiolucent.types import Finding
 from support.mark_readers import SIZE, Reader, classifier, lung_reader, phantoms, views
 
 
@@ -60,6 +62,31 @@ def test_a_concept_that_shows_the_spot_is_found_and_an_innocent_network_is_not_a
     assert guilty["maps"][0] == "fail" and "at the bottom" in guilty["maps"][1], guilty["maps"]
     innocent = told(classifier(Features(white=0.0)), spotted())
     assert "fail" not in {v for v, _ in innocent.values()}, innocent
+
+
+def test_films_called_wrongly_accuse_only_where_surroundings_go_with_a_class() -> None:
+    """A spot that half of either class has makes healthy films look ill to a network that reads it: chosen by that, its
+    surroundings move others. They go with no class, and that is no verdict; on ill films alone, it is."""
+    spot = np.zeros((SIZE, SIZE))
+    spot[56:60, 52:56] = 1.0
+    lungs = phantoms().lungs.mean(0) > 0.9
+    reader = classifier(Reader(spot * 0.5 + lungs * 12.0 / lungs.sum(), bias=-10.3))
+    (test,) = (t for t in TESTS if t.name == "discovered.errors")
+
+    def asked(carries: Callable[[int, int], bool]) -> Finding:
+        made: list[View] = []
+        for i, v in enumerate(audit_views(pool(120, SIZE, 5), 0)):
+            grey = np.minimum(v.grey, 150)
+            if carries(i // 2, v.label or 0):
+                grey[56:60, 52:56] = 252
+            made.append(dataclasses.replace(v, grey=grey))
+        return examine_views(reader, made, [test])[0][0]
+
+    chance = asked(lambda i, label: i % 2 == 0)
+    assert chance.estimate is not None and (chance.estimate.low or 0) > 0.2, chance.summary
+    assert chance.verdict == "inconclusive" and "do not go with a class" in chance.summary
+    planted = asked(lambda i, label: bool(label) or i % 4 == 0)
+    assert planted.verdict == "fail", planted.summary
 
 
 def test_what_cannot_be_pointed_at_is_said() -> None:

@@ -143,7 +143,10 @@ def _discovered(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
     """On half of the training and validation films of either class, each channel that discovery found shows what a film
     of the other class and the same split shows. What it carries then tells nothing of the class; the anatomy stays."""
     if not plan.channels:
-        raise DataError("discovery found nothing on the validation films that films could exchange.")
+        raise DataError(
+            "discovery found nothing on the validation films that films could exchange (it looks from ten patients of "
+            "either class on); name another method: --method surroundings."
+        )
     cache, out = plan.prepared.cache, plan.prepared.cache.pixels.copy()
     rng, made = np.random.default_rng([seed, 0x5C]), 0
     everywhere = np.ones(out.shape[1:], bool)

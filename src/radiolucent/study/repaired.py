@@ -34,6 +34,7 @@ __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
 
 BEFORE = "as it is"
 FOUND = 3
+"""Channels that "discovered" exchanges at most."""
 SHORTER, SLOWER = 4, 5
 """Fine-tuning takes the recipe's epochs and learning rate divided by these."""
 
@@ -336,7 +337,7 @@ def _row(
     return Repaired(
         name,
         " + ".join(r.title for r in remedies) or "as it is",
-        "; ".join(r.does for r in remedies),
+        "; ".join(f"{r.does} ({', '.join(bench.channels)})" if r.discovers else r.does for r in remedies),
         found.verdict,
         found.headline,
         {figure: own.estimates[figure] for figure in FIGURES},

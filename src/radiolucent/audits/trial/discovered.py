@@ -33,6 +33,8 @@ MORE = 160
 """Donors of the second look."""
 PLACED = ("surroundings", "lines", "fine")
 """Channels of which a failure is sought in cells of the film."""
+IN_LUNGS = ("inside", "fine")
+"""Channels of fine structure in the lungs, which are held against what coarse structure there does."""
 FAMILY = "discovered"
 COARSE = 0.5
 """Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut (ours)."""
@@ -191,7 +193,7 @@ def _tried(case: Case) -> Mapping[str, Tried]:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name in PLACED:
                 one = replace(one, place=_placed(case, dealt, one))
-            if channel.name in ("inside", "fine") and beyond(one.estimate, channel.threshold) != "pass":
+            if channel.name in IN_LUNGS and beyond(one.estimate, channel.threshold) != "pass":
                 slow = tried(case, SLOW_INSIDE, dealt, case.level)
                 one = replace(one, slow=None if slow is None else slow.estimate.value)
             found[channel.name] = one
@@ -297,6 +299,8 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
             f"turns {found.flips:.0%} of calls. It is "
             + ("localised." if _localised(found) else "diffuse, all over the film.")
         )
+    if verdict == "fail" and found.channel.name in IN_LUNGS:
+        words += " Findings as fine as this, such as interstitial markings, do the same: look at the pictures."
     if why_not:
         return f"{words} No verdict: {why_not}."
     return words + (needed_words(e, found.channel.threshold) if verdict == "inconclusive" else "")
