@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from radiolucent.explainers.ablationcam import AblationCAM as AblationCAM
     from radiolucent.explainers.attnlrp import AttnLRP as AttnLRP
     from radiolucent.explainers.cam import CAM as CAM
+    from radiolucent.explainers.chefer import Chefer as Chefer
     from radiolucent.explainers.deeplift import DeepLift as DeepLift
     from radiolucent.explainers.eigencam import EigenCAM as EigenCAM
     from radiolucent.explainers.gradcam import GradCAM as GradCAM

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter, laplace
 from torch import nn
 
 from radiolucent.audits.trial.attribution import TESTS as MAPS
@@ -59,11 +60,31 @@ def test_exchange_leaves_lungs_alone_and_keeps_a_film_that_meets_itself() -> Non
         assert itself is not None and changed is not None
         assert np.abs(itself - one.grey / 255).max() < 0.02, name
         far = np.abs(changed - one.grey / 255) > 1 / 255
-        assert far.any() and (name == "inside" or not far[~free(one, other)].any()), name
+        in_lungs = name in ("inside", "fine", "curve", "filter", "pose")
+        assert far.any() and (in_lungs or not far[~free(one, other)].any()), name
     cell = cell_channel(0, 0).exchange(one, other)
     assert cell is not None and (np.rint(cell * 255)[16:, 16:] == one.grey[16:, 16:]).all()
     blind = dataclasses.replace(one, lungs=None)
-    assert CHANNELS["inside"].exchange(blind, other) is None
+    assert CHANNELS["inside"].exchange(blind, other) is None and CHANNELS["pose"].exchange(blind, other) is None
+
+
+def test_what_a_film_has_as_a_whole_is_given_to_another_and_its_anatomy_is_not() -> None:
+    """A darker, softer and mirrored copy of a film: each channel gives another film that, and its lungs stay where the
+    film's own are but for the pose."""
+    one, other = views()[0], views()[2]
+    dark = dataclasses.replace(other, grey=np.rint((other.grey / 255) ** 1.5 * 255).astype(np.uint8))
+    plain, darker = (CHANNELS["curve"].exchange(one, v) for v in (other, dark))
+    assert plain is not None and darker is not None and one.lungs is not None and other.lungs is not None
+    assert darker[one.lungs].mean() < plain[one.lungs].mean() - 0.03 and darker[one.outside].mean() < plain.mean()
+    soft = dataclasses.replace(other, grey=np.rint(gaussian_filter(other.grey / 1.0, 1.5)).astype(np.uint8))
+    crisp, softer = (CHANNELS["filter"].exchange(one, v) for v in (other, soft))
+    assert crisp is not None and softer is not None
+    assert np.abs(laplace(softer))[one.lungs].mean() < 0.85 * np.abs(laplace(crisp))[one.lungs].mean()
+    mirrored = dataclasses.replace(one, grey=one.grey[:, ::-1], lungs=one.lungs[:, ::-1])
+    found = CHANNELS["pose"].exchange(one, mirrored)
+    assert (
+        found is not None and np.abs(found - mirrored.grey / 255).mean() < 0.25 * np.abs(found - one.grey / 255).mean()
+    )
 
 
 def test_films_are_dealt_by_patient() -> None:

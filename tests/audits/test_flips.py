@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from audits.test_run import made_table
-from radiolucent.audits.trial.answers import collect
+from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.attribution import Pointing, attribution, fixed_peaks
 from radiolucent.audits.trial.calibrated import calibrated
 from radiolucent.audits.trial.edits import EDITS
@@ -19,7 +19,7 @@ from radiolucent.audits.trial.stress import STRESSES
 from radiolucent.audits.trial.stress import stressed as stressed_by
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
-from support.mark_readers import SIZE, Reader, classifier, lung_reader, marker_reader, views
+from support.mark_readers import SIZE, Reader, classifier, lung_reader, marker_reader, times, views
 
 
 def found_by(model: Classifier, test: str, films: Sequence[View]) -> Finding:
@@ -172,7 +172,17 @@ def robust_films() -> list[View]:
 def stressed(model: Classifier, films: list[View]) -> dict[str, Finding]:
     keys = [v.image_id for v in films]
     table = collect(model, len(films), lambda i: films[i], {name: EDITS[name] for name in STRESSES}, keys=keys)
-    return {name: stressed_by(table, name, 0.95, 0) for name in STRESSES}
+    return {name: stressed_by(times(table, 4), name, 0.95) for name in STRESSES}
+
+
+def test_a_stress_that_changes_no_order_is_no_proof_on_few_films() -> None:
+    names = tuple(f"f{i}" for i in range(40))
+    truth = np.arange(40) % 2 == 0
+    scores = {"original": truth + 0.1, "stress.blur": truth + 0.3}
+    table = Table(names, names, (None,) * 40, truth, np.ones(40, bool), scores, {}, None, 0.5)
+    few, many = (stressed_by(times(table, k), "stress.blur", 0.95) for k in (1, 10))
+    assert few.verdict == "inconclusive" and many.verdict == "pass"
+    assert few.estimate is not None and few.estimate.low is not None and few.estimate.low < 0 < (few.estimate.high or 0)
 
 
 def test_every_stress_flips_with_what_it_destroys() -> None:

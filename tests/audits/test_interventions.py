@@ -20,7 +20,7 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.stress import STRESSES, stressed
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
-from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, views
+from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, times, views
 
 EVERY = tuple(edits_of(CHANGES))
 
@@ -138,7 +138,7 @@ def test_stress_costs_what_depends_on_it() -> None:
     column[:, 30:32] = 1
     fragile = classifier(Reader(column / column.sum() * 20, bias=-9.0))
     table = collect(fragile, len(films), lambda i: films[i], {name: EDITS[name] for name in STRESSES}, keys=keys)
-    found = {name: stressed(table, name, 0.95, 0) for name in STRESSES}
+    found = {name: stressed(times(table, 4), name, 0.95) for name in STRESSES}
     assert found["stress.shift_right"].verdict == "fail"
     assert found["stress.shift_down"].verdict == "pass"
     assert found["stress.jpeg_70"].verdict == "pass"

@@ -8,6 +8,7 @@ import pytest
 
 from radiolucent.audits.trial.planted import BACKGROUND, Pool, paint, pool, training_films
 from radiolucent.audits.trial.selftest import SelfTest, SelfTestResult, found_in, self_test
+from radiolucent.audits.trial.shipped_selftest import shipped_self_test, since_then
 from radiolucent.errors import ConfigError
 from radiolucent.reports.selftest_page import write_self_test
 
@@ -78,6 +79,11 @@ def test_rates_count_models() -> None:
     assert rates["audit", "marker", 0.5].value == 0.5 and rates["audit", "border", 0.0].value == 0.0
     assert ("gradcam", "exposure", 0.5) not in rates
     assert SelfTestResult(config, models).any_alarm().n == 2
+    shipped = shipped_self_test()
+    assert (
+        shipped is not None and "discovered.fine" in since_then(shipped) and "marker.paste" not in since_then(shipped)
+    )
+    assert not since_then(SelfTestResult(config, models).as_dict())
     assert len(SelfTest(seeds=5).jobs()) == (16 + 4) * 5 + 4 * 4 * 5
 
 

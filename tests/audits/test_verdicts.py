@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from radiolucent.audits.trial.headline import verdict_of
 from radiolucent.audits.trial.verdicts import beyond, cases_needed, film_mean, needed_words, two_sided
-from radiolucent.types import Estimate
+from radiolucent.types import Estimate, Finding, Verdict
 
 
 def estimate(value: float, low: float | None, high: float | None, n: int = 100) -> Estimate:
@@ -49,3 +50,16 @@ def test_an_interval_without_variance_is_not_a_point() -> None:
     assert found.low is not None and found.low < -0.2 and beyond(found, 0.2) == "inconclusive"
     many = film_mean(np.zeros(200), np.arange(200).astype(str), level=0.95, seed=0)
     assert beyond(many, 0.2) == "pass"
+
+
+def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried() -> None:
+    def finding(test: str, verdict: Verdict, value: float, threshold: float) -> Finding:
+        return Finding(test, "?", verdict, "", estimate(value, value - 1, value + 1), threshold, concerns="model")
+
+    passed, opened = finding("border.black", "pass", 0.0, 0.5), finding("discovered.inside", "inconclusive", 0.61, 0.3)
+    verdict, words = verdict_of([passed, opened, finding("discovered.tone", "inconclusive", -0.9, 0.2)])
+    assert verdict == "pass" and words.startswith("PASS: of 3 kinds")
+    above, rest = words.split("; open: ")
+    assert "fine structure inside the lungs (+0.61, threshold 0.3)" in above and "grey levels" in rest.split(";")[0]
+    untried = words.split("Not tried: ")[1]
+    assert "the side marker" in untried and "shortcuts without a name (" in untried

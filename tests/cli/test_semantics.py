@@ -21,8 +21,8 @@ from support.cli_calls import TRAINING, call, status
     [
         (("NORMAL", "PNEUMONIA"), 1), (("PNEUMONIA", "normal"), 0), (("effusion", "normal"), 0), (("0", "1"), 1),
         (("No_Finding", "edema"), 1), (("disease", "healthy"), 0), (("neg", "pos"), 1), (("COVID", "non-COVID"), 0),
-        (("control", "TB"), 1),
-        (("0.0", "1.0"), 1), (("0", "1", "2"), 2), (("neg.", "pos."), 1), (("NORMAL", "BACTERIAL", "VIRAL"), 2), (("a", "pneumonia", "normal"), 1),
+        (("control", "TB"), 1), (("0.0", "1.0"), 1), (("0", "1", "2"), 2), (("neg.", "pos."), 1),
+        (("NORMAL", "BACTERIAL", "VIRAL"), 2), (("a", "pneumonia", "normal"), 1),
     ],
 )  # fmt: skip
 def test_names_that_leave_no_doubt(names: tuple[str, ...], positive: int) -> None:

@@ -518,6 +518,10 @@ def test_nrrd_masks(tmp_path: Path, coding: str) -> None:
     assert set(found) == {"Mass", "Edema"} and found["Mass"].image_id == "a"
     np.testing.assert_array_equal(found["Mass"].regions[0].pixels, blot())
     np.testing.assert_array_equal(found["Edema"].regions[0].pixels, blot()[::-1])
+    turned = head.replace("(1,0,0) (0,1,0)", "(-1,0,0) (0,-1,0)").replace("gzip", "raw")  # as a film of this header is
+    (tmp_path / "c.seg.nrrd").write_bytes(turned.encode() + data)
+    found = {a.label: a for a in read_annotations(tmp_path / "c.seg.nrrd")}
+    np.testing.assert_array_equal(found["Mass"].regions[0].pixels, blot()[::-1, ::-1])
     (tmp_path / "b.nrrd").write_bytes(head.replace(f"2 {WIDTH} {HEIGHT} 1", "2 90000 90000 1").encode() + b"x")
     with pytest.raises(AnnotationError, match="at most 64,000,000"):
         read_annotations(tmp_path / "b.nrrd")

@@ -1,6 +1,6 @@
 """Methods for transformers: against the papers' equations written out, on timm, torchvision and Hugging Face."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import nn
 import radiolucent as rl
 from network_zoo import from_transformers
 from radiolucent.errors import ConfigError, ExplainError
-from radiolucent.explainers import AttnLRP, LeGrad, explain
+from radiolucent.explainers import AttnLRP, Chefer, LeGrad, explain
 from radiolucent.explainers.attention import multi_head, scaled_dot_product
 from radiolucent.models import Classifier
 from support.explainer_cases import make, noise_films
@@ -218,12 +218,54 @@ def test_legrad_is_the_papers_equations(name: str, prefix: int) -> None:
     np.testing.assert_allclose(two, (sum(layers[1:]) / 2).unflatten(0, (4, 4)).numpy(), atol=1e-4 * expected.max())
 
 
-@pytest.mark.parametrize("name", [n for n in TRANSFORMERS if not n.startswith("timm")])
-def test_legrad_elsewhere(name: str) -> None:
+def chefer_of(score: Tensor, attentions: list[Tensor], read: Tensor) -> Tensor:
+    """R ← R + Ā R, written out; the rows that are read, less what they began with, (T,)."""
+    relevance = torch.eye(attentions[0].shape[-1])
+    for attention, gradient in zip(attentions, torch.autograd.grad(score, attentions), strict=True):
+        cam = torch.stack([(g * a).clamp(min=0) for g, a in zip(gradient[0], attention[0], strict=True)]).mean(0)
+        relevance = relevance + cam.detach() @ relevance
+    return (read @ (relevance - torch.eye(len(relevance)))).detach()
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("timm ViT", [0]),
+        ("timm ViT, averaged", range(16)),
+        ("timm DeiT, distilled", [0, 1]),
+        ("timm DINOv2, registers", [0]),
+        ("Hugging Face ViT", [0]),
+        ("Hugging Face DeiT", [0]),
+        ("Hugging Face Dinov2", range(17)),
+    ],
+)
+def test_chefers_relevance_is_the_papers_equations(name: str, read: Sequence[int]) -> None:
     clf, films = TRANSFORMERS[name](), noise_films(2)
-    together = explain(clf, films, LeGrad(), target=1)
+    found = explain(clf, films, Chefer(), target=1)[1].details
+    network, image, seen = clf.network.module, clf.preprocess(films[1])[None], list[Tensor]()
+    if name.startswith("timm"):
+        for block in network.blocks:
+            block.attn.fused_attn = False
+            block.attn.attn_drop.register_forward_hook(lambda _, __, out: seen.append(out))
+        logits = network(image)
+    else:
+        network.set_attn_implementation("eager")
+        out = network(image, output_attentions=True)
+        logits, seen = out.logits, list(out.attentions)
+    tokens = seen[0].shape[-1]
+    rows = torch.zeros(tokens).index_fill(0, torch.tensor(list(read)), 1 / len(read))
+    expected = chefer_of(logits[0, 1], seen, rows)[tokens - 16 :].unflatten(0, (4, 4)).numpy()
+    np.testing.assert_allclose(found["feature_map"], expected, atol=1e-4 * expected.max())
+    assert expected.max() > 0 and found["tokens_read"] == len(read)
+
+
+@pytest.mark.parametrize("method", [LeGrad(), Chefer()], ids=["LeGrad", "Chefer"])
+@pytest.mark.parametrize("name", [n for n in TRANSFORMERS if not n.startswith("timm")])
+def test_films_together_or_alone(name: str, method: rl.Explainer) -> None:
+    clf, films = TRANSFORMERS[name](), noise_films(2)
+    together = explain(clf, films, method, target=1)
     assert together[0].map.max() > 0 and together[0].details["feature_map"].shape == (4, 4)
-    alone = explain(clf, films[1], LeGrad(), target=1).map
+    alone = explain(clf, films[1], method, target=1).map
     np.testing.assert_allclose(together[1].map, alone, atol=1e-5 * alone.max())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in clf.network.modules())
 
@@ -233,7 +275,7 @@ def test_fused_attention_or_not_is_the_same_map() -> None:
     assert all(block.attn.fused_attn for block in clf.network.module.blocks)
     hugging = wrapped(from_transformers("ViT", 64))
     assert hugging.network.module.config._attn_implementation == "sdpa"
-    for method in (AttnLRP(epsilon=1e-7), LeGrad()):
+    for method in (AttnLRP(epsilon=1e-7), LeGrad(), Chefer()):
         for each, loosen in (
             (clf, lambda on: [setattr(block.attn, "fused_attn", on) for block in clf.network.module.blocks]),
             (hugging, lambda on: hugging.network.module.set_attn_implementation("sdpa" if on else "eager")),
@@ -290,10 +332,11 @@ def test_what_they_are_not_meant_for() -> None:
     film = noise_films(1)[0]
     with pytest.raises(ExplainError, match=r"no attention; use LRP\(\)"):
         explain(make("small_cnn"), film, AttnLRP(), target=1)
-    with pytest.raises(ExplainError, match=r"no attention.*GradCAM\(\)"):
-        explain(make("small_cnn"), film, LeGrad(), target=1)
-    for name in WINDOWS:
-        with pytest.raises(ExplainError, match=r"is over 16 tokens, not all.*AttnLRP\(\)"):
-            explain(WINDOWS[name](), film, LeGrad(), target=1)
+    for method in (LeGrad(), Chefer()):
+        with pytest.raises(ExplainError, match=rf"{method.title}.*no attention.*GradCAM\(\)"):
+            explain(make("small_cnn"), film, method, target=1)
+        for name in WINDOWS:
+            with pytest.raises(ExplainError, match=rf"{method.title}.*is over 16 tokens, not all.*AttnLRP\(\)"):
+                explain(WINDOWS[name](), film, method, target=1)
     with pytest.raises(ConfigError, match="last=0"):
         LeGrad(last=0)

@@ -1,6 +1,7 @@
 """A map does not depend on the grad mode, the autocast or the session that the caller is in, nor on the type."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,23 @@ from torch import nn
 import radiolucent as rl
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import METHODS, explain
-from support.explainer_cases import SHORTEST, noise_films, small
+from support.explainer_cases import NO_ATTENTION, SHORTEST, noise_films, small
 
-MODES: dict[str, AbstractContextManager[object]] = {
+
+@contextmanager
+def in_float64() -> Generator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+MODES: dict[str, AbstractContextManager[object] | Callable[[], AbstractContextManager[object]]] = {
     "no_grad": torch.no_grad(),
     "inference_mode": torch.inference_mode(),
     "autocast": torch.autocast("cpu", torch.bfloat16),
+    "float64 by default": in_float64,
 }
 
 
@@ -25,7 +37,7 @@ def test_every_method_gives_the_same_map_in_every_mode(name: str) -> None:
     clf, film, method = small(name), noise_films(1)[0], SHORTEST[name]
     plain = explain(clf, film, method, target=1, seed=2)
     for mode, context in MODES.items():
-        with context:
+        with context() if callable(context) else context:
             found = explain(clf, film, method, target=1, seed=2)
         np.testing.assert_allclose(
             found.map, plain.map, atol=1e-6 * max(1.0, float(np.abs(plain.map).max())), err_msg=mode
@@ -57,7 +69,7 @@ def test_every_method_on_several_findings_wide_films_and_other_types(name: str) 
     film, maps = noise_films(1)[0], dict[torch.dtype, np.ndarray[Any, Any]]()
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         clf = rl.Classifier(Findings().to(dtype).eval(), names, pre, positive=0, head="multilabel")
-        if name in ("attnlrp", "legrad"):
+        if name in NO_ATTENTION:
             with pytest.raises(ExplainError, match="meant for transformers"):
                 explain(clf, film, SHORTEST[name], target="MASS")
             return

@@ -22,7 +22,7 @@ from support.explainer_cases import FAST
 SHIPPED = (
     "gradcam cam gradcamplusplus hirescam layercam xgradcam eigencam scorecam ablationcam reciprocam guidedgradcam "
     "lime kernelshap occlusion rise sobol saliency inputtimesgradient smoothgrad integratedgradients deeplift "
-    "gradientshap lrp attnlrp legrad guidedbackprop"
+    "gradientshap lrp attnlrp legrad chefer guidedbackprop"
 ).split()
 """What must not get lost; a method that comes needs no line here."""
 ROOT = Path(__file__).parents[2]

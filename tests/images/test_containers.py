@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 from PIL import Image
+from pydicom.encaps import get_frame
 
 from radiolucent.errors import ConfigError, ImageError
 from radiolucent.images import ReadOptions, read, read_with, reading
 from radiolucent.types import Radiograph
-from support.odd_films import dicom, films, mha, nifti, npy, nrrd, raster, tiff, zipped
+from support.odd_films import dicom, films, mha, nifti, npy, nrrd, raster, recoded, tiff, zipped
 
 RAMP = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
 GREY = RAMP / 65535
@@ -169,13 +171,57 @@ def test_compressions_are_read_as_pil_reads_them(tmp_path: Path, compression: st
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
-@pytest.mark.parametrize("predictor", [2, 3])
-def test_differences_of_samples_are_summed(tmp_path: Path, compression: str, predictor: int) -> None:
-    values = GREY.astype(np.float32) if predictor == 3 else RAMP
+@pytest.mark.parametrize(("predictor", "values"), [(2, RAMP), (2, GREY.astype("f4")), (3, GREY.astype("f4"))])
+def test_differences_of_samples_are_summed(
+    tmp_path: Path, compression: str, predictor: int, values: np.ndarray
+) -> None:
     Image.fromarray(values).save(tmp_path / "a.tif", compression=compression, tiffinfo={317: predictor})
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert file.pages[0].aspage().predictor == predictor
     np.testing.assert_allclose(read(tmp_path / "a.tif").pixels, GREY, atol=1e-6)
+
+
+def test_bits_may_run_backwards_in_any_compression(tmp_path: Path) -> None:
+    black = RAMP > 30000
+    for compression in ("raw", "tiff_adobe_deflate", "tiff_lzw", "group4"):
+        Image.fromarray(black).save(tmp_path / "a.tif", compression=compression, tiffinfo={266: 2})
+        with tifffile.TiffFile(tmp_path / "a.tif") as file:
+            assert file.pages[0].aspage().fillorder == 2
+        with Image.open(tmp_path / "a.tif") as theirs:
+            np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, np.asarray(theirs))
+
+
+def test_cmyk_by_jpeg_is_not_inverted_and_ycbcr_with_less_colour_is_refused(tmp_path: Path) -> None:
+    grey = (RAMP >> 8).astype(np.uint8)
+    inks = Image.fromarray(np.dstack([grey] * 3)).convert("CMYK")
+    inks.save(tmp_path / "a.tif", compression="jpeg", quality=95)
+    np.testing.assert_allclose(read(tmp_path / "a.tif").pixels, grey / 255, atol=0.05)
+    content = bytearray(tiff(np.dstack([grey] * 3), photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
+        tags = file.pages[0].aspage().tags
+        photometric, counts = tags[262].valueoffset, tags[279].valueoffset
+    content[photometric] = 6
+    content[counts : counts + 4] = (40 * 50 * 3 // 2).to_bytes(4, "little")
+    with pytest.raises(ImageError, match="YCbCr with fewer samples of colour"):
+        film(tmp_path, bytes(content))
+
+
+def test_a_volume_in_a_page_is_refused(tmp_path: Path) -> None:
+    content = tiff(np.stack([RAMP, RAMP]), volumetric=True, tile=(1, 16, 16))
+    with pytest.raises(ImageError, match="a volume of 2 slices"):
+        film(tmp_path, content)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 7, 12, 15])
+@pytest.mark.parametrize("signed", [False, True])
+def test_jpeg_2000_of_any_depth(tmp_path: Path, bits: int, signed: bool) -> None:
+    top = 2**bits - 1
+    values = np.rint(GREY * top).astype("u1" if bits <= 8 else "u2")
+    stored = (values.astype(int) - 2 ** (bits - 1)).astype(values.dtype.str.replace("u", "i")) if signed else values
+    made = pydicom.dcmread(io.BytesIO(recoded(dicom(stored, bits=bits), "1.2.840.10008.1.2.4.90")))
+    found = film(tmp_path, get_frame(made.PixelData, 0, number_of_frames=1))
+    np.testing.assert_allclose(found.pixels, values / top, atol=2e-3)
+    assert noted(found, "signed") == signed
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -290,6 +336,29 @@ def test_nifti_lies_as_its_header_says(tmp_path: Path) -> None:
     import gzip
 
     np.testing.assert_allclose(film(tmp_path, gzip.compress(nifti(RAMP)), "a.nii.gz").pixels, GREY, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("space", "right", "up"),
+    [
+        ("left-posterior-superior", "-0.1,0,0", "0,0,0.2"),
+        ("RAS", "0.1,0,0", "0,0.2,0"),
+        ("LAS", "-0.1,0,0", "0,0.2,0"),
+    ],
+)
+def test_nrrd_and_metaimage_lie_as_their_headers_say(tmp_path: Path, space: str, right: str, up: str) -> None:
+    deep = {"dimension": "3", "sizes": "50 40 1", "space": space}
+    turned = film(tmp_path, nrrd(RAMP, **deep, **{"space directions": f"({right}) ({up}) none"}))
+    np.testing.assert_allclose(turned.pixels, GREY[::-1, ::-1], atol=1e-6)
+    assert noted(turned, "rows turned over") and noted(turned, "columns turned over")
+    content = nrrd(RAMP, **deep, **{"space directions": "(0.1,0,0) (0,0,0.2) none"}).replace(
+        b"spacings: 0.1 0.2\n", b""
+    )
+    assert film(tmp_path, content).spacing == pytest.approx((0.2, 0.1))
+    plain = mha(RAMP).replace(b"NDims = 2", b"NDims = 3").replace(b"50 40", b"50 40 1")
+    for matrix, expected in (("1 0 0 0 1 0 0 0 1", GREY), ("-1 0 0 0 0 1 0 1 0", GREY[::-1, ::-1])):
+        content = plain.replace(b"ElementType", f"TransformMatrix = {matrix}\nElementType".encode())
+        np.testing.assert_allclose(film(tmp_path, content).pixels, expected, atol=1e-6)
 
 
 def test_research_containers_are_read_or_refused_by_name(tmp_path: Path) -> None:

@@ -616,3 +616,44 @@ def test_colour_takes_a_range_and_says_that_it_has_no_window(film: Any) -> None:
     assert noted(film(dicom(grey, bits=8, **colour), window="100/50"), "'100/50'", "not applied to colour")
     deep = np.repeat(DEEP[..., None], 3, axis=2)
     assert noted(film(dicom(deep, bits=16, **colour)), "12-bit data", "--range 0,4095")
+
+
+@pytest.mark.parametrize(
+    ("words", "high", "signed"),
+    [
+        (DEEP | ((DEEP > 2000).astype(np.uint16) << 13), 11, 0),  # an overlay above the film
+        (DEEP << 4, 15, 0),
+        ((DEEP.astype(np.int16) - 2048).view(np.uint16) & 0xFFF, 11, 1),  # its sign in bit 11
+    ],
+)
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"])
+def test_stored_bits_are_followed_in_compressed_words_too(
+    film: Any, words: np.ndarray, high: int, signed: int, syntax: str
+) -> None:
+    made = pydicom.dcmread(io.BytesIO(recoded(dicom(words, bits=16), syntax)))
+    made.BitsStored, made.HighBit, made.PixelRepresentation = 12, high, signed
+    stream = io.BytesIO()
+    made.save_as(stream)
+    np.testing.assert_allclose(film(stream.getvalue()).pixels, GREY, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("uid", "name"),
+    [("6", "Ultrasound"), ("68.1", "Surface Scan"), ("81.1", "Ophthalmic Thickness"), ("200.1", "Protocol")],
+)
+def test_every_standard_class_that_is_no_radiograph_is_refused_by_its_name(film: Any, uid: str, name: str) -> None:
+    with pytest.raises(ImageError, match=f"{name}.*no radiograph"):
+        film(dicom(DEEP, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{uid}", Modality="OT"))
+
+
+def test_other_classes_and_modalities_are_noted(film: Any) -> None:
+    assert noted(film(dicom(DEEP, SOPClassUID="1.3.46.670589.2.1")), "SOP class 1.3.46.670589.2.1 is not known")
+    assert noted(film(dicom(DEEP, Modality="ES")), "Modality ES")
+    assert not film(dicom(DEEP, SOPClassUID="1.2.840.10008.5.1.4.1.1.12.1.1", Modality="XA")).notes
+
+
+def test_more_pixel_data_than_declared_are_noted_and_four_samples_refused(film: Any) -> None:
+    assert noted(film(dicom(DEEP, Rows=20)), "bytes of pixel data more than declared")
+    rgb = np.dstack([DEEP.astype(np.uint8)] * 3)
+    with pytest.raises(ImageError, match="RGB with 4 samples"):
+        film(dicom(rgb, bits=8, SamplesPerPixel=4, PhotometricInterpretation="RGB", PlanarConfiguration=0))

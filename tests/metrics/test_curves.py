@@ -118,3 +118,17 @@ def test_predictive_values_at_another_prevalence_hold_the_truth() -> None:
     sure = predictive_values(wilson(10, 10), wilson(10, 10), 0.1)
     assert sure[0].value == sure[0].high == 1 and 0 < (sure[0].low or 0) < 0.5
     assert predictive_values(wilson(0, 0), wilson(9, 10), 0.1)[0].value is None
+
+
+def test_the_band_of_a_curve_is_the_interval_of_each_sensitivity() -> None:
+    rng = np.random.default_rng(2)
+    patients = np.repeat(np.arange(30), 3)
+    truth = np.repeat(rng.random(30) < 0.5, 3)
+    scores = np.round(rng.random(90) + 0.4 * truth, 1)
+    thresholds = metrics.roc_curve_points(truth, scores)[2]
+    for groups in (None, patients):
+        low, high = metrics.roc_band(truth, scores, thresholds, groups=groups)
+        for k, t in enumerate(thresholds):
+            one = metrics.sensitivity(truth, scores >= t, groups=groups)
+            assert (low[k], high[k]) == pytest.approx((one.low, one.high))
+    assert np.isnan(metrics.roc_band(truth, scores, thresholds, groups=truth.astype(int))[0]).all()

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from radiolucent import metrics
+from radiolucent.audits.agreement.staple import staple
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.readers import statistics
+from radiolucent.types import Estimate
 
 NAN = float("nan")
 RNG = np.random.default_rng(0)
@@ -34,6 +36,7 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 NO_TRUTH: dict[str, Any] = {
     "three classes": np.arange(30) % 3,
     "unknown labels": np.where(TRUTH, 1, -1),
+    "a missing one": pd.array([None, *TRUTH[1:]], dtype="boolean"),
     "words": np.where(TRUTH, "ill", "well"),
     "missing": np.where(np.arange(30) == 4, NAN, TRUTH.astype(float)),
     "masked": np.ma.masked_array(TRUTH, mask=np.arange(30) == 4),
@@ -55,6 +58,8 @@ def test_films_of_unknown_patients_are_not_one_patient(missing: Any) -> None:
     assert metrics.auroc(TRUTH, SCORES, groups=[missing] * 30) == alone
     assert metrics.auroc(TRUTH, SCORES, groups=np.full(30, NAN)) == alone
     assert metrics.auroc(TRUTH, SCORES, groups=[missing] * 28 + ["p", "p"]).n == 29
+    assert metrics.auroc(TRUTH, SCORES, groups=[("site", i // 2) for i in range(30)]).n == 15
+    assert metrics.auroc(TRUTH, SCORES, groups=pd.Categorical([f"p{i // 2}" for i in range(30)])).n == 15
 
 
 def test_infinite_values_have_no_mean_and_no_curve_but_a_rank() -> None:
@@ -100,6 +105,49 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "shares as counts": (lambda: statistics.fleiss_kappa(np.array([[1.5, 1.5], [3, 0]])), "whole numbers"),
     "counts of one case": (lambda: statistics.fleiss_kappa(np.array([1, 2, 3])), "whole numbers"),
     "words as codes": (lambda: statistics.krippendorff_alpha(np.array([["a", "b"]] * 2)), "expected numbers"),
+    "words in the alphabet's order": (
+        lambda: statistics.cohen_kappa(["mild", "severe"], ["none", "mild"], weights="linear"),
+        "`categories`",
+    ),
+    "a category twice": (lambda: statistics.cohen_kappa([0, 1], [0, 1], categories=[0, 1, 1], folds=10), "each once"),
+    "a category counted twice": (lambda: statistics.gwet_ac1(np.ones((2, 5)), categories=[0, 1, 1]), "each once"),
+    "two tests of the same name": (
+        lambda: statistics.reading_times(np.ones((2, 2, 5)), tests=("a", "a")),
+        "expected one each, once",
+    ),
+    "a label between two": (lambda: metrics.label_suspects(np.array([0.5, 1]), np.eye(2)), "expected a class index"),
+    "a word as a label": (lambda: metrics.label_suspects(np.array(["a", "b"]), np.eye(2)), "expected a class index"),
+    "a reader's class that is none": (
+        lambda: metrics.label_suspects(np.array([0, 1]), np.eye(2), readers=[[2], []]),
+        "readings 2",
+    ),
+    "groups of some ratings": (lambda: statistics.gwet_ac1(np.ones((2, 5)), groups=["p"] * 4), "4 groups for 5"),
+    "groups of some calls": (
+        lambda: statistics.mrmc_rate(TRUTH, READ > 0, "sensitivity", groups=["p"] * 4),
+        "4 groups for 30",
+    ),
+    "a word for groups": (lambda: metrics.auroc(TRUTH, SCORES, groups="p" * 30), "groups are a str"),
+    "groups in a column": (lambda: metrics.auroc(TRUTH, SCORES, groups=np.ones((30, 1))), "one a case"),
+    "times with a unit": (
+        lambda: statistics.reading_times(np.ones((2, 2, 5), "m8[ms]")),
+        "timedelta",
+    ),
+    "a mask with holes": (lambda: staple(np.array([[1, NAN], [0, 1.0]])), "decisions holds"),
+    "shares as a mask": (lambda: metrics.area_fraction(np.full((2, 2), 0.5)), "expected bool"),  # type: ignore[arg-type]
+    "a lesion's mask with holes": (
+        lambda: statistics.film_marks(np.ones((1, 2)), [1.0], [np.full((2, 2), NAN)]),
+        "lesion's mask",  # type: ignore[list-item]
+    ),
+    "a mark without a place": (lambda: statistics.film_marks(np.array([[NAN, 1]]), [1.0], []), "not a place"),
+    "negative weights": (lambda: statistics.FilmMarks((1.0, 2.0), (), (-1.0, 2.0)), "0 or more"),
+    "weights with holes": (lambda: statistics.FilmMarks((1.0, 2.0), (), (NAN, 1.0)), "0 or more"),
+    "a map with holes": (lambda: statistics.peaks(np.full((40, 40), NAN)), "finite"),
+    "half a label": (lambda: metrics.fit_temperature(np.ones((2, 2)), np.array([0.5, 1])), "label 0.5"),
+    "a label that is missing": (lambda: metrics.fit_temperature(np.ones((2, 2)), np.array([NAN, 1])), "label nan"),
+    "two for a single logit": (
+        lambda: metrics.fit_temperature(np.ones((2, 1)), np.array([0, 2]), "sigmoid"),
+        "label 2",
+    ),
     "ratings of two kinds": (lambda: statistics.cohen_kappa(["1", 0], [0, 1], folds=10), "one kind of rating"),
     "no margin": (lambda: statistics.against_margin(metrics.wilson(5, 10), NAN), "margin nan"),
     "no pilot": (lambda: statistics.Pilot(NAN, 0.1, 0.1, 0.1, 0.1, 100), "variances"),
@@ -115,3 +163,29 @@ def test_it_is_refused_by_name(what: str) -> None:
     call, why = REFUSED[what]
     with pytest.raises(ConfigError, match=why):
         call()
+
+
+def test_a_rating_that_pandas_calls_missing_is_none() -> None:
+    first, second = [1, 0, pd.NA, 1, 0, 1], [1, 0, 1, 0, 0, None]
+    found = statistics.cohen_kappa(first, second, folds=20)
+    assert found.value == pytest.approx(0.5) and "2 of 6 cases" in found.note
+
+
+@pytest.mark.parametrize("figure", ["cohen_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1"])
+def test_agreement_on_few_ill_is_as_wide_as_they_are_few(figure: str) -> None:
+    """As many films again that everybody calls healthy make nobody surer of the five that are ill."""
+
+    def of(healthy: int) -> Estimate:
+        r = np.zeros((3, 5 + healthy))
+        r[:, :5] = [[1, 1, 1, 1, 0], [1, 1, 1, 0, 1], [1, 1, 0, 1, 1]]
+        if figure == "cohen_kappa":
+            return statistics.cohen_kappa(r[0], r[1], folds=2000)
+        if figure == "fleiss_kappa":
+            return statistics.fleiss_kappa(np.stack([(r == c).sum(0) for c in (0, 1)], 1), folds=2000)
+        return getattr(statistics, figure)(r, folds=2000)
+
+    few, many = of(45), of(450)
+    for e in (few, many):
+        assert "only 5 cases" in e.note and e.method.endswith("t with 4 df") and e.low is not None
+    if figure != "gwet_ac1":  # whose chance falls with the share of the ill
+        assert many.low is not None and few.low is not None and abs(many.low - few.low) < 0.1

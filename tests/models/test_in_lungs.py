@@ -13,6 +13,7 @@ import radiolucent as rl
 from radiolucent.data.phantom import draw
 from radiolucent.models import Classifier, InLungs, shift_logits
 from radiolucent.models.in_lungs import Window, cut_out, look, standardised, window_of
+from radiolucent.passes import target_layer
 from radiolucent.passes.target_layer import find_layer
 from radiolucent.segment import load_segmenter
 
@@ -128,7 +129,11 @@ def test_what_has_no_texture_is_no_lung() -> None:
     torch.testing.assert_close(after[1], net.trunk.head.dense.bias.detach())
 
 
-def test_grad_cam_lies_on_the_film_and_within_the_window() -> None:
+@pytest.mark.parametrize("followed", [True, False])
+def test_grad_cam_lies_on_the_film_and_within_the_window(followed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not followed:  # as on some films, on which a texture moves the lungs that are found
+        real = target_layer._layers
+        monkeypatch.setattr(target_layer, "_layers", lambda p: {k: v for k, v in real(p).items() if k != "placed"})
     net, x = network(), films(1)
     made = classifier(net)
     assert find_layer(made.network, x).name == "placed"

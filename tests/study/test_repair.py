@@ -14,7 +14,7 @@ from radiolucent.audits.trial.planted_films import planted_films
 from radiolucent.cli import app
 from radiolucent.data import Record, write_manifest
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.models import load
+from radiolucent.models import build, load
 from radiolucent.reports.repair_page import interval
 from radiolucent.study import RepairConfig, StudyConfig, repair, train_only
 from radiolucent.study.paired_differences import costs
@@ -64,13 +64,15 @@ def test_a_planted_marker_fails_and_markers_at_random_mend_it(home: Path) -> Non
 def test_auto_keeps_what_has_the_highest_reasons_score_on_validation(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of markers at random, which the test before trained, and the last layer anew; the others only cost time here."""
-    monkeypatch.setattr("radiolucent.study.repaired.AUTO", ("randomise", "last-layer"))
+    """Of markers at random, which the test before trained, what discovery found exchanged, and the last layer anew; the
+    others only cost time here."""
+    monkeypatch.setattr("radiolucent.study.repaired.AUTO", ("randomise", "discovered", "last-layer"))
     found = repair(_config(home, methods=("auto",)))
     tried = {name: row["reasons"]["value"] for name, row in found.chosen_by.items()}
-    assert set(tried) == {"as it is", "randomise", "last-layer"}
+    assert set(tried) == {"as it is", "randomise", "discovered", "last-layer"}
+    assert tried["discovered"] > tried["as it is"] + 0.1
     kept = found.rows[1]
-    assert kept.method == max(("randomise", "last-layer"), key=lambda n: tried[n])
+    assert kept.method == max(("randomise", "discovered", "last-layer"), key=lambda n: tried[n])
     assert json.loads((home / "run" / "repair" / "repair.json").read_text())["chosen_by"].keys() == tried.keys()
     before, last = (
         dict(load(p).network.named_parameters()) for p in (home / "run", home / "run" / "repair" / "last-layer")
@@ -97,6 +99,39 @@ def test_surroundings_are_exchanged_on_half_of_the_films_and_lungs_are_not(tmp_p
     with pytest.raises(DataError, match="--lungs"):
         blind = dataclasses.replace(layers, lungs_known=np.zeros(24, bool))
         REMEDIES["surroundings"].apply(plan, blind, 1.0, 0)  # type: ignore[arg-type]
+
+
+def test_what_discovery_found_is_exchanged_between_classes_and_groups_are_balanced(tmp_path: Path) -> None:
+    """Every ill film has a white spot below the lungs: exchanged, half of either class has it. A quarter of the ill
+    ones is negative: balanced, half of them are."""
+    films = pool(80, 64, 5)
+    ill = films.labels == 1
+    pixels = np.minimum(films.pixels, 200)
+    pixels[ill, 56:61, 50:55] = 255
+    records = tuple(Record(tmp_path, str(i), int(films.labels[i]), str(i), "train") for i in range(80))
+    rows = SimpleNamespace(rows=lambda split: list(range(80)) if split == "train" else [])
+    layers = Layers(films.lungs, np.ones(80, bool), np.zeros_like(films.lungs), np.zeros_like(films.lungs))
+
+    def applied(name: str, pixels: np.ndarray, **fields: object) -> np.ndarray:
+        taken: list[np.ndarray] = []
+        cache = SimpleNamespace(pixels=pixels, records=records)
+        prepared = SimpleNamespace(cache=cache, rows=rows.rows)
+        plan = SimpleNamespace(prepared=prepared, on=taken.append, **({"channels": (), "before": None} | fields))
+        REMEDIES[name].apply(plan, layers, 1.0, 3)  # type: ignore[arg-type]
+        return taken[0]
+
+    spot = applied("discovered", pixels, channels=("surroundings",))[:, 57:60, 51:54].mean((1, 2)) > 240
+    assert 0.3 < spot[ill].mean() < 0.7 and 0.3 < spot[~ill].mean() < 0.7
+    with pytest.raises(DataError, match="found nothing"):
+        applied("discovered", pixels)
+    few = np.flatnonzero(ill)[:10]
+    pixels[few] = 255 - pixels[few]
+    start = build("small_cnn", size=64, widths=(8, 16), hidden=0, pretrained=False, seed=0)[0]
+    balanced = applied("balance", pixels, before=start)
+    same = [sum(bool((balanced[i] == pixels[k]).all()) for k in few) > 0 for i in np.flatnonzero(ill)]
+    assert 0.4 <= np.mean(same) <= 0.6
+    with pytest.raises(DataError, match="no feature maps"):
+        applied("balance", pixels)
 
 
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
@@ -126,6 +161,8 @@ def test_films_in_other_splits_and_unknown_methods_are_refused(home: Path, tmp_p
         repair(replace(_config(home), data=tmp_path / "m.csv", out=tmp_path / "out"))
     with pytest.raises(ConfigError, match="expected any of crop, inpaint, randomise, reasons"):
         _config(home, methods=("prayer",))
+    with pytest.raises(ConfigError, match="alone"):
+        _config(home, methods=("balance+reasons",))
     with pytest.raises(ConfigError, match="twice"):
         _config(home, methods=("crop+crop",))
     with pytest.raises(ConfigError, match="no study"):

@@ -45,7 +45,7 @@ SHORTEST: dict[str, Explainer] = {
 # Methods that have a map even of a network that says nothing.
 BLIND = {"eigencam", "scorecam"}  # the one knows nothing of the score; the other's softmax weighs all maps alike
 # Where a method has no meaning, and what its message must point to.
-NO_ATTENTION = {"attnlrp": r"LRP\(\)", "legrad": r"GradCAM\(\)"}
+NO_ATTENTION = {"attnlrp": r"LRP\(\)", "legrad": r"GradCAM\(\)", "chefer": r"GradCAM\(\)"}
 UNDEFINED: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("small_cnn", "mobilenetv1", "densenet121", "inception_v3"), NO_ATTENTION),
     "vit": {

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.planted import Pool, audit_views, pool
 from radiolucent.audits.trial.regions import View
 from radiolucent.images import Preprocess
@@ -76,3 +77,11 @@ def border_reader() -> Classifier:
     ring[3:-3, 3:-3] = 0
     lungs = phantoms().lungs.mean(0) > 0.9
     return classifier(Reader(ring * 30.0 / ring.sum() + lungs * 8.0 / lungs.sum(), bias=-8.0))
+
+
+def times(table: Table, k: int) -> Table:
+    """The films k times over, each time of other patients: of few patients nothing is sure that does not change."""
+    scores = {name: np.tile(values, k) for name, values in table.scores.items()}
+    names = tuple(f"{p}-{i}" for i in range(k) for p in table.patients)
+    plain = table.image_ids * k, names, table.sites * k, np.tile(table.truth, k), np.tile(table.known, k)
+    return Table(*plain, scores, {}, None, table.cut)

@@ -16,8 +16,9 @@ def _options(
     model: Annotated[
         str | None,
         typer.Option(
-            help="In place of RUN a model of your own: package.module:factory, an ONNX file, or an exported program "
-            "(.pt2). A factory takes no arguments and gives a torch module, a Classifier, or a function."
+            help="In place of RUN a model of your own: package.module:factory, an ONNX file, an OpenVINO file (.xml), "
+            "or an exported program (.pt2). A factory takes no arguments and gives a torch module, a Classifier, or a "
+            "function."
         ),
     ] = None,
     weights: Annotated[

@@ -29,8 +29,9 @@ Remedies = Annotated[
     typer.Option(
         "--method",
         "--remedy",
-        help="crop, inpaint, randomise, reasons, surroundings, last-layer; several with commas, together with +: "
-        "crop+randomise. auto: tries several, keeps the one with the highest reasons score on validation films.",
+        help="crop, inpaint, randomise, reasons, surroundings, last-layer, discovered, balance; several with commas, "
+        "together with +: crop+randomise. auto: tries several, keeps the one with the highest reasons score on "
+        "validation films.",
     ),
 ]
 FineTune = Annotated[

@@ -75,14 +75,12 @@ def demo(
     """The whole study on phantoms drawn on the spot; ends with an HTML report."""
     from radiolucent.errors import ConfigError
     from radiolucent.study.demonstration import demo as run_demo
-    from radiolucent.study.demonstration import demo_labels
 
     if labels not in (1, 3):
         raise ConfigError(f"--labels {labels}; expected 1 or 3: phantoms are drawn with these.")
-    run, place = (run_demo, "demo") if labels == 1 else (demo_labels, "demo-labels")
-    folder = out or Path("runs") / place
+    folder = out or Path("runs") / ("demo" if labels == 1 else "demo-labels")
     with progress_bar() as update:
-        prepared, appraisal = run(folder, update, tell_epoch, seed=seed, on_ready=tell_ready)
+        prepared, appraisal = run_demo(folder, update, tell_epoch, labels=labels, seed=seed, on_ready=tell_ready)
     finish_study(prepared, appraisal, folder, as_json)
 
 

@@ -246,23 +246,31 @@ def _patients(dataset: Dataset) -> Finding:
 
 
 def prevalence_shift(dataset: Dataset) -> Finding:
-    """The share of the last class in each split, its interval by patient, held against that of the training split."""
+    """The share of a class in each split, its interval by patient, held against that of the training split.
+
+    Of two classes it is the second's; of more, that of the first whose share shifts, the intervals being corrected for
+    their number.
+    """
     question = "Is the disease equally common in every split?"
     labelled = [r for r in dataset.records if r.label is not None and r.split]
     splits = sorted({str(r.split) for r in labelled})
     if len(splits) < 2 or len(dataset.class_names) < 2:
         return Finding("prevalence.shift", question, "not applicable", "fewer than two splits or classes.")
-    last = len(dataset.class_names) - 1
-    rates = {s: _rate([r for r in labelled if r.split == s], last) for s in splits}
-    reference = rates["train"] if "train" in rates else rates[splits[0]]
-    shifted = [s for s in splits if not _overlap(rates[s], reference)]
+    names = dataset.class_names
+    classes = [1] if len(names) == 2 else range(len(names))
+    level = 1 - 0.05 / len(classes)
+    every = [{s: _rate([r for r in labelled if r.split == s], k, level) for s in splits} for k in classes]
+    told = [(r, r.get("train", r[splits[0]])) for r in every]
+    shifts = [any(not _overlap(rate, reference) for rate in rates.values()) for rates, reference in told]
+    chosen = shifts.index(True) if any(shifts) else len(shifts) - 1
+    (rates, reference), shifted = told[chosen], shifts[chosen]
     films = Counter(str(r.split) for r in labelled)
     words = ", ".join(f"{s} {(rates[s].value or 0):.1%} of {films[s]}" for s in splits)
     return Finding(
         "prevalence.shift",
         question,
         "fail" if shifted else "pass",
-        f"{dataset.class_names[last]}: {words}.",
+        f"{names[classes[chosen]]}: {words}.",
         reference,
         None,
         {s: r.as_dict() for s, r in rates.items()},
@@ -272,11 +280,11 @@ def prevalence_shift(dataset: Dataset) -> Finding:
     )
 
 
-def _rate(records: Sequence[Record], label: int) -> Estimate:
+def _rate(records: Sequence[Record], label: int, level: float) -> Estimate:
     """The share of films with a label, its interval over patients."""
     patients = [r.patient_id or f"\0{r.image_id}" for r in records]
     index = np.unique(patients, return_inverse=True)[1]
-    return clustered_wilson(np.array([r.label == label for r in records]), index)
+    return clustered_wilson(np.array([r.label == label for r in records]), index, level)
 
 
 def _overlap(a: Estimate, b: Estimate) -> bool:
@@ -299,16 +307,23 @@ def _validation(dataset: Dataset) -> Finding:
             "no validation split.",
             advice="one is cut by patient before training",
         )
-    rarest = min(Counter(r.label for r in films).values())
-    width = wilson(round(0.9 * rarest), rarest)
+    rarest, label = min((count, name) for name, count in Counter(r.label for r in films).items())
+    patients = len({r.patient_id or f"\0{r.image_id}" for r in films if r.label == label})
+    width = wilson(0.9 * patients, patients)  # a patient's films go well or badly together
     half = ((width.high or 0) - (width.low or 0)) / 2
     small = len(films) < MIN_VAL
-    evidence: dict[str, Any] = {"films": len(films), "rarest_class": rarest, "half_width_at_90_percent": half}
+    evidence: dict[str, Any] = {
+        "films": len(films),
+        "rarest_class": rarest,
+        "patients": patients,
+        "half_width_at_90_percent": half,
+    }
     return Finding(
         "split.validation_size",
         question,
         "fail" if small else "pass",
-        f"{len(films)} validation films, {rarest} of the rarest class: a recall of 90 % is known to ± {half:.0%}.",
+        f"{len(films)} validation films, {rarest} of the rarest class ({patients} patients): a recall of 90 % is known "
+        f"to ± {half:.0%}.",
         Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
         float(MIN_VAL),
         evidence,

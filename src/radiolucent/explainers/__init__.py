@@ -31,6 +31,7 @@ METHODS: dict[str, type[Explainer]] = {
         "LRP",
         "AttnLRP",
         "LeGrad",
+        "Chefer",
         "LIME",
         "KernelSHAP",
         "Occlusion",

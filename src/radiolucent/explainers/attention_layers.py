@@ -43,6 +43,20 @@ class Attended:
     logits: torch.Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """What a pass computed on its way.
+
+    Attributes:
+        attention: of each layer (N · heads, T, T) or (N, heads, T, T), on the graph.
+        tokens: (N, T, K) behind the last layer. logits: float32 (N, K) on the CPU.
+    """
+
+    attention: list[torch.Tensor]
+    tokens: torch.Tensor
+    logits: torch.Tensor
+
+
 @dataclass(frozen=True)
 class AttentionLayers:
     """Layers that attend to all tokens, in order of execution.
@@ -64,6 +78,34 @@ class AttentionLayers:
         """Numbers of tokens (N, T) as maps (N, h, w)."""
         return tokens[:, self.start : self.start + self.grid[0] * self.grid[1]].unflatten(1, self.grid)
 
+    def as_it_runs(self, classifier: Classifier, inputs: torch.Tensor) -> Ran:
+        """One pass with its graph through every layer's attention.
+
+        Args:
+            inputs: (N, C, H, W).
+
+        Raises:
+            ExplainError: the layers' attention is not the images' side by side.
+        """
+        network, watch = differentiable(classifier.network), _Keeping()
+        given = fitting(network, inputs.to(classifier.device, classifier.dtype)).clone()
+        alone = _Last(self)
+        handle = network.get_submodule(self.names[-1]).register_forward_hook(alone.hand_on)
+        try:
+            with torch.enable_grad(), frozen(network), watch:
+                out = network(given.requires_grad_().clone())  # it may write in place
+        finally:
+            handle.remove()
+        self._checked(watch.attention, len(inputs))
+        assert alone.tokens is not None
+        return Ran(watch.attention, alone.tokens, (out[0] if isinstance(out, tuple) else out).float().cpu())
+
+    def _checked(self, attention: Sequence[torch.Tensor], count: int) -> None:
+        if len(attention) != len(self.lead) or any(
+            len(a) != count * lead for a, lead in zip(attention, self.lead, strict=True)
+        ):
+            raise refused(self.method, "its attention does not keep the images' axis before all others")
+
     def each_to_the_end(self, classifier: Classifier, inputs: torch.Tensor, expected: torch.Tensor) -> Attended:
         """One pass in which the network's last part is given every layer's tokens, side by side.
 
@@ -83,8 +125,7 @@ class AttentionLayers:
             relative_difference(logits[-count:].detach(), expected.cpu()) <= near
         ):
             raise refused(self.method, "what follows the last layer depends on more than that layer's tokens")
-        if any(len(a) != count * lead for a, lead in zip(attention, self.lead, strict=True)):
-            raise refused(self.method, "its attention does not keep the images' axis before all others")
+        self._checked(attention, count)
         return Attended(attention, logits)
 
 
@@ -211,6 +252,35 @@ class _Cutting(_Softmaxes):
     def met(self, attention: torch.Tensor) -> torch.Tensor:
         self.attention.append(attention.detach().requires_grad_())
         return self.attention[-1].clone()  # what follows may write in place
+
+
+class _Keeping(_Softmaxes):
+    """Every attention is kept, on the graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention: list[torch.Tensor] = []
+
+    def met(self, attention: torch.Tensor) -> torch.Tensor:
+        self.attention.append(attention)
+        return attention.clone()  # what follows may write in place
+
+
+@dataclass
+class _Last:
+    """The tokens behind the last layer, kept on the graph."""
+
+    layers: AttentionLayers
+    called: int = 0
+    tokens: torch.Tensor | None = None
+
+    def hand_on(self, _: nn.Module, __: Any, output: Any) -> Any:
+        self.called += 1
+        if self.called != self.layers.calls[-1]:
+            return None
+        self.tokens = first_of(output)
+        assert self.tokens is not None
+        return with_first(output, self.tokens.clone())  # what follows may write in place
 
 
 @dataclass

@@ -86,7 +86,7 @@ class GradientSHAP(Explainer):
         generator: torch.Generator,
         count: int,
     ) -> torch.Tensor:
-        t = ((torch.arange(count) + torch.rand(count, generator=generator)) / count).to(inputs)
+        t = ((torch.arange(count) + torch.rand(count, generator=generator, dtype=torch.float32)) / count).to(inputs)
         line, total = inputs - start, torch.zeros_like(inputs)
         passes = -(-count // max(1, self.batch_size // len(inputs)))
         step = -(-count // passes)  # about as many points in each

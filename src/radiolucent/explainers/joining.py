@@ -12,7 +12,7 @@ def by_grey(gradient: torch.Tensor, classifier: Classifier) -> torch.Tensor:
 
     By the chain rule, Σ_c ∂score/∂x_c · ∂x_c/∂grey, and ∂x_c/∂grey = 1/std_c.
     """
-    ends = classifier.preprocess.normalise(torch.tensor([0.0, 1.0]).view(2, 1, 1))
+    ends = classifier.preprocess.normalise(torch.tensor([0.0, 1.0], dtype=torch.float32).view(2, 1, 1))
     rise = (ends[1] - ends[0]).to(gradient).view(1, -1, 1, 1)
     return (gradient * rise).sum(1)
 

@@ -44,7 +44,7 @@ class Layers:
     def of(
         cls, classifier: Classifier, image: torch.Tensor, composite: str | Sequence[Range], epsilon: float, gamma: float
     ) -> "Layers":
-        ends = classifier.preprocess.normalise(torch.tensor([0.0, 1.0]).view(2, 1, 1))
+        ends = classifier.preprocess.normalise(torch.tensor([0.0, 1.0], dtype=torch.float32).view(2, 1, 1))
         box = ends.amin(0, keepdim=True), ends.amax(0, keepdim=True)
         return cls(composite, epsilon, gamma, image, box)
 
@@ -76,7 +76,7 @@ class Layers:
         with torch.no_grad():
             value = function(input, weight, bias, *args, **kwargs)
         axis = value.ndim - 1 if name in DENSE else 1
-        offset = torch.zeros(value.shape[axis]) if bias is None else bias.detach()
+        offset = value.new_zeros(value.shape[axis]) if bias is None else bias.detach()
 
         frame: Sequence[int] = ()
         if self._framed is not None and input is self._framed[0] and input._version == self._framed[1]:
@@ -159,7 +159,8 @@ class Layers:
                 self.arrived.append(found.constant.sum(1))
             share = None
             if ones is not None and len(found.bias) % len(ones) == 0:
-                share = found.bias.reshape(len(ones), -1).sum(1).to(ones)
+                rows = found.bias.sum(tuple(range(1, found.bias.ndim))) if found.bias.ndim > 1 else found.bias
+                share = rows.reshape(len(ones), -1).sum(1).to(ones)
             return found.slope.to(x.dtype), share
 
         return cast(torch.Tensor, Handing.apply(x, ones, value, back))

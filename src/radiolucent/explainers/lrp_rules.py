@@ -11,8 +11,8 @@ __all__ = ["Back", "Weighed", "hand_back", "stabilised"]
 
 def stabilised(z: torch.Tensor, epsilon: float) -> torch.Tensor:
     """z + ε sign z, with sign 0 = 1; never 0."""
-    moved = torch.where(z < 0, z - epsilon, z + epsilon)
-    return torch.where(moved == 0, torch.finfo(z.dtype).tiny, moved)
+    least = torch.tensor(max(epsilon, torch.finfo(z.dtype).tiny), dtype=z.dtype, device=z.device)
+    return z + torch.copysign(least, z)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,26 @@ class Weighed:
     weight: torch.Tensor
     bias: torch.Tensor
 
+    def through(self, x: torch.Tensor, weight: torch.Tensor) -> "Through":
+        """Σ_i x_i w_ij, and the way back of the same layer."""
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            return Through(leaf, self.linear(leaf, weight))
+
     def back(self, weight: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
         """Σ_j w_ij given_j."""
-        with torch.enable_grad():
-            leaf = torch.zeros_like(self.x).requires_grad_()
-            return torch.autograd.grad(self.linear(leaf, weight), leaf, given)[0]
+        return self.through(self.x, weight).back(given)
+
+
+class Through(NamedTuple):
+    """One pass through a layer: what went in, what came out (on autograd's graph)."""
+
+    leaf: torch.Tensor
+    out: torch.Tensor
+
+    def back(self, given: torch.Tensor) -> torch.Tensor:
+        """Σ_j w_ij given_j."""
+        return torch.autograd.grad(self.out, self.leaf, given)[0]
 
 
 class Back(NamedTuple):
@@ -67,10 +82,9 @@ def hand_back(rule: str, at: Weighed, relevance: torch.Tensor, epsilon: float, g
         return Back(none, torch.zeros_like(relevance), at.back(ones, relevance / stabilised(count, epsilon)))
     if rule == "box":
         low, high = (edge.to(at.x).expand_as(at.x) for edge in box)
-        z = at.linear(at.x, at.weight) - at.linear(low, up) - at.linear(high, down)
-        c = relevance / stabilised(z, epsilon)
-        constant = -low * at.back(up, c) - high * at.back(down, c)
-        return Back(at.back(at.weight, c), torch.zeros_like(relevance), constant)
+        plain, lower, upper = at.through(at.x, at.weight), at.through(low, up), at.through(high, down)
+        c = relevance / stabilised((plain.out - lower.out - upper.out).detach(), epsilon)
+        return Back(plain.back(c), torch.zeros_like(relevance), -low * lower.back(c) - high * upper.back(c))
     if rule == "epsilon":
         c = relevance / stabilised(at.z, epsilon)
         return Back(at.back(at.weight, c), at.bias * c)
@@ -96,9 +110,13 @@ def _signed(
     at: Weighed, above: torch.Tensor, below: torch.Tensor, bias: torch.Tensor, relevance: torch.Tensor, epsilon: float
 ) -> Back:
     """Proportional to x⁺ above + x⁻ below + bias."""
-    z = at.linear(at.x.clamp(min=0), above) + at.linear(at.x.clamp(max=0), below) + bias
-    c = relevance / stabilised(z, epsilon)
-    return Back(torch.where(at.x > 0, at.back(above, c), at.back(below, c)), bias * c)
+    positive = at.through(at.x.clamp(min=0), above)
+    if bool((at.x >= 0).all()):  # behind a ReLU there is no x⁻
+        c = relevance / stabilised(positive.out.detach() + bias, epsilon)
+        return Back(positive.back(c), bias * c)
+    negative = at.through(at.x.clamp(max=0), below)
+    c = relevance / stabilised((positive.out + negative.out).detach() + bias, epsilon)
+    return Back(torch.where(at.x > 0, positive.back(c), negative.back(c)), bias * c)
 
 
 class Handing(torch.autograd.Function):

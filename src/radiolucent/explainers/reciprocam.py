@@ -42,11 +42,11 @@ class ReciproCAM(AtLayer, Perturbation):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         cut = goal.over(classifier, image).cut(self.place)
         height, width = cut.features.shape[2:]
-        masks = torch.eye(height * width).view(-1, 1, height, width)
+        masks = torch.eye(height * width, dtype=torch.float32).view(-1, 1, height, width)
         if self.soft:
-            kernel = torch.tensor([1.0, 2.0, 1.0]) / 4
+            kernel = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float32) / 4
             masks = F.conv2d(masks, kernel.outer(kernel)[None, None], padding=1)
-        logits, how = self._masked(classifier, image, cut, torch.cat([masks, torch.zeros(1, 1, height, width)])[:, 0])
+        logits, how = self._masked(classifier, image, cut, torch.cat([masks, torch.zeros_like(masks[:1])])[:, 0])
         scores = goal.repeated(len(logits)).of(logits)
         coarse = (scores[:-1] - scores[-1]).view(1, height, width)
         details = {"feature_map": coarse[0].numpy(), "layer": cut.layer.name, "passes": how}

@@ -78,7 +78,7 @@ class RISE(Perturbation):
         run = self.asker(goal, image, self.num_masks, reserved=own)
         member = np.arange(self.num_masks) // (2 if self.paired else 1) % RUNS
         shares = np.eye(RUNS)[member]  # (N, RUNS): which run each mask belongs to
-        sums = torch.zeros(2 * RUNS, size[0] * size[1])  # Σ f M, then Σ M, of each run
+        sums = torch.zeros(2 * RUNS, size[0] * size[1], dtype=torch.float32)  # Σ f M, then Σ M, of each run
         scores = scores_of(goal, run.ask(self.num_masks, lambda part: blend(image, fill, masks.of(part))))
         totals, level = scores @ shares, scores[0]  # counted from the first, or single precision loses them
         weighed = np.concatenate([shares * (scores - level)[:, None], shares], axis=1).T.astype(np.float32)
@@ -142,5 +142,7 @@ class SoftMasks:
 
 def _interpolation(cells: int, cell: int, side: int, shift: int) -> torch.Tensor:
     """(side, cells): bilinear upsampling to (cells + 1) · cell pixels, of which `side` are taken from `shift` on."""
-    long = F.interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear", align_corners=False)[0]
+    long = F.interpolate(
+        torch.eye(cells, dtype=torch.float32)[None], size=(cells + 1) * cell, mode="linear", align_corners=False
+    )[0]
     return long[:, shift : shift + side].T

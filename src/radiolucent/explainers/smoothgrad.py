@@ -55,7 +55,9 @@ class SmoothGrad(Explainer):
         sigma = self.noise * (inputs.amax((1, 2, 3)) - inputs.amin((1, 2, 3)))
         # The same noise for every film, so that a film's map does not depend on what else is in the batch. A film has
         # one grey level: all channels get the same.
-        half = torch.randn((self.samples // 2, 1, *inputs.shape[2:]), generator=generator).to(inputs)
+        half = torch.randn((self.samples // 2, 1, *inputs.shape[2:]), generator=generator, dtype=torch.float32).to(
+            inputs
+        )
         noise = torch.cat([half, -half])
         total = inputs.new_zeros((len(inputs), *inputs.shape[2:]))
         step = max(1, self.batch_size // len(inputs))

@@ -75,4 +75,4 @@ def upsample(maps: torch.Tensor, size: torch.Size | tuple[int, ...]) -> torch.Te
 
 def _linear(old: int, new: int) -> torch.Tensor:
     """What linear interpolation does to `old` numbers, as a matrix (new, old)."""
-    return F.interpolate(torch.eye(old)[None], size=new, mode="linear", align_corners=False)[0].T
+    return F.interpolate(torch.eye(old, dtype=torch.float32)[None], size=new, mode="linear", align_corners=False)[0].T

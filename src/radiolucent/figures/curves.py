@@ -35,30 +35,25 @@ def _empty(title: str, truth: NDArray[np.bool_]) -> Figure | None:
     return made
 
 
-def _band(rate: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's interval of each sensitivity along the curve."""
-    ends = [metrics.wilson(round(float(r) * n), n) for r in rate]
-    return np.array([e.low for e in ends], float), np.array([e.high for e in ends], float)
-
-
 @styled
 def roc_plot(p: Predictions, evaluation: Evaluation) -> Figure:
-    """ROC curve with a band (Wilson's 95 % interval of sensitivity at each point) and the chosen threshold; where the
-    curve hugs its corner, that corner enlarged."""
+    """ROC curve with a band (Wilson's 95 % interval of sensitivity at each point, by patient) and the chosen threshold;
+    where the curve hugs its corner, that corner enlarged."""
     truth, scores = _known(p)
     empty = _empty("ROC curve", truth)
     if empty:
         return empty
-    fpr, tpr, _ = metrics.roc_curve_points(truth, scores)
+    fpr, tpr, thresholds = metrics.roc_curve_points(truth, scores)
+    band = metrics.roc_band(truth, scores, thresholds, groups=_patients(p))
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     area = evaluation.estimates["auroc"]
-    _roc(ax, fpr, tpr, int(truth.sum()), evaluation, f"area {area}")
+    _roc(ax, fpr, tpr, band, evaluation, f"area {area}")
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=":", label="a coin")
     ax.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
     if (area.value or 0) > 0.94:
         corner = ax.inset_axes((0.36, 0.3, 0.6, 0.5))
-        _roc(corner, fpr, tpr, int(truth.sum()), evaluation, "")
+        _roc(corner, fpr, tpr, band, evaluation, "")
         corner.set(xlim=(-0.004, 0.2), ylim=(0.8, 1.004))
         corner.tick_params(length=2, labelsize=7)
         corner.set_title("the corner, enlarged", fontsize=7.5, fontweight="normal", pad=3)
@@ -68,9 +63,10 @@ def roc_plot(p: Predictions, evaluation: Evaluation) -> Figure:
     return made
 
 
-def _roc(ax: Axes, fpr: NDArray[Any], tpr: NDArray[Any], n: int, evaluation: Evaluation, label: str) -> None:
-    low, high = _band(tpr, n)
-    ax.fill_between(fpr, low, high, color=BLUE, alpha=0.16, lw=0)
+def _roc(
+    ax: Axes, fpr: NDArray[Any], tpr: NDArray[Any], band: tuple[Any, Any], evaluation: Evaluation, label: str
+) -> None:
+    ax.fill_between(fpr, *band, color=BLUE, alpha=0.16, lw=0)
     ax.plot(fpr, tpr, color=BLUE, lw=1.8, label=label)
     sens, spec = evaluation.estimates["sensitivity"].value, evaluation.estimates["specificity"].value
     if sens is not None and spec is not None:

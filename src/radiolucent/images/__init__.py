@@ -7,6 +7,7 @@ from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_
 from radiolucent.images.raster import from_array
 from radiolucent.images.read import read, read_or_note
 from radiolucent.images.regions import region_mask
+from radiolucent.images.upright import laid
 
 __all__ = [
     "MAX_PIXELS",
@@ -16,6 +17,7 @@ __all__ = [
     "as_films",
     "coverage_to_model",
     "from_array",
+    "laid",
     "map_to_source",
     "mask_to_model",
     "read",

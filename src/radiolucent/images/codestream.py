@@ -18,6 +18,7 @@ class Codestream:
     columns: int
     samples: int
     bits: int
+    signed: bool = False
 
     @property
     def fault(self) -> str:
@@ -77,7 +78,7 @@ def _j2k(content: bytes) -> Codestream | None:
         return None
     width, height, left, top = (int.from_bytes(content[i : i + 4], "big") for i in (8, 12, 16, 20))
     samples = int.from_bytes(content[40:42], "big")
-    return Codestream("j2k", height - top, width - left, samples, (content[42] & 0x7F) + 1)
+    return Codestream("j2k", height - top, width - left, samples, (content[42] & 0x7F) + 1, content[42] > 0x7F)
 
 
 def rle_checked(content: bytes, planes: int, size: int) -> tuple[bytes, str]:

@@ -8,7 +8,11 @@ from radiolucent.images.dicom_header import Header
 __all__ = ["is_for_processing", "refuse_others"]
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
-_RADIOGRAPHS = ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "7", "7.1", "7.2", "7.3", "7.4", "12.1", "12.2")
+_RADIOGRAPHS = (
+    "1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "7", "7.1", "7.2", "7.3", "7.4", "12.1", "12.1.1", "12.2",
+    "12.2.1", "12.3", "13.1.4", "13.1.5",
+)  # fmt: skip
+_XRAYS = ("CR", "DX", "MG", "PX", "IO", "RG", "RF", "XA", "RTIMAGE", "OT", "SC", "XC")
 _OTHERS = {
     "2": "a CT image", "2.1": "a CT image", "2.2": "a CT image", "4": "an MR image", "4.1": "an MR image",
     "4.2": "an MR spectrum", "4.3": "an MR image", "4.4": "an MR image", "6.1": "an ultrasound image",
@@ -59,13 +63,25 @@ def refuse_others(header: Header, file: Path) -> None:
             f"{file}: is a DICOMDIR, the list of {len(names)} files{some}; give those, or the folder they lie in."
         )
     uid = (header.text("SOPClassUID") or media).removeprefix(_STORAGE)
-    what = _OTHERS.get(uid) or next((words for group, words in _GROUPS.items() if uid.startswith(group)), "")
-    if not uid:
-        what = _MODALITIES.get(header.text("Modality").upper(), "")
-    elif odd := _MODALITIES.get(header.text("Modality").upper()):
-        header.note(f"Modality {header.text('Modality')}: by it this is {odd}, not a radiograph")
-    if what and uid not in _RADIOGRAPHS:
+    modality = header.text("Modality").upper()
+    what = "" if uid in _RADIOGRAPHS else _named(uid) if uid else _MODALITIES.get(modality, "")
+    if what:
         raise ImageError(f"{file}: is {what}, no radiograph; give CR, DX, or another X-ray image.")
+    if uid and uid not in _RADIOGRAPHS:
+        header.note(f"SOP class {uid[:64]} is not known, taken for a radiograph")
+    if modality and modality not in _XRAYS:
+        odd = _MODALITIES.get(modality, "something else")
+        header.note(f"Modality {modality[:16]}: by it this is {odd}, not a radiograph")
+
+
+def _named(uid: str) -> str:
+    """What a standard SOP class is that is no radiograph; "" of any other UID."""
+    from pydicom.uid import UID
+
+    if what := _OTHERS.get(uid) or next((words for group, words in _GROUPS.items() if uid.startswith(group)), ""):
+        return what
+    full = UID(uid if uid.startswith("1.2.840.10008.") else _STORAGE + uid)
+    return f"{full.name!r}" if full.name != full else ""
 
 
 def _meta(header: Header) -> str:

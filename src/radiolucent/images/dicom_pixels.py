@@ -49,8 +49,8 @@ def pixel_format(header: Header, file: Path, max_pixels: int) -> PixelFormat:
         header.note(f"{name} {'is missing' if found is None else found}, {default} taken")
         return default
 
-    samples = get("SamplesPerPixel", 3 if photometric in COLOUR else 1, range(1, 4))
-    if (samples == 3) != (photometric in COLOUR):
+    samples = get("SamplesPerPixel", 3 if photometric in COLOUR else 1, range(1, 5))
+    if samples not in (1, 3) or (samples == 3) != (photometric in COLOUR):
         raise ImageError(f"{file}: {photometric} with {samples} samples a pixel, which contradict each other.")
     allocated = header.whole("BitsAllocated") or 0
     if not allocated:
@@ -107,13 +107,19 @@ def decode(
         header.note(f"declares {_named(syntax)}, but its pixel data are not compressed")
         syntax = EXPLICIT
     if not compressed:
-        words, bits = _native(stream, syntax, form, frame, size, vr, file), form.stored
+        if size > form.frame_bytes * form.frames + 1:
+            header.note(f"{size - form.frame_bytes * form.frames:,} bytes of pixel data more than declared, ignored")
+        words, found = _native(stream, syntax, form, frame, size, vr, file), None
     else:
-        words, bits = _compressed(stream, header, syntax, form, frame, file)
+        words, form, found = _compressed(stream, header, syntax, form, frame, file)
     if form.samples == 3 or form.allocated == 1:
-        return Decoded(words, bits, None)
+        return Decoded(words, form.stored, None)
     padding = padding_of(words, form, header)
-    return Decoded(words if compressed else stored_bits(words, padding, header, form), bits, padding)
+    words = stored_bits(words, padding, header, form)
+    if found is not None and found.bits > form.stored and int(words.max()) > form.high:
+        header.note(f"BitsStored {form.stored}, but the compressed data have {found.bits} bits")
+        return Decoded(words, found.bits, padding)
+    return Decoded(words, form.stored, padding)
 
 
 def _place(stream: BinaryIO, file: Path) -> tuple[bool, int, bytes]:
@@ -184,7 +190,8 @@ def _options(form: PixelFormat, frames: int, **more: Any) -> dict[str, Any]:
 
 def _compressed(
     stream: BinaryIO, header: Header, syntax: str, form: PixelFormat, frame: int, file: Path
-) -> tuple[NDArray[Any], int]:
+) -> tuple[NDArray[Any], PixelFormat, Codestream | None]:
+    """(one frame's words, what they are like, what the compressed data say themselves)."""
     from pydicom.encaps import get_frame
 
     raw = form.frame_bytes * form.frames
@@ -212,11 +219,9 @@ def _compressed(
         header.note(f"BitsStored {form.stored}, but the compressed data have 8 bits")
         form = dataclasses.replace(form, allocated=8, stored=8, high_bit=7, signed=False)
     array = _decoded(content, syntax, form, file)
-    bits = form.stored
-    if found is not None and found.bits > form.stored and form.samples == 1 and int(array.max()) > form.high:
-        header.note(f"BitsStored {form.stored}, but the compressed data have {found.bits} bits")
-        bits = found.bits
-    return array, bits
+    if form.allocated not in (1, 8 * array.dtype.itemsize):
+        form = dataclasses.replace(form, allocated=8 * array.dtype.itemsize)
+    return array, form, found
 
 
 def _fits(found: Codestream, form: PixelFormat, file: Path) -> None:

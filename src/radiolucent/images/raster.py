@@ -52,6 +52,8 @@ def read_raster(stream: BinaryIO, file: Path, kind: str, options: ReadOptions) -
         steps.append(f"EXIF orientation {orientation} applied")
     if kind == "PNG":
         _lost(head, notes)
+    if kind == "JPEG2000" and found is not None:
+        image = _unshifted(image, found, notes)
     pixels = _grey(image, steps, notes, options, found)
     return Radiograph(np.clip(pixels, 0, 1), transforms=tuple(steps), metadata=metadata, notes=tuple(notes))
 
@@ -101,6 +103,22 @@ def _lost(head: bytes, notes: list[str]) -> None:
         notes.append(f"16-bit {_PNG_COLOURS.get(colour, 'colour')} PNG read in 8 bits")
     elif bits == 16 and b"tRNS" in head:
         notes.append("16-bit PNG with a transparent grey read in 8 bits")
+
+
+def _unshifted(image: Image.Image, found: Codestream, notes: list[str]) -> Image.Image:
+    """JPEG 2000 of less than 8 bits, which PIL shifts up, over the whole range; and what is lost of others."""
+    if found.signed:
+        notes.append("JPEG 2000 of signed values: the lowest that there may be is black")
+    if found.bits > 8 and not image.mode.startswith("I"):
+        notes.append(f"{found.bits}-bit JPEG 2000 read in 8 bits")
+    if found.bits >= 8 or image.mode not in ("L", "RGB", "P"):
+        return image
+    stored = np.asarray(image) >> (8 - found.bits)
+    if image.mode == "P":
+        indexed = Image.fromarray(stored)
+        indexed.putpalette(image.getpalette() or [])
+        return indexed
+    return Image.fromarray(np.rint(stored * (255 / (2**found.bits - 1))).astype(np.uint8))
 
 
 def _grey(

@@ -99,7 +99,12 @@ def _page(
         count = len(pages.pages)
         number = page_of(options.frame, count, file, steps, notes)
         page: Any = pages.pages[number - 1].aspage()
+        if page.imagedepth > 1:
+            raise ImageError(f"{file}: TIFF of a volume of {page.imagedepth} slices (ImageDepth); save one slice.")
         tags = _tags(page, file, notes)
+        limits = page.tags.valueof(532)
+        if tags.photometric == 6 and limits and tuple(limits[:4]) not in ((0, 1, 255, 1), (0, 1, 2**tags.bits - 1, 1)):
+            notes.append("TIFF with a ReferenceBlackWhite of its own, which is not applied")
         check_pixels(file, tags.height, tags.width, 1, options.max_pixels)
         values, tags_photometric = _values(stream, page, tags, "<" if pages.byteorder == "<" else ">", file)
         colours = page.tags.valueof(320) if tags.photometric == 3 else None

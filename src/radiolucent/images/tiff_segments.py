@@ -102,6 +102,8 @@ def _segment(content: bytes, a: Layout, rows: int, file: Path) -> NDArray[np.gen
         return _jpeg(content, a, rows, file)
     need = a.row_bytes * rows
     raw = _unpacked(content, a, rows, need, file)
+    if len(raw) < need and a.photometric == 6:
+        raise ImageError(f"{file}: TIFF of YCbCr with fewer samples of colour, or cut off; save it as grey or RGB.")
     if len(raw) < need:
         raise ImageError(f"{file}: TIFF cut off: {len(raw):,} of {need:,} bytes of a strip are there; copy it again.")
     raw = raw[:need]
@@ -112,13 +114,14 @@ def _segment(content: bytes, a: Layout, rows: int, file: Path) -> NDArray[np.gen
     else:
         values = _bits(raw, a, rows)
     values = values.reshape(rows, a.tile_width, a.samples)
-    if a.predictor == 2:
-        return np.add.accumulate(values, axis=1, dtype=a.dtype)
+    if a.predictor == 2:  # differences of the words, also those of floats
+        words = values.view(f"u{a.dtype.itemsize}")
+        return np.add.accumulate(words, axis=1, dtype=words.dtype).view(a.dtype)
     return values
 
 
 def _unpacked(content: bytes, a: Layout, rows: int, need: int, file: Path) -> bytes:
-    if a.fill == 2 and a.compression in (_NONE, *_FAX):
+    if a.fill == 2:
         content = content.translate(_REVERSED)
     try:
         if a.compression == _NONE:
@@ -192,6 +195,8 @@ def _jpeg(content: bytes, a: Layout, rows: int, file: Path) -> NDArray[np.generi
         if a.photometric == 2 and not told and image.mode == "RGB":
             image.draft("YCbCr", image.size)  # stored as RGB: no conversion
         values = np.asarray(image)
+        if image.mode == "CMYK":  # inks, which PIL turns over, as Photoshop does outside TIFF
+            values = 255 - values
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{file}: damaged or truncated TIFF ({error}); copy or download it again.") from error
     values = values.reshape(values.shape[0], values.shape[1], -1)

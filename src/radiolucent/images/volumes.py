@@ -1,5 +1,6 @@
 """Two-dimensional films in the containers of research: NIfTI, NRRD, MetaImage (MHA) and NumPy (NPY)."""
 
+import re
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +12,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels, inflated
 from radiolucent.images.options import ReadOptions
 from radiolucent.images.scale import grey_of_colour, scaled
+from radiolucent.images.upright import facing, laid, upright
 from radiolucent.types import Radiograph
 
 __all__ = ["read_mha", "read_nifti", "read_npy", "read_nrrd"]
@@ -29,7 +31,6 @@ _MHA = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
-_UPRIGHT = 0.8  # of an axis's length along one of the patient's, up to 37 degrees from it: that one is meant
 
 
 def read_npy(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
@@ -72,7 +73,7 @@ def read_nifti(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     if (np.isfinite([slope, inter]).all() and slope not in (0, 1)) or (slope == 1 and inter):
         values = values.astype(np.float64) * slope + inter
         steps.append(f"rescaled by {slope:g} · x + {inter:g}")
-    values = _upright(values, _axes(head, order, notes), steps)
+    values = upright(values, _axes(head, order, notes), steps)
     found = (abs(steps_mm[2]), abs(steps_mm[1]))
     spacing = found if head[123] & 7 == 2 and min(found) > 0 and np.isfinite(found).all() else None
     return _film(values, "NIfTI", options, steps, spacing, notes)
@@ -98,28 +99,15 @@ def _axes(head: bytes, order: str, notes: list[str]) -> tuple[float, float] | No
         )
     else:
         rows = np.zeros((3, 4))
-    lengths = np.linalg.norm(rows[:, :2], axis=0)
-    if not np.isfinite(lengths).all() or not lengths.all():
-        notes.append("the NIfTI header does not say how the film lies; taken as stored")
-        return None
-    along = rows[:, :2] / lengths
-    right, up = float(along[0, 0]), float(max(along[1:, 1], key=abs))
-    if min(abs(right), abs(up)) < _UPRIGHT:
-        notes.append("the NIfTI header says that the film lies obliquely or is seen from the side; taken as stored")
-        return None
-    return right, up
+    return facing(rows[:, :2], notes)
 
 
-def _upright(values: NDArray[Any], axes: tuple[float, float] | None, steps: list[str]) -> NDArray[Any]:
-    if axes is None:
-        return values
-    if axes[0] > 0:
-        values = values[:, ::-1]
-        steps.append("columns turned over, as the NIfTI header says")
-    if axes[1] > 0:
-        values = values[::-1]
-        steps.append("rows turned over, as the NIfTI header says")
-    return values
+def _vectors(text: str) -> list[list[float]]:
+    """The vectors of an NRRD's space directions, `(1,0,0) (0,1,0) none`; none where one is no vector of numbers."""
+    try:
+        return [[float(v) for v in part.split(",")] for part in re.findall(r"\(([^)]*)\)", text)]
+    except ValueError:
+        return []
 
 
 def read_nrrd(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
@@ -144,7 +132,10 @@ def read_nrrd(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     else:
         raise ImageError(f"{file}: NRRD of encoding {encoding!r}; raw and gzip are read.")
     values = _array(content, dtype, sizes, file).reshape(sizes[::-1])[plane]
-    return _film(values, "NRRD", options, [], _spacing(fields.get("spacings", "")))
+    steps, notes, vectors = list[str](), list[str](), _vectors(fields.get("space directions", ""))
+    values = laid(values, vectors, fields.get("space", ""), steps, notes)
+    lengths = " ".join(str(np.linalg.norm(v)) for v in vectors) if '"mm"' in fields.get("space units", '"mm"') else ""
+    return _film(values, "NRRD", options, steps, _spacing(fields.get("spacings", lengths)), notes)
 
 
 def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
@@ -170,8 +161,14 @@ def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     packed = fields.get("CompressedData", "False").lower() == "true"
     content = inflated(stream, need, wbits=15)[0] if packed else stream.read(need)
     values = _array(content, dtype, sizes, file).reshape(sizes[::-1])[plane]
+    steps, notes = list[str](), list[str]()
+    names = ("TransformMatrix", "Rotation", "Orientation")
+    words = next((fields[name] for name in names if name in fields), "").split()
+    if len(sizes) == len(words) // 3 == 3:  # as ITK writes it: to the left, to the back, to the head
+        vectors = _vectors(f"({','.join(words[:3])}) ({','.join(words[3:6])})")
+        values = laid(values, vectors, "LPS", steps, notes)
     spacing = _spacing(fields.get("ElementSpacing", fields.get("ElementSize", "")))
-    return _film(values, "MHA", options, [], spacing)
+    return _film(values, "MHA", options, steps, spacing, notes)
 
 
 def _refuse_skips(fields: dict[str, str], names: tuple[str, ...], file: Path, what: str) -> None:

@@ -16,6 +16,7 @@ from radiolucent.metrics.curves import (
     pr_curve_points,
     predictive_values,
     reliability,
+    roc_band,
     roc_curve_points,
 )
 from radiolucent.metrics.delong import delong_test
@@ -112,6 +113,7 @@ __all__ = [
     "random_baseline",
     "random_map",
     "reliability",
+    "roc_band",
     "roc_curve_points",
     "sensitivity",
     "size_auroc",

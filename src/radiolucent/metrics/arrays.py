@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
 
-__all__ = ["Floats", "Mask", "boolean", "both_classes", "midranks", "numbers", "paired", "probabilities"]
+__all__ = ["Floats", "Mask", "boolean", "both_classes", "marks", "midranks", "numbers", "paired", "probabilities"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -29,13 +29,15 @@ def numbers(values: Any, name: str) -> Floats:
     """A float64 array of plain numbers.
 
     Raises:
-        ConfigError: text, complex numbers, or masked values, whose mask would be lost.
+        ConfigError: text, dates and spans of time, complex numbers, or masked values, whose mask would be lost.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ConfigError(f"{name} is a masked array; leave out the masked cases first.")
     array = np.asarray(values)
     if array.dtype.kind == "c":
         raise ConfigError(f"{name} holds complex numbers; expected real ones.")
+    if array.dtype.kind in "mM":
+        raise ConfigError(f"{name} holds {array.dtype}; expected plain numbers: seconds, of a time.")
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -51,14 +53,33 @@ def boolean(values: NDArray[Any], name: str = "truth") -> Mask:
     >>> boolean(np.array([0, 1]))
     array([False,  True])
     """
+    if np.ndim(values) != 1:
+        raise ConfigError(f"{name} has shape {np.shape(values)}; expected (N,).")
+    return marks(values, name, ": leave out cases without a label first")
+
+
+def marks(values: Any, name: str, advice: str = "") -> NDArray[np.bool_]:
+    """A bool array of any shape from bools or 0/1 numbers: a mask, say, or calls.
+
+    Raises:
+        ConfigError: values other than 0 and 1: not-a-number, which a cast would take for True, shares, text.
+
+    >>> marks([[0.0, 1.0]], "mask")
+    array([[False,  True]])
+    """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ConfigError(f"{name} is a masked array; leave out the masked cases first.")
     array = np.asarray(values)
-    if array.ndim != 1:
-        raise ConfigError(f"{name} has shape {array.shape}; expected (N,).")
-    if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
-        other = np.unique(array[~np.isin(array, (0, 1))])[:3].tolist()
-        raise ConfigError(f"{name} holds {other}; expected 0 or 1: leave out cases without a label first.")
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype == object:
+        known = np.array([isinstance(v, bool | int | float | np.generic) and v in (0, 1) for v in array.ravel()], bool)
+        known = known.reshape(array.shape)
+    else:
+        known = np.isin(array, (0, 1)) if array.dtype.kind in "iuf" else np.zeros(array.shape, bool)
+    if not known.all():
+        other = list(dict.fromkeys(array[~known].tolist()))[:3]
+        raise ConfigError(f"{name} holds {other}; expected 0 or 1{advice}.")
     return array.astype(bool)
 
 

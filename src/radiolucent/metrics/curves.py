@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired, probabilities
 from radiolucent.metrics.calibration import bins_of
-from radiolucent.metrics.intervals import t_of
-from radiolucent.metrics.proportions import clustered_wilson
+from radiolucent.metrics.intervals import score_ends, t_of, z_of
+from radiolucent.metrics.proportions import clustered_ends, clustered_wilson
 from radiolucent.metrics.resample import Groups, clusters_of
 from radiolucent.types import Estimate
 
@@ -24,6 +24,7 @@ __all__ = [
     "pr_curve_points",
     "predictive_values",
     "reliability",
+    "roc_band",
     "roc_curve_points",
 ]
 
@@ -51,6 +52,29 @@ def roc_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats,
 
     fpr, tpr, thresholds = sk.roc_curve(*_curve(truth, scores))
     return np.asarray(fpr), np.asarray(tpr), np.asarray(thresholds)
+
+
+def roc_band(
+    truth: NDArray[Any], scores: NDArray[Any], thresholds: Floats, *, groups: Groups = None, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Ends (T,), (T,) of Wilson's intervals of sensitivity where scores from each threshold on (T,) are called.
+
+    With `groups`, N patient identifiers, the intervals have a design effect (`clustered_wilson`); not-a-number where a
+    single patient is ill.
+    """
+    positive, values = _curve(truth, scores)
+    index = np.unique(clusters_of(groups, len(values))[0][positive], return_inverse=True)[1]
+    patients, size = int(index.max()) + 1, np.bincount(index)
+    called = values[positive] >= np.asarray(thresholds, np.float64)[:, None]
+    if patients < 2 <= len(index):
+        nothing = np.full(len(called), np.nan)
+        return nothing, nothing
+    if patients == len(index):
+        return score_ends(called.mean(1), float(patients), z_of(level))
+    good = np.zeros((len(called), patients))
+    np.add.at(good.T, index, called.T)
+    low, high, _ = clustered_ends(good, size, level)
+    return low, high
 
 
 def pr_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, Floats, Floats]:

@@ -55,7 +55,7 @@ def confident_counts(labels: NDArray[Any], chances: NDArray[Any]) -> tuple[NDArr
            [0, 1]])
     """
     y, p = np.asarray(labels), np.asarray(chances, np.float64)
-    if p.ndim != 2 or y.shape != p.shape[:1] or ((y < 0) | (y >= p.shape[1])).any():
+    if p.ndim != 2 or y.shape != p.shape[:1] or not np.isin(y, np.arange(p.shape[1])).all():
         raise ConfigError(f"labels {y.shape} and chances {p.shape}; expected a class index in 0 to C − 1 a row of C.")
     asked = ~np.isnan(p).all(1)
     known = p[asked]
@@ -97,6 +97,9 @@ def label_suspects(
     _, likely = confident_counts(y, p)
     if readers is not None and len(readers) != len(y):
         raise ConfigError(f"readings of {len(readers)} films for {len(y)} labels; expected one list a film.")
+    odd = sorted({str(v) for some in readers or () for v in some if v not in range(p.shape[1])})
+    if odd:
+        raise ConfigError(f"readings {', '.join(odd[:5])}; expected class indices, 0 to {p.shape[1] - 1}.")
     twins = _twins(y, duplicates)
     found: list[LabelSuspect] = []
     for i, given in enumerate(int(label) for label in y):

@@ -30,11 +30,15 @@ Mask = NDArray[np.bool_]
 def _usable(values: Map, region: Mask) -> bool:
     if values.shape != region.shape or values.ndim != 2:
         raise ConfigError(f"map {values.shape} and region {region.shape}; expected the same (H, W) in the same frame.")
-    if region.dtype != np.bool_:
-        raise ConfigError(f"region of type {region.dtype}; expected bool.")
+    _checked(region)
     if not region.any() or not np.isfinite(values).all():
         return False
     return bool(values.max() > 0) and bool(values.max() > values.min())
+
+
+def _checked(region: Mask) -> None:
+    if region.dtype != np.bool_:
+        raise ConfigError(f"region of type {region.dtype}; expected bool.")
 
 
 def area_fraction(region: Mask) -> float | None:
@@ -43,6 +47,7 @@ def area_fraction(region: Mask) -> float | None:
     >>> area_fraction(np.array([[True, False, False, False]]))
     0.25
     """
+    _checked(region)
     return float(region.mean()) if region.any() else None
 
 

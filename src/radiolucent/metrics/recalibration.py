@@ -129,7 +129,7 @@ def _problem(positive: Mask, x: Floats) -> str:
         return "all scores are the same: no slope"
     above, below = x[positive], x[~positive]
     if above.min() >= below.max() or above.max() <= below.min():
-        return "no score is shared by both classes' ranges (perfect separation): no finite slope"
+        return "the classes' scores lie apart (perfect separation, but for ties at its end): no finite slope"
     return ""
 
 

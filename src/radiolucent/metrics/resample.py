@@ -1,6 +1,6 @@
 """The bootstrap over patients: how often each was drawn, as weights, for thousands of folds at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ __all__ = [
     "cluster_bootstrap_mean",
     "cluster_means",
     "clusters_of",
+    "groups_kept",
+    "missing",
     "over_folds",
 ]
 
@@ -35,27 +37,42 @@ def clusters_of(groups: Groups, n: int) -> tuple[NDArray[np.intp], int]:
     """(index (N,) of each case's cluster, number of clusters); a case without a group (None, not-a-number) is its own.
 
     Raises:
-        ConfigError: not one group a case.
+        ConfigError: not one group a case, or no list of them.
     """
     if groups is None:
         return np.arange(n), n
+    listed = hasattr(groups, "__len__") and not isinstance(groups, str | bytes | Mapping | Set)
+    if not listed or getattr(groups, "ndim", 1) != 1:
+        raise ConfigError(f"groups are a {type(groups).__name__}; expected a list of identifiers, one a case.")
     if len(groups) != n:
         raise ConfigError(f"{len(groups)} groups for {n} cases; expected one a case.")
     if not n:
         return np.arange(0), 0
     names = groups if isinstance(groups, np.ndarray) else np.asarray(groups, object)
     if names.dtype.kind not in "iuU":  # a list of numbers and words would make words of all, not-a-number too
-        names = np.array([f"\0{i}" if _unknown(group) else str(group) for i, group in enumerate(groups)])
+        names = np.array([f"\0{i}" if missing(group) else str(group) for i, group in enumerate(groups)])
     _, index = np.unique(names, return_inverse=True)
     return index.astype(np.intp), int(index.max()) + 1
 
 
-def _unknown(group: Any) -> bool:
+def missing(group: Any) -> bool:
     """None, not-a-number, and what pandas has for a missing value: it differs from itself, or has no truth in it."""
     try:
         return group is None or bool(group != group)
     except TypeError:  # pandas.NA
         return True
+
+
+def groups_kept(groups: Groups, kept: NDArray[np.bool_]) -> list[Any] | None:
+    """The groups of the cases that are kept (N,); None where there are none.
+
+    Raises:
+        ConfigError: not one group a case.
+    """
+    if groups is None:
+        return None
+    clusters_of(groups, len(kept))
+    return [group for group, keep in zip(groups, kept, strict=True) if keep]
 
 
 def bootstrap_weights(groups: Groups, n: int, *, folds: int, seed: int, chunk: int | None = None) -> Iterator[Floats]:

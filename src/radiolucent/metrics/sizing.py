@@ -211,10 +211,13 @@ def size_auroc(
 
 
 def _checked(share: float, half_width: float | None, bound: float | None, prevalence: float, power: float) -> None:
-    if not 0 < share < 1 or not 0 < prevalence <= 1 or not 0 < power < 1:
-        raise ConfigError(f"expected value {share}, prevalence {prevalence}, power {power}; expected shares of 1.")
+    for what, given, most in (("value", share, False), ("prevalence", prevalence, True), ("power", power, False)):
+        if not (0 < given < 1 or (most and given == 1)):
+            raise ConfigError(f"{what} {given:g}; expected a share between 0 and 1, such as 0.8.")
     if (half_width is None) == (bound is None):
-        raise ConfigError("give either the half width of the interval, or the bound that it is to clear.")
+        raise ConfigError(
+            "give either the half width of the interval (--half-width), or the bound that it is to clear (--above)."
+        )
     if half_width is not None and not 0 < half_width < 0.5:
         raise ConfigError(f"half width {half_width}; expected a share between 0 and 0.5, such as 0.05.")
     if bound is not None and not 0 < bound < share:

@@ -57,7 +57,8 @@ def calibrate_logits(
     Returns T in [0.05, 20].
 
     Raises:
-        ConfigError: no labelled film, logits that are not finite, or shapes that do not fit the head.
+        ConfigError: no labelled film, logits that are not finite, labels that are no class, or shapes that do not fit
+            the head.
 
     >>> found = calibrate_logits(np.array([[-3.0], [-1], [2], [2.5]]), np.array([0, 0, 1, 1]), "sigmoid")
     >>> found.separable, round(found.temperature, 2)
@@ -114,8 +115,14 @@ def _as_softmax(z: Floats, y: NDArray[Any], head: Head, positive: int) -> tuple[
         raise ConfigError("temperature: logits are not finite; the network is damaged or its input is: train again.")
     if y.dtype.kind not in "iubf":
         raise ConfigError(f"temperature: labels of type {y.dtype}; expected class indices.")
-    if head == "softmax" and (y >= z.shape[1]).any():
-        raise ConfigError(f"temperature: label {int(y.max())} for {z.shape[1]} classes; expected 0 to C − 1.")
+    most = z.shape[1] - 1 if head == "softmax" else 1
+    odd = y[~np.isin(y, np.arange(-1, most + 1))]
+    if odd.size and head == "softmax" and odd.max() > most and odd.max() % 1 == 0:
+        raise ConfigError(f"temperature: label {int(odd.max())} for {z.shape[1]} classes; expected 0 to C − 1.")
+    if odd.size:
+        raise ConfigError(f"temperature: label {odd[0]:g}; expected 0 to {most}, or −1 where it is unknown.")
+    if y.ndim != (2 if head == "multilabel" else 1) or (y.ndim == 2 and y.shape != z.shape):
+        raise ConfigError(f"labels {y.shape} for logits {z.shape} of a {head} head; expected one a film (and label).")
     known = y >= 0
     films = int(known.any(axis=1).sum() if known.ndim == 2 else known.sum())
     if not films:
@@ -195,7 +202,7 @@ def _notes(beta: float, separable: bool, missing: bool, films: int) -> list[str]
             f"at or below 1 − 1/{films + 2}"
         )
     if beta <= 1.001 / HIGHEST:
-        notes.append("the logits do not go with the labels: temperature at its upper end")
+        notes.append("the logits do not go with the labels, or are far too large: temperature at its upper end")
     elif beta >= 0.999 / LOWEST:
         notes.append("temperature at its lower end")
     return notes

@@ -64,7 +64,7 @@ def export(
 
     The file takes preprocessed inputs float32 (N, C, H, W) named "images", N free, and gives "logits" (N, K).
     What comes before and after, preprocessing, temperature and threshold, stands beside it in JSON. `own_model` reads
-    an ONNX file with its JSON again; an OpenVINO file is for other programs alone.
+    both again.
 
     Args:
         path: of the file; ".onnx" or ".xml" (OpenVINO, with its ".bin").

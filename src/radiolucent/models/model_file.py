@@ -1,8 +1,9 @@
-"""ONNX files and exported programs, run as they are: they answer, and cannot be looked into."""
+"""ONNX, OpenVINO and exported files, run as they are: they answer, and cannot be looked into."""
 
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.errors import MissingExtraError, ModelError
+from radiolucent.extras import require
 from radiolucent.images import Preprocess
 from radiolucent.models.wrap import BlackBox, Layout, Output
 from radiolucent.types import Head
 
-__all__ = ["SUFFIXES", "FileModel", "Runner", "onnx_runner"]
+__all__ = ["SUFFIXES", "FileModel", "Runner", "content_of", "onnx_runner"]
 
-KINDS = {".onnx": "an ONNX file", ".pt2": "an exported program (torch.export)"}
+KINDS = {".onnx": "an ONNX file", ".xml": "an OpenVINO file", ".pt2": "an exported program (torch.export)"}
 SUFFIXES = frozenset(KINDS)
 
 Array = NDArray[Any]
+
+LENGTH = 8
+"""Bytes that say how long the .xml of an OpenVINO file is."""
 
 
 class Runner:
@@ -50,7 +55,7 @@ class FileModel(BlackBox):
     """A model file in the place of a network. Its weights are the file's bytes, and it has no layers or gradients.
 
     Args:
-        file: the bytes, uint8. suffix: ".onnx" or ".pt2".
+        file: the bytes, uint8 (`content_of`). suffix: ".onnx", ".xml" or ".pt2".
         layout: as `wrap`; found by the channels unless given. keep: outputs that mean anything; None: all.
     """
 
@@ -91,6 +96,21 @@ class FileModel(BlackBox):
         raise TypeError("a running model file cannot be copied; load it again.")
 
 
+def content_of(file: Path) -> torch.Tensor:
+    """A model file's bytes, uint8; of OpenVINO's two files: how long the .xml is (eight bytes), the .xml, the .bin.
+
+    Raises:
+        ModelError: an OpenVINO file without the .bin that holds its weights.
+    """
+    content = file.read_bytes()
+    if file.suffix.lower() == ".xml":
+        weights = file.with_suffix(".bin")
+        if not weights.is_file():
+            raise ModelError(f"{file}: its weights, {weights.name}, are not beside it; put both files in one folder.")
+        content = len(content).to_bytes(LENGTH, "little") + content + weights.read_bytes()
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
 def onnx_runner(content: bytes) -> Runner:
     """An ONNX model run by ONNX Runtime, or by OpenVINO where that is installed.
 
@@ -126,11 +146,11 @@ def _onnxruntime(content: bytes) -> Runner:
     return Runner(lambda x: session.run(None, {given[0].name: x})[0], shape, types[given[0].type])
 
 
-def _openvino(content: bytes) -> Runner:
+def _openvino(content: bytes, weights: bytes = b"") -> Runner:
     import openvino
 
     try:
-        model: Any = openvino.Core().read_model(content)
+        model: Any = openvino.Core().read_model(content, weights) if weights else openvino.Core().read_model(content)
         compiled: Any = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
         raise ModelError(f"no model that OpenVINO can run ({str(error)[:200]}).") from error
@@ -167,6 +187,10 @@ def _exported(content: bytes) -> Runner:
 
 def _runner(file: torch.Tensor, suffix: str) -> Runner:
     content = file.cpu().numpy().tobytes()
+    if suffix == ".xml":
+        require("openvino", extra="openvino")
+        end = LENGTH + int.from_bytes(content[:LENGTH], "little")
+        return _openvino(content[LENGTH:end], content[end:])
     return onnx_runner(content) if suffix == ".onnx" else _exported(content)
 
 

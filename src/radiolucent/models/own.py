@@ -1,4 +1,4 @@
-"""A model of the user's by name: a factory in a module of theirs, an ONNX file, or an exported program."""
+"""A model of the user's by name: a factory in a module of theirs, an ONNX or OpenVINO file, or an exported program."""
 
 import importlib
 import inspect
@@ -15,7 +15,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.description import described
 from radiolucent.models.labels_given import Thresholds, outputs_of
-from radiolucent.models.model_file import SUFFIXES, FileModel
+from radiolucent.models.model_file import SUFFIXES, FileModel, content_of
 from radiolucent.models.weights import load_weights
 from radiolucent.models.wrap import BlackBox, Layout, Output, Wrapped, wrap, wrap_function
 from radiolucent.types import Head
@@ -44,10 +44,10 @@ def own_model(
     """A classifier around a model of your own, that `save` can write and `load` make again.
 
     Args:
-        source: "package.module:factory", an ONNX file, or an exported program (`torch.export.save`, .pt2). A factory
-            takes no arguments and gives a torch module, a `Classifier`, or a function from arrays (N, C, H, W) to
-            numbers (N, K). A module, or such a function itself, may stand there in its place. Modules are looked for
-            in the current folder, too.
+        source: "package.module:factory", an ONNX file, an OpenVINO file (.xml, with its .bin), or an exported program
+            (`torch.export.save`, .pt2). A factory takes no arguments and gives a torch module, a `Classifier`, or a
+            function from arrays (N, C, H, W) to numbers (N, K). A module, or such a function itself, may stand there
+            in its place. Modules are looked for in the current folder, too.
         class_names: one a logit, in their order; not needed where the factory gives a `Classifier`, or where the file
             has a description beside it, as those that `export` writes.
         weights: a state dict (safetensors, or `torch.save`) for the module; every tensor has to fit.
@@ -140,7 +140,7 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     chosen: dict[str, Any] = {"output": "logits", **beside, **options}
     layout = options.get("layout")
     head: Head = chosen.get("head", "softmax")
-    content = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
+    content = content_of(file)
     keep = outputs_of(names, head, chosen.get("threshold", 0.5)).keep
     model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head, keep)
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))

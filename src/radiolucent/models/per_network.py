@@ -88,10 +88,11 @@ def weights_of(network: nn.Module) -> int:
 def changes_counted(network: nn.Module) -> tuple[tuple[int, int], ...] | None:
     """What changes whenever torch counts a write to a parameter or buffer (`.data` and numpy are not counted).
 
-    Takes a fraction of `weights_of`'s time. None where the state holds more than tensors: torch does not count that.
+    Takes a fraction of `weights_of`'s time. None where the state holds more than plain tensors (sparse ones, packed
+    weights): torch does not count that.
     """
     state = network.state_dict(keep_vars=True)
-    if not all(isinstance(entry, torch.Tensor) for entry in state.values()):
+    if not all(isinstance(entry, torch.Tensor) and entry.layout == torch.strided for entry in state.values()):
         return None
     # Inference tensors have no version counter; torch does not let them be written to either.
     return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())

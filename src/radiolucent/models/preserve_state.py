@@ -87,6 +87,8 @@ def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple
 
 
 def _same(values: torch.Tensor, before: torch.Tensor) -> bool:
+    if before.layout != torch.strided:
+        values, before = values.to_dense(), before.to_dense()
     if before.is_floating_point():
         return torch.equal(values.nan_to_num(), before.nan_to_num())
     return torch.equal(values, before)

@@ -3,7 +3,6 @@
 import torch
 
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.opaque import opaque
 from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.models.settings import settings_of
 
@@ -11,9 +10,6 @@ __all__ = ["probe_films", "unsteady"]
 
 APART = 1e-3
 """Largest difference of a logit, as a share of how far the logits move between films."""
-
-ROUGHER = 0.1
-"""The same for quantised networks, which may choose their steps by the batch."""
 
 
 def unsteady(classifier: Classifier) -> str | None:
@@ -68,6 +64,5 @@ def _by_company(how: str) -> str:
 
 def _differ(classifier: Classifier, found: torch.Tensor, expected: torch.Tensor) -> bool:
     rounding = max(1e-5, 4 * torch.finfo(classifier.dtype).eps)
-    share = ROUGHER if "quantised" in (opaque(classifier.network) or "") else APART
     moves = float((expected.amax(0) - expected.amin(0)).max())
-    return float((found - expected).abs().max()) > share * moves + rounding * float(expected.abs().max())
+    return float((found - expected).abs().max()) > APART * moves + rounding * float(expected.abs().max())

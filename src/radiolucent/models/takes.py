@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from radiolucent.models.opaque import opaque
 from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.models.settings import noting_what_moves
 
@@ -16,6 +17,8 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
     A network that flattens with `view` only takes contiguous inputs; that is found once and remembered.
     """
+    if len(inputs) > 1 and _singly(network, inputs):
+        return torch.cat([asked(network, one) for one in inputs.split(1)])
     valid = structure_of(network)
     if remembered(network, WHAT, valid) is False:
         return _first(network(_contiguous(inputs)))
@@ -23,6 +26,23 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         with noting_what_moves(network):
             return _found_out(network, inputs, valid)
     return _found_out(network, inputs, valid)
+
+
+def _singly(network: nn.Module, inputs: torch.Tensor) -> bool:
+    """Whether a quantised network answers a film otherwise in company, and so is asked about one at a time.
+
+    Dynamic quantisation takes its scale from all that is in a batch.
+    """
+    if "quantised" not in (opaque(network) or ""):
+        return False
+
+    def differ() -> bool:
+        two = torch.cat([inputs[:1], 2 * inputs[:1]])
+        with torch.no_grad():
+            alone = torch.cat([_first(network(_contiguous(one))) for one in two.split(1)])
+            return not torch.equal(_first(network(_contiguous(two))), alone)
+
+    return remember(network, "one at a time", structure_of(network), differ)
 
 
 def _found_out(network: nn.Module, inputs: torch.Tensor, valid: int) -> torch.Tensor:

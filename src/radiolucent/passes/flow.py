@@ -112,8 +112,10 @@ def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -
             if value is None:
                 return None
             kept.pop(name, None)
-            kept[name] = value if value.requires_grad else value.detach().requires_grad_()
-            return with_first(output, kept[name].clone())  # what follows may write in place
+            # A tensor of its own: of several things that a module gives, others may come from the same numbers, and
+            # only what is handed on in this place counts. Cloned again, because what follows may write in place.
+            kept[name] = value.clone() if value.requires_grad else value.detach().requires_grad_()
+            return with_first(output, kept[name].clone())
 
         return keep
 

@@ -14,7 +14,6 @@ from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
-from radiolucent.models.settings import settings_of
 from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Rules, rules_told
 from radiolucent.passes.batch_norm import AffineNorms
@@ -75,12 +74,8 @@ class Cut:
         off = relative_difference(again, self.logits.detach(), floor=1e-6)
         if off > max(1e-4, 4 * torch.finfo(layer.weight.dtype).eps):
             return None
-        if not self.logits.requires_grad:
-            return layer
         # What gives the same numbers may have other slopes: a second ReLU, an absolute value.
-        valid = structure_of(self.network), settings_of(self.network)
-        alike = remember(self.network, ("slopes", self.layer.name), valid, lambda: self._has_slopes_of(layer))
-        return layer if alike else None
+        return layer if not self.logits.requires_grad or self._has_slopes_of(layer) else None
 
     def _has_slopes_of(self, dense: nn.Linear) -> bool:
         mixture = torch.randn(self.logits.shape[1], generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.takes import fitting
 from radiolucent.passes.forward import Cut
@@ -39,4 +40,9 @@ def head_behind(classifier: Classifier, image: torch.Tensor, cut: Cut, batch: in
             full = torch.cat([values, values[-1:].expand(batch - len(values), *values.shape[1:])])
             return run(inputs, full)[: len(values)].float().cpu()
 
+    if bool((head(value) == head(torch.zeros_like(value))).all()) and bool(cut.gradient(cut.logits.sum(1)).any()):
+        raise ExplainError(
+            f"what {name} gives is not what the network goes on with (it gives several things that come of the same "
+            "numbers): replacing it changes nothing. Name a layer before it with layer=, or use GradCAM()."
+        )
     return head, "head" if traced else "whole passes"

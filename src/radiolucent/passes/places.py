@@ -241,11 +241,16 @@ def _watched(network: nn.Module, size: tuple[int, int]) -> Generator[dict[str, P
 
 
 def _one_of_several(output: Any) -> bool:
-    """Whether a module gives several tensors alike (maps of several scales), of which the first is not the whole."""
+    """Whether a module gives several tensors alike (maps of several scales), of which the first is not the whole.
+
+    Attention (N, T, T) beside tokens (N, T, K), as `nn.MultiheadAttention` gives, is something else.
+    """
     if isinstance(output, torch.Tensor):
         return not output.is_floating_point()
-    alike = [v for v in output if isinstance(v, torch.Tensor) and v.ndim == output[0].ndim]
-    return len(alike) > 1 or not output[0].is_floating_point()
+    first: torch.Tensor = output[0]
+    alike = [v for v in output[1:] if isinstance(v, torch.Tensor) and v.ndim == first.ndim]
+    tokens = first.shape[1] if first.ndim == 3 else -1
+    return not first.is_floating_point() or any(tuple(v.shape[1:]) != (tokens, tokens) for v in alike)
 
 
 def _changes(value: torch.Tensor) -> dict[str, Array]:

@@ -18,6 +18,7 @@ from radiolucent.errors import ConfigError, ModelError
 from radiolucent.models import Classifier, black_box
 from radiolucent.models.caches import caches_untouched
 from radiolucent.models.difference import relative_difference, share_of_moves
+from radiolucent.models.opaque import opaque
 from radiolucent.models.per_network import changes_counted, forget, remember, remembered, remembers, weights_of
 from radiolucent.models.settings import settings_of
 from radiolucent.passes.engines import Engine, EngineKind, Patched, Patches
@@ -275,6 +276,8 @@ class Session:
         self._check_openvino(kind)
         if kind == "openvino":
             return "OpenVINO is asked for, which makes whole passes"
+        if "quantised" in (opaque(classifier.network) or ""):
+            return "a quantised network is asked about whole images"
         from radiolucent.passes.fast.patched import patched
 
         return patched(

@@ -1,6 +1,6 @@
 """Which layer is explained, and how its output becomes feature maps (N, K, h, w)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,12 +12,18 @@ from radiolucent.models.per_network import changes_counted, remember, remembered
 from radiolucent.models.settings import noting_what_moves, settings_of
 from radiolucent.passes.flow import Flow, flowing
 from radiolucent.passes.hooks import differentiable, gradients_told
-from radiolucent.passes.places import Layout, Probe, probed
+from radiolucent.passes.places import SURE, Layout, Probe, probed
 
 __all__ = ["Layer", "Place", "Reshape", "Reshaped", "find_layer"]
 
+UNSURE = 8
+"""Layers that may be maps and did not follow the image that are asked once more, by their gradients."""
+
 TRIED = 40
 """Layers looked at from the end on: a network whose last layers are all beside one another has no one target layer."""
+
+MOSTLY = 0.1
+"""Least of how much an outermost row looks at a row of the image around its own place, as a share of its mean."""
 
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 """A layer's output to feature maps (N, K, h, w)."""
@@ -136,8 +142,7 @@ def _looked_up(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], La
         probes, found, told = _looked_at(network, image)
         again = None
         if found is None and not told:  # another image may tell; if that does not either, none will be asked
-            draw = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
-            again = _looked_at(network, draw * 2 - 1)
+            again = _looked_at(network, _noise(image))
     if found is None and (told or (again is not None and again[1] is None)):
         remember(network, ("no target layer", what), valid(refused=True), lambda: (probes, found))
     elif told:  # an image on which the answer never moves says nothing about the next one
@@ -188,11 +193,15 @@ def _looked_at(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], La
     """What every layer does, the target layer, and whether the image told which it is."""
     probes = probed(network, image)
     layers = list(_layers(probes).values())
-    with flowing(network, image, layers) as flow:
+    unsure = _not_laid_out(probes, layers)
+    with flowing(network, image, [*layers, *unsure]) as flow:
         passing = [layer for layer in layers if flow.reaches(layer)]
         if passing:
             found = next((one for one in passing[: -TRIED - 1 : -1] if flow.whole(one)), None)
-            if found is None or _spans(flow, found):
+            order = [p.name for p in probes]
+            later = [one for one in unsure if found is not None and order.index(one.name) > order.index(found.name)]
+            found = next((one for one in reversed(later) if _is_laid_out(flow, one)), found)
+            if found is None or _spans(flow, found) or _spans_noise(network, image, found):
                 return probes, found, True
             return [replace(p, changes={}) for p in probes], None, False  # nor does any other layer
         if flow.moves:  # the image matters, and no layer is sure to say where
@@ -204,31 +213,86 @@ def _looked_at(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], La
     return probes, (joined or layers or [None])[-1], False
 
 
-def _spans(flow: Flow, layer: Layer) -> bool:
-    """Whether a layer's places span the image, and not a part that the network cuts out of it, or more than it.
+def _not_laid_out(probes: Sequence[Probe], layers: Sequence[Layer]) -> list[Layer]:
+    """The last layers that could be maps by their shape, and did not follow what was laid over the image.
 
-    The outermost row or column on each side that looks at the image at all has to look, give or take one, where it
-    lies once the map is stretched over the image. One that looks at all of the image does.
+    A network that first finds where to look finds something else once the image is changed.
     """
+    known = {layer.name for layer in layers}
+    maps = [p for p in probes if len(p.shape) == 4 and min(p.shape[2:]) > 1 and p.name not in known]
+    return [Layer(p.name, grid=(p.shape[2], p.shape[3]), calls=p.calls) for p in maps[-UNSURE:]]
+
+
+def _is_laid_out(flow: Flow, layer: Layer) -> bool:
+    """Whether a layer passes everything on, and its rows and columns look at the image in their order."""
+    if not flow.reaches(layer) or not flow.whole(layer):
+        return False
+    for axis in (2, 3):
+        lines = [(at, seen) for at, seen in _lines(flow, layer, axis) if bool(seen.any())]
+        if len(lines) < 3:
+            return False
+        seen = torch.stack([line for _, line in lines]).double().square()
+        centres = seen @ torch.arange(seen.shape[1]).to(seen) / seen.sum(1)
+        if float(torch.corrcoef(torch.stack([centres, torch.tensor([at for at, _ in lines]).to(seen)]))[0, 1]) < SURE:
+            return False
+    return True
+
+
+def _lines(
+    flow: Flow, layer: Layer, axis: int, order: Sequence[int] | None = None
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """How much each row (axis 2) or column (3) of a layer looks at each row or column of the image."""
     with torch.enable_grad():
         maps = layer.maps(flow.kept[layer.name])
     draw = torch.Generator().manual_seed(0)
     mixture = torch.randn(maps.shape, generator=draw).to(maps)
+    for at in range(maps.shape[axis]) if order is None else order:
+        with torch.enable_grad():
+            line = (maps * mixture).select(axis, at).sum()
+        seen = torch.zeros_like(flow.image)
+        if line.requires_grad:
+            seen = torch.autograd.grad(line, flow.image, retain_graph=True, allow_unused=True, materialize_grads=True)[
+                0
+            ]
+        yield at, seen.abs().sum((0, 1, 5 - axis))
+
+
+def _spans(flow: Flow, layer: Layer) -> bool:
+    """Whether a layer's places span the image, and not a part that the network cuts out of it, or more than it.
+
+    The outermost row or column on each side that looks at the image at all has to look, give or take one, where it
+    lies once the map is stretched over the image, and not mostly elsewhere. One that looks at all of the image does.
+    The map's own first and last must not leave more of the image unseen than one of them covers.
+    """
     for axis in (2, 3):
-        count, size = maps.shape[axis], flow.image.shape[axis]
+        count = _grid_of(flow, layer)[axis - 2]
         for order in (range(count // 2), range(count - 1, (count - 1) // 2, -1)):
-            for at in order:
-                with torch.enable_grad():
-                    line = (maps * mixture).select(axis, at).sum()
-                if not line.requires_grad:
-                    return True
-                seen = torch.autograd.grad(
-                    line, flow.image, retain_graph=True, allow_unused=True, materialize_grads=True
-                )[0]
-                if not bool(seen.any()):
-                    continue
-                first, end = (at - 1) * size // count, -(-(at + 2) * size // count)
-                if not bool(seen.narrow(axis, max(first, 0), min(end, size) - max(first, 0)).any()):
-                    return False
-                break
+            first = next(((at, seen) for at, seen in _lines(flow, layer, axis, order) if bool(seen.any())), None)
+            if first is not None and not _looks_at_its_place(first[1], first[0], count):
+                return False
     return True
+
+
+def _grid_of(flow: Flow, layer: Layer) -> tuple[int, int]:
+    height, width = layer.maps(flow.kept[layer.name].detach()).shape[2:]
+    return height, width
+
+
+def _looks_at_its_place(seen: torch.Tensor, at: int, count: int) -> bool:
+    """Whether row `at` of `count` looks where it lies, by how much it looks at each row of the image (size,)."""
+    size = len(seen)
+    first, end = max((at - 1) * size // count, 0), min(-(-(at + 2) * size // count), size)
+    known = seen.nonzero()
+    past = int(known[0]) if at == 0 else size - 1 - int(known[-1]) if at == count - 1 else 0
+    return past * count <= size and float(seen[first:end].mean()) >= MOSTLY * float(seen.mean())
+
+
+def _spans_noise(network: nn.Module, image: torch.Tensor, layer: Layer) -> bool:
+    """`_spans` of an image of noise: in this one, features may be dead along a black border."""
+    with flowing(network, _noise(image), [layer]) as flow:
+        return _spans(flow, layer)
+
+
+def _noise(image: torch.Tensor) -> torch.Tensor:
+    draw = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    return draw * 2 - 1

@@ -11,7 +11,7 @@ from radiolucent.audits.trial.answers import changed_film
 from radiolucent.audits.trial.attribution import as_film
 from radiolucent.audits.trial.examine import Audit
 from radiolucent.audits.trial.probes import PROBED
-from radiolucent.audits.trial.shipped_selftest import shipped_self_test
+from radiolucent.audits.trial.shipped_selftest import shipped_self_test, since_then
 from radiolucent.audits.trial.tests import TESTS, named_test
 from radiolucent.figures import contact_sheet, to_png
 from radiolucent.figures.audit import Change, changes_plot, mean_maps_plot
@@ -90,6 +90,7 @@ def write_audit(
             content, which the page cites; what the package ships (`shipped_self_test`) unless given. run: the run's
             `summary.json`, for guidelines and model card. checkpoint: the model's file, whose SHA-256 they then state.
     """
+    cited = self_test or shipped_self_test()
     pictured = [f for f in found.findings if f.evidence.get("most_moved")]
     reasons = [f for f in pictured if f.test.startswith("reasons.")]
     chosen = [f for f in pictured if f.verdict in ("fail", "inconclusive") or f in reasons] or pictured[:1]
@@ -118,7 +119,8 @@ def write_audit(
             created=created,
             not_tested=not_tested(found.findings),
             parts=_parts(found.findings),
-            self_test=self_test or shipped_self_test(),
+            self_test=cited,
+            since=since_then(cited or {}),
             units={f.test: t.unit for f in found.findings if (t := named_test(f.test))},
         )
     )

@@ -74,7 +74,7 @@ def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     yield "architecture", Fact(f"{architecture}; {count}; head {meta['head']}.", header)
     yield "preprocess", Fact("Every film alike: " + ", ".join(f"{k} {v}" for k, v in pre.items()) + ".", header)
     positive = meta["class_names"][meta["positive"]]
-    words = f"Calibrated probability of {positive} (temperature {meta['temperature']:.3g}); called at or above "
+    words = f"Probability of {positive} (temperature {meta['temperature']:.3g}); called at or above "
     yield "output", Fact(f"{words}{meta['threshold']:.4g}.", header)
     yield "ensemble", Fact("None: a single network.", header)
     yield "use", Fact("Research use only; not for diagnosis.", "every page")

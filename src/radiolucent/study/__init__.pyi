@@ -15,8 +15,8 @@ from .many_config import ManyConfig as ManyConfig
 from .predictions_table import write_predictions as write_predictions
 from .prepared import Prepared as Prepared
 from .prepared import prepare as prepare
+from .repair_config import RepairConfig as RepairConfig
 from .repaired import Repair as Repair
-from .repaired import RepairConfig as RepairConfig
 from .repaired import Repaired as Repaired
 from .repaired import repair as repair
 from .run import resume_report as resume_report

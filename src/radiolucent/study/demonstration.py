@@ -1,6 +1,7 @@
 """The whole study on phantoms drawn on the spot."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from radiolucent.data.phantom import PhantomConfig, SeveralConfig, generate, generate_several
@@ -14,7 +15,7 @@ from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.run import run_study
 from radiolucent.training import EpochResult
 
-__all__ = ["demo", "demo_labels"]
+__all__ = ["demo"]
 
 
 def demo(
@@ -22,7 +23,8 @@ def demo(
     say: Progress = quiet,
     on_epoch: Callable[[EpochResult], None] | None = None,
     *,
-    patients: int = 560,
+    labels: int = 1,
+    patients: int | None = None,
     epochs: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
@@ -31,65 +33,37 @@ def demo(
     """Draw phantoms, train the small CNN from scratch, evaluate, explain, compare with simulated readers, report.
 
     Args:
-        out: run folder; the phantoms lie in its `phantom/`. patients: children drawn. epochs: of training.
-        on_ready: see `train_only`.
+        out: run folder; the phantoms lie in its `phantom/`. labels: 1: pneumonia or normal; 3: consolidation, effusion
+            and cardiomegaly, some uncertain, some not given. patients: children drawn, 560 for one label and 700 for
+            three unless given. epochs: of training, 12 or 14. on_ready: see `train_only`.
     """
-    folder = Path(out)
+    folder, several = Path(out), labels > 1
+    films = folder / "phantom"
+
+    def drawn(done: int, total: int) -> None:
+        say("drawing phantoms", done, total)
+
     with one_process(folder):
-        drawing = PhantomConfig(patients=patients, size=160, subtle=0.4, seed=seed)
-        generate(folder / "phantom", drawing, progress=lambda d, t: say("drawing phantoms", d, t))
+        if several:
+            drawing = SeveralConfig(patients=patients or 700, size=160, subtle=0.4, seed=seed)
+            generate_several(films, drawing, progress=drawn)
+        else:
+            generate(films, PhantomConfig(patients=patients or 560, size=160, subtle=0.4, seed=seed), progress=drawn)
         config = StudyConfig(
-            data=folder / "phantom",
+            data=films,
             out=folder,
             model="small_cnn",
             pretrained=False,
-            epochs=epochs or 12,
+            epochs=epochs or (14 if several else 12),
             batch_size=16,
             size=128,
-            annotations=folder / "phantom" / "annotations.json",
+            annotations=films / "annotations.json",
             lime_samples=353,
             seed=seed,
             cache=cache or folder / "cache",
-            title="Demonstration on phantom chest X-rays",
-            command="radiolucent demo",
+            title="Demonstration on phantom chest X-rays" + (" with three findings" if several else ""),
+            command="radiolucent demo" + (" --labels 3" if several else ""),
         )
-        return run_study(config, say, on_epoch, on_ready=on_ready)
-
-
-def demo_labels(
-    out: str | Path = "runs/demo-labels",
-    say: Progress = quiet,
-    on_epoch: Callable[[EpochResult], None] | None = None,
-    *,
-    patients: int = 700,
-    epochs: int | None = None,
-    seed: int = 0,
-    cache: Path | None = None,
-    on_ready: Callable[[Prepared, Classifier], None] | None = None,
-) -> tuple[Prepared, Appraisal | LabelsAppraisal | None]:
-    """The same with three labels a film: consolidation, effusion and cardiomegaly, some uncertain, some not given.
-
-    Args: see `demo`.
-    """
-    folder = Path(out)
-    with one_process(folder):
-        drawing = SeveralConfig(patients=patients, size=160, subtle=0.4, seed=seed)
-        generate_several(folder / "phantom", drawing, progress=lambda d, t: say("drawing phantoms", d, t))
-        config = StudyConfig(
-            data=folder / "phantom",
-            out=folder,
-            model="small_cnn",
-            pretrained=False,
-            epochs=epochs or 14,
-            batch_size=16,
-            size=128,
-            annotations=folder / "phantom" / "annotations.json",
-            cases=6,
-            compare_films=12,
-            lime_samples=353,
-            seed=seed,
-            cache=cache or folder / "cache",
-            title="Demonstration on phantom chest X-rays with three findings",
-            command="radiolucent demo --labels 3",
-        )
+        if several:
+            config = replace(config, cases=6, compare_films=12)
         return run_study(config, say, on_epoch, on_ready=on_ready)

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
-from radiolucent.metrics.ranking import Ranks
+from radiolucent.metrics import cluster_bootstrap_mean, delong_test
 from radiolucent.types import Estimate, Predictions
 
 __all__ = ["FIGURES", "Costs", "costs"]
@@ -19,7 +18,8 @@ Costs = Mapping[str, Estimate]
 def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds: int = 2000, seed: int = 0) -> Costs:
     """AUROC, sensitivity and specificity of one model less another's, each at its own threshold.
 
-    Patients are drawn with all their films, and both models see the same draw: the interval is that of the difference.
+    Intervals are those of the difference on the same films, by patient: `delong_test` for AUROC, else a bootstrap that
+    draws patients with all their films.
 
     Raises:
         ConfigError: the films differ.
@@ -28,15 +28,13 @@ def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds
         raise ConfigError("predictions of different films; a paired difference needs the same ones in the same order.")
     known = before.labels >= 0
     truth, patients = before.truth[known], np.array(before.patient_ids)[known]
-    ranks = [Ranks(truth, p.scores[known]) for p in (after, before)]
     hits = [p.called[known] == truth for p in (after, before)]
     gained = hits[0].astype(float) - hits[1]
-    options = {"level": level, "folds": folds, "seed": seed}
 
     def proportion(where: np.ndarray) -> Estimate:
         return cluster_bootstrap_mean(
             gained[where], patients[where], level=level, folds=folds, seed=seed, scale="plain"
         )
 
-    auroc = bootstrap(lambda w: ranks[0](w)[0] - ranks[1](w)[0], patients.tolist(), **options)  # pyright: ignore[reportArgumentType]
+    auroc = delong_test(truth, after.scores[known], before.scores[known], groups=patients, level=level)[0]
     return {"auroc": auroc, "sensitivity": proportion(truth), "specificity": proportion(~truth)}

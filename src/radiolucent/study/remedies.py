@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.audits.trial.answers import embedded
 from radiolucent.audits.trial.chests import Chest, chest, with_lungs_of
+from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.regions import View
 from radiolucent.data import PixelCache
 from radiolucent.data.marks import Paste, patches, without_markers
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.images.fill import dilated
+from radiolucent.models import Classifier
 from radiolucent.segment import LungWindow
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
@@ -28,10 +31,16 @@ VALIDATION_SEED = 0x5A
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A training to be: its films, and what is added to the recipe."""
+    """A training to be: its films, and what is added to the recipe.
+
+    Attributes:
+        before: the unrepaired classifier. channels: of `CHANNELS`, what discovery found on validation films.
+    """
 
     prepared: Prepared
     schooling: Schooling
+    before: Classifier | None = None
+    channels: tuple[str, ...] = ()
 
     def on(self, pixels: NDArray[np.uint8]) -> "Plan":
         """The same with other pixels of the same films."""
@@ -50,7 +59,7 @@ class Remedy:
     Attributes:
         title, does: in words. apply: from a plan, the masks of its films, λ and the seed to the changed plan.
         crops: whether the model looks at the lungs' box alone; its films are then cut out before.
-        keeps: whether it goes on from the run's own weights.
+        keeps: whether it goes on from the run's own weights. discovers: whether it needs what discovery finds.
     """
 
     title: str
@@ -58,6 +67,7 @@ class Remedy:
     apply: Callable[[Plan, Layers, float, int], Plan]
     crops: bool = False
     keeps: bool = False
+    discovers: bool = False
 
 
 def _crop(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -129,6 +139,70 @@ def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
     return made.add(changes={**made.schooling.changes, "freeze": "all"})
 
 
+def _discovered(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """On half of the training and validation films of either class, each channel that discovery found shows what a film
+    of the other class and the same split shows. What it carries then tells nothing of the class; the anatomy stays."""
+    if not plan.channels:
+        raise DataError("discovery found nothing on the validation films that films could exchange.")
+    cache, out = plan.prepared.cache, plan.prepared.cache.pixels.copy()
+    rng, made = np.random.default_rng([seed, 0x5C]), 0
+    everywhere = np.ones(out.shape[1:], bool)
+    for split in ("train", "val"):
+        rows = plan.prepared.rows(split)
+        views = {
+            i: View(cache.pixels[i], str(i), str(i), cache.records[i].label, everywhere,
+                    layers.lungs[i] if layers.lungs_known[i] else None, layers.markers[i])
+            for i in rows
+        }  # fmt: skip
+        for i in rows:
+            others = [k for k in rows if views[k].label != views[i].label]
+            if rng.random() < 0.5 and others:
+                donor, changed = views[others[int(rng.integers(len(others)))]], views[i]
+                for name in plan.channels:
+                    grey = CHANNELS[name].exchange(changed, donor)
+                    if grey is not None:
+                        pixels = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+                        changed, made = dataclasses.replace(changed, grey=pixels), made + 1
+                out[i] = changed.grey
+    if not made:
+        raise DataError(f"no two films share a place to exchange {', '.join(plan.channels)} in; it may need --lungs.")
+    return plan.on(out)
+
+
+GROUPS, MOST = 2, 10
+"""Groups of a class by the network's features; films of a group below which it is left as it is."""
+
+
+def _balanced(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Group balancing by resampling (Idrissi 2022) on groups that the network's own features tell apart (George, Sohoni
+    2020): of each class the larger group's films give way at random to films of the smaller one, split by split."""
+    from sklearn.cluster import KMeans
+
+    cache = plan.prepared.cache
+    features = None if plan.before is None else embedded(plan.before, np.asarray(cache.pixels))
+    if features is None:
+        raise DataError("the network has no feature maps to find groups by.")
+    scaled, out, made = features / (features.std(0) + 1e-6), cache.pixels.copy(), 0
+    rng = np.random.default_rng([seed, 0x5D])
+    for label in sorted({r.label for r in cache.records if r.label is not None}):
+        own = {
+            s: np.array([i for i in plan.prepared.rows(s) if cache.records[i].label == label]) for s in ("train", "val")
+        }
+        if len(own["train"]) < 2 * MOST:
+            continue
+        found = KMeans(GROUPS, n_init=4, random_state=seed).fit(scaled[own["train"]])  # pyright: ignore[reportArgumentType]
+        for rows in own.values():
+            groups = found.predict(scaled[rows]) if len(rows) else np.zeros(0, int)
+            few, many = sorted((rows[groups == k] for k in range(GROUPS)), key=len)
+            if len(few) >= min(MOST, len(rows) // 10 + 1):
+                gone = rng.permutation(many)[: (len(many) - len(few)) // 2]
+                out[gone] = cache.pixels[rng.choice(few, len(gone))]
+                made += len(gone)
+    if not made:
+        raise DataError("the network's features tell no groups of films apart that could be balanced.")
+    return plan.on(out)
+
+
 REMEDIES: Mapping[str, Remedy] = {
     "crop": Remedy("crop to lungs", "the model sees the box around the lungs alone", _crop, crops=True),
     "inpaint": Remedy("in-paint markers", "markers are filled in on the training films", _inpaint),
@@ -143,9 +217,17 @@ REMEDIES: Mapping[str, Remedy] = {
         "last layer anew", "the run's own features, the dense layers behind them trained with surroundings exchanged",
         _last_layer, keeps=True,
     ),
+    "discovered": Remedy(
+        "what discovery found, exchanged",
+        "on half of the films, what discovery finds on validation films is that of a film of the other class",
+        _discovered, discovers=True,
+    ),
+    "balance": Remedy(
+        "groups balanced", "groups that the network's features tell apart are of one size in each class", _balanced
+    ),
 }  # fmt: skip
 """Every remedy by name; several are joined with "+", in this order."""
-AUTO = ("randomise", "surroundings", "last-layer", "reasons")
+AUTO = ("randomise", "surroundings", "discovered", "last-layer", "balance", "reasons")
 """What "auto" tries."""
 
 
@@ -156,6 +238,8 @@ def named(name: str) -> tuple[Remedy, ...]:
         ConfigError: an unknown one, one twice, or two that exclude each other.
     """
     parts = name.split("+")
+    if "balance" in parts and len(parts) > 1:
+        raise ConfigError(f"method {name}: balance puts films in others' places, and masks would not follow; alone.")
     if {"last-layer", "surroundings"} <= set(parts):
         raise ConfigError(f"method {name}: last-layer exchanges surroundings by itself; expected one of the two.")
     if unknown := [p for p in parts if p not in REMEDIES]:

@@ -5,13 +5,15 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from radiolucent.audits.trial import Audit, deciding, examine, maskers
+from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.data import Dataset, Record, build_cache, read_annotations
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_bytes, write_json
@@ -24,64 +26,16 @@ from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
 from radiolucent.study.remedies import AUTO, Plan, best_of, named, windowed
+from radiolucent.study.repair_config import RepairConfig
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
 __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
 
 BEFORE = "as it is"
+FOUND = 3
 SHORTER, SLOWER = 4, 5
 """Fine-tuning takes the recipe's epochs and learning rate divided by these."""
-
-
-@dataclass(frozen=True)
-class RepairConfig:
-    """What to repair, and how.
-
-    Attributes:
-        run: a run folder of `study` or `train`, whose recipe and splits are used. data: the films it was made from.
-        out: where repaired models go; `run/repair` unless given.
-        methods: names in `REMEDIES`, several at once joined with "+"; or "auto" alone, which tries `AUTO` and keeps the
-            one with the highest reasons score on validation films.
-        fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
-            training anew. epochs: instead of either number.
-        penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.
-        annotations: doctors' readings; annotation_options: for `read_annotations`. films: at most so many test films
-            are audited.
-        folds: bootstrap folds. seed: of everything random.
-    """
-
-    run: Path
-    data: Path
-    out: Path | None = None
-    methods: tuple[str, ...] = ("crop", "inpaint", "randomise", "reasons")
-    fine_tune: bool = False
-    epochs: int | None = None
-    penalty: float = 10.0
-    lungs: Path | None = None
-    markers: Path | None = None
-    annotations: Path | None = None
-    films: int | None = None
-    folds: int = 2000
-    seed: int = 0
-    annotation_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def __post_init__(self) -> None:
-        if "auto" in self.methods and len(self.methods) > 1:
-            raise ConfigError(f"methods {', '.join(self.methods)}: auto chooses by itself; expected it alone.")
-        for name in self.methods:
-            if name != "auto":
-                named(name)
-        if not self.methods or len(set(self.methods)) < len(self.methods) or self.penalty <= 0 or self.folds < 100:
-            raise ConfigError(
-                f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
-                "penalty > 0, folds ≥ 100."
-            )
-
-    @property
-    def home(self) -> Path:
-        """Where everything is written."""
-        return self.out or self.run / "repair"
 
 
 @dataclass(frozen=True)
@@ -181,6 +135,20 @@ class _Bench:
     tested: tuple[Record, ...]
     say: Progress
 
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """Of `CHANNELS`, what the unrepaired model follows on validation films, the gravest first, at most `FOUND`.
+
+        Those that fail; where none does, those whose figure lies above the threshold. A concept, a cluster of maps or
+        errors point outside the lungs, and stand for the surroundings.
+        """
+        told = [f for f in _on_validation(self, self.before, BEFORE, "discovered").findings if f.estimate]
+        open_ = [f for f in told if (f.estimate.value or 0.0) > (f.threshold or 0.0)]  # pyright: ignore[reportOptionalMemberAccess]
+        chosen = [f for f in told if f.verdict == "fail"] or open_
+        chosen.sort(key=lambda f: -(f.estimate.value or 0.0) / (f.threshold or 1.0))  # pyright: ignore[reportOptionalMemberAccess]
+        names = [f.test.removeprefix("discovered.") for f in chosen]
+        return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:FOUND]
+
 
 def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
     """Train again by each method, audit again, and hold every model against the unrepaired one on the same test films.
@@ -264,9 +232,6 @@ def _same_split(there: Path, here: Path) -> None:
 
 def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
     """Each of `AUTO` trained, with its reasons score and AUROC on the validation films; no test film is looked at."""
-    config = bench.config
-    lungs, markers, note = maskers(config.lungs, config.markers)
-    records = tuple(bench.prepared.cache.records[i] for i in bench.prepared.rows("val"))
     found: dict[str, dict[str, Any]] = {}
     for name in (BEFORE, *AUTO):
         try:
@@ -274,14 +239,22 @@ def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
         except DataError as error:
             found[name] = {"left_out": str(error)}
             continue
-        told = examine(
-            classifier, Dataset(records, classifier.class_names), annotations=bench.annotations, lungs=lungs,
-            markers=markers, methods=(), data_checks=False, probe_films=0, tests=("reasons",), mask_note=note,
-            seed=config.seed, progress=lambda stage, d, t, n=name: bench.say(f"{n}: {stage} (validation)", d, t),
-        )  # fmt: skip
+        told = _on_validation(bench, classifier, name, "reasons")
         score = told.reasons.estimate if told.reasons else None
         found[name] = {"reasons": score.as_dict() if score else None, "auroc": told.auroc.as_dict()}
     return found
+
+
+def _on_validation(bench: _Bench, classifier: Classifier, name: str, tests: str) -> Audit:
+    """Some tests of a classifier on the validation films; no test film is looked at."""
+    config = bench.config
+    lungs, markers, note = maskers(config.lungs, config.markers)
+    records = tuple(bench.prepared.cache.records[i] for i in bench.prepared.rows("val"))
+    return examine(
+        classifier, Dataset(records, classifier.class_names), annotations=bench.annotations, lungs=lungs,
+        markers=markers, methods=(), data_checks=False, probe_films=0, tests=(tests,), mask_note=note,
+        seed=config.seed, progress=lambda stage, d, t: bench.say(f"{name}: {stage} (validation)", d, t),
+    )  # fmt: skip
 
 
 def _mended(bench: _Bench, name: str) -> Classifier:
@@ -293,7 +266,8 @@ def _mended(bench: _Bench, name: str) -> Classifier:
         bench.say(f"{name}: {stage}", done, total)
 
     study = dataclasses.replace(bench.study, out=home, epochs=_epochs(bench), lr=_rate(bench), seed=config.seed)
-    plan = Plan(bench.prepared, Schooling())
+    channels = bench.channels if any(r.discovers for r in remedies) else ()
+    plan = Plan(bench.prepared, Schooling(), bench.before, channels)
     lungs, markers, note = maskers(config.lungs, config.markers)
     kept = config.home / "masks"
     layers = find_layers(bench.prepared.cache, lungs, markers, bench.annotations, note, kept, say)

@@ -16,6 +16,7 @@ def mean_estimates(
     values: NDArray[np.float64] | Sequence[Sequence[float | None]],
     groups: Groups,
     *,
+    names: Sequence[str] = (),
     level: float = 0.95,
     folds: int = 10_000,
     seed: int = 0,
@@ -23,6 +24,25 @@ def mean_estimates(
     """The mean of each column of (N, F), over the rows where it is a number; the rest is counted as not applicable.
 
     See `radiolucent.metrics.cluster_means` for the intervals.
+
+    Args:
+        names: of the columns. Differences ("hit_minus_area") and correlations may lie below 0, even where none of these
+            films' does, so they are not taken for shares.
     """
     table = np.array(values, np.float64)
-    return cluster_means(table, groups, level=level, folds=folds, seed=seed) if table.size else []
+    if not table.size:
+        return []
+    signed = np.array([_signed(name) for name in names] or [False] * table.shape[1])
+    found: list[Estimate | None] = [None] * table.shape[1]
+    for below in (False, True):
+        columns = np.flatnonzero(signed == below)
+        if len(columns):
+            scale = "plain" if below else None
+            means = cluster_means(table[:, columns], groups, level=level, folds=folds, seed=seed, scale=scale)
+            for column, e in zip(columns, means, strict=True):
+                found[column] = e
+    return [e for e in found if e is not None]
+
+
+def _signed(name: str) -> bool:
+    return "_minus_" in name or name.endswith("correlation")

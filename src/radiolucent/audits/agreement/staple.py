@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import marks
 
 __all__ = ["Staple", "staple"]
 
@@ -44,13 +45,14 @@ def staple(
     same are one term: cost grows with the number of patterns, not of pixels.
 
     Args:
-        decisions: bool (R, N), R ≥ 2 readers, N pixels (or films).
+        decisions: bool or 0/1 (R, N), R ≥ 2 readers, N pixels (or films).
         prior: π; the mean of all decisions unless given (the paper's choice).
 
     Raises:
-        ConfigError: fewer than two readers, no pixels, or a prior outside (0, 1).
+        ConfigError: fewer than two readers, no pixels, values other than 0 and 1 (a pixel that a reader was not asked
+            about is not unmarked: leave it out), or a prior outside (0, 1).
     """
-    marked = np.asarray(decisions).astype(bool)
+    marked = marks(decisions, "decisions")
     if marked.ndim != 2 or marked.shape[0] < 2 or not marked.shape[1]:
         raise ConfigError(f"decisions {marked.shape}; expected (readers, pixels) with at least two readers.")
     patterns, where, count = np.unique(marked.T, axis=0, return_inverse=True, return_counts=True)

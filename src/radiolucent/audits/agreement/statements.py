@@ -92,7 +92,7 @@ def statement_agreement(
         rows.append(_row(said, readings, maps.get(image), (lungs or {}).get(image)))
         groups.append((patients or {}).get(image, image))
     values = [[row.get(name) for name in STATEMENT_FIGURES] for row in rows]
-    found = mean_estimates(values, groups, level=level, folds=folds, seed=seed)
+    found = mean_estimates(values, groups, names=tuple(STATEMENT_FIGURES), level=level, folds=folds, seed=seed)
     empty = [Estimate(None, None, None, level, 0, "patient bootstrap", "no statement applies")] * len(STATEMENT_FIGURES)
     estimates = dict(zip(STATEMENT_FIGURES, found or empty, strict=True))
     return StatementAgreement(estimates, spoken, len(rows), tuple(lost)[:20])

@@ -43,7 +43,7 @@ def strata(
             some = [c for c in cases if groups.get(c.image_id) == group]
             values = [[c.figures.get(name) for name in STRATA_FIGURES] for c in some]
             patients = [c.patient_id for c in some]
-            estimates = mean_estimates(values, patients, level=level, folds=folds, seed=seed)
+            estimates = mean_estimates(values, patients, names=STRATA_FIGURES, level=level, folds=folds, seed=seed)
             found.setdefault(kind, {})[group] = dict(zip(STRATA_FIGURES, estimates, strict=True))
     return found
 

@@ -201,7 +201,7 @@ def agreement(
     floor_p = clear_of_others(placed, deals=2 * folds, seed=seed)
     used = [c for c in cases if not c.reason]
     values, groups = [[c.figures[n] for n in names] for c in used], [c.patient_id for c in used]
-    estimates = mean_estimates(values, groups, level=level, folds=folds, seed=seed)
+    estimates = mean_estimates(values, groups, names=names, level=level, folds=folds, seed=seed)
     estimates = estimates or [undefined("no film applies", level, 0, "patient bootstrap")] * len(names)
     who = {a.reader for e in maps for a in read.get(e.image_id, []) if means(reader, a.reader)}
     parted = strata(used, by or {}, level=level, folds=folds, seed=seed)

@@ -15,7 +15,7 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, film_mean
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import Explainer, explain
-from radiolucent.metrics import wilson
+from radiolucent.metrics.proportions import clustered_wilson
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Finding, Radiograph
@@ -35,7 +35,8 @@ class Pointing:
     Attributes:
         ratios: by place, log2(energy in the place / its share of the area), one a film that has the place.
         patients: by place, whose. mean: by called class, the sum of maps scaled to mass 1, on a grid of 32 × 32.
-        peaks: by called class, the cell (of 8 × 8) of each map's maximum. films: maps seen, flat: maps without any.
+        peaks: by called class, the cell (of 8 × 8) of each map's maximum. peak_patients: whose.
+        films: maps seen, flat: maps without any.
         small: by film, its map scaled to mass 1 on a grid of 16 × 16.
     """
 
@@ -44,6 +45,7 @@ class Pointing:
         self.patients: dict[str, list[str]] = defaultdict(list)
         self.mean: dict[int, NDArray[np.float64]] = {}
         self.peaks: dict[int, list[int]] = defaultdict(list)
+        self.peak_patients: dict[int, list[str]] = defaultdict(list)
         self.small: dict[str, NDArray[np.float32]] = {}
         self.films, self.flat = 0, 0
 
@@ -75,6 +77,7 @@ class Pointing:
         self.mean[called] = self.mean.get(called, np.zeros((32, 32))) + coarse
         y, x = np.unravel_index(int(positive.argmax()), positive.shape)
         self.peaks[called].append(int(y) * GRID // side * GRID + int(x) * GRID // side)
+        self.peak_patients[called].append(view.patient_id)
 
     def ratio(self, place: str, *, level: float = 0.95, seed: int = 0) -> Estimate:
         """Mean of log2(energy / area) over films, with a patient bootstrap: 0 for a map that says nothing."""
@@ -133,12 +136,13 @@ def _place(method: str, maps: Pointing, place: str, level: float, seed: int) -> 
 def fixed_peaks(name: str, maps: Pointing, class_names: Sequence[str], *, level: float = 0.95) -> list[Finding]:
     """One finding a class: do the maps peak at the same place on film after film, whatever the film shows?
 
-    The figure: share of films whose peak lies in the most frequent of 8 × 8 cells, Wilson's interval.
+    The figure: share of films whose peak lies in the most frequent of 8 × 8 cells, Wilson's interval by patient.
     """
     found: list[Finding] = []
     for called, cells in sorted(maps.peaks.items()):
         cell, count = max(((c, cells.count(c)) for c in set(cells)), key=lambda item: (item[1], -item[0]))
-        estimate = wilson(count, len(cells), level)
+        index = np.unique(maps.peak_patients[called], return_inverse=True)[1]
+        estimate = clustered_wilson(np.array(cells) == cell, index, level)
         row, column = divmod(cell, GRID)
         words = (
             f"{count} of {len(cells)} maps for {class_names[called]} peak in one of {GRID} × {GRID} cells: row "
@@ -221,6 +225,6 @@ TESTS = (
     ),
     Test(
         "maps.peaks", "Do maps peak at a fixed place, whatever the film shows?", "map", "", _peaks,
-        (f"maps.{METHOD}.fixed_peak.{ANY}",), unit="films",
+        (f"maps.{METHOD}.fixed_peak.{ANY}",),
     ),
 )  # fmt: skip

@@ -14,9 +14,19 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.base import Case, Test
-from radiolucent.audits.trial.discovered import FAMILY, LEAST, Deal, Tried, deal, edits_for, finding_of, tried
+from radiolucent.audits.trial.discovered import (
+    FAMILY,
+    LEAST,
+    Deal,
+    Tried,
+    deal,
+    edits_for,
+    finding_of,
+    tried,
+    tried_channels,
+)
 from radiolucent.audits.trial.distort import Edit, grey_of
-from radiolucent.audits.trial.exchange import GRID, Channel, Exchange, cell_channel, free, pasted
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, Exchange, cell_channel, free, pasted
 from radiolucent.audits.trial.regions import Mask, View
 from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.features.concepts import factors, strengths_of, unsigned_features
@@ -240,7 +250,19 @@ def _finding(name: str, case: Case) -> list[Finding]:
         words = f"Needs {_NEEDS}." if name != "errors" else f"Needs {LEAST // 2} patients called wrongly and rightly."
         test = f"discovered.{name}"
         return [Finding(test, _question(name), "not applicable", words, concerns="model")]
-    return [replace(f, question=_question(name)) for f in finding_of(case, channel, found)]
+    why_not = "" if name != "errors" or _with_class(case) else (
+        "what surrounds films called wrongly moves others, but surroundings do not go with a class on these films"
+    )  # fmt: skip
+    return [replace(f, question=_question(name)) for f in finding_of(case, channel, found, why_not)]
+
+
+def _with_class(case: Case) -> bool:
+    """Whether what surrounds the lungs of the positive class raises the answer at all: films called wrongly are chosen
+    by the answer itself, and what moved it there need not go with a class."""
+    found, dealt = tried_channels(case).get("surroundings"), case.once("discovered.deal", partial(deal, case))
+    if found is None and dealt is not None:  # not among the tests asked for
+        found = tried(case, CHANNELS["surroundings"], dealt, case.corrected(FAMILY))
+    return found is not None and (found.estimate.low or 0.0) > 0
 
 
 def _question(name: str) -> str:

@@ -23,11 +23,16 @@ from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, SLOW_INSIDE, Channel, cell_channel
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
+from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried"]
+__all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried", "tried_channels"]
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
+MORE = 160
+"""Donors of the second look."""
+PLACED = ("surroundings", "lines", "fine")
+"""Channels of which a failure is sought in cells of the film."""
 FAMILY = "discovered"
 COARSE = 0.5
 """Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut (ours)."""
@@ -95,7 +100,11 @@ def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float)
     one, other = effects[ill], effects[~ill]
     value = float(one.mean() - other.mean())
     parts = [float(x.var(ddof=1)) / len(x) for x in (one, other)]
-    error = max(float(np.sqrt(sum(parts))), 1e-12)
+    error = float(np.sqrt(sum(parts)))
+    if error < 1e-9:  # all donors do the same to the last bit: see `film_mean`
+        share, n = 1 - exact_low(len(effects), level), len(effects)
+        note = f"all donors do the same: as if up to {share:.1%} of them differed by 1"
+        return Estimate(value, value - share, value + share, level, n, "exact", note)
     freedom = sum(parts) ** 2 / max(sum(p**2 / (len(x) - 1) for p, x in zip(parts, (one, other), strict=True)), 1e-30)
     half = float(stats.t.ppf(0.5 + level / 2, max(freedom, 1.0))) * error
     return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors")
@@ -180,9 +189,9 @@ def _tried(case: Case) -> Mapping[str, Tried]:
         one = _settled(case, channel, dealt)
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
-            if failed and channel.name == "surroundings":
+            if failed and channel.name in PLACED:
                 one = replace(one, place=_placed(case, dealt, one))
-            if channel.name == "inside" and beyond(one.estimate, channel.threshold) != "pass":
+            if channel.name in ("inside", "fine") and beyond(one.estimate, channel.threshold) != "pass":
                 slow = tried(case, SLOW_INSIDE, dealt, case.level)
                 one = replace(one, slow=None if slow is None else slow.estimate.value)
             found[channel.name] = one
@@ -193,15 +202,15 @@ def _tried(case: Case) -> Mapping[str, Tried]:
 
 
 def _settled(case: Case, channel: Channel, dealt: Deal) -> Tried | None:
-    """The channel tried; again with twice as many donors, at half the error rate, where a figure above the threshold
-    stays open."""
+    """The channel tried; again with up to four times as many donors, at half the error rate, where a figure above the
+    threshold stays open."""
     level = case.corrected(FAMILY)
     one = tried(case, channel, dealt, level)
     if one is None or (one.estimate.value or 0.0) <= channel.threshold:
         return one
     if beyond(one.estimate, channel.threshold) != "inconclusive":
         return one
-    more = case.once("discovered.more", partial(deal, case, 2 * DONORS))
+    more = case.once("discovered.more", partial(deal, case, MORE))
     if more is None or len(more.donors) <= len(dealt.donors):
         return one
     return tried(case, channel, more, (1 + level) / 2) or one
@@ -236,17 +245,22 @@ def _open(case: Case, found: Tried) -> str:
 
 
 def _finding(name: str, case: Case) -> list[Finding]:
-    return finding_of(case, CHANNELS[name], case.once("discovered", partial(_tried, case)).get(name))
+    return finding_of(case, CHANNELS[name], tried_channels(case).get(name))
 
 
-def finding_of(case: Case, channel: Channel, found: Tried | None) -> list[Finding]:
-    """The finding on one channel; None: it could not be tried on these films."""
+def tried_channels(case: Case) -> Mapping[str, Tried]:
+    """What every channel showed, by name; tried when first asked for."""
+    return case.once("discovered", partial(_tried, case))
+
+
+def finding_of(case: Case, channel: Channel, found: Tried | None, why_not: str = "") -> list[Finding]:
+    """The finding on one channel; None: it could not be tried on these films. why_not: what a failure would lack."""
     test, question = _name(channel), _question(channel)
     if found is None:
         words = f"Needs labelled films of {LEAST} patients of either class, and a place that films share."
         return [Finding(test, question, "not applicable", words, source=_SOURCE, concerns="model")]
     verdict = beyond(found.estimate, channel.threshold)
-    why_not = _open(case, found) if verdict == "fail" else ""
+    why_not = (why_not or _open(case, found)) if verdict == "fail" else ""
     verdict = "inconclusive" if why_not else verdict
     return [
         Finding(
@@ -263,6 +277,11 @@ def _what(found: Tried) -> str:
     return (found.place or found.channel).what
 
 
+def _localised(found: Tried) -> bool:
+    """Whether one cell of the film does most of it; of what has no cells, whether the channel has a place."""
+    return found.place is not None if found.channel.name in PLACED else found.channel.localised
+
+
 def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     names, e = case.classifier.class_names, found.estimate
     others = ", ".join(n for k, n in enumerate(names) if k != case.classifier.positive)
@@ -276,7 +295,7 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
         words += (
             f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others}; it "
             f"turns {found.flips:.0%} of calls. It is "
-            + ("localised." if found.channel.localised else "diffuse, all over the film.")
+            + ("localised." if _localised(found) else "diffuse, all over the film.")
         )
     if why_not:
         return f"{words} No verdict: {why_not}."
@@ -292,7 +311,7 @@ def _evidence(found: Tried) -> Mapping[str, Any]:
             "control_did": "the same of films of the other class",
         },
         "place": None if found.place is None else found.place.name,
-        "localised": found.channel.localised,
+        "localised": _localised(found),
         "negative_films": found.by_class[0],
         "positive_films": found.by_class[1],
         "flips": {"value": found.flips},

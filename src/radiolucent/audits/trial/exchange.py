@@ -1,8 +1,9 @@
 """Putting what one film has in a place, a band of frequencies or its tone into another film.
 
 What is put in comes from a film at hand, so nothing appears that no film shows; and the control is the same exchange
-with another donor, as foreign as the first. Everything is done outside the dilated lungs of both films, where no
-finding of a lung is; "inside" alone works in the lungs, on structure finer than a finding.
+with another donor, as foreign as the first. Most is done outside the dilated lungs of both films, where no finding of a
+lung is; "inside" and "fine" work in the lungs too, on structure finer than a finding, and what a film has as a whole
+(`whole_film`) is measured outside the lungs and given to all of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
+from radiolucent.audits.trial.whole_film import curve_of, placed_as, sharpened_as
 
 __all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "filled", "free", "pasted"]
 
 GRID = 5
+OUTSIDE, WITHIN = 0.2, 0.3
+"""Thresholds in standard deviations of the log-odds. Outside the lungs: a small effect (Cohen 1988), as for markers.
+Where the lungs change too an innocent network moves as well, and it is higher (ours)."""
 LEVELS = 64
 Exchange = Callable[[View, View], Grey | None]
 """From a recipient and a donor to the changed recipient; None where they share no place to exchange."""
@@ -38,7 +43,7 @@ class Channel:
     what: str
     exchange: Exchange
     localised: bool
-    threshold: float = 0.3
+    threshold: float = OUTSIDE
     where: Callable[[View], Mask] | None = None
     sides: tuple[str, str] | None = None
 
@@ -177,6 +182,16 @@ def _inside(recipient: View, donor: View) -> Grey | None:
     return pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
 
 
+def _fine(recipient: View, donor: View) -> Grey | None:
+    """The same inside the lungs of both and outside them, all but a rim around the lungs."""
+    from scipy import ndimage
+
+    inside, where = _both_lungs(recipient, donor), free(recipient, donor)
+    where = where if inside is None else where | inside
+    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
+    return pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
+
+
 def _inside_slow(recipient: View, donor: View) -> Grey | None:
     """The rest there: what is coarser."""
     from scipy import ndimage
@@ -202,7 +217,11 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("texture", "the film's fine texture", _spectrum(0.25, 0.6), False),
         Channel("sharpness", "the film's finest texture", _spectrum(0.6, 1.1), False),
         Channel("lines", "fine structure outside the lungs", _residual, True),
-        Channel("inside", "fine structure inside the lungs", _inside, True, 0.3),
+        Channel("inside", "fine structure inside the lungs", _inside, True, WITHIN),
+        Channel("fine", "fine structure, in the lungs and around them", _fine, False, WITHIN),
+        Channel("curve", "the film's tone curve", curve_of, False, WITHIN),
+        Channel("filter", "how sharp the film is as a whole", sharpened_as, False, WITHIN),
+        Channel("pose", "how the chest lies on the film", placed_as, False, WITHIN),
     )
 }
 SLOW_INSIDE = Channel("inside.slow", "coarse structure inside the lungs", _inside_slow, True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from radiolucent.audits.trial.tests import named_test
+from radiolucent.audits.trial.interventions import INTERVENTIONS
+from radiolucent.audits.trial.tests import TESTS, named_test
 from radiolucent.types import Finding, Verdict
 
 __all__ = ["by_severity", "verdict_of"]
@@ -10,6 +11,7 @@ __all__ = ["by_severity", "verdict_of"]
 _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
 _CONCERNS = {"model": 0, "data": 1, "map": 2}
 _KINDS = ("intervention", "part", "")
+UNNAMED = "unnamed: "
 
 
 def _decides(finding: Finding) -> str:
@@ -75,12 +77,41 @@ def _nothing_cleared(own: Sequence[Finding], trial: Sequence[Finding]) -> str:
 
 
 def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
-    """What was tried and passed, kind by kind, and what stays open."""
-    unclear = _kinds([f for f in trial if f.verdict == "inconclusive"])
-    clear = [k for k in _kinds(passed) if k not in unclear]
+    """What was tried: what stays open first, then what it is clear of, then what was not tried."""
+    unclear = [f for f in trial if f.verdict == "inconclusive"]
+    above = [f for f in unclear if _above(f)]
+    rest = [k for k in _kinds(unclear) if k not in _kinds(above)]
+    clear = [k for k in _kinds(passed) if k not in _kinds(unclear)]
     words = f"of {len(_kinds(trial))} kinds of shortcut that were tried, none fails"
+    if above:
+        told = ", ".join(f"{', '.join(_kinds([f]))} ({_figure(f)})" for f in above if _kinds([f]))
+        words += f"; open, with a figure above the threshold: {told}"
+    words += f"; open: {', '.join(rest)}" if rest else ""
     words += f"; clear of {len(clear)}: {', '.join(clear)}" if clear else ""
-    return words + (f"; open: {', '.join(unclear)}." if unclear else ".")
+    return f"{words}.{_untried(trial)}"
+
+
+def _above(finding: Finding) -> bool:
+    """Whether the figure itself lies beyond the threshold, though its interval does not."""
+    e, limit, test = finding.estimate, finding.threshold, INTERVENTIONS.get(finding.test)
+    if e is None or e.value is None or limit is None or (test is not None and test.wanted):
+        return False
+    return (abs(e.value) if test is not None and test.signed else e.value) > limit
+
+
+def _figure(finding: Finding) -> str:
+    e = finding.estimate
+    return f"{(e.value if e else None) or 0.0:+.2f}, threshold {finding.threshold:g}"
+
+
+def _untried(trial: Sequence[Finding]) -> str:
+    """Kinds of shortcut that this package knows to try and that were not tried on these films."""
+    done = _kinds(trial)
+    left = [k for k in dict.fromkeys(t.kind for t in TESTS if t.decides and t.kind) if k not in done]
+    unnamed = sum(k.startswith(UNNAMED) for k in left)
+    named = [k for k in left if not k.startswith(UNNAMED)]
+    named += [f"shortcuts without a name ({unnamed} ways to look for them)"] if unnamed else []
+    return f" Not tried: {', '.join(named)}." if named else ""
 
 
 def _cut_outs(trial: Sequence[Finding]) -> str:

@@ -17,9 +17,10 @@ from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.masked import ALONE, MASKED_EDITS, WITHOUT
 from radiolucent.metrics import auroc
+from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["PROBED", "TESTS", "probe", "probes"]
+__all__ = ["PROBED", "TESTS", "dealt_by_patient", "probe", "probes"]
 
 READS: Mapping[str, tuple[str, ...]] = {
     "probes.no_lungs": WITHOUT,
@@ -45,8 +46,8 @@ def probe(
     """Cross-validated AUROC of a logistic regression on the leading principal components of small pictures (N, T, T).
 
     Five folds by patient; components are found inside each fold; a patient's films answer by their mean, and DeLong's
-    interval is over patients. Without ten films of
-    the rarer class the value is None and the note says why; where all pictures are alike, it is chance.
+    interval is over patients. Without ten films of the rarer class the value is None and the note says why; where all
+    pictures are alike, it is chance.
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
@@ -59,7 +60,10 @@ def probe(
     x = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
     spread = x.std(0)
     if spread.max() < 1e-3:
-        return Estimate(CHANCE, CHANCE, CHANCE, level, len(set(patients)), "delong", "all pictures are alike")
+        n = len(set(patients))
+        room = (1 - exact_low(n, level)) / 2
+        note = f"all pictures are alike: as if up to {2 * room:.1%} of patients had another"
+        return Estimate(CHANCE, CHANCE - room, CHANCE + room, level, n, "exact", note)
     x = x[:, spread >= 1e-3]
     count = min(COMPONENTS, x.shape[1], len(x) // (2 * FOLDS))
     model = make_pipeline(PCA(count, whiten=True, random_state=seed), LogisticRegression(C=0.1, max_iter=500))
@@ -118,7 +122,7 @@ def _on(table: Table, name: str, level: float, seed: int) -> Estimate:
 
 
 def _shuffled(table: Table, level: float, seed: int) -> Estimate:
-    """The probe of the border where labels mean nothing: dealt anew to the films at random."""
+    """The probe of the border where labels mean nothing: dealt anew among the patients."""
     pixels, rows = _rows(table, "border_only")
     patients = np.array(table.patients)[rows]
     truth = dealt_by_patient(table.truth[rows], patients, np.random.default_rng([seed, 53]))

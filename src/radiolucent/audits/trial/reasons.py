@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.discovered import tried_channels
 from radiolucent.audits.trial.reasons_effects import LEAST, asked
 from radiolucent.audits.trial.reasons_score import DOSES, Effects
 from radiolucent.audits.trial.verdicts import beyond
@@ -121,7 +122,8 @@ def _one(name: str, case: Case) -> list[Finding]:
         evidence["figures"] = {k: e.as_dict() for k, e in figures.items() if k != "score"}
         parts = ", ".join(f"{k} {e.value or 0:.2f}" for k, e in figures.items() if k != "score")
         words = (
-            f"The reasons score is {estimate}: {parts}; 1 is a network that decides by opacities in the lungs alone."
+            f"The reasons score is {estimate}: {parts}; 1 is a network that decides by opacities in the lungs alone. "
+            f"Artefacts inside the lungs are not covered{_inside(case)}."
         )
     else:
         evidence |= _pictured(test, told, effects)
@@ -134,6 +136,14 @@ def _one(name: str, case: Case) -> list[Finding]:
             advice if verdict == "fail" else "", "model",
         )
     ]  # fmt: skip
+
+
+def _inside(case: Case) -> str:
+    """What discovery says of fine structure in the lungs, where its figure lies above the threshold."""
+    found = tried_channels(case).get("inside")
+    if found is None or (found.estimate.value or 0.0) <= found.channel.threshold:
+        return ""
+    return f": fine structure there moves the log-odds by {_sd(found.estimate)} (discovered.inside)"
 
 
 def _pictured(test: str, told: _Figure, effects: Effects) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class SelfTestResult:
         """JSON-ready."""
         return {
             "config": dataclasses.asdict(self.config),
+            "tests": [t.name for t in TESTS if t.decides == "intervention"],
             "rates": [{"finder": f, "shortcut": k, "share": s, **e.as_dict()} for (f, k, s), e in self.rates.items()],
             "marker_on_half_or_more": self.marked().as_dict(),
             "any_false_alarm": self.any_alarm().as_dict(),

@@ -14,6 +14,7 @@ from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import ANY, Case, Test
 from radiolucent.audits.trial.verdicts import FOLDS, needed_words, two_sided
 from radiolucent.metrics import bootstrap, cluster_bootstrap_mean
+from radiolucent.metrics.proportions import kish
 from radiolucent.types import Estimate, Finding
 
 __all__ = ["TESTS", "grouping", "level_of_groupings", "slices", "source_in_embedding", "subgroups"]
@@ -124,7 +125,7 @@ def grouping(
 def _gap(
     wrong: NDArray[np.bool_], here: NDArray[np.bool_], member: NDArray[np.bool_], table: Table, level: float, seed: int
 ) -> Estimate:
-    """Error rate here less that of all other members."""
+    """Error rate here less that of all other members; n are the patients of the smaller side, on which it rests."""
     own, rest = (here[member]).astype(float), (~here[member]).astype(float)
     errs = wrong[member].astype(float)
     if not rest.sum():
@@ -134,7 +135,10 @@ def _gap(
         with np.errstate(invalid="ignore", divide="ignore"):
             return w @ (errs * own) / (w @ own) - w @ (errs * rest) / (w @ rest)
 
-    return bootstrap(statistic, np.array(table.patients)[member], level=level, folds=FOLDS, seed=seed)
+    patients = np.array(table.patients)[member]
+    n = min(len(np.unique(patients[side > 0])) for side in (own, rest))
+    worth = min(kish(np.unique(patients[side > 0], return_inverse=True)[1]) for side in (own, rest))
+    return bootstrap(statistic, patients, level=level, folds=FOLDS, seed=seed, n=n, worth=worth)
 
 
 def _told(

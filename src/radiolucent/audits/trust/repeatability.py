@@ -15,7 +15,7 @@ from radiolucent.models.difference import relative_difference
 from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
-__all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability"]
+__all__ = ["asked_as", "noise_repeatability", "over_seeds", "seed_repeatability", "seeds_verdict"]
 
 CELLS = 8
 THRESHOLD = 0.7
@@ -77,6 +77,8 @@ def over_seeds(maps: Sequence[NDArray[np.floating]], level: float = 0.95) -> Est
         return Estimate(float(np.tanh(mean)), None, None, level, n, "one pair of seeds: too few for an interval")
     without = (z.sum() - 2 * z.sum(1)) / ((n - 1) * (n - 2))
     pseudo = n * mean - (n - 1) * without
+    if pseudo.std() < 1e-9:
+        return Estimate(float(np.tanh(mean)), None, None, level, n, f"{n} seeds agree alike: no interval")
     half = float(special.stdtrit(n - 1, 0.5 + level / 2) * pseudo.std(ddof=1) / np.sqrt(n))
     low, high = (float(np.tanh(mean + side * half)) for side in (-1, 1))
     method = f"jackknife over {n} seeds' maps ({n * (n - 1) // 2} pairs), Fisher z"
@@ -91,12 +93,14 @@ def _over_draws(first: NDArray[np.floating], others: Sequence[NDArray[np.floatin
     z = np.array([_z(own, pooled(other, CELLS)) for other in others])
     if len(z) < 2:
         return Estimate(float(np.tanh(z[0])), None, None, level, 1, "one draw: too few for an interval")
+    if z.std() < 1e-9:
+        return Estimate(float(np.tanh(z[0])), None, None, level, len(z), f"{len(z)} draws agree alike: no interval")
     half = float(special.stdtrit(len(z) - 1, 0.5 + level / 2) * z.std(ddof=1) / np.sqrt(len(z)))
     low, high = (float(np.tanh(z.mean() + side * half)) for side in (-1, 1))
     return Estimate(float(np.tanh(z.mean())), low, high, level, len(z), f"t over {len(z)} draws, Fisher z")
 
 
-def _verdict(e: Estimate) -> Verdict:
+def seeds_verdict(e: Estimate) -> Verdict:
     """Pass where the interval lies above the threshold, or the figure far above; fail below it, or far below.
 
     Without an interval only what is far off decides.
@@ -155,7 +159,7 @@ def seed_repeatability(
         estimate = over_seeds([explanation.map, *others], level)
     evidence = {"deterministic": False, "seeds": 1 + len(others), **_regions(explanation, others, level)}
     words = f"Maps of {1 + len(others)} seeds agree by {_words(estimate)}."
-    return Finding(test, question, _verdict(estimate), words, estimate, THRESHOLD, evidence, source)
+    return Finding(test, question, seeds_verdict(estimate), words, estimate, THRESHOLD, evidence, source)
 
 
 def _regions(e: Explanation, others: Sequence[NDArray[np.floating]], level: float) -> dict[str, Any]:
@@ -215,5 +219,5 @@ def noise_repeatability(
         words = "The map is the same everywhere: nothing to repeat."
     source = "Yeh 2019 (infidelity and sensitivity), in rank correlation; noise and threshold: ours"
     return Finding(
-        "trust.noise", question, _verdict(estimate), words, estimate, THRESHOLD, {"draws": len(maps)}, source
+        "trust.noise", question, seeds_verdict(estimate), words, estimate, THRESHOLD, {"draws": len(maps)}, source
     )

@@ -14,6 +14,7 @@ from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.extras import require
+from radiolucent.images import laid
 from radiolucent.types import Region
 
 __all__ = ["FORMAT"]
@@ -38,7 +39,7 @@ def _read(source: Source, g: Gatherer) -> None:
     except Exception as error:  # nrrd's own errors, and whatever a damaged header makes NumPy raise
         raise AnnotationError(f"no readable NRRD ({error})") from error
     with g.entry(f"image {image}", image, reader):
-        pixels = _pixels(header, stream.read())
+        pixels = _laid(_pixels(header, stream.read()), header, g)
         shape = (pixels.shape[0], pixels.shape[1])
         found = _segments(header, pixels)
         for label, mask in found.items():
@@ -77,6 +78,17 @@ def _pixels(header: dict[str, Any], data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype, expected // dtype.itemsize).reshape(flat[1], flat[0], layers)
 
 
+def _laid(pixels: NDArray[Any], header: dict[str, Any], g: Gatherer) -> NDArray[Any]:
+    """The pixels upright, as a NIfTI or NRRD film of the same header is read."""
+    found = header.get("space directions")
+    vectors = [] if found is None else [list(map(float, v)) for v in found if np.ndim(v) == 1]
+    notes: list[str] = []
+    out = laid(pixels, [v for v in vectors if np.isfinite(v).all()], str(header.get("space", "")), [], notes)
+    for note in notes:
+        g.note(note)
+    return out
+
+
 def _segments(header: dict[str, Any], pixels: NDArray[Any]) -> dict[str | None, NDArray[np.bool_]]:
     """Masks (H, W) by label: Slicer's segments by layer and value, else all that is not 0."""
     numbers = sorted({key.split("_")[0] for key in header if key.startswith("Segment") and key.endswith("_LabelValue")})
@@ -100,7 +112,8 @@ FORMAT = Format(
     "NRRD masks",
     "nrrd",
     "`[READER/]NAME.nrrd` or 3D Slicer's `NAME.seg.nrrd` of one film, raw or gzip; segments by their names",
-    "the first axis goes along rows; all 0: no finding; several values without names are refused",
+    "the first axis goes along rows; turned upright as films of the same header are; all 0: no finding; several values "
+    "without names are refused",
     lambda source: source.kind == "nrrd",
     _read,
     empty_means="no finding",

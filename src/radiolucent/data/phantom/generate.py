@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,12 @@ from radiolucent.errors import ConfigError
 from radiolucent.files import atomic_path, write_json, write_text
 from radiolucent.types import Annotation
 
-__all__ = ["CLASSES", "PhantomConfig", "claim", "generate", "splits_of", "write_film"]
+__all__ = ["CLASSES", "PhantomConfig", "claim", "drawn", "generate", "splits_of", "write_film"]
 
 CLASSES = ("NORMAL", "PNEUMONIA")
+
+J = TypeVar("J")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def generate(
     jobs = _jobs(chosen, root)
     records: list[Record] = []
     annotations: list[Annotation] = []
-    for job, (extra, said) in zip(jobs, _run(jobs, workers), strict=True):
+    for job, (extra, said) in zip(jobs, drawn(_draw, jobs, workers), strict=True):
         records.append(
             Record(
                 root / job.image_id,
@@ -164,13 +167,14 @@ def _jobs(config: PhantomConfig, root: Path) -> list[_Job]:
     return jobs
 
 
-def _run(jobs: list[_Job], workers: int | None) -> Iterator[tuple[dict[str, str], list[Annotation]]]:
+def drawn(draw: Callable[[J], T], jobs: list[J], workers: int | None) -> Iterator[T]:
+    """What `draw` gives for each job, in order, drawn by so many processes (one a core unless given)."""
     count = workers or os.cpu_count() or 1
     if count == 1 or len(jobs) < 16:
-        yield from map(_draw, jobs)
+        yield from map(draw, jobs)
         return
     with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-        yield from pool.map(_draw, jobs, chunksize=8)
+        yield from pool.map(draw, jobs, chunksize=8)
 
 
 def _draw(job: _Job) -> tuple[dict[str, str], list[Annotation]]:

@@ -1,11 +1,8 @@
 """A phantom data set with several labels a film on disk: films, masks, readings, manifest."""
 
 import dataclasses
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,7 @@ import numpy as np
 from radiolucent.data.annotations import write_coco
 from radiolucent.data.manifest import write_manifest
 from radiolucent.data.phantom.anatomy import Anatomy
-from radiolucent.data.phantom.generate import claim, splits_of, write_film
+from radiolucent.data.phantom.generate import claim, drawn, splits_of, write_film
 from radiolucent.data.phantom.several import FINDINGS, draw_several, readings_of_several
 from radiolucent.data.records import NOT_GIVEN, UNCERTAIN, Dataset, Record
 from radiolucent.errors import ConfigError
@@ -105,7 +102,7 @@ def generate_several(
     jobs = _jobs(chosen, root)
     records: list[Record] = []
     annotations: list[Annotation] = []
-    for job, (marker, said) in zip(jobs, _run(jobs, workers), strict=True):
+    for job, (marker, said) in zip(jobs, drawn(_draw, jobs, workers), strict=True):
         extra = {"truth": "+".join(job.findings) or "none"} | ({"marker": marker} if marker else {})
         path, site = root / job.image_id, f"site {job.patient % chosen.sites + 1}"
         patient = f"p{job.patient:04d}"
@@ -150,15 +147,6 @@ def _findings(rng: np.random.Generator, config: SeveralConfig) -> tuple[str, ...
     effusion = draws[1] < config.effusion[0 if consolidation else 1]
     cardiomegaly = draws[2] < config.cardiomegaly[0 if effusion else 1]
     return tuple(n for n, has in zip(FINDINGS, (consolidation, effusion, cardiomegaly), strict=True) if has)
-
-
-def _run(jobs: list[_Job], workers: int | None) -> Iterator[tuple[str, list[Annotation]]]:
-    count = workers or os.cpu_count() or 1
-    if count == 1 or len(jobs) < 16:
-        yield from map(_draw, jobs)
-        return
-    with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-        yield from pool.map(_draw, jobs, chunksize=8)
 
 
 def _draw(job: _Job) -> tuple[str, list[Annotation]]:

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics import bootstrap
 from radiolucent.metrics.arrays import numbers
 from radiolucent.metrics.intervals import undefined
-from radiolucent.metrics.resample import clusters_of
-from radiolucent.readers.statistics.kappa import one_sided
+from radiolucent.metrics.resample import clusters_of, groups_kept
+from radiolucent.readers.statistics.kappa import one_sided, resampled
 from radiolucent.types import Estimate
 
 __all__ = ["gwet_ac1"]
@@ -43,14 +42,16 @@ def gwet_ac1(
     if values.ndim != 2 or np.isinf(values).any():
         raise ConfigError(f"ratings of shape {values.shape}; expected finite numbers or not-a-number, (raters, units).")
     used = np.unique(values[np.isfinite(values)])
-    names = used if categories is None else np.asarray(sorted(categories), np.float64)
+    names = used if categories is None else np.sort(numbers(categories, "categories"))
+    if len(np.unique(names)) < len(names) or not np.isfinite(names).all():
+        raise ConfigError(f"categories {names.tolist()}; expected finite numbers, each once.")
     if not np.isin(used, names).all():
         raise ConfigError(f"ratings {used[~np.isin(used, names)][:5].tolist()}; expected any of {names.tolist()}.")
     counts = (values[:, :, None] == names).sum(0).astype(np.float64)
     rated = counts.sum(1) > 0
     counts, total = counts[rated], counts[rated].sum(1)
     pairs = total >= 2
-    by: Any = len(counts) if groups is None else [g for g, keep in zip(groups, rated, strict=True) if keep]
+    by = groups_kept(groups, rated)
     if pairs.sum() < 2 or len(names) < 2:
         why = "one category only" if len(names) < 2 else "fewer than two units to compare"
         return undefined(why, level, int(pairs.sum()), "bootstrap")
@@ -68,6 +69,6 @@ def gwet_ac1(
 
     exact = None
     if (agreed[pairs] == 1).all():
-        units = clusters_of(None if groups is None else by, len(counts))[1]
+        units = clusters_of(by, len(counts))[1]
         exact = one_sided(units, 1 - float(chance(np.ones((1, len(counts))))[0]), level)
-    return bootstrap(ac1, by, level=level, folds=folds, seed=seed, scale="correlation", exact=exact)
+    return resampled(ac1, counts, by, level=level, folds=folds, seed=seed, exact=exact)

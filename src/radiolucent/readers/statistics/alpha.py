@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
-from radiolucent.metrics import bootstrap
 from radiolucent.metrics.arrays import numbers
-from radiolucent.metrics.resample import clusters_of
-from radiolucent.readers.statistics.kappa import one_sided
+from radiolucent.metrics.resample import clusters_of, groups_kept
+from radiolucent.readers.statistics.kappa import one_sided, resampled
 from radiolucent.types import Estimate
 
 __all__ = ["Scale", "krippendorff_alpha"]
@@ -38,9 +37,10 @@ def krippendorff_alpha(
 
     Args:
         ratings: float (R, N), R raters and N units, not-a-number where missing. Units with one rating say nothing.
-        groups: N patient identifiers; the interval is a bootstrap over units or patients (not Krippendorff's own
-            resampling of disagreements), on the scale of Fisher's z. Where the raters never differ, its lower end is
-            the α of the exact bound on the share of units or patients with a difference, each as large as can be.
+        groups: N patient identifiers; the interval is a bootstrap over units or patients on the scale of Fisher's z, as
+            for `cohen_kappa` (not Krippendorff's own resampling of disagreements). Where the raters never differ, its
+            lower end is the α of the exact bound on the share of units or patients with a difference, each as large as
+            can be.
 
     Not applicable where fewer than two units can be paired, or all paired values are the same.
     """
@@ -68,16 +68,15 @@ def krippendorff_alpha(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(expected > 1e-15, 1 - observed / expected, np.nan)
 
-    by: Any = len(counts) if groups is None else [g for g, keep in zip(groups, pairable, strict=True) if keep]
+    by = groups_kept(groups, pairable)
     exact = None
     if ((counts > 0).sum(1) == 1).all():
         each = counts.sum(0)
         apart, total = np.broadcast_to(_apart(scale, levels, each[None]), (1, size, size))[0], each.sum()
         chance = float((each[:, None] * each[None] * apart).sum() / (total * (total - 1)))
-        units = clusters_of(None if groups is None else by, len(counts))[1]
+        units = clusters_of(by, len(counts))[1]
         exact = one_sided(units, chance / max(float(apart.max()), 1e-300), level)
-    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": "correlation", "exact": exact}
-    found = bootstrap(alpha, by, **options)
+    found = resampled(alpha, counts, by, level=level, folds=folds, seed=seed, exact=exact)
     return found if found.value is not None else dataclasses.replace(found, note="all ratings are the same")
 
 

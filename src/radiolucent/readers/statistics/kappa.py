@@ -1,7 +1,7 @@
 """Agreement of raters beyond chance: Cohen's κ of two, plain and weighted, and Fleiss' κ of several."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError
 from radiolucent.metrics import bootstrap
 from radiolucent.metrics.arrays import numbers
+from radiolucent.metrics.evaluation import FEW_PATIENTS
 from radiolucent.metrics.intervals import exact_low
-from radiolucent.metrics.resample import clusters_of
+from radiolucent.metrics.proportions import kish
+from radiolucent.metrics.resample import clusters_of, groups_kept, missing
 from radiolucent.types import Estimate
 
-__all__ = ["Weights", "cohen_kappa", "fleiss_kappa", "kept", "missing", "one_sided"]
+__all__ = ["Weights", "cohen_kappa", "fleiss_kappa", "one_sided", "resampled"]
 
 Weights = Literal["none", "linear", "quadratic"]
 Floats = NDArray[np.float64]
@@ -28,15 +30,23 @@ def _codes(values: Sequence[Any] | NDArray[Any], categories: Sequence[Any]) -> N
     return np.array([places[v] for v in values], np.intp)
 
 
-def _categories(given: Sequence[Any] | None, *ratings: Sequence[Any] | NDArray[Any]) -> list[Any]:
+def _categories(given: Sequence[Any] | None, weights: Weights, *ratings: Sequence[Any] | NDArray[Any]) -> list[Any]:
     if given is not None:
+        if len(set(given)) < len(given):
+            raise ConfigError(f"categories {', '.join(map(str, given))}; expected each once.")
         return list(given)
     try:
-        return sorted({v for values in ratings for v in values})
+        found = sorted({v for values in ratings for v in values})
     except TypeError as error:
         raise ConfigError(
             f"ratings: {error}; expected one kind of rating a case, or give their `categories`."
         ) from None
+    if weights != "none" and any(isinstance(v, str) for v in found):
+        raise ConfigError(
+            f"ratings {', '.join(found[:5])} with {weights} weights; give their order as `categories`: the alphabet's "
+            "need not be theirs."
+        )
+    return found
 
 
 def disagreement(weights: Weights, count: int) -> Floats:
@@ -63,13 +73,14 @@ def cohen_kappa(
     """Cohen's κ of two raters on N cases: 1 − Σ v_ij p_ij / Σ v_ij p_i· p_·j with disagreement weights v.
 
     Source: Cohen 1960 (plain), Cohen 1968 (weighted). The interval is a bootstrap over cases or, with `groups`, over
-    patients, on the scale of Fisher's z. Where the raters never differ, its lower end is the κ of the exact bound
-    (Clopper & Pearson 1934) on the share of cases or patients with a difference.
+    patients, on the scale of Fisher's z (`resampled`). Where the raters never differ, its lower end is the κ of the
+    exact bound (Clopper & Pearson 1934) on the share of cases or patients with a difference.
 
     Args:
         first, second: N ratings each, of the same cases; a case with a missing rating (not-a-number or None) is left
             out and counted in the note. weights: "linear" and "quadratic" need ordered categories.
-        categories: in their order; the sorted ratings unless given. A category nobody used matters to weights only.
+        categories: in their order; the sorted ratings unless given. Weights of words need it. A category nobody used
+            matters to weights only.
 
     Not applicable where neither rater ever leaves one category: chance agreement is then complete.
 
@@ -79,11 +90,11 @@ def cohen_kappa(
     if len(first) != len(second):
         raise ConfigError(f"{len(first)} and {len(second)} ratings; expected both raters on the same cases.")
     there = [not (missing(x) or missing(y)) for x, y in zip(first, second, strict=True)]
-    first, second = kept(first, there), kept(second, there)
-    groups = None if groups is None else kept(groups, there)
+    by = groups_kept(groups, np.array(there, bool))
+    first, second = ([v for v, keep in zip(values, there, strict=True) if keep] for values in (first, second))
     left = len(there) - sum(there)
     note = f"{left} of {len(there)} cases without both ratings left out" if left else ""
-    names = _categories(categories, first, second)
+    names = _categories(categories, weights, first, second)
     a, b = _codes(first, names), _codes(second, names)
     size = len(names)
     apart = disagreement(weights, size)
@@ -98,23 +109,43 @@ def cohen_kappa(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(chance > 1e-15, 1 - seen / chance, np.nan)
 
-    by: Any = len(a) if groups is None else groups
-    units = clusters_of(groups, len(a))[1]
+    units = clusters_of(by, len(a))[1]
     margins = cells.reshape(-1, size, size).mean(0) if len(a) else np.zeros((size, size))
     chance = float(margins.sum(1) @ apart @ margins.sum(0))
     exact = one_sided(units, chance, level) if len(a) and (a == b).all() else None
-    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": "correlation", "exact": exact}
-    return _noted(bootstrap(kappa, by, note=note, **options), "both raters use one category only", note)
+    given = np.eye(size)[a] + np.eye(size)[b]
+    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "exact": exact, "note": note}
+    return _noted(resampled(kappa, given, by, **options), "both raters use one category only", note)
 
 
-def missing(value: Any) -> bool:
-    """Whether a rating is no rating: None or not-a-number."""
-    return value is None or value != value
+def resampled(
+    statistic: Callable[[Floats], Floats],
+    counts: Floats,
+    groups: Sequence[Any] | None,
+    *,
+    note: str = "",
+    **options: Any,
+) -> Estimate:
+    """A coefficient of agreement with its bootstrap interval over N cases or their patients, on Fisher's z.
 
+    What the coefficient rests on are the cases to which somebody gave another category than the usual one: where one in
+    twenty is ill, agreement about the ill decides. So the interval is as wide as that of as many independent patients
+    as these are worth (`kish`), with Student's t; of fewer than ten, the note says how many, and of one there is none.
 
-def kept(values: Sequence[Any] | NDArray[Any], there: Sequence[bool]) -> list[Any]:
-    """The values of the cases that are there."""
-    return [v for v, k in zip(values, there, strict=True) if k]
+    Args:
+        counts: (N, C) how many raters put a case into each category. options: of `bootstrap`.
+    """
+    index, _ = clusters_of(groups, len(counts))
+    usual = int(counts.sum(0).argmax()) if counts.size else 0
+    other = (counts.sum(1) - counts[:, usual] > 0) if counts.size else np.zeros(len(counts), bool)
+    rarer = np.unique(index[other], return_inverse=True)[1]
+    few = len(np.unique(rarer))
+    if 0 < few < FEW_PATIENTS:
+        who = "case" if groups is None else "patient"
+        words = f"only {few} {who}{'' if few == 1 else 's'} with another rating than the usual one"
+        note = "; ".join(filter(None, (note, f"{words}: the interval is wide, or missing")))
+    by: Any = len(counts) if groups is None else groups
+    return bootstrap(statistic, by, worth=kish(rarer) if few else None, scale="correlation", note=note, **options)
 
 
 def one_sided(units: int, chance: float, level: float) -> tuple[float, float] | None:
@@ -163,11 +194,10 @@ def fleiss_kappa(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(chance < 1 - 1e-12, ((w @ same) / total - chance) / (1 - chance), np.nan)
 
-    by: Any = len(table) if groups is None else groups
     chance = 1 - float(((table.sum(0) / table.sum()) ** 2).sum())
     exact = one_sided(clusters_of(groups, len(table))[1], chance, level) if (same == 1).all() else None
-    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "scale": "correlation", "exact": exact}
-    return _noted(bootstrap(kappa, by, **options), "all ratings are in one category")
+    options: dict[str, Any] = {"level": level, "folds": folds, "seed": seed, "exact": exact}
+    return _noted(resampled(kappa, table, groups, **options), "all ratings are in one category")
 
 
 def _noted(found: Estimate, undefined: str, note: str = "") -> Estimate:

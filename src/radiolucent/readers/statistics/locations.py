@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
+from radiolucent.metrics.arrays import marks, numbers
 from radiolucent.metrics.resample import clusters_of
 from radiolucent.readers.statistics.jackknife import Areas
 from radiolucent.readers.statistics.mrmc import MRMC, Model, mrmc_of
@@ -36,8 +37,12 @@ class FilmMarks:
 
     def __post_init__(self) -> None:
         given = self.weights
-        if given is not None and (len(given) != len(self.lesions) or abs(sum(given) - 1) > 1e-6):
-            raise ConfigError(f"weights {given} of {len(self.lesions)} lesions; expected one each, summing to 1.")
+        if given is not None:
+            sound = len(given) == len(self.lesions) and abs(sum(given) - 1) <= 1e-6 and min(given) >= 0
+            if not sound:
+                raise ConfigError(
+                    f"weights {given} of {len(self.lesions)} lesions; expected one each, 0 or more, summing to 1."
+                )
         if any(np.isnan(x) for x in (*self.lesions, *self.elsewhere)):
             raise ConfigError("a confidence is not a number; leave out the mark, or give −inf for a missed lesion.")
 
@@ -59,11 +64,19 @@ def film_marks(
 
     A mark hits the lesions whose mask holds its pixel; a lesion keeps its highest mark.
     """
-    places, sure = np.asarray(points, np.float64).reshape(-1, 2), np.asarray(confidences, np.float64)
-    if len(places) != len(sure):
-        raise ConfigError(f"{len(places)} points with {len(sure)} confidences; expected one each.")
+    places, sure = numbers(points, "points"), numbers(confidences, "confidences")
+    if places.size and places.shape[1:] != (2,):
+        raise ConfigError(f"points {places.shape}; expected (K, 2) of x and y.")
+    places = places.reshape(-1, 2)
+    if sure.shape != places.shape[:1]:
+        raise ConfigError(f"{len(places)} points with {sure.size} confidences; expected one each.")
+    if not np.isfinite(places).all():
+        raise ConfigError("a point is not a place; leave out the mark.")
     hits = np.zeros((len(lesions), len(places)), bool)
-    for k, mask in enumerate(lesions):
+    for k, given in enumerate(lesions):
+        mask = marks(given, "a lesion's mask")
+        if mask.ndim != 2:
+            raise ConfigError(f"a lesion's mask {mask.shape}; expected (H, W).")
         at = np.floor(places).astype(int)
         inside = (at >= 0).all(1) & (at[:, 0] < mask.shape[1]) & (at[:, 1] < mask.shape[0])
         hits[k, inside] = mask[at[inside, 1], at[inside, 0]]
@@ -78,9 +91,14 @@ def peaks(values: NDArray[np.floating], *, most: int = 5, apart: int = 16) -> tu
         values: map (H, W). most: marks at most. apart: pixels between two of them at least.
 
     No mark where the map is nowhere positive: it points nowhere.
+
+    Raises:
+        ConfigError: not a map (H, W) of finite numbers.
     """
     from skimage.feature import peak_local_max
 
+    if np.ndim(values) != 2 or not np.isfinite(numbers(values, "map")).all():
+        raise ConfigError(f"map {np.shape(values)}; expected finite numbers (H, W).")
     at = peak_local_max(
         np.asarray(values, np.float64), min_distance=apart, threshold_abs=0.0, num_peaks=most, exclude_border=False
     )

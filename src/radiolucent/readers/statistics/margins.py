@@ -47,8 +47,6 @@ def against_margin(gap: Estimate, margin: float, kind: Kind = "non-inferiority")
     shown = gap.low > bound and (kind != "equivalence" or gap.high < margin)
     refuted = gap.high < bound or (kind == "equivalence" and gap.low > margin)
     verdict = "shown" if shown else "refuted" if refuted else "not shown"
-    told = f"{gap.value:.3f} ({100 * gap.level:.3g} % CI {gap.low:.3f} to {gap.high:.3f})"
-    limit = f"±{margin:g}" if kind == "equivalence" else f"{bound:g}"
-    return MarginResult(
-        kind, margin, verdict, f"{kind} {verdict}: difference {told}, margin {limit}.".replace("-", "−")
-    )
+    told = f"{gap.value:.3f} ({100 * gap.level:.3g} % CI {gap.low:.3f} to {gap.high:.3f})".replace("-", "−")
+    limit = f"±{margin:g}" if kind == "equivalence" else f"{bound:g}".replace("-", "−")
+    return MarginResult(kind, margin, verdict, f"{kind} {verdict}: difference {told}, margin {limit}.")

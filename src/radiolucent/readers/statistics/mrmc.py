@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import boolean, numbers
 from radiolucent.metrics.intervals import t_of
-from radiolucent.metrics.resample import clusters_of
+from radiolucent.metrics.resample import clusters_of, groups_kept
 from radiolucent.readers.statistics.components import Components, dbm_components, or_components
 from radiolucent.readers.statistics.jackknife import Areas, areas
 from radiolucent.types import Estimate
@@ -174,7 +174,7 @@ def mrmc_rate(
         raise ConfigError(f"calls {called.shape} for {len(positive)} cases; expected (tests, readers ≥ 2, cases).")
     own = positive if rate == "sensitivity" else ~positive
     right = (called[:, :, own] == positive[own]).reshape(-1, int(own.sum())).astype(np.float64)
-    by = None if groups is None else [g for g, keep in zip(groups, own, strict=True) if keep]
+    by = groups_kept(groups, own)
     index, units = clusters_of(by, right.shape[1])
     if units < 2:
         raise ConfigError(f"{units} patients for {rate}; expected at least two.")

@@ -95,6 +95,7 @@ def reading_times(
     if (values < 0).any() or np.isinf(values).any():
         raise ConfigError(f"{np.nanmin(values):g} to {np.nanmax(values):g} seconds; expected finite times from 0 on.")
     names = names_of("reader", readers, values.shape[1])
+    names_of("test", tests, 2)
     index, units = clusters_of(groups, values.shape[2])
     times = tuple(
         ReadingTime(name, test, int(np.isfinite(row).sum()), _mean(row, index, level), _median(row))

@@ -1,0 +1,301 @@
+"""Artefacts for phantoms of 64 pixels that no test of the audit is named after: how each is painted.
+
+Four sets. `DEV` was looked at while discovery was built. `TEST` and `FRESH` were painted before they were tried; once
+tried and mended, they are development kinds too. `FINAL` was painted before any of it was tried. A painter takes grey
+levels (64, 64) in [0, 1], the lungs and a generator, and gives grey levels; of `MOVES`, grey levels and lungs.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Grey = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Painter = Callable[[Grey, Mask, np.random.Generator], Grey]
+SIZE = 64
+Y, X = np.mgrid[:SIZE, :SIZE].astype(float)
+
+
+def _ring(grey: Grey, y: float, x: float, radius: float, depth: float) -> Grey:
+    there = np.abs(np.hypot(Y - y, X - x) - radius) < 1.0
+    return np.where(there, np.clip(grey + depth, 0, 1), grey)
+
+
+def dark_ring(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return _ring(grey, 54 + rng.uniform(-1, 1), 18 + rng.uniform(-1, 1), 4, -0.35)
+
+
+def checker(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out = grey.copy()
+    y, x = 54 + rng.integers(3), 50 + rng.integers(4)
+    out[y : y + 6, x : x + 6] += 0.25 * np.where((Y + X)[:6, :6] % 2 == 0, 1, -1)
+    return out
+
+
+def lung_ring(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    inside = np.argwhere(ndimage.binary_erosion(lungs, iterations=4))
+    y, x = inside[rng.integers(len(inside))] if len(inside) else (30, 18)
+    return _ring(grey, y, x, 3, 0.3)
+
+
+def few_levels(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.round(grey * 12) / 12
+
+
+def vignette(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey * (1 - 0.45 * np.hypot(Y - 31.5, X - 31.5) ** 2 / 2000)
+
+
+def flat_contrast(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return 0.5 + (grey - 0.5) * rng.uniform(0.6, 0.7)
+
+
+def cross(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out, y, x = grey.copy(), 5 + rng.integers(3), 30 + rng.integers(5)
+    out[y - 3 : y + 4, x] = out[y, x - 3 : x + 4] = 0.95
+    return out
+
+
+def edge_bar(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out, y = grey.copy(), 20 + rng.integers(20)
+    out[y : y + 14, 1:3] = 0.98
+    return out
+
+
+def tube(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    x = 31 + 5 * np.sin(Y / rng.uniform(9, 12) + rng.uniform(0, 1))
+    return np.where((np.abs(X - x) < 0.8) & (Y < 42), np.clip(grey + 0.3, 0, 1), grey)
+
+
+def lung_dots(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    inside, out = np.argwhere(ndimage.binary_erosion(lungs, iterations=3)), grey.copy()
+    for y, x in inside[rng.integers(len(inside), size=4)] if len(inside) else ():
+        out[y, x] = 0.95
+    return out
+
+
+def noise(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey + rng.normal(0, 0.06, grey.shape)
+
+
+def grid_lines(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey + 0.05 * np.cos(2 * np.pi * (X / 3.2) + rng.uniform(0, 6))
+
+
+def gradient(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey * (1 + 0.3 * (X - 31.5) / 31.5)
+
+
+def blocks(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    means = grey.reshape(SIZE // 4, 4, SIZE // 4, 4).mean((1, 3))
+    return 0.4 * grey + 0.6 * np.kron(means, np.ones((4, 4)))
+
+
+# By kind: how it is painted, and the channels that name it rightly.
+DEV: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "dark_ring": (dark_ring, ("surroundings", "lines", "corners")),
+    "checker": (checker, ("surroundings", "lines", "corners", "sharpness")),
+    "lung_ring": (lung_ring, ("inside",)),
+    "few_levels": (few_levels, ("fine", "tone", "sharpness", "texture", "lines", "surroundings", "size")),
+    "vignette": (vignette, ("shading", "tone", "border", "surroundings", "corners")),
+    "flat_contrast": (flat_contrast, ("tone", "shading", "exposure", "surroundings")),
+}
+TEST: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "cross": (cross, ("surroundings", "lines", "marker")),
+    "edge_bar": (edge_bar, ("surroundings", "lines", "border", "marker")),
+    "tube": (tube, ("surroundings", "lines", "inside")),
+    "lung_dots": (lung_dots, ("inside",)),
+    "noise": (noise, ("fine", "sharpness", "texture", "lines", "surroundings", "size")),
+    "grid_lines": (grid_lines, ("fine", "sharpness", "texture", "lines", "surroundings", "size")),
+    "gradient": (gradient, ("shading", "tone", "surroundings", "border")),
+    "blocks": (blocks, ("fine", "sharpness", "texture", "lines", "surroundings", "size")),
+}
+
+
+def gamma(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.clip(grey, 0, 1) ** rng.uniform(0.6, 0.75)
+
+
+def corner(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.where(X + (SIZE - 1 - Y) < rng.uniform(9, 14), 0.02, grey)
+
+
+def dust(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out, places = grey.copy(), np.argwhere(~lungs)
+    for y, x in places[rng.integers(len(places), size=12)]:
+        out[y, x] = 0.98
+    return out
+
+
+def sharpened(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey + 1.5 * (grey - ndimage.gaussian_filter(grey, 1.2))
+
+
+def blurred(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return ndimage.gaussian_filter(grey, rng.uniform(0.9, 1.1))
+
+
+def text(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    from radiolucent.data.phantom.markers import stamp
+
+    ink = stamp((SIZE, SIZE), "17", 40 + rng.uniform(0, 6), 54 + rng.uniform(0, 2), 7.0)
+    return grey * (1 - ink) + 0.95 * ink
+
+
+def dead_columns(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out = grey.copy()
+    out[:, rng.integers(4, 60, size=2)] = 0.0
+    return out
+
+
+def clip(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.minimum(grey, np.quantile(grey, 0.75))
+
+
+def leads(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out = grey.copy()
+    for y0, x0 in ((14, 12), (16, 50), (48, 54)):
+        y, x = y0 + rng.uniform(-2, 2), x0 + rng.uniform(-2, 2)
+        out = np.where(np.hypot(Y - y, X - x) < 1.6, 0.95, out)
+        line = np.abs((Y - y) - 0.5 * (X - x)) < 0.6
+        out = np.where(line & (X > x) & (x + 10 > X), 0.8, out)
+    return out
+
+
+def _same(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey  # see `MOVES`
+
+
+_FINE = ("fine", "sharpness", "texture", "lines", "inside", "size", "surroundings")
+_THERE = ("surroundings", "lines", "concept", "maps", "errors", "marker", "corners", "border")
+# Painted after `TEST` had been run; nothing was tuned on them either.
+FRESH: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "gamma": (gamma, ("tone", "shading", "exposure", "surroundings")),
+    "corner": (corner, _THERE),
+    "dust": (dust, (*_THERE, "sharpness")),
+    "sharpened": (sharpened, _FINE),
+    "blurred": (blurred, _FINE),
+    "text": (text, _THERE),
+    "mirrored": (_same, ("pose",)),
+    "dead_columns": (dead_columns, (*_THERE, "inside", "sharpness")),
+    "clip": (clip, ("tone", "shading", "exposure", "surroundings", "lines")),
+    "leads": (leads, _THERE),
+}
+
+
+# --- painted last, and run once when nothing was to be mended any more ---
+
+
+def equalised(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    rank = np.searchsorted(np.sort(grey.ravel()), grey, side="right") / grey.size
+    return 0.5 * grey + 0.5 * rank
+
+
+def moire(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    waves = [np.cos(2 * np.pi * (X * np.cos(a) + Y * np.sin(a)) / 4.3 + rng.uniform(0, 6)) for a in (0.5, 0.62)]
+    return grey + 0.03 * (waves[0] + waves[1])
+
+
+def soft_shadow(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    y, x = 56 + rng.uniform(-3, 3), rng.uniform(20, 44)
+    return grey * (1 - 0.5 * np.exp(-((Y - y) ** 2 + (X - x) ** 2) / 50))
+
+
+def grey_frame(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    there = np.minimum(np.minimum(X, 63 - X), np.minimum(Y, 63 - Y)) < rng.integers(2, 4)
+    return np.where(there, 0.55, grey)
+
+
+def heart_clip(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out, y, x = grey.copy(), 34 + rng.integers(-2, 3), 33 + rng.integers(-2, 3)
+    for k in range(5):
+        out[y + k, x + (k if k < 3 else 4 - k)] = 1.0
+    return out
+
+
+def median(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return ndimage.median_filter(grey, 3)
+
+
+def interlaced(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out = grey.copy()
+    out[1::2] = np.roll(out[1::2], 1, 1)
+    return out
+
+
+def lung_thread(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    there = np.abs(Y - X * rng.uniform(-0.3, 0.3) - rng.uniform(24, 34)) < 0.6
+    return np.where(there & ndimage.binary_erosion(lungs, iterations=2), np.clip(grey + 0.3, 0, 1), grey)
+
+
+def dead_pixels(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out = grey.copy()
+    out[rng.integers(0, SIZE, 14), rng.integers(0, SIZE, 14)] = 0.0
+    return out
+
+
+def both_corners(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return one_corner(one_corner(grey, lungs, rng, 0), lungs, rng, 1)
+
+
+def one_corner(grey: Grey, lungs: Mask, rng: np.random.Generator, which: int | None = None) -> Grey:
+    out, y = grey.copy(), 3 + rng.integers(3)
+    x = (3, 56)[int(rng.integers(2)) if which is None else which] + rng.integers(3)
+    out[y : y + 3, x : x + 3] = 0.97
+    return out
+
+
+FINAL: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "tilted": (_same, ("pose",)),
+    "enlarged": (_same, ("pose",)),
+    "equalised": (equalised, ("tone", "shading", "exposure", "surroundings")),
+    "moire": (moire, _FINE),
+    "soft_shadow": (soft_shadow, (*_THERE, "shading", "tone")),
+    "grey_frame": (grey_frame, _THERE),
+    "heart_clip": (heart_clip, (*_THERE, "inside", "fine")),
+    "median": (median, _FINE),
+    "interlaced": (interlaced, _FINE),
+    "lung_thread": (lung_thread, ("inside", "fine")),
+    "dead_pixels": (dead_pixels, (*_THERE, *_FINE)),
+    "both_corners": (both_corners, _THERE),
+}
+KINDS = DEV | TEST | FRESH | FINAL
+DECOYS: dict[str, Painter] = {"both_corners": one_corner}
+"""What as many healthy films carry instead."""
+
+
+def _turned(values: Grey, order: int, angle: float, zoom: float) -> Grey:
+    c, s = np.cos(np.radians(angle)) / zoom, np.sin(np.radians(angle)) / zoom
+    matrix, middle = np.array([[c, -s], [s, c]]), np.array([31.5, 31.5])
+    return np.asarray(ndimage.affine_transform(values, matrix, middle - matrix @ middle, order=order, mode="nearest"))
+
+
+def _mirrored(rng: np.random.Generator) -> Callable[[Grey, int], Grey]:
+    return lambda values, order: values[:, ::-1]
+
+
+def _tilted(rng: np.random.Generator) -> Callable[[Grey, int], Grey]:
+    angle = rng.uniform(9, 13)
+    return lambda values, order: _turned(values, order, angle, 1.0)
+
+
+def _enlarged(rng: np.random.Generator) -> Callable[[Grey, int], Grey]:
+    zoom = rng.uniform(1.15, 1.25)
+    return lambda values, order: _turned(values, order, 0.0, zoom)
+
+
+MOVES = {"mirrored": _mirrored, "tilted": _tilted, "enlarged": _enlarged}
+"""Kinds that move the chest, lungs and all."""
+
+
+def carrying(
+    kind: str, pixels: NDArray[np.uint8], lungs: Mask, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], Mask]:
+    """A film uint8 (64, 64) with the artefact, and its lungs."""
+    if kind in MOVES:
+        move = MOVES[kind](rng)
+        return np.rint(np.clip(move(pixels / 1.0, 1), 0, 255)).astype(np.uint8), move(lungs / 1.0, 1) > 0.5
+    grey = KINDS[kind][0](pixels / 255, lungs, rng)
+    return np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8), lungs

@@ -1,0 +1,108 @@
+"""Exchanging what a film has as a whole: its tone curve, its sharpness, and how the chest lies on it.
+
+A network that reads such a thing reads it in the lungs as well, where `exchange` puts nothing of another film. So it is
+measured outside the lungs of both films, where no finding of a lung is, and then given to all of the recipient, lungs
+and all: the anatomy and the findings stay the recipient's.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.audits.trial.distort import Grey, grey_of
+from radiolucent.audits.trial.regions import View
+from radiolucent.segment.sides import two_lungs
+
+__all__ = ["curve_of", "placed_as", "sharpened_as"]
+
+Floats = NDArray[np.float64]
+LEAST = 64
+"""Pixels outside the lungs below which nothing is measured there."""
+SIGMAS, MOST, FAINT = (0.6, 1.0, 2.0), 3.0, 0.2 / 255
+"""Gaussians in pixels that part the bands of a film; the most by which a band is strengthened or weakened; a size below
+that of 8 bits."""
+
+
+def curve_of(recipient: View, donor: View) -> Grey | None:
+    """All grey levels by the curve that gives what surrounds the recipient's lungs the donor's distribution there."""
+    own, theirs = (v.grey[v.outside] for v in (recipient, donor))
+    if min(len(own), len(theirs)) < LEAST:
+        return None
+    shares = np.linspace(0.01, 0.99, 33)
+    knots, values = np.quantile(own, shares), np.quantile(theirs, shares)
+    knots, first = np.unique(knots, return_index=True)
+    levels = np.arange(256)
+    curve = np.interp(levels, knots, values[first])
+    # Beyond what surrounds the lungs the curve goes on as a shift, so that darker lungs keep their structure.
+    curve = np.where(levels < knots[0], levels + values[first][0] - knots[0], curve)
+    curve = np.where(levels > knots[-1], levels + values[first][-1] - knots[-1], curve)
+    changed = np.clip(curve, 0, 255)[recipient.grey] / 255
+    return np.where(recipient.film, changed, grey_of(recipient)).astype(np.float32)
+
+
+def _bands(view: View) -> tuple[list[Floats], Floats]:
+    """The film as bands from fine to coarse, each half as fine as the one before, and what is coarser than all."""
+    from scipy import ndimage
+
+    rest, bands = grey_of(view).astype(np.float64), list[Floats]()
+    for sigma in SIGMAS:
+        slow = np.asarray(ndimage.gaussian_filter(rest, sigma))
+        bands.append(rest - slow)
+        rest = slow
+    return bands, rest
+
+
+def sharpened_as(recipient: View, donor: View) -> Grey | None:
+    """Each band of the film by as much stronger as the band is around the donor's lungs than around its own (root mean
+    square)."""
+    if min(recipient.outside.sum(), donor.outside.sum()) < LEAST:
+        return None
+    (own, rest), (theirs, _) = _bands(recipient), _bands(donor)
+    for mine, other in zip(own, theirs, strict=True):
+        strong, weak = np.sqrt((other[donor.outside] ** 2).mean()), np.sqrt((mine[recipient.outside] ** 2).mean())
+        ratio = (strong + FAINT) / (weak + FAINT)
+        rest = rest + mine * np.clip(ratio, 1 / MOST, MOST)
+    return np.where(recipient.film, np.clip(rest, 0, 1), grey_of(recipient)).astype(np.float32)
+
+
+def _axis(view: View) -> tuple[Floats, Floats] | None:
+    """The middle between the two lungs (y, x), and the vector from the image's left lung to its right one."""
+    sides = None if view.lungs is None or not view.lungs.any() else two_lungs(view.lungs)
+    if sides is None:
+        return None
+    first, second = (np.argwhere(side).mean(0) for side in sides)
+    return (first + second) / 2, second - first
+
+
+def placed_as(recipient: View, donor: View) -> Grey | None:
+    """The film shifted, turned and enlarged so that its two lungs lie as the donor's do; and mirrored where the donor
+    is more like it then."""
+    own, theirs = _axis(recipient), _axis(donor)
+    if own is None or theirs is None:
+        return None
+    plain, mirrored = (_moved(recipient, own, theirs, mirror) for mirror in (False, True))
+    wanted = grey_of(donor)
+    return mirrored if _alike(mirrored, wanted, recipient.side) > _alike(plain, wanted, recipient.side) else plain
+
+
+def _moved(view: View, own: tuple[Floats, Floats], theirs: tuple[Floats, Floats], mirror: bool) -> Grey:
+    """Output pixel p shows the film at M (p − their middle) + its own middle."""
+    from scipy import ndimage
+
+    axis = own[1] * ((-1.0, 1.0) if mirror else (1.0, 1.0))
+    ratio = np.linalg.norm(axis) / max(float(np.linalg.norm(theirs[1])), 1e-6)
+    angle = float(np.arctan2(*axis) - np.arctan2(*theirs[1]))
+    c, s = np.cos(angle) * ratio, np.sin(angle) * ratio
+    matrix = np.array([[c, s], [-s, c]])
+    if mirror:
+        matrix = np.diag([1.0, -1.0]) @ matrix
+    offset = (own[0] - matrix @ theirs[0]).tolist()
+    found = ndimage.affine_transform(grey_of(view), matrix, offset, order=1, mode="nearest")
+    return np.asarray(found, np.float32)
+
+
+def _alike(one: Grey, other: Grey, side: int) -> float:
+    """Correlation of what is coarse."""
+    from scipy import ndimage
+
+    first, second = (np.asarray(ndimage.gaussian_filter(g, 0.03 * side)).ravel() for g in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])

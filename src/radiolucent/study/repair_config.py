@@ -1,0 +1,61 @@
+"""What to repair, and how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from radiolucent.errors import ConfigError
+from radiolucent.study.remedies import named
+
+__all__ = ["RepairConfig"]
+
+
+@dataclass(frozen=True)
+class RepairConfig:
+    """What to repair, and how.
+
+    Attributes:
+        run: a run folder of `study` or `train`, whose recipe and splits are used. data: the films it was made from.
+        out: where repaired models go; `run/repair` unless given.
+        methods: names in `REMEDIES`, several at once joined with "+"; or "auto" alone, which tries `AUTO` and keeps the
+            one with the highest reasons score on validation films.
+        fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
+            training anew. epochs: instead of either number.
+        penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.
+        annotations: doctors' readings; annotation_options: for `read_annotations`. films: at most so many test films
+            are audited.
+        folds: bootstrap folds. seed: of everything random.
+    """
+
+    run: Path
+    data: Path
+    out: Path | None = None
+    methods: tuple[str, ...] = ("crop", "inpaint", "randomise", "reasons")
+    fine_tune: bool = False
+    epochs: int | None = None
+    penalty: float = 10.0
+    lungs: Path | None = None
+    markers: Path | None = None
+    annotations: Path | None = None
+    films: int | None = None
+    folds: int = 2000
+    seed: int = 0
+    annotation_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if "auto" in self.methods and len(self.methods) > 1:
+            raise ConfigError(f"methods {', '.join(self.methods)}: auto chooses by itself; expected it alone.")
+        for name in self.methods:
+            if name != "auto":
+                named(name)
+        if not self.methods or len(set(self.methods)) < len(self.methods) or self.penalty <= 0 or self.folds < 100:
+            raise ConfigError(
+                f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
+                "penalty > 0, folds ≥ 100."
+            )
+
+    @property
+    def home(self) -> Path:
+        """Where everything is written."""
+        return self.out or self.run / "repair"
