@@ -81,6 +81,8 @@ def test_statuses(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for words, expected in (
         (["predict", home / "run", bad], 1),
         (["explain", home / "run", bad, "--method", "gradcam", "--no-trust", "--out", tmp_path / "o"], 1),
+        (["explain", home / "run", film, "--method", "gradcam", "--no-trust", "--out", bad / "o"], 1),
+        (["predict", home / "runs", film], 2),
         (["predict", home / "run", film, bad], 3),
         (["predict", home / "run", film], 0),
         (["evaluate", home / "run", tmp_path / "nowhere"], 2),
