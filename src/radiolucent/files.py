@@ -19,6 +19,7 @@ __all__ = [
     "file_name",
     "one_process",
     "read_lines",
+    "real_path",
     "sha256_bytes",
     "sha256_file",
     "stem_of",
@@ -122,8 +123,11 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Any], head
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Write `content` to `path` atomically, as UTF-8 with Unix line ends."""
-    write_bytes(path, content.encode("utf-8"))
+    """Write `content` to `path` atomically, as UTF-8 with Unix line ends.
+
+    What no UTF-8 holds, the odd bytes of a file's name, is escaped as JSON escapes it.
+    """
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -162,6 +166,14 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
             good += len(line)
     if good < file.stat().st_size:
         os.truncate(file, good)  # a line that was being written when the process died
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path with links followed; a link that leads back to itself stays as it is."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the latter of Python before 3.13
+        return path.absolute()
 
 
 def sha256_bytes(content: bytes) -> str:

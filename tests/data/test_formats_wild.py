@@ -659,3 +659,99 @@ def test_json_masks_agree_with_pycocotools(tmp_path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, on NumPy 2
         decoded = rle.decode(coded).astype(bool)
     np.testing.assert_array_equal(found.regions[0].pixels, decoded)
+
+
+# JSON Lines, and shapes of kinds that nobody knows
+
+JOB = '{"source-ref": "s3://b/a.png", "dx": %s, "dx-metadata": {"type": "groundtruth/%s", "human-annotated": "%s"%s}}\n'
+PRODIGY = '{"image": "%s", "answer": "%s", "_annotator_id": "d-anna"%s}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (JOB % (0, "image-classification", "yes", ', "class-name": "Normal"'), [("a.png", "Normal", False)]),
+        (
+            JOB % ("[0, 1]", "image-classification-multilabel", "yes", ', "class-map": {"0": "Mass", "1": "Edema"}'),
+            [("a.png", "Mass", True), ("a.png", "Edema", True)],
+        ),
+        (JOB % ('{"annotations": []}', "object-detection", "yes", ""), [("a.png", None, False)]),
+        (JOB % (0, "image-classification", "no", ', "class-name": "Mass"'), "predictions are no readings"),
+        (JOB % (0, "semantic-segmentation", "yes", ""), "of type groundtruth/semantic-segmentation"),
+        (
+            '{"source-ref": "a.png", "x": {"annotations": []}, "x-metadata": {"type": "groundtruth/object-detection"}, '
+            '"y": {"annotations": []}, "y-metadata": {"type": "groundtruth/object-detection"}}\n',
+            "boxes of several jobs",
+        ),
+        (PRODIGY % ("a.png", "accept", ', "spans": []'), [("a.png", None, False)]),
+        (
+            PRODIGY % ("a.png", "accept", ', "options": [{"id": "P", "text": "Edema"}], "accept": ["P"]')
+            + PRODIGY % ("b.png", "reject", ', "spans": [{"label": "x", "points": [[0, 0], [9, 0], [9, 9]]}]'),
+            [("a.png", "Edema", True)],
+        ),
+        (PRODIGY % ("data:image/png;base64,AA", "accept", ""), "no path that says which film"),
+        ('{"file_name": "a", "objects": {"bbox": [[1, 2, 3, 4]], "categories": []}}\n', "1 boxes and 0 categories"),
+        ('{"file_name": "a", "objects": []}\n{"file_name": "b", "objects": [\n', "no valid JSON Lines .object 2"),
+    ],
+)
+def test_json_lines(tmp_path: Path, text: str, said: Any) -> None:
+    file = write(tmp_path / "a.jsonl", text)
+    if isinstance(said, str):
+        with pytest.raises(AnnotationError, match=said):
+            read_annotations(file)
+        return
+    assert [(a.image_id, a.label, a.finding) for a in read_annotations(file)] == said
+
+
+def test_json_lines_of_any_format_are_the_list_of_them(tmp_path: Path) -> None:
+    tasks = [studio(rect("Mass"))[0] | {"id": n, "data": {"image": f"{n}.png"}} for n in (1, 2)]
+    whole = write(tmp_path / "a.json", tasks)
+    lines = write(tmp_path / "a.jsonl", "".join(json.dumps(t) + "\n" for t in tasks))
+    assert [str(a) for a in read_annotations(lines)] == [str(a) for a in read_annotations(whole)]
+
+
+def test_a_shape_of_an_unknown_kind_is_never_passed_over(tmp_path: Path) -> None:
+    shape = {"label": "Mass", "shape_type": "oriented_rectangle", "points": [[1, 1], [9, 1], [9, 9], [1, 9]]}
+    task = studio({"type": "bitmask", "id": "b", "value": {"format": "bitmask"}, "to_name": "image"})
+    for content in (labelme(shape), task):
+        with pytest.raises(AnnotationError, match="of a kind that is not read"):
+            read_annotations(write(tmp_path / "a.json", content), skip_shapes=True)
+
+
+@pytest.mark.parametrize(
+    ("x", "found"), [("2,5", 2.5), ("1.024,5", 1024.5), ("1.024", r"1\.024 \(or 1024\?\)"), ("7.5", 7.5)]
+)
+def test_points_beside_decimal_commas(tmp_path: Path, x: str, found: Any) -> None:
+    file = write(tmp_path / "a.csv", f"image;x;y;width;height;label\na.png;{x};2;3;4;M\nb.png;1,5;2;3;4;M\n")
+    if isinstance(found, str):
+        with pytest.raises(AnnotationError, match=found):
+            read_annotations(file)
+        return
+    assert read_annotations(file)[0].regions[0].points[0, 0] == found
+
+
+def test_published_names_that_are_not_those_of_the_films(tmp_path: Path) -> None:
+    """CheXlocalize joins CheXpert's folders; the masks of the Shenzhen films add a word."""
+    views = [f"valid/patient{n}/study1/view1_frontal.jpg" for n in (1, 12)]
+    marks = {
+        f"patient{n}_study1_view1_frontal": {"img_size": [60, 100], "Edema": [[[1, 1], [9, 1], [9, 9]]]}
+        for n in (1, 12)
+    }
+    found = read_annotations(write(tmp_path / "a.json", marks), dataset=films(*views))
+    assert [a.image_id for a in found] == views
+    (tmp_path / "mask").mkdir()
+    Image.fromarray(blot()).save(tmp_path / "mask" / "CHNCXR_0001_0_mask.png")
+    pair = films("CHNCXR_0001_0.png", "CHNCXR_0002_0.png")
+    assert [a.image_id for a in read_annotations(tmp_path / "mask", dataset=pair)] == ["CHNCXR_0001_0.png"]
+    twice = films("p1/study1/a.png", "q/p1_study1/a.png")
+    with pytest.raises(AnnotationError, match="matches 2 films"):
+        read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height\np1_study1_a,1,2,3,4\n"), dataset=twice)
+
+
+@pytest.mark.parametrize("absent", ["NA", "nan", "NULL", "<NA>"])
+def test_numbers_that_programs_say_are_absent(tmp_path: Path, absent: str) -> None:
+    rows = f"image,x,y,width,height,label\na.png,{','.join([absent] * 4)},Mass\nNA.png,1,2,3,4,NA\n"
+    found = read_annotations(write(tmp_path / "a.csv", rows))
+    assert [(a.image_id, a.label, len(a.regions)) for a in found] == [("a.png", "Mass", 0), ("NA.png", "NA", 1)]
+    with pytest.raises(AnnotationError, match="four numbers"):
+        read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height\na.png,1_0,2,3,4\n"))

@@ -40,6 +40,8 @@ def build(folder: Path) -> tuple[set[str], dict[str, str]]:
         said |= {"pipe.dcm": "named pipe", "null.png": "a device"}
     (folder / "gone.png").symlink_to(folder / "nothing")
     said["gone.png"] = "a link to a file that is not there"
+    (folder / "loop.png").symlink_to("loop.png")
+    said["loop.png"] = "cannot be read"
     try:
         (folder / os.fsdecode(b"latin-\xe4.png")).write_bytes(png)
         said[os.fsdecode(b"latin-\xe4.png")] = "no UTF-8"

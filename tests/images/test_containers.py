@@ -19,6 +19,7 @@ from radiolucent.images import ReadOptions, read, read_with, reading
 from radiolucent.types import Radiograph
 from support.odd_films import dicom, films, mha, nifti, npy, nrrd, raster, recoded, tiff, zipped
 
+RLE = "1.2.840.10008.1.2.5"
 RAMP = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
 GREY = RAMP / 65535
 
@@ -33,7 +34,7 @@ def noted(found: Radiograph, *words: str) -> bool:
 
 
 def depths(grey: np.ndarray) -> dict[str, bytes]:
-    """Grey levels in [0, 1] in 8, 12 and 16 bits, in DICOM, PNG, TIFF and arrays."""
+    """Grey levels in [0, 1] in 8 to 16 bits, in DICOM, PNG, TIFF and arrays."""
     eight, twelve, deep = (np.rint(grey * top).astype(t) for top, t in ((255, "u1"), (4095, "u2"), (65535, "u2")))
     inverse = {"PhotometricInterpretation": "MONOCHROME1"}
     return {
@@ -46,21 +47,33 @@ def depths(grey: np.ndarray) -> dict[str, bytes]:
         "png8": raster(eight, "PNG"), "png16": raster(deep, "PNG"), "bmp": raster(eight, "BMP"),
         "tiff8": tiff(eight), "tiff16": tiff(deep), "tiff16 big": tiff(deep, byteorder=">"),
         "tiff16 white": tiff(65535 - deep, photometric="miniswhite"), "tiff float": tiff(grey.astype(np.float32)),
-        "tiff12": packed_twelve(twelve), "npy16": npy(deep), "nrrd16": nrrd(deep), "mha8": mha(eight, kind="MET_UCHAR"),
+        "npy16": npy(deep), "nrrd16": nrrd(deep), "mha8": mha(eight, kind="MET_UCHAR"),
         "nifti16": nifti(deep),
+    } | {
+        name: content for bits in (10, 12, 14, 15) for name, content in of_bits(grey, bits, inverse).items()
     }  # fmt: skip
 
 
-def packed_twelve(values: np.ndarray) -> bytes:
-    """A TIFF of 12 bits a sample, packed, which tifffile does not write by itself."""
-    bits = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(*values.shape, 2), axis=2)[..., 4:]
+def of_bits(grey: np.ndarray, bits: int, inverse: dict[str, str]) -> dict[str, bytes]:
+    values = np.rint(grey * (2**bits - 1)).astype(np.uint16)
+    signed = (values.astype(int) - 2 ** (bits - 1)).astype(np.int16)
+    return {
+        f"dicom{bits}": dicom(values, bits=bits), f"dicom{bits} signed": dicom(signed, bits=bits),
+        f"dicom{bits} inverse": dicom(-1 - signed, bits=bits, **inverse), f"tiff{bits}": packed(values, bits),
+        f"dicom{bits} rle": recoded(dicom(signed, bits=bits), RLE),
+    }  # fmt: skip
+
+
+def packed(values: np.ndarray, count: int) -> bytes:
+    """A TIFF of so many bits a sample, packed, which tifffile does not write by itself."""
+    bits = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(*values.shape, 2), axis=2)[..., 16 - count :]
     rows = np.packbits(bits.reshape(len(values), -1), axis=1)
     stream = io.BytesIO()
     tifffile.imwrite(stream, rows, photometric="minisblack", metadata=None)
     content = bytearray(stream.getvalue())
     with tifffile.TiffFile(io.BytesIO(bytes(content))) as pages:
         tags = pages.pages[0].tags
-        for code, value in ((256, values.shape[1]), (258, 12)):
+        for code, value in ((256, values.shape[1]), (258, count)):
             at = tags[code].valueoffset
             content[at : at + 2] = value.to_bytes(2, "little")
     return bytes(content)
@@ -75,7 +88,7 @@ def packed_twelve(values: np.ndarray) -> bytes:
 def test_the_same_film_gives_the_same_pixels_in_every_container_and_depth(tmp_path: Path, grey: np.ndarray) -> None:
     for name, content in depths(grey).items():
         found = film(tmp_path, content)
-        tolerance = 0.502 / (255 if "8" in name or name == "bmp" else 4095)
+        tolerance = 0.502 / (255 if "8" in name or name == "bmp" else 1023 if "10" in name else 4095)
         np.testing.assert_allclose(found.pixels, grey, atol=tolerance, err_msg=name)
         assert (found.metadata["width"], found.metadata["height"]) == grey.shape[::-1]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import UID
 
@@ -649,11 +650,29 @@ def test_every_standard_class_that_is_no_radiograph_is_refused_by_its_name(film:
 def test_other_classes_and_modalities_are_noted(film: Any) -> None:
     assert noted(film(dicom(DEEP, SOPClassUID="1.3.46.670589.2.1")), "SOP class 1.3.46.670589.2.1 is not known")
     assert noted(film(dicom(DEEP, Modality="ES")), "Modality ES")
+    assert noted(film(dicom(DEEP, ShutterShape="CIRCULAR")), "display shutter (CIRCULAR)")
+    assert noted(film(dicom(DEEP, NumberOfFrames=0)), "NumberOfFrames 0, 1 taken")
     assert not film(dicom(DEEP, SOPClassUID="1.2.840.10008.5.1.4.1.1.12.1.1", Modality="XA")).notes
 
 
 def test_more_pixel_data_than_declared_are_noted_and_four_samples_refused(film: Any) -> None:
-    assert noted(film(dicom(DEEP, Rows=20)), "bytes of pixel data more than declared")
+    assert noted(film(dicom(DEEP, Rows=40)), "bytes of pixel data more than declared")
+    for odd in ({"Rows": 20}, {"BitsAllocated": 8}):
+        with pytest.raises(ImageError, match=r"they contradict each other"):
+            film(dicom(DEEP, **odd))
     rgb = np.dstack([DEEP.astype(np.uint8)] * 3)
     with pytest.raises(ImageError, match="RGB with 4 samples"):
         film(dicom(rgb, bits=8, SamplesPerPixel=4, PhotometricInterpretation="RGB", PlanarConfiguration=0))
+
+
+def test_rle_of_an_odd_number_of_bytes_may_be_padded_to_an_even_one(film: Any) -> None:
+    values = np.arange(21, dtype=np.uint8).reshape(3, 7) * 12
+    for padding in (b"", b"\0"):
+        packed = values.tobytes() + padding
+        segment = bytes([len(packed) - 1]) + packed
+        made = pydicom.dcmread(io.BytesIO(dicom(values, bits=8)))
+        made.PixelData = encapsulate([struct.pack("<16I", 1, 64, *[0] * 14) + segment + b"\0" * (len(segment) % 2)])
+        made["PixelData"].is_undefined_length, made.file_meta.TransferSyntaxUID = True, UID("1.2.840.10008.1.2.5")
+        stream = io.BytesIO()
+        made.save_as(stream)
+        np.testing.assert_allclose(film(stream.getvalue()).pixels, values / 255, atol=1e-6)

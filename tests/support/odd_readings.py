@@ -82,6 +82,20 @@ ytl="20.00" xbr="40.00" ybr="50.00" z_order="0"></box></image></annotations>"""}
                     '""height"":30}","{""finding"":""Mass""}"\n'},
         "createml": {"_annotations.createml.json": [{"image": "a.png", "annotations": [
             {"label": "Mass", "coordinates": {"x": 25, "y": 35, "width": 30, "height": 30}}]}]},
+        "huggingface": {"train/metadata.jsonl": '{"file_name": "a.png", "objects": {"bbox": [[10.0, 20.0, 30.0, '
+                        '30.0]], "categories": ["Mass"]}}\n{"file_name": "a2.png", "objects": {"bbox": [], '
+                        '"categories": []}}\n'},
+        "groundtruth": {"manifests/output/output.manifest": {
+            "source-ref": "s3://bucket/films/a.png",
+            "marks": {"image_size": [{"width": 100, "height": 60, "depth": 1}],
+                      "annotations": [{"class_id": 1, "left": 10, "top": 20, "width": 30, "height": 30}]},
+            "marks-metadata": {"objects": [{"confidence": 0.99}], "class-map": {"0": "Nodule", "1": "Mass"},
+                               "type": "groundtruth/object-detection", "human-annotated": "yes",
+                               "creation-date": "2020-01-01T00:00:00", "job-name": "labeling-job/marks"}}},
+        "prodigy": {"annotations.jsonl": '{"image": "films/a.png", "width": 100, "height": 60, "spans": [{"id": "s", '
+                    '"label": "Mass", "type": "rect", "x": 10, "y": 20, "width": 30, "height": 30, "center": [25, 35], '
+                    '"points": [[10, 20], [10, 50], [40, 50], [40, 20]]}], "answer": "accept"}\n'
+                    '{"image": "films/b.png", "answer": "reject"}\n'},
         "datumaro": {"annotations/default.json": {
             "info": {}, "categories": {"label": {"labels": [{"name": "Nodule", "parent": "", "attributes": []},
                                                             {"name": "Mass", "parent": "", "attributes": []}],

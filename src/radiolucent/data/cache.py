@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from radiolucent.data.records import LeftOut, Record
 from radiolucent.errors import DataError, ImageError
-from radiolucent.files import atomic_path, sha256_bytes, sha256_file, write_json
+from radiolucent.files import atomic_path, real_path, sha256_bytes, sha256_file, write_json
 from radiolucent.images import Preprocess, read, reading, unusual
 from radiolucent.types import Geometry
 
@@ -141,7 +141,7 @@ def _hashes(records: Sequence[Record], file: Path) -> tuple[list[str | None], li
             left_out.append(LeftOut(record.path, why))
             found.append(None)
             continue
-        path = str(record.path.resolve())
+        path = str(real_path(record.path))
         try:
             stat = record.path.stat()
             stamp = [stat.st_size, stat.st_mtime_ns]

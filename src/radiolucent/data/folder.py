@@ -10,7 +10,7 @@ from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.files import LOCK
+from radiolucent.files import LOCK, real_path
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
 
@@ -26,7 +26,10 @@ _SPLIT_NAMES = {
     "test": "test",
 }
 _IGNORED = {"__MACOSX", "masks", "Thumbs.db", "desktop.ini"}
-_COMPANIONS = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".parquet"}
+_COMPANIONS = {
+    ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".manifest", ".xml", ".yaml", ".yml", ".html", ".log",
+    ".parquet",
+}  # fmt: skip
 _COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
 
 
@@ -88,7 +91,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
         else:
             files = [given]
         for file in files:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(real_path(file), file)
     return list(found.values()), left
 
 

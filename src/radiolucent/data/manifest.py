@@ -11,7 +11,7 @@ from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
 from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record
 from radiolucent.errors import DataError
-from radiolucent.files import atomic_path, write_text
+from radiolucent.files import atomic_path, real_path, write_text
 from radiolucent.tables import csv_text, unguarded
 
 __all__ = ["read_manifest", "write_manifest"]
@@ -142,7 +142,7 @@ def write_manifest(dataset: Dataset, path: str | Path) -> Path:
 
 
 def _row(record: Record, class_names: tuple[str, ...], folder: Path) -> dict[str, str]:
-    path, base = record.path.resolve(), folder.resolve()
+    path, base = real_path(record.path), real_path(folder)
     values = {
         "path": path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path),
         "label": "" if record.label is None else class_names[record.label],

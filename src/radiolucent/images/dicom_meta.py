@@ -44,6 +44,9 @@ def metadata_of(header: Header) -> dict[str, Any]:
         ratio = found.get("LossyImageCompressionRatio")
         header.note("compressed with loss" + (f", {ratio} : 1" if ratio else ""))
         found["lossy"] = True
+    if shutter := header.text("ShutterShape"):
+        found["shutter"] = shutter
+        header.note(f"a display shutter ({shutter[:40]}), not applied: what it hides is shown")
     if layers := sum(1 for group in range(0x6000, 0x6020, 2) if (group, 0x0010) in header.dataset):
         found["overlays"] = layers
         header.note(f"{layers} overlay(s), not drawn")

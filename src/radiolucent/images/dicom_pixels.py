@@ -35,7 +35,7 @@ def pixel_format(header: Header, file: Path, max_pixels: int) -> PixelFormat:
     rows, columns = header.whole("Rows"), header.whole("Columns")
     if not rows or not columns:
         raise ImageError(f"{file}: DICOM without Rows or Columns; it is damaged, export it again.")
-    frames = header.whole("NumberOfFrames") or 1
+    frames = 1 if (told := header.whole("NumberOfFrames")) is None else told
     if frames < 1:
         header.note(f"NumberOfFrames {frames}, 1 taken")
         frames = 1
@@ -107,8 +107,13 @@ def decode(
         header.note(f"declares {_named(syntax)}, but its pixel data are not compressed")
         syntax = EXPLICIT
     if not compressed:
-        if size > form.frame_bytes * form.frames + 1:
-            header.note(f"{size - form.frame_bytes * form.frames:,} bytes of pixel data more than declared, ignored")
+        if 0xFFFFFFFF > size >= 2 * (declared := form.frame_bytes * form.frames) and size > declared + 1:
+            raise ImageError(
+                f"{file}: {size:,} bytes of pixel data, where Rows, Columns, BitsAllocated and NumberOfFrames declare "
+                f"{declared:,}: they contradict each other; export it again."
+            )
+        if size > declared + 1:
+            header.note(f"{size - declared:,} bytes of pixel data more than declared, ignored")
         words, found = _native(stream, syntax, form, frame, size, vr, file), None
     else:
         words, form, found = _compressed(stream, header, syntax, form, frame, file)

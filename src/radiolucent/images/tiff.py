@@ -97,6 +97,8 @@ def _page(
 
     with tifffile.TiffFile(stream) as pages:
         count = len(pages.pages)
+        if not count:
+            raise ImageError(f"{file}: TIFF without a page; it is damaged, copy or download it again.")
         number = page_of(options.frame, count, file, steps, notes)
         page: Any = pages.pages[number - 1].aspage()
         if page.imagedepth > 1:

@@ -26,6 +26,7 @@ from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.explainers import METHODS, Explainer, methods_named
+from radiolucent.files import real_path
 from radiolucent.models import Classifier, load, predict
 from radiolucent.readers.statistics import Completeness, completeness, finding_table
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
@@ -287,8 +288,8 @@ def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -
     file = (run if run.is_dir() else run.parent) / "split.csv"
     if not file.is_file():
         return []
-    held = {r.path.resolve() for r in load_dataset(file).split("val").records}
-    some = [r for r in records if r.image_id in marked and r.path.resolve() in held]
+    held = {real_path(r.path) for r in load_dataset(file).split("val").records}
+    some = [r for r in records if r.image_id in marked and real_path(r.path) in held]
     if len(some) == sum(r.image_id in marked for r in records):
         return []
     return [some[k] for k in np.random.default_rng(seed).permutation(len(some))[:TUNING_FILMS]]

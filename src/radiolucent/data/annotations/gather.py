@@ -42,14 +42,26 @@ class Mark(NamedTuple):
     words: str = ""
 
 
+_NO_AREA = frozenset(
+    ("keypoint", "keypoints", "point", "points", "multipoint", "line", "lines", "linestrip", "polyline", "vector",
+     "angle", "length", "location", "skeleton", "pose", "cuboid", "cuboid_3d", "extreme_points")
+)  # fmt: skip
+
+
 class NoArea(AnnotationError):
-    """A keypoint, a line or the like: it marks no area."""
+    """A keypoint, a line or the like: it marks no area. Of a kind that is not known, nobody can say so.
+
+    Attributes:
+        kind: what the format calls it. passable: whether it may be passed over.
+    """
 
     def __init__(self, what: str, kind: str, expected: str) -> None:
+        self.kind, self.passable = kind, kind.lower() in _NO_AREA
         super().__init__(
             f"{what} marks no area; expected {expected} (skip_shapes=True, --skip-shapes, passes over such shapes)"
+            if self.passable
+            else f"{what} is of a kind that is not read; expected {expected}"
         )
-        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ class Gatherer:
         try:
             yield
         except NoArea as error:
-            if self.options.skip_shapes:
+            if self.options.skip_shapes and error.passable:
                 self._passed[f"shape that marks no area ({error.kind})"] += 1
             else:
                 self.problem(where, str(error), image, reader)

@@ -1,6 +1,7 @@
 """Images as files of readings name them, matched to the films of a data set."""
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -18,6 +19,7 @@ from radiolucent.types import Annotation
 __all__ = ["Films", "film_shape", "fitting", "match"]
 
 _ORIENTATION = 0x0112  # EXIF
+_MASK = re.compile(r"[_-](mask|seg|segmentation)$", re.IGNORECASE)
 
 
 class Films:
@@ -56,7 +58,8 @@ class Films:
 
         A film has the name if one of the two is the end of the other, folder by folder: a folder that differs is
         another film, unless the name came from a server's address. Of several films, those that share most folders.
-        The suffix counts only where a film has it.
+        The suffix counts only where a film has it. Where none has the name, it may be that of a mask (`a_mask.png`), or
+        a path with underscores for slashes.
         """
         given = parts_of(name)
         if not given or name in self._path:
@@ -68,7 +71,22 @@ class Films:
             most = max((n for _, n in fits), default=0)
             if most:
                 return {i for i, n in fits if n == most}
-        return self._uids.get(name, set()) if name.replace(".", "").isdigit() else set()
+        if name.replace(".", "").isdigit():
+            return self._uids.get(name, set())
+        if joined := self._joined.get(stem(name)):
+            return joined
+        bare = _MASK.sub("", stem(name))
+        return self.find(bare) if bare != stem(name) else set()
+
+    @cached_property
+    def _joined(self) -> dict[str, set[str]]:
+        """Films by their folders and file name with underscores between, as CheXlocalize names those of CheXpert."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for record in self._records:
+            *folders, file = parts_of(record.image_id)
+            for start in range(len(folders)):
+                found["_".join([*folders[start:], stem(file)])].add(record.image_id)
+        return found
 
     def _candidates(self, file: str) -> list[tuple[str, tuple[str, ...]]]:
         """Films of exactly this file name, else those that differ in the suffix alone."""

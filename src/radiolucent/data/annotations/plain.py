@@ -10,7 +10,7 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import bounds
 from radiolucent.data.annotations.source import Source
-from radiolucent.data.annotations.tables import Said, rows_of
+from radiolucent.data.annotations.tables import Said, four, rows_of
 from radiolucent.data.annotations.words import says_nothing_found
 from radiolucent.errors import AnnotationError
 from radiolucent.files import write_text
@@ -40,8 +40,8 @@ def _read(source: Source, g: Gatherer) -> None:
                 g.whole(row["image"], columns.of_film(row), **said)
                 continue
             try:
-                box = Region.box(*(float(n) for n in numbers))
-            except (ValueError, AnnotationError) as error:
+                box = Region.box(*four(numbers))
+            except AnnotationError as error:
                 raise AnnotationError(f"{','.join(numbers)} is no box ({error})") from error
             diagnoses = [d for d in row.get(_MORE, "").split("|") if d]
             g.mark(row["image"], [box], columns.labels(row), diagnoses=diagnoses, **said)

@@ -19,7 +19,7 @@ from radiolucent.types import Annotation
 
 __all__ = ["read_annotations"]
 
-_READINGS = (".json", ".xml", ".csv", ".tsv", ".pkl", ".pickle", ".nrrd")
+_READINGS = (".json", ".jsonl", ".manifest", ".xml", ".csv", ".tsv", ".pkl", ".pickle", ".nrrd")
 """Suffixes of files that are meant to be readings: damaged, they are a loss, and no file that lies beside."""
 
 

@@ -16,7 +16,7 @@ from radiolucent.data.annotations.xml import parse_xml
 from radiolucent.errors import AnnotationError
 from radiolucent.extras import require
 
-__all__ = ["Kind", "Rows", "Source", "is_picture"]
+__all__ = ["Kind", "Rows", "Source", "entries", "is_picture"]
 
 Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "picture", "binary"]
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
@@ -27,6 +27,8 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 _INFLATED = 200_000_000  # bytes
 _THOUSANDS = re.compile(r"^[-+]?[1-9]\d{0,2},\d{3}$")
 _TEXTS = ("image", "file", "path", "patient", "label", "class", "finding", "diagnos", "reader", "name", "statement")
+_POINTS = re.compile(r"^[-+]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$")  # 1.024 in a file with decimal commas
+_COORDINATE = re.compile(r"^([xywh]|width|height|[xy]_?(min|max)|[xy][12])$")
 _COMMA = re.compile(r"^[-+]?\d+,\d+$")
 
 
@@ -136,10 +138,13 @@ class Source:
 
     @cached_property
     def json(self) -> Any:
-        """The parsed JSON."""
+        """The parsed JSON; of JSON Lines, an object a line, the list of them."""
         if self.kind != "json":
             return None
         try:
+            lines = [line for line in self.text.split("\n") if line.strip()]
+            if len(lines) > 1 and lines[0].strip()[-1] == "}" and all(line.strip()[0] == "{" for line in lines):
+                return [_line(number, line) for number, line in enumerate(lines, start=1)]
             return json.loads(self.text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise AnnotationError(f"no valid JSON ({error}).") from error
@@ -189,6 +194,20 @@ class Source:
             return pydicom.dcmread(io.BytesIO(self.data))
         except Exception as error:  # pydicom raises nearly anything on damaged files
             raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+
+def entries(source: Source) -> list[dict[str, Any]]:
+    """The objects of JSON Lines, be it a single one, or of a JSON list; none where anything else stands there."""
+    held = source.json
+    found = held if isinstance(held, list) else [held]
+    return found if all(isinstance(e, dict) for e in found) else []
+
+
+def _line(number: int, line: str) -> Any:
+    try:
+        return json.loads(line, object_pairs_hook=_once)
+    except ValueError as error:
+        raise AnnotationError(f"no valid JSON Lines (object {number}: {error}).") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -244,10 +263,17 @@ def _csv(text: str) -> Rows:
             continue
         padded = (*kept, *[""] * (len(header) - len(kept)))
         whole.append((line, padded))
+    places = {i for i, name in enumerate(header) if _COORDINATE.match(name)}
+    whole = [(n, tuple("" if i in places and _absent(c) else c for i, c in enumerate(cells))) for n, cells in whole]
     if mark != ",":
         texts = {i for i, name in enumerate(header) if any(word in name for word in _TEXTS)}
         whole, ragged = _pointed(whole, texts), _pointed(ragged, texts)
     return Rows(tuple(header), tuple(whole), tuple(ragged))
+
+
+def _absent(cell: str) -> bool:
+    """Whether a cell says that no number is there, as R and pandas write it."""
+    return cell.lower() in ("na", "nan", "n/a", "null", "none", "<na>")
 
 
 def _lines(text: str, mark: str) -> list[tuple[int, list[str]]]:
@@ -271,12 +297,22 @@ def _pointed(rows: list[tuple[int, tuple[str, ...]]], texts: set[int]) -> list[t
     """Numbers with a decimal comma as numbers with a point, but for columns that hold texts.
 
     Where all of them look like 1,024, the commas may as well part thousands: they stay, and the numbers are refused.
+    So is a number like 1.024 beside others with a decimal comma.
     """
-    commas = [c for _, cells in rows for i, c in enumerate(cells) if i not in texts and _COMMA.match(c)]
+    commas = [
+        c
+        for _, cells in rows
+        for i, c in enumerate(cells)
+        if i not in texts and (_COMMA.match(c) or ("," in c and _POINTS.match(c)))
+    ]
     if all(_THOUSANDS.match(c) for c in commas):
         return rows
 
     def point(i: int, cell: str) -> str:
-        return cell.replace(",", ".") if i not in texts and _COMMA.match(cell) else cell
+        if i in texts:
+            return cell
+        if _POINTS.match(cell):  # 1.024,5 is plain
+            return cell.replace(".", "").replace(",", ".") if "," in cell else f"{cell} (or {cell.replace('.', '')}?)"
+        return cell.replace(",", ".") if _COMMA.match(cell) else cell
 
     return [(line, tuple(point(i, c) for i, c in enumerate(cells))) for line, cells in rows]

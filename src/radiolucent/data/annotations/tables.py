@@ -1,6 +1,7 @@
 """What the formats that are CSV share: their lines, and numbers in cells."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ _READER = ("reader", "rad_id", "reader_id", "reader_name", "annotator", "annotat
            "radiologist_id", "created_by")  # fmt: skip
 _SEVERAL = ("finding_labels", "findings", "labels", "finding_categories")
 _ABOUT = frozenset(("id", "index", "study_id", "series_id", "class_id", "label_id", "category_id", "split", "depth"))
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")  # Python takes 1_0 and letters too
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), ("x1", "y1", "x2", "y2"))
 
 
@@ -114,10 +116,9 @@ def four(cells: Sequence[str]) -> tuple[float, float, float, float]:
     >>> four(["1", "2.5", "3e1", "4"])
     (1.0, 2.5, 30.0, 4.0)
     """
-    try:
-        a, b, c, d = (float(cell) for cell in cells)
-    except ValueError as error:
-        raise AnnotationError(f"{','.join(cells)}; expected four numbers") from error
+    if len(cells) != 4 or not all(_NUMBER.fullmatch(cell) for cell in cells):
+        raise AnnotationError(f"{','.join(cells)}; expected four numbers")
+    a, b, c, d = (float(cell) for cell in cells)
     return a, b, c, d
 
 
