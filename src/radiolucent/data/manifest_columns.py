@@ -1,5 +1,6 @@
 """Which column of a manifest is which: the names that it may have, and what separates its cells."""
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,12 +22,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 
 def separator_of(heading: str) -> str:
-    """What stands between the cells of a CSV file, by its first line: a comma, else a semicolon or tab.
+    """What stands between the cells of a CSV file: whichever of comma, semicolon and tab parts its heading into most.
 
-    >>> separator_of("path;label"), separator_of("path,label;note")
-    (';', ',')
+    >>> separator_of("path;label"), separator_of("path,label;note"), separator_of('"path";"label";"note, if any"')
+    (';', ',', ';')
     """
-    return next((s for s in (",", ";", "\t") if s in heading), ",")
+    return max((",", ";", "\t"), key=lambda s: len(next(csv.reader([heading], delimiter=s), ())))
 
 
 def under_known_names(rows: Sequence[Mapping[str, Any]], where: object) -> tuple[list[dict[str, Any]], list[str]]:
