@@ -33,9 +33,11 @@ def as_films(given: Any) -> tuple[list[Radiograph], bool]:
         return [as_film(given)], True
     if isinstance(given, bytes | bytearray | memoryview) or hasattr(given, "read"):
         raise ConfigError(f"{OF_BYTES}.")
-    if hasattr(given, "path") and hasattr(given, "image_id"):
+    if _is_record(given):
         return [as_film(given)], True
-    given = getattr(given, "records", given)
+    records: Any = getattr(given, "records", ())
+    if isinstance(records, tuple) and records and _is_record(records[0]):  # of `load_dataset`
+        given = cast(Any, records)
     items: Iterable[Any]
     if isinstance(given, Iterable) and not isinstance(given, Mapping):
         items = cast(Iterable[Any], given)
@@ -57,7 +59,7 @@ def as_film(given: Any, name: str = "array") -> Radiograph:
         return given
     if isinstance(given, str | Path):
         return read(given)
-    if getattr(given, "path", None) is not None and hasattr(given, "image_id"):
+    if _is_record(given):
         return read(given.path, image_id=given.image_id, patient_id=getattr(given, "patient_id", None))
     if _is_picture(given):
         given = _values(given)
@@ -82,6 +84,10 @@ def _laid_out(array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
         array = np.moveaxis(array, 0, 2)
     return array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+
+
+def _is_record(given: Any) -> bool:
+    return isinstance(getattr(given, "path", None), Path) and hasattr(given, "image_id")
 
 
 def _is_picture(given: Any) -> bool:
