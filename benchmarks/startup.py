@@ -22,7 +22,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-GOALS = {"help": 0.1, "predict": 1.5, "explain gradcam": 2.2, "explain": 5.0, "torchcam script": "", "evaluate": 2.5}
+GOALS = {
+    "help": "0.3 s", "wrong usage": "0.3 s", "completion": "0.3 s", "predict": 1.5, "explain gradcam": 2.2,
+    "explain": 5.0, "torchcam script": "", "evaluate": 2.5,
+}  # fmt: skip
+INSTALLED = "import sys; sys.argv = ['radiolucent']; from radiolucent.cli import main; main()"
+COMPLETION = {"_RADIOLUCENT_COMPLETE": "complete_bash", "COMP_WORDS": "radiolucent ex", "COMP_CWORD": "1"}
 
 # What one would write instead of `explain --method gradcam`: a network, a map, a picture.
 TORCHCAM = """
@@ -52,7 +57,11 @@ def timed(words: Sequence[str], folder: Path, *, byte_code: bool) -> tuple[float
     if "explain" in words:  # nothing is left over from the start before
         shutil.rmtree(folder / "explanations", ignore_errors=True)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    if "completion" in words:
+        words, environment = words[:-1], environment | COMPLETION
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True)
+    if done.returncode != (2 if "--nope" in words else 0):
+        raise SystemExit(f"{' '.join(words)}: status {done.returncode}\n{done.stderr.decode()}")
     took, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -86,6 +95,8 @@ def main() -> None:
         package = ["-m", "radiolucent"]
         rows = {
             "help": [*package, "--help"],
+            "wrong usage": [*package, "predict", "--nope"],
+            "completion": ["-c", INSTALLED, "completion"],
             "predict": [*package, "predict", "box", film],
             "explain gradcam": [*package, "explain", film, "--method", "gradcam", "--no-trust"],
             "explain": [*package, "explain", film],

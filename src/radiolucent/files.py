@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "stem_of",
     "write_bytes",
     "write_json",
+    "write_tensors",
     "write_text",
 ]
 
@@ -100,6 +102,24 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to `path` atomically (see `atomic_path`)."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Any], header: Mapping[str, str]) -> None:
+    """Write torch tensors as one safetensors file, atomically.
+
+    Raises:
+        OSError: no room, no permission; safetensors hides it behind an error of its own.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        with atomic_path(path) as temporary:
+            save_file(dict(tensors), temporary, metadata=dict(header))
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), os.fspath(path)) from error
+        raise
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:

@@ -81,6 +81,8 @@ def test_statuses(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for words, expected in (
         (["predict", home / "run", bad], 1),
         (["explain", home / "run", bad, "--method", "gradcam", "--no-trust", "--out", tmp_path / "o"], 1),
+        (["explain", home / "run", film, "--method", "gradcam", "--no-trust", "--out", bad / "o"], 1),
+        (["predict", home / "runs", film], 2),
         (["predict", home / "run", film, bad], 3),
         (["predict", home / "run", film], 0),
         (["evaluate", home / "run", tmp_path / "nowhere"], 2),
@@ -101,6 +103,10 @@ def test_options_in_a_file_repeat_a_training_and_the_command_line_goes_first(hom
     assert one == two
     (tmp_path / "odd.toml").write_text("epocs = 3\n")
     odd = call("train", home / "films", "--config", tmp_path / "odd.toml", *TRAINING)
+    (tmp_path / "one.toml").write_text('target = "normal"\nmethod = "gradcam"\ntrust = false\n')  # may be repeated: one
+    film = next((home / "films" / "effusion").iterdir())
+    one = call("explain", home / "run", film, "--config", tmp_path / "one.toml", "--out", tmp_path / "o", "--json")
+    assert [e["target"] for e in json.loads(one.stdout)["explanations"]] == ["normal"]
     assert odd.exit_code == 2 and "epocs is no option" in odd.stderr
 
 

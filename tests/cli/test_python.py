@@ -1,5 +1,7 @@
 """Python takes what people have, and results show themselves."""
 
+import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,27 @@ def test_explain_takes_what_people_have(home: Path) -> None:
             return grey, 0
 
     assert [len(maps) for maps in rl.explain(clf, Films(), ["gradcam", "saliency"])] == [2, 2]
+    np.testing.assert_allclose(rl.explain(clf, Image.fromarray(grey), "Grad-CAM").map, expected, atol=0.02)  # mode F
+    deep = Image.fromarray((grey * 65535).astype(np.uint16))
+    np.testing.assert_allclose(rl.explain(clf, deep).map, expected, atol=0.02)
+    records = rl.load_dataset(home / "films")
+    named = [r.image_id for r in records.records[:2]]
+    assert [e.image_id for e in rl.explain(clf, records.records[:2])] == named
+    assert len(rl.explain(clf, dataclasses.replace(records, records=records.records[:2]))) == 2
+    for wrong, why in (
+        (file.read_bytes(), "PIL.Image.open"),
+        (io.BytesIO(file.read_bytes()), "PIL.Image.open"), (file.parent, "is a folder; give"),
+        (Image.fromarray(grey * 300), "scale it first"), (np.ma.masked_array(grey, grey > 0.5), "masked"),
+    ):  # fmt: skip
+        with pytest.raises(rl.RadiolucentError, match=why):
+            rl.explain(clf, wrong)
+    with pytest.raises(rl.RadiolucentError, match=r"GradCAM is a class; .* GradCAM\(\)"):
+        rl.explain(clf, film, rl.GradCAM)
+    for other, why in ((clf.network, "rl.wrap"), (str(home / "run"), "rl.load")):
+        with pytest.raises(rl.RadiolucentError, match=why):
+            rl.explain(other, film)
+    with pytest.raises(rl.RadiolucentError, match=r"target 1\.0; expected one of"):
+        rl.explain(clf, film, target=1.0)
     for bad, why in ((3, "a int; expected a Radiograph"), ({"a": 1}, "rl.read"), (grey * 300, "scale it first")):
         with pytest.raises(rl.RadiolucentError, match=why):
             rl.explain(clf, bad)

@@ -186,7 +186,7 @@ def test_manifests_round_trip(kermany: Path, tmp_path: Path) -> None:
 def test_manifest_errors_name_the_line(tmp_path: Path) -> None:
     file = tmp_path / "m.csv"
     for text, words in (
-        ("file,label\na.png,X\n", "column 'path'"),
+        ("picture,label\na.png,X\n", "column 'path'"),
         ("path,label\na.png,X\na.png,X\n", "line 3"),
         ("path,split\na.png,holdout\n", "holdout"),
         ("path,label\n,X\n", "line 2"),

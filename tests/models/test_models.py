@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -143,6 +144,17 @@ def test_checkpoints_round_trip(tmp_path: Path, head) -> None:
     assert head == "multilabel" or torch.allclose(total, torch.ones(3, dtype=torch.float64))
     assert file.read_bytes()[8:9] == b"{"  # safetensors, not pickle
     assert all(save(clf, tmp_path / f"{i}.safetensors").read_bytes() == file.read_bytes() for i in range(8))
+
+
+def test_a_full_disk_is_told_as_one_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors: Any, file: Path, metadata: Any) -> None:
+        Path(file).write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match="No space left") as told:
+        save(build("small_cnn", size=32, widths=(4,))[0], tmp_path / "m.safetensors")
+    assert told.value.errno == 28 and not list(tmp_path.iterdir())
 
 
 def test_damaged_checkpoints_are_named(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ def test_evidence_is_short_and_names_the_file_that_holds_the_whole() -> None:
     assert long.endswith("… (whole in audit.json)") and len(long) < 4000
 
 
-def test_commands_in_sentences_are_set_as_code_and_the_rest_is_escaped() -> None:
-    made = environment().from_string("{{ text|code }}")
+def test_sentences_have_code_minus_signs_and_nothing_unescaped() -> None:
+    made = environment().from_string("{{ text|sentence }}")
     assert made.render(text="a<b: run `radiolucent repair`.") == "a&lt;b: run <code>radiolucent repair</code>."
+    moved = made.render(text="by -0.52 (99.2% CI -0.7 to +0.2), 3-4 films, p-12")
+    assert moved == "by −0.52 (99.2 % CI −0.7 to +0.2), 3-4 films, p-12"
     assert made.render(text="`<i>` and one ` more") == "`&lt;i&gt;` and one ` more"

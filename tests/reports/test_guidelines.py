@@ -55,12 +55,18 @@ def test_the_item_lists_have_their_published_numbers() -> None:
     assert all(len(set(own)) == len(own) for own in numbers.values())
 
 
-def test_a_model_that_a_program_gave_is_no_file_of_ours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["wrapped", "own", "function"])
+def test_a_model_that_a_program_gave_is_no_file_of_ours(name: str, tmp_path: Path) -> None:
     wrapped = copy.deepcopy(AUDIT)
-    wrapped["model"]["meta"]["architecture"]["name"] = "wrapped"
+    wrapped["model"]["meta"]["architecture"] = {"name": name, "pick": None, "asked": [False, None]}
     write_guidelines(wrapped, tmp_path)
     page = (tmp_path / "model-card.html").read_text()
-    assert "checkpoint" not in page and "loads without executing code" not in page and "given by a program" in page
+    assert (
+        "checkpoint" not in page
+        and "None" not in page
+        and "loads without executing code" not in page
+        and "given by a program" in page
+    )
     training = page[page.index("<h2>Training</h2>") : page.index("<h2>Evaluation data</h2>")]
     assert "a human must write" in training  # no heading above nothing
 

@@ -31,7 +31,9 @@ def _config(context: typer.Context, value: Path | None) -> Path | None:
     if unknown := sorted(set(given) - set(known)):
         names = ", ".join(sorted(n for n in set(known.values()) if n not in ("config", "help")))
         raise typer.BadParameter(f"{value}: {', '.join(unknown)} is no option of this command; it has {names}.")
-    context.default_map = {**(context.default_map or {}), **{known[k]: v for k, v in given.items()}}
+    several = {p.name for p in context.command.params if getattr(p, "multiple", False)}
+    values = {known[k]: [v] if known[k] in several and not isinstance(v, list) else v for k, v in given.items()}
+    context.default_map = {**(context.default_map or {}), **values}
     return value
 
 

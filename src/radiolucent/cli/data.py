@@ -85,10 +85,10 @@ def check(
         if run or predictions or annotations:
             findings = _judged(dataset, findings, run or [], predictions, annotations, asked, left, update)
     if as_json:
-        notes = {"notes": list(dataset.notes)} if dataset.multilabel else {}
+        notes = {"notes": list(dataset.notes)} if dataset.notes else {}
         print_json({"counts": dataset.counts()} | notes | {"findings": [f.as_dict() for f in findings]})
     else:
-        for note in dataset.notes if dataset.multilabel else ():
+        for note in dataset.notes:
             say.print(f"note: {shown(note)}", soft_wrap=True, highlight=False)
         print_findings(findings)
         for f in findings:

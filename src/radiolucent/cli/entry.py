@@ -4,6 +4,7 @@ Exit status: 0 done; 1 failed or nothing done, with a message; 2 wrong usage; 3 
 are listed); 4 done, and a check failed (`data check`) or a model (`audit`).
 """
 
+import errno
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -74,6 +75,16 @@ for command in (
         app.command()(with_common(command))
 
 
+def _next_step(error: OSError) -> str:
+    """What the system said of a file, and what to do about it."""
+    said = os.strerror(error.errno or 0)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{said}; make room and run the command again: what is done stays, and no file is half written."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{said}; choose a folder that you may write to (--out), or change its permissions."
+    return f"{said}; check the path."
+
+
 def main() -> NoReturn:
     """Entry point: expected errors become one clear message, with status 2 where an option is wrong, else 1."""
     try:
@@ -86,4 +97,11 @@ def main() -> NoReturn:
         say.quiet = False
         say.print(f"[red]error:[/red] {shown(error)}", soft_wrap=True)
         sys.exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED)
+    except OSError as error:
+        if error.errno is None or os.environ.get("RADIOLUCENT_VERBOSE"):
+            raise
+        say.quiet = False
+        where = f"{error.filename}: " if error.filename else ""
+        say.print(f"[red]error:[/red] {shown(where)}{_next_step(error)}", soft_wrap=True)
+        sys.exit(FAILED)
     sys.exit(0)

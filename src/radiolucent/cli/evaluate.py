@@ -77,8 +77,7 @@ def _predictions(
             have = sorted({k for r in records for k in r.columns})
             raise typer.BadParameter(f"--by {name}: no film has such a column; there are {', '.join(have) or 'none'}.")
     seen = known.among(records, digests) if known else None
-    notes = dataset.notes if classifier.multilabel else ()
-    return dataclasses.replace(found, groups=columns), left, seen, notes
+    return dataclasses.replace(found, groups=columns), left, seen, dataset.notes
 
 
 def _only(predictions: Any, keep: list[bool]) -> Any:

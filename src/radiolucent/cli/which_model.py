@@ -30,6 +30,8 @@ def run_and_images(given: list[Path]) -> tuple[Path, list[Path]]:
     if not (is_checkpoint(first) or names_box(first) or names_own(first)):
         if any((first / name).is_file() for name in ("study.json", "config.json")):
             raise typer.BadParameter(f"{first} is a run without a finished model; train it to its end first.")
+        if rest and not first.exists() and not first.suffix:  # a run of that name was meant, not another model's answer
+            raise typer.BadParameter(f"{first}: no such run, image or folder; check the path.")
         return Path(BOX), given
     if not rest:
         raise typer.BadParameter(f"{first} is a model; give images or folders behind it.")

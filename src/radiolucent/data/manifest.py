@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radiolucent.data.label_layouts import Laid, as_manifest
+from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known_names
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
 from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record
 from radiolucent.errors import DataError
@@ -17,12 +18,12 @@ __all__ = ["read_manifest", "write_manifest"]
 
 MOST_BYTES = 1 << 28  # of a manifest: a line a film, for a million films
 FOUND = LabelOptions()  # the labels that are there, those that are not plain being left out
-_COLUMNS = ("path", "label", "patient_id", "split", "site", "etiology", "sha256")
 
 
 def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     """Read a manifest with the column `path` (relative to the manifest) and, where known, label (a class name),
-    patient_id, split (train, val, test), site, etiology; further columns are kept.
+    patient_id, split (train, val, test), site, etiology; further columns are kept. Other usual names of these columns
+    are understood (`manifest_columns.COLUMNS`), which a note says; cells may stand between semicolons or tabs.
 
     A film has several labels where `label` holds names with `|` between, or where there is no such column and two or
     more hold nothing but 1, 0, -1 (uncertain) and empty cells (not given). The manifests of NIH ChestX-ray14,
@@ -35,7 +36,9 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         DataError: unreadable, no `path` column, an empty or repeated path, an unknown split: with the row's number.
     """
     rows = _rows(path)
-    laid = as_manifest(rows, path)
+    laid, renamed = as_manifest(rows, path), list[str]()
+    if rows and laid is None:
+        rows, renamed = under_known_names(rows, path)
     labels = _labels(path, rows, laid, options)
     lines: Sequence[int] = range(2, len(rows) + 2)
     if laid is not None:
@@ -44,7 +47,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
     names = () if labels else tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
-    skip = {*_COLUMNS, *(labels.columns if labels else ())}
+    skip = {*COLUMNS, *(labels.columns if labels else ())}
     seen: dict[str, int] = {}
     records: list[Record] = []
     for at, (number, row) in enumerate(zip(lines, rows, strict=True)):
@@ -67,7 +70,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         optional = {k: (str(row[k]) if row.get(k) else None) for k in ("patient_id", "site", "etiology", "sha256")}
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
-    notes = [*(laid.notes if laid else ()), *(labels.notes if labels else ())]
+    notes = [*renamed, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
     kind = f"{laid.name} manifest" if laid else "manifest"
     return Dataset(
         tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
@@ -90,7 +93,7 @@ def _labels(
     return found
 
 
-def _rows(path: Path) -> list[Mapping[str, Any]]:
+def _rows(path: Path) -> Sequence[Mapping[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
@@ -101,7 +104,9 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: expected a folder, or a manifest ending in .csv or .parquet.")
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
+            separator = separator_of(stream.readline())
+            stream.seek(0)
+            reader = csv.DictReader(stream, delimiter=separator)
             rows: list[Mapping[str, Any]] = [
                 {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
             ]
@@ -123,10 +128,10 @@ def write_manifest(dataset: Dataset, path: str | Path) -> Path:
     file = Path(path)
     rows = [_row(record, dataset.class_names, file.parent) for record in dataset.records]
     named = dataset.class_names if dataset.multilabel else ()
-    if clash := set(named) & {*_COLUMNS, *(key for record in dataset.records for key in record.extra)}:
+    if clash := set(named) & {*COLUMNS, *(key for record in dataset.records for key in record.extra)}:
         raise DataError(f"{file}: label {sorted(clash)[0]!r} has the name of another column; rename it.")
     extras = [*named, *sorted({key for record in dataset.records for key in record.extra})]
-    columns = [c for c in _COLUMNS if c != "label" or not dataset.multilabel] + extras
+    columns = [c for c in COLUMNS if c != "label" or not dataset.multilabel] + extras
     if file.suffix.lower() == ".parquet":
         table = pa.table({c: pa.array([row.get(c) or None for row in rows], pa.string()) for c in columns})
         with atomic_path(file) as temporary:
@@ -142,4 +147,4 @@ def _row(record: Record, class_names: tuple[str, ...], folder: Path) -> dict[str
         "path": path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path),
         "label": "" if record.label is None else class_names[record.label],
     } | {n: "" if v == NOT_GIVEN else str(v) for n, v in zip(class_names, record.findings, strict=False)}
-    return values | {c: getattr(record, c) or "" for c in _COLUMNS[2:]} | dict(record.extra)
+    return values | {c: getattr(record, c) or "" for c in list(COLUMNS)[2:]} | dict(record.extra)

@@ -1,6 +1,7 @@
 """`explain()`: validation, batching and the network's state; the methods are only mathematics."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -146,6 +147,11 @@ def explain(
         ConfigError: an unknown target or score. ExplainError: the method does not apply or gave something unusable, or
             the network's answer to a film depends on its company or on chance.
     """
+    if not isinstance(classifier, Classifier):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f"a {type(classifier).__name__} as classifier; expected rl.load(run), rl.load('box'), or of a network of "
+            "your own rl.wrap(module, …)."
+        )
     films, one = as_films(images)
     single = (method is None or isinstance(method, Explainer | str)) and not isinstance(target, list | tuple)
     methods = _methods(method)
@@ -219,21 +225,24 @@ class _Asked:
 def _methods(method: Explainer | str | Sequence[Explainer | str] | None) -> Sequence[Explainer]:
     if method is None:
         return [GradCAM()]
-    if isinstance(method, Explainer | str):
+    if isinstance(method, Explainer | str | type):
         return [_named(method)]
     if not method:
         raise ConfigError("an empty list of methods; expected at least one, e.g. GradCAM().")
     return [_named(m) for m in method]
 
 
-def _named(method: Explainer | str) -> Explainer:
+def _named(method: Explainer | str | type[Any]) -> Explainer:
+    if isinstance(method, type):
+        raise ConfigError(f"{method.__name__} is a class; give a method with its parameters: {method.__name__}().")
     if not isinstance(method, str):
         return method
     # The table of all methods imports this module, which therefore looks it up only when asked for a name.
     known: Mapping[str, type[Explainer]] = import_module(__package__ or "").METHODS
-    if method.lower() not in known:
+    plain = re.sub(r"[\s_\-]", "", method).casefold()
+    if plain not in known:
         raise ConfigError(f"method {method!r}; expected any of {', '.join(known)}, or an Explainer.")
-    return known[method.lower()]()
+    return known[plain]()
 
 
 def _batch(

@@ -18,7 +18,7 @@ MAX_PIXELS = 64_000_000
 BYTES_A_PIXEL = 8  # the most that any stored pixel takes (16-bit colour, or a double); bounds the size of a file
 PIECE = 1 << 20
 _KINDS = (
-    (stat.S_ISDIR, "is a folder; give a file, or the folder to a command that takes data sets"),
+    (stat.S_ISDIR, "is a folder; give its files: in Python sorted(Path(folder).glob('*.png'))"),
     (stat.S_ISFIFO, "is a named pipe (FIFO); write what it gives to a file first"),
     (stat.S_ISSOCK, "is a socket; expected a file"),
     (stat.S_ISCHR, "is a device; expected a file"),

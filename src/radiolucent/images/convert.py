@@ -17,19 +17,27 @@ __all__ = ["as_film", "as_films"]
 EXPECTED = (
     "expected a Radiograph (rl.read(path), rl.from_array(array)), a path, an array, a PIL image or a tensor, or several"
 )
+OF_BYTES = "bytes or an open file; open it as a picture: PIL.Image.open(file), or PIL.Image.open(io.BytesIO(bytes))"
 
 
 def as_films(given: Any) -> tuple[list[Radiograph], bool]:
     """(films, whether one alone was given).
 
-    Several are any iterable of films, an array or tensor (N, H, W, …) of four axes, or a data set whose items are a
-    film or begin with one.
+    Several are any iterable of films, an array or tensor (N, H, W, …) of four axes, a data set whose items are a
+    film or begin with one, or one of `load_dataset`.
 
     Raises:
         ConfigError: none of these. ImageError: see `read` and `from_array`.
     """
     if isinstance(given, Radiograph | str | Path) or _is_picture(given) or getattr(given, "ndim", 4) < 4:
         return [as_film(given)], True
+    if isinstance(given, bytes | bytearray | memoryview) or hasattr(given, "read"):
+        raise ConfigError(f"{OF_BYTES}.")
+    if _is_record(given):
+        return [as_film(given)], True
+    records: Any = getattr(given, "records", ())
+    if isinstance(records, tuple) and records and _is_record(records[0]):  # of `load_dataset`
+        given = cast(Any, records)
     items: Iterable[Any]
     if isinstance(given, Iterable) and not isinstance(given, Mapping):
         items = cast(Iterable[Any], given)
@@ -42,7 +50,7 @@ def as_films(given: Any) -> tuple[list[Radiograph], bool]:
 
 
 def as_film(given: Any, name: str = "array") -> Radiograph:
-    """One film from a Radiograph, a path, an array (H, W), (H, W, C) or (C, H, W), a PIL image or a tensor.
+    """One film from a Radiograph, a path or record, an array (H, W), (H, W, C) or (C, H, W), a PIL image or a tensor.
 
     Args:
         name: identifier of a film that has none.
@@ -51,13 +59,24 @@ def as_film(given: Any, name: str = "array") -> Radiograph:
         return given
     if isinstance(given, str | Path):
         return read(given)
+    if _is_record(given):
+        return read(given.path, image_id=given.image_id, patient_id=getattr(given, "patient_id", None))
     if _is_picture(given):
-        given = np.asarray(given if given.mode in ("L", "I;16", "RGB", "RGBA") else given.convert("RGB"))
+        given = _values(given)
     elif hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
     if not isinstance(given, np.ndarray):
         raise ConfigError(f"a {type(given).__name__}; {EXPECTED}.")
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise ConfigError("a masked array; fill what is masked first: array.filled(0).")
     return from_array(_laid_out(cast(NDArray[Any], given)), image_id=name)
+
+
+def _values(picture: Any) -> NDArray[Any]:
+    """A PIL image's values; those with a depth of their own as they are, other colours as RGB."""
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.uint16)
+    return np.asarray(picture if picture.mode in ("L", "I", "F", "RGB", "RGBA") else picture.convert("RGB"))
 
 
 def _laid_out(array: NDArray[Any]) -> NDArray[Any]:
@@ -65,6 +84,10 @@ def _laid_out(array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
         array = np.moveaxis(array, 0, 2)
     return array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+
+
+def _is_record(given: Any) -> bool:
+    return isinstance(getattr(given, "path", None), Path) and hasattr(given, "image_id")
 
 
 def _is_picture(given: Any) -> bool:

@@ -240,7 +240,7 @@ def predictive_values(sensitivity: Estimate, specificity: Estimate, prevalence: 
 
     >>> from radiolucent.metrics.intervals import wilson
     >>> print(predictive_values(wilson(90, 100), wilson(180, 200), 0.1)[0])
-    0.500 (95% CI 0.399–0.604, n = 100)
+    0.500 (95 % CI 0.399–0.604, n = 100)
     """
     _shares(prevalence=prevalence)
     return _predictive(sensitivity, specificity, prevalence), _predictive(specificity, sensitivity, 1 - prevalence)

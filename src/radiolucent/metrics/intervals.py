@@ -101,7 +101,7 @@ def wilson(k: float, n: float, level: float = 0.95) -> Estimate:
     centre = (p + z²/2n) / (1 + z²/n), half width = z √(p(1−p)/n + z²/4n²) / (1 + z²/n).
 
     >>> print(wilson(80, 100))
-    0.800 (95% CI 0.711–0.867, n = 100)
+    0.800 (95 % CI 0.711–0.867, n = 100)
     >>> print(wilson(0, 0))
     not applicable (no case of this kind)
     """

@@ -208,7 +208,7 @@ def sensitivity(truth: NDArray[Any], called: NDArray[Any], **options: Unpack[Opt
     """Sensitivity (recall) TP / (TP + FN), of truth and called, each bool (N,); options as in `Options`.
 
     >>> print(sensitivity(np.array([1, 1, 1, 1, 0]), np.array([1, 1, 1, 0, 0])))
-    0.750 (95% CI 0.301–0.954, n = 4)
+    0.750 (95 % CI 0.301–0.954, n = 4)
     """
     return _figure("sensitivity", truth, called, options)
 

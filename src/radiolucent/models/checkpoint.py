@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from radiolucent.errors import CheckpointError, ConfigError, ModelError
-from radiolucent.files import atomic_path
+from radiolucent.files import write_tensors
 from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path, names_box
 from radiolucent.models.build import make_network
@@ -56,8 +55,7 @@ def save(classifier: Classifier, path: str | Path) -> Path:
         text = json.dumps(header, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: architecture and provenance must be plain JSON values ({error}).") from error
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, metadata={KEY: text})  # one entry: safetensors writes several in any order
+    write_tensors(file, tensors, {KEY: text})  # one entry: safetensors writes several in any order
     return file
 
 

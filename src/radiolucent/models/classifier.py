@@ -217,8 +217,10 @@ class Classifier(Shown):
             return self.class_names.index(target)
         if isinstance(target, str) and self.multilabel:
             return label_position(self.class_names, target)
-        if not isinstance(target, str) and 0 <= operator.index(target) < len(self.class_names):
-            return operator.index(target)
+        if not isinstance(target, str) and hasattr(target, "__index__"):
+            found = operator.index(target)
+            if 0 <= found < len(self.class_names):
+                return found
         raise ConfigError(f"target {target!r}; expected one of {', '.join(self.class_names)} (or its index).")
 
     def meta(self) -> dict[str, Any]:

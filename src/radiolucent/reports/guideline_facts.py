@@ -50,21 +50,22 @@ def figure(e: Values | None, unit: str = "") -> str:
 def _listed(values: Values) -> str:
     """Names and values in one line, those within a value as well; what is empty is left out.
 
-    >>> _listed({"name": "small_cnn", "timm": "", "arguments": {"widths": [12, 24]}})
-    'name small_cnn, widths 12 24'
+    >>> _listed({"name": "small_cnn", "timm": "", "pick": None, "arguments": {"widths": [12, 24], "drop": 0.0}})
+    'name small_cnn, widths 12 24, drop 0.0'
     """
     inner = [
         (k, v)
         for key, value in values.items()
         for k, v in (value.items() if isinstance(value, dict) else [(key, value)])
     ]
-    words = ((k, " ".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v)) for k, v in inner)
+    lists = ((k, v if isinstance(v, (list, tuple)) else [v]) for k, v in inner)
+    words = ((k, " ".join(str(w) for w in v if w is not None and w is not False and w != "")) for k, v in lists)
     return ", ".join(f"{k} {v}" for k, v in words if v)
 
 
 def _of_model(model: Values) -> Iterator[tuple[str, Fact]]:
     file = model.get("file")
-    given = not file and model["meta"]["architecture"].get("name") in ("wrapped", "function")
+    given = not file and model["meta"]["architecture"].get("name") in ("wrapped", "function", "own")
     header = "the model as it was audited" if given else f"{file['name'] if file else 'the checkpoint'} (header)"
     meta, pre = model["meta"], model["meta"]["preprocess"]
     names = " | ".join(meta["class_names"])

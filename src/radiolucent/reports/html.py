@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -48,11 +49,11 @@ def _short(value: Any) -> Any:
     return [_short(v) for v in cast(Sequence[Any], value)] if isinstance(value, list | tuple) else value
 
 
-def _code(text: str) -> Markup:
-    """A text with `commands` in it, as HTML."""
-    parts = text.split("`")
+def _sentence(text: str) -> Markup:
+    """A finding's sentence as HTML: `commands` set as code, minus signs, and a blank before "% CI"."""
+    parts = re.sub(r"(?<![\w.-])-(?=\d)", "−", text).replace("% CI", " % CI").replace("  % CI", " % CI").split("`")
     if len(parts) % 2 == 0:
-        return escape(text)
+        return escape("`".join(parts))
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
@@ -74,7 +75,7 @@ def environment() -> Environment:
         "share": phrasing.share,
         "method": method_name,
         "evidence": _evidence,
-        "code": _code,
+        "sentence": _sentence,
     }
     made.filters.update(filters)
     return made

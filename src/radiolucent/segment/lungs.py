@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from radiolucent.errors import WeightsError
-from radiolucent.files import atomic_path, sha256_file
+from radiolucent.files import sha256_file, write_tensors
 from radiolucent.images import Preprocess, map_to_source
 from radiolucent.segment.distrust import clean, reasons, signs
 from radiolucent.segment.net import SIDE, LungNet
@@ -100,8 +99,7 @@ def save_segmenter(segmenter: Segmenter, path: str | Path) -> Path:
     """Write weights (half precision) and limits to one safetensors file, atomically; the same bytes for the same."""
     tensors = {n: t.detach().half().contiguous().clone() for n, t in segmenter.network.state_dict().items()}
     header = {"side": SIDE, "limits": {k: list(v) for k, v in segmenter.limits.items()}, "about": dict(segmenter.about)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={KEY: json.dumps(header, sort_keys=True, allow_nan=False)})
+    write_tensors(path, tensors, {KEY: json.dumps(header, sort_keys=True, allow_nan=False)})
     return Path(path)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from radiolucent.errors import CheckpointError, ConfigError
-from radiolucent.files import atomic_path
+from radiolucent.files import write_tensors
 
 __all__ = ["Snapshot", "StateFolder", "differences", "hash_tensors", "loader_fingerprint", "optimizer_tensors"]
 
@@ -104,8 +104,7 @@ class StateFolder:
 
 def _write(file: Path, tensors: Mapping[str, torch.Tensor], header: dict[str, str]) -> None:
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(file) as temporary:
-        save_file(whole, temporary, metadata=header)
+    write_tensors(file, whole, header)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, torch.Tensor]:

@@ -18,6 +18,16 @@ def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
+def _number(value: float) -> str:
+    """Three places, with a minus sign, and none before zero.
+
+    >>> _number(-0.0001), _number(-1.25)
+    ('0.000', '−1.250')
+    """
+    text = f"{value:.3f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Estimate(Shown):
     """A number with its interval.
@@ -43,8 +53,10 @@ class Estimate(Shown):
         if self.value is None:
             return f"not applicable ({self.note})"
         if self.low is None or self.high is None:
-            return f"{self.value:.3f} (n = {self.n})"
-        return f"{self.value:.3f} ({100 * self.level:.3g}% CI {self.low:.3f}–{self.high:.3f}, n = {self.n})"
+            return f"{_number(self.value)} (n = {self.n})"
+        low, high = _number(self.low), _number(self.high)
+        between = " to " if "−" in low + high else "–"
+        return f"{_number(self.value)} ({100 * self.level:.3g} % CI {low}{between}{high}, n = {self.n})"
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """One row: value, low, high, level, n, method."""
