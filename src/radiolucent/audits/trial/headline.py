@@ -37,7 +37,8 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
 
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
-    low reasons score, which stands beside the AUROC.
+    low reasons score, which stands beside the AUROC. It passes only where at least as many kinds of shortcut
+    are cleared as stay open.
     """
     own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
@@ -51,7 +52,11 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     passed = [f for f in trial if f.verdict == "pass" and _decides(f) == "intervention"]
     if not passed:
         return "inconclusive", f"OPEN: {_nothing_cleared(own, trial)}{after}"
-    return "pass", f"PASS: {_cleared(trial, passed)}{_cut_outs(trial)} It proves no innocence.{after}"
+    cleared = f"{_cleared(trial, passed)}{_cut_outs(trial)}"
+    open_ = _kinds([f for f in trial if f.verdict == "inconclusive"])
+    if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
+        return "inconclusive", f"OPEN: more kinds stay open than are cleared: {cleared}{after}"
+    return "pass", f"PASS: {cleared} It proves no innocence.{after}"
 
 
 def _says(finding: Finding) -> str:
