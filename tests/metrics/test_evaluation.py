@@ -127,6 +127,7 @@ def test_three_classes() -> None:
     assert found.estimates["class_accuracy"].value == pytest.approx(sk.accuracy_score(pred.labels, called))
     assert np.array_equal(found.matrix, sk.confusion_matrix(pred.labels, called))
     assert list(found.classes) == ["NORMAL", "BACTERIAL", "VIRAL"]
+    assert any("against the rest, from a probability of" in n and "most probable class" in n for n in found.notes)
     recalls = sk.recall_score(pred.labels, called, average=None)
     for c, (name, figures) in enumerate(found.classes.items()):
         assert figures["sensitivity"].value == pytest.approx(recalls[c]), name

@@ -185,8 +185,8 @@ def evaluation_table(result: Any) -> Table:
     """Every metric of an evaluation, with what stands behind it."""
     from radiolucent.metrics import METRICS
 
-    several = len(result.class_names) > 2
-    at = "the most probable class is called" if several else f"called from a probability of {result.threshold:.3f} on"
+    several = "; films are called by the most probable class" if len(result.class_names) > 2 else ""
+    at = f"called from a probability of {result.threshold:.3f} on{several}"
     who = f"{result.n} films of {result.patients} patients, {result.patients_with} with {result.positive}"
     title = shown(f"{who}; positive class: {result.positive}, {at}")
     notes = shown("; ".join(result.notes))

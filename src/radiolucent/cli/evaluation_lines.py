@@ -16,7 +16,7 @@ def summary_lines(appraisal: Any) -> list[str]:
     lines = [f"On {test.n} test films of {test.patients} patients, {test.positive} being positive (95 % intervals):"]
     if len(test.class_names) > 2:
         lines += three_class_lines(test)
-    called = "" if len(test.class_names) > 2 else f" at threshold {test.threshold:.3f}"
+    called = f" at threshold {test.threshold:.3f}"
     lines += [
         f"  AUROC of {test.positive}: {test.estimates['auroc']}",
         f"  sensitivity to {test.positive}{called}: {test.estimates['sensitivity']}",

@@ -159,7 +159,7 @@ def evaluate(
         matrix=_matrix(cases, predictions),
         classes=by_class(cases, how) if len(names) > 2 else {},
         left_out=cases.left_out,
-        notes=_notes(cases, min(ill, well)),
+        notes=(*_notes(cases, min(ill, well)), *_two_ways(predictions)),
     )
 
 
@@ -173,6 +173,17 @@ def _matrix(cases: Cases, predictions: Predictions) -> tuple[tuple[int, ...], ..
     if len(predictions.class_names) == 2:
         called = np.where(cases.called, predictions.positive, 1 - predictions.positive)
     return confusion_matrix(cases.labels, called, len(predictions.class_names))
+
+
+def _two_ways(predictions: Predictions) -> tuple[str, ...]:
+    """With more than two classes, which figures are of a threshold and which of the most probable class."""
+    if len(predictions.class_names) == 2:
+        return ()
+    one = f"{predictions.class_names[predictions.positive]} against the rest"
+    return (
+        f"the table's figures are of {one}, from a probability of {predictions.threshold:.3f} on; films are called by "
+        "the most probable class, and the figures by class and the matrix count these calls",
+    )
 
 
 def _notes(cases: Cases, rarer: int) -> tuple[str, ...]:
