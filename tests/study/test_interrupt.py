@@ -19,7 +19,12 @@ def test_control_c_says_how_to_go_on(tmp_path: Path) -> None:
     """While phantoms are drawn; training's own handling of signals is tested in its room."""
     out = tmp_path / "demo"
     child = subprocess.Popen(
-        [sys.executable, "-m", "radiolucent", "demo", "--out", str(out)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "radiolucent", "demo", "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a job in the background ignores it
     )
     try:
         end = time.monotonic() + 300
