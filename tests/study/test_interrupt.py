@@ -22,9 +22,7 @@ def test_control_c_says_how_to_go_on(tmp_path: Path) -> None:
         [sys.executable, "-m", "radiolucent", "demo", "--out", str(out)],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        ),  # a job in the background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     try:
         end = time.monotonic() + 300

@@ -89,11 +89,22 @@ def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
     clear = [k for k in _kinds(passed) if k not in _kinds(unclear)]
     words = f"of {len(_kinds(trial))} kinds of shortcut that were tried, none fails"
     if above:
-        told = ", ".join(f"{', '.join(_kinds([f]))} ({_figure(f)})" for f in above if _kinds([f]))
+        told = ", ".join(f"{_plain(_kinds([f])[0])} ({_figure(f)})" for f in above if _kinds([f]))
         words += f"; open, with a figure above the threshold: {told}"
-    words += f"; open: {', '.join(rest)}" if rest else ""
-    words += f"; clear of {len(clear)}: {', '.join(clear)}" if clear else ""
+    words += f"; open: {', '.join(_plain(k) for k in rest)}" if rest else ""
+    words += f"; clear of {len(clear)}: {_counted(clear)}" if clear else ""
     return f"{words}.{_untried(trial)}"
+
+
+def _plain(kind: str) -> str:
+    return kind.removeprefix(UNNAMED)
+
+
+def _counted(kinds: Sequence[str]) -> str:
+    """Kinds by name; of more than three that have none, their number: the table of tests lists them."""
+    named = [k for k in kinds if not k.startswith(UNNAMED)]
+    unnamed = [_plain(k) for k in kinds if k.startswith(UNNAMED)]
+    return ", ".join([*named, *(unnamed if len(unnamed) <= 3 else [f"{len(unnamed)} without a name"])])
 
 
 def _above(finding: Finding) -> bool:
@@ -113,10 +124,7 @@ def _untried(trial: Sequence[Finding]) -> str:
     """Kinds of shortcut that this package knows to try and that were not tried on these films."""
     done = _kinds(trial)
     left = [k for k in dict.fromkeys(t.kind for t in TESTS if t.decides and t.kind) if k not in done]
-    unnamed = sum(k.startswith(UNNAMED) for k in left)
-    named = [k for k in left if not k.startswith(UNNAMED)]
-    named += [f"shortcuts without a name ({unnamed} ways to look for them)"] if unnamed else []
-    return f" Not tried: {', '.join(named)}." if named else ""
+    return f" Not tried: {_counted(left)}." if left else ""
 
 
 def _cut_outs(trial: Sequence[Finding]) -> str:
