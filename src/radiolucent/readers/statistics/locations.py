@@ -188,7 +188,7 @@ def located_mrmc(
     """Reader-averaged figures of merit of tests and their differences: as `mrmc`, from marks instead of scores.
 
     Args:
-        readings: [test][reader][film]; every reader read every film under every test, and a film has the same lesions
+        readings: by test, by reader, by film; every reader read every film under every test, and a film has the same lesions
             in all of them.
         groups: a patient identifier a film; patients are left out whole.
 
