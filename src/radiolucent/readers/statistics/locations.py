@@ -188,8 +188,8 @@ def located_mrmc(
     """Reader-averaged figures of merit of tests and their differences: as `mrmc`, from marks instead of scores.
 
     Args:
-        readings: by test, by reader, by film; every reader read every film under every test, and a film has the same lesions
-            in all of them.
+        readings: by test, by reader, by film; every reader read every film under every test, and a film has the same
+            lesions in all of them.
         groups: a patient identifier a film; patients are left out whole.
 
     Raises:
