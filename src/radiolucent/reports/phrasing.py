@@ -227,9 +227,10 @@ def _how_often(a: Agreement) -> str:
     if all(v in (0.0, 1.0) for v in hits):
         return f"on {sum(hits):.0f} of {len(hits)} films, {whole(hit)}"
     tied = sum(v not in (0.0, 1.0) for v in hits)
+    films = "one film" if tied == 1 else f"{tied} films"
     return (
-        f"with {whole(hit)} of its weight: the mean over {len(hits)} films, {tied} of which have several strongest "
-        "points, which count in part"
+        f"at a rate of {whole(hit)}, the mean over {len(hits)} films (on {films} several points are equally strong; each "
+        "counts by its share)"
     )
 
 
