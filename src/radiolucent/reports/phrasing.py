@@ -229,8 +229,8 @@ def _how_often(a: Agreement) -> str:
     tied = sum(v not in (0.0, 1.0) for v in hits)
     films = "one film" if tied == 1 else f"{tied} films"
     return (
-        f"at a rate of {whole(hit)}, the mean over {len(hits)} films (on {films} several points are equally strong; each "
-        "counts by its share)"
+        f"at a rate of {whole(hit)}, the mean over {len(hits)} films (on {films} several points are equally strong; "
+        "each counts by its share)"
     )
 
 
