@@ -64,5 +64,10 @@ def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried
     assert verdict == "pass" and words.startswith("PASS: of 4 kinds")
     above, rest = words.split("; open: ")
     assert "fine structure inside the lungs (+0.61, threshold 0.3)" in above and "grey levels" in rest.split(";")[0]
+    marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
+    more = [finding(name, "pass", 0.0, 0.5) for name in ("exposure.bright", "corners.grey", "resolution.low")]
+    assert verdict_of([passed, marker, *more])[1].startswith(
+        "OPEN: more films would have to tell about the side marker"
+    )
     untried = words.split("Not tried: ")[1]
     assert "the side marker" in untried and " without a name" in untried

@@ -12,6 +12,7 @@ _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
 _CONCERNS = {"model": 0, "data": 1, "map": 2}
 _KINDS = ("intervention", "part", "")
 UNNAMED = "unnamed: "
+NAMED = frozenset(t.kind for t in TESTS if t.decides and t.kind and not t.kind.startswith(UNNAMED))
 
 
 def _decides(finding: Finding) -> str:
@@ -38,7 +39,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
     low reasons score, which stands beside the AUROC. It passes only where at least as many kinds of shortcut
-    are cleared as stay open.
+    are cleared as stay open, and no kind that has a name stays open with a figure above its threshold.
     """
     own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
@@ -56,6 +57,9 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     open_ = _kinds([f for f in trial if f.verdict == "inconclusive"])
     if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
         return "inconclusive", f"OPEN: more kinds stay open than are cleared: {cleared}{after}"
+    above = [k for k in _kinds([f for f in trial if f.verdict == "inconclusive" and _above(f)]) if k in NAMED]
+    if above:
+        return "inconclusive", f"OPEN: more films would have to tell about {', '.join(above)}: {cleared}{after}"
     return "pass", f"PASS: {cleared} It proves no innocence.{after}"
 
 
