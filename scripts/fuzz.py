@@ -169,21 +169,21 @@ def verdict(entry: Entry, path: Path) -> str:
     return f"grew by {grown / 1e6:,.0f} MB" if grown > MEMORY else ""
 
 
-def _work(name: str, seed: int, minutes: float, folder: Path, count: Any, alive: Any) -> None:
-    """Damage and read until the CPU time is used up; the file being read always lies in `folder`."""
+def _work(name: str, seed: int, minutes: float, now: Path, found: Path, count: Any, alive: Any) -> None:
+    """Damage and read until the CPU time is used up; the file being read is always `now`, what fails goes to `found`
+    and a number."""
     entry, rng = ENTRIES[name], random.Random(seed)
     seeds = entry.seeds()
-    path = folder / f"now{entry.suffix}"
     for content in seeds:  # imports what readers need, which is not to be timed
-        path.write_bytes(content)
-        verdict(entry, path)
+        now.write_bytes(content)
+        verdict(entry, now)
     before = time.process_time()
     while time.process_time() - before < 60 * minutes:
         content = damaged(rng.choice(seeds), seeds, rng)
-        path.write_bytes(content)
+        now.write_bytes(content)
         alive.value = time.monotonic()
-        if wrong := verdict(entry, path):
-            keep = folder / "found" / f"{name}-{count.value}{entry.suffix}"
+        if wrong := verdict(entry, now):
+            keep = found.with_name(f"{found.name}-{count.value}{entry.suffix}")
             keep.write_bytes(content)
             keep.with_suffix(".txt").write_text(wrong)
         count.value += 1
@@ -191,16 +191,21 @@ def _work(name: str, seed: int, minutes: float, folder: Path, count: Any, alive:
 
 
 def fuzz(name: str, minutes: float, out: Path, seed: int) -> int:
-    """Try one reader in a process that may die or hang; give how many files failed."""
-    found = out / "found"
-    found.mkdir(parents=True, exist_ok=True)
+    """Try one reader in a process that may die or hang; give how many files failed.
+
+    Files bear this process's number, so that several runs may share a folder.
+    """
+    suffix = ENTRIES[name].suffix
+    found, now = out / "found" / f"{name}-{os.getpid()}", out / f"now-{os.getpid()}{suffix}"
+    found.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("fork")
     count, alive = context.Value("q", 0), context.Value("d", time.monotonic())
     started, used = time.monotonic(), 0.0
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     while used < 60 * minutes:
         alive.value = time.monotonic() + 300  # time for imports
-        worker = context.Process(target=_work, args=(name, seed + count.value, minutes - used / 60, out, count, alive))
+        left = minutes - used / 60
+        worker = context.Process(target=_work, args=(name, seed + count.value, left, now, found, count, alive))
         worker.start()
         while worker.is_alive() and not (alive.value and time.monotonic() - alive.value > 12 * SLOW):
             worker.join(0.5)
@@ -209,18 +214,18 @@ def fuzz(name: str, minutes: float, out: Path, seed: int) -> int:
             why = "hung" if worker.is_alive() else f"died ({worker.exitcode})"
             worker.kill()
             worker.join()
-            now = out / f"now{ENTRIES[name].suffix}"
             if now.is_file():
-                now.replace(found / f"{name}-{count.value}-{why.split()[0]}{now.suffix}")
+                now.replace(found.with_name(f"{found.name}-{count.value}-{why.split()[0]}{suffix}"))
             count.value += 1
             continue
         break
     worker.join()
-    failed = sorted(found.glob(f"{name}-*{ENTRIES[name].suffix}"))
+    now.unlink(missing_ok=True)
+    failed = sorted(found.parent.glob(f"{found.name}-*{suffix}"))
     spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     print(
         f"{name}: {count.value:,} files in {time.monotonic() - started:.0f} s "
-        f"({spent:.0f} s of CPU); {len(failed)} failed" + (f", in {found}" if failed else ""),
+        f"({spent:.0f} s of CPU); {len(failed)} failed" + (f", in {found.parent}" if failed else ""),
         flush=True,
     )
     return len(failed)

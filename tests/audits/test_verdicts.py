@@ -59,7 +59,7 @@ def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried
     passed, opened = finding("border.black", "pass", 0.0, 0.5), finding("discovered.inside", "inconclusive", 0.61, 0.3)
     unclear = [opened, finding("discovered.tone", "inconclusive", -0.9, 0.2)]
     verdict, words = verdict_of([passed, *unclear])
-    assert verdict == "inconclusive" and words.startswith("OPEN: more kinds stay open than are cleared: of 3 kinds")
+    assert verdict == "inconclusive" and words.startswith("OPEN: more kinds stay open than are cleared; of 3 kinds")
     verdict, words = verdict_of([passed, *unclear, finding("exposure.bright", "pass", 0.0, 0.5)])
     assert verdict == "pass" and words.startswith("PASS: of 4 kinds")
     above, rest = words.split("; open: ")

@@ -92,7 +92,7 @@ class KernelSHAP(Perturbation):
         r2, used = 1.0, "regression"  # of one piece there is nothing else to add up
         if drawn is not None:
             values, errors = shapley_fit(drawn, scores[2:], whole, empty)
-            if self.estimator == "emulator" and not drawn.complete and len(masks) > ENOUGH * pieces:
+            if self.estimator == "emulator" and not drawn.complete and len(masks) >= ENOUGH * pieces:
                 values, errors = odd_values(drawn.masks, scores[2:], whole, empty, places(segments), values)
                 used = "emulator"
             r2 = explained(drawn, scores[2:], values, empty)

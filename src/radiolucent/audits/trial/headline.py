@@ -12,7 +12,6 @@ _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
 _CONCERNS = {"model": 0, "data": 1, "map": 2}
 _KINDS = ("intervention", "part", "")
 UNNAMED = "unnamed: "
-NAMED = frozenset(t.kind for t in TESTS if t.decides and t.kind and not t.kind.startswith(UNNAMED))
 
 
 def _decides(finding: Finding) -> str:
@@ -54,12 +53,13 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     if not passed:
         return "inconclusive", f"OPEN: {_nothing_cleared(own, trial)}{after}"
     cleared = f"{_cleared(trial, passed)}{_cut_outs(trial)}"
-    open_ = _kinds([f for f in trial if f.verdict == "inconclusive"])
+    unclear = [f for f in trial if f.verdict == "inconclusive"]
+    open_ = _kinds(unclear)
     if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
-        return "inconclusive", f"OPEN: more kinds stay open than are cleared: {cleared}{after}"
-    above = [k for k in _kinds([f for f in trial if f.verdict == "inconclusive" and _above(f)]) if k in NAMED]
+        return "inconclusive", f"OPEN: more kinds stay open than are cleared; {cleared}{after}"
+    above = [k for k in _kinds([f for f in unclear if _above(f)]) if not k.startswith(UNNAMED)]
     if above:
-        return "inconclusive", f"OPEN: more films would have to tell about {', '.join(above)}: {cleared}{after}"
+        return "inconclusive", f"OPEN: more films would have to tell about {', '.join(above)}; {cleared}{after}"
     return "pass", f"PASS: {cleared} It proves no innocence.{after}"
 
 

@@ -184,7 +184,7 @@ def over_networks(likeness: Likeness, *, gap: bool, level: float, seed: int) -> 
     whole = likeness.of(every, gap=gap)
     less = np.array([likeness.of([j for j in every if j != k], gap=gap).mean() for k in every])
     by_film = film_mean(whole, likeness.patients, level=level, seed=seed)
-    if by_film.value is None or by_film.low is None or by_film.n < 2 or np.ptp(whole) < 1e-12 > np.ptp(less):
+    if by_film.value is None or by_film.low is None or by_film.n < 2 or max(np.ptp(whole), np.ptp(less)) < 1e-12:
         return by_film
     index = np.unique(likeness.patients, return_inverse=True)[1]
     size, sums = np.bincount(index), np.bincount(index, whole)
@@ -205,8 +205,9 @@ def _labels(name: str, likeness: Likeness, common: Mapping[str, object], level: 
     says = {
         "pass": "They do: trained on shuffled labels, the network gives other maps than with another seed",
         "fail": "They do not: trained on shuffled labels, the network gives maps as like as another seed's",
-        "inconclusive": "It is open"
-        + (": another seed changes the map as much as other labels do" * (shuffled < ALIKE)),
+        "inconclusive": "It is open: another seed changes the map as much as other labels do"
+        if shuffled < ALIKE
+        else "It is open",
     }[verdict]
     every = range(len(likeness.true))
     other = np.mean([np.abs(likeness.true[i, j]) for i, j in combinations(every, 2)])
