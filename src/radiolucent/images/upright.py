@@ -16,7 +16,11 @@ _UPRIGHT = 0.8  # of an axis's length along one of the patient's, up to 37 degre
 
 
 def facing(axes: NDArray[np.float64], notes: list[str]) -> tuple[float, float] | None:
-    """The same of the directions (3, 2) along which columns and rows are counted: to the right, front and head."""
+    """How far (−1 to 1) columns lead to the patient's right, and rows to the head or front; None where that is open.
+
+    Args:
+        axes: directions (3, 2) of columns and rows in the patient's space: to the right, front and head.
+    """
     lengths = np.linalg.norm(axes, axis=0)
     if not np.isfinite(lengths).all() or not lengths.all():
         notes.append("the header does not say how the film lies; taken as stored")
@@ -30,6 +34,11 @@ def facing(axes: NDArray[np.float64], notes: list[str]) -> tuple[float, float] |
 
 
 def upright(values: NDArray[Any], axes: tuple[float, float] | None, steps: list[str]) -> NDArray[Any]:
+    """Values (H, W, …) with the patient's right on the image's left and the head above.
+
+    Args:
+        axes: how far columns lead to the right and rows to the head (`facing`); None: as stored. steps: is added to.
+    """
     if axes is None:
         return values
     if axes[0] > 0:
