@@ -96,6 +96,11 @@ def _of_column(dataset: Dataset, column: str) -> Dataset:
             f"--classes {column!r}: no film has such a column (there are {', '.join(have)}); expected a number, a "
             "column, or a mapping such as NORMAL=normal,ILL=edema+effusion."
         )
+    if several := next((n for n in names if "|" in n), None):
+        raise DataError(
+            f"--classes {column!r}: a cell such as {several!r} lists several labels, and a film has one class; call the "
+            "column 'label' and leave --classes out: then each name is a label of its own."
+        )
     records = tuple(
         dataclasses.replace(r, label=names.index(v) if v else None)
         for r, v in zip(dataset.records, values, strict=True)
