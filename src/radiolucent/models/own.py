@@ -78,9 +78,9 @@ def own_model(
     }
     options = {k: v for k, v in told.items() if v is not None}
     if is_model_file(source):
-        if weights is not None or pick is not None:
-            raise ConfigError(f"{source}: a model file has weights and outputs of its own; leave weights and pick out.")
-        return _of_file(Path(source), class_names, options)
+        if weights is not None:
+            raise ConfigError(f"{source}: a model file has weights of its own; leave weights out.")
+        return _of_file(Path(source), class_names, options, pick)
     made = made_by(source)
     if weights is not None:
         _fill(made, Path(weights))
@@ -140,7 +140,7 @@ def made_again(architecture: Mapping[str, Any], tensors: Mapping[str, torch.Tens
     return module
 
 
-def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) -> Classifier:
+def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any], pick: str | int | None) -> Classifier:
     if not file.is_file():
         raise ModelError(f"{file}: no such file.")
     beside = described(file)
@@ -152,14 +152,17 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     head: Head = chosen.get("head", "softmax")
     content = content_of(file)
     keep = outputs_of(names, head, chosen.get("threshold", 0.5)).keep
-    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head, keep)
+    try:
+        model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head, keep, pick)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
     function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
     if head == "multilabel" and "positive" not in options:
         function.pop("positive", None)  # each label is its own
     made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
-    kept["keep"] = None if keep is None else list(keep)
+    kept |= {"keep": None if keep is None else list(keep), "pick": pick}
     architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
     return made.with_(network=model.eval(), architecture=architecture, **calibrated)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from radiolucent.models.classifier import Classifier
 from radiolucent.models.labels_given import Outputs, Thresholds, outputs_of
 from radiolucent.models.last_step import LastStep
 from radiolucent.models.opaque import opaque
+from radiolucent.models.picked import described_value, picked
 from radiolucent.models.positive import positive_class
 from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
@@ -35,8 +36,8 @@ class Wrapped(nn.Module):
 
     Args:
         module: takes (N, C, S, S), or (N, S, S, C) with layout "NHWC".
-        pick: its logits within what it gives: a name or index; None: a tensor itself, `.logits`, the entry "logits",
-            the first of a tuple, or a mapping's only entry.
+        pick: its logits within what it gives: a name or index; None, and within what is picked: a tensor itself,
+            `.logits`, the entry "logits", the first of a tuple, or a mapping's only entry.
         output: "logits", or "probabilities": what the module's last step, a softmax or sigmoid, is given, or where
             that is not seen logits made of the probabilities (see `logits_from`).
         head: how many outputs mean what. keep: those that mean anything; None: all.
@@ -83,14 +84,7 @@ class Wrapped(nn.Module):
 
     def picked(self, out: Any) -> torch.Tensor:
         """The logits, or probabilities, within what the module gives."""
-        if self.pick is not None:
-            found = getattr(out, self.pick, None) if isinstance(self.pick, str) else None
-            out = out[self.pick] if found is None else found
-        elif not isinstance(out, torch.Tensor):
-            out = _likely(out)
-        if not isinstance(out, torch.Tensor) or out.ndim < 1:
-            raise ModelError(f"the module gives {_described(out)}; expected a tensor (N, K): say which with pick=.")
-        return out
+        return picked(out, self.pick)
 
 
 class BlackBox(nn.Module):
@@ -117,7 +111,7 @@ class BlackBox(nn.Module):
         given = np.asarray(self.function(np.ascontiguousarray(array.numpy())))
         if given.ndim not in (1, 2) or len(given) != len(x) or given.dtype.kind not in "fiub":
             raise ModelError(
-                f"the function gave {_described(given)} for {len(x)} images; expected numbers ({len(x)}, K)."
+                f"the function gave {described_value(given)} for {len(x)} images; expected numbers ({len(x)}, K)."
             )
         out = torch.from_numpy(given.astype(np.float32).reshape(len(x), -1))
         if not torch.isfinite(out).all():
@@ -340,7 +334,8 @@ def _probe(classifier: Classifier) -> torch.Tensor:
     except Exception as error:  # another's code fails in any way
         raise ModelError(
             f"it does not take inputs {tuple(inputs.shape)} ({type(error).__name__}: {str(error)[:200]}); set "
-            "preprocess= (size, channels) and layout=."
+            "preprocess= (size, channels) and layout=, or, where it takes more than one batch of images, wrap a module "
+            "of your own whose forward(x) calls it."
         ) from error
     if logits.ndim != 2 or logits.shape[1] != classifier.outputs:
         raise ConfigError(
@@ -359,20 +354,3 @@ def _ramps(classifier: Classifier) -> torch.Tensor:
 
 def _flat(out: torch.Tensor) -> torch.Tensor:
     return out[:, None] if out.ndim == 1 else out.flatten(1)
-
-
-def _likely(out: Any) -> Any:
-    """The logits within another library's output, where there is no doubt."""
-    if hasattr(out, "logits"):
-        return out.logits
-    if isinstance(out, Mapping):
-        entries = cast(Mapping[str, Any], out)
-        return entries["logits"] if "logits" in entries else next(iter(entries.values())) if len(entries) == 1 else out
-    return cast(Any, out)[0] if isinstance(out, tuple | list) else out
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a mapping of {', '.join(map(str, cast(Mapping[Any, Any], value)))}"
-    shape = getattr(value, "shape", None)
-    return type(value).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
