@@ -28,7 +28,7 @@ def picked(out: Any, pick: str | int | None) -> torch.Tensor:
             raise ModelError(f"the module gives {described_value(out)}, in which there is no {pick!r}.") from error
     while not isinstance(out, torch.Tensor) and (inner := _likely(out)) is not out:
         out = inner
-    if not isinstance(out, torch.Tensor) or out.ndim < 1:
+    if not isinstance(out, torch.Tensor):
         raise ModelError(f"the module gives {described_value(out)}; expected a tensor (N, K): say which with pick=.")
     return out
 

@@ -73,14 +73,14 @@ class Wrapped(nn.Module):
 
     def _logits(self, given: torch.Tensor) -> torch.Tensor:
         if self.output != "probabilities":
-            return _flat(self.picked(self.module(given)))
+            return _rows(self.picked(self.module(given)), len(given))
         if self.last is None:
-            return logits_from(_flat(self.picked(self.module(given))), self.head)
+            return logits_from(_rows(self.picked(self.module(given)), len(given)), self.head)
         with LastStep(_step_of(self.head), self.last) as last:
             logits = last.peeled(self.picked(self.module(given)))
         if logits is None:
             raise ModelError("the module no longer ends in the softmax or sigmoid it ended in; wrap it again.")
-        return _flat(logits)
+        return _rows(logits, len(given))
 
     def picked(self, out: Any) -> torch.Tensor:
         """The logits, or probabilities, within what the module gives."""
@@ -352,5 +352,10 @@ def _ramps(classifier: Classifier) -> torch.Tensor:
     return classifier.preprocess.normalise(torch.stack([across.expand(shape), down[:, None].expand(shape)]))
 
 
-def _flat(out: torch.Tensor) -> torch.Tensor:
-    return out[:, None] if out.ndim == 1 else out.flatten(1)
+def _rows(out: torch.Tensor, count: int) -> torch.Tensor:
+    """Numbers (N, K) of N images; also of one image alone whose first axis was squeezed away."""
+    if out.ndim < 2 and (count == 1 or out.shape == (count,)):
+        return out.reshape(count, -1)
+    if out.ndim < 2 or len(out) != count:
+        raise ModelError(f"the module gives {described_value(out)} for {count} images; expected ({count}, K).")
+    return out.flatten(1)
