@@ -181,10 +181,21 @@ def test_which_of_a_files_results_is_said(kind: str, tmp_path: Path) -> None:
         torch.export.save(torch.export.export(two, (x,)), kind)
     with pytest.raises(ModelError, match=r"label, score.*pick="):
         rl.own_model(kind, NAMES, preprocess=PRE)
+    with pytest.raises(ModelError, match=r"gives probabilities.*output=probabilities"):
+        rl.own_model(kind, NAMES, preprocess=PRE, pick="score")
+    with pytest.raises(ModelError, match=r"lies in \[0, 1\]: say whether"):
+        rl.own_model(kind, ("effusion", "mass"), preprocess=PRE, pick="score", head="multilabel")
     made = rl.own_model(kind, NAMES, preprocess=PRE, output="probabilities", pick="score")
     torch.testing.assert_close(made.logits(x).softmax(1), plain.logits(x).softmax(1), atol=1e-5, rtol=1e-5)
     again = rl.load(rl.save(made, tmp_path / "run"))
     assert torch.equal(again.logits(x), made.logits(x))
+
+
+def test_what_is_no_name_says_where_it_goes() -> None:
+    with pytest.raises(ConfigError, match=r"rl\.wrap_function"):
+        rl.own_model(lambda x: x, NAMES)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="gives probabilities"):
+        rl.wrap_function(lambda x: np.full((len(x), 2), 0.5), NAMES, preprocess=PRE, output="logits")
 
 
 def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from radiolucent.models.classifier import Classifier
 from radiolucent.models.description import described
 from radiolucent.models.labels_given import Thresholds, outputs_of
 from radiolucent.models.model_file import SUFFIXES, FileModel, content_of
+from radiolucent.models.positive import AmbiguousPositive
 from radiolucent.models.weights import load_weights
 from radiolucent.models.wrap import BlackBox, Layout, Output, Wrapped, wrap, wrap_function
 from radiolucent.types import Head
@@ -77,6 +78,11 @@ def own_model(
         "layout": layout,
     }
     options = {k: v for k, v in told.items() if v is not None}
+    if not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f"a {type(source).__name__}; expected a name or a file. A module at hand goes into rl.wrap(module, "
+            "names), a function into rl.wrap_function(function, names)."
+        )
     if is_model_file(source):
         if weights is not None:
             raise ConfigError(f"{source}: a model file has weights of its own; leave weights out.")
@@ -160,12 +166,30 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any], pi
     function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
     if head == "multilabel" and "positive" not in options:
         function.pop("positive", None)  # each label is its own
-    made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
+    try:
+        made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
+        if head != "softmax" and "output" not in options and not beside:
+            _refuse_doubtful(made)
+    except (ConfigError, ModelError) as error:
+        if isinstance(error, AmbiguousPositive):
+            raise
+        raise type(error)(f"{file}: {error}") from error
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
     kept |= {"keep": None if keep is None else list(keep), "pick": pick}
     architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
     return made.with_(network=model.eval(), architecture=architecture, **calibrated)
+
+
+def _refuse_doubtful(made: Classifier) -> None:
+    """Ask where a file's outputs, taken for logits by default, could be probabilities of a sigmoid."""
+    noise = torch.rand(8, *made.preprocess.shape, generator=torch.Generator().manual_seed(0))
+    answers = made.logits(made.preprocess.normalise(noise))
+    if bool(((answers >= 0) & (answers <= 1)).all()):
+        raise ModelError(
+            'all it gives lies in [0, 1]: say whether these are probabilities or logits, output="probabilities" or '
+            '"logits" (at the command line --model-options output=…).'
+        )
 
 
 def with_origin(
