@@ -59,6 +59,8 @@ def test_a_model_takes_the_place_of_a_run(folder: Path) -> None:
     assert len(json.loads(drawn.stdout)["explanations"]) == 1
     assert call("features", *named, film, "--ascent", "0", "-o", "inside").exit_code == 0
     assert any((folder / "inside").iterdir())
+    read = ("--study", "pilot", "--limit", "1", "--no-browser", "--export", "readings")
+    assert call("review", *named, "data", *read).exit_code == 0 and (folder / "readings" / "readings.csv").is_file()
 
 
 def test_what_goes_wrong_with_it_is_wrong_usage() -> None:

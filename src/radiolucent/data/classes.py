@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 
 from radiolucent.data.label_cells import is_cell, value_of
-from radiolucent.data.records import Dataset, LeftOut, Record
+from radiolucent.data.records import UNCERTAIN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.types import absent
 
@@ -104,7 +104,7 @@ def _of_column(dataset: Dataset, column: str) -> Dataset:
             f"--classes {column!r}: a cell such as {several!r} lists several labels, and a film has one class; call "
             "the column 'label' and leave --classes out: then each name is a label of its own."
         )
-    if "1" in map(str.strip, names) and all(map(is_cell, names)):
+    if all(map(is_cell, names)) and any(value_of(n, "", column) in (1, UNCERTAIN) for n in names):
         return _of_findings(dataset, column, [value_of(v, str(dataset.source), column) for v in values])
     records = tuple(
         dataclasses.replace(r, label=names.index(v) if v else None)
