@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_named() -> None:
         rl.wrap(Net(DRESSES["named"][0]), NAMES, preprocess=SMALL)
     with pytest.raises(ModelError, match=r"several are tensors \(2, 2\).*pick=1"):  # the main head and another
         rl.wrap(Net(lambda z: (z, z + 1)), NAMES, preprocess=SMALL)
-    with pytest.raises(ModelError, match=r"shape \(2, 3\) for 3 images"):
+    with pytest.raises(ModelError, match=r"\(2, 3\) numbers for 3 films"):
         rl.wrap(Net(lambda z: z.T), NAMES, preprocess=SMALL)
     with pytest.raises(ModelError, match="no 'logit'"):
         rl.wrap(Net(lambda z: {"logits": z}), NAMES, preprocess=SMALL, pick="logit")
