@@ -1,13 +1,15 @@
 """Artefacts planted on real films: does the audit find them, does a repair bring the network back, and at what cost?
 
     python benchmarks/planted_real.py --data DATA --lungs LUNGS --out OUT [--kinds r,ring,levels] [--shares 80,30]
+        [--skip 430]
 
 Kermany's training films at 64 pixels, one a patient, half of them ill: 500 to train on, 160 to choose on, 200 for the
-test. An R beside the shoulder, a ring inside a lung, or twelve grey levels, on a share of the ill films of all three;
-the small network of `discovery.py`. Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what
-discovery finds on validation films is exchanged, or surroundings are, or groups are balanced; kept is the highest
-reasons score on validation films. What it costs is measured on the test films without any artefact: AUROC after less
-before, paired by patient. A line of JSON a network in OUT/rows.jsonl; the same call goes on.
+test; `--skip` passes over so many patients of either class. An R beside the shoulder, a ring inside a lung, twelve grey
+levels, or any kind of `artefacts.py`, on a share of the ill films of all three; the small network of `discovery.py`.
+Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what discovery finds on validation films is
+exchanged, or surroundings are, or groups are balanced; kept is the highest reasons score on validation films. What it
+costs is measured on the test films without any artefact: AUROC after less before, paired by patient. A line of JSON a
+network in OUT/rows.jsonl; the same call goes on.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from artefacts import KINDS as ARTEFACTS
 from artefacts import few_levels, lung_ring
 from discovery import views_of
 from radiolucent.audits.trial.examine import examine_views
@@ -64,7 +67,9 @@ def films(options: argparse.Namespace) -> list[Pool]:
         r = found.records[int(i)]
         if r.path.stem in masks and r.label is not None:
             by_class[r.label].setdefault(r.patient_id or r.image_id, r)
-    each = [list(rows.values())[: sum(PARTS) // 2] for rows in by_class.values()]
+    each = [list(rows.values())[options.skip : options.skip + sum(PARTS) // 2] for rows in by_class.values()]
+    if min(len(rows) for rows in each) < sum(PARTS) // 2:
+        raise SystemExit(f"{options.data}: too few patients of either class behind the first {options.skip}.")
     mixed = [r for pair in zip(*each, strict=True) for r in pair]
     pixels = np.stack([small(r.path, Image.Resampling.BOX) for r in mixed])
     lungs = np.stack([small(masks[r.path.stem], Image.Resampling.BOX) > 127 for r in mixed])
@@ -86,8 +91,14 @@ def carrying(
 ) -> NDArray[np.uint8]:
     if kind == "r":
         return KINDS["marker"](film, rng)[0]
-    grey = {"ring": lung_ring, "levels": few_levels}[kind](film / 255, lungs, rng)
+    own = {"ring": lung_ring, "levels": few_levels}
+    grey = (own[kind] if kind in own else ARTEFACTS[kind][0])(film / 255, lungs, rng)
     return np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+
+
+def right(kind: str) -> tuple[str, ...]:
+    """Parts of the names of tests that name the artefact rightly."""
+    return RIGHT[kind] if kind in RIGHT else ARTEFACTS[kind][1] if kind in ARTEFACTS else ()
 
 
 def turned(network: Classifier, plain: Pool, kind: str) -> float | None:
@@ -146,8 +157,8 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
     verdict, headline = verdict_of(findings)
     return {
         "verdict": verdict, "headline": headline, "failed": failed,
-        "named": any(r in f for f in failed[:3] for r in RIGHT.get(kind, ())),
-        "artefact_left": [f for f in failed if any(r in f for r in RIGHT.get(kind, ()))],
+        "named": any(r in f for f in failed[:3] for r in right(kind)),
+        "artefact_left": [f for f in failed if any(r in f for r in right(kind))],
         "turned": turned(network, plain, kind),
         "auroc": auroc(table.truth, table.original).as_dict(),
         "plain_auroc": auroc(plain.labels == 1, scores(network, plain)).as_dict(),
@@ -189,6 +200,7 @@ def main() -> None:
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
