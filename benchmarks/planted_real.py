@@ -15,6 +15,7 @@ network in OUT/rows.jsonl; the same call goes on.
 import argparse
 import dataclasses
 import zlib
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +32,7 @@ from discovery import views_of
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.headline import verdict_of
-from radiolucent.audits.trial.planted import KINDS, Pool, train_small
+from radiolucent.audits.trial.planted import KINDS, Pool, Shuffled, fresh, loaded, pool, recipe, train_small
 from radiolucent.audits.trial.tests import TESTS
 from radiolucent.data import Record, load_dataset
 from radiolucent.errors import DataError
@@ -41,10 +42,12 @@ from radiolucent.metrics.ranking import Ranks
 from radiolucent.models import Classifier
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.remedies import REMEDIES
+from radiolucent.training import fit
 from radiolucent.types import Estimate
 
 SIZE, PARTS = 64, (500, 160, 200)
 CANDIDATES = ("discovered", "surroundings", "balance")
+PHANTOMS = 240, 60, 160
 INTERVENTIONS = tuple(t for t in TESTS if t.decides == "intervention")
 RIGHT = {
     "r": ("marker", "surroundings", "lines", "concept", "maps", "border", "corners"),
@@ -60,6 +63,8 @@ def small(path: Path, mode: Image.Resampling) -> NDArray[np.uint8]:
 
 def films(options: argparse.Namespace) -> list[Pool]:
     """One film a patient with known lungs, half of either class, in three parts."""
+    if options.data is None:
+        return parted(pool(sum(PHANTOMS), SIZE, 7100 + options.seed, folder=options.out), PHANTOMS)
     masks = {p.stem: p for p in options.lungs.rglob("*.png")}
     found = load_dataset(options.data)
     by_class: dict[int, dict[str, Record]] = {0: {}, 1: {}}
@@ -74,8 +79,12 @@ def films(options: argparse.Namespace) -> list[Pool]:
     pixels = np.stack([small(r.path, Image.Resampling.BOX) for r in mixed])
     lungs = np.stack([small(masks[r.path.stem], Image.Resampling.BOX) > 127 for r in mixed])
     labels = np.array([r.label for r in mixed])
-    ends = np.cumsum((0, *PARTS))
-    return [Pool(pixels[a:b], lungs[a:b], labels[a:b]) for a, b in pairwise(ends)]
+    return parted(Pool(pixels, lungs, labels), PARTS)
+
+
+def parted(whole: Pool, sizes: tuple[int, ...]) -> list[Pool]:
+    ends = np.cumsum((0, *sizes))
+    return [Pool(whole.pixels[a:b], whole.lungs[a:b], whole.labels[a:b]) for a, b in pairwise(ends)]
 
 
 def planted(part: Pool, kind: str, share: int, rng: np.random.Generator) -> Pool:
@@ -127,18 +136,60 @@ def channels_of(network: Classifier, part: Pool, seed: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:3]
 
 
-def remedied(name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...]) -> Classifier:
-    """Trained again on films that the remedy changed."""
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What a remedy changes (`radiolucent.study.remedies.Plan`), for films in memory."""
+
+    cache: SimpleNamespace
+    split: dict[str, list[int]]
+    before: Classifier
+    channels: tuple[str, ...]
+    schooling: SimpleNamespace
+    irrelevant: NDArray[np.bool_] | None = None
+
+    @property
+    def prepared(self) -> SimpleNamespace:
+        return SimpleNamespace(cache=self.cache, rows=self.split.__getitem__)
+
+    def on(self, pixels: NDArray[np.uint8]) -> "Trial":
+        return dataclasses.replace(self, cache=SimpleNamespace(pixels=pixels, records=self.cache.records))
+
+    def add(self, changes: dict[str, Any], irrelevant: NDArray[np.bool_] | None = None) -> "Trial":
+        found = irrelevant if irrelevant is not None else self.irrelevant
+        return dataclasses.replace(self, schooling=SimpleNamespace(changes=changes), irrelevant=found)
+
+
+class Masked(Shuffled):
+    """Batches with the places that the answer must not come from."""
+
+    def __init__(self, loaded: Shuffled, irrelevant: NDArray[np.bool_]) -> None:
+        super().__init__(torch.cat([loaded.inputs, torch.from_numpy(irrelevant[:, None]).float()], 1), loaded.labels)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:  # type: ignore[override]
+        for inputs, labels in super().__iter__():
+            yield inputs[:, :-1], labels, inputs[:, -1] > 0.5
+
+
+def remedied(
+    name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...], penalty: float = 10.0
+) -> Classifier:
+    """Trained again as the remedy asks."""
     every = [np.concatenate(pair) for pair in zip(*((p.pixels, p.lungs, p.labels) for p in (train, held)), strict=True)]
     pixels, lungs, labels = every
-    n, made = len(train), list[NDArray[np.uint8]]()
-    rows = {"train": list(range(n)), "val": list(range(n, len(labels)))}
-    records = [SimpleNamespace(label=int(label)) for label in labels]
-    prepared = SimpleNamespace(cache=SimpleNamespace(pixels=pixels, records=records), rows=rows.__getitem__)
-    plan = SimpleNamespace(prepared=prepared, on=made.append, before=before, channels=channels)
-    nothing = np.zeros_like(lungs)
-    REMEDIES[name].apply(plan, Layers(lungs, np.ones(len(lungs), bool), nothing, nothing), 1.0, 0)  # type: ignore[arg-type]
-    return train_small((made[0][:n], train.labels), (made[0][n:], held.labels), 7)
+    n, nothing = len(train), np.zeros_like(lungs)
+    cache = SimpleNamespace(pixels=pixels, records=[SimpleNamespace(label=int(label)) for label in labels])
+    split = {"train": list(range(n)), "val": list(range(n, len(labels)))}
+    plan = Trial(cache, split, before, channels, SimpleNamespace(changes={}))
+    layers = Layers(lungs, np.ones(len(lungs), bool), nothing, nothing)
+    made = REMEDIES[name].apply(plan, layers, penalty, 0)  # type: ignore[arg-type]
+    films, changes = made.cache.pixels, made.schooling.changes
+    if not changes:
+        return train_small((films[:n], train.labels), (films[n:], held.labels), 7)
+    start = before.with_(temperature=1.0, threshold=0.5) if REMEDIES[name].keeps else fresh(SIZE, 7)
+    own, fixed = (loaded(start, films[part], labels[part]) for part in (slice(0, n), slice(n, None)))
+    if made.irrelevant is not None:
+        own = Masked(own, made.irrelevant[:n])
+    return fit(start, own, [(fixed.inputs, fixed.labels)], recipe(7).with_(**changes)).classifier  # type: ignore[arg-type]
 
 
 def scores(network: Classifier, part: Pool) -> NDArray[np.float64]:
@@ -166,15 +217,17 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
     }  # fmt: skip
 
 
-def one(parts: list[Pool], kind: str, share: int, seed: int) -> dict[str, Any]:
-    """Plant, train, audit, repair, audit."""
+def one(
+    parts: list[Pool], kind: str, share: int, seed: int, candidates: Sequence[str] = CANDIDATES, each: bool = False
+) -> dict[str, Any]:
+    """Plant, train, audit, repair, audit. each: audit every candidate, not only the one kept."""
     rng = np.random.default_rng(zlib.crc32(f"{kind} {share} {seed}".encode()))
     train, held, test = (planted(p, kind, share, rng) for p in parts)
     before = train_small((train.pixels, train.labels), (held.pixels, held.labels), 7 + seed)
     told: dict[str, Any] = {"kind": kind, "share": share, "before": row_of(before, test, parts[2], kind, seed)}
     channels = channels_of(before, held, seed)
     tried: dict[str, tuple[float, Classifier]] = {}
-    for name in CANDIDATES:
+    for name in candidates:
         try:
             network = remedied(name, train, held, before, channels)
         except DataError as error:
@@ -182,6 +235,9 @@ def one(parts: list[Pool], kind: str, share: int, seed: int) -> dict[str, Any]:
             continue
         found = {f.test: f for f in asked(network, held, "reasons", seed)[0]}["reasons.score"].estimate
         tried[name] = (found.value or 0.0) if found else 0.0, network
+        if each:
+            paid = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
+            told[f"each.{name}"] = row_of(network, test, parts[2], kind, seed) | {"plain_cost": paid.as_dict()}
     best = max(tried, key=lambda n: tried[n][0])
     network = tried[best][1]
     change = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
@@ -194,11 +250,13 @@ def one(parts: list[Pool], kind: str, share: int, seed: int) -> dict[str, Any]:
 def main() -> None:
     """Plant, train, audit, repair, say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--lungs", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="phantoms unless given")
+    parser.add_argument("--lungs", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
+    parser.add_argument("--candidates", default=",".join(CANDIDATES), help="of radiolucent.study.remedies.REMEDIES")
+    parser.add_argument("--each", action="store_true", help="audit every candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")
     options = parser.parse_args()
@@ -211,7 +269,7 @@ def main() -> None:
         for kind in options.kinds.split(","):
             if (kind, share) not in done:
                 parts = parts or films(options)
-                row = one(parts, kind, share, options.seed)
+                row = one(parts, kind, share, options.seed, options.candidates.split(","), options.each)
                 append_lines(journal, [row])
                 before, after = row["before"], row["after"]
                 print(f"{kind} {share} %: {before['failed']} -> {row['kept']}: {after['failed']}", flush=True)

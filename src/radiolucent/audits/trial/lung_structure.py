@@ -109,18 +109,30 @@ def _shifted(values: NDArray[Kind], down: int, right: int) -> NDArray[Kind]:
 
 
 def _strong(limit: float) -> Exchange:
-    """Marks in the donor's lungs that pass the limit somewhere, as far as they are connected, in the lungs of both."""
+    """Fine structure in the lungs of both where either has a mark that passes the limit somewhere, as far as it is
+    connected: the donor's mark comes in, and the recipient's goes."""
+    known: dict[str, Mask] = {}
 
     def exchange(recipient: View, donor: View) -> Grey | None:
-        from scipy import ndimage
-
         inside = both_lungs(recipient, donor)
         if inside is None:
             return None
-        grey, fine = grey_of(recipient), fine_of(donor)
-        strong, weak = (inside & (np.abs(fine) > share * limit) for share in (1.0, GROWN))
-        marks = ndimage.binary_propagation(strong, np.ones((3, 3)), weak)
-        where = inside & np.asarray(ndimage.binary_dilation(marks), bool)
-        return np.where(where, np.clip(grey - fine_of(recipient) + fine, 0, 1), grey).astype(np.float32)
+        for view in (recipient, donor):
+            if view.image_id not in known:
+                known[view.image_id] = _marks(view, limit)
+        where = (known[recipient.image_id] | known[donor.image_id]) & inside
+        grey = grey_of(recipient)
+        changed = np.clip(grey - fine_of(recipient) + fine_of(donor), 0, 1)
+        return np.where(where, changed, grey).astype(np.float32)
 
     return exchange
+
+
+def _marks(view: View, limit: float) -> Mask:
+    from scipy import ndimage
+
+    lungs, size = both_lungs(view, view), np.abs(fine_of(view))
+    if lungs is None:
+        return np.zeros_like(view.film)
+    found = ndimage.binary_propagation(lungs & (size > limit), np.ones((3, 3)), lungs & (size > GROWN * limit))
+    return np.asarray(ndimage.binary_dilation(found), bool)

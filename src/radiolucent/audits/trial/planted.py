@@ -21,9 +21,12 @@ __all__ = [
     "Pool",
     "Shuffled",
     "audit_views",
+    "fresh",
+    "loaded",
     "paint",
     "plain_views",
     "pool",
+    "recipe",
     "train_planted",
     "train_small",
     "training_films",
@@ -224,15 +227,24 @@ def train_small(
     films: tuple[Pixels, NDArray[np.int64]], held_out: tuple[Pixels, NDArray[np.int64]], seed: int, *, epochs: int = 12
 ) -> Classifier:
     """A small network trained on films uint8 (N, S, S) with labels (N,); `held_out` chooses the epoch."""
-    size = films[0].shape[1]
-    start, _ = build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)
+    start = fresh(films[0].shape[1], seed)
+    val = loaded(start, *held_out)
+    fixed = [(val.inputs[i : i + 128], val.labels[i : i + 128]) for i in range(0, len(val.labels), 128)]
+    return fit(start, loaded(start, *films), fixed, recipe(seed, epochs)).classifier
 
-    def loaded(pixels: Pixels, labels: NDArray[np.int64]) -> Shuffled:
-        return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
 
-    config = TrainConfig(
+def fresh(size: int, seed: int) -> Classifier:
+    """An untrained small network."""
+    return build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)[0]
+
+
+def loaded(start: Classifier, pixels: Pixels, labels: NDArray[np.int64]) -> Shuffled:
+    """Batches of films uint8 (N, S, S)."""
+    return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
+
+
+def recipe(seed: int, epochs: int = 12) -> TrainConfig:
+    """How small networks are trained."""
+    return TrainConfig(
         epochs=epochs, batch_size=32, lr=3e-3, label_smoothing=0.05, precision="32", seed=seed, cache_prefix="never"
     )
-    val = loaded(*held_out)
-    fixed = [(val.inputs[i : i + 128], val.labels[i : i + 128]) for i in range(0, len(val.labels), 128)]
-    return fit(start, loaded(*films), fixed, config).classifier
