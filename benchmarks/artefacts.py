@@ -257,7 +257,7 @@ FINAL: dict[str, tuple[Painter, tuple[str, ...]]] = {
     "grey_frame": (grey_frame, _THERE),
     "heart_clip": (heart_clip, (*_THERE, "inside", "fine")),
     "median": (median, _FINE),
-    "interlaced": (interlaced, _FINE),
+    "interlaced": (interlaced, ("interlace",)),
     "lung_thread": (lung_thread, ("inside", "fine")),
     "dead_pixels": (dead_pixels, (*_THERE, *_FINE)),
     "both_corners": (both_corners, _THERE),

@@ -37,7 +37,7 @@ PLACED = ("surroundings", "lines", "fine")
 IN_LUNGS = ("inside", "fine")
 """Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 FAMILY = "discovered"
-ENOUGH, SHARE = 0.5, 0.25
+ENOUGH, SHARE = 0.5, 0.3
 """Share of the threshold, and of the figure itself, that what no finding explains must reach (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
-from radiolucent.audits.trial.whole_film import curve_of, placed_as, sharpened_as
+from radiolucent.audits.trial.whole_film import curve_of, interlaced_as, placed_as, sharpened_as
 
 __all__ = ["CHANNELS", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free", "pasted"]
 
@@ -208,6 +208,7 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("fine", "fine structure, in the lungs and around them", _fine, False, WITHIN),
         Channel("curve", "the film's tone curve", curve_of, False, WITHIN),
         Channel("filter", "how sharp the film is as a whole", sharpened_as, False, WITHIN),
+        Channel("interlace", "how every other line of the film lies", interlaced_as, False, WITHIN),
         Channel("pose", "how the chest lies on the film", placed_as, False, WITHIN),
     )
 }
