@@ -69,7 +69,7 @@ def test_outputs_of_every_library(name: str) -> None:
     plain = rl.Classifier(Net(), ("NORMAL", "PNEUMONIA"), SMALL)
     np.testing.assert_allclose(cam.map, rl.explain(plain, film(), rl.GradCAM(), target=1).map, atol=1e-6)
     fast = Session().engine(clf, x, 10_000)
-    assert fast.name == "openvino"
+    assert fast.name == ("torch" if name == "squeezed" else "openvino")  # of which one image has another shape
 
 
 def test_logits_of_probabilities_and_their_limits() -> None:
