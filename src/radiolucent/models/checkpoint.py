@@ -83,23 +83,7 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = N
         )
     if not file.is_file():
         raise CheckpointError(f"{file}: no checkpoint there; give a run folder, a model.safetensors file, or box.")
-    try:
-        with safe_open(file, framework="pt") as stream:
-            text = (stream.metadata() or {}).get(KEY)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: damaged or no safetensors file ({error}); copy or train it again.") from error
-    if text is None:
-        raise CheckpointError(
-            f"{file}: plain weights without class names and preprocessing; train with --weights {file.name} instead."
-        )
-    try:
-        header = json.loads(text)
-        version = header["format"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
-    if version != FORMAT:
-        raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
+    header, tensors = _contents(file)
     device = _device()
     try:
         meta = header["classifier"]
@@ -137,6 +121,32 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = N
             "is: load(path, unfinished=True)."
         )
     return classifier
+
+
+def _contents(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """(the header, the tensors) of a checkpoint file.
+
+    Raises:
+        CheckpointError: damaged, not of this project, or of a newer format.
+    """
+    try:
+        with safe_open(file, framework="pt") as stream:
+            text = (stream.metadata() or {}).get(KEY)
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: damaged or no safetensors file ({error}); copy or train it again.") from error
+    if text is None:
+        raise CheckpointError(
+            f"{file}: plain weights without class names and preprocessing; train with --weights {file.name} instead."
+        )
+    try:
+        header = json.loads(text)
+        version = header["format"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
+    if version != FORMAT:
+        raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
+    return header, tensors
 
 
 def finished(path: str | Path) -> bool:
