@@ -93,6 +93,8 @@ def test_what_does_not_fit_is_named() -> None:
         rl.wrap(Net(lambda z: (z, z + 1)), NAMES, preprocess=SMALL)
     with pytest.raises(ModelError, match=r"\(2, 3\) numbers for 3 films"):
         rl.wrap(Net(lambda z: z.T), NAMES, preprocess=SMALL)
+    with pytest.raises(ModelError, match=r"leave pick=0 out"):
+        rl.wrap(Net(), NAMES, preprocess=SMALL, pick=0)
     with pytest.raises(ModelError, match="no 'logit'"):
         rl.wrap(Net(lambda z: {"logits": z}), NAMES, preprocess=SMALL, pick="logit")
     with pytest.raises(ModelError, match="preprocess="):
