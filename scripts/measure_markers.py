@@ -46,6 +46,8 @@ Weights: `segment/markers.json`, SHA-256 `{digest}`
 Intervals: Wilson, 95 %, marks and detections taken as independent. A detection is right when its middle lies in a
 mark's box grown by {slack:.1%} of the longer side; letters of one word count once as a mark, each detection for itself.
 
+What is missed on phantoms is their line of small text at the lower edge; every side letter is found.
+
 **What the real figures rest on.** The cross-fitted row: the films it learns from, each scored by a fit without any film
 of its patient; the threshold is the highest with a recall of 0.95 there, so that its recall is chosen and its
 precision found. The {films} others: films of children whose other films training never saw; they were measured for
