@@ -10,9 +10,10 @@ from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.familiar import carried, familiar
 from radiolucent.audits.trial.paired_changes import Intervention
+from radiolucent.audits.trial.verdicts import paired_shift
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["KNOWN", "applies", "held_to_be_met", "leans_as_known"]
+__all__ = ["KNOWN", "applies", "held_to_be_met", "leans_as_known", "moves_by_itself"]
 
 KNOWN = 0.5
 """Share of the threshold that counts where the films trained on are known to carry the thing on one class more, and the
@@ -83,3 +84,20 @@ def _sides(table: Table, test: Intervention) -> tuple[float, float]:
     rows = [difference[known & (table.truth == c)] for c in (False, True)]
     first, second = (float(r.mean()) if len(r) else 0.0 for r in rows)
     return first, second
+
+
+def moves_by_itself(test: Intervention, found: Finding, case: Case) -> Finding:
+    """A change that should be seen and does no more than its control fails only where it does little by itself: else
+    the control, which no film shows, may move the answer as anything foreign does, and it is inconclusive."""
+    table = case.table
+    size = np.abs(table.scores[test.edit] - table.original)
+    level = found.estimate.level if found.estimate else case.level
+    alone = paired_shift(table, size, np.zeros_like(size), level=level, seed=case.seed)
+    evidence = {**found.evidence, "alone": alone.as_dict()}
+    if alone.low is None or alone.low <= test.threshold:
+        return replace(found, evidence=evidence)
+    words = (
+        f"{found.summary} No verdict: {test.did} alone moves the log-odds by {alone.value or 0:.2f} SD, and the "
+        "control, which no film shows, moves any network."
+    )
+    return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
