@@ -230,7 +230,7 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
 }  # fmt: skip
 """Every remedy by name; several are joined with "+", in this order."""
-AUTO = ("randomise", "surroundings", "discovered", "last-layer", "balance", "reasons")
+AUTO = ("randomise", "surroundings", "discovered", "last-layer", "balance")
 """What "auto" tries."""
 
 
