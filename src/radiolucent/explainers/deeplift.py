@@ -150,8 +150,8 @@ def _slope(at: Activation, note: _Note) -> torch.Tensor:
         slope = (at.value - note.value).div_(change)
         return torch.where(_apart(change, z, note.z) <= 0, at.derivative(), slope)
     slope = torch.empty_like(z)
-    films, values, slopes = (t.permute(order).flatten(1) for t in (z, at.value, slope))
-    start, value = (t.permute(order).flatten(1).expand_as(films) for t in (note.z, note.value))
+    films, values, slopes = (t.permute(*order).flatten(1) for t in (z, at.value, slope))
+    start, value = (t.permute(*order).flatten(1).expand_as(films) for t in (note.z, note.value))
     width, near = films.shape[1], list[NDArray[np.intp]]()
     rows = max(1, BLOCK // max(width, 1))
     for row in range(0, len(films), rows):
@@ -172,7 +172,7 @@ def _slope(at: Activation, note: _Note) -> torch.Tensor:
 def _order(z: torch.Tensor) -> Sequence[int] | None:
     """The axes of a tensor (N, …) in the order in which its numbers lie in memory; None where they lie apart."""
     order = sorted(range(z.ndim), key=lambda axis: (-z.stride(axis), axis))
-    dense = z.ndim > 1 and order[0] == 0 and z.permute(order).is_contiguous()
+    dense = z.ndim > 1 and order[0] == 0 and z.permute(*order).is_contiguous()
     return order if dense else None
 
 
