@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class DeepLift(Explainer):
         start = reference(self.baseline, classifier, inputs)
         if same_for_all(self.baseline):
             start = start[:1]  # the same for every film
-        notes: list[_Note] = []
+        notes = _Notes([], [])
         fitting(classifier.network, start[:1].to(classifier.device, classifier.dtype))  # found out before rules are
         leaf = start.detach().clone().requires_grad_()  # what hangs on it depends on the image, and nothing else does
         with torch.enable_grad(), frozen(classifier.network), _Record(notes):
@@ -80,10 +80,20 @@ class _Note:
     value: torch.Tensor
 
 
+class _Notes(NamedTuple):
+    """Of the reference: its activations and poolings, and what functions took beside them, both in order."""
+
+    values: list[_Note]
+    beside: list[Sequence[torch.Tensor]]
+
+
 class _Record(Rules):
-    def __init__(self, notes: list[_Note]) -> None:
+    def __init__(self, notes: _Notes) -> None:
         super().__init__("DeepLift")
-        self.notes = notes
+        self.notes, self.constants = notes
+
+    def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
+        self.constants.append(constants)
 
     def shown(self, call: Callable[[], Any], given: Any) -> Any:
         return call()  # nothing is passed back here; the film's own pass looks at every step
@@ -102,9 +112,17 @@ class _Record(Rules):
 
 
 class _Rescale(Rules):
-    def __init__(self, notes: list[_Note]) -> None:
+    def __init__(self, notes: _Notes) -> None:
         super().__init__("DeepLift")
-        self.notes = iter(notes)
+        self.notes, self.constants = iter(notes.values), iter(notes.beside)
+
+    def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
+        for film, start in zip(constants, next(self.constants, ()), strict=False):
+            if _differ(film, start):
+                raise ExplainError(
+                    f"DeepLift has no rule for {name!r} with something that depends on the image and has no "
+                    "gradient (a mask by comparison, an index, a detached tensor). Use IntegratedGradients()."
+                )
 
     def _next(self, name: str) -> "_Note":
         note = next(self.notes, None)
@@ -136,6 +154,15 @@ BLOCK = 32_768
 
 NEAR = 100
 """So many rounding errors apart two numbers are as good as equal: their difference says nothing of a slope."""
+
+
+def _differ(film: torch.Tensor, start: torch.Tensor) -> bool:
+    """Whether something of a batch of films is not what it was for the reference, for one or each of them."""
+    if film is start or film.shape[1:] != start.shape[1:] or film.ndim != start.ndim or not film.ndim:
+        return False
+    if len(start) == 0 or len(film) % len(start):
+        return False
+    return not torch.equal(film, start if len(film) == len(start) else torch.cat([start] * (len(film) // len(start))))
 
 
 def _slope(at: Activation, note: _Note) -> torch.Tensor:

@@ -172,6 +172,9 @@ class Rules(TorchFunctionMode):
         """What an affine function gives; unless overridden itself."""
         return call()
 
+    def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
+        """Called with what a function takes beside what has a gradient: weights, but also masks made by comparing."""
+
     def other(self, name: str) -> None:
         """Called where a function has no rule; unless overridden that is an error.
 
@@ -228,6 +231,8 @@ class Rules(TorchFunctionMode):
         given = [*args, *kwargs.values()]
         if not any(map(on_graph, given)):
             return call()
+        if not self.ordinary:
+            self.beside(name, [t for t in _tensors(given) if not t.requires_grad])
         both = [a for a in given[:2] if isinstance(a, torch.Tensor)]
         if not self.ordinary and name in LARGER | SMALLER and len(both) == 2:
             return self._of_two(name, *both)
@@ -328,15 +333,20 @@ def _bilinear(name: str, args: Any, kwargs: Any) -> bool:
 
 def graph_nodes(value: Any) -> list[Any]:
     """The steps of the graph that made the tensors in a value."""
+    return [t.grad_fn for t in _tensors(value) if t.grad_fn is not None]
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """The tensors in a value, as `tree_leaves` finds them; quicker where it is made of tuples, lists and dicts."""
     if isinstance(value, torch.Tensor):
-        return [] if value.grad_fn is None else [value.grad_fn]
-    if type(value) in (tuple, list):
-        return [node for each in value for node in graph_nodes(each)]
-    if type(value) is dict:
-        return [node for each in cast(dict[Any, Any], value).values() for node in graph_nodes(each)]
+        return [value]
     if value is None or isinstance(value, int | float | str):
         return []
-    return [t.grad_fn for t in tree_leaves(value) if isinstance(t, torch.Tensor) and t.grad_fn is not None]
+    if type(value) in (tuple, list):
+        return [t for each in value for t in _tensors(each)]
+    if type(value) is dict:
+        return [t for each in cast(dict[Any, Any], value).values() for t in _tensors(each)]
+    return [t for t in tree_leaves(value) if isinstance(t, torch.Tensor)]
 
 
 def nodes_behind(start: Sequence[Any], *known: Collection[Any]) -> list[Any]:
