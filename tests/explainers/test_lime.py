@@ -106,38 +106,6 @@ def test_the_emulator_of_a_linear_score_is_that_score() -> None:
     np.testing.assert_array_equal(nothing.scores, 1.0)
 
 
-def test_few_pieces_that_act_together_from_afar_are_learned() -> None:
-    """Detectors that see the whole film, and few superpixels: effects of three and five pieces that lie anywhere."""
-    rng = np.random.default_rng(5)
-    centres, seen, votes = rng.random((10, 2)), rng.normal(size=(12, 10)), rng.normal(size=12)
-
-    def score(masks: np.ndarray) -> np.ndarray:
-        return np.tanh((2.0 * masks - 1) @ seen.T) @ votes
-
-    def close(masks: np.ndarray) -> np.ndarray:
-        return closeness(masks, "cosine", 0.25)
-
-    every = (np.arange(1024)[:, None] >> np.arange(10) & 1).astype(bool)
-    truth = fit_ridge(every[::-1], score(every[::-1]), close(every[::-1])).coefficients
-    off: dict[str, list[float]] = {"ridge": [], "emulator": []}
-    for seed in range(6):
-        masks = design(10, 257, "balanced", np.random.default_rng(seed))
-        emulated = emulate(masks, [score(masks)], centres, np.random.default_rng(seed))[0]
-        off["ridge"].append(float(np.mean((fit_ridge(masks, score(masks), close(masks)).coefficients - truth) ** 2)))
-        fit = fit_emulated(masks, score(masks), emulated, close)
-        off["emulator"].append(float(np.mean((fit.coefficients - truth) ** 2)))
-    assert np.mean(off["emulator"]) < 0.5 * np.mean(off["ridge"])
-
-
-@pytest.mark.parametrize("pieces", [1, 2, 3])
-def test_one_two_and_three_superpixels(pieces: int) -> None:
-    masks = design(pieces, 65, "balanced", np.random.default_rng(0))
-    scores = masks @ np.arange(1.0, 1 + pieces) + masks.all(1)
-    centres = np.random.default_rng(1).random((pieces, 2))
-    found = emulate(masks, [scores], centres, np.random.default_rng(2))[0]
-    np.testing.assert_allclose(found.scores, found.masks @ np.arange(1.0, 1 + pieces) + found.masks.all(1), atol=0.01)
-
-
 def test_lime_options_do_what_they_say() -> None:
     clf, film = wrap(Blob(1000.0)), blob_film()
     for how in ("quickshift", "slic", "felzenszwalb", lambda grey: (np.arange(grey.size) % 5 + 3).reshape(grey.shape)):

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.explainers.perturbation.joint_effects import joint_kernels, likely
-
 __all__ = ["joint_effects", "neighbouring_effects", "odd_values"]
 
 Floats = NDArray[np.float64]
@@ -23,6 +21,9 @@ REACHES = (0.15, 0.4)
 
 STRENGTHS = (0.3, 0.6, 0.9)
 """Of the piece with the largest effect, how much more the effects that it takes part in are likely to be."""
+
+LENGTH = 2.0
+"""Longest that their weights are together: of many pieces, effects of very many would else outweigh all others."""
 
 SHARES = (0.1, 0.003, 0.01, 0.03, 0.3)
 """Of the variance, for effects of several pieces, that are tried; kernels are compared at the first."""
@@ -71,7 +72,8 @@ def odd_values(
     sizes = np.abs(first)
     sizes = np.maximum(sizes / sizes.max(), 0.05) if sizes.any() else np.ones(pieces)
     apart = ((centres[:, None] - centres[None]) ** 2).sum(-1)
-    tried = [joint_effects(signs, likely(sizes, each, power)) for each in STRENGTHS for power in (0.5, 1.0)]
+    likely = [strength * sizes**power for strength in STRENGTHS for power in (0.5, 1.0)]
+    tried = [joint_effects(signs, w * min(1.0, LENGTH / float(np.linalg.norm(w)))) for w in likely]
     tried += [neighbouring_effects(signs, np.exp(-apart / (2 * reach**2)) * sizes) for reach in REACHES]
     effects = [each.scaled() for each in tried]
     linear = signs @ signs.T / pieces
@@ -112,11 +114,16 @@ def _without(inverse: Floats, odd: Floats) -> Iterator[Floats]:
 
 
 def joint_effects(signs: Floats, weights: Floats) -> Effects:
-    """Effects of 3, 5, … pieces, each as likely as the product of its pieces' weights (d,) (see `joint_kernels`).
+    """Effects of 3, 5, … pieces, each as likely as the product of its pieces' weights (d,) below 1.
 
-    A product of t signs, t odd, gives each of its pieces 2/t, and ∫₀¹ x^(t−1) dx = 1/t: the values are an integral of a
-    polynomial, which Gauss and Legendre have.
+    k = ½ Π_i (1 + u_i) − ½ Π_i (1 − u_i) − Σ_i u_i with u_i = w_i s_i s'_i. A product of t signs, t odd, gives each of
+    its pieces 2/t, and ∫₀¹ x^(t−1) dx = 1/t: the values are an integral of a polynomial, which Gauss and Legendre have.
     """
+    odd, even = np.ones((2, len(signs), len(signs)))
+    for column, weight in zip(signs.T, weights, strict=True):
+        u = weight * np.outer(column, column)
+        odd *= 1 + u
+        even *= 1 - u
     places, shares = np.polynomial.legendre.leggauss(max(2, -(-signs.shape[1] // 2)))
 
     def values(alphas: Floats) -> Floats:
@@ -126,7 +133,7 @@ def joint_effects(signs: Floats, weights: Floats) -> Effects:
             found += alphas @ (2 * share * u * ((more + less) / 2 - 1))
         return found
 
-    return Effects(joint_kernels(signs, signs, weights)[0], values)
+    return Effects((odd - even) / 2 - (signs * weights) @ signs.T, values)
 
 
 def neighbouring_effects(signs: Floats, weights: Floats) -> Effects:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.explainers.lime.design import design
-from radiolucent.explainers.perturbation.joint_effects import joint_kernels, likely
 
 __all__ = ["Emulated", "emulate"]
 
@@ -30,12 +29,6 @@ SHARES = (0.0, 0.01, 0.03, 0.1, 0.3)
 
 NOISE = (1e-7, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Of the variance, for what no kernel explains, that are tried."""
-
-STRENGTHS = (0.3, 0.6, 0.9)
-"""Of the piece with the largest effect, how much more the effects that it takes part in are likely to be."""
-
-ENOUGH = 8
-"""Pairs a piece from which effects of pieces that lie anywhere, and of any number of them, can be learned."""
 
 GROUPS = 16
 """Left out in turn for standard errors (delete-a-group jackknife)."""
@@ -83,15 +76,8 @@ def emulate(
         odd, even = (first - second) / 2, (first + second) / 2
         effects = np.abs(np.linalg.lstsq(drawn, odd, rcond=None)[0])
         effects = np.maximum(effects, 0.05 * effects.max()) if effects.max() > 0 else np.ones_like(effects)
-        odds, evens = [_local(drawn, asked, near * effects, 3)], [pairs]
-        if drawn.shape[1] > 2 and count >= ENOUGH * drawn.shape[1]:
-            for strength in STRENGTHS:
-                weights = likely(effects / effects.max(), strength, 0.5)
-                both = joint_kernels(drawn, drawn, weights), joint_kernels(asked, drawn, weights)
-                odds.append(_scaled(both[0][0], both[1][0]))
-                evens.append(_scaled(both[0][1], both[1][1]))
-        of_odd = _posterior(odd, plain, odds, groups)
-        of_even = _posterior(even - even.mean(), None, evens, groups)
+        of_odd = _posterior(odd, plain, _local(drawn, asked, near * effects, 3), groups)
+        of_even = _posterior(even - even.mean(), None, pairs, groups)
         both = np.stack([of_even + of_odd, of_even - of_odd], axis=-1).reshape(len(of_odd), -1) + even.mean()
         found = np.concatenate([np.full((len(both), 1), own[0]), both], axis=1)
         return Emulated(others, found[0], found[1:])
@@ -123,37 +109,28 @@ def _power(values: Floats, power: int) -> Floats:
 
 
 def _posterior(
-    values: Floats,
-    linear: tuple[Floats, Floats] | None,
-    several: Sequence[tuple[Floats, Floats]],
-    groups: NDArray[np.intp],
+    values: Floats, linear: tuple[Floats, Floats] | None, local: tuple[Floats, Floats], groups: NDArray[np.intp]
 ) -> Floats:
-    """Posterior means (1 + groups, m): with all samples, then without each group; 0 where the values do not vary.
-
-    Args:
-        linear: the kernel of pieces alone. several: kernels of effects of several pieces, one of which is chosen.
-    """
+    """Posterior means (1 + groups, m): with all samples, then without each group; 0 where the values do not vary."""
     count, last = len(values), int(groups.max())
     if not values.any():
-        return np.zeros((2 + last, len(several[0][1])))
+        return np.zeros((2 + last, len(local[1])))
 
-    def mixed(kernel: tuple[Floats, Floats], which: int, share: float) -> Floats:
-        return share * kernel[which] if linear is None else (1 - share) * linear[which] + share * kernel[which]
+    def mixed(which: int, share: float) -> Floats:
+        return share * local[which] if linear is None else (1 - share) * linear[which] + share * local[which]
 
-    best: tuple[float, Floats, Floats, Floats] | None = None
-    for kernel in several:
-        for share in SHARES if linear is not None else (1.0,):
-            spectrum, vectors = np.linalg.eigh(mixed(kernel, 0, share))  # then any noise costs next to nothing
-            turned = (vectors.T @ values) ** 2
-            for noise in NOISE:
-                sizes = np.maximum(spectrum, 0) + noise
-                # with the variance at its best
-                likelihood = -count * np.log(np.sum(turned / sizes) / count) - np.log(sizes).sum()
-                if best is None or likelihood > best[0]:
-                    best = (float(likelihood), sizes, vectors, mixed(kernel, 1, share))
+    best: tuple[float, float, Floats, Floats] | None = None
+    for share in SHARES if linear is not None else (1.0,):
+        spectrum, vectors = np.linalg.eigh(mixed(0, share))  # then any noise costs next to nothing
+        turned = (vectors.T @ values) ** 2
+        for noise in NOISE:
+            sizes = np.maximum(spectrum, 0) + noise
+            likelihood = -count * np.log(np.sum(turned / sizes) / count) - np.log(sizes).sum()  # variance at its best
+            if best is None or likelihood > best[0]:
+                best = (float(likelihood), share, sizes, vectors)
     assert best is not None
-    _, sizes, vectors, other = best
-    inverse = (vectors / sizes) @ vectors.T
+    _, share, sizes, vectors = best
+    inverse, other = (vectors / sizes) @ vectors.T, mixed(1, share)
     weights = np.zeros((2 + last, count))
     weights[0] = inverse @ values
     for group in range(1 + last):  # the solution without some samples, from that with all
