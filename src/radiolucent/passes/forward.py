@@ -170,7 +170,7 @@ class Pass:
         if layer == INPUT:
             return Layer(INPUT)
         if layer not in self._layers:
-            one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
+            one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype)
             self._layers[layer] = find_layer(self._network, self._in_format(one), layer)
         return self._layers[layer]
 
