@@ -143,6 +143,15 @@ def test_settings_are_told_apart_by_value() -> None:
     assert settings_of(network) == before
 
 
+def test_which_child_is_missing_is_a_part_of_the_structure() -> None:
+    network = torch.nn.Module()
+    network.add_module("a", torch.nn.ReLU())
+    network.add_module("b", None)
+    before = structure_of(network)
+    network.a, network.b = None, torch.nn.ReLU()
+    assert structure_of(network) != before
+
+
 def test_a_module_within_itself_has_a_structure() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2))
     network.add_module("again", network[0])
