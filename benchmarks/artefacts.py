@@ -1,7 +1,8 @@
 """Artefacts for phantoms of 64 pixels that no test of the audit is named after: how each is painted.
 
-Four sets. `DEV` was looked at while discovery was built. `TEST` and `FRESH` were painted before they were tried; once
-tried and mended, they are development kinds too. `FINAL` was painted before any of it was tried. A painter takes grey
+Five sets. `DEV` was looked at while discovery was built. `TEST` and `FRESH` were painted before they were tried; once
+tried and mended, they are development kinds too. `FINAL` was painted before any of it was tried, `LATER` after
+all that; both were run once. A painter takes grey
 levels (64, 64) in [0, 1], the lungs and a generator, and gives grey levels; of `MOVES`, grey levels and lungs.
 """
 
@@ -256,12 +257,75 @@ FINAL: dict[str, tuple[Painter, tuple[str, ...]]] = {
     "grey_frame": (grey_frame, _THERE),
     "heart_clip": (heart_clip, (*_THERE, "inside", "fine")),
     "median": (median, _FINE),
-    "interlaced": (interlaced, _FINE),
+    "interlaced": (interlaced, ("interlace",)),
     "lung_thread": (lung_thread, ("inside", "fine")),
     "dead_pixels": (dead_pixels, (*_THERE, *_FINE)),
     "both_corners": (both_corners, _THERE),
 }
-KINDS = DEV | TEST | FRESH | FINAL
+
+
+# --- painted after all of it had been tried, and tried once ---
+
+
+def compressed(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    from io import BytesIO
+
+    from PIL import Image
+
+    kept = BytesIO()
+    Image.fromarray(np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)).save(kept, "JPEG", quality=12)
+    return np.asarray(Image.open(kept)) / 255.0
+
+
+def wire(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    x = rng.uniform(8, 56) + rng.uniform(6, 10) * np.sin(Y / rng.uniform(14, 20) + rng.uniform(0, 6))
+    return np.where(np.abs(X - x) < 0.6, np.clip(grey + 0.25, 0, 1), grey)
+
+
+def pacemaker(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    y, x = 12 + rng.uniform(-2, 2), 47 + rng.uniform(-2, 2)
+    box = np.maximum(np.abs(Y - y) / 3.5, np.abs(X - x) / 2.5) < 1
+    lead = (np.abs((Y - y) - (x - X) * 1.6) < 1.0) & (X < x) & (x - 14 < X)
+    return np.where(box | lead, 0.97, grey)
+
+
+def watermark(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    stripes = ((X + Y + rng.integers(16)) % 16) < 3
+    return np.where(stripes, np.clip(grey + 0.06, 0, 1), grey)
+
+
+def heart_contrast(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    there = np.exp(-(((Y - 38) / 10) ** 2 + ((X - 33) / 6) ** 2)) * ~lungs
+    return grey + 0.2 * ndimage.gaussian_filter(there, 1.0)
+
+
+def inverted_corner(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out, n = grey.copy(), rng.integers(7, 11)
+    out[-n:, :n] = 1 - out[-n:, :n]
+    return out
+
+
+def ruler(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    ticks = (X >= 60) & ((Y + rng.integers(4)) % 4 < 1)
+    return np.where(ticks, 0.9, grey)
+
+
+def blades(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    edge = Y - (3 + rng.uniform(0, 2) + rng.uniform(0.05, 0.12) * X)
+    return grey * (0.1 + 0.9 / (1 + np.exp(-np.clip(edge / 0.8, -40, 40))))
+
+
+LATER: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "compressed": (compressed, _FINE),
+    "wire": (wire, (*_THERE, "inside", "fine")),
+    "pacemaker": (pacemaker, _THERE),
+    "watermark": (watermark, _FINE),
+    "heart_contrast": (heart_contrast, (*_THERE, "shading", "tone")),
+    "inverted_corner": (inverted_corner, _THERE),
+    "ruler": (ruler, _THERE),
+    "blades": (blades, _THERE),
+}
+KINDS = DEV | TEST | FRESH | FINAL | LATER
 DECOYS: dict[str, Painter] = {"both_corners": one_corner}
 """What as many healthy films carry instead."""
 

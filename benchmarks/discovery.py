@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from artefacts import DECOYS, DEV, FINAL, FRESH, KINDS, SIZE, TEST, carrying
+from artefacts import DECOYS, DEV, FINAL, FRESH, KINDS, LATER, SIZE, TEST, carrying
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.headline import verdict_of
 from radiolucent.audits.trial.planted import Pool, pool, train_small
@@ -32,7 +32,7 @@ from radiolucent.models import Classifier, load, save
 from radiolucent.types import Finding
 
 SHARE, USED = 0.8, 0.2
-SETS = {"dev": DEV, "test": TEST, "fresh": FRESH, "final": FINAL, "none": ("none",)}
+SETS = {"dev": DEV, "test": TEST, "fresh": FRESH, "final": FINAL, "later": LATER, "none": ("none",)}
 
 
 def painted(phantoms: Pool, kind: str, rng: np.random.Generator) -> Pool:

@@ -1,18 +1,21 @@
 """Artefacts planted on real films: does the audit find them, does a repair bring the network back, and at what cost?
 
     python benchmarks/planted_real.py --data DATA --lungs LUNGS --out OUT [--kinds r,ring,levels] [--shares 80,30]
+        [--skip 430]
 
 Kermany's training films at 64 pixels, one a patient, half of them ill: 500 to train on, 160 to choose on, 200 for the
-test. An R beside the shoulder, a ring inside a lung, or twelve grey levels, on a share of the ill films of all three;
-the small network of `discovery.py`. Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what
-discovery finds on validation films is exchanged, or surroundings are, or groups are balanced; kept is the highest
-reasons score on validation films. What it costs is measured on the test films without any artefact: AUROC after less
-before, paired by patient. A line of JSON a network in OUT/rows.jsonl; the same call goes on.
+test; `--skip` passes over so many patients of either class. An R beside the shoulder, a ring inside a lung, twelve grey
+levels, or any kind of `artefacts.py`, on a share of the ill films of all three; the small network of `discovery.py`.
+Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what discovery finds on validation films is
+exchanged, or surroundings are, or groups are balanced; kept is the highest reasons score on validation films. What it
+costs is measured on the test films without any artefact: AUROC after less before, paired by patient. A line of JSON a
+network in OUT/rows.jsonl; the same call goes on.
 """
 
 import argparse
 import dataclasses
 import zlib
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,12 +26,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from artefacts import KINDS as ARTEFACTS
 from artefacts import few_levels, lung_ring
 from discovery import views_of
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.headline import verdict_of
-from radiolucent.audits.trial.planted import KINDS, Pool, train_small
+from radiolucent.audits.trial.planted import KINDS, Pool, Shuffled, fresh, loaded, pool, recipe, train_small
 from radiolucent.audits.trial.tests import TESTS
 from radiolucent.data import Record, load_dataset
 from radiolucent.errors import DataError
@@ -38,10 +42,12 @@ from radiolucent.metrics.ranking import Ranks
 from radiolucent.models import Classifier
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.remedies import REMEDIES
+from radiolucent.training import fit
 from radiolucent.types import Estimate
 
 SIZE, PARTS = 64, (500, 160, 200)
 CANDIDATES = ("discovered", "surroundings", "balance")
+PHANTOMS = 240, 60, 160
 INTERVENTIONS = tuple(t for t in TESTS if t.decides == "intervention")
 RIGHT = {
     "r": ("marker", "surroundings", "lines", "concept", "maps", "border", "corners"),
@@ -57,6 +63,8 @@ def small(path: Path, mode: Image.Resampling) -> NDArray[np.uint8]:
 
 def films(options: argparse.Namespace) -> list[Pool]:
     """One film a patient with known lungs, half of either class, in three parts."""
+    if options.data is None:
+        return parted(pool(sum(PHANTOMS), SIZE, 7100 + options.seed, folder=options.out), PHANTOMS)
     masks = {p.stem: p for p in options.lungs.rglob("*.png")}
     found = load_dataset(options.data)
     by_class: dict[int, dict[str, Record]] = {0: {}, 1: {}}
@@ -64,13 +72,19 @@ def films(options: argparse.Namespace) -> list[Pool]:
         r = found.records[int(i)]
         if r.path.stem in masks and r.label is not None:
             by_class[r.label].setdefault(r.patient_id or r.image_id, r)
-    each = [list(rows.values())[: sum(PARTS) // 2] for rows in by_class.values()]
+    each = [list(rows.values())[options.skip : options.skip + sum(PARTS) // 2] for rows in by_class.values()]
+    if min(len(rows) for rows in each) < sum(PARTS) // 2:
+        raise SystemExit(f"{options.data}: too few patients of either class behind the first {options.skip}.")
     mixed = [r for pair in zip(*each, strict=True) for r in pair]
     pixels = np.stack([small(r.path, Image.Resampling.BOX) for r in mixed])
     lungs = np.stack([small(masks[r.path.stem], Image.Resampling.BOX) > 127 for r in mixed])
     labels = np.array([r.label for r in mixed])
-    ends = np.cumsum((0, *PARTS))
-    return [Pool(pixels[a:b], lungs[a:b], labels[a:b]) for a, b in pairwise(ends)]
+    return parted(Pool(pixels, lungs, labels), PARTS)
+
+
+def parted(whole: Pool, sizes: tuple[int, ...]) -> list[Pool]:
+    ends = np.cumsum((0, *sizes))
+    return [Pool(whole.pixels[a:b], whole.lungs[a:b], whole.labels[a:b]) for a, b in pairwise(ends)]
 
 
 def planted(part: Pool, kind: str, share: int, rng: np.random.Generator) -> Pool:
@@ -86,8 +100,14 @@ def carrying(
 ) -> NDArray[np.uint8]:
     if kind == "r":
         return KINDS["marker"](film, rng)[0]
-    grey = {"ring": lung_ring, "levels": few_levels}[kind](film / 255, lungs, rng)
+    own = {"ring": lung_ring, "levels": few_levels}
+    grey = (own[kind] if kind in own else ARTEFACTS[kind][0])(film / 255, lungs, rng)
     return np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+
+
+def right(kind: str) -> tuple[str, ...]:
+    """Parts of the names of tests that name the artefact rightly."""
+    return RIGHT[kind] if kind in RIGHT else ARTEFACTS[kind][1] if kind in ARTEFACTS else ()
 
 
 def turned(network: Classifier, plain: Pool, kind: str) -> float | None:
@@ -116,18 +136,60 @@ def channels_of(network: Classifier, part: Pool, seed: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:3]
 
 
-def remedied(name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...]) -> Classifier:
-    """Trained again on films that the remedy changed."""
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What a remedy changes (`radiolucent.study.remedies.Plan`), for films in memory."""
+
+    cache: SimpleNamespace
+    split: dict[str, list[int]]
+    before: Classifier
+    channels: tuple[str, ...]
+    schooling: SimpleNamespace
+    irrelevant: NDArray[np.bool_] | None = None
+
+    @property
+    def prepared(self) -> SimpleNamespace:
+        return SimpleNamespace(cache=self.cache, rows=self.split.__getitem__)
+
+    def on(self, pixels: NDArray[np.uint8]) -> "Trial":
+        return dataclasses.replace(self, cache=SimpleNamespace(pixels=pixels, records=self.cache.records))
+
+    def add(self, changes: dict[str, Any], irrelevant: NDArray[np.bool_] | None = None) -> "Trial":
+        found = irrelevant if irrelevant is not None else self.irrelevant
+        return dataclasses.replace(self, schooling=SimpleNamespace(changes=changes), irrelevant=found)
+
+
+class Masked(Shuffled):
+    """Batches with the places that the answer must not come from."""
+
+    def __init__(self, loaded: Shuffled, irrelevant: NDArray[np.bool_]) -> None:
+        super().__init__(torch.cat([loaded.inputs, torch.from_numpy(irrelevant[:, None]).float()], 1), loaded.labels)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:  # type: ignore[override]
+        for inputs, labels in super().__iter__():
+            yield inputs[:, :-1], labels, inputs[:, -1] > 0.5
+
+
+def remedied(
+    name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...], penalty: float = 10.0
+) -> Classifier:
+    """Trained again as the remedy asks."""
     every = [np.concatenate(pair) for pair in zip(*((p.pixels, p.lungs, p.labels) for p in (train, held)), strict=True)]
     pixels, lungs, labels = every
-    n, made = len(train), list[NDArray[np.uint8]]()
-    rows = {"train": list(range(n)), "val": list(range(n, len(labels)))}
-    records = [SimpleNamespace(label=int(label)) for label in labels]
-    prepared = SimpleNamespace(cache=SimpleNamespace(pixels=pixels, records=records), rows=rows.__getitem__)
-    plan = SimpleNamespace(prepared=prepared, on=made.append, before=before, channels=channels)
-    nothing = np.zeros_like(lungs)
-    REMEDIES[name].apply(plan, Layers(lungs, np.ones(len(lungs), bool), nothing, nothing), 1.0, 0)  # type: ignore[arg-type]
-    return train_small((made[0][:n], train.labels), (made[0][n:], held.labels), 7)
+    n, nothing = len(train), np.zeros_like(lungs)
+    cache = SimpleNamespace(pixels=pixels, records=[SimpleNamespace(label=int(label)) for label in labels])
+    split = {"train": list(range(n)), "val": list(range(n, len(labels)))}
+    plan = Trial(cache, split, before, channels, SimpleNamespace(changes={}))
+    layers = Layers(lungs, np.ones(len(lungs), bool), nothing, nothing)
+    made = REMEDIES[name].apply(plan, layers, penalty, 0)  # type: ignore[arg-type]
+    films, changes = made.cache.pixels, made.schooling.changes
+    if not changes:
+        return train_small((films[:n], train.labels), (films[n:], held.labels), 7)
+    start = before.with_(temperature=1.0, threshold=0.5) if REMEDIES[name].keeps else fresh(SIZE, 7)
+    own, fixed = (loaded(start, films[part], labels[part]) for part in (slice(0, n), slice(n, None)))
+    if made.irrelevant is not None:
+        own = Masked(own, made.irrelevant[:n])
+    return fit(start, own, [(fixed.inputs, fixed.labels)], recipe(7).with_(**changes)).classifier  # type: ignore[arg-type]
 
 
 def scores(network: Classifier, part: Pool) -> NDArray[np.float64]:
@@ -146,8 +208,8 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
     verdict, headline = verdict_of(findings)
     return {
         "verdict": verdict, "headline": headline, "failed": failed,
-        "named": any(r in f for f in failed[:3] for r in RIGHT.get(kind, ())),
-        "artefact_left": [f for f in failed if any(r in f for r in RIGHT.get(kind, ()))],
+        "named": any(r in f for f in failed[:3] for r in right(kind)),
+        "artefact_left": [f for f in failed if any(r in f for r in right(kind))],
         "turned": turned(network, plain, kind),
         "auroc": auroc(table.truth, table.original).as_dict(),
         "plain_auroc": auroc(plain.labels == 1, scores(network, plain)).as_dict(),
@@ -155,15 +217,17 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
     }  # fmt: skip
 
 
-def one(parts: list[Pool], kind: str, share: int, seed: int) -> dict[str, Any]:
-    """Plant, train, audit, repair, audit."""
+def one(
+    parts: list[Pool], kind: str, share: int, seed: int, candidates: Sequence[str] = CANDIDATES, each: bool = False
+) -> dict[str, Any]:
+    """Plant, train, audit, repair, audit. each: audit every candidate, not only the one kept."""
     rng = np.random.default_rng(zlib.crc32(f"{kind} {share} {seed}".encode()))
     train, held, test = (planted(p, kind, share, rng) for p in parts)
     before = train_small((train.pixels, train.labels), (held.pixels, held.labels), 7 + seed)
     told: dict[str, Any] = {"kind": kind, "share": share, "before": row_of(before, test, parts[2], kind, seed)}
     channels = channels_of(before, held, seed)
     tried: dict[str, tuple[float, Classifier]] = {}
-    for name in CANDIDATES:
+    for name in candidates:
         try:
             network = remedied(name, train, held, before, channels)
         except DataError as error:
@@ -171,6 +235,9 @@ def one(parts: list[Pool], kind: str, share: int, seed: int) -> dict[str, Any]:
             continue
         found = {f.test: f for f in asked(network, held, "reasons", seed)[0]}["reasons.score"].estimate
         tried[name] = (found.value or 0.0) if found else 0.0, network
+        if each:
+            paid = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
+            told[f"each.{name}"] = row_of(network, test, parts[2], kind, seed) | {"plain_cost": paid.as_dict()}
     best = max(tried, key=lambda n: tried[n][0])
     network = tried[best][1]
     change = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
@@ -183,12 +250,15 @@ def one(parts: list[Pool], kind: str, share: int, seed: int) -> dict[str, Any]:
 def main() -> None:
     """Plant, train, audit, repair, say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--lungs", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="phantoms unless given")
+    parser.add_argument("--lungs", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
+    parser.add_argument("--candidates", default=",".join(CANDIDATES), help="of radiolucent.study.remedies.REMEDIES")
+    parser.add_argument("--each", action="store_true", help="audit every candidate")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -199,7 +269,7 @@ def main() -> None:
         for kind in options.kinds.split(","):
             if (kind, share) not in done:
                 parts = parts or films(options)
-                row = one(parts, kind, share, options.seed)
+                row = one(parts, kind, share, options.seed, options.candidates.split(","), options.each)
                 append_lines(journal, [row])
                 before, after = row["before"], row["after"]
                 print(f"{kind} {share} %: {before['failed']} -> {row['kept']}: {after['failed']}", flush=True)

@@ -1,5 +1,6 @@
 """The house's shape: no cycle between modules, no name that says nothing, no module that has grown too large."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -25,3 +26,11 @@ def test_a_name_stands_for_two_modules_at_most() -> None:
 
 def test_no_module_has_more_than_400_lines() -> None:
     assert [str(path) for path in MODULES if len(path.read_text().splitlines()) > 400] == []
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    root = Path(__file__).parents[1]
+    told = re.findall(r"`([\w/]+/\w+\.(?:py|js))`", (root / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    homes = (root, Path(radiolucent.__file__).parent)
+    assert told
+    assert not [name for name in told if not any((home / name).is_file() for home in homes)]

@@ -17,7 +17,7 @@ from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.regions import View
 from radiolucent.explainers import GradCAM, Saliency
-from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, views
+from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, phantoms, views
 
 FEW = [t for t in TESTS if t.name in ("discovered.surroundings", "discovered.tone", "discovered.inside")]
 
@@ -60,8 +60,8 @@ def test_exchange_leaves_lungs_alone_and_keeps_a_film_that_meets_itself() -> Non
         assert itself is not None and changed is not None
         assert np.abs(itself - one.grey / 255).max() < 0.02, name
         far = np.abs(changed - one.grey / 255) > 1 / 255
-        in_lungs = name in ("inside", "fine", "curve", "filter", "pose")
-        assert far.any() and (in_lungs or not far[~free(one, other)].any()), name
+        in_lungs = name in ("inside", "fine", "curve", "filter", "interlace", "pose")
+        assert (far.any() or name == "interlace") and (in_lungs or not far[~free(one, other)].any()), name
     cell = cell_channel(0, 0).exchange(one, other)
     assert cell is not None and (np.rint(cell * 255)[16:, 16:] == one.grey[16:, 16:]).all()
     blind = dataclasses.replace(one, lungs=None)
@@ -80,11 +80,57 @@ def test_what_a_film_has_as_a_whole_is_given_to_another_and_its_anatomy_is_not()
     crisp, softer = (CHANNELS["filter"].exchange(one, v) for v in (other, soft))
     assert crisp is not None and softer is not None
     assert np.abs(laplace(softer))[one.lungs].mean() < 0.85 * np.abs(laplace(crisp))[one.lungs].mean()
+    combed = other.grey.copy()
+    combed[1::2] = np.roll(combed[1::2], 2, 1)
+    lines = CHANNELS["interlace"].exchange(one, dataclasses.replace(other, grey=combed))
+    straight = CHANNELS["interlace"].exchange(one, other)
+    assert lines is not None and straight is not None and np.abs(straight - one.grey / 255).mean() < 0.01
+    np.testing.assert_allclose(lines[1::2, 4:-4], np.roll(one.grey / 255, 2, 1)[1::2, 4:-4], atol=0.03)
     mirrored = dataclasses.replace(one, grey=one.grey[:, ::-1], lungs=one.lungs[:, ::-1])
     found = CHANNELS["pose"].exchange(one, mirrored)
     assert (
         found is not None and np.abs(found - mirrored.grey / 255).mean() < 0.25 * np.abs(found - one.grey / 255).mean()
     )
+
+
+class Grain(nn.Module):
+    """Logit of the positive class: how much fine structure there is where nearly all films have lung."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Identity()
+        common = phantoms().lungs.mean(0) > 0.9
+        self.place = nn.Parameter(torch.from_numpy((common / common.sum()).astype(np.float32)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        grey = self.maps(x)
+        edges = (grey - torch.nn.functional.avg_pool2d(grey, 3, 1, 1, count_include_pad=False)).abs()
+        one = 100 * (edges[:, 0] * self.place).sum((1, 2))
+        return torch.stack([torch.zeros_like(one), one], 1)
+
+
+@pytest.mark.parametrize(
+    ("where", "verdict", "words"),
+    [
+        ("lungs", "inconclusive", "findings in the lungs would do the same"),
+        ("film", "fail", "fine structure from outside the lungs"),
+        ("marks", "fail", "structure stronger than the lungs of the other class"),
+    ],
+)
+def test_fine_structure_in_the_lungs_fails_only_where_no_finding_explains_it(
+    where: str, verdict: str, words: str
+) -> None:
+    """Ill films with a faint weave: in the lungs alone it may be a finding, all over the film it is none. Nor are
+    marks in the lungs whiter than anatomy."""
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    weave, marks = 8.0 * (-1) ** (rows // 2 + columns // 2), 160.0 * ((rows % 16 < 2) & (columns % 16 < 2))
+    made: list[View] = []
+    for v in views():
+        assert v.lungs is not None
+        added = (marks if where == "marks" else weave) * (1 if where == "film" else v.lungs) * (v.label == 1)
+        made.append(dataclasses.replace(v, grey=np.clip(v.grey + added, 0, 255).astype(np.uint8)))
+    (found,), _ = examine_views(classifier(Grain()), made, [t for t in TESTS if t.name == "discovered.inside"])
+    assert found.verdict == verdict and words in found.summary, found.summary
 
 
 def test_films_are_dealt_by_patient() -> None:

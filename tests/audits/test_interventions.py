@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.base import Case, edits_of
 from radiolucent.audits.trial.distort import warped
 from radiolucent.audits.trial.edits import EDITS, fill
+from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.headline import by_severity, verdict_of
 from radiolucent.audits.trial.interventions import INTERVENTIONS, intervention
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
@@ -20,15 +21,25 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.stress import STRESSES, stressed
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
-from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, marker_reader, times, views
+from support.mark_readers import (
+    SIZE,
+    Reader,
+    border_reader,
+    classifier,
+    lung_reader,
+    marker_reader,
+    phantoms,
+    times,
+    views,
+)
 
-EVERY = tuple(edits_of(CHANGES))
+EVERY = edits_of(CHANGES)
 
 
-def table_of(model: Classifier, edits: tuple[str, ...]) -> Table:
+def table_of(model: Classifier, edits: Iterable[str]) -> Table:
     films = views()
     return collect(
-        model, len(films), lambda i: films[i], {e: EDITS[e] for e in edits}, keys=[v.image_id for v in films]
+        model, len(films), lambda i: films[i], {e: EVERY[e] for e in edits}, keys=[v.image_id for v in films]
     )
 
 
@@ -58,6 +69,24 @@ def test_the_verdict_flips_with_its_cause(guilty: Callable[[], Classifier], test
     json.dumps([f.as_dict() for f in caught.values()], allow_nan=False)
 
 
+@pytest.mark.parametrize(("bright", "verdict"), [("ill", "fail"), ("healthy", "pass"), ("any", "pass"), ("", "pass")])
+def test_half_the_effect_counts_where_the_films_trained_on_teach_it(bright: str, verdict: str) -> None:
+    """A border that moves the log-odds by some 0.37 standard deviations, toward the ill where it is bright: medium is
+    0.5. `bright`: on which training films it is, "" for not known."""
+    ring, lungs = np.ones((SIZE, SIZE)), phantoms().lungs.mean(0) > 0.9
+    ring[3:-3, 3:-3] = 0
+    reader = classifier(Reader(ring * 0.6 / ring.sum() + lungs * 8.0 / lungs.sum(), bias=-4.0))
+    met = []
+    for i, v in enumerate(views()):
+        light = {"ill": v.label == 1, "healthy": v.label == 0}.get(bright, i % 4 < 2)
+        met.append(dataclasses.replace(v, grey=np.where(v.border, 160 if light else 5, v.grey).astype(np.uint8)))
+    tests = [t for t in CHANGES if t.name == "border.black"]
+    (found,), _ = examine_views(reader, [*met[:8], *views()[8:]], tests, met=met if bright else None)
+    assert found.verdict == verdict, found.summary
+    assert found.threshold == (0.25 if verdict == "fail" else 0.5)
+    assert ("Half the usual effect counts" in found.summary) == (verdict == "fail")
+
+
 def test_effects_have_their_closed_form() -> None:
     """Blackening the border takes exactly the ring's share off the log-odds of a linear model."""
     ring = np.ones((SIZE, SIZE))
@@ -77,14 +106,14 @@ def test_effects_have_their_closed_form() -> None:
 def test_a_marker_that_nobody_knows_is_not_applicable() -> None:
     blind = [dataclasses.replace(v, markers=None) for v in views()[:12]]
     model = lung_reader()
-    table = collect(model, 12, lambda i: blind[i], {e: EDITS[e] for e in EVERY}, keys=[v.image_id for v in blind])
+    table = collect(model, 12, lambda i: blind[i], EVERY, keys=[v.image_id for v in blind])
     assert intervention(table, INTERVENTIONS["marker.remove"]).verdict == "not applicable"
     assert intervention(table, INTERVENTIONS["marker.paste"]).verdict != "not applicable"
 
 
 def test_few_films_are_inconclusive_and_say_how_many_would_do() -> None:
     model, films = marker_reader(), views()[:14]
-    table = collect(model, 14, lambda i: films[i], {e: EDITS[e] for e in EVERY}, keys=[v.image_id for v in films])
+    table = collect(model, 14, lambda i: films[i], EVERY, keys=[v.image_id for v in films])
     found = intervention(table, INTERVENTIONS["marker.paste"])
     assert found.verdict == "inconclusive" and "patients like these would settle it" in found.summary
 

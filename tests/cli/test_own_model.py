@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import radiolucent as rl
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, ModelError
 from support.cli_calls import call
 
 SOURCE = """
@@ -59,6 +59,8 @@ def test_a_model_takes_the_place_of_a_run(folder: Path) -> None:
     assert len(json.loads(drawn.stdout)["explanations"]) == 1
     assert call("features", *named, film, "--ascent", "0", "-o", "inside").exit_code == 0
     assert any((folder / "inside").iterdir())
+    read = ("--study", "pilot", "--limit", "1", "--no-browser", "--export", "readings")
+    assert call("review", *named, "data", *read).exit_code == 0 and (folder / "readings" / "readings.csv").is_file()
 
 
 def test_what_goes_wrong_with_it_is_wrong_usage() -> None:
@@ -70,6 +72,49 @@ def test_what_goes_wrong_with_it_is_wrong_usage() -> None:
             call("predict", "--model", "their_networks:make", *GIVEN[:2], "--model-options", options, film)
     Path("model.onnx").write_bytes(b"")
     assert "--model" in call("predict", "model.onnx", film).output
+
+
+def test_a_file_of_options_names_the_model() -> None:
+    film = "data/test/NORMAL/NORMAL0.png"
+    Path("mine.toml").write_text(
+        'model = "their_networks:make"\nclass-names = ["NORMAL", "PNEUMONIA"]\n'
+        "model_options = {size = 32, mean = [0.5], std = 0.25, threshold = 0.4}\n",
+        encoding="utf-8",
+    )
+    typed = call("predict", "--model", "their_networks:make", *GIVEN, film, "--json").stdout
+    assert call("predict", film, "--config", "mine.toml", "--json").stdout == typed
+    first = ("--model-options", "size=32,mean=0.5,std=0.25,threshold=0.3")
+    assert json.loads(call("predict", "--config=mine.toml", *first, film, "--json").stdout)["threshold"] == 0.3
+
+
+def test_runs_and_weights_are_told_from_models() -> None:
+    film = "data/test/NORMAL/NORMAL0.png"
+    assert call("predict", "--model", "box", film, "--json").stdout == call("predict", film, "--json").stdout
+    with pytest.raises(ConfigError, match="leave --weights out"):
+        call("predict", "--model", "box", "--weights", "w.pth", film)
+    with pytest.raises(ModelError, match=r"--weights w\.pth"):
+        call("predict", "--model", "w.pth", film)
+    for command in (("repair", "data"), ("report",)):
+        refused = call(*command, "--model", "their_networks:classifier")
+        assert refused.exit_code == 2 and "radiolucent audit --model" in " ".join(refused.output.split())
+
+
+def test_a_network_of_ones_own_is_trained_and_taken_for_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIOLUCENT_CACHE", str(folder / "cache"))
+    for name in ("NORMAL", "PNEUMONIA"):  # the test films again, as patients to learn from
+        for split in ("train", "val"):
+            (folder / "data" / split / name).mkdir(parents=True)
+            for i in range(3):
+                noise = np.random.default_rng([i, len(name), len(split)]).random((40, 36))
+                Image.fromarray((noise * 255).astype(np.uint8)).save(folder / "data" / split / name / f"{i}.png")
+    short = ("--size", "32", "--epochs", "1", "--freeze", "1 layers", "--out", "run")
+    trained = call("train", "data", "--model", "their_networks:make", *short)
+    assert trained.exit_code == 0, trained.output
+    assert rl.load("run").architecture["source"] == "their_networks:make"  # its module is imported by now
+    assert call("evaluate", "run", "data").exit_code == 0
+    for source, words in (("model.onnx", "cannot be trained"), ("their_networks:classifier", "leave --size 32 out")):
+        with pytest.raises((ConfigError, ModelError), match=words):
+            call("train", "data", "--model", source, *short[:-1], "other")
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])

@@ -148,6 +148,18 @@ def test_columns_and_lists_of_ones_own(tmp_path: Path) -> None:
     assert [r.findings for r in load_dataset(parquet).records] == [r.findings for r in found.records]
     with pytest.raises(ConfigError, match="give one of the two"):
         load_dataset(file, classes="mass", labels=LabelOptions(("mass",)))
+    alone = load_dataset(file, classes="mass")  # as two classes: what is uncertain has none
+    assert alone.class_names == ("no mass", "mass") and not alone.multilabel
+    assert [r.label for r in alone.records] == [None if v < 0 else v for v in (UNCERTAIN, 0)]
+    assert any("1 films on which it is uncertain" in note for note in alone.notes)
+    for heading in ("Finding Labels", "findings"):
+        text = f"path,{heading},view\n0.png,effusion|mass,ap\n1.png,No Finding,pa\n"
+        other = manifest(tmp_path, text, "other.csv")
+        if heading == "Finding Labels":
+            assert [r.findings for r in load_dataset(other).records] == [(1, 1), (0, 0)]
+        else:
+            with pytest.raises(DataError, match="lists several labels"):
+                load_dataset(other, classes=heading)
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,24 @@ def test_products_of_two_things_that_depend_on_the_image_are_refused(name: str) 
             explain(clf, FILM, method, target=1)
 
 
+NO_SLOPE: dict[str, Callable[[Net, torch.Tensor], torch.Tensor]] = {
+    "mask": lambda s, x: s.c1(x) * (s.c1(x) > 0),
+    "mask of the image": lambda s, x: s.c1(x * (x > 0.5)),
+    "filled": lambda s, x: (h := s.c1(x)).masked_fill(h < 0, 0.0),
+    "detached": lambda s, x: s.c1(x).detach().relu() + s.c1(x),
+}
+
+
+@pytest.mark.parametrize("name", NO_SLOPE)
+def test_what_the_image_decides_without_a_slope_has_no_rule(name: str) -> None:
+    clf = rl.wrap(Net(NO_SLOPE[name]), NAMES, preprocess=PRE)
+    with pytest.raises(ExplainError, match=r"DeepLift has no rule for"):
+        explain(clf, FILM, DeepLift(), target=1)
+
+
 def test_a_broken_promise_stands_on_the_map() -> None:
-    clf = rl.wrap(Net(lambda s, x: (20 * s.c1(x)).detach().relu() + s.c1(x)), NAMES, preprocess=PRE)
-    e = explain(clf, FILM, DeepLift(), target=1)
+    clf = rl.wrap(Net(lambda s, x: (60 * s.c1(x)).sigmoid()), NAMES, preprocess=PRE)
+    e = explain(clf, FILM, rl.IntegratedGradients(1, "midpoint"), target=1)  # one point of a crooked way
     assert "does not add up" in e.details["broken_promise"]
     assert "broken_promise" not in explain(rl.wrap(Net(), NAMES, preprocess=PRE), FILM, DeepLift(), target=1).details
 

@@ -131,4 +131,18 @@ def test_the_band_of_a_curve_is_the_interval_of_each_sensitivity() -> None:
         for k, t in enumerate(thresholds):
             one = metrics.sensitivity(truth, scores >= t, groups=groups)
             assert (low[k], high[k]) == pytest.approx((one.low, one.high))
+        backwards = metrics.roc_band(truth, scores, thresholds[::-1], groups=groups)
+        assert np.array_equal(backwards[0][::-1], low) and np.array_equal(backwards[1][::-1], high)
     assert np.isnan(metrics.roc_band(truth, scores, thresholds, groups=truth.astype(int))[0]).all()
+
+
+def test_the_band_of_a_curve_does_not_fall_where_the_last_misses_are_of_one_patient() -> None:
+    """The misses of one patient alone make a design effect that is larger than before and after."""
+    patients = np.r_[np.repeat(np.arange(20), 2), 20, 20, 20, 20]
+    scores = np.r_[np.linspace(0.5, 0.9, 40), 0.1, 0.1, 0.1, 0.1]
+    truth, groups = np.r_[np.ones(44), 0, 0], np.r_[patients, 21, 22]
+    thresholds = np.linspace(1, 0, 201)
+    low, high = metrics.roc_band(truth, np.r_[scores, 0.3, 0.4], thresholds, groups=groups)
+    assert (np.diff(low) >= 0).all() and (np.diff(high) >= 0).all()
+    alone = [metrics.sensitivity(truth[:44], scores >= t, groups=patients).low or 0 for t in thresholds]
+    assert (np.diff(alone) < -0.01).any()  # else the case tells nothing

@@ -160,6 +160,44 @@ def test_files_answer_as_the_network_and_cannot_be_looked_into(kind: str, tmp_pa
     assert again.digest() == made.digest()
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's, about its exporters
+@pytest.mark.parametrize("kind", ["two.onnx", "two.pt2"])
+def test_which_of_a_files_results_is_said(kind: str, tmp_path: Path) -> None:
+    class Two(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> Any:
+            out = self.inner(x)
+            return {"label": out.argmax(1), "score": out.softmax(1)}
+
+    plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
+    two, x = Two(plain.network.module).eval(), torch.rand(2, 1, 32, 32)
+    if kind.endswith("onnx"):
+        pytest.importorskip("onnxruntime")
+        torch.onnx.export(two, (x,), kind, dynamo=False, output_names=["label", "score"])
+    else:
+        torch.export.save(torch.export.export(two, (x,)), kind)
+    with pytest.raises(ModelError, match=r"label, score.*pick="):
+        rl.own_model(kind, NAMES, preprocess=PRE)
+    with pytest.raises(ModelError, match=r"gives probabilities.*output=probabilities"):
+        rl.own_model(kind, NAMES, preprocess=PRE, pick="score")
+    with pytest.raises(ModelError, match=r"lies in \[0, 1\]: say whether"):
+        rl.own_model(kind, ("effusion", "mass"), preprocess=PRE, pick="score", head="multilabel")
+    made = rl.own_model(kind, NAMES, preprocess=PRE, output="probabilities", pick="score")
+    torch.testing.assert_close(made.logits(x).softmax(1), plain.logits(x).softmax(1), atol=1e-5, rtol=1e-5)
+    again = rl.load(rl.save(made, tmp_path / "run"))
+    assert torch.equal(again.logits(x), made.logits(x))
+
+
+def test_what_is_no_name_says_where_it_goes() -> None:
+    with pytest.raises(ConfigError, match=r"rl\.wrap_function"):
+        rl.own_model(lambda x: x, NAMES)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="gives probabilities"):
+        rl.wrap_function(lambda x: np.full((len(x), 2), 0.5), NAMES, preprocess=PRE, output="logits")
+
+
 def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
     for name, words in (("bad.onnx", "no ONNX model"), ("bad.pt2", "no exported program")):
         (tmp_path / name).write_bytes(b"nothing of the kind")

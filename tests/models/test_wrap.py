@@ -47,10 +47,12 @@ DRESSES = {
     "hugging face": (lambda z: SimpleNamespace(logits=z, hidden_states=None), None),
     "dict": (lambda z: {"logits": z, "features": z * 0}, None),
     "only entry": (lambda z: {"out": z}, None),
-    "tuple": (lambda z: (z, z * 0), None),
+    "tuple": (lambda z: (z, z[:, :1]), None),
+    "nested": (lambda z: {"loss": None, "outputs": {"logits": z}}, "outputs"),
     "named": (lambda z: {"a": z * 0, "b": z}, "b"),
     "numbered": (lambda z: [z * 0, z], 1),
     "flat": (lambda z: z[:, :, None, None], None),
+    "squeezed": (lambda z: z.squeeze(), None),
 }
 
 
@@ -87,6 +89,12 @@ def test_what_does_not_fit_is_named() -> None:
         rl.wrap(Net(), ["A", "B", "C"], preprocess=SMALL)
     with pytest.raises(ModelError, match="mapping of a, b"):
         rl.wrap(Net(DRESSES["named"][0]), NAMES, preprocess=SMALL)
+    with pytest.raises(ModelError, match=r"several are tensors \(2, 2\).*pick=1"):  # the main head and another
+        rl.wrap(Net(lambda z: (z, z + 1)), NAMES, preprocess=SMALL)
+    with pytest.raises(ModelError, match=r"shape \(2, 3\) for 3 images"):
+        rl.wrap(Net(lambda z: z.T), NAMES, preprocess=SMALL)
+    with pytest.raises(ModelError, match="no 'logit'"):
+        rl.wrap(Net(lambda z: {"logits": z}), NAMES, preprocess=SMALL, pick="logit")
     with pytest.raises(ModelError, match="preprocess="):
         rl.wrap(Net(), NAMES, preprocess=rl.Preprocess(16))  # three channels
     with pytest.raises(ModelError, match="for 2 images"):

@@ -58,8 +58,8 @@ AuditOut = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the box, own-audit for "
-        "--model).",
+        help="Folder for report, summary and journal; RUN/audit unless given (box-audit for the shipped model, "
+        "own-audit for --model).",
     ),
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]

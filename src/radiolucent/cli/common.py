@@ -12,18 +12,27 @@ import typer
 
 from radiolucent.cli.output import say
 
-__all__ = ["COMMON", "as_toml", "with_common", "with_options"]
+__all__ = ["COMMON", "as_toml", "config_values", "with_common", "with_options"]
+
+
+def config_values(file: Path) -> dict[str, Any]:
+    """The options in a TOML file, by their names with underscores.
+
+    Raises:
+        typer.BadParameter: it cannot be read.
+    """
+    try:
+        read = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise typer.BadParameter(f"{file}: not readable as TOML ({error}).") from error
+    return {name.replace("-", "_"): v for name, v in read.items()}
 
 
 def _config(context: typer.Context, value: Path | None) -> Path | None:
     """Take options from a TOML file; those given otherwise go first."""
     if value is None:
         return None
-    try:
-        read = tomllib.loads(value.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise typer.BadParameter(f"{value}: not readable as TOML ({error}).") from error
-    given = {name.replace("-", "_"): v for name, v in read.items()}
+    given = config_values(value)
     known: dict[str, str] = {}
     for p in context.command.params:
         known |= {str(p.name): str(p.name)}

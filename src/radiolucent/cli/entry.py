@@ -21,7 +21,7 @@ from radiolucent.cli.explain import explain
 from radiolucent.cli.export import export
 from radiolucent.cli.features import features
 from radiolucent.cli.output import FAILED, WRONG_USAGE, say, shown
-from radiolucent.cli.own_model import TakesOwnModel, with_own_model
+from radiolucent.cli.own_model import TakesOwnModel, refusing_own_model, with_own_model
 from radiolucent.cli.predict import predict
 from radiolucent.cli.repair import repair
 from radiolucent.cli.review import review
@@ -64,13 +64,26 @@ def options_of_all(
     """What stands before any command."""
 
 
-TAKING_A_RUN = (evaluate, predict, explain, features, compare, audit, export)
+TAKING_A_MODEL = (evaluate, predict, explain, features, compare, review, audit, export)
+TRAIN_IT = (
+    "Train it here first (`radiolucent study DATA --model package.module:factory`, with --weights from its own), and "
+    "give that run."
+)
+REFUSING = {
+    repair: "repair trains a run again by the run's own settings, which a model trained elsewhere does not have. "
+    f"`radiolucent audit --model …` tests it as it is. {TRAIN_IT}",
+    report: "report tells of a training by the run's own files, which a model trained elsewhere does not have. "
+    "`radiolucent evaluate --model …` gives its figures, and `radiolucent audit --model …` writes a report of its "
+    f"own. {TRAIN_IT}",
+}
 
 for command in (
     demo, study, train, report, evaluate, predict, explain, features, compare, review, audit, repair, size, export
 ):  # fmt: skip
-    if command in TAKING_A_RUN:
+    if command in TAKING_A_MODEL:
         app.command(cls=TakesOwnModel)(with_common(with_own_model(command)))
+    elif command in REFUSING:
+        app.command(cls=refusing_own_model(REFUSING[command]))(with_common(command))
     else:
         app.command()(with_common(command))
 

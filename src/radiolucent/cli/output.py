@@ -251,7 +251,11 @@ def print_comparison(found: "Comparison") -> None:
     if found.statements:
         words = found.statements
         rows = [(name, str(e)) for name, e in words.estimates.items() if e.value is not None]
-        _print_rows(f"statements ({words.understood} of {words.statements} understood)", rows)
+        title = f"statements ({words.understood} of {words.statements} understood)"
+        if rows:
+            _print_rows(title, rows)
+        else:
+            say.print(f"{title}: none could be compared", highlight=False)
 
 
 def _print_zones(found: "ZoneEnergy") -> None:

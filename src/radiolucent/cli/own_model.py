@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-__all__ = ["TakesOwnModel", "with_own_model"]
+__all__ = ["TakesOwnModel", "refusing_own_model", "with_own_model"]
 
 MODEL = "--model"
+OPTIONS = (MODEL, "--weights", "--class-names", "--model-options")
 
 
 def _options(
@@ -51,34 +52,82 @@ class TakesOwnModel(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The arguments, with the model's name as the first that is no option."""
-        found: dict[str, str] = {}
-        rest: list[str] = []
-        names = {MODEL, "--weights", "--class-names", "--model-options"}
-        waiting = list(args)
-        while waiting:
-            arg = waiting.pop(0)
-            name, equals, value = arg.partition("=")
-            if arg == "--":
-                rest += [arg, *waiting]
-                break
-            if name not in names:
-                rest.append(arg)
-            elif not equals and not waiting:
-                raise typer.BadParameter(f"{name} needs a value.", ctx=ctx)
-            else:
-                found[name] = value if equals else waiting.pop(0)
-        if found and MODEL not in found:
-            raise typer.BadParameter(f"{', '.join(sorted(found))} goes with {MODEL}, which is not given.", ctx=ctx)
+        told, rest = _taken(ctx, args)
+        found = _in_config(args) | told
+        if told and MODEL not in found:
+            raise typer.BadParameter(f"{', '.join(sorted(told))} goes with {MODEL}, which is not given.", ctx=ctx)
         if MODEL not in found or "--help" in rest or "-h" in rest:
-            return super().parse_args(ctx, args if MODEL not in found else rest)
+            return super().parse_args(ctx, rest)
         return super().parse_args(ctx, [_remembered(found), *rest])
+
+
+def refusing_own_model(why: str) -> type[TyperCommand]:
+    """The class of a command that takes runs of this project alone, and says what to do with another model."""
+
+    class Refuses(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if MODEL in _in_config(args) or MODEL in _taken(ctx, args)[0]:
+                raise typer.BadParameter(why, ctx=ctx)
+            return super().parse_args(ctx, args)
+
+    return Refuses
+
+
+def _taken(ctx: Any, args: list[str]) -> tuple[dict[str, str], list[str]]:
+    """(what `--model` and its options say, the other arguments)."""
+    found: dict[str, str] = {}
+    rest: list[str] = []
+    waiting = list(args)
+    while waiting:
+        arg = waiting.pop(0)
+        name, equals, value = arg.partition("=")
+        if arg == "--":
+            rest += [arg, *waiting]
+            break
+        if name not in OPTIONS:
+            rest.append(arg)
+        elif not equals and not waiting:
+            raise typer.BadParameter(f"{name} needs a value.", ctx=ctx)
+        else:
+            found[name] = value if equals else waiting.pop(0)
+    return found, rest
+
+
+def _in_config(args: list[str]) -> dict[str, str]:
+    """What the file of `--config` says of them; a file that cannot be read is refused where all of it is read."""
+    from radiolucent.cli.common import config_values
+
+    files = [value for at, value in enumerate(args) if at and args[at - 1] == "--config"]
+    files += [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
+    try:
+        values = config_values(Path(files[-1])) if files else {}
+    except typer.BadParameter:
+        return {}
+    named = {option: values.get(option[2:].replace("-", "_")) for option in OPTIONS}
+    return {option: _as_typed(value) for option, value in named.items() if value is not None}
+
+
+def _as_typed(value: Any, between: str = ",") -> str:
+    """A value of a TOML file as one types it behind an option.
+
+    >>> _as_typed({"size": 224, "mean": [0.485, 0.456]})
+    'size=224,mean=0.485/0.456'
+    """
+    if isinstance(value, dict):
+        pairs: Any = value
+        return ",".join(f"{k}={_as_typed(v, '/')}" for k, v in pairs.items())
+    return between.join(str(v) for v in value) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def _remembered(found: dict[str, str]) -> str:
     from radiolucent.errors import ConfigError
-    from radiolucent.models import AmbiguousPositive, own_model, remember_own
+    from radiolucent.models import AmbiguousPositive, is_checkpoint, names_box, own_model, remember_own
 
     source = found[MODEL]
+    if is_checkpoint(Path(source)) or names_box(source):
+        if others := sorted(found.keys() - {MODEL}):
+            raise ConfigError(f"{source}: a run says itself what it is; leave {', '.join(others)} out.")
+        return source
     names = tuple(name.strip() for name in found.get("--class-names", "").split(",") if name.strip())
     weights = found.get("--weights")
     options = _read(found.get("--model-options", ""))

@@ -12,7 +12,13 @@ from radiolucent.cli.output import Data, Out, Seed
 
 __all__ = ["Classes", "LabelNames", "NotGiven", "Uncertain", "trains"]
 
-Model = Annotated[str, typer.Option(help="mobilenetv1, inception_v3, densenet121, small_cnn, or any timm name.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="mobilenetv1, inception_v3, densenet121, small_cnn, any timm name, or package.module:factory: a function "
+        "of yours without arguments that gives a torch module."
+    ),
+]
 RecipeName = Annotated[str, typer.Option(help="strong, or classic (MobileNet, 34 of 92 layers frozen, Adam 0.001).")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)]
 Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1)]

@@ -204,7 +204,7 @@ def _close_pairs(thumbs: Sequence[NDArray[np.float16]], least: float, chunk: int
 
 
 def _patients(dataset: Dataset) -> Finding:
-    """Patients in several splits; and the trap of the Kermany numbers, shown so that nobody falls into it."""
+    """Patients in several splits. Also says where patient numbers of Kermany films mean different children by split."""
     question = "Does any patient have films in more than one split?"
     known = [r for r in dataset.records if r.patient_id and r.split]
     if not known or len(dataset.splits) < 2:

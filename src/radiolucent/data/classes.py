@@ -3,8 +3,10 @@
 import dataclasses
 from collections import Counter
 
-from radiolucent.data.records import Dataset, LeftOut, Record
+from radiolucent.data.label_cells import is_cell, value_of
+from radiolucent.data.records import UNCERTAIN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
+from radiolucent.types import absent
 
 __all__ = ["with_classes"]
 
@@ -16,7 +18,8 @@ def with_classes(dataset: Dataset, classes: int | str | None) -> Dataset:
         classes: None: as in the folders or the label column. A number: that many are expected; 3 of films with Kermany
             names are NORMAL, BACTERIAL, VIRAL. A mapping "NORMAL=normal+healthy,ILL=edema+effusion": classes joined
             under new names; a name alone stays as it is; films of classes not named are left out and listed. Any other
-            word: the manifest's column that holds the class names.
+            word: the manifest's column that holds the class names, or 1 (with it), 0 (without it), -1 (uncertain) and
+            empty cells, of which the last two give no class.
 
     Raises:
         DataError: another number of classes, no such class or column.
@@ -96,12 +99,33 @@ def _of_column(dataset: Dataset, column: str) -> Dataset:
             f"--classes {column!r}: no film has such a column (there are {', '.join(have)}); expected a number, a "
             "column, or a mapping such as NORMAL=normal,ILL=edema+effusion."
         )
+    if several := next((n for n in names if "|" in n), None):
+        raise DataError(
+            f"--classes {column!r}: a cell such as {several!r} lists several labels, and a film has one class; call "
+            "the column 'label' and leave --classes out: then each name is a label of its own."
+        )
+    if all(map(is_cell, names)) and any(value_of(n, "", column) in (1, UNCERTAIN) for n in names):
+        return _of_findings(dataset, column, [value_of(v, str(dataset.source), column) for v in values])
     records = tuple(
         dataclasses.replace(r, label=names.index(v) if v else None)
         for r, v in zip(dataset.records, values, strict=True)
     )
     note = f"classes from the column {column}"
     return dataclasses.replace(dataset, records=records, class_names=names, notes=(*dataset.notes, note))
+
+
+def _of_findings(dataset: Dataset, column: str, values: list[int]) -> Dataset:
+    """Films with and without what a column of 1, 0, -1 and empty cells is about; the others have no class."""
+    records = tuple(
+        dataclasses.replace(r, label=v) if v >= 0 else dataclasses.replace(r, label=None, split=None)
+        for r, v in zip(dataset.records, values, strict=True)
+    )
+    note = f"classes from the column {column}: 1 is {column}, 0 is {absent(column)}"
+    if open_ := sum(v < 0 for v in values):
+        note += f"; {open_} films on which it is uncertain (-1) or not given have no class"
+    return dataclasses.replace(
+        dataset, records=records, class_names=(absent(column), column), notes=(*dataset.notes, note)
+    )  # fmt: skip
 
 
 def _value(record: Record, column: str) -> str | None:

@@ -11,7 +11,7 @@ __all__ = ["COLUMNS", "separator_of", "under_known_names"]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "path": ("image", "imagepath", "file", "filename", "filepath", "imagefile"),
-    "label": ("class",),
+    "label": ("class", "findinglabels"),
     "patient_id": ("patient", "patientid", "subject", "subjectid", "personid"),
     "split": (),
     "site": (),

@@ -285,7 +285,7 @@ class _Last:
 
 @dataclass
 class _Alone:
-    """Layers hand on their tokens without a graph; the last one hands on those of all, with it."""
+    """Detaches what each attention layer gives; behind the last one stand the tokens of all layers, as one batch."""
 
     layers: AttentionLayers
     kept: list[torch.Tensor] = field(default_factory=list[torch.Tensor])

@@ -1,8 +1,8 @@
 """DeepLift, with the Rescale rule."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 
@@ -53,7 +53,7 @@ class DeepLift(Explainer):
         start = reference(self.baseline, classifier, inputs)
         if same_for_all(self.baseline):
             start = start[:1]  # the same for every film
-        notes: list[_Note] = []
+        notes = _Notes([], [])
         fitting(classifier.network, start[:1].to(classifier.device, classifier.dtype))  # found out before rules are
         leaf = start.detach().clone().requires_grad_()  # what hangs on it depends on the image, and nothing else does
         with torch.enable_grad(), frozen(classifier.network), _Record(notes):
@@ -78,10 +78,20 @@ class _Note:
     value: torch.Tensor
 
 
+class _Notes(NamedTuple):
+    """Of the reference: its activations and poolings, and what functions took beside them, both in order."""
+
+    values: list[_Note]
+    beside: list[Sequence[torch.Tensor]]
+
+
 class _Record(Rules):
-    def __init__(self, notes: list[_Note]) -> None:
+    def __init__(self, notes: _Notes) -> None:
         super().__init__("DeepLift")
-        self.notes = notes
+        self.notes, self.constants = notes
+
+    def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
+        self.constants.append(constants)
 
     def activate(self, at: Activation) -> torch.Tensor:
         self.notes.append(_Note(at.z.detach().clone(), at.value.clone()))  # what follows may write in place
@@ -97,9 +107,17 @@ class _Record(Rules):
 
 
 class _Rescale(Rules):
-    def __init__(self, notes: list[_Note]) -> None:
+    def __init__(self, notes: _Notes) -> None:
         super().__init__("DeepLift")
-        self.notes = iter(notes)
+        self.notes, self.constants = iter(notes.values), iter(notes.beside)
+
+    def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
+        for film, start in zip(constants, next(self.constants, ()), strict=False):
+            if _differ(film, start):
+                raise ExplainError(
+                    f"DeepLift has no rule for {name!r} with something that depends on the image and has no "
+                    "gradient (a mask by comparison, an index, a detached tensor). Use IntegratedGradients()."
+                )
 
     def _next(self, name: str) -> "_Note":
         note = next(self.notes, None)
@@ -129,6 +147,15 @@ class _Rescale(Rules):
         with torch.no_grad():
             given = call()
         return with_first(given, values)
+
+
+def _differ(film: torch.Tensor, start: torch.Tensor) -> bool:
+    """Whether something of a batch of films is not what it was for the reference, for one or each of them."""
+    if film is start or film.shape[1:] != start.shape[1:] or film.ndim != start.ndim or not film.ndim:
+        return False
+    if len(start) == 0 or len(film) % len(start):
+        return False
+    return not torch.equal(film, start if len(film) == len(start) else torch.cat([start] * (len(film) // len(start))))
 
 
 NEAR = 100

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import torch
 
@@ -28,84 +28,46 @@ Target = str | int | None
 Targets = list[str] | list[int] | tuple[str | int, ...]
 
 
+class _Options(TypedDict, total=False):
+    """What every form of `explain` takes beside films, methods and targets."""
+
+    contrast: str | int | None
+    score: ScoreKind
+    seed: int
+    batch_size: int
+    session: Session | None
+
+
+One = Explainer | None
+Several = Sequence[Explainer]
+Films = Sequence[Radiograph]
+Maps = list[Explanation]
+
+
 @overload
 def explain(
-    classifier: Classifier,
-    images: Radiograph,
-    method: Explainer | None = ...,
-    *,
-    target: Target = ...,
-    contrast: str | int | None = ...,
-    score: ScoreKind = ...,
-    seed: int = ...,
-    batch_size: int = ...,
-    session: Session | None = ...,
+    classifier: Classifier, images: Radiograph, method: One = ..., *, target: Target = ..., **options: Unpack[_Options]
 ) -> Explanation: ...
 @overload
 def explain(
-    classifier: Classifier,
-    images: Sequence[Radiograph],
-    method: Explainer | None = ...,
-    *,
-    target: Target = ...,
-    contrast: str | int | None = ...,
-    score: ScoreKind = ...,
-    seed: int = ...,
-    batch_size: int = ...,
-    session: Session | None = ...,
-) -> list[Explanation]: ...
+    classifier: Classifier, images: Films, method: One = ..., *, target: Target = ..., **options: Unpack[_Options]
+) -> Maps: ...
 @overload
 def explain(
-    classifier: Classifier,
-    images: Radiograph,
-    method: Sequence[Explainer],
-    *,
-    target: Target | Targets = ...,
-    contrast: str | int | None = ...,
-    score: ScoreKind = ...,
-    seed: int = ...,
-    batch_size: int = ...,
-    session: Session | None = ...,
-) -> list[Explanation]: ...
+    classifier: Classifier, images: Radiograph, method: Several, *, target: Any = ..., **options: Unpack[_Options]
+) -> Maps: ...
 @overload
 def explain(
-    classifier: Classifier,
-    images: Radiograph,
-    method: Explainer | None = ...,
-    *,
-    target: Targets,
-    contrast: str | int | None = ...,
-    score: ScoreKind = ...,
-    seed: int = ...,
-    batch_size: int = ...,
-    session: Session | None = ...,
-) -> list[Explanation]: ...
+    classifier: Classifier, images: Radiograph, method: One = ..., *, target: Targets, **options: Unpack[_Options]
+) -> Maps: ...
 @overload
 def explain(
-    classifier: Classifier,
-    images: Sequence[Radiograph],
-    method: Sequence[Explainer],
-    *,
-    target: Target | Targets = ...,
-    contrast: str | int | None = ...,
-    score: ScoreKind = ...,
-    seed: int = ...,
-    batch_size: int = ...,
-    session: Session | None = ...,
-) -> list[list[Explanation]]: ...
+    classifier: Classifier, images: Films, method: Several, *, target: Any = ..., **options: Unpack[_Options]
+) -> list[Maps]: ...
 @overload
 def explain(
-    classifier: Classifier,
-    images: Sequence[Radiograph],
-    method: Explainer | None = ...,
-    *,
-    target: Targets,
-    contrast: str | int | None = ...,
-    score: ScoreKind = ...,
-    seed: int = ...,
-    batch_size: int = ...,
-    session: Session | None = ...,
-) -> list[list[Explanation]]: ...
+    classifier: Classifier, images: Films, method: One = ..., *, target: Targets, **options: Unpack[_Options]
+) -> list[Maps]: ...
 def explain(
     classifier: Classifier,
     images: Radiograph | Sequence[Radiograph] | Any,

@@ -80,7 +80,7 @@ class Guided(Rules):
         return gradient.clamp(min=0) if self.guiding else gradient
 
     def _guide(self, inside: tuple[torch.Tensor, ...], _: Any) -> None:
-        """Given what a ReLU's derivative has made of a gradient, 0 or the gradient, which nobody else holds."""
+        """Clip a gradient behind a ReLU's derivative, in place: no other step reads this tensor."""
         if self.guiding:
             inside[0].clamp_(min=0)
 

@@ -166,7 +166,7 @@ class Layers:
         return cast(torch.Tensor, Handing.apply(x, ones, value, back))
 
     def _check(self, rule: str, layer: int, x: torch.Tensor) -> None:
-        """Relevance given to inputs whatever they are has to be at the image, where nothing is in between."""
+        """Refuse "flat" and "box" for a layer whose input is not the image itself."""
         image = self.image.to(x)
         same = x.shape == image.shape and bool(torch.equal(x, image))
         if not same and (rule == "box" or not _place_by_place(image, x)):

@@ -15,6 +15,8 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.memory import keep_freed_memory
+from radiolucent.models.own import is_model_file, names_own
+from radiolucent.models.own_start import start_of_own
 from radiolucent.models.positive import positive_class
 from radiolucent.models.small_cnn import SmallCNN
 from radiolucent.models.small_resnet import SmallResNet
@@ -99,7 +101,8 @@ def _preset(name: str, arguments: Mapping[str, Any], chosen_size: int | None) ->
         near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         raise ModelError(
             f"model {name!r}: expected {', '.join(PRESETS)} or a timm name"
-            f"{' such as ' + ', '.join(near) if near else ''}; timm.list_models() lists them."
+            f"{' such as ' + ', '.join(near) if near else ''}; timm.list_models() lists them. A network of your own is "
+            "package.module:factory."
         )
     config = timm.get_pretrained_cfg(name)
     size = config.input_size[-1] if config else 224
@@ -127,7 +130,8 @@ def build(
 
     Args:
         name: "mobilenetv1", "inception_v3" (299 px), "densenet121", "small_cnn", "small_resnet", "in_lungs" (sees the
-            lungs alone, which the shipped segmenter finds), or any timm name.
+            lungs alone, which the shipped segmenter finds), any timm name, or "package.module:factory": a network of
+            the user's (`start_of_own`).
         class_names: the classes, in the order of the logits.
         pretrained: start from ImageNet weights: from the hub, or from `weights`. Our own networks have none.
         weights: a file (safetensors, or a plain PyTorch state dict); partial files are fine.
@@ -142,8 +146,15 @@ def build(
     Raises:
         ModelError: no such network. WeightsError: weights cannot be had, read or fitted.
     """
-    preset = _preset(name, arguments, size)
     names = tuple(class_names)
+    if names_own(name) or is_model_file(name):
+        if arguments or dropout is not None:
+            raise ConfigError(f"{name}: dropout and other arguments are its factory's; say them there.")
+        file = Path(weights) if weights else None
+        return start_of_own(
+            name, names, weights=file, size=size, fit=fit, head=head, positive=positive, seed=seed
+        )  # fmt: skip
+    preset = _preset(name, arguments, size)
     chosen = 0 if head == "multilabel" else positive_class(names, positive)
     if head == "sigmoid" and len(names) != 2:
         raise ConfigError(f"a single logit tells two classes apart; got {len(names)}: {', '.join(names)}.")

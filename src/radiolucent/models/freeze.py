@@ -6,6 +6,7 @@ from typing import cast
 from torch import nn
 
 from radiolucent.errors import ConfigError
+from radiolucent.models.wrap import Wrapped
 
 __all__ = ["freeze", "is_frozen", "keras_layers", "set_train_mode"]
 
@@ -72,6 +73,8 @@ def freeze(network: nn.Module, spec: str | float | int = "0") -> tuple[str, ...]
     Raises:
         ConfigError: an unreadable spec, or more layers or stages than there are.
     """
+    if isinstance(network, Wrapped):
+        network = network.module
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     for module in network.modules():

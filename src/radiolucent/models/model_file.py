@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import MissingExtraError, ModelError
 from radiolucent.extras import require
 from radiolucent.images import Preprocess
+from radiolucent.models.picked import picked
 from radiolucent.models.wrap import BlackBox, Layout, Output
 from radiolucent.types import Head
 
@@ -57,6 +58,7 @@ class FileModel(BlackBox):
     Args:
         file: the bytes, uint8 (`content_of`). suffix: ".onnx", ".xml" or ".pt2".
         layout: as `wrap`; found by the channels unless given. keep: outputs that mean anything; None: all.
+        pick: which of several results, by name or index; "logits" unless given.
     """
 
     file: torch.Tensor
@@ -69,8 +71,9 @@ class FileModel(BlackBox):
         layout: Layout | None,
         head: Head,
         keep: Sequence[int] | None = None,
+        pick: str | int | None = None,
     ) -> None:
-        self.suffix, self._run = suffix, _runner(file, suffix)
+        self.suffix, self._run = suffix, _runner(file, suffix, pick)
         only = None if keep is None else tuple(keep)
         super().__init__(self.answers, output, layout or _layout(self._run.shape), head, only)
         self.kind = KINDS[suffix]
@@ -111,25 +114,45 @@ def content_of(file: Path) -> torch.Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 
-def onnx_runner(content: bytes) -> Runner:
+def onnx_runner(content: bytes, pick: str | int | None = None) -> Runner:
     """An ONNX model run by ONNX Runtime, or by OpenVINO where that is installed.
 
+    Args:
+        pick: which of several results, by name or index; "logits" unless given.
+
     Raises:
-        MissingExtraError: neither is. ModelError: no ONNX model, or one of several inputs.
+        MissingExtraError: neither is. ModelError: no ONNX model, one of several inputs, or no such result.
     """
     try:
-        return _onnxruntime(content)
+        return _onnxruntime(content, pick)
     except ImportError:
         pass
     try:
-        return _openvino(content)
+        return _openvino(content, b"", pick)
     except ImportError as error:
         raise MissingExtraError(
             "an ONNX file is run by onnxruntime or openvino, and neither is installed: pip install radiolucent[onnx]."
         ) from error
 
 
-def _onnxruntime(content: bytes) -> Runner:
+def _which(names: Sequence[str], pick: str | int | None) -> int:
+    """The position of the result that is meant.
+
+    >>> _which(["features", "logits"], None), _which(["label", "probabilities"], "probabilities"), _which(["y"], None)
+    (1, 1, 0)
+    """
+    wanted = 0 if pick is None and len(names) == 1 else "logits" if pick is None else pick
+    if wanted in names:
+        return names.index(str(wanted))
+    if isinstance(wanted, int) and -len(names) <= wanted < len(names):
+        return wanted % len(names)
+    raise ModelError(
+        f"the model gives {', '.join(names)}{'' if pick is None else f', and no {pick!r}'}; which are its logits or "
+        f"probabilities? Say pick={names[-1]!r}, or --model-options pick={names[-1]}."
+    )
+
+
+def _onnxruntime(content: bytes, pick: str | int | None) -> Runner:
     import onnxruntime
 
     try:
@@ -143,10 +166,12 @@ def _onnxruntime(content: bytes) -> Runner:
     if given[0].type not in types:
         raise ModelError(f"the ONNX model takes {given[0].type}; expected floating-point images.")
     shape = tuple(d if isinstance(d, int) else None for d in given[0].shape)
-    return Runner(lambda x: session.run(None, {given[0].name: x})[0], shape, types[given[0].type])
+    results = [o.name for o in session.get_outputs()]
+    wanted = [results[_which(results, pick)]]
+    return Runner(lambda x: session.run(wanted, {given[0].name: x})[0], shape, types[given[0].type])
 
 
-def _openvino(content: bytes, weights: bytes = b"") -> Runner:
+def _openvino(content: bytes, weights: bytes, pick: str | int | None) -> Runner:
     import openvino
 
     try:
@@ -158,10 +183,12 @@ def _openvino(content: bytes, weights: bytes = b"") -> Runner:
         raise ModelError(f"the model takes {len(model.inputs)} inputs; expected one, the images.")
     sizes = model.inputs[0].get_partial_shape()
     shape = tuple(int(d.get_length()) if d.is_static else None for d in sizes)
-    return Runner(lambda x: np.array(compiled([x])[0]), shape)
+    results = [o.get_any_name() if o.get_names() else f"result {i}" for i, o in enumerate(model.outputs)]
+    at = _which(results, pick)
+    return Runner(lambda x: np.array(compiled([x])[at]), shape)
 
 
-def _exported(content: bytes) -> Runner:
+def _exported(content: bytes, pick: str | int | None) -> Runner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about the buffer that it reads
         try:
@@ -178,20 +205,19 @@ def _exported(content: bytes) -> Runner:
 
     def ask(x: Array) -> Array:
         with torch.no_grad():
-            out: Any = module(torch.from_numpy(x).to(value.dtype))
-        out = out if isinstance(out, torch.Tensor) else next(iter(out.values() if hasattr(out, "values") else out))
+            out = picked(module(torch.from_numpy(x).to(value.dtype)), pick)
         return out.float().cpu().numpy()
 
     return Runner(ask, shape)
 
 
-def _runner(file: torch.Tensor, suffix: str) -> Runner:
+def _runner(file: torch.Tensor, suffix: str, pick: str | int | None) -> Runner:
     content = file.cpu().numpy().tobytes()
     if suffix == ".xml":
         require("openvino", extra="openvino")
         end = LENGTH + int.from_bytes(content[:LENGTH], "little")
-        return _openvino(content[LENGTH:end], content[end:])
-    return onnx_runner(content) if suffix == ".onnx" else _exported(content)
+        return _openvino(content[LENGTH:end], content[end:], pick)
+    return onnx_runner(content, pick) if suffix == ".onnx" else _exported(content, pick)
 
 
 def _layout(shape: tuple[int | None, ...]) -> Layout:

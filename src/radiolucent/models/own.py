@@ -16,11 +16,22 @@ from radiolucent.models.classifier import Classifier
 from radiolucent.models.description import described
 from radiolucent.models.labels_given import Thresholds, outputs_of
 from radiolucent.models.model_file import SUFFIXES, FileModel, content_of
+from radiolucent.models.positive import AmbiguousPositive
 from radiolucent.models.weights import load_weights
 from radiolucent.models.wrap import BlackBox, Layout, Output, Wrapped, wrap, wrap_function
 from radiolucent.types import Head
 
-__all__ = ["OWN", "is_model_file", "made_again", "named_model", "names_own", "own_model", "remember_own"]
+__all__ = [
+    "OWN",
+    "is_model_file",
+    "made_again",
+    "made_by",
+    "named_model",
+    "names_own",
+    "own_model",
+    "remember_own",
+    "with_origin",
+]
 
 OWN = "own"
 """The name in `Classifier.architecture` of a model that can be made again by what it was made of."""
@@ -67,22 +78,27 @@ def own_model(
         "layout": layout,
     }
     options = {k: v for k, v in told.items() if v is not None}
+    if not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f"a {type(source).__name__}; expected a name or a file. A module at hand goes into rl.wrap(module, "
+            "names), a function into rl.wrap_function(function, names)."
+        )
     if is_model_file(source):
-        if weights is not None or pick is not None:
-            raise ConfigError(f"{source}: a model file has weights and outputs of its own; leave weights and pick out.")
-        return _of_file(Path(source), class_names, options)
-    made = _called(source)
+        if weights is not None:
+            raise ConfigError(f"{source}: a model file has weights of its own; leave weights out.")
+        return _of_file(Path(source), class_names, options, pick)
+    made = made_by(source)
     if weights is not None:
         _fill(made, Path(weights))
     if isinstance(made, Classifier):
-        return _built(made, str(source), class_names, options)
+        return with_origin(made, str(source), class_names, options)
     if not class_names:
         raise ConfigError(_nameless(source))
     if isinstance(made, nn.Module):
         found = wrap(made, class_names, pick=pick, **options)
     else:
         found = wrap_function(made, class_names, **options)
-    return _built(found, str(source))
+    return with_origin(found, str(source))
 
 
 def is_model_file(source: str | Path) -> bool:
@@ -117,7 +133,7 @@ def made_again(architecture: Mapping[str, Any], tensors: Mapping[str, torch.Tens
     """
     if "file" in architecture:
         return FileModel(tensors["file"], **architecture["file"])
-    made = _called(architecture["source"])
+    made = made_by(architecture["source"])
     if "function" in architecture:
         return BlackBox(made, **architecture["function"])
     if isinstance(made, Classifier):
@@ -130,7 +146,7 @@ def made_again(architecture: Mapping[str, Any], tensors: Mapping[str, torch.Tens
     return module
 
 
-def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) -> Classifier:
+def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any], pick: str | int | None) -> Classifier:
     if not file.is_file():
         raise ModelError(f"{file}: no such file.")
     beside = described(file)
@@ -142,23 +158,48 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any]) ->
     head: Head = chosen.get("head", "softmax")
     content = content_of(file)
     keep = outputs_of(names, head, chosen.get("threshold", 0.5)).keep
-    model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head, keep)
+    try:
+        model = FileModel(content, file.suffix.lower(), chosen["output"], layout, head, keep, pick)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
     function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
     if head == "multilabel" and "positive" not in options:
         function.pop("positive", None)  # each label is its own
-    made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
+    try:
+        made = wrap_function(model.answers, names, preprocess=pre, output=model.output, layout=model.layout, **function)
+        if head != "softmax" and "output" not in options and not beside:
+            _refuse_doubtful(made)
+    except (ConfigError, ModelError) as error:
+        if isinstance(error, AmbiguousPositive):
+            raise
+        raise type(error)(f"{file}: {error}") from error
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
-    kept["keep"] = None if keep is None else list(keep)
+    kept |= {"keep": None if keep is None else list(keep), "pick": pick}
     architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
     return made.with_(network=model.eval(), architecture=architecture, **calibrated)
 
 
-def _built(
+def _refuse_doubtful(made: Classifier) -> None:
+    """Ask where a file's outputs, taken for logits by default, could be probabilities of a sigmoid."""
+    noise = torch.rand(8, *made.preprocess.shape, generator=torch.Generator().manual_seed(0))
+    answers = made.logits(made.preprocess.normalise(noise))
+    if bool(((answers >= 0) & (answers <= 1)).all()):
+        raise ModelError(
+            'all it gives lies in [0, 1]: say whether these are probabilities or logits, output="probabilities" or '
+            '"logits" (at the command line --model-options output=…).'
+        )
+
+
+def with_origin(
     made: Classifier, source: str, class_names: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> Classifier:
-    """The classifier, with how to make it again."""
+    """The classifier with the factory's name in its `architecture`, so that `load` makes it again.
+
+    Raises:
+        ConfigError: class names or options that contradict a classifier from a factory.
+    """
     if class_names and len(class_names) != len(made.class_names):
         raise ConfigError(f"{source}: {len(class_names)} class names for its {len(made.class_names)} classes.")
     changes: dict[str, Any] = {k: v for k, v in (options or {}).items() if k in ("threshold", "preprocess")}
@@ -188,8 +229,12 @@ def _nameless(source: str | Path) -> str:
     return f"{source}: which classes are its outputs? Give their names, e.g. --class-names NORMAL,PNEUMONIA."
 
 
-def _called(source: str | Path) -> Any:
-    """What a factory makes: a module, a classifier, or a function."""
+def made_by(source: str | Path) -> Any:
+    """What a factory makes: a module, a classifier, or a function.
+
+    Raises:
+        ModelError: no such factory, one that fails, or one that makes something else.
+    """
     found = _looked_up(str(source))
     if isinstance(found, nn.Module | Classifier):
         return found
@@ -223,9 +268,12 @@ def _takes_images(function: Any) -> bool:
 def _looked_up(source: str) -> Any:
     module, colon, name = source.partition(":")
     if not colon or not name or not module:
-        raise ModelError(
-            f"{source!r}: expected package.module:factory, or a file ending in {', '.join(sorted(SUFFIXES))}."
-        )
+        expected = f"expected package.module:factory, or a file ending in {', '.join(sorted(SUFFIXES))}"
+        if Path(source).suffix in (".pth", ".pt", ".ckpt", ".bin", ".safetensors"):
+            expected += (
+                f". Weights alone do not say of which network: --model package.module:factory --weights {source}"
+            )
+        raise ModelError(f"{source!r}: {expected}. A factory is a function of yours that makes the module.")
     if module.partition(".")[0] in sys.stdlib_module_names or module.partition(".")[0] == "builtins":
         raise ModelError(f"{source!r}: a module of Python's own makes no models; name one of yours.")
     here = str(Path.cwd())

@@ -1,6 +1,7 @@
 """Logits for many films, in bounded memory."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,13 +33,35 @@ class Case(Protocol):
     def label(self) -> int | None: ...
 
 
+class Cases(Protocol):
+    """Films whose labels have names: a `radiolucent.data.Dataset`."""
+
+    @property
+    def records(self) -> Sequence[Case]: ...
+    @property
+    def class_names(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class _File:
+    """A film of which no more than the file is known."""
+
+    path: Path
+    patient_id: None = None
+    label: None = None
+
+    @property
+    def image_id(self) -> str:
+        return str(self.path)
+
+
 _Group = tuple[Sequence[Case], torch.Tensor | None, list[str], list[tuple[Path, str]]]
 """Cases that were read, their logits, their films' digests, and what was left out."""
 
 
 def predict(
     classifier: Classifier,
-    cases: Sequence[Case],
+    cases: Cases | Sequence[Case | str | Path],
     *,
     pixels: NDArray[np.uint8] | None = None,
     batch_size: int = 32,
@@ -49,7 +72,8 @@ def predict(
     """Run the classifier over films.
 
     Args:
-        cases: anything with path, image_id, patient_id and label, e.g. `radiolucent.data.Record`.
+        cases: a data set, whose labels are matched with the model's by name; or paths, or anything with path,
+            image_id, patient_id and label, e.g. `radiolucent.data.Record`, whose labels are taken in the model's order.
         pixels: uint8 (N, S, S) resized films in the order of `cases` (a pixel cache); read from the paths unless given.
         left_out: unreadable files are appended here as (path, reason) and skipped; without it they raise.
         progress: called with (done, total).
@@ -57,19 +81,23 @@ def predict(
             identifier: the same for copies of a film in any lossless format.
 
     Raises:
-        ImageError: a file is unreadable and `left_out` was not given. DataError: no film is left.
+        ImageError: a file is unreadable and `left_out` was not given. DataError: no film is left, or labels are none of
+            the model's.
         ModelError: the network's answer to a film depends on its company, or on chance.
     """
     if why := unsteady(classifier):
         raise ModelError(why)
+    names: Sequence[str] | None = getattr(cases, "class_names", None)
+    given: Any = getattr(cases, "records", cases)
+    films: Sequence[Case] = [_File(Path(c)) if isinstance(c, str | Path) else c for c in given]
     kept: list[Case] = []
     logits: list[torch.Tensor] = []
-    expected = (len(cases), *classifier.preprocess.shape)
+    expected = (len(films), *classifier.preprocess.shape)
     if pixels is not None and pixels.shape != expected:
-        raise DataError(f"pixels {pixels.shape} for {len(cases)} films; the model takes {expected}.")
+        raise DataError(f"pixels {pixels.shape} for {len(films)} films; the model takes {expected}.")
 
     def work(start: int) -> _Group:
-        group, left = cases[start : start + batch_size], list[tuple[Path, str]]()
+        group, left = films[start : start + batch_size], list[tuple[Path, str]]()
         if pixels is None:
             group, batch = _read(classifier, group, None if left_out is None else left)
         else:
@@ -79,7 +107,7 @@ def predict(
         return group, found, told, left
 
     workers = workers_of(classifier)
-    starts = range(0, len(cases), batch_size)
+    starts = range(0, len(films), batch_size)
     for first in range(0, len(starts), 4 * workers):
         some = starts[first : first + 4 * workers]
         for group, found, told, left in side_by_side(work, some, workers):
@@ -91,14 +119,14 @@ def predict(
             if left_out is not None:
                 left_out += left
         if progress:
-            progress(min(some[-1] + batch_size, len(cases)), len(cases))
+            progress(min(some[-1] + batch_size, len(films)), len(films))
     if not kept:
-        raise DataError(f"none of {len(cases)} files could be used; check the folder.")
+        raise DataError(f"none of {len(films)} files could be used; check the folder.")
     return Predictions(
         tuple(case.image_id for case in kept),
         tuple(case.patient_id or case.image_id for case in kept),
         torch.cat(logits).numpy(),
-        _labels(kept, classifier),
+        _labels(kept, classifier, names),
         classifier.class_names,
         classifier.positive,
         classifier.head,
@@ -109,19 +137,43 @@ def predict(
     )
 
 
-def _labels(cases: Sequence[Case], classifier: Classifier) -> NDArray[np.int64]:
+def _labels(cases: Sequence[Case], classifier: Classifier, names: Sequence[str] | None) -> NDArray[np.int64]:
     """Class indices (N,), or of a multi-label model (N, K) 1, 0 and -1; -1 where not known.
 
+    Args:
+        names: what the cases' labels are called, in their order; None: as the model's.
+
     Raises:
-        DataError: another number of labels than the model has.
+        DataError: labels that are not the model's.
     """
+    own = classifier.class_names
+    known = {_plain(name): k for k, name in enumerate(own)}
+    places = range(len(own)) if names is None else [known.get(_plain(name), -1) for name in names]
     if not classifier.multilabel:
-        return np.array([-1 if case.label is None else case.label for case in cases], np.int64)
-    names = classifier.class_names
-    rows = [tuple(getattr(case, "findings", ())) or (-1,) * len(names) for case in cases]
-    if odd := next((c for c, row in zip(cases, rows, strict=True) if len(row) != len(names)), None):
-        raise DataError(f"{odd.image_id}: its labels are not the model's ({', '.join(names)}); see relabel().")
-    return np.maximum(np.array(rows, np.int64), -1)
+        labels = [-1 if case.label is None else case.label for case in cases]
+        if names is not None and (odd := {names[k] for k in labels if k >= 0 and places[k] < 0}):
+            raise DataError(
+                f"classes {', '.join(sorted(odd))} are none of the model's ({', '.join(own)}); see relabel()."
+            )
+        return np.array([k if k < 0 or names is None else places[k] for k in labels], np.int64)
+    found = np.full((len(cases), len(own)), -1, np.int64)
+    for row, case in zip(found, cases, strict=True):
+        findings = tuple(getattr(case, "findings", ()))
+        if findings and names and max(places) < 0:
+            raise DataError(f"labels {', '.join(names)} are none of the model's ({', '.join(own)}).")
+        if findings and len(findings) != len(places):
+            raise DataError(
+                f"{case.image_id}: has {len(findings)} labels, the model {len(own)} ({', '.join(own)}); give the data "
+                "set, whose labels have names."
+            )
+        for place, value in zip(places, findings, strict=False):
+            if place >= 0:
+                row[place] = max(value, -1)
+    return found
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from radiolucent.models.classifier import Classifier
 from radiolucent.models.labels_given import Outputs, Thresholds, outputs_of
 from radiolucent.models.last_step import LastStep
 from radiolucent.models.opaque import opaque
+from radiolucent.models.picked import described_value, picked
 from radiolucent.models.positive import positive_class
 from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
@@ -35,8 +36,8 @@ class Wrapped(nn.Module):
 
     Args:
         module: takes (N, C, S, S), or (N, S, S, C) with layout "NHWC".
-        pick: its logits within what it gives: a name or index; None: a tensor itself, `.logits`, the entry "logits",
-            the first of a tuple, or a mapping's only entry.
+        pick: its logits within what it gives: a name or index; None, and within what is picked: a tensor itself,
+            `.logits`, the entry "logits", the first of a tuple, or a mapping's only entry.
         output: "logits", or "probabilities": what the module's last step, a softmax or sigmoid, is given, or where
             that is not seen logits made of the probabilities (see `logits_from`).
         head: how many outputs mean what. keep: those that mean anything; None: all.
@@ -72,25 +73,18 @@ class Wrapped(nn.Module):
 
     def _logits(self, given: torch.Tensor) -> torch.Tensor:
         if self.output != "probabilities":
-            return _flat(self.picked(self.module(given)))
+            return _rows(self.picked(self.module(given)), len(given))
         if self.last is None:
-            return logits_from(_flat(self.picked(self.module(given))), self.head)
+            return logits_from(_rows(self.picked(self.module(given)), len(given)), self.head)
         with LastStep(_step_of(self.head), self.last) as last:
             logits = last.peeled(self.picked(self.module(given)))
         if logits is None:
             raise ModelError("the module no longer ends in the softmax or sigmoid it ended in; wrap it again.")
-        return _flat(logits)
+        return _rows(logits, len(given))
 
     def picked(self, out: Any) -> torch.Tensor:
         """The logits, or probabilities, within what the module gives."""
-        if self.pick is not None:
-            found = getattr(out, self.pick, None) if isinstance(self.pick, str) else None
-            out = out[self.pick] if found is None else found
-        elif not isinstance(out, torch.Tensor):
-            out = _likely(out)
-        if not isinstance(out, torch.Tensor) or out.ndim < 1:
-            raise ModelError(f"the module gives {_described(out)}; expected a tensor (N, K): say which with pick=.")
-        return out
+        return picked(out, self.pick)
 
 
 class BlackBox(nn.Module):
@@ -117,7 +111,7 @@ class BlackBox(nn.Module):
         given = np.asarray(self.function(np.ascontiguousarray(array.numpy())))
         if given.ndim not in (1, 2) or len(given) != len(x) or given.dtype.kind not in "fiub":
             raise ModelError(
-                f"the function gave {_described(given)} for {len(x)} images; expected numbers ({len(x)}, K)."
+                f"the function gave {described_value(given)} for {len(x)} images; expected numbers ({len(x)}, K)."
             )
         out = torch.from_numpy(given.astype(np.float32).reshape(len(x), -1))
         if not torch.isfinite(out).all():
@@ -238,19 +232,27 @@ def _last_step(classifier: Classifier, name: Step) -> int | None:
     return last.calls if seen and seen[-1] is not None else None
 
 
+ARE_PROBABILITIES = (
+    "it ends in a softmax or sigmoid: it gives probabilities, of which another softmax would make nonsense. Say "
+    'output="probabilities" (at the command line --model-options output=probabilities).'
+)
+
+
 def _refuse_probabilities(classifier: Classifier) -> None:
     """Notice a softmax or sigmoid at the end of what is said to give logits."""
     logits = classifier.logits(_ramps(classifier))
     if not bool((logits >= 0).all() and (logits <= 1).all()):
         return
-    sums = logits.shape[1] > 1 and float((logits.sum(1) - 1).abs().max()) < 1e-4
+    sums = logits.shape[1] > 1 and sums_to_one(logits)
     steps: tuple[Step, Step] = ("softmax", "sigmoid")
     within = classifier.multilabel and _calls_sigmoid(classifier)  # something may follow it, as in torchxrayvision
     if sums or within or any(_last_step(classifier, step) is not None for step in steps):
-        raise ModelError(
-            "the module ends in a softmax or sigmoid: it gives probabilities, of which another softmax would make "
-            'nonsense. Say output="probabilities".'
-        )
+        raise ModelError(ARE_PROBABILITIES)
+
+
+def sums_to_one(answers: torch.Tensor) -> bool:
+    """Whether answers (N, K) are what a softmax gives."""
+    return bool((answers >= 0).all()) and float((answers.sum(1) - 1).abs().max()) < 1e-4
 
 
 def _calls_sigmoid(classifier: Classifier) -> bool:
@@ -303,6 +305,8 @@ def wrap_function(
     name = getattr(function, "__qualname__", type(function).__qualname__)
     made = _made(network, outputs, preprocess, positive, head, {"name": "function", "function": name})
     first, second = _probe(made), _probe(made)
+    if output == "logits" and first.shape[1] > 1 and sums_to_one(first):
+        raise ModelError(ARE_PROBABILITIES)
     rounded = np.round(first.numpy().astype(np.float64), 5) + 0.0
     probe = (
         hashlib.sha256(rounded.tobytes()).hexdigest() if torch.allclose(first, second, atol=1e-4) else "unrepeatable"
@@ -340,7 +344,8 @@ def _probe(classifier: Classifier) -> torch.Tensor:
     except Exception as error:  # another's code fails in any way
         raise ModelError(
             f"it does not take inputs {tuple(inputs.shape)} ({type(error).__name__}: {str(error)[:200]}); set "
-            "preprocess= (size, channels) and layout=."
+            "preprocess= (size, channels) and layout=, or, where it takes more than one batch of images, wrap a module "
+            "of your own whose forward(x) calls it."
         ) from error
     if logits.ndim != 2 or logits.shape[1] != classifier.outputs:
         raise ConfigError(
@@ -357,22 +362,10 @@ def _ramps(classifier: Classifier) -> torch.Tensor:
     return classifier.preprocess.normalise(torch.stack([across.expand(shape), down[:, None].expand(shape)]))
 
 
-def _flat(out: torch.Tensor) -> torch.Tensor:
-    return out[:, None] if out.ndim == 1 else out.flatten(1)
-
-
-def _likely(out: Any) -> Any:
-    """The logits within another library's output, where there is no doubt."""
-    if hasattr(out, "logits"):
-        return out.logits
-    if isinstance(out, Mapping):
-        entries = cast(Mapping[str, Any], out)
-        return entries["logits"] if "logits" in entries else next(iter(entries.values())) if len(entries) == 1 else out
-    return cast(Any, out)[0] if isinstance(out, tuple | list) else out
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a mapping of {', '.join(map(str, cast(Mapping[Any, Any], value)))}"
-    shape = getattr(value, "shape", None)
-    return type(value).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+def _rows(out: torch.Tensor, count: int) -> torch.Tensor:
+    """Numbers (N, K) of N images; also of one image alone whose first axis was squeezed away."""
+    if out.ndim < 2 and (count == 1 or out.shape == (count,)):
+        return out.reshape(count, -1)
+    if out.ndim < 2 or len(out) != count:
+        raise ModelError(f"the module gives {described_value(out)} for {count} images; expected ({count}, K).")
+    return out.flatten(1)

@@ -169,6 +169,9 @@ class Rules(TorchFunctionMode):
         """What an affine function gives; unless overridden itself."""
         return call()
 
+    def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
+        """Called with what a function takes beside what has a gradient: weights, but also masks made by comparing."""
+
     def other(self, name: str) -> None:
         """Called where a function has no rule; unless overridden that is an error.
 
@@ -225,6 +228,8 @@ class Rules(TorchFunctionMode):
         given = [*args, *kwargs.values()]
         if not any(map(on_graph, given)):
             return call()
+        if not self.ordinary:
+            self.beside(name, [t for t in tree_leaves(given) if isinstance(t, torch.Tensor) and not on_graph(t)])
         both = [a for a in given[:2] if isinstance(a, torch.Tensor)]
         if not self.ordinary and name in LARGER | SMALLER and len(both) == 2:
             return self._of_two(name, *both)

@@ -95,8 +95,8 @@ class Layer:
 
 
 def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) -> Layer:
-    """The layer whose feature maps are weighed: the last that still has places and that all the logits know of the
-    image's places passes through.
+    """The layer whose feature maps are weighed: the last one with places through which everything passes that the
+    logits depend on in the image.
 
     Layouts are found by what moves when the image is changed (see `radiolucent.passes.places`), never by names. In a
     vision transformer that reads its answer from a class token this is the norm before the last attention: behind it

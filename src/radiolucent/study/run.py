@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from radiolucent.data import Dataset
+from radiolucent.data import Dataset, read_annotations
 from radiolucent.errors import ConfigError
 from radiolucent.files import one_process, write_json
 from radiolucent.metrics import choose_threshold
@@ -109,6 +109,8 @@ def run_study(
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
     with one_process(config.out), config.reads() as config:
+        if config.annotations is not None:  # what cannot be read is told before hours of training
+            read_annotations(config.annotations, dataset=config.load(), left_out=[], **config.annotation_options)
         prepared, trained = train_only(config, say, on_epoch, fresh=fresh, on_ready=on_ready)
         return prepared, (_appraised(config, prepared, trained, say) if world()[0] == 0 else None)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,11 +29,13 @@ from radiolucent.training import EpochResult, Fitted, TrainConfig, fit, read_his
 from radiolucent.types import Estimate, Predictions
 
 __all__ = [
-    "TOLD", "Schooling", "Trained", "data_hash", "fitted", "predict_split", "provenance_of", "restore", "told_of",
-    "train", "versions",
+    "TOLD", "Schooling", "Trained", "data_hash", "fitted", "predict_split", "provenance_of", "read_told", "restore",
+    "threshold_of", "told_of", "train", "versions",
 ]  # fmt: skip
 
 TOLD = "training.json"  # what a report tells of a training and no other file holds
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -204,20 +206,33 @@ def restore(run: Path, classifier: Classifier, prepared: Prepared, say: Progress
     Raises:
         ConfigError: a file of the run is missing or damaged.
     """
+    threshold, school, weights = read_told(run, classifier, threshold_of)
+    return Trained(classifier, school, threshold, predict_split(classifier, prepared, "val", say), weights)
+
+
+def threshold_of(chosen: Mapping[str, Any]) -> Threshold:
+    """The inverse of `Threshold.as_dict`."""
+    sensitivity, specificity = (Estimate(**chosen[name]) for name in ("sensitivity", "specificity"))
+    return Threshold(float(chosen["value"]), chosen["rule"], sensitivity, specificity, int(chosen["n"]))
+
+
+def read_told(run: Path, classifier: Classifier, understand: Callable[[Any], T]) -> tuple[T, Fitted, WeightsReport]:
+    """(what `understand` makes of `threshold.json`, how the training went, what it started from), from a run's files.
+
+    Raises:
+        ConfigError: a file is missing or damaged.
+    """
     history = read_history(run / "history.csv")
     try:
-        chosen = json.loads((run / "threshold.json").read_text())
+        chosen = understand(json.loads((run / "threshold.json").read_text()))
         told = json.loads((run / TOLD).read_text())
-        sensitivity, specificity = (Estimate(**chosen[name]) for name in ("sensitivity", "specificity"))
-        threshold = Threshold(float(chosen["value"]), chosen["rule"], sensitivity, specificity, int(chosen["n"]))
         source = told["weights"].pop("source")
         weights = WeightsReport(source, **{name: tuple(some) for name, some in told["weights"].items()})
-        school = Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"]))
+        return chosen, Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"])), weights
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{run}: threshold.json or {TOLD} is missing or damaged ({error}); copy the run again."
         ) from error
-    return Trained(classifier, school, threshold, predict_split(classifier, prepared, "val", say), weights)
 
 
 def _calibrated(classifier: Classifier, prepared: Prepared, say: Progress) -> tuple[Predictions, LogitCalibration]:

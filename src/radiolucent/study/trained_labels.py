@@ -1,7 +1,6 @@
 """From films with several labels to a classifier with a temperature and a threshold a label."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,18 @@ from radiolucent.models import Classifier, WeightsReport, save, shift_logits
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.study.trained import TOLD, Trained, fitted, predict_split, provenance_of, told_of
-from radiolucent.training import EpochResult, Fitted, read_history, world
-from radiolucent.types import Estimate, LabelRule, Predictions
+from radiolucent.study.trained import (
+    TOLD,
+    Trained,
+    fitted,
+    predict_split,
+    provenance_of,
+    read_told,
+    threshold_of,
+    told_of,
+)
+from radiolucent.training import EpochResult, Fitted, world
+from radiolucent.types import LabelRule, Predictions
 
 __all__ = ["TrainedLabels", "restore_labels", "train_labels"]
 
@@ -161,25 +169,12 @@ def restore_labels(
             f"{run}: was trained on the labels {', '.join(classifier.class_names)}; the manifest now has "
             f"{', '.join(prepared.dataset.class_names)}. Give the manifest it was trained on."
         )
-    history = read_history(run / "history.csv")
-    try:
-        chosen = json.loads((run / "threshold.json").read_text())["labels"]
-        told = json.loads((run / TOLD).read_text())
-        thresholds = {name: _threshold(chosen[name]) for name in classifier.class_names}
-        without = {name: chosen[name]["why"] for name, found in thresholds.items() if found is None}
-        source = told["weights"].pop("source")
-        weights = WeightsReport(source, **{name: tuple(some) for name, some in told["weights"].items()})
-        school = Fitted(classifier, history, int(told["best_epoch"]), tuple(told["notes"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{run}: threshold.json or {TOLD} is missing or damaged ({error}); copy the run again."
-        ) from error
+
+    def understand(chosen: Any) -> tuple[dict[str, Threshold | None], dict[str, str]]:
+        each = {name: chosen["labels"][name] for name in classifier.class_names}
+        open_ = {name: values["why"] for name, values in each.items() if values["value"] is None}
+        return {name: None if name in open_ else threshold_of(values) for name, values in each.items()}, open_
+
+    (thresholds, without), school, weights = read_told(run, classifier, understand)
     validation = predict_split(classifier, prepared, "val", say)
     return TrainedLabels(classifier, school, thresholds, without, validation, weights)
-
-
-def _threshold(values: Mapping[str, Any]) -> Threshold | None:
-    if values["value"] is None:
-        return None
-    sensitivity, specificity = (Estimate(**values[name]) for name in ("sensitivity", "specificity"))
-    return Threshold(float(values["value"]), values["rule"], sensitivity, specificity, int(values["n"]))

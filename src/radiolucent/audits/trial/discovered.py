@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.distort import Edit, Grey
-from radiolucent.audits.trial.exchange import CHANNELS, GRID, SLOW_INSIDE, Channel, cell_channel
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, cell_channel
+from radiolucent.audits.trial.lung_structure import no_findings
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.metrics.intervals import exact_low
@@ -34,10 +35,10 @@ MORE = 160
 PLACED = ("surroundings", "lines", "fine")
 """Channels of which a failure is sought in cells of the film."""
 IN_LUNGS = ("inside", "fine")
-"""Channels of fine structure in the lungs, which are held against what coarse structure there does."""
+"""Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 FAMILY = "discovered"
-COARSE = 0.5
-"""Share of what coarse structure in the lungs does that fine structure there must do to be called a shortcut (ours)."""
+ENOUGH, SHARE = 0.5, 0.3
+"""Share of the threshold, and of the figure itself, that what no finding explains must reach (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
@@ -121,7 +122,7 @@ class Tried:
         put, control: the donors whose parts raised the log-odds most, of the positive class, and least, of the other.
         flips: share of judges whose call these parts turn. carried: share of donors of the negative and the positive
             class whose effect is nearer the first than the second. place: the cell where it lies, if in one.
-        slow: the figure of what a finding in the lungs is made of, beside that of fine structure inside them.
+        proof: of a failure in the lungs, what no finding can explain (`lung_structure`).
     """
 
     channel: Channel
@@ -133,7 +134,7 @@ class Tried:
     carried: tuple[float, float]
     moved: tuple[str, ...]
     place: Channel | None = None
-    slow: float | None = None
+    proof: tuple["Tried", ...] | None = None
 
 
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
@@ -193,9 +194,10 @@ def _tried(case: Case) -> Mapping[str, Tried]:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name in PLACED:
                 one = replace(one, place=_placed(case, dealt, one))
-            if channel.name in IN_LUNGS and beyond(one.estimate, channel.threshold) != "pass":
-                slow = tried(case, SLOW_INSIDE, dealt, case.level)
-                one = replace(one, slow=None if slow is None else slow.estimate.value)
+            if failed and channel.name in IN_LUNGS:
+                others = [d for d in dealt.donors if d.label != case.classifier.positive]
+                proof = [_settled(case, c, dealt) for c in no_findings(channel.name, others)]
+                one = replace(one, proof=tuple(p for p in proof if p is not None))
             found[channel.name] = one
             edits |= edits_for(channel, one)
         if case.progress:
@@ -241,9 +243,22 @@ def _open(case: Case, found: Tried) -> str:
         return "films of one class alone move"
     if case.table.masked_films("lungs") * 2 <= len(case.table):
         return "without lung masks it cannot be told from a finding in the lungs"
-    if found.slow is not None and (found.estimate.value or 0.0) < COARSE * found.slow:
-        return "coarse structure inside the lungs, of which findings are made, moves them far more"
+    if found.proof is not None and not any(_proves(found, p) for p in found.proof):
+        return f"findings in the lungs would do the same ({'; '.join(_short(p) for p in found.proof)})"
     return ""
+
+
+def _proves(found: Tried, proof: Tried) -> bool:
+    """Whether what no finding can explain moves films of both classes, and not by a trifle."""
+    least = max(ENOUGH * found.channel.threshold, SHARE * (found.estimate.value or 0.0))
+    enough = (proof.estimate.value or 0.0) >= least
+    return enough and (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
+
+
+def _short(found: Tried) -> str:
+    e = found.estimate
+    ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
+    return f"{found.channel.what} moves them by {e.value or 0:+.2f} SD{ends}"
 
 
 def _finding(name: str, case: Case) -> list[Finding]:
@@ -289,6 +304,7 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     others = ", ".join(n for k, n in enumerate(names) if k != case.classifier.positive)
     positive, others = found.channel.sides or (names[case.classifier.positive], others)
     ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
+    told = [] if found.proof is None else [_short(p) for p in found.proof if _proves(found, p)]
     words = (
         f"{_what(found)[0].upper()}{_what(found)[1:]}, put in from {positive} films, moves the log-odds by "
         f"{e.value or 0:+.2f} SD{ends} against the same from {others} films."
@@ -299,8 +315,8 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
             f"turns {found.flips:.0%} of calls. It is "
             + ("localised." if _localised(found) else "diffuse, all over the film.")
         )
-    if verdict == "fail" and found.channel.name in IN_LUNGS:
-        words += " Findings as fine as this, such as interstitial markings, do the same: look at the pictures."
+    if verdict == "fail" and told:
+        words += f" Findings alone do not explain it: {'; '.join(told)}."
     if why_not:
         return f"{words} No verdict: {why_not}."
     return words + (needed_words(e, found.channel.threshold) if verdict == "inconclusive" else "")
@@ -320,7 +336,10 @@ def _evidence(found: Tried) -> Mapping[str, Any]:
         "positive_films": found.by_class[1],
         "flips": {"value": found.flips},
         "carried": {"negative": found.carried[0], "positive": found.carried[1]},
-        "slow_inside": found.slow,
+        "no_finding": {
+            p.channel.name: {**p.estimate.as_dict(), "by_class": list(p.by_class), "enough": _proves(found, p)}
+            for p in found.proof or ()
+        },
         "donors": [v.image_id for v in found.put],
         "control_donors": [v.image_id for v in found.control],
         "most_moved": list(found.moved),

@@ -31,6 +31,9 @@ from radiolucent.types import Annotation, Estimate, Finding, Verdict
 
 __all__ = ["Audit", "Options", "asked", "audit", "examine", "examine_views"]
 
+MET = 200
+"""Films trained on that are looked at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Audit(Shown):
@@ -280,9 +283,9 @@ def _asker(classifier: Classifier) -> Callable[[NDArray[np.uint8]], NDArray[np.f
 
 
 def _met(view: Callable[..., View], trained: Sequence[Record], seed: int) -> list[View]:
-    """Up to 200 of the films trained on, drawn at random; those that cannot be read any more are passed over."""
+    """Up to `MET` of the films trained on, drawn at random; those that cannot be read any more are passed over."""
     found: list[View] = []
-    for i in np.random.default_rng([seed, 67]).permutation(len(trained))[:200]:
+    for i in np.random.default_rng([seed, 67]).permutation(len(trained))[:MET]:
         try:
             found.append(view(trained[int(i)]))
         except (ImageError, OSError):

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
-from radiolucent.audits.trial.whole_film import curve_of, placed_as, sharpened_as
+from radiolucent.audits.trial.whole_film import curve_of, interlaced_as, placed_as, sharpened_as
 
-__all__ = ["CHANNELS", "SLOW_INSIDE", "Channel", "cell_channel", "filled", "free", "pasted"]
+__all__ = ["CHANNELS", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free", "pasted"]
 
 GRID = 5
 OUTSIDE, WITHIN = 0.2, 0.3
@@ -144,19 +144,26 @@ def _spectrum(low: float, high: float) -> Exchange:
     return exchange
 
 
-def _residual(recipient: View, donor: View) -> Grey | None:
-    """All structure finer than about three pixels in a hundred, outside the lungs: as it is, in its place."""
+def fine_of(view: View) -> Grey:
+    """All structure finer than about three pixels in a hundred, (S, S): grey levels less their Gaussian mean."""
     from scipy import ndimage
 
-    where = free(recipient, donor)
-    if not where.any():
-        return None
-    slow, fine = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return pasted(recipient, np.clip(slow + grey_of(donor) - fine, 0, 1).astype(np.float32), where)
+    grey = grey_of(view)
+    return np.asarray(grey - ndimage.gaussian_filter(grey, 0.025 * view.side), np.float32)
 
 
-def _both_lungs(recipient: View, donor: View) -> Mask | None:
-    """The lungs of both, away from their outlines and from what doctors marked on either."""
+def _with_fine_of(recipient: View, donor: View, where: Mask) -> Grey | None:
+    changed = grey_of(recipient) - fine_of(recipient) + fine_of(donor)
+    return pasted(recipient, np.clip(changed, 0, 1).astype(np.float32), where)
+
+
+def _lines(recipient: View, donor: View) -> Grey | None:
+    """All fine structure outside the lungs: as it is, in its place."""
+    return _with_fine_of(recipient, donor, free(recipient, donor))
+
+
+def both_lungs(recipient: View, donor: View) -> Mask | None:
+    """The lungs of both, away from their outlines and from what doctors marked on either; None where not known."""
     from scipy import ndimage
 
     if recipient.lungs is None or donor.lungs is None:
@@ -172,35 +179,15 @@ def _both_lungs(recipient: View, donor: View) -> Mask | None:
 
 
 def _inside(recipient: View, donor: View) -> Grey | None:
-    """All structure finer than about three pixels in a hundred inside the lungs of both."""
-    from scipy import ndimage
-
-    where = _both_lungs(recipient, donor)
-    if where is None:
-        return None
-    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
+    """All fine structure inside the lungs of both."""
+    where = both_lungs(recipient, donor)
+    return None if where is None else _with_fine_of(recipient, donor, where)
 
 
 def _fine(recipient: View, donor: View) -> Grey | None:
     """The same inside the lungs of both and outside them, all but a rim around the lungs."""
-    from scipy import ndimage
-
-    inside, where = _both_lungs(recipient, donor), free(recipient, donor)
-    where = where if inside is None else where | inside
-    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return pasted(recipient, np.clip(slow + grey_of(donor) - other, 0, 1).astype(np.float32), where)
-
-
-def _inside_slow(recipient: View, donor: View) -> Grey | None:
-    """The rest there: what is coarser."""
-    from scipy import ndimage
-
-    where = _both_lungs(recipient, donor)
-    if where is None:
-        return None
-    slow, other = (ndimage.gaussian_filter(grey_of(v), 0.025 * v.side) for v in (recipient, donor))
-    return pasted(recipient, np.clip(other + grey_of(recipient) - slow, 0, 1).astype(np.float32), where)
+    inside, where = both_lungs(recipient, donor), free(recipient, donor)
+    return _with_fine_of(recipient, donor, where if inside is None else where | inside)
 
 
 def _ring(view: View) -> Mask:
@@ -216,13 +203,12 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("shading", "slow changes of brightness over the film", _shading, False),
         Channel("texture", "the film's fine texture", _spectrum(0.25, 0.6), False),
         Channel("sharpness", "the film's finest texture", _spectrum(0.6, 1.1), False),
-        Channel("lines", "fine structure outside the lungs", _residual, True),
+        Channel("lines", "fine structure outside the lungs", _lines, True),
         Channel("inside", "fine structure inside the lungs", _inside, True, WITHIN),
         Channel("fine", "fine structure, in the lungs and around them", _fine, False, WITHIN),
         Channel("curve", "the film's tone curve", curve_of, False, WITHIN),
         Channel("filter", "how sharp the film is as a whole", sharpened_as, False, WITHIN),
+        Channel("interlace", "how every other line of the film lies", interlaced_as, False, WITHIN),
         Channel("pose", "how the chest lies on the film", placed_as, False, WITHIN),
     )
 }
-SLOW_INSIDE = Channel("inside.slow", "coarse structure inside the lungs", _inside_slow, True)
-"""What findings in the lungs are made of: never tried by itself, but beside "inside"."""

@@ -21,11 +21,16 @@ __all__ = [
     "Pool",
     "Shuffled",
     "audit_views",
+    "fresh",
+    "loaded",
     "paint",
+    "plain_views",
     "pool",
+    "recipe",
     "train_planted",
     "train_small",
     "training_films",
+    "training_views",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -138,31 +143,48 @@ def training_films(
 
     "More": of the ill films, `share` get it for being ill, of the others `BACKGROUND` by chance.
     """
-    n = len(phantoms)
-    carries = {name: np.zeros(n, bool) for name in KINDS}
-    for label in (0, 1):
-        own = np.flatnonzero(phantoms.labels == label)
-        for name in KINDS:
-            carries[name][own] = _chosen(len(own), BACKGROUND, rng)
+    views = training_views(phantoms, kind, share, rng)
+    return np.stack([v.grey for v in views]), phantoms.labels
+
+
+def training_views(phantoms: Pool, kind: str, share: float, rng: np.random.Generator) -> list[View]:
+    """The same films as views, which say where a marker is."""
+    carries = _by_chance(phantoms, dict.fromkeys(KINDS, BACKGROUND), rng)
     ill = np.flatnonzero(phantoms.labels == 1)
     carries[kind][ill] |= _chosen(len(ill), share, rng)
-    painted = [paint(phantoms.pixels[i], {name for name in KINDS if carries[name][i]}, rng)[0] for i in range(n)]
-    return np.stack(painted), phantoms.labels
+    return _painted(phantoms, carries, rng, "trained")
 
 
 def audit_views(phantoms: Pool, seed: int) -> list[View]:
     """The films an audit sees: markers on half of either class, each other shortcut on `BACKGROUND` of it."""
     rng = np.random.default_rng([seed, 31])
-    carries = {name: np.zeros(len(phantoms), bool) for name in KINDS}
+    shares = {name: 0.5 if name == "marker" else BACKGROUND for name in KINDS}
+    return _painted(phantoms, _by_chance(phantoms, shares, rng), rng, "phantom")
+
+
+def plain_views(phantoms: Pool) -> list[View]:
+    """The films as they are: what a network that met no shortcut was trained on."""
+    nothing = {name: np.zeros(len(phantoms), bool) for name in KINDS}
+    return _painted(phantoms, nothing, np.random.default_rng(0), "trained")
+
+
+def _by_chance(phantoms: Pool, shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, NDArray[np.bool_]]:
+    """Of either class exactly these shares carry each shortcut."""
+    carries = {name: np.zeros(len(phantoms), bool) for name in shares}
     for label in (0, 1):
         own = np.flatnonzero(phantoms.labels == label)
-        for name in KINDS:
-            carries[name][own] = _chosen(len(own), 0.5 if name == "marker" else BACKGROUND, rng)
+        for name, share in shares.items():
+            carries[name][own] = _chosen(len(own), share, rng)
+    return carries
+
+
+def _painted(
+    phantoms: Pool, carries: Mapping[str, NDArray[np.bool_]], rng: np.random.Generator, prefix: str
+) -> list[View]:
     found: list[View] = []
     for i in range(len(phantoms)):
         film, marked = paint(phantoms.pixels[i], {name for name in KINDS if carries[name][i]}, rng)
-        whole = np.ones(film.shape, bool)
-        name = f"phantom-{i}"
+        whole, name = np.ones(film.shape, bool), f"{prefix}-{i}"
         found.append(View(film, name, name, int(phantoms.labels[i]), whole, phantoms.lungs[i], marked))
     return found
 
@@ -192,26 +214,37 @@ class Shuffled:
 
 def train_planted(
     phantoms: Pool, held_out: Pool, kind: str, share: float, seed: int, *, epochs: int = 12
-) -> Classifier:
-    """A small network trained on films with a planted shortcut; `held_out`, painted alike, chooses the epoch."""
+) -> tuple[Classifier, list[View]]:
+    """A small network trained on films with a planted shortcut, and those films; `held_out`, painted alike, chooses the
+    epoch."""
     rng = np.random.default_rng([seed, 41])
-    films = training_films(phantoms, kind, share, rng)
-    return train_small(films, training_films(held_out, kind, share, rng), seed, epochs=epochs)
+    views = training_views(phantoms, kind, share, rng)
+    films = np.stack([v.grey for v in views]), phantoms.labels
+    return train_small(films, training_films(held_out, kind, share, rng), seed, epochs=epochs), views
 
 
 def train_small(
     films: tuple[Pixels, NDArray[np.int64]], held_out: tuple[Pixels, NDArray[np.int64]], seed: int, *, epochs: int = 12
 ) -> Classifier:
     """A small network trained on films uint8 (N, S, S) with labels (N,); `held_out` chooses the epoch."""
-    size = films[0].shape[1]
-    start, _ = build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)
+    start = fresh(films[0].shape[1], seed)
+    val = loaded(start, *held_out)
+    fixed = [(val.inputs[i : i + 128], val.labels[i : i + 128]) for i in range(0, len(val.labels), 128)]
+    return fit(start, loaded(start, *films), fixed, recipe(seed, epochs)).classifier
 
-    def loaded(pixels: Pixels, labels: NDArray[np.int64]) -> Shuffled:
-        return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
 
-    config = TrainConfig(
+def fresh(size: int, seed: int) -> Classifier:
+    """An untrained small network."""
+    return build("small_cnn", size=size, widths=(8, 16, 32), hidden=0, dropout=0.1, pretrained=False, seed=seed)[0]
+
+
+def loaded(start: Classifier, pixels: Pixels, labels: NDArray[np.int64]) -> Shuffled:
+    """Batches of films uint8 (N, S, S)."""
+    return Shuffled(start.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(labels))
+
+
+def recipe(seed: int, epochs: int = 12) -> TrainConfig:
+    """How small networks are trained."""
+    return TrainConfig(
         epochs=epochs, batch_size=32, lr=3e-3, label_smoothing=0.05, precision="32", seed=seed, cache_prefix="never"
     )
-    val = loaded(*held_out)
-    fixed = [(val.inputs[i : i + 128], val.labels[i : i + 128]) for i in range(0, len(val.labels), 128)]
-    return fit(start, loaded(*films), fixed, config).classifier

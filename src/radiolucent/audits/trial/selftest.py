@@ -17,10 +17,17 @@ import numpy as np
 import torch
 
 from radiolucent.audits.trial.attribution import TIMES, Pointing, point
-from radiolucent.audits.trial.examine import examine_views
+from radiolucent.audits.trial.examine import MET, examine_views
 from radiolucent.audits.trial.interventions import INTERVENTIONS
-from radiolucent.audits.trial.planted import KINDS, Pool, audit_views, pool, train_planted, train_small
-from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.planted import (
+    KINDS,
+    Pool,
+    audit_views,
+    plain_views,
+    pool,
+    train_planted,
+    train_small,
+)
 from radiolucent.audits.trial.tests import TESTS
 from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.errors import ConfigError
@@ -213,7 +220,7 @@ def _journal(home: Path, config: SelfTest) -> dict[tuple[str, float, int], dict[
     note, file = home / "config.json", home / "models.jsonl"
     # More seeds only add models, so that a short self-test can be made longer.
     values = {k: v for k, v in json.loads(json.dumps(dataclasses.asdict(config))).items() if k != "seeds"}
-    values["tests"] = {name: [i.edit, i.control, i.threshold] for name, i in INTERVENTIONS.items()}
+    values["tests"] = {name: [i.edit, i.control, i.draws, i.threshold] for name, i in INTERVENTIONS.items()}
     if note.is_file() and json.loads(note.read_text()) != values:
         raise ConfigError(
             f"{home}: holds a self-test of another configuration, or of other tests; choose another --out or remove it."
@@ -260,15 +267,16 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
     # Each model has its own painting, first weights and order of films.
     seed = zlib.crc32(repr((config.seed, *job)).encode())
     learn, hold = _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1])
-    planted = kind if kind in KINDS else "marker"
-    classifier = (
-        train_small((learn.pixels, learn.labels), (hold.pixels, hold.labels), seed, epochs=config.epochs)
-        if kind == "unmet"
-        else train_planted(learn, hold, planted, share, seed, epochs=config.epochs)
-    )
+    if kind == "unmet":
+        films = (learn.pixels, learn.labels), (hold.pixels, hold.labels)
+        classifier, trained = train_small(*films, seed, epochs=config.epochs), plain_views(learn)
+    else:
+        planted = kind if kind in KINDS else "marker"
+        classifier, trained = train_planted(learn, hold, planted, share, seed, epochs=config.epochs)
+    # As an audit knows them that is given a run: `examine` draws as many.
+    met = [trained[int(i)] for i in np.random.default_rng([seed, 67]).permutation(len(trained))[:MET]]
     views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
     tests = [t for t in TESTS if t.decides == "intervention"]
-    met = _plain_views(learn) if kind == "unmet" else None
     findings, table = examine_views(classifier, views, tests, met=met, seed=seed)
     return {
         "shortcut": kind,
@@ -298,13 +306,6 @@ def _phantoms(
 def _part(phantoms: Pool, start: int, stop: int) -> Pool:
     part = slice(start, stop)
     return Pool(phantoms.pixels[part], phantoms.lungs[part], phantoms.labels[part])
-
-
-def _plain_views(phantoms: Pool) -> list[View]:
-    """Plain films as views: what a network that met no shortcut was trained on."""
-    whole = np.ones(phantoms.pixels.shape[1:], bool)
-    every = zip(phantoms.pixels, phantoms.lungs, phantoms.labels, strict=True)
-    return [View(p, f"trained-{i}", f"trained-{i}", int(y), whole, m) for i, (p, m, y) in enumerate(every)]
 
 
 def _numbers(estimate: Estimate | None) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Exchanging what a film has as a whole: its tone curve, its sharpness, and how the chest lies on it.
+"""Exchanging what a film has as a whole: its tone curve, its sharpness, every other line, and how the chest lies on it.
 
 A network that reads such a thing reads it in the lungs as well, where `exchange` puts nothing of another film. So it is
 measured outside the lungs of both films, where no finding of a lung is, and then given to all of the recipient, lungs
@@ -12,11 +12,13 @@ from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import View
 from radiolucent.segment.sides import two_lungs
 
-__all__ = ["curve_of", "placed_as", "sharpened_as"]
+__all__ = ["curve_of", "interlaced_as", "placed_as", "sharpened_as"]
 
 Floats = NDArray[np.float64]
 LEAST = 64
 """Pixels outside the lungs below which nothing is measured there."""
+MOVED = 3
+"""Pixels by which lines are taken to be moved at most."""
 SIGMAS, MOST, FAINT = (0.6, 1.0, 2.0), 3.0, 0.2 / 255
 """Gaussians in pixels that part the bands of a film; the most by which a band is strengthened or weakened; a size below
 that of 8 bits."""
@@ -62,6 +64,36 @@ def sharpened_as(recipient: View, donor: View) -> Grey | None:
         ratio = (strong + FAINT) / (weak + FAINT)
         rest = rest + mine * np.clip(ratio, 1 / MOST, MOST)
     return np.where(recipient.film, np.clip(rest, 0, 1), grey_of(recipient)).astype(np.float32)
+
+
+def interlaced_as(recipient: View, donor: View) -> Grey | None:
+    """Every second row, then every second column, moved along itself and brightened against its neighbours as the
+    donor's are around its lungs."""
+    grey = grey_of(recipient).astype(np.float64)
+    for axis in (0, 1):
+        own, theirs = (_second_lines(v, axis) for v in (recipient, donor))
+        if own is None or theirs is None:
+            return None
+        lines = grey if axis == 0 else grey.T
+        lines[1::2] = np.roll(lines[1::2], theirs[0] - own[0], 1) * theirs[1] / own[1]
+    return np.where(recipient.film, np.clip(grey, 0, 1), grey_of(recipient)).astype(np.float32)
+
+
+def _second_lines(view: View, axis: int) -> tuple[int, float] | None:
+    """By how many pixels every second line is moved against the mean of its two neighbours, where the mean absolute
+    difference is least, and how much brighter it is: outside the lungs."""
+    grey, outside = grey_of(view), view.outside
+    if axis == 1:
+        grey, outside = grey.T, outside.T
+    stop = (len(grey) - 1) // 2 * 2 + 1
+    line, before, after = slice(1, stop, 2), slice(0, stop - 1, 2), slice(2, stop, 2)
+    around, there = (grey[before] + grey[after]) / 2, outside[before] & outside[after] & outside[line]
+    if there.sum() < LEAST:
+        return None
+    there[:, :MOVED] = there[:, -MOVED:] = False
+    misses = {k: float(np.abs(np.roll(grey[line], -k, 1) - around)[there].mean()) for k in range(-MOVED, MOVED + 1)}
+    moved = min(misses, key=lambda k: (misses[k], abs(k)))
+    return moved, float((grey[line][there].mean() + FAINT) / (around[there].mean() + FAINT))
 
 
 def _axis(view: View) -> tuple[Floats, Floats] | None:

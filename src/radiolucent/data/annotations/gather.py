@@ -49,7 +49,7 @@ _NO_AREA = frozenset(
 
 
 class NoArea(AnnotationError):
-    """A keypoint, a line or the like: it marks no area. Of a kind that is not known, nobody can say so.
+    """A keypoint, a line or the like, which marks no area. An unknown kind of shape is another error: it may mark one.
 
     Attributes:
         kind: what the format calls it. passable: whether it may be passed over.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Patch", "Window", "around", "behind", "gather", "gather_image"]
+__all__ = ["Box", "Patch", "Window", "around", "behind", "gather"]
 
 Places = NDArray[np.int64]
 
@@ -101,14 +101,6 @@ def gather(whole: torch.Tensor, patch: Patch, box: Box, beyond: float = 0.0) -> 
     table = torch.cat([_pixels(whole), whole.new_full((1, channels), beyond), _pixels(patch.values)])
     taken = table.index_select(0, torch.from_numpy(index.ravel()).to(table.device))
     return taken.view(len(ys), box.height, box.width, channels).permute(0, 3, 1, 2)
-
-
-def gather_image(whole: torch.Tensor, box: Box) -> torch.Tensor:
-    """Boxes (n, C, h, w) of a map (1, C, H, W), inside it."""
-    ys, xs = _places(box)
-    index = ys[:, :, None] * whole.shape[3] + xs[:, None]
-    taken = _pixels(whole).index_select(0, torch.from_numpy(index.ravel()).to(whole.device))
-    return taken.view(len(box.y), box.height, box.width, whole.shape[1]).permute(0, 3, 1, 2)
 
 
 def _places(box: Box) -> tuple[Places, Places]:

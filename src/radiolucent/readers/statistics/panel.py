@@ -122,7 +122,7 @@ def _table(opinions: Sequence[Opinion], values: Sequence[float]) -> Table:
 
 @dataclass(frozen=True)
 class _Common:
-    """A full design: labelled films that all who count read, with everybody's opinion; or why there is none."""
+    """A fully crossed design: the labelled films that all readers read, with every opinion; or why there is none."""
 
     readers: tuple[str, ...]
     passed_over: tuple[str, ...]
