@@ -21,8 +21,8 @@ is printed.
 Libraries are given as many altered copies a pass as torch is quickest with; "captum alone" is captum's occlusion at its
 default of one copy a pass. "plain loop" is the paper's own way, where no library for torch has the method. Networks
 without weights are random: times hardly depend on that, except for Score-CAM, where dead channels save passes: give
---weights or a trained --run. LIME: each by its defaults, 353 samples and lime's 1000, which is the same fidelity
-(see benchmarks/explain.py, which measures it).
+--weights or a trained --run. LIME: each by its defaults, 353 samples and lime's 1000; whether that is the same
+fidelity depends on network and film (benchmarks/lime_fidelity.py measures it).
 """
 
 import argparse

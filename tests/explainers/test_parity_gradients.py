@@ -20,6 +20,7 @@ from radiolucent.explainers import (
     IntegratedGradients,
     Saliency,
     SmoothGrad,
+    deeplift,
     explain,
 )
 from radiolucent.explainers.baselines import reference
@@ -144,6 +145,32 @@ class Tricky(nn.Module):
         c = F.avg_pool2d(a, 2)
         F.relu(b.sub_(0.2), inplace=True)  # its return value is not looked at
         return self.head(torch.cat([b, c], 1).mean((2, 3)))
+
+
+def test_deeplifts_blocks_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Film and reference agree in a border, where the slope is the derivative; a PReLU has other slopes by channel."""
+    torch.manual_seed(3)
+    network = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.ReLU6(), nn.Conv2d(6, 5, 3), nn.PReLU(5), nn.Conv2d(5, 4, 3, stride=2), nn.GELU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3), nn.SiLU(), nn.Linear(3, 2),
+    )  # fmt: skip
+    made = wrap(network.eval())
+    pixels = np.random.default_rng(2).random((made.preprocess.size,) * 2).astype(np.float32)
+    pixels[:, :20] = 0
+    films = [rl.from_array(pixels), rl.from_array(pixels[::-1].copy())]
+    maps = []
+    for block in (deeplift.BLOCK, 37, 1000):
+        monkeypatch.setattr(deeplift, "BLOCK", block)
+        found = explain(made, films, DeepLift(), target=1)
+        assert all(e.details["completeness_relative"] < 1e-4 for e in found)
+        maps.append(np.stack([e.map for e in found]))
+    assert np.abs(maps[0]).max() > 0
+    np.testing.assert_allclose(maps[1], maps[0], rtol=1e-5, atol=1e-7 * np.abs(maps[0]).max())
+    np.testing.assert_allclose(maps[2], maps[0], rtol=1e-5, atol=1e-7 * np.abs(maps[0]).max())
+    # and the border's slopes are derivatives: two references a hair apart, one of them equal to the film there
+    near = explain(made, films[0], DeepLift(baseline=1e-3), target=1).map
+    exact = explain(made, films[0], DeepLift(), target=1).map
+    assert np.abs(near - exact).max() < 0.05 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("score", ["logit", "probability", "margin"])

@@ -17,6 +17,7 @@ import radiolucent as rl
 from radiolucent.explainers import LIME, Explainer, Occlusion, ReciproCAM
 from radiolucent.models import Classifier, build
 from radiolucent.models.per_network import remember, remembered, remembers, structure_of, weights_of
+from radiolucent.models.settings import settings_of
 from radiolucent.passes.session import Session
 from radiolucent.types import Radiograph
 
@@ -129,6 +130,34 @@ def test_another_layer_in_its_place_is_another_structure() -> None:
     assert structure_of(clf.network) != before and weights_of(clf.network) != weights
     clf.network.bfloat16()
     assert structure_of(clf.network) != before
+
+
+def test_settings_are_told_apart_by_value() -> None:
+    """The hashes of -1 and -2 are equal; the settings are not."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Softmax(-1))
+    before = settings_of(network)
+    assert settings_of(network) == before
+    network[1].dim = -2
+    assert settings_of(network) != before
+    network[1].dim = -1
+    assert settings_of(network) == before
+
+
+def test_which_child_is_missing_is_a_part_of_the_structure() -> None:
+    network = torch.nn.Module()
+    network.add_module("a", torch.nn.ReLU())
+    network.add_module("b", None)
+    before = structure_of(network)
+    network.a, network.b = None, torch.nn.ReLU()
+    assert structure_of(network) != before
+
+
+def test_a_module_within_itself_has_a_structure() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    network.add_module("again", network[0])
+    before = structure_of(network)
+    network.__dict__["_modules"]["itself"] = network
+    assert structure_of(network) != before
 
 
 def test_a_session_reads_the_weights_once_until_torch_counts_a_change(monkeypatch: pytest.MonkeyPatch) -> None:

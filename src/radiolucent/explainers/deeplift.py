@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from radiolucent.errors import ExplainError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
@@ -93,9 +95,12 @@ class _Record(Rules):
     def beside(self, name: str, constants: Sequence[torch.Tensor]) -> None:
         self.constants.append(constants)
 
+    def shown(self, call: Callable[[], Any], given: Any) -> Any:
+        return call()  # nothing is passed back here; the film's own pass looks at every step
+
     def activate(self, at: Activation) -> torch.Tensor:
         self.notes.append(_Note(at.z.detach().clone(), at.value.clone()))  # what follows may write in place
-        return at.passing(torch.ones_like(at.value))
+        return at.passing(at.value.new_ones(()).expand_as(at.value))
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         z = _detached(args[0])
@@ -129,12 +134,7 @@ class _Rescale(Rules):
         return note
 
     def activate(self, at: Activation) -> torch.Tensor:
-        note = self._next(at.name)
-        change = at.z.detach() - note.z
-        slope = (at.value - note.value).div_(change)
-        # Where film and reference agree the slope between them is the derivative.
-        slope = torch.where(_near(change, at.z.detach(), note.z), at.derivative(), slope)
-        return at.passing(slope)
+        return at.passing(_slope(at, self._next(at.name)))
 
     def pool(self, call: Callable[[], Any], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         note = self._next("max pooling")
@@ -149,21 +149,64 @@ class _Rescale(Rules):
         return with_first(given, values)
 
 
-def _differ(film: torch.Tensor, start: torch.Tensor) -> bool:
-    """Whether something of a batch of films is not what it was for the reference, for one or each of them."""
-    if film is start or film.shape[1:] != start.shape[1:] or film.ndim != start.ndim or not film.ndim:
-        return False
-    if len(start) == 0 or len(film) % len(start):
-        return False
-    return not torch.equal(film, start if len(film) == len(start) else torch.cat([start] * (len(film) // len(start))))
-
+BLOCK = 32_768
+"""Numbers that fit into a processor's cache together with what is computed of them."""
 
 NEAR = 100
 """So many rounding errors apart two numbers are as good as equal: their difference says nothing of a slope."""
 
 
-def _near(change: torch.Tensor, z: torch.Tensor, z0: torch.Tensor) -> torch.Tensor:
-    return change.abs() <= NEAR * torch.finfo(z.dtype).eps * torch.maximum(z.abs(), z0.abs())
+def _differ(film: torch.Tensor, start: torch.Tensor) -> bool:
+    """Whether something of a batch of films is not what it was for the reference, for one or each of them."""
+    if film is start or film.shape[1:] != start.shape[1:] or film.ndim != start.ndim or not film.ndim:
+        return False
+    if len(start) == 0 or len(film) % len(start) or torch.equal(film, torch.arange(len(film)).to(film)):
+        return False  # of another number of films, or only numbered
+    return not torch.equal(film, start if len(film) == len(start) else torch.cat([start] * (len(film) // len(start))))
+
+
+def _slope(at: Activation, note: _Note) -> torch.Tensor:
+    """Δσ/Δz between reference and film; where they agree, the derivative.
+
+    On a CPU block by block: whole maps would go through the memory a dozen times.
+    """
+    z = at.z.detach()
+    order = _order(z) if at.alike and z.device.type == "cpu" else None
+    if order is None:
+        change = z - note.z
+        slope = (at.value - note.value).div_(change)
+        return torch.where(_apart(change, z, note.z) <= 0, at.derivative(), slope)
+    slope = torch.empty_like(z)
+    films, values, slopes = (t.permute(*order).flatten(1) for t in (z, at.value, slope))
+    start, value = (t.permute(*order).flatten(1).expand_as(films) for t in (note.z, note.value))
+    width, near = films.shape[1], list[NDArray[np.intp]]()
+    rows = max(1, BLOCK // max(width, 1))
+    for row in range(0, len(films), rows):
+        for column in range(0, width, BLOCK):
+            part = slice(row, row + rows), slice(column, column + BLOCK)
+            change = films[part] - start[part]
+            torch.sub(values[part], value[part], out=slopes[part]).div_(change)
+            apart = _apart(change, films[part], start[part])
+            if not bool(apart.min() > 0):
+                # numpy's is many times quicker than torch's; of several rows the block is as wide as they are
+                near.append(row * width + column + np.flatnonzero(apart.float().numpy() <= 0))
+    if near:
+        where = torch.from_numpy(np.concatenate(near))
+        slopes.view(-1)[where] = at.derivative(films.reshape(-1)[where])
+    return slope
+
+
+def _order(z: torch.Tensor) -> Sequence[int] | None:
+    """The axes of a tensor (N, …) in the order in which its numbers lie in memory; None where they lie apart."""
+    order = sorted(range(z.ndim), key=lambda axis: (-z.stride(axis), axis))
+    dense = z.ndim > 1 and order[0] == 0 and z.permute(*order).is_contiguous()
+    return order if dense else None
+
+
+def _apart(change: torch.Tensor, z: torch.Tensor, z0: torch.Tensor) -> torch.Tensor:
+    """How much further apart z and z0 are than rounding may bring them: 0 or less where they are as good as equal."""
+    rounding = torch.maximum(z.abs(), z0.abs()).mul_(NEAR * torch.finfo(z.dtype).eps)
+    return change.abs().sub_(rounding)
 
 
 def _detached(value: Any) -> torch.Tensor:
@@ -196,5 +239,5 @@ class _Pool(torch.autograd.Function):
         top = torch.maximum(value, value0)
         shares = back(z, grads[0] * (top - value0)) + back(z0, grads[0] * (value - top))
         change = z - z0
-        near = _near(change, z, z0)
+        near = _apart(change, z, z0) <= 0
         return torch.where(near, back(z, grads[0]), shares / torch.where(near, 1, change)), None, None, None

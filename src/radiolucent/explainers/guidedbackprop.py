@@ -66,7 +66,7 @@ class Guided(Rules):
         Raises:
             ExplainError: a step that can be a ReLU written otherwise.
         """
-        for node in nodes_behind(graph_nodes(logits), ()):
+        for node in nodes_behind(graph_nodes(logits)):
             if _is_relu(node):
                 self.seen.append("relu")
                 node.register_hook(self._guide)

@@ -65,7 +65,18 @@ def inherit(copied: nn.Module, network: nn.Module) -> None:
 
 def structure_of(network: nn.Module) -> int:
     """A number that changes with the modules' names and classes and with the parameters' type and device."""
-    parts = [f"{name}:{type(module).__qualname__}" for name, module in network.named_modules()]
+    parts: list[Hashable] = []
+    waiting, seen = [network], {network}
+    while waiting:  # as `named_modules`, quicker
+        module = waiting.pop()
+        parts.append(type(module))
+        scripted = isinstance(module, torch.jit.ScriptModule)
+        children: dict[str, nn.Module | None] = dict(module.named_children()) if scripted else vars(module)["_modules"]
+        for name, child in children.items():
+            parts.append((name, child is None or child in seen))
+            if child is not None and child not in seen:
+                seen.add(child)
+                waiting.append(child)
     first = next(network.parameters(), None)
     return hash((*parts, None if first is None else (first.dtype, str(first.device))))
 

@@ -28,18 +28,22 @@ ELSEWHERE = frozenset(
 )
 """Attributes of a module that say nothing of what it computes in eval mode, or that `weights_of` covers."""
 
+OVERLOOKED = ELSEWHERE | {"training"}
+"""The same, and the mode: everything is explained in eval mode."""
+
 _MOVING: WeakKeyDictionary[nn.Module, set[tuple[str, str]]] = WeakKeyDictionary()
 
 
-def settings_of(network: nn.Module) -> int:
-    """A number that changes with what the modules hold beside tensors that are weights.
+def settings_of(network: nn.Module) -> Hashable:
+    """A value that changes with what the modules hold beside tensors that are weights.
 
     Covered are plain values, containers and objects of them, other tensors, functions with what they close over and
     the plain globals that they name, and forward hooks. What has been seen to change by itself as the network runs (a
     counter, a cache) is left out; see `noting_what_moves`.
     """
-    moving = _MOVING.get(network, set[tuple[str, str]]())
-    return hash(frozenset(item for item in _held(network).items() if item[0] not in moving))
+    held, moving = _held(network).items(), _MOVING.get(network)
+    # Not a hash: those of -1 and -2 are equal.
+    return tuple(item for item in held if item[0] not in moving) if moving else tuple(held)
 
 
 @contextmanager
@@ -62,19 +66,20 @@ def inherit_what_moves(copied: nn.Module, network: nn.Module) -> None:
 def _held(network: nn.Module) -> Settings:
     known: dict[int, Hashable] = {}
     found: Settings = {}
-    kinds = set[type]()
+    kinds: dict[type, None] = {}
     for name, module in network.named_modules():
-        kinds.add(type(module))
+        kinds[type(module)] = None
         if isinstance(module, torch.jit.ScriptModule):
             continue
         for key, value in vars(module).items():
+            if key in OVERLOOKED:
+                continue
             kind = type(value)
-            if kind in PLAIN:
-                if key != "training":
-                    found[name, key] = value
-            elif key not in ELSEWHERE and not (kind in HOLDING and not value):
+            if kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, value))):
+                found[name, key] = value
+            elif kind not in HOLDING or value:
                 found[name, key] = _said(value, known, 0)
-    for base in {base for kind in kinds for base in kind.__mro__}:
+    for base in dict.fromkeys(base for kind in kinds for base in kind.__mro__):
         if not base.__module__.startswith(("torch.", "builtins")):
             where = f"{base.__module__}.{base.__qualname__}"
             found.update({(where, k): _said(v, known, 0) for k, v in vars(base).items() if not k.startswith("__")})

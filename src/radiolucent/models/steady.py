@@ -1,5 +1,7 @@
 """Whether a network answers a film alike alone, in company, and a second time."""
 
+from collections.abc import Hashable
+
 import torch
 
 from radiolucent.models.classifier import Classifier
@@ -16,7 +18,7 @@ def unsteady(classifier: Classifier) -> str | None:
     """Why no answer of this network is one film's own, and what to do; None where each is. Asked once a network."""
     network, what = classifier.network, ("steady", classifier.preprocess.shape)
 
-    def valid() -> tuple[int, int]:
+    def valid() -> tuple[int, Hashable]:
         return structure_of(network), settings_of(network)
 
     kept: tuple[str | None] | None = remembered(network, what, valid())
@@ -38,6 +40,10 @@ def probe_films(classifier: Classifier) -> torch.Tensor:
 def _found(classifier: Classifier) -> str | None:
     films = probe_films(classifier)
     together = classifier.logits(films)
+    if len(together) != len(films):
+        return (
+            f"the network gives {tuple(together.shape)} numbers for {len(films)} films; expected a row a film, (N, K)."
+        )
     if not bool(torch.isfinite(together).all()):
         return None  # said where it is explained
     if _differ(classifier, classifier.logits(films), together):

@@ -7,7 +7,7 @@ from radiolucent.models.opaque import opaque
 from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.models.settings import noting_what_moves
 
-__all__ = ["asked", "fitting"]
+__all__ = ["as_contiguous", "asked", "fitting", "takes_channels_last"]
 
 WHAT = "takes channels last"
 
@@ -20,9 +20,10 @@ def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     if len(inputs) > 1 and _singly(network, inputs):
         return torch.cat([asked(network, one) for one in inputs.split(1)])
     valid = structure_of(network)
-    if remembered(network, WHAT, valid) is False:
-        return _first(network(_contiguous(inputs)))
-    if remembered(network, WHAT, valid) is None:
+    known = remembered(network, WHAT, valid)
+    if known is False:
+        return _first(network(as_contiguous(inputs)))
+    if known is None:
         with noting_what_moves(network):
             return _found_out(network, inputs, valid)
     return _found_out(network, inputs, valid)
@@ -39,8 +40,8 @@ def _singly(network: nn.Module, inputs: torch.Tensor) -> bool:
     def differ() -> bool:
         two = torch.cat([inputs[:1], 2 * inputs[:1]])
         with torch.no_grad():
-            alone = torch.cat([_first(network(_contiguous(one))) for one in two.split(1)])
-            return not torch.equal(_first(network(_contiguous(two))), alone)
+            alone = torch.cat([_first(network(as_contiguous(one))) for one in two.split(1)])
+            return not torch.equal(_first(network(as_contiguous(two))), alone)
 
     return remember(network, "one at a time", structure_of(network), differ)
 
@@ -54,7 +55,7 @@ def _found_out(network: nn.Module, inputs: torch.Tensor, valid: int) -> torch.Te
     except RuntimeError as error:
         if "view" not in str(error):
             raise
-        out = network(_contiguous(inputs))
+        out = network(as_contiguous(inputs))
         remember(network, WHAT, valid, lambda: False)
         return _first(out)
     if remembered(network, WHAT, valid) is None:
@@ -67,14 +68,22 @@ def fitting(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
     Not always a copy: whoever hands them to a network that may write in place copies them.
     """
+    return inputs if takes_channels_last(network, inputs) else as_contiguous(inputs)
+
+
+def takes_channels_last(network: nn.Module, inputs: torch.Tensor) -> bool:
+    """Whether a network takes inputs with channels last; if that is unknown, it is asked about the first."""
     valid = structure_of(network)
-    if remembered(network, WHAT, valid) is None:
+    known: bool | None = remembered(network, WHAT, valid)
+    if known is None:
         with torch.no_grad():
             asked(network, inputs[:1].detach())
-    return inputs if remembered(network, WHAT, valid) else _contiguous(inputs)
+        known = remembered(network, WHAT, valid)
+    return bool(known)
 
 
-def _contiguous(inputs: torch.Tensor) -> torch.Tensor:
+def as_contiguous(inputs: torch.Tensor) -> torch.Tensor:
+    """A copy in torch's default memory format."""
     # One channel is contiguous in either format, and only a copy gets the strides of this one.
     return inputs.clone(memory_format=torch.contiguous_format)
 

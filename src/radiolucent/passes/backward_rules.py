@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from radiolucent.errors import ExplainError
+from radiolucent.passes.batch_norm import batch_norm
 
 __all__ = ["Activation", "Rules", "graph_nodes", "nodes_behind", "on_graph", "rules_told"]
 
@@ -96,13 +97,15 @@ class Activation:
 
     Attributes:
         name: "relu", "gelu", ... z: what goes in, on the graph. value: what comes out, off the graph.
-        function: z to value. in_place: whether z itself has to become the value.
+        function: z to value. alike: whether it is the same at every place. in_place: whether z itself has to become
+            the value.
     """
 
     name: str
     z: torch.Tensor
     value: torch.Tensor
     function: Callable[[torch.Tensor], torch.Tensor]
+    alike: bool = False
     in_place: bool = False
 
     @property
@@ -110,10 +113,10 @@ class Activation:
         """Whether it gives something where nothing goes in: a gate rather than an activation."""
         return bool(self.function(torch.zeros_like(self.z[:1]).detach()).any())
 
-    def derivative(self) -> torch.Tensor:
-        """σ'(z)."""
+    def derivative(self, z: torch.Tensor | None = None) -> torch.Tensor:
+        """σ'(z); of some numbers of z where it is the same everywhere."""
         with torch.enable_grad():
-            leaf = self.z.detach().requires_grad_()
+            leaf = (self.z if z is None else z).detach().requires_grad_()
             out = self.function(leaf)
             return torch.autograd.grad(out, leaf, torch.ones_like(out[:1]).expand_as(out))[0]
 
@@ -195,7 +198,7 @@ class Rules(TorchFunctionMode):
         """What a call gives; the steps that it puts on the graph behind what it was given count as seen."""
         before = set(graph_nodes(given))
         out = call()
-        self._nodes.update(nodes_behind(graph_nodes(out), before | self._nodes))
+        self._nodes.update(nodes_behind(graph_nodes(out), before, self._nodes))
         return out
 
     def looked_through(self, logits: torch.Tensor) -> None:
@@ -205,7 +208,7 @@ class Rules(TorchFunctionMode):
             ExplainError: steps on its graph that no call showed: a scripted or custom function, or one of vmap.
         """
         met, self._nodes = self._nodes, set()  # which would keep the graph
-        for node in nodes_behind(graph_nodes(logits), ()):
+        for node in nodes_behind(graph_nodes(logits)):
             if node not in met and not node.name().startswith(UNRULED):
                 self.unseen(node)
 
@@ -224,12 +227,12 @@ class Rules(TorchFunctionMode):
                 "something else. Use IntegratedGradients()."
             )
         name = str(getattr(func, "__name__", func)).strip("_")
-        call = partial(func, *args, **kwargs)
+        call = partial(batch_norm if func is F.batch_norm else func, *args, **kwargs)
         given = [*args, *kwargs.values()]
         if not any(map(on_graph, given)):
             return call()
         if not self.ordinary:
-            self.beside(name, [t for t in tree_leaves(given) if isinstance(t, torch.Tensor) and not on_graph(t)])
+            self.beside(name, [t for t in _tensors(given) if not t.requires_grad])
         both = [a for a in given[:2] if isinstance(a, torch.Tensor)]
         if not self.ordinary and name in LARGER | SMALLER and len(both) == 2:
             return self._of_two(name, *both)
@@ -275,7 +278,8 @@ class Rules(TorchFunctionMode):
             or any(a is True for a in args[1:])
         )
         in_place = bool(into) and not (z.is_leaf and z.requires_grad)
-        out = self.activate(Activation(name, z, function(z.detach()), function, in_place))
+        alike = not any(isinstance(each, torch.Tensor) for each in (*rest, *plain.values()))
+        out = self.activate(Activation(name, z, function(z.detach()), function, alike, in_place))
         return z.copy_(out) if in_place and out is not z else out
 
 
@@ -329,15 +333,30 @@ def _bilinear(name: str, args: Any, kwargs: Any) -> bool:
 
 def graph_nodes(value: Any) -> list[Any]:
     """The steps of the graph that made the tensors in a value."""
-    return [t.grad_fn for t in tree_leaves(value) if isinstance(t, torch.Tensor) and t.grad_fn is not None]
+    return [t.grad_fn for t in _tensors(value) if t.grad_fn is not None]
 
 
-def nodes_behind(start: Sequence[Any], known: Collection[Any]) -> list[Any]:
-    """These steps and all before them, as far as they are not known; not the leaves."""
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """The tensors in a value, as `tree_leaves` finds them; quicker where it is made of tuples, lists and dicts."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if value is None or isinstance(value, int | float | str):
+        return []
+    if type(value) in (tuple, list):
+        return [t for each in value for t in _tensors(each)]
+    if type(value) is dict:
+        return [t for each in cast(dict[Any, Any], value).values() for t in _tensors(each)]
+    return [t for t in tree_leaves(value) if isinstance(t, torch.Tensor)]
+
+
+def nodes_behind(start: Sequence[Any], *known: Collection[Any]) -> list[Any]:
+    """These steps and all before them, as far as they are not among the known; not the leaves."""
     waiting, found = list(start), dict[Any, None]()
     while waiting:
         node = waiting.pop()
-        if node is None or node in known or node in found or node.name().endswith("AccumulateGrad"):
+        if node is None or node in found or any(node in those for those in known):
+            continue
+        if node.name().endswith("AccumulateGrad"):
             continue
         found[node] = None
         waiting += [before for before, _ in node.next_functions]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["AffineNorms"]
+__all__ = ["AffineNorms", "batch_norm"]
 
 
 class AffineNorms(TorchFunctionMode):
@@ -19,10 +19,13 @@ class AffineNorms(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is F.batch_norm and (found := _affine(*args, **kwargs)) is not None:
-            return found
-        return func(*args, **kwargs)
+        return (batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
+
+
+def batch_norm(*args: Any, **kwargs: Any) -> torch.Tensor:
+    """What `F.batch_norm` gives, as `AffineNorms` computes it."""
+    found = _affine(*args, **kwargs)
+    return F.batch_norm(*args, **kwargs) if found is None else found
 
 
 def _affine(

@@ -14,7 +14,7 @@ from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
 from radiolucent.models.per_network import remember, structure_of
-from radiolucent.models.takes import fitting
+from radiolucent.models.takes import as_contiguous, fitting, takes_channels_last
 from radiolucent.passes.backward_rules import Rules, rules_told
 from radiolucent.passes.batch_norm import AffineNorms
 from radiolucent.passes.hooks import differentiable, forward_cut, frozen, gradients_told
@@ -170,10 +170,21 @@ class Pass:
         if layer == INPUT:
             return Layer(INPUT)
         if layer not in self._layers:
-            differentiable(self.classifier.network)
-            one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype, copy=True)
-            self._layers[layer] = find_layer(self.classifier.network, fitting(self.classifier.network, one), layer)
+            one = self.inputs[:1].to(self.classifier.device, self.classifier.dtype)
+            self._layers[layer] = find_layer(self._network, self._in_format(one), layer)
         return self._layers[layer]
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return differentiable(self.classifier.network)
+
+    @cached_property
+    def _channels_last(self) -> bool:
+        one = self.inputs[:1].detach().to(self.classifier.device, self.classifier.dtype)
+        return takes_channels_last(self._network, one)
+
+    def _in_format(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs if self._channels_last else as_contiguous(inputs)
 
     def _run(self, layers: Sequence[Place]) -> None:
         asked = {found.name: found for found in map(self.resolve, dict.fromkeys((*self.wanted, *layers)))}
@@ -223,15 +234,14 @@ class Pass:
         x = self.inputs.to(self.classifier.device)
         if INPUT in names:
             x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
-        network = differentiable(self.classifier.network)
-        fitting(network, x[:1].detach().to(self.classifier.dtype))  # found out before there are rules
-        affine = AffineNorms() if norms else nullcontext()
-        rules = nullcontext() if self.rules is None else rules_told(self.rules, partial(self.classifier.logits, x[:1]))
-        with torch.enable_grad(), frozen(network), affine, rules:
+        network, _ = self._network, self._channels_last  # found out before there are rules
+        plain = AffineNorms() if norms else nullcontext()  # rules have norms of their own
+        rules = plain if self.rules is None else rules_told(self.rules, partial(self.classifier.logits, x[:1]))
+        with torch.enable_grad(), frozen(network), rules:
             given = x.to(self.classifier.dtype)
             if given is x or given.data_ptr() == self.inputs.data_ptr():
                 given = given.clone()  # the network may write in place
-            out, kept = forward_cut(network, fitting(network, given), [n for n in names if n != INPUT])
+            out, kept = forward_cut(network, self._in_format(given), [n for n in names if n != INPUT])
             logits = out.float().cpu().as_subclass(torch.Tensor)
         if self.rules is not None:
             self.rules.looked_through(logits)

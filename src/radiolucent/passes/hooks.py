@@ -68,13 +68,14 @@ def forward_cut(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """One forward pass that keeps the outputs of the named layers; `frozen`, it has a graph only behind the first.
 
+    The network is `differentiable`.
+
     What lies before runs without one, so that a frozen backbone, an in-place activation or a large trunk do not matter.
     A layer called several times counts with its last call.
 
     Returns the network's output and the outputs kept; each of these can be differentiated by.
     """
     kept: dict[str, torch.Tensor] = {}
-    differentiable(network)
 
     def keeper(name: str) -> Any:
         def keep(_: nn.Module, __: Any, output: Any) -> Any:

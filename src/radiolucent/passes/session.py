@@ -6,7 +6,7 @@ The only place that reaches `radiolucent.passes.fast`, and it imports that only 
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -102,7 +102,7 @@ class Session:
             self._weights[network] = known = counted, weights_of(network)
         return known[1]
 
-    def state_of(self, network: nn.Module) -> tuple[int, int]:
+    def state_of(self, network: nn.Module) -> tuple[int, Hashable]:
         """What changes with the network's weights, and with what it holds beside them (`settings_of`)."""
         return self.weights_of(network), settings_of(network)
 

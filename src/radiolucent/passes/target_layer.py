@@ -138,6 +138,7 @@ def _looked_up(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], La
     kept = kept or remembered(network, ("no target layer", what), valid(refused=True))
     if kept is not None:
         return kept
+    image = image.clone()  # the network may write in place
     with noting_what_moves(network), gradients_told():
         probes, found, told = _looked_at(network, image)
         again = None

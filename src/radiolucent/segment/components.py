@@ -14,6 +14,8 @@ FRAME = 256
 _RADII, _LEVELS = (4, 9), (0.10, 0.2, 0.35)
 _SMALLEST, _LARGEST, _AREA = 4, 36, 8  # sides of a component's box and its least area, in frame pixels
 
+PATCH = 12
+"""Side in samples of the picture around a component, 1.4 times as wide as its longer side."""
 FEATURES = (
     "height",
     "width",
@@ -36,8 +38,9 @@ FEATURES = (
     "border",
     "radius",
     "level",
+    *(f"patch_{row}_{column}" for row in range(PATCH) for column in range(PATCH)),
 )
-"""What is measured of a component, in the order of the columns."""
+"""What is measured of a component, in the order of the columns: shape, grey, place, and its picture, standardised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +160,22 @@ def _measure(
         np.full(len(keep), radius / 10),
         np.full(len(keep), level),
     )
-    return np.stack([np.asarray(c, np.float32) for c in columns], axis=1)
+    measured = np.stack([np.asarray(c, np.float32) for c in columns], axis=1)
+    return np.concatenate([measured, _pictures(grey, [place for _, place in keep])], axis=1)
+
+
+def _pictures(grey: NDArray[np.float32], places: list[tuple[slice, slice]]) -> NDArray[np.float32]:
+    """(K, PATCH²): what lies around each component, mean 0 and spread 1."""
+    from scipy import ndimage
+
+    ends = np.array([[ys.start, ys.stop, xs.start, xs.stop] for ys, xs in places], np.float64)
+    y, x = (ends[:, 0] + ends[:, 1] - 1) / 2, (ends[:, 2] + ends[:, 3] - 1) / 2
+    half = 0.7 * np.maximum(ends[:, 1] - ends[:, 0], ends[:, 3] - ends[:, 2])
+    steps = np.linspace(-1, 1, PATCH) * half[:, None]
+    rows = np.broadcast_to((y[:, None] + steps)[:, :, None], (len(places), PATCH, PATCH))
+    columns = np.broadcast_to((x[:, None] + steps)[:, None, :], rows.shape)
+    seen = np.asarray(ndimage.map_coordinates(grey, [rows, columns], order=1, mode="nearest")).reshape(len(places), -1)
+    return (seen - seen.mean(1, keepdims=True)) / (seen.std(1, keepdims=True) + np.float32(1e-3))
 
 
 def _mean_and_spread(

@@ -15,7 +15,7 @@ from radiolucent.segment.components import FEATURES, FRAME, Components, componen
 from radiolucent.segment.connected import connected, grown
 from radiolucent.types import Radiograph
 
-__all__ = ["Mark", "Markers", "Scorer", "find_components", "load_scorer", "markers", "scorer_path"]
+__all__ = ["Mark", "Markers", "Scorer", "find_components", "load_scorer", "markers", "scorer_path", "select_marks"]
 
 _PREPROCESS = Preprocess(size=FRAME, fit="pad", channels=1, mean=(0.0,), std=(1.0,))
 _NEAR = 5  # frame pixels between the boxes of one word's letters
@@ -117,15 +117,20 @@ def markers(film: Radiograph, *, scorer: Scorer | None = None) -> Markers:
     Args:
         film: from `read` or `from_array`. scorer: another than the shipped one.
     """
-    from scipy import ndimage
-
     chosen = scorer or _shipped()
     found = find_components(film)
-    geometry = _PREPROCESS.geometry(film.shape)
     scores = chosen(found.features) if len(found) else np.zeros(0)
+    return select_marks(film, found, scores, chosen.threshold)
+
+
+def select_marks(film: Radiograph, found: Components, scores: NDArray[np.float64], threshold: float) -> Markers:
+    """The marks on a film from the scores (K,) of its components: see `markers`."""
+    from scipy import ndimage
+
+    geometry = _PREPROCESS.geometry(film.shape)
     ink, sure = np.zeros((FRAME, FRAME), bool), np.zeros((FRAME, FRAME))
     for k in np.argsort(-scores, kind="stable"):
-        if scores[k] < chosen.threshold:
+        if scores[k] < threshold:
             break
         pixels = found.pixels(int(k))
         if not (pixels & ink).any():

@@ -29,8 +29,10 @@ class LIME(Perturbation):
 
     The map holds each superpixel's coefficient: what showing it adds to the score. Options and defaults are those of
     the package lime, except that the logit is explained, from masks in complementary pairs and with an emulator between
-    samples and linear model: 353 samples (the film and 176 pairs) come as near to the limit of many samples as 1000 of
-    lime's. What lime itself would do: `LIME(1000, sampling="random", estimator="ridge")`.
+    samples and linear model. How near 353 samples (the film and 176 pairs) come to the limit of many depends on how
+    much superpixels act together: on some networks as near as 1000 of lime's, on others their error is up to twice as
+    large (docs/reference/benchmarks.md). The standard errors tell how large it is, and more samples lessen it. What
+    lime itself would do: `LIME(1000, sampling="random", estimator="ridge")`.
 
     Attributes:
         num_samples: perturbed images, at most; the first is the film itself.

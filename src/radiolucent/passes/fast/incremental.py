@@ -1,6 +1,6 @@
 """Forward passes of one image with small patches changed, computing only what the patches reach."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -170,7 +170,9 @@ class Incremental:
         return run_node(node, *arguments_of(node, values)) if window is None else run_on_regions(node, values)
 
 
-def incremental(classifier: Classifier, image: torch.Tensor, batch: int, state: tuple[int, int]) -> Incremental | str:
+def incremental(
+    classifier: Classifier, image: torch.Tensor, batch: int, state: tuple[int, Hashable]
+) -> Incremental | str:
     """Make incremental passes around one image (1, C, H, W), or say why that does not work for this network.
 
     The traced operations are remembered for the network's next image with the same weights and settings, as long as

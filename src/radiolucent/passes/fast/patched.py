@@ -1,6 +1,6 @@
 """Answers to patched copies of one image, in batches that share routes through the network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 
 import torch
@@ -17,7 +17,7 @@ def patched(
     classifier: Classifier,
     patches: Patches,
     *,
-    state: tuple[int, int],
+    state: tuple[int, Hashable],
     batch: int,
     workers: int,
     below: float,
@@ -26,7 +26,7 @@ def patched(
     """See `Session.patched`.
 
     Args:
-        state: of the network, as numbers.
+        state: of the network (`Session.state_of`).
         below: the largest share of a whole pass's multiplications that is still worth it.
 
     Returns what was found, or why the network or these patches do not allow it.
