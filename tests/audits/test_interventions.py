@@ -100,6 +100,16 @@ def test_lungs_count_as_unread_only_where_blanking_them_does_little(moved: float
     assert found.verdict == verdict and ("No verdict" in found.summary) == (verdict == "inconclusive"), found.summary
 
 
+def test_a_drawn_marker_proves_nothing_where_no_film_shows_one() -> None:
+    """The same films, half of them with a marker, which the masks know or do not."""
+    tests = [t for t in CHANGES if t.name == "marker.paste"]
+    bare = [dataclasses.replace(v, markers=np.zeros_like(v.film)) for v in views()]
+    (shown,), _ = examine_views(marker_reader(), views(), tests)
+    (nowhere,), _ = examine_views(marker_reader(), bare, tests)
+    assert shown.verdict == "fail" and nowhere.verdict == "inconclusive", (shown.summary, nowhere.summary)
+    assert "0 of 64 audited films show a marker" in nowhere.summary
+
+
 def test_effects_have_their_closed_form() -> None:
     """Blackening the border takes exactly the ring's share off the log-odds of a linear model."""
     ring = np.ones((SIZE, SIZE))

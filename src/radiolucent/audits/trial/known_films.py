@@ -11,7 +11,7 @@ from radiolucent.audits.trial.discovered import tried_channels
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.familiar import carried, familiar
-from radiolucent.audits.trial.paired_changes import Intervention
+from radiolucent.audits.trial.paired_changes import MARKER, Intervention
 from radiolucent.audits.trial.verdicts import paired_shift, two_sided
 from radiolucent.types import Estimate, Finding
 
@@ -22,6 +22,8 @@ KNOWN = 0.5
 change moves both classes' films that way: what is available *and* moves the answer is used (ours)."""
 
 CHANCE = 0.5
+RARE = 0.05
+"""Share of audited films with a marker below which a drawn one is nothing that they show (ours)."""
 OPPOSITE = 0.1
 """Standard deviations that films of one class must move one way, and of the other the other way, to be opposite."""
 
@@ -83,12 +85,16 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
 
 def _really(test: Intervention, case: Case, trained: bool) -> str:
     """Why a drawn change proves nothing: what films at hand really have there passes; "" where that is not so."""
+    if test.real == MARKER and not trained:
+        shown, films = case.table.masked_films("markers"), len(case.table)
+        if "area.markers" in case.table.figures and shown < RARE * films:
+            return f"{shown} of {films} audited films show a marker, and the films it was trained on are not known"
     if not test.real or trained or not any(t.name == f"discovered.{test.real}" for t in case.tests):
         return ""
-    channel, shown = CHANNELS[test.real], tried_channels(case).get(test.real)
-    if shown is None or two_sided(shown.estimate, channel.threshold) != "pass":
+    channel, told = CHANNELS[test.real], tried_channels(case).get(test.real)
+    if told is None or two_sided(told.estimate, channel.threshold) != "pass":
         return ""
-    e = shown.estimate
+    e = told.estimate
     return (
         f"the films it was trained on are not known, and {channel.what} of the audited ones, put into films of both "
         f"classes, does not move the answer (discovered.{test.real}, {e.value or 0:+.2f} SD)"

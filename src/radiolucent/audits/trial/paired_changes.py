@@ -9,7 +9,7 @@ from radiolucent.audits.trial.answers import ORIGINAL
 from radiolucent.audits.trial.regions import Mask, View, dilated
 from radiolucent.types import Verdict
 
-__all__ = ["INTERVENTIONS", "Intervention"]
+__all__ = ["INTERVENTIONS", "MARKER", "Intervention"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
@@ -21,6 +21,9 @@ MEDIUM = 0.5
 LARGE = 0.8
 """Cohen's "large" effect, for a crop: it also changes the scale, and no control box enlarges just the lungs. At
 0.5 six of 96 clean networks of a first self-test failed, and three development networks; the shipped one came after."""
+
+
+MARKER = "marker"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Intervention:
         adds: 1 where the change makes that more, −1 where less: where the films trained on are known, and one class
             carries more of it, a smaller effect toward that class counts (`KNOWN`). 0: neither.
         real: the channel of `exchange` that gives films what others really have there: where the films trained on are
-            not known and it passes, a drawn change proves nothing; "" for none.
+            not known and it passes, a drawn change proves nothing; `MARKER`: nor where hardly an audited film has one;
+            "" for none.
         draws: of a control that is random, of which the mean counts.
         whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
             the films trained on are not known it fails only if the audited films carry it on one class more.
@@ -118,7 +122,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "marker.paste", "marker.paste.control", "the side marker",
             "Does the answer change when a side marker is put on the film?",
             "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED, carries=_has_marker,
-            adds=1,
+            adds=1, real=MARKER,
         ),
         Intervention(
             "marker.move", "marker.move.control", "the side marker",
@@ -128,7 +132,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
         Intervention(
             "marker.swap", "marker.swap.control", "the side marker",
             "Does the answer depend on which letter the marker shows?",
-            "an L", "an R at the same place", signed=True, carries=_has_marker,
+            "an L", "an R at the same place", signed=True, carries=_has_marker, real=MARKER,
         ),
         Intervention(
             "border.black", "border.fill.control", "the film's border",
