@@ -1,9 +1,9 @@
 """Artefacts for phantoms of 64 pixels that no test of the audit is named after: how each is painted.
 
 Five sets. `DEV` was looked at while discovery was built. `TEST` and `FRESH` were painted before they were tried; once
-tried and mended, they are development kinds too. `FINAL` was painted before any of it was tried, `LATER` after
-all that; both were run once. A painter takes grey
-levels (64, 64) in [0, 1], the lungs and a generator, and gives grey levels; of `MOVES`, grey levels and lungs.
+tried and mended, they are development kinds too. `FINAL` was painted before any of it was tried, `LATER` after that;
+both were run once before anything was mended for them. A painter takes grey levels (64, 64) in [0, 1], the lungs and a
+generator, and gives grey levels; of `MOVES`, grey levels and lungs.
 """
 
 from collections.abc import Callable
@@ -318,7 +318,7 @@ def blades(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
 LATER: dict[str, tuple[Painter, tuple[str, ...]]] = {
     "compressed": (compressed, _FINE),
     "wire": (wire, (*_THERE, "inside", "fine")),
-    "pacemaker": (pacemaker, _THERE),
+    "pacemaker": (pacemaker, (*_THERE, "inside", "fine")),
     "watermark": (watermark, _FINE),
     "heart_contrast": (heart_contrast, (*_THERE, "shading", "tone")),
     "inverted_corner": (inverted_corner, _THERE),

@@ -8,8 +8,9 @@ test; `--skip` passes over so many patients of either class. An R beside the sho
 levels, or any kind of `artefacts.py`, on a share of the ill films of all three; the small network of `discovery.py`.
 Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what discovery finds on validation films is
 exchanged, or surroundings are, or groups are balanced; kept is the highest reasons score on validation films. What it
-costs is measured on the test films without any artefact: AUROC after less before, paired by patient. A line of JSON a
-network in OUT/rows.jsonl; the same call goes on.
+costs is measured on the test films without any artefact: AUROC after less before, paired by patient. Without DATA the
+films are phantoms (240, 60 and 160); `--each` audits every candidate. A line of JSON a network in OUT/rows.jsonl; the
+same call goes on.
 """
 
 import argparse

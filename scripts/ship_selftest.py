@@ -38,7 +38,7 @@ def main() -> None:
             cells = [rates.get((finder, kind, share)) for finder in FINDERS]
             count = cells[0]["n"] if cells[0] else 0
             print(f"| {kind} | {share:.0%} | {count} | " + " | ".join(cell(c) for c in cells) + " |")
-    for name in ("marker_on_half_or_more", "marker_false_alarm", "any_false_alarm"):
+    for name in ("marker_on_half_or_more", "marker_false_alarm", "any_false_alarm", "unmet_false_alarm"):
         print(f"{name}: {cell(told[name])}, n = {told[name]['n']}")
     print(f"{told['trained']} models, {told['processor_minutes']} minutes of processor time")
 

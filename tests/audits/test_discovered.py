@@ -10,13 +10,14 @@ from torch import nn
 
 from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
-from radiolucent.audits.trial.discovered import TESTS, deal
+from radiolucent.audits.trial.discovered import TESTS, Tried, deal
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, free
 from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.regions import View
 from radiolucent.explainers import GradCAM, Saliency
+from radiolucent.types import Estimate
 from support.mark_readers import SIZE, Reader, border_reader, classifier, lung_reader, phantoms, views
 
 FEW = [t for t in TESTS if t.name in ("discovered.surroundings", "discovered.tone", "discovered.inside")]
@@ -164,6 +165,26 @@ def test_a_change_that_no_film_shows_proves_nothing(met: bool) -> None:
     (found,), _ = examine_views(border_reader(), [*black[:8], *grey[8:]] if met else grey, tests, met=known)
     assert found.verdict == ("fail" if met else "inconclusive"), found.summary
     assert met or "lie beyond what the films it was trained on show" in found.summary
+
+
+@pytest.mark.parametrize(("figure", "verdict"), [(0.0, "inconclusive"), (-0.6, "fail")])
+def test_a_drawn_border_proves_nothing_where_real_ones_do_not_move_the_answer(figure: float, verdict: str) -> None:
+    """Black borders on a quarter of the films, so that one is not foreign; what real borders do is given."""
+    films = [
+        dataclasses.replace(v, grey=np.where(v.border, 5 if i % 4 < 2 else 110, v.grey).astype(np.uint8))
+        for i, v in enumerate(views())
+    ]
+    black = next(t for t in CHANGES if t.name == "border.black")
+    _, table = examine_views(border_reader(), films, [black])
+    by_id = {v.image_id: v for v in films}
+    tests = (black, next(t for t in TESTS if t.name == "discovered.border"))
+    real = Tried(
+        CHANNELS["border"], Estimate(figure, figure - 0.1, figure + 0.1, 0.95, 40, "given"), (figure, figure), (), (),
+        0.0, (0.0, 0.0), (),
+    )  # fmt: skip
+    made = {"discovered": {"border": real}}
+    (found,) = black.findings(Case(border_reader(), table, by_id.__getitem__, by_id.__getitem__, tests, made=made))
+    assert found.verdict == verdict and ("discovered.border" in found.summary) == (verdict != "fail"), found.summary
 
 
 def test_untouched_films_are_familiar() -> None:

@@ -87,6 +87,19 @@ def test_half_the_effect_counts_where_the_films_trained_on_teach_it(bright: str,
     assert ("Half the usual effect counts" in found.summary) == (verdict == "fail")
 
 
+@pytest.mark.parametrize(("moved", "verdict"), [(1.0, "inconclusive"), (0.05, "fail")])
+def test_lungs_count_as_unread_only_where_blanking_them_does_little(moved: float, verdict: str) -> None:
+    """The control does as much as blanking the lungs: a foreign change may move a network that does read them."""
+    table = table_of(lung_reader(), ("lungs.blank", "lungs.blank.control"))
+    far = moved * table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    scores = {**table.scores, "lungs.blank": table.original + far, "lungs.blank.control": table.original - far}
+    case = Case(
+        lung_reader(), dataclasses.replace(table, scores=scores), lambda _: views()[0], lambda _: views()[0], ()
+    )
+    (found,) = next(t for t in CHANGES if t.name == "lungs.blank").findings(case)
+    assert found.verdict == verdict and ("No verdict" in found.summary) == (verdict == "inconclusive"), found.summary
+
+
 def test_effects_have_their_closed_form() -> None:
     """Blackening the border takes exactly the ring's share off the log-odds of a linear model."""
     ring = np.ones((SIZE, SIZE))

@@ -168,7 +168,11 @@ def test_columns_and_lists_of_ones_own(tmp_path: Path) -> None:
         ("path,effusion,mass\n0.png,1,2\n1.png,0,1\n", ("effusion", "mass"), "line 2: mass is '2'; expected 1"),
         ("path,effusion,mass\n0.png,1,yes\n1.png,0,1\n", ("effusion", "mass"), "'yes'"),
         ("path,effusion,Effusion\n0.png,1,1\n1.png,0,1\n", ("effusion",), "of one label"),
-        ("path,effusion,mass\n0.png,1,1\n1.png,0,1\n", ("effusion", "nodule"), "no label nodule there"),
+        (
+            "path,effusion,mass\n0.png,1,1\n1.png,0,1\n",
+            ("effusion", "nodule"),
+            "no label nodule there; it has effusion, mass",
+        ),
         ("path,effusion,mass\n0.png,1,1\n1.png,0,1\n", ("nodule",), "no column nodule"),
         ("path,label\n0.png,mass|No Finding\n1.png,mass\n", (), "line 2: label is 'mass|No Finding'"),
         ("path,No Finding,mass,edema\n0.png,1,1,0\n1.png,,0,1\n", (), "No Finding is 1, and so is mass"),

@@ -97,6 +97,10 @@ def test_what_has_no_concepts_is_refused_by_name() -> None:
         concepts(network(), films(), count=2, layer="maps", target="nobody")
     with pytest.raises(DataError, match="no film"):
         concepts(network(), [], count=2)
+    labels = Classifier(TwoThings().eval(), ("effusion", "mass"), network().preprocess, head="multilabel")
+    with pytest.raises(ConfigError, match="which of the labels effusion, mass"):
+        concepts(labels, films(), count=2, layer="maps")
+    assert concepts(labels, films(), count=2, layer="maps", target="Mass").target == "mass"
 
 
 def test_the_command_writes_concepts_and_says_what_it_needs(tmp_path: Path) -> None:

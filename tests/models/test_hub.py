@@ -13,6 +13,7 @@ from radiolucent.errors import CheckpointError
 from radiolucent.files import sha256_file
 from radiolucent.models import build
 from radiolucent.models.hub import load_from_hub, push_to_hub, save_for_hub
+from radiolucent.types import LabelRule
 
 COMMIT = "0" * 40
 
@@ -67,6 +68,22 @@ def test_the_layout_and_the_card(classifier: rl.Classifier, tmp_path: Path) -> N
     assert "Not recorded with this model" in (save_for_hub(classifier, tmp_path / "bare") / "README.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_card_of_several_labels(tmp_path: Path) -> None:
+    made = build("small_cnn", class_names=("effusion", "mass"), head="multilabel", size=32, widths=(4, 8), seed=1)[0]
+    made = made.with_(rules=(LabelRule(0.3, 1.7), LabelRule(None)))
+    auroc = {"value": 0.9, "low": None, "high": None, "level": 0.95, "n": 60, "method": "delong"}
+    told = {
+        "macro": {"auroc": auroc},
+        "labels": {"effusion": {"performance": {"auroc": auroc}}, "mass": {"why": "few"}},
+    }
+    out = save_for_hub(made, tmp_path, summary={"hashes": {"model": made.hash}, **told})
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "| label | effusion, called from a calibrated probability of 0.3 (temperature 1.7) |" in card
+    assert "| label | mass, never called" in card and "positive class" not in card
+    assert "| effusion | auroc | 0.900 |" in card and "| mean of the labels | auroc" in card
+    assert "rl.GradCAM(), target='effusion')" in card
 
 
 def test_what_does_not_belong_is_refused(classifier: rl.Classifier, tmp_path: Path) -> None:

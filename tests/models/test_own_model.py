@@ -170,21 +170,21 @@ def test_which_of_a_files_results_is_said(kind: str, tmp_path: Path) -> None:
 
         def forward(self, x: torch.Tensor) -> Any:
             out = self.inner(x)
-            return {"label": out.argmax(1), "score": out.softmax(1)}
+            return {"label": out.argmax(1), "score": out.softmax(1), "each": out.sigmoid()}
 
     plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
     two, x = Two(plain.network.module).eval(), torch.rand(2, 1, 32, 32)
     if kind.endswith("onnx"):
         pytest.importorskip("onnxruntime")
-        torch.onnx.export(two, (x,), kind, dynamo=False, output_names=["label", "score"])
+        torch.onnx.export(two, (x,), kind, dynamo=False, output_names=["label", "score", "each"])
     else:
         torch.export.save(torch.export.export(two, (x,)), kind)
-    with pytest.raises(ModelError, match=r"label, score.*pick="):
+    with pytest.raises(ModelError, match=r"label, score, each.*pick="):
         rl.own_model(kind, NAMES, preprocess=PRE)
     with pytest.raises(ModelError, match=r"gives probabilities.*output=probabilities"):
         rl.own_model(kind, NAMES, preprocess=PRE, pick="score")
     with pytest.raises(ModelError, match=r"lies in \[0, 1\]: say whether"):
-        rl.own_model(kind, ("effusion", "mass"), preprocess=PRE, pick="score", head="multilabel")
+        rl.own_model(kind, ("effusion", "mass"), preprocess=PRE, pick="each", head="multilabel")
     made = rl.own_model(kind, NAMES, preprocess=PRE, output="probabilities", pick="score")
     torch.testing.assert_close(made.logits(x).softmax(1), plain.logits(x).softmax(1), atol=1e-5, rtol=1e-5)
     again = rl.load(rl.save(made, tmp_path / "run"))

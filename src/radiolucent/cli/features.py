@@ -71,6 +71,13 @@ def features(
             min=0,
         ),
     ] = 0,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="With --concepts: the class whose score they are weighed by; the positive one unless given. Of "
+            "several labels: which one."
+        ),
+    ] = None,
     negative: Annotated[bool, typer.Option("--negative", help="What suppresses the channels instead.")] = False,
     out: Out = Path("features"),
     seed: Seed = 0,
@@ -84,10 +91,12 @@ def features(
 
     if image is None and not concepts:
         raise ConfigError("features needs a film to look at (`radiolucent features RUN film.png`) or --concepts 8.")
+    if target is not None and not concepts:
+        raise ConfigError("--target goes with --concepts, which are weighed by its score.")
     if concepts and data is None:
         raise ConfigError("--concepts needs films to look for them in: --data FOLDER.")
     left: list[tuple[Path, str]] = []
-    request = FeatureRequest(layer, _channels(channels), most, ascent, negative, seed, concepts)
+    request = FeatureRequest(layer, _channels(channels), most, ascent, negative, seed, concepts, target)
     found: list[Path] = []
     with progress_bar() as update:
         classifier = load(run)

@@ -92,7 +92,8 @@ def labels_in(
     if listed:
         found = _of_list(rows, lines, options, source, listed, vocabulary)
     elif columns:
-        found = _of_columns(rows, lines, options, source, columns)
+        have = [*columns, *(n for n in _label_columns(rows) if n not in columns)]  # a message lists them all
+        found = _of_columns(rows, lines, options, source, columns, have)
     else:
         return None
     return _settled(found, options)
@@ -110,8 +111,14 @@ def _found(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[Se
     if listed:
         cells = [str(row.get(listed) or "") for row in rows]
         return (), listed if any("|" in c or c.startswith("[") for c in cells) else ""
-    columns = [n for n in head if plain_label(n).replace(" ", "_") not in NO_LABELS and _holds_labels(rows, n)]
+    columns = _label_columns(rows)
     return (columns if sum(plain_label(n) not in NONE_OF_THEM for n in columns) > 1 else ()), ""
+
+
+def _label_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that can be nothing but a label each."""
+    head = [str(name) for name in rows[0] if name]
+    return [n for n in head if plain_label(n).replace(" ", "_") not in NO_LABELS and _holds_labels(rows, n)]
 
 
 def _holds_labels(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
@@ -120,14 +127,19 @@ def _holds_labels(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
 
 
 def _of_columns(
-    rows: Sequence[Mapping[str, Any]], lines: Sequence[int], options: LabelOptions, source: str, columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]],
+    lines: Sequence[int],
+    options: LabelOptions,
+    source: str,
+    columns: Sequence[str],
+    there: Sequence[str],
 ) -> FoundLabels:
     none = next((c for c in columns if plain_label(c) in NONE_OF_THEM), None)
     have = {plain_label(c): c for c in columns if c != none}
     if len(have) < len(columns) - (none is not None):
         twice = next(c for c in columns if c != none and have[plain_label(c)] != c)
         raise DataError(f"{source}: the columns {twice!r} and {have[plain_label(twice)]!r} are of one label; keep one.")
-    names, places = _chosen(tuple(have.values()), options, source)
+    names, places = _chosen(tuple(have.values()), options, source, there)
     every = [c for c in have.values()]
     values: list[tuple[int, ...]] = []
     said_none = 0
@@ -184,15 +196,17 @@ def _of_list(
     return FoundLabels(names, values, frozenset({column}), tuple(notes + _lacking(names, places)))
 
 
-def _chosen(have: Sequence[str], options: LabelOptions, source: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
-    """(names of the labels, what each is called in the data or None)."""
+def _chosen(
+    have: Sequence[str], options: LabelOptions, source: str, there: Sequence[str] = ()
+) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """(names of the labels, what each is called in the data or None); there: what else the data have, for the error."""
     if not options.names:
         return tuple(have), tuple(have)
     at = {plain_label(n): n for n in have}
     places = tuple(at.get(plain_label(n)) for n in options.names)
     missing = [n for n, place in zip(options.names, places, strict=True) if place is None]
     if missing and not options.lenient:
-        raise DataError(f"{source}: no label {', '.join(missing)} there; it has {', '.join(have) or 'none'}.")
+        raise DataError(f"{source}: no label {', '.join(missing)} there; it has {', '.join(there or have) or 'none'}.")
     names = options.names if options.lenient else tuple(p or n for n, p in zip(options.names, places, strict=True))
     return names, places
 

@@ -160,8 +160,8 @@ def _differ(film: torch.Tensor, start: torch.Tensor) -> bool:
     """Whether something of a batch of films is not what it was for the reference, for one or each of them."""
     if film is start or film.shape[1:] != start.shape[1:] or film.ndim != start.ndim or not film.ndim:
         return False
-    if len(start) == 0 or len(film) % len(start):
-        return False
+    if len(start) == 0 or len(film) % len(start) or torch.equal(film, torch.arange(len(film)).to(film)):
+        return False  # of another number of films, or only numbered
     return not torch.equal(film, start if len(film) == len(start) else torch.cat([start] * (len(film) // len(start))))
 
 

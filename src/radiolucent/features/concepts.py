@@ -127,7 +127,8 @@ def concepts(
 
     Args:
         count: how many. layer: dotted name; the last with places unless given. target: a class; the positive one unless
-            given. most: crops a concept. progress: called with (done, films), twice a film.
+            given; of several labels it has to be. most: crops a concept. progress: called with (done, films), twice a
+            film.
 
     Raises:
         ConfigError: signed features, fewer films or channels than concepts, no such class. ExplainError: no layer.
@@ -138,9 +139,11 @@ def concepts(
     if count < 2 or most < 1:
         raise ConfigError(f"{count} concepts, {most} crops; expected at least 2 and 1.")
     names = classifier.class_names
-    if target is not None and target not in names:
-        raise ConfigError(f"target {target!r}; expected one of {', '.join(names)}.")
-    chosen = classifier.positive if target is None else names.index(target)
+    if target is None and classifier.multilabel:
+        raise ConfigError(
+            f"which of the labels {', '.join(names)} are the concepts weighed by? Give target= (--target)."
+        )
+    chosen = classifier.positive if target is None else classifier.index_of(target)
     session = Session()
     seen = _looked_at(classifier, films, layer, session)
     n, channels, h, w = seen.maps.shape

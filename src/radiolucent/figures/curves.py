@@ -19,8 +19,7 @@ SIZE = (4.6, 4.2)
 
 
 def _known(p: Predictions) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    own = p.labels[:, p.positive] if p.labels.ndim == 2 else p.labels
-    return p.truth[own >= 0], p.scores[own >= 0]
+    return p.truth[p.labels >= 0], p.scores[p.labels >= 0]
 
 
 def _empty(title: str, truth: NDArray[np.bool_]) -> Figure | None:
@@ -101,8 +100,7 @@ def pr_plot(p: Predictions, evaluation: Evaluation) -> Figure:
 
 def _patients(p: Predictions) -> list[str]:
     """The patients of the films that `_known` gives."""
-    own = p.labels[:, p.positive] if p.labels.ndim == 2 else p.labels
-    return [name for name, label in zip(p.patient_ids, own, strict=True) if label >= 0]
+    return [name for name, label in zip(p.patient_ids, p.labels, strict=True) if label >= 0]
 
 
 @styled

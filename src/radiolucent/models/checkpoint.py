@@ -83,27 +83,12 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = N
         )
     if not file.is_file():
         raise CheckpointError(f"{file}: no checkpoint there; give a run folder, a model.safetensors file, or box.")
-    try:
-        with safe_open(file, framework="pt") as stream:
-            text = (stream.metadata() or {}).get(KEY)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: damaged or no safetensors file ({error}); copy or train it again.") from error
-    if text is None:
-        raise CheckpointError(
-            f"{file}: plain weights without class names and preprocessing; train with --weights {file.name} instead."
-        )
-    try:
-        header = json.loads(text)
-        version = header["format"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
-    if version != FORMAT:
-        raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
+    header, tensors = _contents(file)
     device = _device()
     try:
         meta = header["classifier"]
         _hold_against(header["sha256"], meta, tensors, file)  # before a damaged header can ask for a network
+        _refuse_older(meta["architecture"], tensors, file)
         own = meta["architecture"]["name"] == OWN
         if own and not (imports or "file" in meta["architecture"] or (imports is None and _known(meta))):
             raise CheckpointError(
@@ -139,6 +124,32 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = N
     return classifier
 
 
+def _contents(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """(the header, the tensors) of a checkpoint file.
+
+    Raises:
+        CheckpointError: damaged, not of this project, or of a newer format.
+    """
+    try:
+        with safe_open(file, framework="pt") as stream:
+            text = (stream.metadata() or {}).get(KEY)
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: damaged or no safetensors file ({error}); copy or train it again.") from error
+    if text is None:
+        raise CheckpointError(
+            f"{file}: plain weights without class names and preprocessing; train with --weights {file.name} instead."
+        )
+    try:
+        header = json.loads(text)
+        version = header["format"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: damaged header ({error}); copy or train it again.") from error
+    if version != FORMAT:
+        raise CheckpointError(f"{file}: checkpoint format {version}; this version reads {FORMAT}: update radiolucent.")
+    return header, tensors
+
+
 def finished(path: str | Path) -> bool:
     """Whether a file or run folder holds a checkpoint that is not marked unfinished; reads its header alone."""
     told = provenance(path)
@@ -170,6 +181,16 @@ def _hold_against(told: str, meta: Mapping[str, Any], tensors: Mapping[str, torc
         raise CheckpointError(
             f"{file}: weights or header are not what was saved (their checksum differs); copy the file again, or train "
             "the model again. To change threshold or temperature: load, classifier.with_(threshold=…), save."
+        )
+
+
+def _refuse_older(architecture: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Refuse a network on the lungs alone as they were made before its trunk was ImageNet's."""
+    if architecture["name"] == "in_lungs" and any(name.startswith("trunk.blocks.") for name in tensors):
+        raise CheckpointError(
+            f"{file}: a network on the lungs alone in its first form (a small residual trunk), which this version no "
+            "longer has; use the radiolucent that made it, or train it again with in_lungs. In place of the first "
+            "model that came with the package, use box."
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from radiolucent.extras import require
 from radiolucent.files import sha256_file, write_json, write_text
 from radiolucent.models.checkpoint import NAME, load, save
 from radiolucent.models.classifier import Classifier
+from radiolucent.types import LabelRule
 
 __all__ = ["load_from_hub", "push_to_hub", "save_for_hub"]
 
@@ -35,7 +36,7 @@ A classifier of radiographs: {classes}. **Research use only, not for diagnosis.*
 import radiolucent as rl
 
 classifier = rl.load_from_hub("{repo}")
-explanation = rl.explain(classifier, rl.read("film.png"), rl.GradCAM())
+explanation = rl.explain(classifier, rl.read("film.png"), rl.GradCAM(){target})
 ```
 
 `{file}` holds weights, class names, preprocessing, threshold and temperature; loading it executes no code.
@@ -47,7 +48,7 @@ SHA-256 of the file: `{sha256}`; of weights and meaning: `{hash}`.
 |---|---|
 | architecture | {architecture}, {parameters:,} parameters |
 | input | {size} × {size} pixels, {channels} channel(s), grey levels as in `config.json` |
-| positive class | {positive}, called from a calibrated probability of {threshold:.4g} (temperature {temperature:.3g}) |
+{called}
 | weights before training | {weights} |
 
 ## Performance
@@ -166,26 +167,53 @@ def _card(classifier: Classifier, file: Path, repo_id: str, summary: Mapping[str
         parameters=sum(p.numel() for p in classifier.network.parameters()),
         size=classifier.preprocess.size,
         channels=classifier.preprocess.channels,
-        positive=classifier.class_names[classifier.positive],
-        threshold=classifier.threshold,
-        temperature=classifier.temperature,
+        called=_called(classifier),
+        target=f", target={classifier.class_names[0]!r}" if classifier.multilabel else "",
         weights=weights,
         performance=_performance(summary),
     )
+
+
+def _called(classifier: Classifier) -> str:
+    """What is called from which probability on: a row of the table, or one a label."""
+    if not classifier.multilabel:
+        one = LabelRule(classifier.threshold, classifier.temperature)
+        return f"| positive class | {classifier.class_names[classifier.positive]}, {_from(one)} |"
+    rules = zip(classifier.class_names, classifier.label_rules, strict=True)
+    return "\n".join(f"| label | {name}, {_from(rule)} |" for name, rule in rules)
+
+
+def _from(rule: LabelRule) -> str:
+    if rule.threshold is None:
+        return "never called: validation could not fix a threshold"
+    return f"called from a calibrated probability of {rule.threshold:.4g} (temperature {rule.temperature:.3g})"
 
 
 def _performance(summary: Mapping[str, Any] | None) -> str:
     """The test figures as a table, each with interval, n and method."""
     if summary is None:
         return "Not recorded with this model. Evaluate it on films of your own: `radiolucent evaluate`."
+    if "labels" in summary:
+        each = {"mean of the labels": summary["macro"]}
+        each |= {name: found["performance"] for name, found in summary["labels"].items() if "performance" in found}
+        rows = [f"| {name} {row}" for name, told in each.items() for row in _figures(told)]
+        return "On test films that training and calibration did not see:\n\n" + _table(rows, "label")
     told = summary["performance"]
-    rows = [
+    head = f"On {told['n']} test films of {told['patients']} patients, whom training and calibration did not see:\n\n"
+    return head + _table(_figures(told))
+
+
+def _figures(told: Mapping[str, Any]) -> list[str]:
+    return [
         f"| {name} | {e['value']:.3f} | {_range(e)} | {e['n']} | {e['method']} |"
         for name in TOLD
         if (e := told.get(name)) and e["value"] is not None
     ]
-    head = f"On {told['n']} test films of {told['patients']} patients, whom training and calibration did not see:\n\n"
-    return head + "| figure | value | interval | n | method |\n|---|---|---|---|---|\n" + "\n".join(rows)
+
+
+def _table(rows: Sequence[str], *first: str) -> str:
+    columns = (*first, "figure", "value", "interval", "n", "method")
+    return "\n".join([f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *rows])
 
 
 def _range(e: Mapping[str, Any]) -> str:

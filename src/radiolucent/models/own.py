@@ -132,7 +132,11 @@ def made_again(architecture: Mapping[str, Any], tensors: Mapping[str, torch.Tens
         ModelError: the factory is not there any more, or it is none of the user's.
     """
     if "file" in architecture:
-        return FileModel(tensors["file"], **architecture["file"])
+        told = architecture["file"]
+        first: dict[str, Any] = (
+            {} if told["suffix"] == ".pt2" else {"pick": 0}
+        )  # which checkpoints took that say nothing of it
+        return FileModel(tensors["file"], **{**first, **told})
     made = made_by(architecture["source"])
     if "function" in architecture:
         return BlackBox(made, **architecture["function"])

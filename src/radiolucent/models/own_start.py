@@ -75,7 +75,8 @@ def start_of_own(
         )
     module = found.network.module if isinstance(found.network, Wrapped) else found.network
     report = WeightsReport(source) if weights is None else settle_missing(module, load_weights(module, weights))
-    return with_origin(found.with_(threshold=0.5, temperature=1.0, provenance={}, calibrated_on=None), source), report
+    fresh = found.with_(threshold=0.5, temperature=1.0, rules=(), provenance={}, calibrated_on=None)
+    return with_origin(fresh, source), report
 
 
 def _refuse_other_input(source: str, size: int | None, fit: str) -> None:

@@ -20,6 +20,8 @@ def picked(out: Any, pick: str | int | None) -> torch.Tensor:
     Raises:
         ModelError: none is sure to be meant.
     """
+    if isinstance(pick, int) and isinstance(out, torch.Tensor):
+        raise ModelError(f"the module gives one tensor {tuple(out.shape)}; leave pick={pick} out.")
     if pick is not None:
         found = getattr(out, pick, None) if isinstance(pick, str) else None
         try:

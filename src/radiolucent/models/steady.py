@@ -40,6 +40,10 @@ def probe_films(classifier: Classifier) -> torch.Tensor:
 def _found(classifier: Classifier) -> str | None:
     films = probe_films(classifier)
     together = classifier.logits(films)
+    if len(together) != len(films):
+        return (
+            f"the network gives {tuple(together.shape)} numbers for {len(films)} films; expected a row a film, (N, K)."
+        )
     if not bool(torch.isfinite(together).all()):
         return None  # said where it is explained
     if _differ(classifier, classifier.logits(films), together):

@@ -364,8 +364,6 @@ def _ramps(classifier: Classifier) -> torch.Tensor:
 
 def _rows(out: torch.Tensor, count: int) -> torch.Tensor:
     """Numbers (N, K) of N images; also of one image alone whose first axis was squeezed away."""
-    if out.ndim < 2 and (count == 1 or out.shape == (count,)):
-        return out.reshape(count, -1)
-    if out.ndim < 2 or len(out) != count:
-        raise ModelError(f"the module gives {described_value(out)} for {count} images; expected ({count}, K).")
-    return out.flatten(1)
+    if not out.ndim and count != 1:
+        raise ModelError(f"the module gives one number for {count} images; expected ({count}, K).")
+    return out.reshape(count, -1) if out.ndim < 2 else out.flatten(1)

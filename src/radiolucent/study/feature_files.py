@@ -21,7 +21,7 @@ from radiolucent.features import (
     layer_strip,
     visualise,
 )
-from radiolucent.files import atomic_path, write_bytes, write_json
+from radiolucent.files import atomic_path, file_name, write_bytes, write_json
 from radiolucent.models import Classifier
 from radiolucent.types import Radiograph
 
@@ -37,7 +37,8 @@ class FeatureRequest:
     Attributes:
         layer: dotted name; None: all main layers in grids, the last of them for the rest. channels: of it; None: the
             most active. most: channels a grid. ascent: steps, 0 for none. negative: what suppresses. seed: of it.
-        concepts: how many factors of a layer to look for over the films; 0 for none.
+        concepts: how many factors of a layer to look for over the films; 0 for none. target: the class or label whose
+            score they are weighed by; None: the positive class.
     """
 
     layer: str | None = None
@@ -47,6 +48,7 @@ class FeatureRequest:
     negative: bool = False
     seed: int = 0
     concepts: int = 0
+    target: str | None = None
 
 
 def write_concepts(
@@ -56,11 +58,15 @@ def write_concepts(
     request: FeatureRequest,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Write `concepts.LAYER.png`, `.npz` and `.json`: the factors of a layer over films. Returns the files."""
+    """Write `concepts.LAYER.png`, `.npz` and `.json`: the factors of a layer over films. Returns the files.
+
+    Of several labels they are called `concepts.LAYER.LABEL`.
+    """
     found = concepts(
-        classifier, films, count=request.concepts, layer=request.layer, seed=request.seed, progress=progress
-    )
-    stem = f"concepts.{found.layer}"
+        classifier, films, count=request.concepts, layer=request.layer, target=request.target, seed=request.seed,
+        progress=progress,
+    )  # fmt: skip
+    stem = f"concepts.{found.layer}" + (f".{file_name(found.target)}" if classifier.multilabel else "")
     write_bytes(out / f"{stem}.png", figures.to_png(figures.concept_grid(found)))
     arrays = {"weights": np.stack([c.weights for c in found.concepts]), "strengths": found.strengths}
     with atomic_path(out / f"{stem}.npz") as temporary, temporary.open("wb") as stream:

@@ -230,8 +230,8 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
 }  # fmt: skip
 """Every remedy by name; several are joined with "+", in this order."""
-AUTO = ("randomise", "surroundings", "discovered", "last-layer", "balance", "reasons")
-"""What "auto" tries."""
+AUTO = ("randomise", "surroundings", "discovered")
+"""What "auto" tries: those that brought a network back to a pass where it was measured (`docs/howto/repair.md`)."""
 
 
 def named(name: str) -> tuple[Remedy, ...]:

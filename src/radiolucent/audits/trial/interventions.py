@@ -17,7 +17,7 @@ import numpy as np
 from radiolucent.audits.trial.answers import ORIGINAL, Table
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
-from radiolucent.audits.trial.known_films import KNOWN, applies, held_to_be_met, leans_as_known
+from radiolucent.audits.trial.known_films import KNOWN, applies, held_to_be_met, leans_as_known, moves_by_itself
 from radiolucent.audits.trial.paired_changes import INTERVENTIONS, Intervention
 from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
@@ -165,7 +165,9 @@ def _made(test: Intervention, case: Case) -> list[Finding]:
         if again.verdict == "fail":
             words = f" Half the usual effect counts: {_KNOWN}."
             found = replace(again, summary=again.summary + words)
-    return [found if found.verdict != "fail" or test.wanted else held_to_be_met(test, found, case)]
+    if found.verdict != "fail":
+        return [found]
+    return [(moves_by_itself if test.wanted else held_to_be_met)(test, found, case)]
 
 
 FAMILY = "interventions"

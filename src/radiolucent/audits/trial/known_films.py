@@ -7,12 +7,15 @@ import numpy as np
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import Case
+from radiolucent.audits.trial.discovered import tried_channels
 from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.familiar import carried, familiar
 from radiolucent.audits.trial.paired_changes import Intervention
+from radiolucent.audits.trial.verdicts import paired_shift, two_sided
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["KNOWN", "applies", "held_to_be_met", "leans_as_known"]
+__all__ = ["KNOWN", "applies", "held_to_be_met", "leans_as_known", "moves_by_itself"]
 
 KNOWN = 0.5
 """Share of the threshold that counts where the films trained on are known to carry the thing on one class more, and the
@@ -70,10 +73,26 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
                 "the films it was trained on are not known, and on the audited ones"
             )  # fmt: skip
             reasons.append(f"{where} {test.subject} does not tell the classes apart (AUROC {known})")
+    if reason := _really(test, case, told is not None and told[1]):
+        reasons.append(reason)
     if not reasons:
         return replace(found, evidence=evidence)
     words = f"{found.summary} No verdict: {'; '.join(reasons)}."
     return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
+
+
+def _really(test: Intervention, case: Case, trained: bool) -> str:
+    """Why a drawn change proves nothing: what films at hand really have there passes; "" where that is not so."""
+    if not test.real or trained or not any(t.name == f"discovered.{test.real}" for t in case.tests):
+        return ""
+    channel, shown = CHANNELS[test.real], tried_channels(case).get(test.real)
+    if shown is None or two_sided(shown.estimate, channel.threshold) != "pass":
+        return ""
+    e = shown.estimate
+    return (
+        f"the films it was trained on are not known, and {channel.what} of the audited ones, put into films of both "
+        f"classes, does not move the answer (discovered.{test.real}, {e.value or 0:+.2f} SD)"
+    )
 
 
 def _sides(table: Table, test: Intervention) -> tuple[float, float]:
@@ -83,3 +102,20 @@ def _sides(table: Table, test: Intervention) -> tuple[float, float]:
     rows = [difference[known & (table.truth == c)] for c in (False, True)]
     first, second = (float(r.mean()) if len(r) else 0.0 for r in rows)
     return first, second
+
+
+def moves_by_itself(test: Intervention, found: Finding, case: Case) -> Finding:
+    """A change that should be seen and does no more than its control fails only where it does little by itself: else
+    the control, which no film shows, may move the answer as anything foreign does, and it is inconclusive."""
+    table = case.table
+    size = np.abs(table.scores[test.edit] - table.original)
+    level = found.estimate.level if found.estimate else case.level
+    alone = paired_shift(table, size, np.zeros_like(size), level=level, seed=case.seed)
+    evidence = {**found.evidence, "alone": alone.as_dict()}
+    if alone.low is None or alone.low <= test.threshold:
+        return replace(found, evidence=evidence)
+    words = (
+        f"{found.summary} No verdict: {test.did} alone moves the log-odds by {alone.value or 0:.2f} SD, and the "
+        "control, which no film shows, moves any network."
+    )
+    return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)

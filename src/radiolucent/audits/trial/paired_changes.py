@@ -36,6 +36,8 @@ class Intervention:
         carries: how much of it a film has, told from the film alone; None where nothing can be told.
         adds: 1 where the change makes that more, −1 where less: where the films trained on are known, and one class
             carries more of it, a smaller effect toward that class counts (`KNOWN`). 0: neither.
+        real: the channel of `exchange` that gives films what others really have there: where the films trained on are
+            not known and it passes, a drawn change proves nothing; "" for none.
         draws: of a control that is random, of which the mean counts.
         whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
             the films trained on are not known it fails only if the audited films carry it on one class more.
@@ -56,6 +58,7 @@ class Intervention:
     whole: bool = False
     carries: Callable[[View], float | None] | None = None
     adds: int = 0
+    real: str = ""
     draws: int = 1
 
     @property
@@ -131,13 +134,13 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "border.black", "border.fill.control", "the film's border",
             "Does the answer change when the border is blackened, as by collimation?",
             "blackening the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
-            carries=_brightness(lambda view: view.border), adds=-1,
+            carries=_brightness(lambda view: view.border), adds=-1, real="border",
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
             "Does the answer change when what is inside continues over the border?",
             "filling the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
-            carries=_brightness(lambda view: view.border),
+            carries=_brightness(lambda view: view.border), real="border",
         ),
         Intervention(
             "corners.fill", "corners.fill.control", "the film's corners",
