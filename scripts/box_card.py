@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from box_data import FOLDS, Films
 from box_page import page_of, shown
 from radiolucent.files import sha256_file, write_json, write_text
 from radiolucent.metrics import auroc, brier, ece, sensitivity, specificity
+from radiolucent.models import Classifier, load
 from radiolucent.types import Estimate
 
 __all__ = ["held_figures", "write_card"]
@@ -62,15 +63,20 @@ def held_figures(work: Path, names: list[str], films: Films) -> dict[str, Estima
     }
 
 
+def without_lung(classifier: Classifier) -> float:
+    """The probability of pneumonia that is given where nothing is taken for lung."""
+    logits = classifier.logits(torch.full((1, 1, *classifier.preprocess.shape), 0.5))
+    return float(classifier.probabilities(logits)[0, 1])
+
+
 def not_lung(work: Path, names: list[str]) -> int:
-    """How many held-out films got the answer that is given where nothing is taken for lung: the last bias alone."""
+    """How many held-out films got the answer that is given where nothing is taken for lung."""
     count = 0
     for name in names:
-        held = _read(work / name / "held.json")
-        with safe_open(work / name / "final.safetensors", framework="np") as stream:
-            bias = stream.get_tensor("trunk.dense.bias")
-        fixed = (bias[1] - bias[0]) / held["temperature"]
-        count += int(np.isclose(held["logit"], fixed, atol=1e-4).sum())
+        fixed = without_lung(load(work / name / "final.safetensors"))
+        count += int(
+            np.isclose(_read(work / name / "held.json")["logit"], np.log(fixed / (1 - fixed)), atol=1e-4).sum()
+        )
     return count
 
 
@@ -111,6 +117,7 @@ def write_card(
         "no_lungs_drawn": rows["drawn"],
         "no_lungs_ungated": rows["ungated"],
         "gated": not_lung(work, folds),
+        "without_lung": without_lung(load(weights)),
         "audit": _read(audit) if audit.is_file() else None,
         "limits": list(LIMITS),
         **facts,

@@ -61,12 +61,13 @@ It costs more than version 1: 11.6 ms of processor time for one film instead of 
 (one thread, AMD EPYC, 2026-11-30).
 
 **Where less than {share:.0%} of what is seen has the texture of a lung, nothing is taken for lung**: the features are
-zero and the answer is always the same. Around each pixel (13 × 13) the mean difference from the 3 × 3 mean must be at
+zero and the answer is always the same: {without_lung:.0%} pneumonia, which means nothing; `predict` and `explain`
+give no call there. Around each pixel (13 × 13) the mean difference from the 3 × 3 mean must be at
 least {fine:g}, that of the 3 × 3 from the 9 × 9 mean between {low:g} and {high:g}, and the first at most {ratio:g}
 times the second, all in deviations of the film's grey levels (+ 0.05). These limits were set on 160 films of the
 calibration patients of the network shipped, untouched, emptied and distorted as in the audit, before any network was
 trained; the five folds use the same limits, so that some of those 160 films are among their held-out ones.
-{gated} of the {films:,} films fall below it.
+{gated} of the {films:,} films fall below it; in cross-validation they count as answered.
 
 Against the outline and what surrounds the lungs, training moves, stretches and turns the window, takes the outline in
 more or less, cuts it to another film's on a third of the films, and adds one emptied film to every seven, labelled by
@@ -188,7 +189,8 @@ def page_of(card: dict[str, Any], levers: str) -> str:
     )  # fmt: skip
     return PAGE.format(
         **card["data"] | card["data"]["split"] | card["recipe"] | card["limits_of_texture"],
-        **{k: card[k] for k in ("sha256", "seed", "side", "parameters", "threshold", "temperature", "rule", "gated")},
+        **{k: card[k] for k in ("sha256", "seed", "side", "parameters", "threshold", "temperature", "rule")},
+        gated=card["gated"], without_lung=card["without_lung"],
         versions_0=card["variations"][0], versions_1=card["variations"][1], begun_from=card["begun_from"],
         megabytes=card["bytes"] / 1e6,
         cv="\n".join(f"| {words} | {' | '.join(shown(c[k]) for c in whole)} |" for k, words in FIGURES.items()),
