@@ -48,14 +48,14 @@ mark's box grown by {slack:.1%} of the longer side; letters of one word count on
 
 What is missed on phantoms is their line of small text at the lower edge; every side letter is found.
 
-**What the real figures rest on.** The cross-fitted row: the films it learns from, each scored by a fit without any film
-of its patient; the threshold is the highest with a recall of 0.95 there, so that its recall is chosen and its
+**What the real figures rest on.** The cross-fitted row: the films it learns from, each scored by a fit without any
+film of its patient; the threshold is the highest with a recall of 0.95 there, so that its recall is chosen and its
 precision found. The weight of these films and the size of the network were chosen on them too. The {films} others:
-films of children whose other films training never saw; they were measured for the detector before this one too. All were boxed by one person who is no doctor, looking at the films and at the
-candidates of an earlier detector (which favours recall). The files are
-224 × 224 copies: a letter is 6 to 25 pixels high, and text finer than that is unreadable and mostly missed. What was
-taken for a mark: side letters, projection, voltage, time. What was not: electrodes, clips, tubes, zips, bones; these
-are most of the false detections.
+films of children whose other films training never saw; they were measured for the detector before this one too. All
+were boxed by one person who is no doctor, looking at the films and at the candidates of an earlier detector (which
+favours recall). The files are 224 × 224 copies: a letter is 6 to 25 pixels high, and text finer than that is
+unreadable and mostly missed. What was taken for a mark: side letters, projection, voltage, time. What was not:
+electrodes, clips, tubes, zips, bones; these are most of the false detections.
 
 Data: D. Kermany, K. Zhang, M. Goldbaum, doi 10.17632/rscbjbr9sj, CC BY 4.0.
 """
