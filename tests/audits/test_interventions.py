@@ -156,6 +156,19 @@ def test_without_lungs_only_a_cheat_still_tells_the_classes_apart() -> None:
     assert honest["regions.lungs_only"].verdict == "pass" and caught["regions.lungs_only"].verdict == "inconclusive"
 
 
+def test_one_answer_for_every_film_is_chance_where_the_films_are_enough() -> None:
+    """Where no film of n gets another answer, too few could for an AUROC of 0.6; of fewer films it stays open."""
+    films = [
+        dataclasses.replace(v, image_id=f"{v.image_id}-{k}", patient_id=f"{v.patient_id}-{k}")
+        for k in (0, 1)
+        for v in views()
+    ]
+    blind = classifier(Reader(np.zeros((SIZE, SIZE))))
+    many, few = _judged(blind, films)["regions.border_only"], _judged(blind, views()[:20])["regions.border_only"]
+    assert many.verdict == "pass" and few.verdict == "inconclusive"
+    assert many.estimate is not None and "same answer" in many.estimate.note and (many.estimate.high or 1) < 0.6
+
+
 def _judged(model: Classifier, films: list[View]) -> dict[str, Finding]:
     table = collect(
         model, len(films), lambda i: films[i], {e: EDITS[e] for e in MASKED_EDITS}, keys=[v.image_id for v in films]

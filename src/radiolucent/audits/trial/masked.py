@@ -32,7 +32,16 @@ def _asked(case: Case, names: Sequence[str]) -> dict[str, Estimate]:
 def _auc(table: Table, name: str, level: float) -> Estimate:
     scores = table.scores[name]
     known = table.known & np.isfinite(scores)
-    return auroc(table.truth[known], scores[known], groups=np.array(table.patients)[known], level=level)
+    truth, scores, patients = table.truth[known], scores[known], np.array(table.patients)[known]
+    found = auroc(truth, scores, groups=patients, level=level)
+    if found.value is None or np.ptp(scores) > 0:
+        return found
+    # All alike: in either class a share of 1 − α^(1/n) of the patients may still answer otherwise, which moves the
+    # AUROC by no more than that share.
+    fewest = min(len(set(patients[truth == k])) for k in (0, 1))
+    share = 1 - ((1 - level) / 2) ** (1 / fewest)
+    note = "every film gets the same answer"
+    return dataclasses.replace(found, low=0.5 - share, high=0.5 + share, method="exact bound of a share", note=note)
 
 
 _SOURCE = "Maguolo & Nanni 2020; Mask of Truth 2024 (2412.04030); threshold: ours, a tenth above chance"
