@@ -205,13 +205,16 @@ def test_distances_of_outlines() -> None:
 
 
 @pytest.mark.realdata
-def test_low_expected_dice_tells_poor_masks(realdata: Path) -> None:
+def test_expected_dice_follows_dice_on_real_films(realdata: Path) -> None:
     dataset = split_dataset(load_dataset(realdata / "chest_xray"), val=0.08, test=0.12, seed=0)
-    films = [rl.read(r.path) for r in dataset.split("val").records if mask_path(realdata, r).is_file()][:40]
-    expected = [m.expected_dice for m in lungs_of(films)]
-    hidden = [film_of((f.pixels * 255).astype(np.uint8)[: f.shape[0] * 2 // 3]) for f in films]
-    assert np.median(expected) > 0.94
-    assert np.median([m.expected_dice for m in lungs_of(hidden)]) < np.median(expected) - 0.01
+    records = [r for r in dataset.split("val").records if mask_path(realdata, r).is_file()][::4]
+    told, true = [], []
+    for record, found in zip(records, lungs_of(rl.read(r.path) for r in records), strict=True):
+        with Image.open(mask_path(realdata, record)) as image:
+            true.append(agreement(found.pixels, np.asarray(image.convert("L")) > 127))
+        told.append(found.expected_dice)
+    assert len(records) > 80 and abs(np.mean(told) - np.mean(true)) < 0.01
+    assert np.corrcoef(np.argsort(np.argsort(told)), np.argsort(np.argsort(true)))[0, 1] > 0.3  # by rank
 
 
 def write_films(folder: Path) -> Path:
