@@ -157,8 +157,8 @@ is at Youden's index, this one's was set for sensitivity, so that more calls tur
 
 NO_AUDIT = """## Its audit
 
-The rows above are the audit's tests on parts of the film and of reasons. Its other tests (`radiolucent audit box`) were run on version
-1 (all passed on 2026-11-26), and not again on version 2.
+The rows above are the audit's tests on parts of the film and of reasons. Its other tests (`radiolucent audit box`)
+were run on version 1 (all passed on 2026-11-26), and not again on version 2.
 
 """
 AUDIT = """## Its audit
