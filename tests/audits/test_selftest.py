@@ -90,8 +90,8 @@ def test_rates_count_models() -> None:
     assert marker["found_of_used"]["value"] == 1.0 and marker["found_of_used"]["n"] == 1
     assert border["used"]["n"] == 0 and told.innocent_alarm().n == 20 and told.as_dict()["use"] == told.use()
     shipped = shipped_self_test()
-    assert shipped is not None and "discovered.interlace" in since_then(shipped)
-    assert "marker.paste" not in since_then(shipped)
+    assert shipped is not None and "marker.paste" in shipped["tests"] and "marker.paste" not in since_then(shipped)
+    assert "marker.paste" in since_then({**shipped, "tests": [t for t in shipped["tests"] if t != "marker.paste"]})
     assert not since_then(SelfTestResult(config, models).as_dict())
     assert len(SelfTest(seeds=5).jobs()) == (6 + 2) * 5 + 4 * 4 * 5
 
