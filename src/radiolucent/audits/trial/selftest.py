@@ -47,7 +47,7 @@ FINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Which tests stand for a shortcut: it counts as found where any of them fails."""
 PLACE = {"marker": "markers", "border": "border"}
-USUAL, LEAST = 0.95, 10
+USUAL, SMALL, LEAST = 0.95, 0.2, 10
 METHODS: Mapping[str, Explainer] = {
     "gradcam": GradCAM(),
     "lime": LIME(num_samples=100, segmentation="slic", segmentation_options={"n_segments": 40}, engine="torch"),
@@ -137,9 +137,10 @@ class SelfTestResult:
 
     def limit(self, kind: str) -> float | None:
         """What nineteen in twenty clean models keep to when the shortcut is painted on films that lack it: standard
-        deviations toward illness, of the class that moves less. None with fewer than ten clean models."""
+        deviations toward illness, of the class that moves less; at least a small effect, 0.2. None with fewer than ten
+        clean models."""
         clean = [min(m["painted"][kind][:2]) for m in self.models if m["shortcut"] == "none"]
-        return float(np.quantile(clean, USUAL)) if len(clean) >= LEAST else None
+        return max(SMALL, float(np.quantile(clean, USUAL))) if len(clean) >= LEAST else None
 
     def use(self) -> list[dict[str, Any]]:
         """For each planted shortcut and share: how many models use it (painting it does more than `limit`), in how many
@@ -191,11 +192,7 @@ class SelfTestResult:
             f"any alarm without any: {self.any_alarm()}",
             f"any alarm in networks that met none: {self.unmet_alarm()}",
             f"any alarm in both: {self.innocent_alarm()}",
-            *(
-                f"{u['shortcut']:<9} {u['share']:>4.0%}  used by {u['used']['value']:.0%}, reported in "
-                f"{u['found_of_used']['value'] or 0:.0%} of those"
-                for u in self.use()
-            ),
+            *(_use_line(u) for u in self.use()),
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -214,6 +211,12 @@ class SelfTestResult:
             "processor_minutes": round(sum(m["seconds"] for m in self.models) / 60, 1),
             "models": [dict(m) for m in self.models],
         }
+
+
+def _use_line(row: Mapping[str, Any]) -> str:
+    used, found = row["used"], row["found_of_used"]
+    told = "" if found["value"] is None else f", reported in {found['value']:.0%} of those"
+    return f"{row['shortcut']:<9} {row['share']:>4.0%}  used by {used['value'] or 0:.0%} of {used['n']}{told}"
 
 
 def found_in(model: Mapping[str, Any], finder: str, kind: str) -> bool:
