@@ -262,7 +262,7 @@ def painted_effects(classifier: Classifier, phantoms: Pool, cut: float, seed: in
     spread = max(float(plain.std()), 1e-9)
     found: dict[str, list[float]] = {}
     for kind in KINDS:
-        films = [np.float32(paint(v.grey, {kind}, rng)[0]) / np.float32(255) for v in views]
+        films = [paint(v.grey, {kind}, rng)[0].astype(np.float32) / np.float32(255) for v in views]
         told = ask(classifier, list(zip(views, films, strict=True)))
         shift, healthy = (told - plain) / spread, ~ill & (plain < cut)
         turned = float((told[healthy] >= cut).mean()) if healthy.any() else 0.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class View:
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What is told from this film alone and asked for in every pair of films: made when first asked for."""
-        kept = cast(dict[str, Any], self.__dict__)
+        kept = self.__dict__
         if name not in kept:
             kept[name] = make()
         return kept[name]
