@@ -125,7 +125,8 @@ def measured(
     same = {library: agreement(library, maps, answers[library]) for library in rivals}
     del answers["forward"]
     many = contest.many(name, reference) if reference else None
-    apart = errors({k: answers[k] for k in ("ours", *rivals)}, many, size) if many else {}
+    with contextlib.redirect_stderr(io.StringIO()):
+        apart = errors({k: answers[k] for k in ("ours", *rivals)}, many, size) if many else {}
     return Measured(
         ms, passes, rivals, len(times["ours"]), len(inputs), contest.copies, note, agreements=same, errors=apart
     )
