@@ -35,8 +35,7 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
     swapped = _without_inference_tensors(modules)
     plain = [vars(m) for m in modules if not isinstance(m, torch.jit.ScriptModule)]
     hooks: list[tuple[dict[int, Any], dict[int, Any]]] = [(own[n], dict(own[n])) for own in plain for n in HOOKS]
-    each = (m._parameters.values() for m in modules)
-    parameters = [(p, p.requires_grad, p.grad) for some in each for p in some if p is not None]
+    parameters = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters(recurse=False)]
     try:
         for own in plain:
             for name in BACKWARD:
