@@ -8,7 +8,7 @@ threads and versions give the same weights.
 """
 
 import argparse
-import json
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,111 +19,119 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
 from scipy import ndimage
 
-from lungs_card import Case, calibrate, measure, spoilt, write_card
+from lungs_card import UNKNOWN, Case, calibrate, expectation, measure, spoilt, twice_outlined, varied, write_card
 from lungs_data import Films, mask_path, phantoms, real_films, vary
 from radiolucent.files import atomic_path
 from radiolucent.images import read
 from radiolucent.segment.lungs import Segmenter, load_segmenter, save_segmenter, weights_path
 from radiolucent.segment.net import SIDE, LungNet
 
-BATCH, RATE, DECAY = 32, 4e-3, 1e-2
-SIDES = (96, 96, 96, 96, 128)
-"""Side of the input in each epoch: small first, which is quicker, then full."""
-SLOW = (3, 7)
-"""For the first three epochs the rate follows the cosine of a course of seven, then that of the real course."""
-LAST, LAST_RATE = 90, 1.2e-3
-"""Steps with little movement at the end, and their first learning rate."""
-DOUBT = 0.6
-"""Soft Dice below which a film's mask is taken for a wrong match from the third epoch on: the film then teaches
-nothing."""
+EPOCHS, BATCH, RATE, DECAY = 28, 32, 4e-3, 1e-2
+AVERAGE = 0.998
+"""The weights that are kept are a moving average over steps, each old weight counting this much."""
+CALM = 0.6, 0.25
+"""From this share of the course on films are moved less and less, down to this share of the movement: the outline
+settles where films really lie."""
+CHECK, MATCH = 0.4, 0.8
+"""At this share of the course every training film is outlined by the average; where Dice with its mask is less, the two
+are taken for a wrong match, and the film teaches nothing from then on."""
 PHANTOMS = 400
 
 say = Console(stderr=True)
 
 
-def loss_of(logits: torch.Tensor, target: torch.Tensor, *, strict: bool) -> tuple[torch.Tensor, int]:
-    """Mean of BCE + (1 − soft Dice) over films, and how many films were left out as wrong matches."""
+def loss_of(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean of BCE + (1 − soft Dice) over films."""
     p = logits.sigmoid()
-    together = 2 * (p * target).sum((1, 2)) + 1
-    dice = together / (p.sum((1, 2)) + target.sum((1, 2)) + 1)
-    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2)) + 1 - dice
-    keep = (dice.detach() > DOUBT) | (target.sum((1, 2)) == 0) if strict else torch.ones_like(dice, dtype=torch.bool)
-    return (each * keep).sum() / max(1, int(keep.sum())), int((~keep).sum())
+    dice = (2 * (p * target).sum((1, 2)) + 1) / (p.sum((1, 2)) + target.sum((1, 2)) + 1)
+    return (F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2)) + 1 - dice).mean()
 
 
 def rate(step: int, steps: int) -> float:
-    """Factor of the learning rate at a step: a warm-up of 100 steps, then a cosine (see `SLOW`)."""
-    course = SLOW[1] if step < SLOW[0] * steps else len(SIDES)
-    return min(1, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1, step / (steps * course))))
+    """Factor of the learning rate at a step of all: a warm-up of 100 steps, then a cosine to zero."""
+    return min(1, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def train(films: Films, extra: Films, state: Path, *, seed: int) -> LungNet:
-    """The network after all epochs; goes on from `state`."""
+def movement(done: float) -> float:
+    """How much films are moved when this share of the course is done (see `CALM`)."""
+    start, end = CALM
+    return 1 - (1 - end) * max(0.0, done - start) / (1 - start)
+
+
+def mismatched(net: LungNet, grey: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Which films' masks are far from what the network finds."""
+    wrong: list[torch.Tensor] = []
+    with torch.inference_mode():
+        for x, y in zip(grey.split(64), mask.split(64), strict=True):
+            found = net.eval()(x[:, None].float().div(255).contiguous(memory_format=torch.channels_last)) > 0
+            true = F.avg_pool2d(y[:, None].float() / 255, 2)[:, 0] > 0.5
+            wrong.append(2 * (found & true).sum((1, 2)) < MATCH * (found.sum((1, 2)) + true.sum((1, 2))))
+    return torch.cat(wrong)
+
+
+def train(films: Films, extra: Films, state: Path, *, seed: int) -> tuple[LungNet, int]:
+    """The averaged network after all epochs, fused, and how many films were left out; goes on from `state`."""
     torch.manual_seed(seed)
     net = LungNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    average = copy.deepcopy(net)
     grey = torch.from_numpy(np.concatenate([films.grey, extra.grey]))
     mask = torch.from_numpy(np.concatenate([films.mask, extra.mask]))
-    steps = len(grey) // BATCH
+    steps = len(grey) // BATCH * EPOCHS
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: rate(t, steps))
-    first = 0
+    good, first = torch.ones(len(grey), dtype=torch.bool), 0
     if state.is_file():
         kept = torch.load(state, weights_only=True)
         net.load_state_dict(kept["net"])
+        average.load_state_dict(kept["average"])
         optimizer.load_state_dict(kept["optimizer"])
         schedule.load_state_dict(kept["schedule"])
-        first = kept["epoch"]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=say) as progress:
-        for epoch in range(first, len(SIDES)):
-            rng = torch.Generator().manual_seed(seed * 1000 + epoch)
-            order = torch.randperm(len(grey), generator=rng)
-            bar = progress.add_task(f"epoch {epoch + 1}/{len(SIDES)}", total=steps)
-            total, doubted = 0.0, 0
-            net.train()
-            for step in range(steps):
-                chosen = order[step * BATCH : (step + 1) * BATCH]
-                x, y = vary(grey[chosen], mask[chosen], SIDES[epoch], rng)
-                loss, out = loss_of(net(x.contiguous(memory_format=torch.channels_last)), y, strict=epoch >= 2)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                total, doubted = total + loss.item(), doubted + out
-                progress.update(bar, completed=step + 1)
-            say.print(f"epoch {epoch + 1}: loss {total / steps:.4f}, {doubted} films left out as wrong matches")
-            kept = {
-                "net": net.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "epoch": epoch + 1,
-            }
-            with atomic_path(state) as temporary:
-                torch.save(kept, temporary)
-    return net
+        good, first = kept["good"], kept["epoch"]
+    for epoch in range(first, EPOCHS):
+        if epoch == round(CHECK * EPOCHS):
+            good = ~mismatched(average, grey, mask)
+        rng = torch.Generator().manual_seed(seed * 1000 + epoch)
+        order = torch.randperm(len(grey), generator=rng)
+        order = order[good[order]]
+        total, batches = 0.0, order[: len(order) // BATCH * BATCH].split(BATCH)
+        net.train()
+        for chosen in track(batches, f"epoch {epoch + 1} of {EPOCHS}", console=say):
+            x, y = vary(grey[chosen], mask[chosen], SIDE, rng, move=movement(epoch / EPOCHS))
+            loss = loss_of(net(x.contiguous(memory_format=torch.channels_last)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            blend(average, net, min(AVERAGE, 1 - 1 / (schedule.last_epoch + 1)))
+            total += loss.item()
+        say.print(f"epoch {epoch + 1}: loss {total / len(batches):.4f}, {int((~good).sum())} films left out")
+        kept = {
+            "net": net.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "good": good,
+            "epoch": epoch + 1,
+        }
+        with atomic_path(state) as temporary:
+            torch.save(kept, temporary)
+    return average.fused(), int((~good).sum())
 
 
-def finish(net: LungNet, films: Films, extra: Films, *, seed: int) -> LungNet:
-    """Some last steps with a third of the movement, so that the outline settles where the films really lie; fused."""
-    grey = torch.from_numpy(np.concatenate([films.grey, extra.grey]))
-    mask = torch.from_numpy(np.concatenate([films.mask, extra.mask]))
-    rng = torch.Generator().manual_seed(seed * 1000 + 999)
-    order = torch.randperm(len(grey), generator=rng)
-    optimizer = torch.optim.AdamW(net.parameters(), LAST_RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LAST)
-    net.train()
-    for step in range(LAST):
-        chosen = order[step * BATCH : (step + 1) * BATCH]
-        x, y = vary(grey[chosen], mask[chosen], SIDE, rng, move=1 / 3)
-        loss, _ = loss_of(net(x.contiguous(memory_format=torch.channels_last)), y, strict=True)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return net.fused()
+def bar(what: str) -> Callable[[int, int], None]:
+    """Say how far something is, on one line."""
+    return lambda done, total: say.print(f"{what}: {done} of {total}", end="\r" if done < total else "\n")
+
+
+def blend(average: LungNet, net: LungNet, share: float) -> None:
+    """Move the average, batch statistics included, toward the network."""
+    with torch.no_grad():
+        for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - share)
 
 
 def main() -> None:
@@ -134,43 +142,40 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=weights_path(), help="the weights file to write")
     parser.add_argument("--card", type=Path, default=Path("docs/reference/cards/lungs.md"))
+    parser.add_argument("--validate", action="store_true", help="stop before the held-out films")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
-    with Progress(console=say) as progress:
-        one = progress.add_task("films")
-        films = real_films(
-            given.data, given.work, seed=given.seed, progress=lambda d, t: progress.update(one, completed=d, total=t)
-        )
-        two = progress.add_task("phantoms")
-        extra = phantoms(
-            PHANTOMS, given.work, seed=given.seed, progress=lambda d, t: progress.update(two, completed=d, total=t)
-        )
-    say.print(json.dumps({s: len(films.of(s)) for s in ("train", "val", "test")} | {"side": SIDE}))
-    net = train(films.of("train"), extra, given.work / "state.pt", seed=given.seed)
-    net = finish(net, films.of("train"), extra, seed=given.seed)
+    films = real_films(given.data, given.work, seed=given.seed, progress=bar("films"))
+    extra = phantoms(PHANTOMS, given.work, seed=given.seed, progress=bar("phantoms"))
+    net, left_out = train(films.of("train"), extra, given.work / "state.pt", seed=given.seed)
     about = {"seed": given.seed, "data": "Kermany et al. (CC BY 4.0), V7 Labs (CC BY 4.0), phantoms"}
-    bare = Segmenter(net, {}, about)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=say) as progress:
-        bars = {name: progress.add_task(name) for name in ("validation", "held out")}
-
-        def tell(name: str) -> Callable[[int, int], None]:
-            return lambda done, total: progress.update(bars[name], completed=done, total=total)
-
-        limits = calibrate(measure(bare, films.of("val").records, given.data, tell("validation")))
-        save_segmenter(Segmenter(net, limits, about), given.out)
-        shipped = load_segmenter(given.out)  # in half precision, as everybody gets it
-        cases = measure(shipped, films.of("test").records, given.data, tell("held out"))
+    bare = Segmenter(net, {}, about, UNKNOWN)
+    known = films.of("val").records
+    found = measure(bare, known, given.data, bar("validation"))
+    expected = expectation(found, varied(bare, known, given.data))
+    save_segmenter(Segmenter(net, calibrate(found, expected), about, expected), given.out)
+    say.print(f"validation: Dice {np.mean([c.dice for c in found]):.4f}")
+    if given.validate:
+        return
+    shipped = load_segmenter(given.out)  # in half precision, as everybody gets it
+    cases = measure(shipped, films.of("test").records, given.data, bar("held out"))
     some = [read(c.record.path) for c in cases[:: max(1, len(cases) // 100)]][:100]
     facts: dict[str, object] = {
         "seed": given.seed,
         "phantoms": PHANTOMS,
+        "left_out": left_out,
+        "match": MATCH,
+        "check": CHECK,
         **{split: len(films.of(split)) for split in ("train", "val", "test")},
-        "recipe": f"{len(SIDES)} epochs at sides {SIDES}, batch {BATCH}, AdamW, cosine from {RATE:g}, BCE + soft Dice; "
-        f"then {LAST} steps at side {SIDE} with a third of the movement, from {LAST_RATE:g}",
+        "recipe": f"{EPOCHS} epochs at side {SIDE}, batch {BATCH}, AdamW, cosine from {RATE:g} to 0, BCE + soft Dice; "
+        f"the weights are a moving average over steps ({AVERAGE}); from {CALM[0]:.0%} of the course on films are moved "
+        f"less and less, down to {CALM[1]:.0%}",
     }
-    say.print(*write_card(given.card, shipped, cases, spoilt(shipped, some), len(some), facts, given.out), sep="\n")
+    pairs = twice_outlined(films.records, given.data)
+    spoilt_films = spoilt(shipped, some)
+    figures = write_card(given.card, shipped, cases, pairs, spoilt_films, len(some), facts, given.out)
+    say.print(*figures, sep="\n")
     picture(cases, given.data, given.work / "worst.png")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import radiolucent as rl
+from lungs_card import Case, calibrate, expectation, surfaces
 from lungs_data import mask_path, with_heart
 from radiolucent.audits.trial import masks_from_folder
 from radiolucent.cli import app
@@ -19,8 +21,8 @@ from radiolucent.data.phantom import Phantom, draw
 from radiolucent.errors import WeightsError
 from radiolucent.files import sha256_file
 from radiolucent.metrics import dice
-from radiolucent.segment import load_segmenter, lungs_of, save_segmenter, write_lungs
-from radiolucent.segment.distrust import SIGNS, clean, signs
+from radiolucent.segment import LungMask, load_segmenter, lungs_of, save_segmenter, write_lungs
+from radiolucent.segment.distrust import EXPECTED, FLOOR, SIGNS, Expectation, clean, signs
 from radiolucent.segment.lungs import weights_path
 from radiolucent.segment.net import LungNet
 from radiolucent.types import Radiograph
@@ -108,10 +110,17 @@ def test_saving_gives_the_same_bytes_and_damage_is_named(tmp_path: Path) -> None
     shipped = load_segmenter()
     one, two = (save_segmenter(shipped, tmp_path / n) for n in ("a.safetensors", "b.safetensors"))
     assert one.read_bytes() == two.read_bytes()
-    assert load_segmenter(one).limits == shipped.limits
+    again = load_segmenter(one)
+    assert again.limits == shipped.limits and again.expectation == shipped.expectation
     one.write_bytes(one.read_bytes()[:-100])
     with pytest.raises(WeightsError, match=r"a\.safetensors: no lung segmenter"):
         load_segmenter(one)
+
+
+def test_weights_for_films_of_another_side_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["radiolucent.segment.lungs"], "SIDE", 160)  # the package's `lungs` is the function
+    with pytest.raises(WeightsError, match="it looks at films of 128 pixels, this version at 160"):
+        load_segmenter()
 
 
 def test_card_names_the_shipped_weights() -> None:
@@ -129,18 +138,25 @@ def two_lungs() -> np.ndarray:
 def test_signs_of_a_known_mask() -> None:
     p = two_lungs()
     p[30:50, 6:26] = 0.98  # the lower half of one lung is two columns wider
-    found = signs(p, p, p, p)
+    found = signs(p, logits(p), logits(p))
     assert set(found) == set(SIGNS)
     assert found["area"] == pytest.approx((2 * 40 * 18 + 40) / 64**2)
     assert found["parts"] == 2 and found["balance"] == pytest.approx(720 / 760)
     assert found["taper"] == pytest.approx(38 / 36)
     assert found["doubt"] == pytest.approx(0.02, rel=1e-4)
-    assert found["mirror"] == found["shift"] == 0
+    assert found["mirror"] == 0
     half = p.copy()
     half[:, 32:] = 0
-    assert signs(p, p, half, p)["mirror"] == pytest.approx(1 - 2 * 760 / (2 * 760 + 720))
+    assert signs(p, logits(p), logits(half))["mirror"] == pytest.approx(1 - 2 * 760 / (2 * 760 + 720))
+    gone = logits(half)
+    gone[:, 32:] = np.nan  # what the move has left nothing of counts neither way
+    assert signs(p, logits(p), gone)["mirror"] == 0
     nothing = np.zeros_like(p)
-    assert signs(nothing, nothing, nothing, nothing)["mirror"] == 1
+    assert signs(nothing, logits(nothing), logits(nothing))["mirror"] == 1
+
+
+def logits(p: np.ndarray) -> np.ndarray:
+    return (p - 0.5).astype(np.float32)  # of the same sign, which is all that is read of them
 
 
 def test_specks_go_and_holes_are_filled() -> None:
@@ -151,6 +167,54 @@ def test_specks_go_and_holes_are_filled() -> None:
     assert not (cleaned[58:, 58:] >= 0.5).any()
     assert (cleaned[10:50, 8:26] >= 0.5).all() and (cleaned >= 0.5).sum() == 2 * 40 * 18
     assert (clean(np.zeros_like(p)) == 0).all()
+
+
+def test_expected_dice_is_its_formula_and_stays_in_the_range_it_was_fitted_on() -> None:
+    weights = {"1": -2.0, "doubt": 0.5, "doubt²": 0.1}
+    expected = Expectation(weights, {"doubt": (0.02, 0.3)})
+    x = np.log(0.1 + FLOOR)
+    assert expected({"doubt": 0.1}) == pytest.approx(1 + FLOOR - np.exp(-2 + 0.5 * x + 0.1 * x * x))
+    assert expected({"doubt": 0.9}) == expected({"doubt": 0.3}) < expected({"doubt": 0.02}) == expected({"doubt": 0.0})
+    assert Expectation({"1": 5.0}, {})({}) == 0 and Expectation({"1": -9.0}, {})({}) == 1
+
+
+def test_expected_dice_is_learnt_from_the_signs() -> None:
+    rng = np.random.default_rng(2)
+    record = Record(Path("x.png"), "x", 0, "child")
+    cases = []
+    for _ in range(300):
+        found = {name: float(rng.uniform(0.1, 0.9)) for name in SIGNS}
+        cases.append(
+            Case(record, LungMask(np.zeros((2, 2), bool), True, (), found, "x"), 1 - found["mirror"] / 4, 0, 0)
+        )
+    expected = expectation(cases, [])
+    errors = [expected(c.found.signs) - c.dice for c in cases]
+    assert np.abs(errors).mean() < 0.01 < np.std([c.dice for c in cases]) / 5
+    low, high = calibrate(cases, expected)[EXPECTED]
+    good = [c for c in cases if c.dice >= 0.9]
+    assert high == 1 and np.mean([expected(c.found.signs) < low for c in good]) == pytest.approx(0.02, abs=0.01)
+
+
+def test_distances_of_outlines() -> None:
+    square = np.zeros((40, 40), bool)
+    square[10:20, 10:20] = True
+    assert surfaces(square, square) == (0, 0)
+    far, mean = surfaces(square, np.roll(square, 3, 1))
+    assert far == 3 and mean == pytest.approx((30 + 18 + 3 + 3) / 36)  # left, right, top and bottom edge
+    assert np.isnan(surfaces(square, np.zeros_like(square))).all()
+
+
+@pytest.mark.realdata
+def test_expected_dice_follows_dice_on_real_films(realdata: Path) -> None:
+    dataset = split_dataset(load_dataset(realdata / "chest_xray"), val=0.08, test=0.12, seed=0)
+    records = [r for r in dataset.split("val").records if mask_path(realdata, r).is_file()][::4]
+    told, true = [], []
+    for record, found in zip(records, lungs_of(rl.read(r.path) for r in records), strict=True):
+        with Image.open(mask_path(realdata, record)) as image:
+            true.append(agreement(found.pixels, np.asarray(image.convert("L")) > 127))
+        told.append(found.expected_dice)
+    assert len(records) > 80 and abs(np.mean(told) - np.mean(true)) < 0.01
+    assert np.corrcoef(np.argsort(np.argsort(told)), np.argsort(np.argsort(true)))[0, 1] > 0.3  # by rank
 
 
 def write_films(folder: Path) -> Path:

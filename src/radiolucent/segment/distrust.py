@@ -1,15 +1,18 @@
 """When not to believe a lung mask: signs that can be read off without knowing the truth, and their limits."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.segment.connected import connected, grown
 
-__all__ = ["SIGNS", "clean", "reasons", "signs"]
+__all__ = ["EXPECTED", "SIGNS", "Expectation", "clean", "reasons", "signs"]
 
 Probabilities = NDArray[np.float32]
+Logits = NDArray[np.float32]
 Limits = Mapping[str, tuple[float, float]]
 SPECK = 0.2
 """A component smaller than this share of the largest is no lung."""
@@ -20,10 +23,40 @@ SIGNS: Mapping[str, str] = {
     "balance": "area of the smaller lung over the larger",
     "taper": "mean width of the mask's lower half over its upper half",
     "doubt": "expected wrong pixels by the network's own probabilities, over the area",
-    "mirror": "1 − Dice with the mask of the mirrored film",
-    "shift": "1 − Dice with the mask of the film shifted by a sixteenth",
+    "mirror": "1 − Dice with the mask of the film mirrored and moved by a sixteenth",
 }
 """Every sign of distrust and what it measures."""
+EXPECTED = "expected"
+"""The name of the figure that combines the signs."""
+_WORDS = {**SIGNS, EXPECTED: "Dice with a person's outline, as the other signs let expect"}
+FLOOR = 0.01
+"""Added before logarithms are taken."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What Dice to expect where the truth is not known: log(1 − Dice) is quadratic in the logarithms of the signs.
+
+    Attributes:
+        weights: of each of `terms`, fitted on validation films by `scripts/train_lungs.py`.
+        ranges: (low, high) of every sign on those films; a sign beyond them counts as at their edge.
+    """
+
+    weights: Mapping[str, float]
+    ranges: Mapping[str, tuple[float, float]]
+
+    def __call__(self, found: Mapping[str, float]) -> float:
+        """The expected Dice, in [0, 1]."""
+        error = math.exp(sum(self.weights[name] * x for name, x in self.terms(found).items())) - FLOOR
+        return min(1.0, max(0.0, 1 - error))
+
+    def terms(self, found: Mapping[str, float]) -> dict[str, float]:
+        """1, and the logarithm of every sign with its square."""
+        out = {"1": 1.0}
+        for name, (low, high) in self.ranges.items():
+            out[name] = math.log(min(max(found[name], low), high) + FLOOR)
+            out[f"{name}²"] = out[name] ** 2
+        return out
 
 
 def clean(p: Probabilities) -> Probabilities:
@@ -46,19 +79,16 @@ def clean(p: Probabilities) -> Probabilities:
     return out
 
 
-def signs(
-    mean: Probabilities, plain: Probabilities, mirrored: Probabilities, shifted: Probabilities
-) -> dict[str, float]:
+def signs(mean: Probabilities, plain: Logits, again: Logits) -> dict[str, float]:
     """Every sign for one film.
 
     Args:
-        mean: cleaned mean of the three. plain, mirrored, shifted: probabilities (h, w) from the film, from its mirror
-            image and from the shifted film, all brought back to the film's frame; not-a-number where a shift has left
-            nothing.
+        mean: cleaned mean of both, as probabilities. plain, again: logits (h, w) from the film and from its mirror
+            image, moved; both brought back to the film's frame, not-a-number where the move has left nothing.
     """
     mask = mean >= 0.5
     if not mask.any():
-        return {"area": 0.0, "parts": 0.0, "balance": 0.0, "taper": 0.0, "doubt": 1.0, "mirror": 1.0, "shift": 1.0}
+        return {"area": 0.0, "parts": 0.0, "balance": 0.0, "taper": 0.0, "doubt": 1.0, "mirror": 1.0}
     labels, count = connected(mask)
     sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]
     middle = mask.shape[1] // 2
@@ -68,21 +98,20 @@ def signs(
     half = len(widths) // 2
     taper = float(widths[half:].mean() / max(widths[:half].mean(), 1e-6)) if half else 0.0
     doubt = float(np.minimum(mean, 1 - mean).sum() / mask.sum())
-    known = np.isfinite(shifted)
+    known = np.isfinite(again)
     return {
         "area": float(mask.mean()),
         "parts": float(count),
         "balance": balance,
         "taper": taper,
         "doubt": doubt,
-        "mirror": _apart(plain, mirrored),
-        "shift": _apart(plain[known], shifted[known]),
+        "mirror": _apart(plain[known], again[known]),
     }
 
 
-def _apart(a: Probabilities, b: Probabilities) -> float:
+def _apart(a: Logits, b: Logits) -> float:
     """1 − Dice of two masks; 1 where both are empty."""
-    x, y = a >= 0.5, b >= 0.5
+    x, y = a >= 0, b >= 0
     total = float(x.sum() + y.sum())
     return 1 - 2 * float((x & y).sum()) / total if total else 1.0
 
@@ -93,5 +122,5 @@ def reasons(found: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
     for name, (low, high) in limits.items():
         value = found[name]
         if not low <= value <= high:
-            said.append(f"{name} {value:.3g}, expected {low:.3g} to {high:.3g} ({SIGNS[name]})")
+            said.append(f"{name} {value:.3g}, expected {low:.3g} to {high:.3g} ({_WORDS[name]})")
     return tuple(said)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from radiolucent.errors import WeightsError
 from radiolucent.files import sha256_file, write_tensors
 from radiolucent.images import Preprocess, map_to_source
-from radiolucent.segment.distrust import clean, reasons, signs
+from radiolucent.segment.distrust import EXPECTED, Expectation, clean, reasons, signs
 from radiolucent.segment.net import SIDE, LungNet
 from radiolucent.types import Radiograph
 
@@ -25,6 +25,7 @@ __all__ = ["LungMask", "Segmenter", "load_segmenter", "lungs", "lungs_of", "save
 
 KEY = "radiolucent.lungs"
 SHIFT = SIDE // 16
+TINY = 1e-4
 _PREPROCESS = Preprocess(size=SIDE, channels=1, mean=(0.0,), std=(1.0,))
 
 
@@ -35,7 +36,7 @@ class LungMask:
     Attributes:
         pixels: bool (H, W), the film's own pixels.
         trusted: whether every sign lies within its limits. reasons: in words, those that do not.
-        signs: their values by name (see `segment.trust.SIGNS`).
+        signs: their values by name (see `segment.distrust.SIGNS`), and the expected Dice, which combines them.
         image_id: the film's.
     """
 
@@ -45,6 +46,11 @@ class LungMask:
     signs: Mapping[str, float]
     image_id: str
 
+    @property
+    def expected_dice(self) -> float:
+        """Dice with a person's outline, as the signs let expect it on films like those of the card."""
+        return self.signs[EXPECTED]
+
 
 @dataclass(frozen=True, eq=False)
 class Segmenter:
@@ -52,31 +58,32 @@ class Segmenter:
 
     Attributes:
         network: fused, in evaluation mode. limits: (low, high) of each sign. about: provenance, JSON-ready.
+        expectation: the expected Dice from the signs.
     """
 
     network: LungNet
     limits: Mapping[str, tuple[float, float]]
     about: Mapping[str, Any]
+    expectation: Expectation
 
     def probabilities(self, grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[dict[str, float]]]:
         """Mean probabilities (N, 64, 64) of squashed films (N, 128, 128), and every film's signs.
 
-        Three passes: the film, its mirror image, and the film moved up and left by a sixteenth of its side.
+        Two passes, whose logits are averaged: the film, and its mirror image moved up and left by a sixteenth of its
+        side.
         """
         x = torch.from_numpy(np.ascontiguousarray(grey))[:, None].float().div_(255)
-        moved = F.pad(x, (0, SHIFT, 0, SHIFT), mode="replicate")[:, :, SHIFT:, SHIFT:]
-        every = torch.cat([x, x.flip(3), moved]).contiguous(memory_format=torch.channels_last)
+        moved = F.pad(x.flip(3), (0, SHIFT, 0, SHIFT), mode="replicate")[:, :, SHIFT:, SHIFT:]
         with torch.inference_mode():
-            plain, mirrored, shifted = self.network(every).sigmoid().chunk(3)
-        mirrored = mirrored.flip(2)
+            both = self.network(torch.cat([x, moved]).contiguous(memory_format=torch.channels_last))
+        plain, other = both.chunk(2)
         step = SHIFT // 2
-        back = torch.full_like(shifted, float("nan"))
-        back[:, step:, step:] = shifted[:, :-step, :-step]
-        three = torch.stack([plain, mirrored, back])
-        mean = torch.where(back.isnan(), three[:2].mean(0), three.mean(0)).numpy()
+        back = torch.full_like(other, float("nan"))
+        back[:, step:, step:] = other[:, :-step, :-step]
+        back = back.flip(2)
+        mean = torch.where(back.isnan(), plain, (plain + back) / 2).sigmoid().numpy()
         cleaned = np.stack([clean(p) for p in mean])
-        parts = zip(cleaned, plain.numpy(), mirrored.numpy(), back.numpy(), strict=True)
-        return cleaned, [signs(*part) for part in parts]
+        return cleaned, [signs(*part) for part in zip(cleaned, plain.numpy(), back.numpy(), strict=True)]
 
     def batch(self, films: Sequence[Radiograph]) -> list[LungMask]:
         """The lungs of a batch of films."""
@@ -84,8 +91,10 @@ class Segmenter:
         found, values = self.probabilities(grey)
         masks: list[LungMask] = []
         for film, p, sign in zip(films, found, values, strict=True):
+            sign[EXPECTED] = self.expectation(sign)
             why = reasons(sign, self.limits)
-            pixels = map_to_source(p, _PREPROCESS.geometry(film.shape)) >= 0.5
+            logits = np.log(p + TINY) - np.log(1 - p + TINY)  # straighter between cells than probabilities are
+            pixels = map_to_source(logits, _PREPROCESS.geometry(film.shape)) > 0
             masks.append(LungMask(pixels, not why, why, sign, film.image_id))
         return masks
 
@@ -98,7 +107,12 @@ def weights_path() -> Path:
 def save_segmenter(segmenter: Segmenter, path: str | Path) -> Path:
     """Write weights (half precision) and limits to one safetensors file, atomically; the same bytes for the same."""
     tensors = {n: t.detach().half().contiguous().clone() for n, t in segmenter.network.state_dict().items()}
-    header = {"side": SIDE, "limits": {k: list(v) for k, v in segmenter.limits.items()}, "about": dict(segmenter.about)}
+    header = {
+        "side": SIDE,
+        "limits": {k: list(v) for k, v in segmenter.limits.items()},
+        "expectation": asdict(segmenter.expectation),
+        "about": dict(segmenter.about),
+    }
     write_tensors(path, tensors, {KEY: json.dumps(header, sort_keys=True, allow_nan=False)})
     return Path(path)
 
@@ -114,15 +128,22 @@ def load_segmenter(path: str | Path | None = None) -> Segmenter:
         with safe_open(file, framework="pt") as stream:
             header = json.loads((stream.metadata() or {})[KEY])
             tensors = {name: stream.get_tensor(name).float() for name in stream.keys()}
+        if header["side"] != SIDE:
+            raise ValueError(f"it looks at films of {header['side']} pixels, this version at {SIDE}")
         network = _skeleton()
         network.load_state_dict(tensors, strict=True)
-        limits = {name: (float(low), float(high)) for name, (low, high) in header["limits"].items()}
+        limits = _pairs(header["limits"])
+        expected = Expectation(header["expectation"]["weights"], _pairs(header["expectation"]["ranges"]))
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{file}: no lung segmenter ({error}); expected the file written by scripts/train_lungs.py. Install "
             "radiolucent again, or run the script."
         ) from error
-    return Segmenter(network, limits, header["about"] | {"sha256": sha256_file(file)})
+    return Segmenter(network, limits, header["about"] | {"sha256": sha256_file(file)}, expected)
+
+
+def _pairs(values: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
+    return {name: (float(low), float(high)) for name, (low, high) in values.items()}
 
 
 def _skeleton() -> LungNet:

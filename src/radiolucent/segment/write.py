@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from radiolucent.files import atomic_path, stem_of, write_text
 from radiolucent.images import read_or_note
-from radiolucent.segment.distrust import SIGNS
+from radiolucent.segment.distrust import EXPECTED, SIGNS
 from radiolucent.segment.lungs import LungMask, Segmenter, load_segmenter, lungs_of
 from radiolucent.tables import csv_text
 from radiolucent.types import Radiograph
@@ -117,5 +117,5 @@ def _table(path: Path, rows: Sequence[tuple[str, dict[str, list[str] | dict[str,
     for name, note in rows:
         found, why = note["signs"], note["reasons"]
         assert isinstance(found, dict)
-        cells.append([name, str(not why).lower(), "; ".join(why), *(f"{found[s]:.4g}" for s in SIGNS)])
-    write_text(path, csv_text(["image_id", "trusted", "reasons", *SIGNS], cells, names={"image_id"}))
+        cells.append([name, str(not why).lower(), "; ".join(why), *(f"{found[s]:.4g}" for s in (*SIGNS, EXPECTED))])
+    write_text(path, csv_text(["image_id", "trusted", "reasons", *SIGNS, EXPECTED], cells, names={"image_id"}))
