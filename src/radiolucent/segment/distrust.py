@@ -28,7 +28,6 @@ SIGNS: Mapping[str, str] = {
 """Every sign of distrust and what it measures."""
 EXPECTED = "expected"
 """The name of the figure that combines the signs."""
-_WORDS = {**SIGNS, EXPECTED: "Dice with a person's outline, as the other signs let expect"}
 FLOOR = 0.01
 """Added before logarithms are taken."""
 
@@ -121,6 +120,10 @@ def reasons(found: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
     said: list[str] = []
     for name, (low, high) in limits.items():
         value = found[name]
-        if not low <= value <= high:
-            said.append(f"{name} {value:.3g}, expected {low:.3g} to {high:.3g} ({_WORDS[name]})")
+        if low <= value <= high:
+            continue
+        if name == EXPECTED:
+            said.append(f"an expected Dice of {value:.3g}, below {low:.3g}")
+        else:
+            said.append(f"{name} {value:.3g}, expected {low:.3g} to {high:.3g} ({SIGNS[name]})")
     return tuple(said)
