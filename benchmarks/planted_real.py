@@ -6,17 +6,19 @@
 Kermany's training films at 64 pixels, one a patient, half of them ill: 500 to train on, 160 to choose on, 200 for the
 test; `--skip` passes over so many patients of either class. An R beside the shoulder, a ring inside a lung, twelve grey
 levels, or any kind of `artefacts.py`, on a share of the ill films of all three; the small network of `discovery.py`.
-Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what discovery finds on validation films is
-exchanged, or surroundings are, or groups are balanced; kept is the highest reasons score on validation films. What it
-costs is measured on the test films without any artefact: AUROC after less before, paired by patient. Without DATA the
-films are phantoms (240, 60 and 160); `--each` audits every candidate. A line of JSON a network in OUT/rows.jsonl; the
-same call goes on.
+Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: surroundings are exchanged, and on top of that
+what discovery then finds on validation films; kept is what follows the fewest channels there. What it costs is measured
+on the test films without any artefact: AUROC after less before, paired by patient. Without DATA the films are phantoms
+(240, 60 and 160); `--each` audits every candidate. Networks, audits and OUT/rows.jsonl, a line a row, are kept in OUT:
+the same call goes on.
 """
 
 import argparse
 import dataclasses
+import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,17 +37,18 @@ from radiolucent.audits.trial.planted import KINDS, Pool, fresh, loaded, pool, r
 from radiolucent.audits.trial.tests import TESTS
 from radiolucent.data import Dataset, PixelCache, Record, load_dataset
 from radiolucent.errors import DataError
-from radiolucent.files import append_lines, read_lines
+from radiolucent.files import append_lines, read_lines, write_json
 from radiolucent.metrics import auroc, bootstrap
 from radiolucent.metrics.ranking import Ranks
-from radiolucent.models import Classifier
+from radiolucent.models import Classifier, load, save
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import REMEDIES, Plan, best_of, followed, named, validation_row
+from radiolucent.study.remedies import REMEDIES, Plan, best_of, named, validation_row
 from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
 from radiolucent.types import Estimate
 
+BEFORE = "as it is"
 SIZE, PARTS = 64, (500, 160, 200)
 CANDIDATES = ("surroundings", "surroundings+discovered")
 PHANTOMS = 240, 60, 160
@@ -205,37 +208,71 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
     }  # fmt: skip
 
 
+@dataclasses.dataclass
+class Kept:
+    """Networks and audits, kept in a folder as they are made: the same call goes on, also after `most` new ones."""
+
+    folder: Path
+    most: int = 0
+    new: int = 0
+
+    def network(self, name: str, make: Callable[[], Classifier]) -> Classifier:
+        file = self.folder / f"{name}.safetensors"
+        return self._kept(file, lambda: save(make(), file), lambda: load(file))
+
+    def told(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        file = self.folder / f"{name}.json"
+        return self._kept(file, lambda: write_json(file, make()), lambda: json.loads(file.read_text()))
+
+    def _kept(self, file: Path, make: Callable[[], object], read: Callable[[], Any]) -> Any:
+        if not file.is_file():
+            if self.new == self.most > 0:
+                raise SystemExit(f"{self.new} made; the same call goes on with {file.name}.")
+            make()
+            self.new += 1
+        return read()
+
+
 def one(
-    parts: list[Pool], kind: str, share: int, seed: int, candidates: Sequence[str] = CANDIDATES, each: bool = False
-) -> dict[str, Any]:
+    parts: list[Pool], kind: str, share: int, seed: int, kept: Kept, candidates: Sequence[str] = CANDIDATES,
+    each: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Plant, train, audit, repair, audit. each: audit every candidate, not only the one kept."""
     rng = np.random.default_rng(zlib.crc32(f"{kind} {share} {seed}".encode()))
     train, held, test = (planted(p, kind, share, rng) for p in parts)
-    before = train_small((train.pixels, train.labels), (held.pixels, held.labels), 7 + seed)
-    told: dict[str, Any] = {"kind": kind, "share": share, "before": row_of(before, test, parts[2], kind, seed)}
-    looked = {"as it is": asked(before, held, "validation", seed)[0]}
-    tried: dict[str, Classifier] = {}
+    stem, plain = f"{kind}-{share}-{seed}", parts[2]
+    networks: dict[str, Classifier] = {}
+    rows: dict[str, dict[str, Any]] = {}
+
+    def audited(name: str) -> dict[str, Any]:
+        paid = cost(scores(networks[name], plain), scores(networks[BEFORE], plain), plain.labels == 1)
+        return row_of(networks[name], test, plain, kind, seed) | {"plain_cost": paid.as_dict()}
+
+    def looked(name: str, make: Callable[[], Classifier]) -> None:
+        networks[name] = kept.network(f"{stem}-{name}", make)
+        own = networks[name]
+        rows[name] = kept.told(f"{stem}-{name}-val", lambda: validation_row(asked(own, held, "validation", seed)[0]))
+
+    films = (train.pixels, train.labels), (held.pixels, held.labels)
+    looked(BEFORE, lambda: train_small(*films, 7 + seed))
+    told: dict[str, Any] = {
+        "kind": kind,
+        "share": share,
+        "before": kept.told(f"{stem}-before", lambda: audited(BEFORE)),
+    }
     for name in candidates:
         others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        channels = followed(looked[others or "as it is"]) if others != name else ()
+        channels = tuple(rows[others or BEFORE]["follows"]) if others != name else ()
         try:
-            tried[name] = remedied(name, train, held, before, channels)
+            looked(name, partial(remedied, name, train, held, networks[BEFORE], channels))
         except DataError as error:
             told[f"left_out.{name}"] = str(error)
             continue
-        looked[name] = asked(tried[name], held, "validation", seed)[0]
-        told[f"channels.{name}"] = channels
         if each:
-            paid = cost(scores(tried[name], parts[2]), scores(before, parts[2]), parts[2].labels == 1)
-            told[f"each.{name}"] = row_of(tried[name], test, parts[2], kind, seed) | {"plain_cost": paid.as_dict()}
-    rows = {name: validation_row(found) for name, found in looked.items()}
-    best = best_of({name: rows[name] for name in tried})
-    network = tried[best]
-    change = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
-    return told | {
-        "validation": rows, "kept": best, "after": row_of(network, test, parts[2], kind, seed),
-        "plain_cost": change.as_dict(),
-    }  # fmt: skip
+            told[f"each.{name}"] = kept.told(f"{stem}-{name}-test", partial(audited, name))
+    best = best_of(rows)
+    after = kept.told(f"{stem}-{best}-test", lambda: audited(best))
+    return told | {"validation": rows, "kept": best, "after": after, "plain_cost": after["plain_cost"]}
 
 
 def main() -> None:
@@ -250,17 +287,18 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="audit every candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")
+    parser.add_argument("--most", type=int, default=0, help="stop after so many new networks and audits; 0: never")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     journal = options.out / "rows.jsonl"
     done = {(r["kind"], r["share"]) for _, r in read_lines(journal)}
-    parts: list[Pool] = []
+    kept, parts = Kept(options.out, options.most), list[Pool]()
     for share in (int(s) for s in options.shares.split(",")):
         for kind in options.kinds.split(","):
             if (kind, share) not in done:
                 parts = parts or films(options)
-                row = one(parts, kind, share, options.seed, options.candidates.split(","), options.each)
+                row = one(parts, kind, share, options.seed, kept, options.candidates.split(","), options.each)
                 append_lines(journal, [row])
                 before, after = row["before"], row["after"]
                 print(f"{kind} {share} %: {before['failed']} -> {row['kept']}: {after['failed']}", flush=True)
