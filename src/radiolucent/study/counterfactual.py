@@ -23,7 +23,7 @@ nothing. The rest keep theirs."""
 DRESSED = 0.4
 """Share of films that get a frame, and of those that get patches, beside the lungs."""
 EXCHANGED = 0.5
-"""Share of films that get each channel of a film of the other class."""
+"""Share of films that get what discovery found of a film of the other class."""
 LAID = 0.5
 """Of films with other surroundings, the share whose lungs take the donor's outline; the rest keep theirs and a rim."""
 KEPT = 2**26
@@ -63,8 +63,9 @@ class Counterfactual:
         if self.surroundings and self.known[at]:
             view = self._surrounded(view, at, rng)
             view = _with(view, _framed(_patched(view, self._any(at, rng), rng), self._any(at, rng), rng))
-        for exchange in self.channels.values():
-            if rng.random() < EXCHANGED and (donor := self._donor(at, False, rng)) is not None:
+        # All channels of one donor: some share a place, and each on its own would be of the other class too often.
+        if self.channels and rng.random() < EXCHANGED and (donor := self._donor(at, False, rng)) is not None:
+            for exchange in self.channels.values():
                 view = _with(view, exchange(view, self._view(donor)))
         return view.grey
 
