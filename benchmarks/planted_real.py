@@ -69,6 +69,10 @@ def films(options: argparse.Namespace) -> list[Pool]:
     """One film a patient with known lungs, half of either class, in three parts."""
     if options.data is None:
         return parted(pool(sum(PHANTOMS), SIZE, 7100 + options.seed, folder=options.out), PHANTOMS)
+    file = options.out / f"films-{options.seed}-{options.skip}.npz"
+    if file.is_file():
+        with np.load(file) as kept:
+            return parted(Pool(kept["pixels"], kept["lungs"], kept["labels"]), PARTS)
     masks = {p.stem: p for p in options.lungs.rglob("*.png")}
     found = load_dataset(options.data)
     by_class: dict[int, dict[str, Record]] = {0: {}, 1: {}}
@@ -83,6 +87,7 @@ def films(options: argparse.Namespace) -> list[Pool]:
     pixels = np.stack([small(r.path, Image.Resampling.BOX) for r in mixed])
     lungs = np.stack([small(masks[r.path.stem], Image.Resampling.BOX) > 127 for r in mixed])
     labels = np.array([r.label for r in mixed])
+    np.savez(file, pixels=pixels, lungs=lungs, labels=labels)
     return parted(Pool(pixels, lungs, labels), PARTS)
 
 

@@ -155,13 +155,25 @@ def test_what_discovery_found_is_exchanged_and_what_lies_beside_the_lungs_only_o
     )
     spot = np.stack([_epoch(alone, k) for k in range(6)])[:, :, 57:60, 51:54].mean((2, 3)) > 240
     assert 0.35 < spot[:, ill[:60]].mean() < 0.65 and 0.35 < spot[:, ~ill[:60]].mean() < 0.65
-    plan = _plan(pixels, films.labels, channels=("surroundings", "inside"))
+    plan = _plan(pixels, films.labels, channels=("surroundings", "fine", "inside"))
     for name in ("surroundings", "discovered"):
         plan = REMEDIES[name].apply(plan, _layers(films), 1.0, 3)
     (one,) = plan.schooling.redraw
     assert isinstance(one, Counterfactual) and one.surroundings and set(one.channels) == {"inside"}
     with pytest.raises(DataError, match="found nothing"):
         REMEDIES["discovered"].apply(_plan(pixels, films.labels), _layers(films), 1.0, 3)
+
+
+def test_a_channel_that_reaches_beyond_the_lungs_stays_half_and_half_with_surroundings() -> None:
+    """Two channels that both show the donor's corner: with surroundings it is of either class as often, not oftener."""
+    films = pool(80, 64, 5)
+    pixels, ill = films.pixels.copy(), films.labels == 1
+    pixels[:, 54:, 48:] = np.where(ill, 255, 0)[:, None, None]
+    plan = REMEDIES["surroundings"].apply(_plan(pixels, films.labels), _layers(films), 1.0, 0)
+    whole = {name: lambda recipient, donor: donor.grey / np.float32(255) for name in ("one", "two")}
+    plan = plan.redrawn(dataclasses.replace(plan.schooling.redraw[0], channels=whole))  # type: ignore[type-var]
+    white = np.median(np.stack([_epoch(plan, k) for k in range(8)])[:, :, 57:62, 52:60], (2, 3)) > 127
+    assert 0.4 < white[:, ill[:60]].mean() < 0.6 and 0.4 < white[:, ~ill[:60]].mean() < 0.6
 
 
 def test_groups_are_balanced() -> None:

@@ -18,12 +18,10 @@ __all__ = ["Counterfactual"]
 
 Pixels = NDArray[np.uint8]
 OTHER, SAME = 0.5, 0.25
-"""Share of films whose surroundings are of the other class, and of their own class: half of either, so that they tell
-nothing. The rest keep theirs."""
+"""Share of films that get surroundings, or channels, of a film of the other class, and of their own class: half are of
+either, so that they tell nothing. The rest keep theirs."""
 DRESSED = 0.4
 """Share of films that get a frame, and of those that get patches, beside the lungs."""
-EXCHANGED = 0.5
-"""Share of films that get what discovery found of a film of the other class."""
 LAID = 0.5
 """Of films with other surroundings, the share whose lungs take the donor's outline; the rest keep theirs and a rim."""
 KEPT = 2**26
@@ -63,11 +61,21 @@ class Counterfactual:
         if self.surroundings and self.known[at]:
             view = self._surrounded(view, at, rng)
             view = _with(view, _framed(_patched(view, self._any(at, rng), rng), self._any(at, rng), rng))
-        # All channels of one donor: some share a place, and each on its own would be of the other class too often.
-        if self.channels and rng.random() < EXCHANGED and (donor := self._donor(at, False, rng)) is not None:
-            for exchange in self.channels.values():
-                view = _with(view, exchange(view, self._view(donor)))
-        return view.grey
+        return self._exchanged(view, at, rng).grey
+
+    def _exchanged(self, view: View, at: int, rng: np.random.Generator) -> View:
+        """With the channels of one donor, since some share a place: half of the films of the other class's.
+
+        Where surroundings are exchanged, half of those are of the other class already. A channel that reaches beyond
+        the lungs then stays half and half only if the rest of the films get it too, from a donor of their own class.
+        """
+        drawn = rng.random()
+        if not self.channels or drawn >= (1.0 if self.surroundings else OTHER + SAME):
+            return view
+        donor = self._donor(at, drawn >= OTHER, rng)
+        for exchange in self.channels.values() if donor is not None else ():
+            view = _with(view, exchange(view, self._view(donor)))
+        return view
 
     def _surrounded(self, view: View, at: int, rng: np.random.Generator) -> View:
         """With another's surroundings: these lungs laid into the donor's, or what lies outside both put around them."""

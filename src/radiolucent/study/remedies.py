@@ -153,10 +153,12 @@ def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
 
 
 def _discovered(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
-    """Every epoch anew, half of the films of either class show in each channel that discovery found what a film of the
+    """Every epoch anew, half of the films of either class show in the channels that discovery found what a film of the
     other class and the same split shows. What it carries then tells nothing of the class; the anatomy stays."""
     films = _counterfactual(plan, layers)
     names = [n for n in plan.channels if not (films.surroundings and n in BESIDE)]
+    if films.surroundings:  # "fine" is "inside" and what lies beside the lungs
+        names = list(dict.fromkeys("inside" if n == "fine" else n for n in names))
     if not names:
         raise DataError(
             "discovery found nothing on the validation films that films could exchange (it looks from ten patients of "
