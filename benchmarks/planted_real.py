@@ -43,12 +43,11 @@ from radiolucent.metrics.ranking import Ranks
 from radiolucent.models import Classifier, load, save
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import REMEDIES, Plan, best_of, named, validation_row
+from radiolucent.study.remedies import BEFORE, REMEDIES, Plan, best_of, named, validation_row
 from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
 from radiolucent.types import Estimate
 
-BEFORE = "as it is"
 SIZE, PARTS = 64, (500, 160, 200)
 CANDIDATES = ("surroundings", "surroundings+discovered")
 PHANTOMS = 240, 60, 160

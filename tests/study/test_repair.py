@@ -195,8 +195,9 @@ def test_what_is_followed_least_is_kept() -> None:
     def row(score: float, *follows: str) -> dict[str, object]:
         return {"reasons": {"value": score}, "follows": list(follows)}
 
-    tried = {"as it is": row(1.0), "randomise": row(0.9, "surroundings"), "surroundings": row(0.5)}
+    tried = {"as it is": row(0.1), "randomise": row(0.9, "surroundings"), "surroundings": row(0.5)}
     assert best_of(tried) == "surroundings"
+    assert best_of(tried | {"as it is": row(0.6)}) == "randomise"
     assert best_of(tried | {"surroundings+discovered": row(0.6)}) == "surroundings+discovered"
     with pytest.raises(ConfigError, match="reasons score"):
         best_of({"as it is": row(1.0), "randomise": {"reasons": None, "follows": []}})

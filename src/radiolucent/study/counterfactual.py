@@ -73,7 +73,9 @@ class Counterfactual:
         if not self.channels or drawn >= (1.0 if self.surroundings else OTHER + SAME):
             return view
         donor = self._donor(at, drawn >= OTHER, rng)
-        for exchange in self.channels.values() if donor is not None else ():
+        if donor is None:
+            return view
+        for exchange in self.channels.values():
             view = _with(view, exchange(view, self._view(donor)))
         return view
 

@@ -23,8 +23,10 @@ from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
 from radiolucent.types import Finding
 
-__all__ = ["AUTO", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row", "windowed"]
+__all__ = ["AUTO", "BEFORE", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row", "windowed"]
 
+BEFORE = "as it is"
+"""The model before any repair."""
 FOUND = 3
 """Channels that "discovered" exchanges at most."""
 _UNNAMED = "discovered."
@@ -278,16 +280,21 @@ def validation_row(findings: Sequence[Finding]) -> dict[str, Any]:
 def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
     """The candidate that follows the fewest channels on validation films; of several the highest reasons score.
 
+    Where any has a higher reasons score than the model as it is, only such: a network that says the same of every film
+    follows nothing either.
+
     Raises:
         ConfigError: none has one.
     """
-    known = {name: row for name, row in tried.items() if name in AUTO and row.get("reasons")}
+    scores = {name: row["reasons"]["value"] for name, row in tried.items() if row.get("reasons")}
+    known = [name for name in scores if name in AUTO]
     if not known:
         raise ConfigError(
             "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
             "validation films of ten patients of either class. Name a method: --method crop."
         )
-    return max(known, key=lambda name: (-len(known[name]["follows"]), known[name]["reasons"]["value"]))
+    better = [name for name in known if scores[name] > scores.get(BEFORE, -1.0)] or known
+    return max(better, key=lambda name: (-len(tried[name]["follows"]), scores[name]))
 
 
 def windowed(cache: PixelCache, layers: Layers) -> LungWindow:

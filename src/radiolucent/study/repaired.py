@@ -23,14 +23,13 @@ from radiolucent.study.paired_differences import FIGURES, Costs, costs
 from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
-from radiolucent.study.remedies import AUTO, REMEDIES, Plan, best_of, followed, named, validation_row, windowed
+from radiolucent.study.remedies import AUTO, BEFORE, REMEDIES, Plan, best_of, followed, named, validation_row, windowed
 from radiolucent.study.repair_config import RepairConfig
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
 __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
 
-BEFORE = "as it is"
 SHORTER, SLOWER = 4, 5
 """Fine-tuning takes the recipe's epochs and learning rate divided by these."""
 
