@@ -23,6 +23,12 @@ default of one copy a pass. "plain loop" is the paper's own way, where no librar
 without weights are random: times hardly depend on that, except for Score-CAM, where dead channels save passes: give
 --weights or a trained --run. LIME: each by its defaults, 353 samples and lime's 1000; whether that is the same
 fidelity depends on network and film (benchmarks/lime_fidelity.py measures it).
+
+The last column is fidelity: Pearson's r of our maps with each library's, of the same films at the same settings, the
+mean over the batch (rectified where the library rectifies; methods that draw at random differ by their draws). Of LIME,
+KernelSHAP, RISE and Sobol, with `--reference`, it is each contender's 1 − r with so many samples: lime's and captum's
+own estimates for the first two, which favours them, and ours of another seed for the others, whose plain loop
+estimates something else of Sobol's. One film and one draw each: see lime_fidelity.py and kernelshap.py for more.
 """
 
 import argparse
@@ -37,7 +43,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -46,6 +52,8 @@ from rich.table import Table
 
 import radiolucent as rl
 from explain import films
+from fidelity import agreement, errors, maps_of
+from fidelity import told as fidelity_told
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import METHODS
 from radiolucent.files import write_json, write_text
@@ -62,6 +70,7 @@ class Measured:
         ms: our milliseconds an image. passes: our time in forward passes of the same images.
         rivals: each library's time as multiples of ours, one a round. batch: images explained at once.
         copies: altered copies a pass that libraries were given. note: what went wrong. conditions: of the run.
+        agreements: r of our maps with each library's. errors: 1 − r of each with many samples.
     """
 
     ms: float
@@ -72,14 +81,19 @@ class Measured:
     copies: int
     note: str
     conditions: str = ""
+    agreements: dict[str, float] = field(default_factory=dict[str, float])
+    errors: dict[str, float] = field(default_factory=dict[str, float])
 
 
-def measured(contest: Contest, name: str, rounds: int, seconds: float, clock: Callable[[], float]) -> Measured:
-    """Time all contenders of a method, for so many rounds or until the time is up."""
+def measured(
+    contest: Contest, name: str, rounds: int, seconds: float, clock: Callable[[], float], reference: int
+) -> Measured:
+    """Time all contenders of a method, for so many rounds or until the time is up; then compare their last answers."""
     method = method_of(name, contest.clf, contest.one)
     inputs = contest.one if method.one_by_one else contest.inputs
     runs = {"ours": contest.ours(method), "forward": lambda: contest.clf.logits(inputs), **contest.others(name)}
     times: dict[str, list[float]] = {library: [] for library in runs}
+    answers: dict[str, object] = {}
     note, begin = "", clock()
     for turn in range(rounds + 1):  # the first warms up
         if turn > 1 and clock() - begin > seconds:
@@ -90,12 +104,13 @@ def measured(contest: Contest, name: str, rounds: int, seconds: float, clock: Ca
             start = clock()
             try:
                 with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-                    runs[library]()
+                    answers[library] = runs[library]()
             except Exception as error:  # another library may not take this network
                 if library == "ours":
                     raise
                 note += f"{library}: {type(error).__name__}: {str(error)[:80]} "
                 del runs[library], times[library]
+                answers.pop(library, None)
                 continue
             if turn:
                 times[library].append(clock() - start)
@@ -105,7 +120,16 @@ def measured(contest: Contest, name: str, rounds: int, seconds: float, clock: Ca
 
     rivals = {library: multiples(library, "ours") for library in LIBRARIES if library in times}
     ms, passes = statistics.median(times["ours"]) / len(inputs) * 1e3, statistics.median(multiples("ours", "forward"))
-    return Measured(ms, passes, rivals, len(times["ours"]), len(inputs), contest.copies, note)
+    size = (int(inputs.shape[2]), int(inputs.shape[3]))
+    maps = maps_of(answers["ours"], size)
+    same = {library: agreement(library, maps, answers[library]) for library in rivals}
+    del answers["forward"]
+    many = contest.many(name, reference) if reference else None
+    with contextlib.redirect_stderr(io.StringIO()):
+        apart = errors({k: answers[k] for k in ("ours", *rivals)}, many, size) if many else {}
+    return Measured(
+        ms, passes, rivals, len(times["ours"]), len(inputs), contest.copies, note, agreements=same, errors=apart
+    )
 
 
 def conditions(options: argparse.Namespace, clf: Classifier) -> str:
@@ -143,12 +167,21 @@ def cells(name: str, found: Measured) -> list[str]:
         return f"{statistics.median(values):.2f}{spread}"
 
     numbers = [str(found.batch), str(found.rounds), f"{found.ms:.1f}", f"{found.passes:.2f}"]
-    return [name, *numbers, *(ratios(library) for library in LIBRARIES)]
+    fidelity = fidelity_told(found.agreements, found.errors, LIBRARIES)
+    return [name, *numbers, *(ratios(library) for library in LIBRARIES), fidelity]
 
 
 def show(results: dict[str, Measured], markdown: Path | None) -> None:
     """Print the table, and write it if asked to."""
-    heading = ["method", "batch", "rounds", "ms an image", "forward passes", *(f"{x} / ours" for x in LIBRARIES)]
+    heading = [
+        "method",
+        "batch",
+        "rounds",
+        "ms an image",
+        "forward passes",
+        *(f"{x} / ours" for x in LIBRARIES),
+        "fidelity",
+    ]
     rows = [heading, *(cells(name, results[name]) for name in METHODS if name in results)]
     told = list(dict.fromkeys(found.conditions for found in results.values()))
     table = Table(title="\n".join(told))
@@ -179,6 +212,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="keep figures here (JSON) and go on from what it holds")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no method after so long")
     parser.add_argument("--processor-time", action="store_true", help="for a busy machine; set OMP_NUM_THREADS=1")
+    parser.add_argument("--reference", type=int, default=0, help="samples of the maps that sampled ones are held to")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     if options.quick:
@@ -209,7 +243,7 @@ def main() -> None:
             contest.ours(method_of(name, clf, contest.one))()
             console.print(f"{name}: first batch of the data set {clock() - start:.1f} s")
         try:
-            found = measured(contest, name, options.rounds, options.seconds, clock)
+            found = measured(contest, name, options.rounds, options.seconds, clock, options.reference)
         except ExplainError as error:  # a method for other networks
             console.print(f"{name}: {error}")
             continue

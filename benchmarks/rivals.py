@@ -98,7 +98,7 @@ class Contest:
         options: dict[str, Any] = {"nt_samples": 10, "nt_samples_batch_size": 2, "stdevs": spread, "abs": False}
         return lambda: made.attribute(self.inputs.clone().requires_grad_(), target=1, **options)
 
-    def lime(self) -> Run:
+    def lime(self, samples: int = 1000, seed: int = 0) -> Run:
         from lime.lime_image import LimeImageExplainer
 
         grey = self.clf.preprocess.denormalise(self.one)[0].numpy()
@@ -109,18 +109,20 @@ class Contest:
                 return self.network(pre.normalise(torch.from_numpy(images[..., 0]).float())).numpy()
 
         def run() -> object:
-            return LimeImageExplainer(random_state=0).explain_instance(
+            found = LimeImageExplainer(random_state=seed).explain_instance(
                 np.repeat(grey[..., None], 3, axis=2),
                 probabilities,
                 top_labels=2,
-                num_samples=1000,
+                num_samples=samples,
                 batch_size=self.copies,
                 segmentation_fn=lambda _: segments,
             )
+            weights = dict(found.local_exp[1])
+            return np.array([weights[i] for i in range(len(weights))])[segments]
 
         return run
 
-    def kernelshap(self) -> Run:
+    def kernelshap(self, samples: int = 500) -> Run:
         grey = self.clf.preprocess.denormalise(self.one)[0].numpy()
         mask = torch.from_numpy(segment(grey, "slic", 0).astype(np.int64))[None, None]
         black = self.clf.preprocess.normalise(torch.zeros(1, 1, 1))
@@ -129,7 +131,7 @@ class Contest:
             self.one,
             feature_mask=mask,
             baselines=black.expand_as(self.one),
-            n_samples=500,
+            n_samples=samples,
             perturbations_per_eval=self.copies,
         )
 
@@ -151,7 +153,8 @@ class Contest:
             return torch.cat(parts).double().numpy()
 
         def run() -> object:
-            return KernelSHAP(n=int(segments.max()) + 1, random_state=0).approximate(500, game)
+            found = KernelSHAP(n=int(segments.max()) + 1, random_state=0).approximate(500, game)
+            return found.get_n_order_values(1)[segments.numpy()]
 
         return run
 
@@ -193,6 +196,20 @@ class Contest:
 
         return run
 
+    def many(self, name: str, samples: int) -> Run | None:
+        """A map of a sampled method from many samples."""
+        if name == "lime":
+            return self.lime(samples, seed=1)
+        if name == "kernelshap":
+            return self.kernelshap(samples)
+        if name not in ("rise", "sobol"):
+            return None
+        method = METHODS[name](**SETTINGS[name]).with_samples(samples)
+        if method is None:
+            return None
+        goal = Goal(torch.ones(1, dtype=torch.long), "logit", self.clf, session=self.session)
+        return lambda: method.attribute(self.clf, self.one, goal, torch.Generator().manual_seed(1))
+
     def others(self, name: str) -> dict[str, Run]:
         """What the libraries offer for one of our methods."""
         batch, one = self.inputs, self.one
@@ -218,7 +235,7 @@ class Contest:
                 options = {"baselines": black, "perturbations_per_eval": copies, **shapes}
                 found[library] = self.captum("Occlusion", one, **options)
         if name == "saliency":
-            found["captum"] = self.captum("Saliency", batch)
+            found["captum"] = self.captum("Saliency", batch, abs=False)
         if name == "inputtimesgradient":
             found["captum"] = self.captum("InputXGradient", batch)
         if name == "integratedgradients":

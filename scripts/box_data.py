@@ -1,31 +1,34 @@
 """Films for the shipped pneumonia model: decoded once, their lungs found once, and how both are varied in training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from sklearn.model_selection import StratifiedGroupKFold
 
-from radiolucent.audits.trial.edits import fill
-from radiolucent.audits.trial.regions import boxed, dilated
 from radiolucent.data import Dataset, PixelCache, build_cache, load_dataset, split_dataset
 from radiolucent.data.split import groups_of
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
-from radiolucent.models import InLungs, build
-from radiolucent.models.in_lungs import Window, cut_out, look, standardised, visible, window_of
+from radiolucent.models import InLungs, box_path
+from radiolucent.models.in_lungs import Window, cut_out, look, narrowed, visible, window_of
 
-__all__ = ["FOLDS", "Films", "LungLoader", "films_of", "folds_of"]
+__all__ = ["FOLDS", "Cut", "Films", "emptied", "films_of", "finder_weights", "folds_of", "seen_of", "varied"]
 
 Say = Callable[[str, int, int], None]
+Cut = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Grey levels in the window, how visible each pixel is, and the lungs, all (N, side, side)."""
 FOLDS = 5
 PREPROCESS = Preprocess(size=224, channels=1, mean=(0.0,), std=(1.0,))
 CELLS = 64
+OTHERS = 0.35
+"""Share of films whose outline is cut to another's in training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +37,23 @@ class Films:
 
     Attributes:
         dataset: with its splits. cache: films uint8 (N, 224, 224), squashed. chance: uint8 (N, 64, 64), the finder's
-            probabilities. hollow: uint8 (N, 224, 224), the films with their lungs filled in. labels: (N,).
+            probabilities. labels: (N,).
         groups: (N,), films of one patient or of the same bytes share a number.
+        folds: (N,), the fold that holds each film out. parts: (N,), fold and split in one number.
     """
 
     dataset: Dataset
     cache: PixelCache
     chance: NDArray[np.uint8]
-    hollow: NDArray[np.uint8]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    parts: NDArray[np.int64]
+
+    @cached_property
+    def members(self) -> dict[int, NDArray[np.intp]]:
+        """Positions of each part's films."""
+        return {int(p): np.flatnonzero(self.parts == p) for p in np.unique(self.parts)}
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Positions of one split's films."""
@@ -51,17 +61,17 @@ class Films:
 
 
 def films_of(data: Path, work: Path, *, seed: int, say: Say) -> Films:
-    """All films, split by patient (a tenth each for validation and test); decoded, searched and hollowed once."""
+    """All films, split by patient (a tenth each for validation and test); decoded and searched once."""
     dataset = split_dataset(load_dataset(data / "chest_xray"), val=0.1, test=0.1, seed=seed)
     cache = build_cache(dataset.records, PREPROCESS, work / "cache", progress=lambda d, t: say("decoding films", d, t))
     chance = _made(work / "chance.npy", cache, CELLS, _chances, "looking for lungs", say)
-    hollow = _made(
-        work / "hollow.npy", cache, PREPROCESS.size,
-        lambda films, rows: np.stack([_hollowed(f, chance[r], int(r), seed) for f, r in zip(films, rows, strict=True)]),
-        "emptying lungs", say,
-    )  # fmt: skip
     groups = np.array(groups_of(cache.records, [str(r.sha256) for r in cache.records]))
-    return Films(dataset, cache, chance, hollow, np.array([r.label for r in cache.records]), groups)
+    labels = np.array([r.label for r in cache.records])
+    folds = np.zeros(len(labels), np.int64)
+    for k, held in enumerate(folds_of(labels, groups, seed)):
+        folds[held] = k
+    splits = np.array([("train", "val", "test").index(str(r.split)) for r in cache.records])
+    return Films(dataset, cache, chance, labels, groups, folds, folds * 3 + splits)
 
 
 def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> list[NDArray[np.intp]]:
@@ -98,106 +108,99 @@ def _made(
     return out
 
 
-_FINDER: list[InLungs] = []
+def finder_weights() -> dict[str, torch.Tensor]:
+    """Weights of the network that finds the lungs: those in the model file that comes with the package.
+
+    They do not change with the segmenter that the package ships: what this network sees was settled with them.
+    """
+    return {n.removeprefix("finder."): t for n, t in load_file(box_path()).items() if n.startswith("finder.")}
+
+
+@cache
+def _finder() -> InLungs:
+    network = InLungs(2, norm=False).eval()
+    network.finder.load_state_dict(finder_weights())
+    return network
 
 
 def _chances(films: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-    if not _FINDER:
-        _FINDER.append(cast(InLungs, build("in_lungs", pretrained=False)[0].network))
-    found = _FINDER[0].chances(torch.from_numpy(films).float() / 255)
+    found = _finder().chances(torch.from_numpy(films).float() / 255)
     return (found * 255).round().to(torch.uint8).numpy()
 
 
-def _hollowed(film: NDArray[np.uint8], chance: NDArray[np.uint8], row: int, seed: int) -> NDArray[np.uint8]:
-    """A film without its lungs: tight, dilated or boxed, filled from around them or with the film's mean."""
-    rng = np.random.default_rng([seed, 91, row])
-    grey = film.astype(np.float32) / 255
-    large = F.interpolate(torch.from_numpy(chance)[None, None].float(), film.shape, mode="bilinear")[0, 0].numpy()
-    mask = large >= 127.5
-    shape = int(rng.integers(3))
-    mask = mask if shape == 0 else dilated(mask) if shape == 1 else boxed(mask)
-    filled = fill(grey, mask, "inpaint" if rng.random() < 0.6 else "mean")
-    return np.rint(np.clip(filled, 0, 1) * 255).astype(np.uint8)
+def seen_of(films: Films, rows: NDArray[np.intp], side: int, margin: float) -> Cut:
+    """Windows of films as they are."""
+    chance = _float(films.chance[rows])
+    cut, seen, window = look(_float(films.cache.pixels[rows]), chance, side, margin)
+    return cut, seen, visible(cut_out(chance, window, side))
 
 
-class LungLoader:
-    """Batches of what the trunk of `InLungs` sees, (inputs (B, 1, side, side), labels (B,)).
+def varied(films: Films, rows: NDArray[np.intp], side: int, margin: float, rng: torch.Generator) -> Cut:
+    """Films moved, stretched, turned and changed in grey before their lungs are cut out.
 
-    For learning, films are moved, stretched, turned and changed in grey before they are cut out; the outline is grown
-    and shrunk at random, and of some films cut to another film's, so that it tells less; and `EMPTY` of every 48 are
-    films without lungs, whose label is a toss of a coin: there is nothing to learn from what surrounds the lungs.
+    The outline is taken in at random; of a third of the films it is cut to another film's, to tell less.
     """
+    grey, chance = _float(films.cache.pixels[rows]), _float(films.chance[rows])
+    grid = _grid(window_of(chance, margin), side, rng)
+    seen = visible(_sampled(_narrowed(chance, rng), grid) + _uniform(rng, len(rows), 0.25)[:, None, None])
+    other = _others(films, rows, side, margin, rng)
+    mixed = (torch.rand(len(rows), generator=rng) < OTHERS)[:, None, None]
+    seen = torch.where(mixed, torch.minimum(seen, other), seen) * _patched(seen.shape, rng)
+    return _noisy(_regrey(_sampled(grey, grid), rng), rng), seen, visible(_sampled(chance, grid))
 
-    FULL, EMPTY = 40, 8
 
-    def __init__(
-        self, films: Films, rows: Sequence[int] | NDArray[np.intp], *, side: int, margin: float, learn: bool, seed: int
-    ) -> None:  # fmt: skip
-        self.films, self.rows, self.side, self.margin = films, np.asarray(rows), side, margin
-        self.learn, self.seed, self.epoch = learn, seed, 0
+def emptied(films: Films, rows: NDArray[np.intp], side: int, margin: float, rng: torch.Generator) -> Cut:
+    """Films without lungs: filled with their surroundings or the mean, with noise of any grain; or another window."""
+    grey, chance = _float(films.cache.pixels[rows]), _float(films.chance[rows])
+    n = len(rows)
+    own = _grid(window_of(chance, margin), side, rng)
+    hollow = _hollow(grey, chance, rng)
+    elsewhere = _grid(_anywhere(n, rng), side, rng)
+    stays = (torch.rand(n, generator=rng) < 0.6)[:, None, None]
+    here = visible(_sampled(_narrowed(chance, rng), own))
+    other = torch.rand(n, generator=rng)[:, None, None] < 0.3
+    seen = torch.where(stays & ~other, here, _others(films, rows, side, margin, rng))
+    cut = _sampled(hollow, torch.where(stays[..., None], own, elsewhere))
+    return _regrey(cut, rng), seen, seen
 
-    augments = True
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order and variation the next iteration gives."""
-        self.epoch = epoch
+def _hollow(grey: torch.Tensor, chance: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Films whose lungs, or the box around them, are filled: smoothly from around them or with the mean, and noise."""
+    n = len(grey)
+    mask = (F.interpolate(chance[:, None], grey.shape[1:], mode="bilinear")[:, 0] >= 0.5).float()
+    wide = F.max_pool2d(F.max_pool2d(mask[:, None], (19, 1), 1, (9, 0)), (1, 19), 1, (0, 9))[:, 0]
+    box = torch.minimum(mask.amax(2, keepdim=True), mask.amax(1, keepdim=True))
+    shape = torch.rand(n, generator=rng)[:, None, None]
+    mask = torch.where(shape < 0.4, mask, torch.where(shape < 0.7, wide, box))
+    known = 1 - mask
+    mean = (grey * known).sum((1, 2), keepdim=True) / known.sum((1, 2), keepdim=True).clamp(min=1)
+    smooth, weight = (F.avg_pool2d(x[:, None], 4) for x in (grey * known, known))
+    for _ in range(3):
+        smooth, weight = (F.avg_pool2d(x, 11, 1, 5) for x in (smooth, weight))
+    around = F.interpolate((smooth + 1e-3 * mean[:, None]) / (weight + 1e-3), grey.shape[1:], mode="bilinear")[:, 0]
+    filled = torch.where(torch.rand(n, generator=rng)[:, None, None] < 0.6, around, mean)
+    level = 0.2 * torch.rand(n, generator=rng)[:, None, None] ** 2
+    return grey * known + (filled + level * _grain(grey.shape, rng)) * mask
 
-    def __len__(self) -> int:
-        return len(self.order()) // self.FULL if self.learn else -(-len(self.rows) // 64)
 
-    def order(self) -> NDArray[np.intp]:
-        """This epoch's films: all of the rarer class and as many of the other, drawn anew."""
-        rng = np.random.default_rng([self.seed, self.epoch, 0xB0])
-        mixed = rng.permutation(self.rows)
-        classes = [mixed[self.films.labels[mixed] == c] for c in (0, 1)]
-        return rng.permutation(np.concatenate([c[: min(map(len, classes))] for c in classes]))
+def _grain(shape: torch.Size, rng: torch.Generator) -> torch.Tensor:
+    """Noise of deviation 1 and of grains of 1, 2 or 4 pixels."""
+    fine = torch.randn(shape, generator=rng)
+    found = [fine]
+    for size in (2, 4):
+        coarse = F.avg_pool2d(fine[:, None], size)
+        large = F.interpolate(coarse, shape[1:], mode="bilinear")[:, 0]
+        found.append(large / large.std())
+    which = torch.randint(3, (shape[0],), generator=rng)
+    return torch.stack(found)[which, torch.arange(shape[0])]
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        if not self.learn:
-            for start in range(0, len(self.rows), 64):
-                yield self.plain(self.rows[start : start + 64])
-            return
-        order = self.order()
-        for step in range(len(self)):
-            rng = torch.Generator().manual_seed((self.seed * 1009 + self.epoch) * 100_003 + step)
-            rows = order[step * self.FULL : (step + 1) * self.FULL]
-            inputs, labels = self._varied(rows, rng), torch.from_numpy(self.films.labels[rows])
-            some = self.rows[torch.randint(len(self.rows), (self.EMPTY,), generator=rng).numpy()]
-            emptied = self._emptied(some, rng)
-            coins = torch.randint(2, (self.EMPTY,), generator=rng)
-            yield torch.cat([inputs, emptied]), torch.cat([labels, coins])
 
-    def plain(self, rows: NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Films as they are."""
-        grey, chance = _float(self.films.cache.pixels[rows]), _float(self.films.chance[rows])
-        return look(grey, chance, self.side, self.margin)[0], torch.from_numpy(self.films.labels[rows])
-
-    def _varied(self, rows: NDArray[np.intp], rng: torch.Generator) -> torch.Tensor:
-        grey, chance = _float(self.films.cache.pixels[rows]), _float(self.films.chance[rows])
-        grid = _grid(window_of(chance, self.margin), self.side, rng)
-        seen = visible(_sampled(_grown(chance, rng), grid) + _uniform(rng, len(rows), 0.25)[:, None, None])
-        seen = torch.minimum(seen, self._others(len(rows), rng, share=0.35))
-        return _standard(_regrey(_sampled(grey, grid), rng), seen, rng)
-
-    def _emptied(self, rows: NDArray[np.intp], rng: torch.Generator) -> torch.Tensor:
-        """Films without lungs, in the window of the lungs that were there or in any other."""
-        grey, chance = _float(self.films.hollow[rows]), _float(self.films.chance[rows])
-        own = _grid(window_of(chance, self.margin), self.side, rng)
-        elsewhere = _grid(_anywhere(len(rows), rng), self.side, rng)
-        stays = (torch.rand(len(rows), generator=rng) < 0.7)[:, None, None, None]
-        seen = visible(_sampled(_grown(chance, rng), own))
-        other = torch.rand(len(rows), generator=rng)[:, None, None]
-        seen = torch.where(other < 0.3, self._others(len(rows), rng, share=1.0), seen)
-        seen = torch.where(other > 0.85, torch.ones_like(seen), seen)
-        return _standard(_regrey(_sampled(grey, torch.where(stays, own, elsewhere)), rng), seen, rng)
-
-    def _others(self, count: int, rng: torch.Generator, *, share: float) -> torch.Tensor:
-        """Outlines of other films in their own windows, (count, side, side); all visible for 1 − share of them."""
-        rows = self.rows[torch.randint(len(self.rows), (count,), generator=rng).numpy()]
-        chance = _float(self.films.chance[rows])
-        window = window_of(chance, self.margin)
-        found = visible(cut_out(F.max_pool2d(chance[:, None], 3, 1, 1)[:, 0], window, self.side))
-        return torch.where((torch.rand(count, generator=rng) < share)[:, None, None], found, torch.ones_like(found))
+def _others(films: Films, rows: NDArray[np.intp], side: int, margin: float, rng: torch.Generator) -> torch.Tensor:
+    """Outlines of other films of the same part in their own windows, (N, side, side): none crosses a split."""
+    draw = torch.rand(len(rows), generator=rng).numpy()
+    chosen = [(m := films.members[films.parts[r]])[int(d * len(m))] for r, d in zip(rows, draw, strict=True)]
+    chance = _float(films.chance[chosen])
+    return visible(cut_out(narrowed(chance), window_of(chance, margin), side))
 
 
 def _float(pixels: NDArray[np.uint8]) -> torch.Tensor:
@@ -237,12 +240,11 @@ def _sampled(images: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
 
 
-def _grown(chance: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Each outline as found, or grown by one cell (as in use) or two."""
-    once = F.max_pool2d(chance[:, None], 3, 1, 1)
-    twice = F.max_pool2d(once, 3, 1, 1)
+def _narrowed(chance: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Each outline as found, or taken in by one of the finder's cells (as in use) or two."""
+    once = narrowed(chance)
     draw = torch.rand(len(chance), generator=rng)[:, None, None]
-    return torch.where(draw < 0.2, chance, torch.where(draw < 0.8, once[:, 0], twice[:, 0]))
+    return torch.where(draw < 0.2, chance, torch.where(draw < 0.8, once, narrowed(once)))
 
 
 def _regrey(grey: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -257,10 +259,9 @@ def _regrey(grey: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     return torch.where((soften > 0.85)[:, None, None], coarse[:, 0], out)
 
 
-def _standard(grey: torch.Tensor, seen: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+def _noisy(grey: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     level = 0.02 * torch.rand(len(grey), generator=rng)[:, None, None]
-    noisy = grey + level * torch.randn(grey.shape, generator=rng)
-    return (standardised(noisy, seen) * _patched(seen.shape, rng))[:, None]
+    return grey + level * torch.randn(grey.shape, generator=rng)
 
 
 def _patched(shape: torch.Size, rng: torch.Generator) -> torch.Tensor:

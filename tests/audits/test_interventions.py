@@ -87,6 +87,41 @@ def test_half_the_effect_counts_where_the_films_trained_on_teach_it(bright: str,
     assert ("Half the usual effect counts" in found.summary) == (verdict == "fail")
 
 
+@pytest.mark.parametrize(
+    ("ill", "healthy", "lit", "verdict"),
+    [
+        (0.6, 0.6, "ill", "fail"),
+        (0.6, 0.1, "ill", "pass"),
+        (-0.6, -0.6, "ill", "pass"),
+        (0.6, 0.6, "any", "pass"),
+        (0.6, 0.6, "", "pass"),
+    ],
+)
+def test_a_shift_of_both_classes_counts_where_the_films_trained_on_teach_it(
+    ill: float, healthy: float, lit: str, verdict: str
+) -> None:
+    """Brightening moves films by so many standard deviations, patches as much the other way, so that nothing is left
+    beyond the control. `lit`: on which training films the exposure is brighter, "" for not known."""
+    test = INTERVENTIONS["exposure.bright"]
+    table = table_of(lung_reader(), (test.edit, *test.controls))
+    far = np.where(table.truth, ill, healthy) * table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    scores = {**table.scores, test.edit: table.original + far}
+    scores |= dict.fromkeys(test.controls, table.original - far)
+    met = []
+    for i, v in enumerate(views()):
+        light = {"ill": v.label == 1}.get(lit, i % 4 < 2)
+        grey = np.rint((v.grey / 255) ** (1 / 1.4 if light else 1.0) * 255).astype(np.uint8)
+        met.append(dataclasses.replace(v, grey=grey))
+    by_id = {v.image_id: v for v in views()}
+    case = Case(
+        lung_reader(), dataclasses.replace(table, scores=scores), by_id.__getitem__, by_id.__getitem__, (),
+        met=(lambda: met) if lit else None,
+    )  # fmt: skip
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case)
+    assert found.verdict == verdict, found.summary
+    assert ("or more on films of either class" in found.summary) == (verdict == "fail"), found.summary
+
+
 @pytest.mark.parametrize(("moved", "verdict"), [(1.0, "inconclusive"), (0.05, "fail")])
 def test_lungs_count_as_unread_only_where_blanking_them_does_little(moved: float, verdict: str) -> None:
     """The control does as much as blanking the lungs: a foreign change may move a network that does read them."""

@@ -22,7 +22,6 @@ TINY = SelfTest(
     epochs=16,
     map_films=8,
     seed=3,
-    pools=1,
 )
 
 
@@ -60,10 +59,13 @@ def test_a_self_test_finds_a_planted_marker_and_goes_on_after_a_stop(tmp_path: P
 
 
 def test_rates_count_models() -> None:
-    def model(kind: str, share: float, number: int, fails: list[str], cam: bool) -> dict[str, object]:
+    def model(
+        kind: str, share: float, number: int, fails: list[str], cam: bool, painted: float = 0.0
+    ) -> dict[str, object]:
         return {
             "shortcut": kind, "share": share, "number": number, "auroc": 0.9, "seconds": 1.0,
             "verdicts": dict.fromkeys(fails, "fail"), "values": {},
+            "painted": {name: [painted, painted + 0.1, 0.0] for name in ("size", "exposure", "border", "marker")},
             "maps": {"gradcam": {"marker": cam, "border": False}, "lime": {"marker": False, "border": False}},
         }  # fmt: skip
 
@@ -79,11 +81,19 @@ def test_rates_count_models() -> None:
     assert rates["audit", "marker", 0.5].value == 0.5 and rates["audit", "border", 0.0].value == 0.0
     assert ("gradcam", "exposure", 0.5) not in rates
     assert SelfTestResult(config, models).any_alarm().n == 2
+    assert SelfTestResult(config, models).use() == []  # two clean models say nothing of what is usual
+    clean = tuple(model("none", 0.0, i, [], False, 0.02 * i) for i in range(20))
+    planted = (model("marker", 0.5, 0, ["marker.paste"], False, 0.5), model("marker", 0.5, 1, [], False, 0.1))
+    told = SelfTestResult(config, clean + planted)
+    marker, border = told.use()[:2]
+    assert 0.34 < marker["limit"] < 0.38 and marker["used"]["value"] == 0.5 and marker["used"]["n"] == 2
+    assert marker["found_of_used"]["value"] == 1.0 and marker["found_of_used"]["n"] == 1
+    assert border["used"]["n"] == 0 and told.innocent_alarm().n == 20 and told.as_dict()["use"] == told.use()
     shipped = shipped_self_test()
-    assert shipped is not None and "discovered.interlace" in since_then(shipped)
-    assert "marker.paste" not in since_then(shipped)
+    assert shipped is not None and "marker.paste" in shipped["tests"] and "marker.paste" not in since_then(shipped)
+    assert "marker.paste" in since_then({**shipped, "tests": [t for t in shipped["tests"] if t != "marker.paste"]})
     assert not since_then(SelfTestResult(config, models).as_dict())
-    assert len(SelfTest(seeds=5).jobs()) == (16 + 4) * 5 + 4 * 4 * 5
+    assert len(SelfTest(seeds=5).jobs()) == (6 + 2) * 5 + 4 * 4 * 5
 
 
 def test_phantoms_are_drawn_once(tmp_path: Path) -> None:

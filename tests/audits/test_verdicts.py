@@ -71,3 +71,18 @@ def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried
     )
     untried = words.split("Not tried: ")[1]
     assert "the side marker" in untried and " without a name" in untried
+
+
+def test_the_first_sentence_names_a_reasons_score_that_does_not_pass() -> None:
+    def finding(test: str, verdict: Verdict, value: float, threshold: float) -> Finding:
+        return Finding(test, "?", verdict, "", estimate(value, value - 0.1, value + 0.1), threshold, concerns="model")
+
+    cleared, used = finding("border.black", "pass", 0.0, 0.5), finding("marker.paste", "fail", 0.8, 0.2)
+    low, unclear = finding("reasons.score", "fail", 0.2, 0.5), finding("reasons.score", "inconclusive", 0.5, 0.5)
+    verdict, words = verdict_of([cleared, low])
+    told = "the reasons score fails (0.20, 0.10 to 0.30, limit 0.5)"
+    assert verdict == "pass" and words.startswith(f"PASS, but {told}: of 1 kinds")
+    assert verdict_of([cleared, unclear])[1].startswith("PASS, but the reasons score stays open (0.50, 0.40 to 0.60")
+    assert verdict_of([used, low])[1].startswith(f"FAIL: the decision follows the side marker, and {told}.")
+    assert verdict_of([low])[1].startswith(f"OPEN, and {told}: no test for shortcuts")
+    assert "reasons" not in verdict_of([cleared, finding("reasons.score", "pass", 0.9, 0.5)])[1]

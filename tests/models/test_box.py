@@ -56,6 +56,44 @@ def test_it_is_small_and_its_card_is_its_own() -> None:
     assert f"{whole['value']:.3f}" in page and f"{card['no_lungs']['no_lungs.boxed.inpaint']['value']:.3f}" in page
 
 
+def test_its_card_shows_no_answer_from_outside_the_lungs() -> None:
+    card = box_card()
+    limits = {"no_lungs": 0.6, "silhouette": 0.6, "border_only": 0.55}
+    for masks in ("no_lungs", "no_lungs_drawn"):
+        rows = {n: e["value"] for n, e in card[masks].items() if n.partition(".")[0] in limits}
+        assert len(rows) == 19 and {n: v for n, v in rows.items() if v > limits[n.partition(".")[0]]} == {}
+        assert card[masks]["original"]["value"] > 0.97
+
+
+def test_its_card_shows_reasons_beside_the_first_versions() -> None:
+    card = box_card()
+    ours, before = card["reasons"], card["version_1"]["reasons"]
+    assert ours["seen"]["score"]["low"] > before["seen"]["score"]["high"] > 0.6
+    assert ours["seen"].keys() == {"score", "paint", "remove", "sham", "lungs", "outside"}
+    page = (ROOT / "docs" / "reference" / "cards" / "box.md").read_text(encoding="utf-8")
+    assert f"{ours['seen']['score']['value']:.3f}" in page and "aims at what the" in page
+
+
+def test_where_the_weights_of_others_came_from_lies_beside_them() -> None:
+    notice = box_path().with_name("box.NOTICE.txt").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "cards" / "box.md").read_text(encoding="utf-8")
+    assert "END OF TERMS AND CONDITIONS" in notice and "EfficientNet-Lite0" in notice
+    assert (
+        "EfficientNet-Lite0" in page
+        and "Apache License 2.0" in page
+        and "Apache" in rl.load("box").provenance["begun_from"]
+    )
+
+
+def test_a_film_without_the_texture_of_lungs_gets_no_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("radiolucent.segment.out_of_place.out_of_place", lambda film: ())
+    Image.fromarray(np.full((200, 200), 90, np.uint8)).save(tmp_path / "flat.png")
+    found = CliRunner().invoke(app, ["predict", "box", "flat.png", "--json"])
+    assert "texture of a lung" in found.output and found.exit_code != 0
+    assert CliRunner().invoke(app, ["predict", "box", "flat.png", "--force", "--json"]).exit_code == 0
+
+
 def test_another_models_card_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("radiolucent.models.box.sha256_file", lambda _: "0" * 64)
     with pytest.raises(CheckpointError, match="another model's card"):
@@ -89,7 +127,7 @@ def test_a_run_named_box_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_wheel_and_sdist_carry_it(tmp_path: Path) -> None:
     wheel = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
-    named = {"radiolucent/models/box.safetensors", "radiolucent/models/box.json"}
+    named = {f"radiolucent/models/box.{end}" for end in ("safetensors", "json", "NOTICE.txt")}
     with zipfile.ZipFile(wheel) as inside:
         assert named <= set(inside.namelist())
         assert inside.read("radiolucent/models/box.safetensors") == box_path().read_bytes()

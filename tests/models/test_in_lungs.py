@@ -1,5 +1,7 @@
 """The network that sees nothing but the lungs: its window, what it blanks, and where its maps lie."""
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,20 @@ from safetensors.torch import save_file
 
 import radiolucent as rl
 from radiolucent.data.phantom import draw
-from radiolucent.models import Classifier, InLungs, shift_logits
-from radiolucent.models.in_lungs import Window, cut_out, look, standardised, window_of
+from radiolucent.errors import CheckpointError
+from radiolucent.models import Classifier, InLungs, SmallResNet, shift_logits
+from radiolucent.models.classifier import digest_of
+from radiolucent.models.in_lungs import (
+    Limits,
+    Window,
+    cut_out,
+    like_lung,
+    look,
+    over_lungs,
+    standardised,
+    window_of,
+)
+from radiolucent.models.lite import Lite
 from radiolucent.passes import target_layer
 from radiolucent.passes.target_layer import find_layer
 from radiolucent.segment import load_segmenter
@@ -26,7 +40,7 @@ def two_lungs(n: int = 1) -> torch.Tensor:
 
 def network(seed: int = 0) -> InLungs:
     torch.manual_seed(seed)
-    found = InLungs(2, side=64, widths=(8, 8, 12, 16)).eval()
+    found = InLungs(2, side=64, width=16, limits=None).eval()
     found.finder.load_state_dict(load_segmenter().network.state_dict())
     return found
 
@@ -40,7 +54,7 @@ def films(count: int = 3) -> torch.Tensor:
 
 
 def classifier(net: InLungs) -> Classifier:
-    made, _ = rl.build("in_lungs", pretrained=False, side=64, widths=(8, 8, 12, 16))
+    made, _ = rl.build("in_lungs", pretrained=False, side=64, width=16, limits=None)
     made.network.load_state_dict(net.state_dict())
     return made
 
@@ -113,20 +127,54 @@ def test_a_film_without_lungs_gets_one_and_the_same_answer() -> None:
     torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=0)
 
 
-def test_what_has_no_texture_is_no_lung() -> None:
+def test_what_has_not_the_texture_of_a_lung_is_none() -> None:
+    torch.manual_seed(0)
     net, x = network(), films()
-    grey = x[:, 0]
-    chance = net.chances(grey)
-    smooth = F.interpolate(F.avg_pool2d(x, 32), (224, 224), mode="bilinear")[:, 0]
-    fine, none = (look(g, chance, 64, 0.04)[2] for g in (grey, smooth))
-    assert float(fine.min()) > 2 * float(none.max())
+    grey, seen = torch.rand(3, 128, 128), torch.zeros(3, 128, 128)
+    broad, mid = (F.interpolate(torch.rand(1, 1, n, n), (128, 128), mode="bilinear")[0, 0] for n in (4, 32))
+    grey[0] = broad + 0.3 * mid + 0.1 * grey[0]  # grains of all sizes
+    grey[1] = torch.linspace(0, 1, 128)  # smooth; the third is white noise
+    seen[:, 16:112, 16:112] = 1
+    limits = Limits(0.008, 0.042, 0.24, 2.0, 0.45)
+    assert torch.equal(like_lung(grey, seen, limits) > 0.8, torch.tensor([True, False, False]))
+    grey[1, 16:24], grey[1, 104:112] = torch.rand(8, 128), torch.rand(8, 128)  # a rim does not speak for the rest
+    assert like_lung(grey, seen, limits)[1] < 0.2
     with torch.no_grad():
-        before = net(torch.stack([grey[0], smooth[0], smooth[1]])[:, None])
-        net.least = float(fine.min() + none.max()) / 2
-        after = net(torch.stack([grey[0], smooth[0], smooth[1]])[:, None])
-    assert torch.equal(before[0], after[0]) and not torch.equal(before[1], after[1])
-    assert torch.equal(after[1], after[2])
-    torch.testing.assert_close(after[1], net.trunk.head.dense.bias.detach())
+        before = net(x)
+        cut, sight, _ = look(x[:, 0], net.chances(x[:, 0]), 64, 0.04)
+        shares = like_lung(cut, sight, limits)
+        net.limits = dataclasses.replace(limits, share=float(shares.sort().values[:2].mean()))
+        after, taken = net(x), net.takes_for_lung(x)
+    gone = shares < net.limits.share
+    assert gone.sum() == 1 and torch.equal(~taken, gone) and torch.equal(before[~gone], after[~gone])
+    torch.testing.assert_close(after[gone][0], net.trunk.dense.bias.detach())
+
+
+def test_maps_count_as_far_as_lung_is_seen() -> None:
+    maps, seen = torch.rand(2, 3, 4, 4), torch.zeros(2, 64, 64)
+    seen[0, :32], seen[1] = 1, 1
+    found = over_lungs(maps, seen).mean((2, 3))
+    torch.testing.assert_close(found[0], maps[0, :, :2].mean((1, 2)))
+    torch.testing.assert_close(found[1], maps[1].mean((1, 2)))
+
+
+def test_the_trunk_is_imagenets() -> None:
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False, pad_type="").eval()
+    ours = Lite(2, width=8).eval()
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 2)
+    ours.load_imagenet(theirs.state_dict(), 1.0)
+    x = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        expected = theirs.bn1(theirs.conv_stem(x.expand(-1, 3, -1, -1)))
+        for stage in theirs.blocks[:5]:
+            expected = stage(expected)
+        torch.testing.assert_close(ours.stages(ours.stem(x)), expected, atol=1e-3, rtol=1e-3)
+        before = ours(x)
+        torch.testing.assert_close(ours.fused()(x), before, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("followed", [True, False])
@@ -136,7 +184,8 @@ def test_grad_cam_lies_on_the_film_and_within_the_window(followed: bool, monkeyp
         monkeypatch.setattr(target_layer, "_layers", lambda p: {k: v for k, v in real(p).items() if k != "placed"})
     net, x = network(), films(1)
     made = classifier(net)
-    assert find_layer(made.network, x).name == "placed"
+    searched = target_layer._looked_up(made.network, x)[1]
+    assert searched is not None and searched.name == find_layer(made.network, x).name == "placed"
     film = rl.from_array(x[0, 0].numpy())
     shown = rl.explain(made, film, rl.GradCAM(), target=0)
     other = rl.explain(made, film, rl.GradCAM(), target=1)
@@ -156,6 +205,21 @@ def test_saved_loaded_shifted_and_converted(tmp_path: Path) -> None:
     assert shift_logits(made, torch.tensor([-0.5, 0.5]))
     torch.testing.assert_close(made.logits(x), before + torch.tensor([-0.5, 0.5]))
     assert not any(p.requires_grad for p in net.finder.parameters())
+
+
+def test_a_network_of_the_first_form_is_refused_by_name(tmp_path: Path) -> None:
+    made = classifier(network())
+    tensors = dict(made.network.finder.state_dict(prefix="finder."))
+    tensors |= SmallResNet(2, widths=(4, 4)).state_dict(prefix="trunk.")
+    tensors = {n: t.contiguous().clone() for n, t in tensors.items()}
+    meta = made.meta() | {
+        "architecture": {"name": "in_lungs", "timm": "", "outputs": 2, "arguments": {"widths": [4, 4]}}
+    }
+    told = digest_of({k: v for k, v in meta.items() if k != "provenance"}, tensors)
+    header = {"format": 1, "classifier": meta, "sha256": told}
+    save_file(tensors, tmp_path / "old.safetensors", {"radiolucent": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=r"old\.safetensors: .* first form .* train it again"):
+        rl.load(tmp_path / "old.safetensors")
 
 
 def test_the_finder_learns_nothing() -> None:

@@ -68,11 +68,19 @@ def refusal(classifier: "Classifier", force: bool, chest: bool = False) -> "Call
 
     def why(film: "Radiograph") -> str:
         reasons = out_of_place(film)
+        if not reasons and not _lung_is_seen(classifier, film):
+            reasons = ("nothing on it has the texture of a lung, so that the answer would be the same for any film",)
         if not reasons:
             return ""
         return f"this does not look like a frontal chest film: no call ({'; '.join(reasons)}); --force overrides"
 
     return why
+
+
+def _lung_is_seen(classifier: "Classifier", film: "Radiograph") -> bool:
+    """Whether a network that looks at the lungs alone takes anything on a film for lung; True of other networks."""
+    takes = getattr(classifier.network, "takes_for_lung", None)
+    return takes is None or bool(takes(classifier.preprocess(film)[None])[0])
 
 
 def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:

@@ -16,7 +16,7 @@ from radiolucent.explainers.promise import Promise, adds_up
 from radiolucent.models import Classifier
 from radiolucent.models.takes import fitting
 from radiolucent.passes.backward_rules import Activation, Rules
-from radiolucent.passes.forward import INPUT, Pass, run
+from radiolucent.passes.forward import INPUT, run
 from radiolucent.passes.hooks import frozen
 from radiolucent.passes.places import first_of, with_first
 
@@ -61,7 +61,7 @@ class DeepLift(Explainer):
         with torch.enable_grad(), frozen(classifier.network), _Record(notes):
             before = run(classifier, leaf)
         before = before.detach()
-        cut = Pass(classifier, inputs, rules=_Rescale(notes)).cut(INPUT)
+        cut = goal.over(classifier, inputs).under(_Rescale(notes)).cut(INPUT)
         logits, before = cut.logits.detach(), before.expand(len(inputs), -1)
         change = logits - before
         slope = goal.gradient(logits)

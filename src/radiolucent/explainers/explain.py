@@ -15,6 +15,7 @@ from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
 from radiolucent.images import as_films
 from radiolucent.models import Classifier
+from radiolucent.models.once import look_again, looked_at_once
 from radiolucent.models.preserve_state import untouched
 from radiolucent.models.steady import unsteady
 from radiolucent.passes.forward import Pass
@@ -130,7 +131,7 @@ def explain(
     found: list[list[Explanation]] = []
     shared, network = session or Session(), classifier.network
     shared.films = max(shared.films, len(films))
-    with untouched(network):
+    with untouched(network), looked_at_once():
         if why := unsteady(classifier):
             raise ExplainError(why)
         for start in range(0, len(films), step):
@@ -219,16 +220,16 @@ def _batch(
     wanted = tuple(dict.fromkeys(layer for m in methods for layer in m.cuts))
     shared = Pass(classifier, inputs, wanted, session=session)
     goals = asked.goals(classifier, shared)
-    answers = [tuple(row) for row in shared.logits.tolist()]
     found: list[list[Explanation]] = [[] for _ in films]
     for method in methods:
         for goal in goals:
             given = _attribute(method, shared, goal, asked.seed)
+            look_again()  # a method of the user's may have changed something
             maps, scores = _checked(given.maps, inputs, method), goal.of(shared.logits)
             for i, film in enumerate(films):
                 detail = given.details[i] if given.details else {}
                 made = _wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed)
-                found[i].append(dataclasses.replace(made, logits=answers[i]))
+                found[i].append(dataclasses.replace(made, logits=tuple(shared.logits[i].tolist())))
     return found
 
 

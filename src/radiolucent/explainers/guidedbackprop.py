@@ -34,7 +34,7 @@ class GuidedBackprop(Explainer):
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> torch.Tensor:
-        cut = guided_pass(classifier, inputs)[0].cut(INPUT)
+        cut = guided_pass(goal.over(classifier, inputs))[0].cut(INPUT)
         return by_grey(cut.gradient(goal.of(cut.logits)), classifier)
 
 
@@ -85,14 +85,14 @@ class Guided(Rules):
             inside[0].clamp_(min=0)
 
 
-def guided_pass(classifier: Classifier, inputs: torch.Tensor, layers: Sequence[Place] = ()) -> tuple[Pass, Guided]:
+def guided_pass(shared: Pass, layers: Sequence[Place] = ()) -> tuple[Pass, Guided]:
     """A pass cut at the input and at some layers, whose gradients are guided, and the rule that guides them.
 
     Raises:
         ExplainError: the network has no ReLU.
     """
     rules = Guided()
-    made = Pass(classifier, inputs, (INPUT, *layers), rules)
+    made = shared.under(rules, (INPUT, *layers))
     made.cut(INPUT)
     if not RELUS & set(rules.seen):
         met = ", ".join(dict.fromkeys(rules.seen)) or "no activation"

@@ -38,7 +38,7 @@ class GuidedGradCAM(AtLayer):
     def attribute(
         self, classifier: Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
     ) -> torch.Tensor:
-        made, rules = guided_pass(classifier, inputs, self.places)
+        made, rules = guided_pass(goal.over(classifier, inputs), self.places)
         rules.guiding = False
         coarse = GradCAM().weigh(made.cut(self.place), goal)
         rules.guiding = True

@@ -16,7 +16,7 @@ from radiolucent.explainers.promise import AddsUp, Promise
 from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
 from radiolucent.passes.backward_rules import Activation, Rules, on_graph
-from radiolucent.passes.forward import INPUT, Pass
+from radiolucent.passes.forward import INPUT
 
 __all__ = ["LRP", "Relevance"]
 
@@ -83,7 +83,7 @@ class LRP(Explainer):
         plain = self.composite == "epsilon"
         layers = None if plain else Layers.of(classifier, inputs, self.composite, self.epsilon, self.gamma)
         rules = self.rules(ones, layers)
-        cut = Pass(classifier, inputs, rules=rules).cut(at)
+        cut = shared.under(rules).cut(at)
         rules.applies()
         z = cut.logits.detach()
         slope = goal.gradient(z)
@@ -145,6 +145,11 @@ class Relevance(Rules):
         self.epsilon = epsilon if layers is None else 0.0  # layers have their own
         self.ones = ones
         self.layers = layers
+        if ones is not None:  # the image's own relevance is asked for
+            self.instead = (
+                "Use IntegratedGradients(); or, where that function lies before a layer (standardising by the film's "
+                "deviation), LRP(layer=NAME), which hands the score back as far as that layer."
+            )
 
     def applies(self) -> None:
         """Called after the forward pass: whether these rules are meant for such a network."""

@@ -88,6 +88,7 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = N
     try:
         meta = header["classifier"]
         _hold_against(header["sha256"], meta, tensors, file)  # before a damaged header can ask for a network
+        _refuse_older(meta["architecture"], tensors, file)
         own = meta["architecture"]["name"] == OWN
         if own and not (imports or "file" in meta["architecture"] or (imports is None and _known(meta))):
             raise CheckpointError(
@@ -180,6 +181,16 @@ def _hold_against(told: str, meta: Mapping[str, Any], tensors: Mapping[str, torc
         raise CheckpointError(
             f"{file}: weights or header are not what was saved (their checksum differs); copy the file again, or train "
             "the model again. To change threshold or temperature: load, classifier.with_(threshold=…), save."
+        )
+
+
+def _refuse_older(architecture: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Refuse a network on the lungs alone as they were made before its trunk was ImageNet's."""
+    if architecture["name"] == "in_lungs" and any(name.startswith("trunk.blocks.") for name in tensors):
+        raise CheckpointError(
+            f"{file}: a network on the lungs alone in its first form (a small residual trunk), which this version no "
+            "longer has; use the radiolucent that made it, or train it again with in_lungs. In place of the first "
+            "model that came with the package, use box."
         )
 
 

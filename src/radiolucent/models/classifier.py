@@ -16,6 +16,7 @@ from torch import nn
 from radiolucent.errors import ConfigError
 from radiolucent.images import Preprocess
 from radiolucent.models.modes import evaluating, own_modes
+from radiolucent.models.once import look_again
 from radiolucent.models.one_output import OneOutput
 from radiolucent.models.state_bytes import bytes_of
 from radiolucent.models.takes import asked
@@ -144,6 +145,7 @@ class Classifier(Shown):
         with evaluating(self.network), own_modes(), torch.no_grad():
             # A copy: a network may keep what it has answered.
             found = asked(self.network, inputs.to(self.device, self.dtype)).float().cpu().clone()
+            look_again()
             return found.as_subclass(torch.Tensor)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:

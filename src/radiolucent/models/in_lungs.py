@@ -11,16 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from radiolucent.models.small_resnet import SmallResNet
-from radiolucent.segment.net import SIDE, LungNet
+from radiolucent.models.lite import Lite
+from radiolucent.segment.net import LungNet
 
-__all__ = ["InLungs", "Window", "cut_out", "look", "standardised", "texture", "visible", "window_of"]
+__all__ = [
+    "InLungs", "Limits", "Window", "cut_out", "like_lung", "look", "narrowed", "over_lungs", "standardised", "visible",
+    "window_of",
+]  # fmt: skip
 
+FINDER_SIDE = 128
+"""Side in pixels of what the finder sees. The segmenter itself may look at more: a window needs no fine outline."""
 TAIL = 0.01
 """Share of the lungs' area that may lie beyond each side of their window, before its margin: a stray pixel moves no
 window."""
 CHANCE = 0.5
 """Probability at or above which the finder's pixel is lung."""
+AROUND = 13
+"""Side in pixels of the square in which texture is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +74,7 @@ def cut_out(films: torch.Tensor, window: Window, side: int) -> torch.Tensor:
 
 
 def visible(chance: torch.Tensor) -> torch.Tensor:
-    """How visible each pixel is, in [0, 1], from the finder's (grown) probabilities in the window."""
+    """How visible each pixel is, in [0, 1], from the finder's probabilities in the window."""
     return ((chance - CHANCE) * 8 + 0.5).clamp(0, 1)
 
 
@@ -79,26 +86,67 @@ def standardised(grey: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     return (grey - middle) / (spread + 0.05) * seen
 
 
-def texture(grey: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """How much fine structure is seen, (N,): mean |grey − its 3 × 3 mean| over the spread of grey levels."""
+@dataclass(frozen=True)
+class Limits:
+    """What the texture of a lung is like, in deviations of its grey levels; see `like_lung`.
+
+    Attributes:
+        fine: least difference from the 3 × 3 mean. low, high: of the difference of the 3 × 3 from the 9 × 9 mean.
+        ratio: most of the first over the second; white noise has 2.6. share: of what is seen that must be so.
+    """
+
+    fine: float
+    low: float
+    high: float
+    ratio: float
+    share: float
+
+
+def _mean(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Means (N, S, S) over a square around each pixel, as far as the window goes; quicker than a pool."""
+    place = torch.arange(x.shape[-1], device=x.device)
+    near = ((place[:, None] - place).abs() <= side // 2).to(x.dtype)
+    near = near / near.sum(1, keepdim=True)
+    return near @ x @ near.T
+
+
+def like_lung(grey: torch.Tensor, seen: torch.Tensor, limits: Limits) -> torch.Tensor:
+    """Share of what is seen, (N,), that has the texture of a lung: not smooth (painted over), and no noise.
+
+    Measured around each pixel, so that a bright rim does not speak for the rest.
+    """
     total = seen.sum((1, 2)).clamp(min=1.0)
     middle = (grey * seen).sum((1, 2)) / total
     spread = ((grey - middle[:, None, None]).square() * seen).sum((1, 2)).div(total).clamp(min=1e-8).sqrt()
-    fine = (grey - F.avg_pool2d(grey[:, None], 3, 1, 1, count_include_pad=False)[:, 0]).abs()
-    return (fine * seen).sum((1, 2)) / total / (spread + 0.05)
+    smooth, weight = _mean(grey, 3), _mean(seen, AROUND).clamp(min=0.02) * (spread + 0.05)[:, None, None]
+    fine = _mean((grey - smooth).abs() * seen, AROUND) / weight
+    coarse = _mean((smooth - _mean(smooth, 7)).abs() * seen, AROUND) / weight
+    fits = (fine >= limits.fine) & (coarse >= limits.low) & (coarse <= limits.high) & (fine <= limits.ratio * coarse)
+    return (fits * seen).sum((1, 2)) / total
 
 
 def look(
     grey: torch.Tensor, chance: torch.Tensor, side: int, margin: float
-) -> tuple[torch.Tensor, Window, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, Window]:
     """What the trunk sees of films (N, H, W) with the finder's probabilities.
 
-    Returns the lungs, standardised, (N, 1, side, side), their window, and their texture (N,).
+    Returns what lies in their lungs' window (N, side, side), how visible each of these pixels is (N, side, side), and
+    the window. The outermost of the finder's cells of each outline are not seen: the lungs' edge tells too much of what
+    lies beyond it.
     """
     window = window_of(chance, margin)
-    seen = visible(cut_out(F.max_pool2d(chance[:, None], 3, 1, 1)[:, 0], window, side))
-    cut = cut_out(grey, window, side)
-    return standardised(cut, seen)[:, None], window, texture(cut, seen)
+    return cut_out(grey, window, side), visible(cut_out(narrowed(chance), window, side)), window
+
+
+def narrowed(chance: torch.Tensor) -> torch.Tensor:
+    """Each outline (N, h, w) taken in by one of the finder's cells."""
+    return -F.max_pool2d(-chance[:, None], 3, 1, 1)[:, 0]
+
+
+def over_lungs(maps: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """Maps (N, K, h, w) times how much of each cell is seen, so that their mean is the mean over what is seen."""
+    cells = F.adaptive_avg_pool2d(seen[:, None], (maps.shape[2], maps.shape[3]))
+    return maps * (cells / cells.mean((2, 3), keepdim=True).clamp(min=0.02))
 
 
 class _Placed(nn.Module):
@@ -132,23 +180,27 @@ class _Placed(nn.Module):
 
 
 class InLungs(nn.Module):
-    """A small residual network on the lungs alone, inside a network on whole films.
+    """A network of ImageNet's features on the lungs alone, inside a network on whole films.
 
     The finder (the lung segmenter's network, one pass, no gradient) gives each pixel's chance to be lung; their window
-    is cut out and brought to side × side, which takes away the film's frame, size and aspect; what is not lung, grown
-    by one of the finder's cells, is set to the lungs' mean; the rest is standardised, which takes away the exposure.
-    Pixels that are not seen have no way to the logits but through the finder and, beside the edge of what is seen, the
-    texture that decides whether it is lung.
+    is cut out and brought to side × side, which takes away the film's frame, size and aspect; what is not lung, and the
+    outermost of the finder's cells of what is, is set to the lungs' mean; the rest is standardised, which takes away
+    the exposure. The maps count as far as lung is seen under them, so that the size of the outline does not. Pixels
+    that are not seen have no way to the logits but through the finder and, a few pixels beside the edge of what is
+    seen, the texture that decides whether it is lung.
 
     Args:
         outputs: number of logits.
         film: side of the input in pixels. side: of the window. margin: around the lungs, as a share of their box.
-        widths, dropout: of the small residual network.
-        least: texture below which what is seen is no lung (none was found, or it was painted over): the last feature
-            maps are then zero, and the answer is the same whatever the film.
+        width, dropout, norm: of the trunk, see `Lite`.
+        limits: what the texture of a lung is like, the numbers of `Limits` in order; where less than its share of what
+            is seen is so (nothing was found, or it was painted over) the last feature maps are zero, and the answer is
+            the same whatever the film. None: everything counts as lung.
         cells: side of the grid on the film that the last feature maps are laid on.
     """
 
+    laid_on_film = "placed"
+    """The layer whose maps lie on the film, and of whose means the logits are made."""
     matrix: torch.Tensor
 
     def __init__(
@@ -156,19 +208,21 @@ class InLungs(nn.Module):
         outputs: int,
         *,
         film: int = 224,
-        side: int = 112,
+        side: int = 128,
         margin: float = 0.04,
-        widths: tuple[int, ...] = (16, 32, 64, 128),
+        width: int = 192,
         dropout: float = 0.2,
-        least: float = 0.0,
+        norm: bool = True,
+        limits: tuple[float, ...] | None = (0.008, 0.042, 0.24, 2.0, 0.45),
         cells: int = 28,
     ) -> None:
         super().__init__()
-        self.side, self.margin, self.least = side, margin, least
+        self.side, self.margin = side, margin
+        self.limits = None if limits is None else Limits(*limits)
         self.finder = LungNet(norm=False)
-        self.trunk = SmallResNet(outputs, widths=widths, dropout=dropout)
+        self.trunk = Lite(outputs, width=width, dropout=dropout, norm=norm)
         self.placed = _Placed(cells)
-        self.register_buffer("matrix", _shrink(film, SIDE), persistent=False)
+        self.register_buffer("matrix", _shrink(film, FINDER_SIDE), persistent=False)
         for parameter in self.finder.parameters():
             parameter.requires_grad_(False)
 
@@ -180,14 +234,24 @@ class InLungs(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (N, outputs) of films (N, 1, film, film), grey levels in [0, 1]."""
         grey = x[:, 0]
-        inside, window, detail = look(grey, self.chances(grey), self.side, self.margin)
-        is_lung = (detail >= self.least).to(x.dtype)[:, None, None, None]
-        maps = self.placed(self.trunk.features(inside) * is_lung, window.top, window.bottom, window.left, window.right)
+        cut, seen, window = look(grey, self.chances(grey), self.side, self.margin)
+        maps = over_lungs(self.trunk.features(standardised(cut, seen)[:, None]), seen)
+        if self.limits is not None:
+            is_lung = like_lung(cut.detach(), seen, self.limits) >= self.limits.share
+            maps = maps * is_lung.to(x.dtype)[:, None, None, None]
+        maps = self.placed(maps, window.top, window.bottom, window.left, window.right)
         return self.trunk.head(maps.mean((2, 3)))
+
+    def takes_for_lung(self, x: torch.Tensor) -> torch.Tensor:
+        """Whether anything on each film (N, 1, film, film) counts as lung, bool (N,); else the answer is fixed."""
+        if self.limits is None:
+            return torch.ones(len(x), dtype=torch.bool, device=x.device)
+        cut, seen, _ = look(x[:, 0], self.chances(x[:, 0]), self.side, self.margin)
+        return like_lung(cut, seen, self.limits) >= self.limits.share
 
     def get_classifier(self) -> nn.Module:
         """The dense layer, by timm's name for what "freeze all but the head" leaves free."""
-        return self.trunk.head
+        return self.trunk.dense
 
 
 def _shrink(source: int, side: int) -> torch.Tensor:

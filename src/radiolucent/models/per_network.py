@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from radiolucent.models.once import once
 from radiolucent.models.settings import inherit_what_moves, settings_of
 from radiolucent.models.state_bytes import bytes_of
 
@@ -65,6 +66,10 @@ def inherit(copied: nn.Module, network: nn.Module) -> None:
 
 def structure_of(network: nn.Module) -> int:
     """A number that changes with the modules' names and classes and with the parameters' type and device."""
+    return once("structure", network, _structure)
+
+
+def _structure(network: nn.Module) -> int:
     parts: list[Hashable] = []
     waiting, seen = [network], {network}
     while waiting:  # as `named_modules`, quicker

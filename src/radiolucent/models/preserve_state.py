@@ -1,8 +1,10 @@
 """Leaving a network, and the world's randomness, as they were."""
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,10 @@ __all__ = ["as_it_was", "untouched"]
 
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", *BACKWARD)
+NO_TENSORS = frozenset(
+    (bool, int, float, str, type(None), dict, OrderedDict, tuple, list, set, FunctionType, MethodType)
+)
+"""Of most of a module's attributes; what they hold is not looked at."""
 
 
 @contextmanager
@@ -27,26 +33,25 @@ def untouched(network: torch.nn.Module) -> Generator[None]:
     """
     modules = list(network.modules())
     swapped = _without_inference_tensors(modules)
-    hooks = [
-        {name: (kept := getattr(m, name), dict(kept)) for name in HOOKS}
-        for m in modules
-        if not isinstance(m, torch.jit.ScriptModule)
-    ]
-    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
+    plain = [vars(m) for m in modules if not isinstance(m, torch.jit.ScriptModule)]
+    hooks: list[tuple[dict[int, Any], dict[int, Any]]] = [(own[n], dict(own[n])) for own in plain for n in HOOKS]
+    parameters = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters(recurse=False)]
     try:
-        for each in hooks:
+        for own in plain:
             for name in BACKWARD:
-                each[name][0].clear()
+                own[name].clear()
         with own_modes(), evaluating(network), as_it_was(network):
             yield
     finally:
-        for each in hooks:
-            for now, before in each.values():
+        for now, before in hooks:
+            if now or before:
                 now.clear()
                 now.update(before)
         for parameter, requires, grad in parameters:
-            parameter.requires_grad_(requires)
-            parameter.grad = grad
+            if parameter.requires_grad != requires:
+                parameter.requires_grad_(requires)
+            if parameter.grad is not grad:
+                parameter.grad = grad
         for store, name, before in swapped:
             store[name] = before
 
@@ -74,24 +79,24 @@ def _without_inference_tensors(modules: Sequence[torch.nn.Module]) -> list[tuple
             if isinstance(module, torch.jit.ScriptModule):
                 continue
             own = vars(module)
-            stores: list[dict[str, Any]] = [own["_parameters"], own["_buffers"], own]
-            for store in stores:
-                for name, value in list(store.items()):
-                    if isinstance(value, torch.Tensor) and value.is_inference():
-                        copy = value.detach().clone()
-                        if isinstance(value, torch.nn.Parameter):
-                            copy = torch.nn.Parameter(copy, value.requires_grad)
-                        store[name] = copy
-                        found.append((store, name, value))
+            stores: list[dict[str, Any]] = [own["_parameters"], own["_buffers"]]
+            for store in stores if NO_TENSORS.issuperset(map(type, own.values())) else [*stores, own]:
+                made = [(n, v) for n, v in store.items() if isinstance(v, torch.Tensor) and v.is_inference()]
+                for name, value in made:
+                    copy = value.detach().clone()
+                    if isinstance(value, torch.nn.Parameter):
+                        copy = torch.nn.Parameter(copy, value.requires_grad)
+                    store[name] = copy
+                    found.append((store, name, value))
     return found
 
 
 def _same(values: torch.Tensor, before: torch.Tensor) -> bool:
     if before.layout != torch.strided:
         values, before = values.to_dense(), before.to_dense()
-    if before.is_floating_point():
-        return torch.equal(values.nan_to_num(), before.nan_to_num())
-    return torch.equal(values, before)
+    if torch.equal(values, before):
+        return True
+    return before.is_floating_point() and torch.equal(values.nan_to_num(), before.nan_to_num())
 
 
 def _buffers_of(

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from radiolucent.models.once import look_again, once
+
 __all__ = ["inherit_what_moves", "noting_what_moves", "settings_of"]
 
 Settings = dict[tuple[str, str], Hashable]
@@ -41,6 +43,10 @@ def settings_of(network: nn.Module) -> Hashable:
     the plain globals that they name, and forward hooks. What has been seen to change by itself as the network runs (a
     counter, a cache) is left out; see `noting_what_moves`.
     """
+    return once("settings", network, _looked_at)
+
+
+def _looked_at(network: nn.Module) -> Hashable:
     held, moving = _held(network).items(), _MOVING.get(network)
     # Not a hash: those of -1 and -2 are equal.
     return tuple(item for item in held if item[0] not in moving) if moving else tuple(held)
@@ -50,7 +56,10 @@ def settings_of(network: nn.Module) -> Hashable:
 def noting_what_moves(network: nn.Module) -> Generator[None]:
     """What differs afterwards changes by itself, as the network runs: no setting of the user's."""
     before = _held(network)
-    yield
+    try:
+        yield
+    finally:
+        look_again()
     after = _held(network)
     moved = {key for key in before.keys() | after.keys() if before.get(key, _MOVING) != after.get(key, _MOVING)}
     if moved:

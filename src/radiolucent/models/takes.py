@@ -1,8 +1,11 @@
 """The memory format in which a network takes its inputs."""
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
+from radiolucent.errors import ModelError
 from radiolucent.models.opaque import opaque
 from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.models.settings import noting_what_moves
@@ -88,5 +91,11 @@ def as_contiguous(inputs: torch.Tensor) -> torch.Tensor:
     return inputs.clone(memory_format=torch.contiguous_format)
 
 
-def _first(out: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
-    return out[0] if isinstance(out, tuple) else out
+def _first(out: Any) -> torch.Tensor:
+    found = cast(Any, out[0] if isinstance(out, tuple) and out else out)
+    if not isinstance(found, torch.Tensor):
+        raise ModelError(
+            f"the network gives a {type(out).__name__}, where a Classifier takes logits (N, K); "
+            "radiolucent.wrap(network, class_names, …) finds them in it."
+        )
+    return found

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -146,10 +146,12 @@ class Rules(TorchFunctionMode):
 
     Attributes:
         method: its name, for messages. seen: activations that were met, by name.
-        ordinary: activations run as they are, and `behind` is called instead of `activate`: nothing is copied.
+        ordinary: every function runs as it is, and of the rules only `behind` is called, after activations.
+        instead: what to do where a function has no rule, in words.
     """
 
     ordinary = False
+    instead = "Use IntegratedGradients()."
 
     def __init__(self, method: str) -> None:
         super().__init__()
@@ -183,7 +185,7 @@ class Rules(TorchFunctionMode):
         """
         raise ExplainError(
             f"{self.method} has no rule for {name!r}, which this network uses: it is meant for networks of "
-            "convolutions, batch norms, activations, pooling, sums and concatenations. Use IntegratedGradients()."
+            f"convolutions, batch norms, activations, pooling, sums and concatenations. {self.instead}"
         )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -191,7 +193,7 @@ class Rules(TorchFunctionMode):
         if not torch.is_grad_enabled():
             return func(*args, **kwargs)  # weights and constants being made: no rule is needed
         if self.ordinary:
-            return self._ruled(func, args, kwargs)
+            return self._as_it_is(func, args, kwargs)
         return self.shown(partial(self._ruled, func, args, kwargs), (args, kwargs))
 
     def shown(self, call: Callable[[], Any], given: Any) -> Any:
@@ -220,21 +222,35 @@ class Rules(TorchFunctionMode):
             "torch's functions, or use IntegratedGradients()."
         )
 
-    def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def _as_it_is(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._check_gradients(func)
+        name = _name_of(func)
+        if name in _POINTWISE:
+            given = [*args, *kwargs.values()]
+            if any(map(on_graph, given)) and not any(map(on_graph, given[1:])):
+                out, told = func(*args, **kwargs), "relu" if _clamps_at_zero(name, args, kwargs) else name
+                self.seen.append(told)
+                self.behind(told, out)
+                return out
+        return (batch_norm if func is F.batch_norm else func)(*args, **kwargs)
+
+    def _check_gradients(self, func: Any) -> None:
         if func in (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward):
             raise ExplainError(
                 f"{self.method} changes gradients, and this network takes gradients itself on its way: it would answer "
                 "something else. Use IntegratedGradients()."
             )
-        name = str(getattr(func, "__name__", func)).strip("_")
+
+    def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._check_gradients(func)
+        name = _name_of(func)
         call = partial(batch_norm if func is F.batch_norm else func, *args, **kwargs)
         given = [*args, *kwargs.values()]
         if not any(map(on_graph, given)):
             return call()
-        if not self.ordinary:
-            self.beside(name, [t for t in _tensors(given) if not t.requires_grad])
+        self.beside(name, [t for t in _tensors(given) if not t.requires_grad])
         both = [a for a in given[:2] if isinstance(a, torch.Tensor)]
-        if not self.ordinary and name in LARGER | SMALLER and len(both) == 2:
+        if name in LARGER | SMALLER and len(both) == 2:
             return self._of_two(name, *both)
         if name in _POINTWISE and not any(map(on_graph, given[1:])):
             return self._activation(func, name, args, kwargs)
@@ -260,11 +276,8 @@ class Rules(TorchFunctionMode):
 
     def _activation(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         z = args[0] if args else kwargs["input"]
-        if self.ordinary:
-            out, told = func(*args, **kwargs), "relu" if _clamps_at_zero(name, args, kwargs) else name
-            self.seen.append(told)
-            self.behind(told, out)
-            return out
+        if z.is_complex():
+            self.other(f"{name} of complex numbers")
         self.seen.append(name)
         plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
         rest = tuple(a for a in args[1:] if not isinstance(a, bool))
@@ -306,6 +319,11 @@ def rules_told(rules: Rules, plainly: Callable[[], Any]) -> Generator[None]:
             f"{rules.method} looks at every function that this network calls, which fails here "
             f"({type(error).__name__}: {str(error)[:120]}). Use IntegratedGradients()."
         ) from error
+
+
+@cache
+def _name_of(func: Any) -> str:
+    return str(getattr(func, "__name__", func)).strip("_")
 
 
 def _clamps_at_zero(name: str, args: Any, kwargs: Any) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 from radiolucent.errors import ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.difference import relative_difference
+from radiolucent.models.once import look_again, looked_at_once
 from radiolucent.models.per_network import remember, structure_of
 from radiolucent.models.takes import as_contiguous, fitting, takes_channels_last
 from radiolucent.passes.backward_rules import Rules, rules_told
@@ -32,6 +33,7 @@ def run(classifier: Classifier, inputs: torch.Tensor) -> torch.Tensor:
     network = differentiable(classifier.network)
     given = inputs.to(classifier.device, classifier.dtype).clone()  # the network may write in place
     out = network(fitting(network, given))
+    look_again()
     return (out[0] if isinstance(out, tuple) else out).float().cpu()
 
 
@@ -154,11 +156,18 @@ class Pass:
         Raises:
             ExplainError: no such layer, or none with feature maps.
         """
-        found = self.resolve(layer)
-        if found.name not in self._cuts:
-            self._run((layer,))
+        with looked_at_once():
+            found = self.resolve(layer)
+            if found.name not in self._cuts:
+                self._run((layer,))
         cut = self._cuts[found.name]
         return cut if cut.layer == found else dataclasses.replace(cut, layer=found)  # laid out by another reshape
+
+    def under(self, rules: Rules, wanted: Sequence[Place] = ()) -> "Pass":
+        """The same batch with rules for the way back. They leave the answers as they are: whichever pass runs first
+        gives the logits of both.
+        """
+        return Pass(self.classifier, self.inputs, wanted, rules, self.session, _logits=self._logits)
 
     def row(self, index: int) -> "Pass":
         """The pass of one image, which knows its logits."""

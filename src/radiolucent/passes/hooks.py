@@ -9,6 +9,7 @@ from torch import nn
 
 from radiolucent.errors import ExplainError
 from radiolucent.models import black_box
+from radiolucent.models.once import look_again
 from radiolucent.models.opaque import opaque
 from radiolucent.passes.places import first_of, with_first
 
@@ -92,6 +93,7 @@ def forward_cut(
         with torch.enable_grad():
             out = network(inputs)
     finally:
+        look_again()
         for handle in handles:
             handle.remove()
     if uncalled := [n for n in names if n not in kept]:
@@ -127,6 +129,7 @@ def forward_from(network: nn.Module, name: str, calls: int, inputs: torch.Tensor
     try:
         out = network(inputs)
     finally:
+        look_again()
         handle.remove()
     if made != calls:
         raise ExplainError(
@@ -148,5 +151,6 @@ def forward_beside(network: nn.Module, inputs: torch.Tensor, name: str) -> tuple
     try:
         out = network(inputs)
     finally:
+        look_again()
         handle.remove()
     return (out[0] if isinstance(out, tuple) else out), kept[-1]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from radiolucent.errors import ExplainError
+from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.per_network import changes_counted, remember, remembered, structure_of
 from radiolucent.models.settings import noting_what_moves, settings_of
 from radiolucent.passes.flow import Flow, flowing
@@ -100,7 +101,8 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
 
     Layouts are found by what moves when the image is changed (see `radiolucent.passes.places`), never by names. In a
     vision transformer that reads its answer from a class token this is the norm before the last attention: behind it
-    the other tokens no longer reach the logits. Remembered, because finding it costs some passes of one image.
+    the other tokens no longer reach the logits. Remembered, because finding it costs some passes of one image. The
+    network of ours that lays its maps on the film itself (`InLungs.laid_on_film`) is not searched.
 
     Args:
         inputs: one image is enough (1, C, H, W).
@@ -111,6 +113,8 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
         ExplainError: no such layer, or none that is sure to have places; candidates are listed.
     """
     network = differentiable(network)
+    if place is None and isinstance(network, InLungs):
+        return Layer(network.laid_on_film)
     name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
     probes, found = _looked_up(network, inputs[:1])
     if name is not None:

@@ -35,6 +35,8 @@ def write_self_test(found: SelfTestResult, folder: str | Path) -> Path:
         finders=FINDERS,
         marked=found.marked().as_dict(),
         any_alarm=found.any_alarm().as_dict(),
+        innocent=found.innocent_alarm().as_dict(),
+        use=found.use(),
         unmet=found.unmet_alarm().as_dict(),
         false_marker=found.false_marker().as_dict(),
         minutes=sum(seconds) / 60,

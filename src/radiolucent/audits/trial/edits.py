@@ -311,6 +311,7 @@ EDITS: Mapping[str, Edit] = {
     "exposure.bright": exposure(1.35),
     "exposure.bright.control": patchy(1.35),
     "size.outside": outside_lungs(coarser(2)),
+    "size.film": coarser(2),
     "stress.blur": blurred(0.008),
     "stress.noise": noisy(0.04),
     "stress.contrast_low": contrast(0.75),

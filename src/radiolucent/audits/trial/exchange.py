@@ -150,8 +150,11 @@ def fine_of(view: View) -> Grey:
     """All structure finer than about three pixels in a hundred, (S, S): grey levels less their Gaussian mean."""
     from scipy import ndimage
 
-    grey = grey_of(view)
-    return np.asarray(grey - ndimage.gaussian_filter(grey, 0.025 * view.side), np.float32)
+    def made() -> Grey:
+        grey = grey_of(view)
+        return np.asarray(grey - ndimage.gaussian_filter(grey, 0.025 * view.side), np.float32)
+
+    return view.once("fine", made)
 
 
 def _with_fine_of(recipient: View, donor: View, where: Mask) -> Grey | None:

@@ -37,8 +37,9 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
 
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
-    low reasons score, which stands beside the AUROC. It passes only where at least as many kinds of shortcut
-    are cleared as stay open, and no kind that has a name stays open with a figure above its threshold.
+    low reasons score; but its first sentence names a reasons score that fails or stays open. It passes only where at
+    least as many kinds of shortcut are cleared as stay open, and no kind that has a name stays open with a figure above
+    its threshold.
     """
     own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
@@ -46,21 +47,36 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     weak = sum(f.verdict == "fail" for f in own) - len(failed)
     weaknesses = f" Of robustness, groups and calibration {weak} {'test fails' if weak == 1 else 'tests fail'}."
     after = weaknesses if weak else ""
+    score = _reasons(findings)
+    and_, but = (f", and {score}", f", but {score}") if score else ("", "")
     if failed:
         more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
-        return "fail", f"FAIL: {_says(failed[0])}{more}.{after}"
+        return "fail", f"FAIL: {_says(failed[0])}{more}{and_}.{after}"
     passed = [f for f in trial if f.verdict == "pass" and _decides(f) == "intervention"]
     if not passed:
-        return "inconclusive", f"OPEN: {_nothing_cleared(own, trial)}{after}"
+        return "inconclusive", f"OPEN{and_}: {_nothing_cleared(own, trial)}{after}"
     cleared = f"{_cleared(trial, passed)}{_cut_outs(trial)}"
     unclear = [f for f in trial if f.verdict == "inconclusive"]
     open_ = _kinds(unclear)
     if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
-        return "inconclusive", f"OPEN: more kinds stay open than are cleared; {cleared}{after}"
+        return "inconclusive", f"OPEN{and_}: more kinds stay open than are cleared; {cleared}{after}"
     above = [k for k in _kinds([f for f in unclear if _above(f)]) if not k.startswith(UNNAMED)]
     if above:
-        return "inconclusive", f"OPEN: more films would have to tell about {', '.join(above)}; {cleared}{after}"
-    return "pass", f"PASS: {cleared} It proves no innocence.{after}"
+        return "inconclusive", f"OPEN{and_}: more films would have to tell about {', '.join(above)}; {cleared}{after}"
+    return "pass", f"PASS{but}: {cleared} It proves no innocence.{after}"
+
+
+def _reasons(findings: Sequence[Finding]) -> str:
+    """What a reasons score that fails or stays open says; "" where it passes or was not made."""
+    found = next((f for f in findings if f.test == "reasons.score"), None)
+    if found is None or found.verdict not in ("fail", "inconclusive"):
+        return ""
+    e, limit = found.estimate, f"limit {found.threshold:g}" if found.threshold is not None else ""
+    figure = "" if e is None or e.value is None else f"{e.value:.2f}"
+    ends = "" if e is None or e.low is None or e.high is None else f"{e.low:.2f} to {e.high:.2f}"
+    told = ", ".join(part for part in (figure, ends, limit) if part)
+    says = "fails" if found.verdict == "fail" else "stays open"
+    return f"the reasons score {says}{f' ({told})' if told else ''}"
 
 
 def _says(finding: Finding) -> str:

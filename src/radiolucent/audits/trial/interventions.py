@@ -17,8 +17,16 @@ import numpy as np
 from radiolucent.audits.trial.answers import ORIGINAL, Table
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.edits import EDITS
-from radiolucent.audits.trial.known_films import KNOWN, applies, held_to_be_met, leans_as_known, moves_by_itself
-from radiolucent.audits.trial.paired_changes import INTERVENTIONS, Intervention
+from radiolucent.audits.trial.known_films import (
+    KNOWN,
+    applies,
+    held_to_be_met,
+    leans,
+    moves_by_itself,
+    taught,
+    weaker_side,
+)
+from radiolucent.audits.trial.paired_changes import INTERVENTIONS, SHIFT, Intervention
 from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
@@ -151,30 +159,67 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     }
 
 
-_KNOWN = "one class of the films trained on carries it more, and films of both classes move as that teaches"
+_TAUGHT = "one class of the films trained on carries it more, and films of both classes move as that teaches"
 
 
 def _made(test: Intervention, case: Case) -> list[Finding]:
-    level = case.corrected(FAMILY)
-    found = intervention(case.table, test, level=level, seed=case.seed)
-    if found.verdict in ("pass", "inconclusive") and leans_as_known(test, case):
-        closer = replace(
-            test, threshold=KNOWN * test.threshold, reason=f"half of {test.threshold:g} SD, since {_KNOWN}"
-        )
-        again = intervention(case.table, closer, level=level, seed=case.seed)
-        if again.verdict == "fail":
-            words = f" Half the usual effect counts: {_KNOWN}."
-            found = replace(again, summary=again.summary + words)
+    found = intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)
+    if found.verdict == "fail":
+        found = (moves_by_itself if test.wanted else held_to_be_met)(test, found, case)
+    for judge in (_half, _shift):
+        told = judge(test, case) if found.verdict in ("pass", "inconclusive") else None
+        if told is not None and told.verdict == "fail":
+            found = told
+    return [found]
+
+
+def _half(test: Intervention, case: Case) -> Finding | None:
+    """Half the usual effect, where one class of the films trained on carries the thing more; None: it is not there."""
+    toward = taught(test, case)
+    if not toward or not leans(test, case, toward):
+        return None
+    closer = replace(test, threshold=KNOWN * test.threshold, reason=f"half of {test.threshold:g} SD, since {_TAUGHT}")
+    found = intervention(case.table, closer, level=case.corrected(FAMILY), seed=case.seed)
     if found.verdict != "fail":
-        return [found]
-    return [(moves_by_itself if test.wanted else held_to_be_met)(test, found, case)]
+        return None
+    words = f"{found.summary} Half the usual effect counts: {_TAUGHT}."
+    return held_to_be_met(test, replace(found, summary=words), case)
+
+
+def _shift(test: Intervention, case: Case) -> Finding | None:
+    """The same for the shift itself (`Intervention.shift`), on films of either class."""
+    if test.shift is None:
+        return None
+    edit, did = test.shift
+    alone = replace(
+        test, edit=edit, did=did, control=ORIGINAL, control_did="leaving it", signed=True, draws=1, threshold=SHIFT,
+        reason=f"{SHIFT:g} SD on films of either class, since {_TAUGHT}",
+        carries=test.shown or test.carries, adds=1 if test.shown else test.adds,
+    )  # fmt: skip
+    if not (toward := taught(alone, case)):
+        return None
+    level, seed = case.corrected(FAMILY), case.seed
+    least = weaker_side(case.table, edit, toward, level=level, seed=seed)
+    if beyond(least, SHIFT) != "fail":
+        return None
+    words = (
+        f"The decision follows {test.subject}: {did} moves the log-odds {'up' if toward > 0 else 'down'} by "
+        f"{least.value or 0:.2f} SD ({100 * least.level:.3g}% CI {least.low or 0:.2f} to {least.high or 0:.2f}) or "
+        f"more on films of either class; {_TAUGHT}."
+    )
+    found = replace(
+        intervention(case.table, alone, level=level, seed=seed), test=test.edit, verdict="fail", summary=words,
+        estimate=least, advice=_advice(test), severity=(least.value or 0.0) / SHIFT,
+    )  # fmt: skip
+    return held_to_be_met(alone, found, case)
 
 
 FAMILY = "interventions"
 TESTS = tuple(
     Test(
         i.edit, i.question, "model", i.needs, partial(_made, i),
-        edits={i.edit: EDITS[i.edit]} | {name: EDITS[i.control] for name in i.controls if name != ORIGINAL},
+        edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1])}
+        | {name: EDITS[i.control] for name in i.controls if name != ORIGINAL},
         decides="intervention", kind=i.subject, says=i.says("fail"), family=FAMILY,
     )
     for i in INTERVENTIONS.values()

@@ -15,7 +15,7 @@ from radiolucent.audits.trial.paired_changes import MARKER, Intervention
 from radiolucent.audits.trial.verdicts import paired_shift, two_sided
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["KNOWN", "applies", "held_to_be_met", "leans_as_known", "moves_by_itself"]
+__all__ = ["KNOWN", "applies", "held_to_be_met", "leans", "moves_by_itself", "taught", "weaker_side"]
 
 KNOWN = 0.5
 """Share of the threshold that counts where the films trained on are known to carry the thing on one class more, and the
@@ -32,19 +32,34 @@ def _carried(test: Intervention, case: Case) -> tuple[Estimate, bool] | None:
     measure = test.carries
     if measure is None:
         return None
-    return case.once(f"carried.{test.edit}", lambda: carried(case, measure, audited=test.whole))
+    return case.once(f"carried.{test.edit}.{test.control}", lambda: carried(case, measure, audited=test.whole))
 
 
-def leans_as_known(test: Intervention, case: Case) -> bool:
-    """Whether one class of the films trained on carries the thing more (the interval of its AUROC excludes 0.5), and
-    the change moves films of both classes as that teaches."""
+def taught(test: Intervention, case: Case) -> int:
+    """Which way the change moves the answer of a network that learnt what one class of the films trained on carries
+    more (the interval of its AUROC excludes 0.5): 1 up, −1 down, 0 where they do not tell."""
     told = _carried(test, case) if test.adds and applies(case.table, test) else None
     if told is None or not told[1] or told[0].low is None or told[0].high is None or told[0].value is None:
-        return False
+        return 0
     if told[0].low <= CHANCE <= told[0].high:
-        return False
-    toward = test.adds * (1 if told[0].value > CHANCE else -1)
+        return 0
+    return test.adds * (1 if told[0].value > CHANCE else -1)
+
+
+def leans(test: Intervention, case: Case, toward: int) -> bool:
+    """Whether the change moves films of both classes that way, more than its control."""
     return min(toward * side for side in _sides(case.table, test)) > 0
+
+
+def weaker_side(table: Table, edit: str, toward: int, *, level: float, seed: int) -> Estimate:
+    """Mean shift that way, in spreads, of films of the class that moves less for certain: where its interval lies above
+    a threshold, films of both classes move by more than that."""
+    moved = toward * (table.scores[edit] - table.original)
+    sides: list[Estimate] = []
+    for label in (False, True):
+        own = np.where(table.known & (table.truth == label), moved, np.nan)
+        sides.append(paired_shift(table, own, np.zeros_like(own), level=level, seed=seed))
+    return min(sides, key=lambda e: -np.inf if e.low is None else e.low)
 
 
 def applies(table: Table, test: Intervention) -> bool:
@@ -60,7 +75,8 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
     if min(sides) < -OPPOSITE and max(sides) > OPPOSITE:
         reasons.append("it moves films of the two classes opposite ways, which a shortcut does not")
     held = familiar(case, test.edit, EDITS[test.edit])
-    if held is not None:
+    shown = test.carries is test.shown and taught(test, case)
+    if held is not None and not shown:
         where = "the films it was trained on" if held.trained else "the audited films"
         evidence["familiar"] = {**asdict(held), "held_against": where}
         if held.foreign:

@@ -9,7 +9,7 @@ from radiolucent.audits.trial.answers import ORIGINAL
 from radiolucent.audits.trial.regions import Mask, View, dilated
 from radiolucent.types import Verdict
 
-__all__ = ["INTERVENTIONS", "MARKER", "Intervention"]
+__all__ = ["INTERVENTIONS", "MARKER", "SHIFT", "Intervention"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
@@ -23,7 +23,14 @@ LARGE = 0.8
 0.5 six of 96 clean networks of a first self-test failed, and three development networks; the shipped one came after."""
 
 
+SHIFT = 0.35
+"""Standard deviations by which films of either class must move toward the class that carries a thing on the films
+trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks)."""
+
 MARKER = "marker"
+RIM = 0.1
+BLACK = 13
+"""Grey level (of 255) up to which an edge is black: 5 %."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,11 @@ class Intervention:
         needs: the mask without which it is not applicable, in words; "" for none.
         carries: how much of it a film has, told from the film alone; None where nothing can be told.
         adds: 1 where the change makes that more, −1 where less: where the films trained on are known, and one class
-            carries more of it, a smaller effect toward that class counts (`KNOWN`). 0: neither.
+            carries more of it, half the usual effect toward that class counts (`KNOWN`). 0: neither.
+        shift: the edit, and what it does in words, of which the shift itself counts there, without a control (`SHIFT`):
+            patches elsewhere hide a change of the whole picture, since they move any network too.
+        shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
+            trained on have is not foreign.
         real: the channel of `exchange` that gives films what others really have there: where the films trained on are
             not known and it passes, a drawn change proves nothing; `MARKER`: nor where hardly an audited film has one;
             "" for none.
@@ -62,6 +73,8 @@ class Intervention:
     whole: bool = False
     carries: Callable[[View], float | None] | None = None
     adds: int = 0
+    shift: tuple[str, str] | None = None
+    shown: Callable[[View], float | None] | None = None
     real: str = ""
     draws: int = 1
 
@@ -89,11 +102,28 @@ def _has_marker(view: View) -> float | None:
 
 def _brightness(place: Callable[[View], Mask]) -> Callable[[View], float | None]:
     """Mean grey level there."""
-    return lambda view: float(view.grey[place(view)].mean()) if place(view).any() else None
+    return lambda view: float(view.grey[there].mean()) if (there := place(view)).any() else None
 
 
 def _outside(view: View) -> Mask:
     return view.film if view.lungs is None else view.film & ~dilated(view.lungs)
+
+
+def _unframed(view: View) -> Mask:
+    """What lies outside the lungs, off the film's outer tenth and its markers: a black frame is no exposure."""
+    top, bottom, left, right = view.frame
+    down, across = round(RIM * (bottom - top)), round(RIM * (right - left))
+    inner = np.zeros_like(view.film)
+    inner[top + down : bottom - down, left + across : right - across] = True
+    there = _outside(view) & inner
+    return there if view.markers is None else there & ~dilated(view.markers)
+
+
+def _framed(view: View) -> float:
+    """1 where all four edges of the film are black, as by collimation, else 0."""
+    top, bottom, left, right = view.frame
+    grey = view.grey[top:bottom, left:right]
+    return float(all(np.median(edge) <= BLACK for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1])))
 
 
 def _sharpness(view: View) -> float | None:
@@ -138,7 +168,8 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "border.black", "border.fill.control", "the film's border",
             "Does the answer change when the border is blackened, as by collimation?",
             "blackening the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
-            carries=_brightness(lambda view: view.border), adds=-1, real="border",
+            carries=_brightness(lambda view: view.border), adds=-1, shift=("border.black", "blackening the border"),
+            shown=_framed, real="border",
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
@@ -156,13 +187,13 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
             "brightening the film", "as much brightening and darkening in patches", whole=True,
-            carries=_brightness(_outside), adds=1, draws=4,
+            carries=_brightness(_unframed), adds=1, shift=("exposure.bright", "brightening the film"), draws=4,
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
-            whole=True, carries=_sharpness, adds=-1,
+            whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film"),
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",

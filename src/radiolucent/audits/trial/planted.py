@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from radiolucent.audits.trial.answers import ask
+from radiolucent.audits.trial.distort import grey_of
 from radiolucent.audits.trial.regions import View
 from radiolucent.data.phantom.draw import draw
 from radiolucent.data.phantom.markers import stamp
@@ -24,6 +26,7 @@ __all__ = [
     "fresh",
     "loaded",
     "paint",
+    "painted_effects",
     "plain_views",
     "pool",
     "recipe",
@@ -248,3 +251,20 @@ def recipe(seed: int, epochs: int = 12) -> TrainConfig:
     return TrainConfig(
         epochs=epochs, batch_size=32, lr=3e-3, label_smoothing=0.05, precision="32", seed=seed, cache_prefix="never"
     )
+
+
+def painted_effects(classifier: Classifier, phantoms: Pool, cut: float, seed: int) -> dict[str, list[float]]:
+    """What painting each shortcut on plain films does, by its name: mean shift of the log-odds on films of the negative
+    and of the positive class, in standard deviations, and the share of healthy films called healthy (log-odds below
+    `cut`) of which it turns the call."""
+    rng, views = np.random.default_rng([seed, 73]), plain_views(phantoms)
+    plain, ill = ask(classifier, [(v, grey_of(v)) for v in views]), phantoms.labels == 1
+    spread = max(float(plain.std()), 1e-9)
+    found: dict[str, list[float]] = {}
+    for kind in KINDS:
+        films = [paint(v.grey, {kind}, rng)[0].astype(np.float32) / np.float32(255) for v in views]
+        told = ask(classifier, list(zip(views, films, strict=True)))
+        shift, healthy = (told - plain) / spread, ~ill & (plain < cut)
+        turned = float((told[healthy] >= cut).mean()) if healthy.any() else 0.0
+        found[kind] = [float(shift[~ill].mean()), float(shift[ill].mean()), turned]
+    return found

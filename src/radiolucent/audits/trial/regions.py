@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from radiolucent.types import Annotation, Radiograph
 
 __all__ = ["Masker", "View", "boxed", "dilated", "masks_from_folder", "view_of"]
 
+Made = TypeVar("Made")
 Mask = NDArray[np.bool_]
 Masker = Callable[[Radiograph], Mask | None]
 """From a film to a bool mask (H, W) in its own pixels, or None where nothing is known of it."""
@@ -58,6 +60,13 @@ class View:
     def as_input(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What the model sees of a changed copy (S, S) of this view. The window stays that of the unchanged film."""
         return pixels if self.inside is None else cut(pixels, *self.inside)
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What is told from this film alone and asked for in every pair of films: made when first asked for."""
+        kept = self.__dict__
+        if name not in kept:
+            kept[name] = make()
+        return kept[name]
 
     @property
     def side(self) -> int:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from radiolucent.audits.trial.planted import (
     KINDS,
     Pool,
     audit_views,
+    painted_effects,
     plain_views,
     pool,
     train_planted,
@@ -45,6 +47,7 @@ FINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Which tests stand for a shortcut: it counts as found where any of them fails."""
 PLACE = {"marker": "markers", "border": "border"}
+USUAL, SMALL, LEAST = 0.95, 0.2, 10
 METHODS: Mapping[str, Explainer] = {
     "gradcam": GradCAM(),
     "lime": LIME(num_samples=100, segmentation="slic", segmentation_options={"n_segments": 40}, engine="torch"),
@@ -59,22 +62,22 @@ class SelfTest:
         seeds: models for each shortcut and share. clean: models of share 0, which all shortcuts have in common, for
             each seed: many, since a rate near 0 takes many to prove.
         unmet: networks for each seed that were trained on plain films and met none of the shortcuts, by chance or not.
-        pools: sets of phantoms, dealt to the models in turn, so that no result hangs on one set.
         shares: of the ill training films that carry the shortcut for being ill.
-        kinds: the shortcuts. films, held_out, audited: phantoms to train on, to choose the epoch on, and to audit on.
+        kinds: the shortcuts. films, held_out, audited: phantoms to train on, to choose the epoch on, and to audit on;
+            each network has its own. painted: plain ones to paint shortcuts on, which shows whether they are used.
         size: of the phantoms in pixels. epochs: of each training.
         maps: also ask Grad-CAM and LIME alone, on `map_films` films. seed: of everything.
     """
 
     seeds: int = 5
-    clean: int = 16
-    unmet: int = 4
-    pools: int = 4
+    clean: int = 6
+    unmet: int = 2
     shares: tuple[float, ...] = (0.0, 0.2, 0.5, 0.8, 1.0)
     kinds: tuple[str, ...] = ("marker", "border", "exposure", "size")
     films: int = 240
     held_out: int = 60
     audited: int = 120
+    painted: int = 80
     size: int = 64
     epochs: int = 12
     maps: bool = True
@@ -107,7 +110,8 @@ class SelfTestResult:
 
     Attributes:
         config: what was tried. models: one mapping a model: shortcut, share, number, auroc, verdicts and values by
-            test, alarms of the maps alone, seconds of processor time. rates: (finder, shortcut, share) to a Wilson
+            test, what painting each shortcut does (`painted_effects`), alarms of the maps alone, seconds of processor
+            time. rates: (finder, shortcut, share) to a Wilson
             interval.
     """
 
@@ -130,6 +134,34 @@ class SelfTestResult:
         """At share 0 every clean model counts, for every shortcut: each is one chance of a false alarm."""
         own = [m for m in self.models if m["share"] == share and m["shortcut"] in (kind, "none")]
         return wilson(sum(found_in(m, finder, kind) for m in own), len(own))
+
+    def limit(self, kind: str) -> float | None:
+        """What nineteen in twenty clean models keep to when the shortcut is painted on films that lack it: standard
+        deviations toward illness, of the class that moves less; at least a small effect, 0.2. None with fewer than ten
+        clean models."""
+        clean = [min(m["painted"][kind][:2]) for m in self.models if m["shortcut"] == "none"]
+        return max(SMALL, float(np.quantile(clean, USUAL))) if len(clean) >= LEAST else None
+
+    def use(self) -> list[dict[str, Any]]:
+        """For each planted shortcut and share: how many models use it (painting it does more than `limit`), in how many
+        of those the audit reports it; JSON-ready. Painting is no part of the audit, and its films are other ones."""
+        rows: list[dict[str, Any]] = []
+        for kind in self.config.kinds:
+            limit = self.limit(kind)
+            for share in (s for s in self.config.shares if s > 0 and limit is not None):
+                own = [m for m in self.models if m["share"] == share and m["shortcut"] == kind]
+                using = [m for m in own if min(m["painted"][kind][:2]) > (limit or 0.0)]
+                found = sum(found_in(m, "audit", kind) for m in using)
+                rows.append({
+                    "shortcut": kind, "share": share, "limit": limit, "used": wilson(len(using), len(own)).as_dict(),
+                    "found_of_used": wilson(found, len(using)).as_dict(),
+                })  # fmt: skip
+        return rows
+
+    def innocent_alarm(self) -> Estimate:
+        """Share of models without a planted shortcut, those that met none among them, in which any test fails."""
+        own = [m for m in self.models if m["share"] == 0]
+        return wilson(sum("fail" in m["verdicts"].values() for m in own), len(own))
 
     def any_alarm(self) -> Estimate:
         """Share of clean models in which any intervention at all fails: a false alarm of the audit as a whole."""
@@ -159,6 +191,8 @@ class SelfTestResult:
             f"marker on half or more: {self.marked()}",
             f"any alarm without any: {self.any_alarm()}",
             f"any alarm in networks that met none: {self.unmet_alarm()}",
+            f"any alarm in both: {self.innocent_alarm()}",
+            *(_use_line(u) for u in self.use()),
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -170,11 +204,19 @@ class SelfTestResult:
             "marker_on_half_or_more": self.marked().as_dict(),
             "any_false_alarm": self.any_alarm().as_dict(),
             "unmet_false_alarm": self.unmet_alarm().as_dict(),
+            "innocent_false_alarm": self.innocent_alarm().as_dict(),
+            "use": self.use(),
             "marker_false_alarm": self.false_marker().as_dict(),
             "trained": len(self.models),
             "processor_minutes": round(sum(m["seconds"] for m in self.models) / 60, 1),
             "models": [dict(m) for m in self.models],
         }
+
+
+def _use_line(row: Mapping[str, Any]) -> str:
+    used, found = row["used"], row["found_of_used"]
+    told = "" if found["value"] is None else f", reported in {found['value']:.0%} of those"
+    return f"{row['shortcut']:<9} {row['share']:>4.0%}  used by {used['value'] or 0:.0%} of {used['n']}{told}"
 
 
 def found_in(model: Mapping[str, Any], finder: str, kind: str) -> bool:
@@ -203,10 +245,8 @@ def self_test(
     """
     home = Path(folder)
     done = _journal(home, config)
-    for k in range(config.pools):
-        _phantoms(config, home, k, progress)
     todo = [job for job in config.jobs() if job not in done]
-    for count, result in enumerate(_run(config, home, todo, workers), len(done) + 1):
+    for count, result in enumerate(_run(config, todo, workers), len(done) + 1):
         done[result["shortcut"], result["share"], result["number"]] = result
         append_lines(home / "models.jsonl", [result])
         if progress:
@@ -232,15 +272,13 @@ def _journal(home: Path, config: SelfTest) -> dict[tuple[str, float, int], dict[
     return {job: row for job, row in known.items() if job in wanted}
 
 
-def _run(
-    config: SelfTest, home: Path, jobs: Sequence[tuple[str, float, int]], workers: int | None
-) -> Iterator[dict[str, Any]]:
+def _run(config: SelfTest, jobs: Sequence[tuple[str, float, int]], workers: int | None) -> Iterator[dict[str, Any]]:
     count = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     if count == 1:
-        yield from (try_one(config, home, job) for job in jobs)
+        yield from (try_one(config, job) for job in jobs)
         return
     with ProcessPoolExecutor(count, get_context("spawn")) as processes:
-        waiting = [processes.submit(try_one, config, home, job) for job in jobs]
+        waiting = [processes.submit(try_one, config, job) for job in jobs]
         try:
             for future in as_completed(waiting):
                 yield future.result()
@@ -249,24 +287,24 @@ def _run(
                 future.cancel()
 
 
-def try_one(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str, Any]:
+def try_one(config: SelfTest, job: tuple[str, float, int]) -> dict[str, Any]:
     """Train one network with a planted shortcut and audit it; JSON-ready."""
     began, threads = time.process_time(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        result = _try(config, home, job)
+        result = _try(config, job)
     finally:
         torch.set_num_threads(threads)
     return result | {"seconds": round(time.process_time() - began, 1)}
 
 
-def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str, Any]:
+def _try(config: SelfTest, job: tuple[str, float, int]) -> dict[str, Any]:
     kind, share, number = job
-    phantoms = _phantoms(config, home, number)
-    cuts = (config.films, config.films + config.held_out, len(phantoms))
-    # Each model has its own painting, first weights and order of films.
+    # Each model has its own phantoms, painting, first weights and order of films.
     seed = zlib.crc32(repr((config.seed, *job)).encode())
-    learn, hold = _part(phantoms, 0, cuts[0]), _part(phantoms, cuts[0], cuts[1])
+    cuts = np.cumsum((0, config.films, config.held_out, config.audited, config.painted)).tolist()
+    phantoms = pool(cuts[-1], config.size, seed)
+    learn, hold, audited, plain = (_part(phantoms, a, b) for a, b in pairwise(cuts))
     if kind == "unmet":
         films = (learn.pixels, learn.labels), (hold.pixels, hold.labels)
         classifier, trained = train_small(*films, seed, epochs=config.epochs), plain_views(learn)
@@ -275,8 +313,9 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
         classifier, trained = train_planted(learn, hold, planted, share, seed, epochs=config.epochs)
     # As an audit knows them that is given a run: `examine` draws as many.
     met = [trained[int(i)] for i in np.random.default_rng([seed, 67]).permutation(len(trained))[:MET]]
-    views = audit_views(_part(phantoms, cuts[1], cuts[2]), seed)
-    tests = [t for t in TESTS if t.decides == "intervention"]
+    views = audit_views(audited, seed)
+    # Whatever has no name is asked of the models without a shortcut alone, where any failure is a false alarm.
+    tests = [t for t in TESTS if t.decides == "intervention" and (share == 0 or t.name in INTERVENTIONS)]
     findings, table = examine_views(classifier, views, tests, met=met, seed=seed)
     return {
         "shortcut": kind,
@@ -285,22 +324,9 @@ def _try(config: SelfTest, home: Path, job: tuple[str, float, int]) -> dict[str,
         "auroc": auroc(table.truth, table.original).value,
         "verdicts": {f.test: f.verdict for f in findings},
         "values": {f.test: _numbers(f.estimate) for f in findings},
+        "painted": painted_effects(classifier, plain, table.cut, seed),
         "maps": _maps(classifier, views, config, seed) if config.maps else {},
     }
-
-
-def _phantoms(
-    config: SelfTest, home: Path, number: int, progress: Callable[[str, int, int], None] | None = None
-) -> Pool:
-    """The set of phantoms that a model of this number gets."""
-    films = config.films + config.held_out + config.audited
-    which = number % config.pools
-
-    def tell(done: int, total: int) -> None:
-        if progress:
-            progress("drawing phantoms", which * total + done, config.pools * total)
-
-    return pool(films, config.size, 1000 * config.seed + which, folder=home, progress=tell)
 
 
 def _part(phantoms: Pool, start: int, stop: int) -> Pool:

@@ -5,6 +5,8 @@ measured outside the lungs of both films, where no finding of a lung is, and the
 and all: the anatomy and the findings stay the recipient's.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,14 +55,18 @@ def _bands(view: View) -> tuple[list[Floats], Floats]:
     return bands, rest
 
 
+def _strengths(view: View) -> list[float]:
+    """How strong each band is outside the lungs (root mean square)."""
+    return view.once("strengths", lambda: [float(np.sqrt((b[view.outside] ** 2).mean())) for b in _bands(view)[0]])
+
+
 def sharpened_as(recipient: View, donor: View) -> Grey | None:
     """Each band of the film by as much stronger as the band is around the donor's lungs than around its own (root mean
     square)."""
     if min(recipient.outside.sum(), donor.outside.sum()) < LEAST:
         return None
-    (own, rest), (theirs, _) = _bands(recipient), _bands(donor)
-    for mine, other in zip(own, theirs, strict=True):
-        strong, weak = np.sqrt((other[donor.outside] ** 2).mean()), np.sqrt((mine[recipient.outside] ** 2).mean())
+    own, rest = recipient.once("bands", lambda: _bands(recipient))
+    for mine, weak, strong in zip(own, _strengths(recipient), _strengths(donor), strict=True):
         ratio = (strong + FAINT) / (weak + FAINT)
         rest = rest + mine * np.clip(ratio, 1 / MOST, MOST)
     return np.where(recipient.film, np.clip(rest, 0, 1), grey_of(recipient)).astype(np.float32)
@@ -71,7 +77,7 @@ def interlaced_as(recipient: View, donor: View) -> Grey | None:
     donor's are around its lungs."""
     grey = grey_of(recipient).astype(np.float64)
     for axis in (0, 1):
-        own, theirs = (_second_lines(v, axis) for v in (recipient, donor))
+        own, theirs = (v.once(f"lines.{axis}", partial(_second_lines, v, axis)) for v in (recipient, donor))
         if own is None or theirs is None:
             return None
         lines = grey if axis == 0 else grey.T
@@ -108,7 +114,7 @@ def _axis(view: View) -> tuple[Floats, Floats] | None:
 def placed_as(recipient: View, donor: View) -> Grey | None:
     """The film shifted, turned and enlarged so that its two lungs lie as the donor's do; and mirrored where the donor
     is more like it then."""
-    own, theirs = _axis(recipient), _axis(donor)
+    own, theirs = (v.once("axis", partial(_axis, v)) for v in (recipient, donor))
     if own is None or theirs is None:
         return None
     plain, mirrored = (_moved(recipient, own, theirs, mirror) for mirror in (False, True))
