@@ -1,5 +1,6 @@
 """The network that sees nothing but the lungs: its window, what it blanks, and where its maps lie."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_what_has_not_the_texture_of_a_lung_is_none() -> None:
     gone = shares < net.limits.share
     assert gone.sum() == 1 and torch.equal(~taken, gone) and torch.equal(before[~gone], after[~gone])
     torch.testing.assert_close(after[gone][0], net.trunk.dense.bias.detach())
+
+
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float64, 1e-5), (torch.bfloat16, 0.05)])
+def test_it_answers_in_other_precisions(dtype: torch.dtype, off: float) -> None:
+    net, x = network(), films()
+    with torch.no_grad():
+        expected, other = net(x), copy.deepcopy(net).to(dtype)
+        torch.testing.assert_close(other(x.to(dtype)).float(), expected, atol=off, rtol=0)
+    made = classifier(net)
+    film = rl.from_array(x[0, 0].numpy())
+    plain = rl.explain(made, film, rl.GradCAM(), target=1).map
+    made.network.to(dtype)
+    again = rl.explain(made, film, rl.GradCAM(), target=1).map
+    assert plain.std() > 0 and np.corrcoef(again.ravel(), plain.ravel())[0, 1] > 0.98
 
 
 def test_maps_count_as_far_as_lung_is_seen() -> None:

@@ -70,7 +70,7 @@ def cut_out(films: torch.Tensor, window: Window, side: int) -> torch.Tensor:
     """What lies in the window, (N, side, side), of films (N, H, W), linearly interpolated along each axis."""
     rows = _sampling(window.top, window.bottom, side, films.shape[1])
     columns = _sampling(window.left, window.right, side, films.shape[2])
-    return rows @ films @ columns.transpose(1, 2)
+    return rows.to(films.dtype) @ films @ columns.to(films.dtype).transpose(1, 2)
 
 
 def visible(chance: torch.Tensor) -> torch.Tensor:
@@ -167,7 +167,7 @@ class _Placed(nn.Module):
         """(N, K, h, w) to (N, K, cells, cells)."""
         rows = self._shares(top, bottom, maps.shape[2])[:, None]
         columns = self._shares(left, right, maps.shape[3])[:, None].transpose(2, 3)
-        return rows @ maps @ columns
+        return rows.to(maps.dtype) @ maps @ columns.to(maps.dtype)
 
     def _shares(self, low: torch.Tensor, high: torch.Tensor, count: int) -> torch.Tensor:
         """(N, cells, count): how much of each map cell falls on each film cell, times cells / count."""
