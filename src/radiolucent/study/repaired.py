@@ -30,6 +30,8 @@ from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdic
 
 __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
 
+MOST = 3
+"""Channels that "discovered" exchanges at most."""
 SHORTER, SLOWER = 4, 5
 """Fine-tuning takes the recipe's epochs and learning rate divided by these."""
 
@@ -143,9 +145,9 @@ class _Bench:
 
     def channels(self, name: str) -> tuple[str, ...]:
         """Of `CHANNELS`, what "discovered" in this method exchanges: what validation films show that the model follows
-        which the other remedies of the method give, or the unrepaired one where there are none."""
+        which the other remedies of the method give, or the unrepaired one where there are none; the gravest `MOST`."""
         others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        return followed(self.seen(others or BEFORE).findings)
+        return followed(self.seen(others or BEFORE).findings)[:MOST]
 
 
 def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
