@@ -23,10 +23,15 @@ from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
 from radiolucent.types import Finding
 
-__all__ = ["AUTO", "BEFORE", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row", "windowed"]
+__all__ = [
+    "AUTO", "BEFORE", "EXCHANGED", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row",
+    "windowed",
+]  # fmt: skip
 
 BEFORE = "as it is"
 """The model before any repair."""
+EXCHANGED = 3
+"""Channels that "discovered" exchanges at most, of those that a model follows."""
 _UNNAMED = "discovered."
 ROUND_LUNGS = 0.04
 """Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
