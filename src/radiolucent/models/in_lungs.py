@@ -145,7 +145,8 @@ def narrowed(chance: torch.Tensor) -> torch.Tensor:
 
 def over_lungs(maps: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """Maps (N, K, h, w) times how much of each cell is seen, so that their mean is the mean over what is seen."""
-    cells = F.adaptive_avg_pool2d(seen[:, None], (maps.shape[2], maps.shape[3]))
+    # Plain numbers: what is exported has no sizes that hang on the input.
+    cells = F.adaptive_avg_pool2d(seen[:, None], (int(maps.shape[2]), int(maps.shape[3])))
     return maps * (cells / cells.mean((2, 3), keepdim=True).clamp(min=0.02))
 
 
