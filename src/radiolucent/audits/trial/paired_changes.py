@@ -9,7 +9,7 @@ from radiolucent.audits.trial.answers import ORIGINAL
 from radiolucent.audits.trial.regions import Mask, View, dilated
 from radiolucent.types import Verdict
 
-__all__ = ["INTERVENTIONS", "MARKER", "SHIFT", "Intervention"]
+__all__ = ["INTERVENTIONS", "MARKER", "Intervention"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
@@ -25,7 +25,8 @@ LARGE = 0.8
 
 SHIFT = 0.35
 """Standard deviations by which films of either class must move toward the class that carries a thing on the films
-trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks)."""
+trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks).
+For exposure it is `LARGE`: a brighter lung looks ill to an honest network, too."""
 
 MARKER = "marker"
 RIM = 0.1
@@ -46,7 +47,7 @@ class Intervention:
         carries: how much of it a film has, told from the film alone; None where nothing can be told.
         adds: 1 where the change makes that more, −1 where less: where the films trained on are known, and one class
             carries more of it, half the usual effect toward that class counts (`KNOWN`). 0: neither.
-        shift: the edit, and what it does in words, of which the shift itself counts there, without a control (`SHIFT`):
+        shift: the edit, what it does in words, and the threshold, where the shift itself counts, without a control:
             patches elsewhere hide a change of the whole picture, since they move any network too.
         shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
             trained on have is not foreign.
@@ -73,7 +74,7 @@ class Intervention:
     whole: bool = False
     carries: Callable[[View], float | None] | None = None
     adds: int = 0
-    shift: tuple[str, str] | None = None
+    shift: tuple[str, str, float] | None = None
     shown: Callable[[View], float | None] | None = None
     real: str = ""
     draws: int = 1
@@ -168,8 +169,8 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "border.black", "border.fill.control", "the film's border",
             "Does the answer change when the border is blackened, as by collimation?",
             "blackening the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
-            carries=_brightness(lambda view: view.border), adds=-1, shift=("border.black", "blackening the border"),
-            shown=_framed, real="border",
+            carries=_brightness(lambda view: view.border), adds=-1,
+            shift=("border.black", "blackening the border", SHIFT), shown=_framed, real="border",
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
@@ -187,13 +188,13 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
             "brightening the film", "as much brightening and darkening in patches", whole=True,
-            carries=_brightness(_unframed), adds=1, shift=("exposure.bright", "brightening the film"), draws=4,
+            carries=_brightness(_unframed), adds=1, shift=("exposure.bright", "brightening the film", LARGE), draws=4,
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
-            whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film"),
+            whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",
