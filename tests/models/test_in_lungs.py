@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import radiolucent as rl
 from radiolucent.data.phantom import draw
-from radiolucent.errors import CheckpointError
+from radiolucent.errors import CheckpointError, ExplainError
 from radiolucent.models import Classifier, InLungs, SmallResNet, shift_logits
 from radiolucent.models.classifier import digest_of
 from radiolucent.models.in_lungs import (
@@ -127,6 +127,10 @@ def test_a_film_without_lungs_gets_one_and_the_same_answer() -> None:
     torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=0)
 
 
+def classifier_of(net: InLungs) -> Classifier:
+    return dataclasses.replace(classifier(net), network=net)
+
+
 def test_what_has_not_the_texture_of_a_lung_is_none() -> None:
     torch.manual_seed(0)
     net, x = network(), films()
@@ -195,6 +199,34 @@ def test_grad_cam_lies_on_the_film_and_within_the_window(followed: bool, monkeyp
     outside[max(box[0] - 13, 0) : box[1] + 13, max(box[2] - 13, 0) : box[3] + 13] = False
     total = np.abs(shown.map) + np.abs(other.map)
     assert outside.any() and total.max() > 0 and (total[outside] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["trunk.last", "module.trunk.stages.2", "finder.deep"])
+def test_a_layer_of_the_window_is_not_stretched_over_the_film(name: str) -> None:
+    made = classifier(network())
+    film = rl.from_array(films(1)[0, 0].numpy())
+    for method in (rl.GradCAM(layer=name), rl.LRP(layer=name), rl.ScoreCAM(layer=name)):
+        with pytest.raises(ExplainError, match="'placed'"):
+            rl.explain(made, film, method, target=0)
+    named, found = (rl.explain(made, film, rl.GradCAM(layer=n), target=0).map for n in ("placed", None))
+    assert np.array_equal(named, found)
+
+
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float64, 1e-4), (torch.bfloat16, 0.1), (torch.float16, 0.02)])
+def test_it_answers_in_other_precisions(dtype: torch.dtype, off: float) -> None:
+    made, x = classifier(network()), films()
+    before = made.logits(x)
+    made.network.to(dtype)
+    scale = float(before.abs().max())
+    torch.testing.assert_close(made.logits(x), before, atol=off * scale, rtol=0)
+    assert np.abs(rl.explain(made, rl.from_array(x[0, 0].numpy()), rl.GradCAM(), target=0).map).max() > 0
+
+
+def test_guided_backpropagation_takes_maps_that_the_network_blanked() -> None:
+    net = network()
+    net.limits = Limits(0.0, 0.0, 1.0, 9.0, 2.0)  # more than there is: nothing is lung
+    film = rl.from_array(films(1)[0, 0].numpy())
+    assert not rl.explain(classifier_of(net), film, rl.GuidedBackprop(), target=0).map.any()
 
 
 def test_saved_loaded_shifted_and_converted(tmp_path: Path) -> None:

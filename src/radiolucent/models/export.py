@@ -69,13 +69,14 @@ def export(
     Args:
         path: of the file; ".onnx" or ".xml" (OpenVINO, with its ".bin").
         to: "onnx" or "openvino"; by the suffix unless given.
-        films: to compare logits on; noise unless given.
+        films: to compare logits on; noise unless given. A network on the lungs alone needs some.
         tolerance: largest difference of a logit that is taken, as a share of the largest logit, or of 1 if that is
             larger.
 
     Raises:
         ModelError: the network cannot be converted, or the file gives other logits; nothing is written then.
-        ConfigError: an unknown format. MissingExtraError: what writes or runs such a file is not installed.
+        ConfigError: an unknown format; or a network on the lungs alone, and no films to compare logits on.
+        MissingExtraError: what writes or runs such a file is not installed.
     """
     file, kind = _placed(Path(path), to)
     network = classifier.network
@@ -86,6 +87,11 @@ def export(
     given, on = _compared(classifier, films)
     plain = _Logits(network).eval()
     expected = classifier.logits(given)
+    if bool(classifier.no_call(expected).all()):
+        raise ConfigError(
+            f"the network takes nothing on {on} for lung and gives all the same answer, so that comparing logits there "
+            "would show nothing; give frontal chest films to compare them on (--films, or films=)."
+        )
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         made = Path(folder) / file.name
         with as_it_was(network), evaluating(network), own_modes(), torch.no_grad():

@@ -46,7 +46,7 @@ def window_of(chance: torch.Tensor, margin: float) -> Window:
     Args:
         chance: the finder's probabilities (N, h, w). Without any lung the window is the whole film.
     """
-    lungs = (chance >= CHANCE).float() + 1e-6
+    lungs = (chance >= CHANCE).float() + 1e-6  # float32 whatever the network computes in: half of it counts no cells
 
     def span(mass: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         share = mass.cumsum(1) / mass.sum(1, keepdim=True)
@@ -68,8 +68,8 @@ def _sampling(low: torch.Tensor, high: torch.Tensor, side: int, source: int) -> 
 
 def cut_out(films: torch.Tensor, window: Window, side: int) -> torch.Tensor:
     """What lies in the window, (N, side, side), of films (N, H, W), linearly interpolated along each axis."""
-    rows = _sampling(window.top, window.bottom, side, films.shape[1])
-    columns = _sampling(window.left, window.right, side, films.shape[2])
+    rows = _sampling(window.top, window.bottom, side, films.shape[1]).to(films)
+    columns = _sampling(window.left, window.right, side, films.shape[2]).to(films)
     return rows @ films @ columns.transpose(1, 2)
 
 
@@ -145,7 +145,7 @@ def narrowed(chance: torch.Tensor) -> torch.Tensor:
 
 def over_lungs(maps: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """Maps (N, K, h, w) times how much of each cell is seen, so that their mean is the mean over what is seen."""
-    cells = F.adaptive_avg_pool2d(seen[:, None], (maps.shape[2], maps.shape[3]))
+    cells = F.adaptive_avg_pool2d(seen[:, None], (int(maps.shape[2]), int(maps.shape[3])))  # ONNX wants plain numbers
     return maps * (cells / cells.mean((2, 3), keepdim=True).clamp(min=0.02))
 
 
@@ -165,8 +165,8 @@ class _Placed(nn.Module):
         right: torch.Tensor,
     ) -> torch.Tensor:
         """(N, K, h, w) to (N, K, cells, cells)."""
-        rows = self._shares(top, bottom, maps.shape[2])[:, None]
-        columns = self._shares(left, right, maps.shape[3])[:, None].transpose(2, 3)
+        rows = self._shares(top, bottom, maps.shape[2])[:, None].to(maps)
+        columns = self._shares(left, right, maps.shape[3])[:, None].transpose(2, 3).to(maps)
         return rows @ maps @ columns
 
     def _shares(self, low: torch.Tensor, high: torch.Tensor, count: int) -> torch.Tensor:
@@ -248,6 +248,11 @@ class InLungs(nn.Module):
             return torch.ones(len(x), dtype=torch.bool, device=x.device)
         cut, seen, _ = look(x[:, 0], self.chances(x[:, 0]), self.side, self.margin)
         return like_lung(cut, seen, self.limits) >= self.limits.share
+
+    @property
+    def without_lung(self) -> torch.Tensor:
+        """Logits (outputs,) of every film on which nothing counts as lung."""
+        return self.trunk.dense.bias.detach()
 
     def get_classifier(self) -> nn.Module:
         """The dense layer, by timm's name for what "freeze all but the head" leaves free."""
