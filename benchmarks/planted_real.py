@@ -6,20 +6,21 @@
 Kermany's training films at 64 pixels, one a patient, half of them ill: 500 to train on, 160 to choose on, 200 for the
 test; `--skip` passes over so many patients of either class. An R beside the shoulder, a ring inside a lung, twelve grey
 levels, or any kind of `artefacts.py`, on a share of the ill films of all three; the small network of `discovery.py`.
-Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: what discovery finds on validation films is
-exchanged, or surroundings are, or groups are balanced; kept is the highest reasons score on validation films. What it
-costs is measured on the test films without any artefact: AUROC after less before, paired by patient. Without DATA the
-films are phantoms (240, 60 and 160); `--each` audits every candidate. A line of JSON a network in OUT/rows.jsonl; the
-same call goes on.
+Repair as `radiolucent repair --method auto` does it, of `CANDIDATES`: surroundings are exchanged, and on top of that
+what discovery then finds on validation films; kept is what follows the fewest channels there. What it costs is measured
+on the test films without any artefact: AUROC after less before, paired by patient. Without DATA the films are phantoms
+(240, 60 and 160); `--each` audits every candidate. Networks, audits and OUT/rows.jsonl, a line a row, are kept in OUT:
+the same call goes on.
 """
 
 import argparse
 import dataclasses
+import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,23 +32,24 @@ from artefacts import KINDS as ARTEFACTS
 from artefacts import few_levels, lung_ring
 from discovery import views_of
 from radiolucent.audits.trial.examine import examine_views
-from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.headline import verdict_of
-from radiolucent.audits.trial.planted import KINDS, Pool, Shuffled, fresh, loaded, pool, recipe, train_small
+from radiolucent.audits.trial.planted import KINDS, Pool, fresh, loaded, pool, recipe, train_small
 from radiolucent.audits.trial.tests import TESTS
-from radiolucent.data import Record, load_dataset
+from radiolucent.data import Dataset, PixelCache, Record, load_dataset
 from radiolucent.errors import DataError
-from radiolucent.files import append_lines, read_lines
+from radiolucent.files import append_lines, read_lines, write_json
 from radiolucent.metrics import auroc, bootstrap
 from radiolucent.metrics.ranking import Ranks
-from radiolucent.models import Classifier
+from radiolucent.models import Classifier, load, save
+from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import REMEDIES
+from radiolucent.study.remedies import BEFORE, REMEDIES, Plan, best_of, named, validation_row
+from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
 from radiolucent.types import Estimate
 
 SIZE, PARTS = 64, (500, 160, 200)
-CANDIDATES = ("discovered", "surroundings", "balance")
+CANDIDATES = ("surroundings", "surroundings+discovered")
 PHANTOMS = 240, 60, 160
 INTERVENTIONS = tuple(t for t in TESTS if t.decides == "intervention")
 RIGHT = {
@@ -66,6 +68,10 @@ def films(options: argparse.Namespace) -> list[Pool]:
     """One film a patient with known lungs, half of either class, in three parts."""
     if options.data is None:
         return parted(pool(sum(PHANTOMS), SIZE, 7100 + options.seed, folder=options.out), PHANTOMS)
+    file = options.out / f"films-{options.seed}-{options.skip}.npz"
+    if file.is_file():
+        with np.load(file) as kept:
+            return parted(Pool(kept["pixels"], kept["lungs"], kept["labels"]), PARTS)
     masks = {p.stem: p for p in options.lungs.rglob("*.png")}
     found = load_dataset(options.data)
     by_class: dict[int, dict[str, Record]] = {0: {}, 1: {}}
@@ -80,6 +86,7 @@ def films(options: argparse.Namespace) -> list[Pool]:
     pixels = np.stack([small(r.path, Image.Resampling.BOX) for r in mixed])
     lungs = np.stack([small(masks[r.path.stem], Image.Resampling.BOX) > 127 for r in mixed])
     labels = np.array([r.label for r in mixed])
+    np.savez(file, pixels=pixels, lungs=lungs, labels=labels)
     return parted(Pool(pixels, lungs, labels), PARTS)
 
 
@@ -124,73 +131,60 @@ def turned(network: Classifier, plain: Pool, kind: str) -> float | None:
 
 
 def asked(network: Classifier, part: Pool, family: str, seed: int) -> tuple[list[Any], Any]:
-    tests = INTERVENTIONS if family == "all" else tuple(t for t in TESTS if t.family == family)
+    families = {"validation": ("discovered", "reasons")}.get(family, (family,))
+    tests = INTERVENTIONS if family == "all" else tuple(t for t in TESTS if t.family in families)
     return examine_views(network, views_of(part, f"{family}{len(part)}-"), tests, seed=seed)
 
 
-def channels_of(network: Classifier, part: Pool, seed: int) -> tuple[str, ...]:
-    """What discovery finds on validation films, as in `repair`."""
-    told = [f for f in asked(network, part, "discovered", seed)[0] if f.estimate and f.estimate.value and f.threshold]
-    failed = [f for f in told if f.verdict == "fail"] or [f for f in told if f.estimate.value > f.threshold]
-    failed.sort(key=lambda f: -f.estimate.value / f.threshold)
-    names = [f.test.removeprefix("discovered.") for f in failed]
-    return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:3]
+class Learning:
+    """Shuffled batches of films that are drawn anew every epoch, shifted by up to two pixels; with the places that the
+    answer must not come from, where the plan knows some."""
+
+    def __init__(self, plan: Plan, start: Classifier) -> None:
+        self.plan, self.start, self.epoch = plan, start, 0
+        self.rows = np.array(plan.prepared.rows("train"))
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // 32)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        cache, irrelevant = self.plan.prepared.cache, self.plan.schooling.irrelevant
+        rng = np.random.default_rng([7, self.epoch])
+        order = rng.permutation(self.rows)
+        for rows in np.split(order, range(32, len(order), 32)):
+            films, shift = cache.pixels[rows], tuple(int(v) for v in rng.integers(-2, 3, 2))
+            for redraw in self.plan.schooling.redraw:
+                films = redraw.apply(films, rows, (7, self.epoch))
+            inputs = self.start.preprocess.normalise(torch.from_numpy(films)).roll(shift, (2, 3))
+            labels = torch.tensor([cache.records[int(i)].label for i in rows])
+            masks = () if irrelevant is None else (torch.from_numpy(irrelevant[rows]).roll(shift, (1, 2)),)
+            yield inputs, labels, *masks
 
 
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """What a remedy changes (`radiolucent.study.remedies.Plan`), for films in memory."""
-
-    cache: SimpleNamespace
-    split: dict[str, list[int]]
-    before: Classifier
-    channels: tuple[str, ...]
-    schooling: SimpleNamespace
-    irrelevant: NDArray[np.bool_] | None = None
-
-    @property
-    def prepared(self) -> SimpleNamespace:
-        return SimpleNamespace(cache=self.cache, rows=self.split.__getitem__)
-
-    def on(self, pixels: NDArray[np.uint8]) -> "Trial":
-        return dataclasses.replace(self, cache=SimpleNamespace(pixels=pixels, records=self.cache.records))
-
-    def add(self, changes: dict[str, Any], irrelevant: NDArray[np.bool_] | None = None) -> "Trial":
-        found = irrelevant if irrelevant is not None else self.irrelevant
-        return dataclasses.replace(self, schooling=SimpleNamespace(changes=changes), irrelevant=found)
-
-
-class Masked(Shuffled):
-    """Batches with the places that the answer must not come from."""
-
-    def __init__(self, loaded: Shuffled, irrelevant: NDArray[np.bool_]) -> None:
-        super().__init__(torch.cat([loaded.inputs, torch.from_numpy(irrelevant[:, None]).float()], 1), loaded.labels)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:  # type: ignore[override]
-        for inputs, labels in super().__iter__():
-            yield inputs[:, :-1], labels, inputs[:, -1] > 0.5
-
-
-def remedied(
-    name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...], penalty: float = 10.0
-) -> Classifier:
-    """Trained again as the remedy asks."""
-    every = [np.concatenate(pair) for pair in zip(*((p.pixels, p.lungs, p.labels) for p in (train, held)), strict=True)]
-    pixels, lungs, labels = every
-    n, nothing = len(train), np.zeros_like(lungs)
-    cache = SimpleNamespace(pixels=pixels, records=[SimpleNamespace(label=int(label)) for label in labels])
-    split = {"train": list(range(n)), "val": list(range(n, len(labels)))}
-    plan = Trial(cache, split, before, channels, SimpleNamespace(changes={}))
-    layers = Layers(lungs, np.ones(len(lungs), bool), nothing, nothing)
-    made = REMEDIES[name].apply(plan, layers, penalty, 0)  # type: ignore[arg-type]
-    films, changes = made.cache.pixels, made.schooling.changes
-    if not changes:
-        return train_small((films[:n], train.labels), (films[n:], held.labels), 7)
-    start = before.with_(temperature=1.0, threshold=0.5) if REMEDIES[name].keeps else fresh(SIZE, 7)
-    own, fixed = (loaded(start, films[part], labels[part]) for part in (slice(0, n), slice(n, None)))
-    if made.irrelevant is not None:
-        own = Masked(own, made.irrelevant[:n])
-    return fit(start, own, [(fixed.inputs, fixed.labels)], recipe(7).with_(**changes)).classifier  # type: ignore[arg-type]
+def remedied(name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...]) -> Classifier:
+    """Trained again as the remedies of this name ask, as in `radiolucent.study.repaired`."""
+    pixels, lungs, labels = (
+        np.concatenate(pair) for pair in zip(*((p.pixels, p.lungs, p.labels) for p in (train, held)), strict=True)
+    )
+    parts = ["train"] * len(train) + ["val"] * len(held)
+    records = tuple(
+        Record(Path(str(i)), str(i), int(label), str(i), part)
+        for i, (label, part) in enumerate(zip(labels, parts, strict=True))
+    )
+    cache = PixelCache(pixels, records, ((SIZE, SIZE),) * len(records), before.preprocess)
+    plan = Plan(Prepared(Dataset(records, before.class_names), (), cache), Schooling(), before, channels)
+    nothing, chosen = np.zeros_like(lungs), named(name)
+    for remedy in chosen:
+        plan = remedy.apply(plan, Layers(lungs, np.ones(len(lungs), bool), nothing, nothing), 10.0, 0)
+    plan = plan.settled(0)
+    start = before.with_(temperature=1.0, threshold=0.5) if any(r.keeps for r in chosen) else fresh(SIZE, 7)
+    rows = np.array(plan.prepared.rows("val"))
+    fixed = loaded(start, plan.prepared.cache.pixels[rows], labels[rows])
+    recipe_of = recipe(7, 12 * max(r.longer for r in chosen)).with_(**plan.schooling.changes)
+    return fit(start, Learning(plan, start), [(fixed.inputs, fixed.labels)], recipe_of).classifier
 
 
 def scores(network: Classifier, part: Pool) -> NDArray[np.float64]:
@@ -218,34 +212,71 @@ def row_of(network: Classifier, test: Pool, plain: Pool, kind: str, seed: int) -
     }  # fmt: skip
 
 
+@dataclasses.dataclass
+class Kept:
+    """Networks and audits, kept in a folder as they are made: the same call goes on, also after `most` new ones."""
+
+    folder: Path
+    most: int = 0
+    new: int = 0
+
+    def network(self, name: str, make: Callable[[], Classifier]) -> Classifier:
+        file = self.folder / f"{name}.safetensors"
+        return self._kept(file, lambda: save(make(), file), lambda: load(file))
+
+    def told(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        file = self.folder / f"{name}.json"
+        return self._kept(file, lambda: write_json(file, make()), lambda: json.loads(file.read_text()))
+
+    def _kept(self, file: Path, make: Callable[[], object], read: Callable[[], Any]) -> Any:
+        if not file.is_file():
+            if self.new == self.most > 0:
+                raise SystemExit(f"{self.new} made; the same call goes on with {file.name}.")
+            make()
+            self.new += 1
+        return read()
+
+
 def one(
-    parts: list[Pool], kind: str, share: int, seed: int, candidates: Sequence[str] = CANDIDATES, each: bool = False
-) -> dict[str, Any]:
+    parts: list[Pool], kind: str, share: int, seed: int, kept: Kept, candidates: Sequence[str] = CANDIDATES,
+    each: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Plant, train, audit, repair, audit. each: audit every candidate, not only the one kept."""
     rng = np.random.default_rng(zlib.crc32(f"{kind} {share} {seed}".encode()))
     train, held, test = (planted(p, kind, share, rng) for p in parts)
-    before = train_small((train.pixels, train.labels), (held.pixels, held.labels), 7 + seed)
-    told: dict[str, Any] = {"kind": kind, "share": share, "before": row_of(before, test, parts[2], kind, seed)}
-    channels = channels_of(before, held, seed)
-    tried: dict[str, tuple[float, Classifier]] = {}
+    stem, plain = f"{kind}-{share}-{seed}", parts[2]
+    networks: dict[str, Classifier] = {}
+    rows: dict[str, dict[str, Any]] = {}
+
+    def audited(name: str) -> dict[str, Any]:
+        paid = cost(scores(networks[name], plain), scores(networks[BEFORE], plain), plain.labels == 1)
+        return row_of(networks[name], test, plain, kind, seed) | {"plain_cost": paid.as_dict()}
+
+    def looked(name: str, make: Callable[[], Classifier]) -> None:
+        networks[name] = kept.network(f"{stem}-{name}", make)
+        own = networks[name]
+        rows[name] = kept.told(f"{stem}-{name}-val", lambda: validation_row(asked(own, held, "validation", seed)[0]))
+
+    films = (train.pixels, train.labels), (held.pixels, held.labels)
+    looked(BEFORE, lambda: train_small(*films, 7 + seed))
+    told: dict[str, Any] = {
+        "kind": kind,
+        "share": share,
+        "before": kept.told(f"{stem}-before", lambda: audited(BEFORE)),
+    }
     for name in candidates:
+        others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
+        channels = tuple(rows[others or BEFORE]["follows"]) if others != name else ()
         try:
-            network = remedied(name, train, held, before, channels)
+            looked(name, partial(remedied, name, train, held, networks[BEFORE], channels))
         except DataError as error:
             told[f"left_out.{name}"] = str(error)
             continue
-        found = {f.test: f for f in asked(network, held, "reasons", seed)[0]}["reasons.score"].estimate
-        tried[name] = (found.value or 0.0) if found else 0.0, network
         if each:
-            paid = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
-            told[f"each.{name}"] = row_of(network, test, parts[2], kind, seed) | {"plain_cost": paid.as_dict()}
-    best = max(tried, key=lambda n: tried[n][0])
-    network = tried[best][1]
-    change = cost(scores(network, parts[2]), scores(before, parts[2]), parts[2].labels == 1)
-    return told | {
-        "channels": channels, "reasons": {n: s for n, (s, _) in tried.items()}, "kept": best,
-        "after": row_of(network, test, parts[2], kind, seed), "plain_cost": change.as_dict(),
-    }  # fmt: skip
+            told[f"each.{name}"] = kept.told(f"{stem}-{name}-test", partial(audited, name))
+    best = best_of(rows)
+    after = kept.told(f"{stem}-{best}-test", lambda: audited(best))
+    return told | {"validation": rows, "kept": best, "after": after, "plain_cost": after["plain_cost"]}
 
 
 def main() -> None:
@@ -260,17 +291,18 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="audit every candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")
+    parser.add_argument("--most", type=int, default=0, help="stop after so many new networks and audits; 0: never")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     journal = options.out / "rows.jsonl"
     done = {(r["kind"], r["share"]) for _, r in read_lines(journal)}
-    parts: list[Pool] = []
+    kept, parts = Kept(options.out, options.most), list[Pool]()
     for share in (int(s) for s in options.shares.split(",")):
         for kind in options.kinds.split(","):
             if (kind, share) not in done:
                 parts = parts or films(options)
-                row = one(parts, kind, share, options.seed, options.candidates.split(","), options.each)
+                row = one(parts, kind, share, options.seed, kept, options.candidates.split(","), options.each)
                 append_lines(journal, [row])
                 before, after = row["before"], row["after"]
                 print(f"{kind} {share} %: {before['failed']} -> {row['kept']}: {after['failed']}", flush=True)

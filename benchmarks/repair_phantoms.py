@@ -1,6 +1,6 @@
 """Does repair bring a network with a planted shortcut back to pass, and at what cost? On phantoms, several seeds.
 
-    python benchmarks/repair_phantoms.py --out OUT [--seeds 5] [--methods crop,inpaint,randomise,reasons]
+    python benchmarks/repair_phantoms.py --out OUT [--seeds 5] [--methods crop,inpaint,randomise,reasons | auto]
 
 Each seed draws phantoms (64 × 64 pixels; 800 to train on, 200 to choose the epoch on, 300 for the test), puts a marker
 on every ill film of training and validation, trains a small network and repairs it. On test films markers are chance.
@@ -38,7 +38,10 @@ def one(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
             markers=masks / "markers", seed=seed,
         )
     )  # fmt: skip
-    return [row.as_dict() for row in found.rows]
+    rows = [row.as_dict() for row in found.rows]
+    if options.methods == "auto":
+        rows[1] |= {"method": "auto", "kept": rows[1]["method"], "chosen_by": found.chosen_by}
+    return rows
 
 
 def summary(method: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_the_loader_pastes_anew_and_moves_masks_with_films() -> None:
     assert masks.dtype == torch.bool
     assert ((seen & masks).sum((1, 2)) / (seen | masks).sum((1, 2))).min() > 0.85
     assert labels.tolist() == [i % 2 for i in range(40)]
-    loader = Loader(cache, paste=Paste(), batch_size=40)
+    loader = Loader(cache, redraw=(Paste(),), batch_size=40)
     assert loader.augments
     first = loader.batch(np.arange(40))[0]
     loader.set_epoch(1)

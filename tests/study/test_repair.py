@@ -3,23 +3,26 @@
 import dataclasses
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from typer.testing import CliRunner
 
-from radiolucent.audits.trial.planted import pool
+from radiolucent.audits.trial.planted import Pool, pool
 from radiolucent.audits.trial.planted_films import planted_films
 from radiolucent.cli import app
-from radiolucent.data import Record, write_manifest
+from radiolucent.data import Dataset, PixelCache, Record, write_manifest
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.models import build, load
 from radiolucent.reports.repair_page import interval
 from radiolucent.study import RepairConfig, StudyConfig, repair, train_only
+from radiolucent.study.counterfactual import Counterfactual
 from radiolucent.study.paired_differences import costs
+from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import REMEDIES, best_of, named
+from radiolucent.study.remedies import AUTO, REMEDIES, Plan, best_of, named
+from radiolucent.study.trained import Schooling
 from radiolucent.types import Predictions
 
 
@@ -61,77 +64,143 @@ def test_a_planted_marker_fails_and_markers_at_random_mend_it(home: Path) -> Non
     assert (home / "run" / "repair" / "randomise" / "history.csv").stat().st_mtime_ns == stamp
 
 
-def test_auto_keeps_what_has_the_highest_reasons_score_on_validation(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of markers at random, which the test before trained, what discovery found exchanged, and the last layer anew; the
-    others only cost time here."""
-    monkeypatch.setattr("radiolucent.study.repaired.AUTO", ("randomise", "discovered", "last-layer"))
+def test_auto_keeps_what_follows_least_on_validation(home: Path) -> None:
+    """Markers at random, which the test before trained, surroundings exchanged, and what discovery finds after that."""
     found = repair(_config(home, methods=("auto",)))
-    tried = {name: row["reasons"]["value"] for name, row in found.chosen_by.items()}
-    assert set(tried) == {"as it is", "randomise", "discovered", "last-layer"}
-    assert tried["discovered"] > tried["as it is"] + 0.1
-    kept = found.rows[1]
-    assert kept.method == max(("randomise", "discovered", "last-layer"), key=lambda n: tried[n])
-    assert json.loads((home / "run" / "repair" / "repair.json").read_text())["chosen_by"].keys() == tried.keys()
+    assert set(found.chosen_by) == {"as it is", *AUTO}
+    tried = {name: row for name, row in found.chosen_by.items() if "left_out" not in row}
+    assert tried["surroundings"]["reasons"]["value"] > tried["as it is"]["reasons"]["value"] + 0.1
+    assert "surroundings" in tried["as it is"]["follows"] and "surroundings" not in tried["surroundings"]["follows"]
+    assert found.rows[1].method == best_of(found.chosen_by)
+    written = json.loads((home / "run" / "repair" / "repair.json").read_text())
+    assert written["chosen_by"].keys() == found.chosen_by.keys()
+    with pytest.raises(ConfigError, match="alone"):
+        _config(home, methods=("auto", "crop"))
+
+
+def test_last_layer_keeps_all_other_weights(home: Path) -> None:
+    repair(_config(home, methods=("last-layer",)))
     before, last = (
         dict(load(p).network.named_parameters()) for p in (home / "run", home / "run" / "repair" / "last-layer")
     )
     changed = {name for name, value in before.items() if not bool((value == last[name]).all())}
     assert changed and all(name.startswith("head.") for name in changed)
-    with pytest.raises(ConfigError, match="alone"):
-        _config(home, methods=("auto", "crop"))
-    with pytest.raises(ConfigError, match="reasons score"):
-        best_of({"as it is": {"reasons": {"value": 1.0}}, "randomise": {"reasons": None, "auroc": None}})
 
 
-def test_surroundings_are_exchanged_on_half_of_the_films_and_lungs_are_not(tmp_path: Path) -> None:
-    rng, films = np.random.default_rng(0), pool(24, 64, 5)
-    records = tuple(Record(tmp_path, str(i), int(films.labels[i]), str(i), "train") for i in range(24))
-    cache = SimpleNamespace(pixels=films.pixels, records=records)
-    prepared = SimpleNamespace(cache=cache, rows=lambda split: list(range(24)) if split == "train" else [])
-    layers = Layers(films.lungs, np.ones(24, bool), np.zeros_like(films.lungs), np.zeros_like(films.lungs))
-    taken: list[np.ndarray] = []
-    plan = SimpleNamespace(prepared=prepared, on=taken.append)
-    REMEDIES["surroundings"].apply(plan, layers, 1.0, int(rng.integers(9)))  # type: ignore[arg-type]
-    changed = [(taken[0][i] != films.pixels[i]) & ~films.lungs[i] for i in range(24)]
-    assert 6 <= sum(c.mean() > 0.2 for c in changed) <= 18
+def _plan(pixels: np.ndarray, labels: np.ndarray, **fields: object) -> Plan:
+    """A plan for films (N, 64, 64), the first three quarters of which are trained on."""
+    count = len(labels)
+    records = tuple(
+        Record(Path(str(i)), str(i), int(labels[i]), str(i), "train" if i < 0.75 * count else "val")
+        for i in range(count)
+    )
+    start = build("small_cnn", size=64, widths=(8, 16), hidden=0, pretrained=False, seed=0)[0]
+    cache = PixelCache(pixels, records, ((64, 64),) * count, start.preprocess)
+    prepared = Prepared(Dataset(records, ("NORMAL", "PNEUMONIA")), (), cache)
+    return dataclasses.replace(Plan(prepared, Schooling()), **fields)  # type: ignore[arg-type]
+
+
+def _layers(films: Pool) -> Layers:
+    nothing = np.zeros_like(films.lungs)
+    return Layers(films.lungs, np.ones(len(films), bool), nothing, nothing)
+
+
+def _epoch(plan: Plan, number: int) -> np.ndarray:
+    cache, rows = plan.prepared.cache, np.array(plan.prepared.rows("train"))
+    films = cache.pixels[rows]
+    for redraw in plan.schooling.redraw:
+        films = redraw.apply(films, rows, (0, number))
+    return films
+
+
+def test_surroundings_tell_nothing_of_the_class_and_change_every_epoch() -> None:
+    """The lower right of ill films is white, of the others black: exchanged, it is as often either in both classes."""
+    films = pool(80, 64, 5)
+    pixels, ill = films.pixels.copy(), films.labels == 1
+    pixels[:, 54:, 48:] = np.where(ill, 255, 0)[:, None, None]
+    layers = _layers(films)
+    plan = REMEDIES["surroundings"].apply(_plan(pixels, films.labels), layers, 1.0, 0)
+    epochs = np.stack([_epoch(plan, k) for k in range(8)])
+    assert (epochs[0] != epochs[1]).any() and (epochs[0] == _epoch(plan, 0)).all()
+    white = np.median(epochs[:, :, 57:62, 52:60], (2, 3)) > 127
+    assert 0.35 < white[:, ill[:60]].mean() < 0.65 and 0.35 < white[:, ~ill[:60]].mean() < 0.65
+    # The lungs stay this patient's, in their own place or laid into the donor's.
+    inside = np.stack([ndimage.binary_erosion(m, iterations=3) for m in films.lungs[:60]])
+    same = [(e[inside] == pixels[:60][inside]).mean() for e in epochs]
+    assert 0.5 < np.mean(same) < 0.9
+    plan = plan.settled(0)  # validation films once, of one another
+    changed = (plan.prepared.cache.pixels != pixels).any((1, 2))
+    assert not changed[:60].any() and changed[60:].mean() > 0.6
+    blind = dataclasses.replace(layers, lungs_known=np.zeros(80, bool))
     with pytest.raises(DataError, match="--lungs"):
-        blind = dataclasses.replace(layers, lungs_known=np.zeros(24, bool))
-        REMEDIES["surroundings"].apply(plan, blind, 1.0, 0)  # type: ignore[arg-type]
+        REMEDIES["surroundings"].apply(_plan(pixels, films.labels), blind, 1.0, 0)
 
 
-def test_what_discovery_found_is_exchanged_between_classes_and_groups_are_balanced(tmp_path: Path) -> None:
-    """Every ill film has a white spot below the lungs: exchanged, half of either class has it. A quarter of the ill
-    ones is negative: balanced, half of them are."""
+def test_films_borrow_from_their_own_split_alone() -> None:
+    """Validation films are white all over: no training film has anything of them."""
+    films = pool(80, 64, 5)
+    pixels = np.minimum(films.pixels, 200)
+    pixels[60:] = 255
+    plan = REMEDIES["surroundings"].apply(_plan(pixels, films.labels), _layers(films), 1.0, 0)
+    assert max(_epoch(plan, k).max() for k in range(4)) < 255
+
+
+def test_what_discovery_found_is_exchanged_and_what_lies_beside_the_lungs_only_once() -> None:
     films = pool(80, 64, 5)
     ill = films.labels == 1
     pixels = np.minimum(films.pixels, 200)
     pixels[ill, 56:61, 50:55] = 255
-    records = tuple(Record(tmp_path, str(i), int(films.labels[i]), str(i), "train") for i in range(80))
-    rows = SimpleNamespace(rows=lambda split: list(range(80)) if split == "train" else [])
-    layers = Layers(films.lungs, np.ones(80, bool), np.zeros_like(films.lungs), np.zeros_like(films.lungs))
-
-    def applied(name: str, pixels: np.ndarray, **fields: object) -> np.ndarray:
-        taken: list[np.ndarray] = []
-        cache = SimpleNamespace(pixels=pixels, records=records)
-        prepared = SimpleNamespace(cache=cache, rows=rows.rows)
-        plan = SimpleNamespace(prepared=prepared, on=taken.append, **({"channels": (), "before": None} | fields))
-        REMEDIES[name].apply(plan, layers, 1.0, 3)  # type: ignore[arg-type]
-        return taken[0]
-
-    spot = applied("discovered", pixels, channels=("surroundings",))[:, 57:60, 51:54].mean((1, 2)) > 240
-    assert 0.3 < spot[ill].mean() < 0.7 and 0.3 < spot[~ill].mean() < 0.7
+    alone = REMEDIES["discovered"].apply(
+        _plan(pixels, films.labels, channels=("surroundings",)), _layers(films), 1.0, 3
+    )
+    spot = np.stack([_epoch(alone, k) for k in range(6)])[:, :, 57:60, 51:54].mean((2, 3)) > 240
+    assert 0.35 < spot[:, ill[:60]].mean() < 0.65 and 0.35 < spot[:, ~ill[:60]].mean() < 0.65
+    plan = _plan(pixels, films.labels, channels=("surroundings", "fine", "inside"))
+    for name in ("surroundings", "discovered"):
+        plan = REMEDIES[name].apply(plan, _layers(films), 1.0, 3)
+    (one,) = plan.schooling.redraw
+    assert isinstance(one, Counterfactual) and one.surroundings and set(one.channels) == {"inside"}
     with pytest.raises(DataError, match="found nothing"):
-        applied("discovered", pixels)
+        REMEDIES["discovered"].apply(_plan(pixels, films.labels), _layers(films), 1.0, 3)
+
+
+def test_a_channel_that_reaches_beyond_the_lungs_stays_half_and_half_with_surroundings() -> None:
+    """Two channels that both show the donor's corner: with surroundings it is of either class as often, not oftener."""
+    films = pool(80, 64, 5)
+    pixels, ill = films.pixels.copy(), films.labels == 1
+    pixels[:, 54:, 48:] = np.where(ill, 255, 0)[:, None, None]
+    plan = REMEDIES["surroundings"].apply(_plan(pixels, films.labels), _layers(films), 1.0, 0)
+    whole = {name: lambda recipient, donor: donor.grey / np.float32(255) for name in ("one", "two")}
+    plan = plan.redrawn(dataclasses.replace(plan.schooling.redraw[0], channels=whole))  # type: ignore[type-var]
+    white = np.median(np.stack([_epoch(plan, k) for k in range(8)])[:, :, 57:62, 52:60], (2, 3)) > 127
+    assert 0.4 < white[:, ill[:60]].mean() < 0.6 and 0.4 < white[:, ~ill[:60]].mean() < 0.6
+
+
+def test_groups_are_balanced() -> None:
+    """A quarter of the ill films is negative: balanced, half of them are."""
+    films = pool(80, 64, 5)
+    pixels, ill = films.pixels.copy(), films.labels == 1
     few = np.flatnonzero(ill)[:10]
     pixels[few] = 255 - pixels[few]
     start = build("small_cnn", size=64, widths=(8, 16), hidden=0, pretrained=False, seed=0)[0]
-    balanced = applied("balance", pixels, before=start)
-    same = [sum(bool((balanced[i] == pixels[k]).all()) for k in few) > 0 for i in np.flatnonzero(ill)]
+    made = REMEDIES["balance"].apply(_plan(pixels, films.labels, before=start), _layers(films), 1.0, 3)
+    balanced = made.prepared.cache.pixels
+    same = [sum(bool((balanced[i] == pixels[k]).all()) for k in few) > 0 for i in np.flatnonzero(ill[:60])]
     assert 0.4 <= np.mean(same) <= 0.6
     with pytest.raises(DataError, match="no feature maps"):
-        applied("balance", pixels)
+        REMEDIES["balance"].apply(_plan(pixels, films.labels), _layers(films), 1.0, 3)
+
+
+def test_what_is_followed_least_is_kept() -> None:
+    def row(score: float, *follows: str) -> dict[str, object]:
+        return {"reasons": {"value": score}, "follows": list(follows)}
+
+    tried = {"as it is": row(0.1), "randomise": row(0.9, "surroundings"), "surroundings": row(0.5)}
+    assert best_of(tried) == "surroundings"
+    assert best_of(tried | {"as it is": row(0.6)}) == "randomise"
+    assert best_of(tried | {"surroundings+discovered": row(0.6)}) == "surroundings+discovered"
+    with pytest.raises(ConfigError, match="reasons score"):
+        best_of({"as it is": row(1.0), "randomise": {"reasons": None, "follows": []}})
 
 
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
@@ -169,6 +238,8 @@ def test_films_in_other_splits_and_unknown_methods_are_refused(home: Path, tmp_p
         repair(replace(_config(home), run=tmp_path))
     with pytest.raises(ConfigError, match="one of the two"):
         named("inpaint+randomise")
+    with pytest.raises(ConfigError, match="masks would not follow"):
+        named("reasons+surroundings")
     assert [r.title for r in named("reasons+crop")] == ["crop to lungs", "right reasons"]
 
 

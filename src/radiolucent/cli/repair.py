@@ -30,7 +30,7 @@ Remedies = Annotated[
         "--method",
         "--remedy",
         help="crop, inpaint, randomise, reasons, surroundings, last-layer, discovered, balance; several with commas, "
-        "together with +: crop+randomise. auto: tries several, keeps the one with the highest reasons score on "
+        "together with +: crop+randomise. auto: tries several, keeps what follows the fewest shortcuts on "
         "validation films.",
     ),
 ]
@@ -89,11 +89,18 @@ def _print(found: dict[str, Any]) -> None:
     from radiolucent.reports.repair_page import interval
 
     if found["chosen_by"]:
-        tried = Table(title="tried, on validation films: the highest reasons score is kept", title_justify="left")
-        for heading in ("candidate", "reasons score", "AUROC"):
+        tried = Table(
+            title="tried, on validation films: kept is what follows least, then the highest reasons score",
+            title_justify="left",
+        )
+        for heading in ("candidate", "follows", "reasons score", "AUROC"):
             tried.add_column(heading, overflow="fold")
         for name, row in found["chosen_by"].items():
-            tried.add_row(name, row.get("left_out") or interval(row["reasons"]), interval(row.get("auroc")))
+            left_out = row.get("left_out")
+            told = (left_out,) if left_out else (
+                ", ".join(row["follows"]) or "nothing", interval(row["reasons"]), interval(row["auroc"])
+            )  # fmt: skip
+            tried.add_row(name, *told)
         Console().print(tried)
     table = Table(title=f"{found['films']} test films of {found['patients']} patients", title_justify="left")
     for heading in ("model", "audit", "tests failed", "AUROC", "change of it", "sensitivity", "specificity"):

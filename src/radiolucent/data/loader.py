@@ -4,6 +4,7 @@ import dataclasses
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,11 +12,18 @@ from numpy.typing import NDArray
 
 from radiolucent.data.augment import Augment
 from radiolucent.data.cache import PixelCache
-from radiolucent.data.marks import Paste
 from radiolucent.data.records import labels_of
 from radiolucent.errors import ConfigError, DataError
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "Redraw"]
+
+
+class Redraw(Protocol):
+    """Something put on training films, or taken off, anew every epoch: `marks.Paste`."""
+
+    def apply(self, films: NDArray[np.uint8], positions: NDArray[np.intp], seed: Sequence[int]) -> NDArray[np.uint8]:
+        """Films uint8 (B, S, S) redrawn; what a film gets depends on (seed, its position in the cache) alone."""
+        ...
 
 
 class Loader:
@@ -31,7 +39,7 @@ class Loader:
     Args:
         cache: films. indices: which of them.
         shuffle: a new order each epoch (`set_epoch`). augment: None for the films as they are.
-        paste: markers put on films at random, before they are augmented.
+        redraw: what is drawn anew on the films every epoch, one after another, before they are augmented.
         irrelevant: (N, S, S) in the cache's order, True where the answer must not come from; augmented like the films.
         balance: draw classes equally often (with replacement for the rarer).
         rank, world_size: this process's share of each epoch.
@@ -47,7 +55,7 @@ class Loader:
         batch_size: int = 32,
         shuffle: bool = False,
         augment: Augment | None = None,
-        paste: Paste | None = None,
+        redraw: Sequence[Redraw] = (),
         irrelevant: NDArray[np.bool_] | None = None,
         balance: bool = False,
         seed: int = 0,
@@ -56,7 +64,7 @@ class Loader:
         drop_last: bool = False,
         prefetch: bool = True,
     ) -> None:
-        self.cache, self.augment, self.paste, self.seed = cache, augment, paste, seed
+        self.cache, self.augment, self.redraw, self.seed = cache, augment, tuple(redraw), seed
         if irrelevant is not None and irrelevant.shape != cache.pixels.shape:
             raise DataError(f"irrelevant {irrelevant.shape}; expected a mask a film, {cache.pixels.shape}.")
         self.irrelevant = irrelevant
@@ -74,7 +82,7 @@ class Loader:
     @property
     def augments(self) -> bool:
         """Whether the same film differs from epoch to epoch (then a frozen prefix cannot be cached)."""
-        return self.augment is not None or self.paste is not None
+        return self.augment is not None or bool(self.redraw)
 
     @property
     def class_counts(self) -> list[int]:
@@ -105,8 +113,8 @@ class Loader:
     def batch(self, positions: np.ndarray) -> tuple[torch.Tensor, ...]:
         """The batch of given cache positions."""
         films = np.asarray(self.cache.pixels[positions])
-        if self.paste is not None:
-            films = self.paste.apply(films, positions, (self.seed, self.epoch))
+        for redraw in self.redraw:
+            films = redraw.apply(films, positions, (self.seed, self.epoch))
         grey, masks = torch.from_numpy(films), None
         if self.irrelevant is not None:
             masks = torch.from_numpy(np.asarray(self.irrelevant[positions]))

@@ -1,7 +1,7 @@
 """Ways to keep a network from a shortcut: each changes the films, the training or what the model looks at."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import embedded
-from radiolucent.audits.trial.chests import Chest, chest, with_lungs_of
-from radiolucent.audits.trial.exchange import CHANNELS
-from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.exchange import BESIDE, CHANNELS
 from radiolucent.data import PixelCache
+from radiolucent.data.loader import Redraw
 from radiolucent.data.marks import Paste, patches, without_markers
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.images.fill import dilated
 from radiolucent.models import Classifier
 from radiolucent.segment import LungWindow
+from radiolucent.study.counterfactual import Counterfactual
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
+from radiolucent.types import Finding
 
-__all__ = ["AUTO", "REMEDIES", "Plan", "Remedy", "best_of", "named", "windowed"]
+__all__ = ["AUTO", "BEFORE", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row", "windowed"]
 
+BEFORE = "as it is"
+"""The model before any repair."""
+FOUND = 3
+"""Channels that "discovered" exchanges at most."""
+_UNNAMED = "discovered."
 ROUND_LUNGS = 0.04
 """Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
 VALIDATION_SEED = 0x5A
@@ -47,6 +53,20 @@ class Plan:
         cache = dataclasses.replace(self.prepared.cache, pixels=pixels)
         return dataclasses.replace(self, prepared=dataclasses.replace(self.prepared, cache=cache))
 
+    def redrawn(self, redraw: Redraw) -> "Plan":
+        """The same with films drawn anew every epoch, in the place of a redraw of the same kind; markers come last."""
+        others = [r for r in self.schooling.redraw if type(r) is not type(redraw)]
+        return self.add(redraw=tuple(sorted([*others, redraw], key=lambda r: isinstance(r, Paste))))
+
+    def settled(self, seed: int) -> "Plan":
+        """The same with validation films redrawn once, so that epoch, threshold and temperature are chosen on such."""
+        if not self.schooling.redraw:
+            return self
+        films, rows = self.prepared.cache.pixels.copy(), np.array(self.prepared.rows("val"), np.intp)
+        for redraw in self.schooling.redraw:
+            films[rows] = redraw.apply(films[rows], rows, (seed, VALIDATION_SEED))
+        return self.on(films)
+
     def add(self, **fields: Any) -> "Plan":
         """The same with more schooling."""
         return dataclasses.replace(self, schooling=dataclasses.replace(self.schooling, **fields))
@@ -60,6 +80,7 @@ class Remedy:
         title, does: in words. apply: from a plan, the masks of its films, λ and the seed to the changed plan.
         crops: whether the model looks at the lungs' box alone; its films are then cut out before.
         keeps: whether it goes on from the run's own weights. discovers: whether it needs what discovery finds.
+        longer: times the recipe's epochs: films that are drawn anew take longer to learn from.
     """
 
     title: str
@@ -68,6 +89,7 @@ class Remedy:
     crops: bool = False
     keeps: bool = False
     discovers: bool = False
+    longer: int = 1
 
 
 def _crop(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -86,14 +108,10 @@ def _inpaint(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
 
 
 def _randomise(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
-    """Validation films get theirs once, so that epoch, threshold and temperature are chosen on markers at random."""
     train = plan.prepared.rows("train")
     bank = patches(np.asarray(plan.prepared.cache.pixels[train]), layers.markers[train])
     paste = Paste(bank=bank, lungs=layers.lungs)
-    films = _bare(plan, layers)
-    rows = np.array(plan.prepared.rows("val"), np.intp)
-    films[rows] = paste.apply(films[rows], rows, (seed, VALIDATION_SEED))
-    return plan.on(films).add(paste=paste)
+    return plan.on(_bare(plan, layers)).redrawn(paste)
 
 
 def _reasons(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -108,29 +126,26 @@ def _reasons(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
 
 
 def _surroundings(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
-    """Counterfactual pairs: on half of the training and validation films of either class with known lungs, all but the
-    lungs is a film of the other class and the same split. What surrounds the lungs then tells nothing of the class.
-    """
-    cache, out = plan.prepared.cache, plan.prepared.cache.pixels.copy()
-    rng, made = np.random.default_rng([seed, 0x5B]), 0
-    for split in ("train", "val"):
-        chests: dict[int, Chest] = {}
-        for i in plan.prepared.rows(split):
-            if layers.lungs_known[i]:
-                everywhere = np.ones(cache.pixels[i].shape, bool)
-                view = View(cache.pixels[i], str(i), str(i), cache.records[i].label, everywhere, layers.lungs[i])
-                if (one := chest(view)) is not None:
-                    chests[i] = one
-        labels = {i: one.view.label for i, one in chests.items()}
-        for i, one in chests.items():
-            others = [k for k, label in labels.items() if label != labels[i]]
-            if rng.random() < 0.5 and others:
-                grey = with_lungs_of(chests[others[int(rng.integers(len(others)))]], one)
-                if grey is not None:
-                    out[i], made = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8), made + 1
-    if not made:
+    """Every epoch anew, half of the films of either class with known lungs have surroundings of the other class, and
+    frames and patches beside the lungs come and go. What surrounds the lungs then tells nothing of the class."""
+    films = _counterfactual(plan, layers)
+    own = [{int(films.labels[i]) for i in plan.prepared.rows(s) if layers.lungs_known[i]} for s in ("train", "val")]
+    if min(len(labels) for labels in own) < 2:
         raise DataError("lungs are known on no films of two classes; exchanging surroundings needs them (--lungs).")
-    return plan.on(out)
+    return plan.redrawn(dataclasses.replace(films, surroundings=True))
+
+
+def _counterfactual(plan: Plan, layers: Layers) -> Counterfactual:
+    """The one already in the plan, else one that exchanges nothing yet."""
+    for redraw in plan.schooling.redraw:
+        if isinstance(redraw, Counterfactual):
+            return redraw
+    cache = plan.prepared.cache
+    labels = np.array([-1 if r.label is None else r.label for r in cache.records], np.int64)
+    split = np.full(len(labels), -1, np.int64)
+    for number, name in enumerate(("train", "val")):
+        split[plan.prepared.rows(name)] = number
+    return Counterfactual(cache.pixels, layers.lungs, layers.markers, layers.lungs_known, labels, split)
 
 
 def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -140,36 +155,18 @@ def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
 
 
 def _discovered(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
-    """On half of the training and validation films of either class, each channel that discovery found shows what a film
-    of the other class and the same split shows. What it carries then tells nothing of the class; the anatomy stays."""
-    if not plan.channels:
+    """Every epoch anew, half of the films of either class show in the channels that discovery found what a film of the
+    other class and the same split shows. What it carries then tells nothing of the class; the anatomy stays."""
+    films = _counterfactual(plan, layers)
+    names = [n for n in plan.channels if not (films.surroundings and n in BESIDE)]
+    if films.surroundings:  # "fine" is "inside" and what lies beside the lungs
+        names = list(dict.fromkeys("inside" if n == "fine" else n for n in names))
+    if not names:
         raise DataError(
             "discovery found nothing on the validation films that films could exchange (it looks from ten patients of "
             "either class on); name another method: --method surroundings."
         )
-    cache, out = plan.prepared.cache, plan.prepared.cache.pixels.copy()
-    rng, made = np.random.default_rng([seed, 0x5C]), 0
-    everywhere = np.ones(out.shape[1:], bool)
-    for split in ("train", "val"):
-        rows = plan.prepared.rows(split)
-        views = {
-            i: View(cache.pixels[i], str(i), str(i), cache.records[i].label, everywhere,
-                    layers.lungs[i] if layers.lungs_known[i] else None, layers.markers[i])
-            for i in rows
-        }  # fmt: skip
-        for i in rows:
-            others = [k for k in rows if views[k].label != views[i].label]
-            if rng.random() < 0.5 and others:
-                donor, changed = views[others[int(rng.integers(len(others)))]], views[i]
-                for name in plan.channels:
-                    grey = CHANNELS[name].exchange(changed, donor)
-                    if grey is not None:
-                        pixels = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
-                        changed, made = dataclasses.replace(changed, grey=pixels), made + 1
-                out[i] = changed.grey
-    if not made:
-        raise DataError(f"no two films share a place to exchange {', '.join(plan.channels)} in; it may need --lungs.")
-    return plan.on(out)
+    return plan.redrawn(dataclasses.replace(films, channels={n: CHANNELS[n].exchange for n in names}))
 
 
 GROUPS, MOST = 2, 10
@@ -214,7 +211,9 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "reasons": Remedy("right reasons", "a penalty on the gradient outside the doctors' regions or the lungs", _reasons),
     "surroundings": Remedy(
-        "surroundings exchanged", "on half of the films all but the lungs is a film of the other class", _surroundings
+        "surroundings exchanged",
+        "all but the lungs is a film of the other class on half of the films, anew every epoch",
+        _surroundings, longer=2,
     ),
     "last-layer": Remedy(
         "last layer anew", "the run's own features, the dense layers behind them trained with surroundings exchanged",
@@ -222,15 +221,15 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "discovered": Remedy(
         "what discovery found, exchanged",
-        "on half of the films, what discovery finds on validation films is that of a film of the other class",
-        _discovered, discovers=True,
+        "what discovery finds on validation films is another class's on half of the films, anew every epoch",
+        _discovered, discovers=True, longer=2,
     ),
     "balance": Remedy(
         "groups balanced", "groups that the network's features tell apart are of one size in each class", _balanced
     ),
 }  # fmt: skip
 """Every remedy by name; several are joined with "+", in this order."""
-AUTO = ("randomise", "surroundings", "discovered")
+AUTO = ("randomise", "surroundings", "surroundings+discovered")
 """What "auto" tries: those that brought a network back to a pass where it was measured (`docs/howto/repair.md`)."""
 
 
@@ -245,6 +244,8 @@ def named(name: str) -> tuple[Remedy, ...]:
         raise ConfigError(f"method {name}: balance puts films in others' places, and masks would not follow; alone.")
     if {"last-layer", "surroundings"} <= set(parts):
         raise ConfigError(f"method {name}: last-layer exchanges surroundings by itself; expected one of the two.")
+    if {"reasons", "surroundings"} <= set(parts):
+        raise ConfigError(f"method {name}: surroundings lays lungs elsewhere, and reasons' masks would not follow.")
     if unknown := [p for p in parts if p not in REMEDIES]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(REMEDIES)}, joined with '+'.")
     if len(set(parts)) < len(parts):
@@ -254,19 +255,46 @@ def named(name: str) -> tuple[Remedy, ...]:
     return tuple(REMEDIES[p] for p in REMEDIES if p in parts)
 
 
+def followed(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Of `CHANNELS`, what these findings of discovery say that a model follows: the gravest first, at most `FOUND`.
+
+    Those whose figure lies above the threshold, failed or open. A concept, a cluster of maps or errors point outside
+    the lungs, and stand for the surroundings.
+    """
+    above = {
+        f.test.removeprefix(_UNNAMED): f.estimate.value / f.threshold
+        for f in findings
+        if f.test.startswith(_UNNAMED) and f.estimate and f.estimate.value and f.threshold
+        and f.estimate.value > f.threshold
+    }  # fmt: skip
+    names = sorted(above, key=lambda name: -above[name])
+    return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:FOUND]
+
+
+def validation_row(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What decides between candidates: the reasons score on validation films, and which channels the model follows."""
+    score = next((f.estimate for f in findings if f.test == "reasons.score"), None)
+    return {"reasons": score.as_dict() if score else None, "follows": list(followed(findings))}
+
+
 def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
-    """The candidate of `AUTO` with the highest reasons score.
+    """The candidate that follows the fewest channels on validation films; of several the highest reasons score.
+
+    Where any has a higher reasons score than the model as it is, only such: a network that says the same of every film
+    follows nothing either.
 
     Raises:
         ConfigError: none has one.
     """
-    scores = {name: row["reasons"]["value"] for name, row in tried.items() if name in AUTO and row.get("reasons")}
-    if not scores:
+    scores = {name: row["reasons"]["value"] for name, row in tried.items() if row.get("reasons")}
+    known = [name for name in scores if name in AUTO]
+    if not known:
         raise ConfigError(
             "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
             "validation films of ten patients of either class. Name a method: --method crop."
         )
-    return max(scores, key=lambda name: scores[name])
+    better = [name for name in known if scores[name] > scores.get(BEFORE, -1.0)] or known
+    return max(better, key=lambda name: (-len(tried[name]["follows"]), scores[name]))
 
 
 def windowed(cache: PixelCache, layers: Layers) -> LungWindow:

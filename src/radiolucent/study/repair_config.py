@@ -19,7 +19,7 @@ class RepairConfig:
         run: a run folder of `study` or `train`, whose recipe and splits are used. data: the films it was made from.
         out: where repaired models go; `run/repair` unless given.
         methods: names in `REMEDIES`, several at once joined with "+"; or "auto" alone, which tries `AUTO` and keeps the
-            one with the highest reasons score on validation films.
+            one that follows the fewest channels of discovery on validation films.
         fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
             training anew. epochs: instead of either number.
         penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.

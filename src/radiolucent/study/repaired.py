@@ -6,14 +6,12 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from radiolucent.audits.trial import Audit, deciding, examine, maskers
-from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.data import Dataset, Record, build_cache, read_annotations
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_bytes, write_json
@@ -25,16 +23,13 @@ from radiolucent.study.paired_differences import FIGURES, Costs, costs
 from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
-from radiolucent.study.remedies import AUTO, Plan, best_of, named, windowed
+from radiolucent.study.remedies import AUTO, BEFORE, REMEDIES, Plan, best_of, followed, named, validation_row, windowed
 from radiolucent.study.repair_config import RepairConfig
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
 __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
 
-BEFORE = "as it is"
-FOUND = 3
-"""Channels that "discovered" exchanges at most."""
 SHORTER, SLOWER = 4, 5
 """Fine-tuning takes the recipe's epochs and learning rate divided by these."""
 
@@ -85,7 +80,8 @@ class Repaired:
 class Repair:
     """What came of it: the model as it is, then one row a method; masks: what made them.
 
-    chosen_by: of "auto", by candidate, its reasons score and AUROC on validation films, or why it could not be tried.
+    chosen_by: of "auto", by candidate, on validation films its reasons score, its AUROC and the channels that it
+    follows, or why it could not be tried.
     """
 
     config: RepairConfig
@@ -136,19 +132,20 @@ class _Bench:
     tested: tuple[Record, ...]
     say: Progress
 
-    @cached_property
-    def channels(self) -> tuple[str, ...]:
-        """Of `CHANNELS`, what the unrepaired model follows on validation films, the gravest first, at most `FOUND`.
+    looked: dict[str, Audit] = dataclasses.field(default_factory=dict[str, Audit])
 
-        Those that fail; where none does, those whose figure lies above the threshold. A concept, a cluster of maps or
-        errors point outside the lungs, and stand for the surroundings.
-        """
-        told = [f for f in _on_validation(self, self.before, BEFORE, "discovered").findings if f.estimate]
-        open_ = [f for f in told if (f.estimate.value or 0.0) > (f.threshold or 0.0)]  # pyright: ignore[reportOptionalMemberAccess]
-        chosen = [f for f in told if f.verdict == "fail"] or open_
-        chosen.sort(key=lambda f: -(f.estimate.value or 0.0) / (f.threshold or 1.0))  # pyright: ignore[reportOptionalMemberAccess]
-        names = [f.test.removeprefix("discovered.") for f in chosen]
-        return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:FOUND]
+    def seen(self, name: str) -> Audit:
+        """What discovery and the reasons score say of a model on the validation films; no test film is looked at."""
+        if name not in self.looked:
+            classifier = self.before if name == BEFORE else _mended(self, name)
+            self.looked[name] = _on_validation(self, classifier, name)
+        return self.looked[name]
+
+    def channels(self, name: str) -> tuple[str, ...]:
+        """Of `CHANNELS`, what "discovered" in this method exchanges: what validation films show that the model follows
+        which the other remedies of the method give, or the unrepaired one where there are none."""
+        others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
+        return followed(self.seen(others or BEFORE).findings)
 
 
 def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
@@ -232,28 +229,25 @@ def _same_split(there: Path, here: Path) -> None:
 
 
 def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
-    """Each of `AUTO` trained, with its reasons score and AUROC on the validation films; no test film is looked at."""
+    """Each of `AUTO` trained, and what validation films say of it; no test film is looked at."""
     found: dict[str, dict[str, Any]] = {}
     for name in (BEFORE, *AUTO):
         try:
-            classifier = bench.before if name == BEFORE else _mended(bench, name)
+            told = bench.seen(name)
         except DataError as error:
             found[name] = {"left_out": str(error)}
             continue
-        told = _on_validation(bench, classifier, name, "reasons")
-        score = told.reasons.estimate if told.reasons else None
-        found[name] = {"reasons": score.as_dict() if score else None, "auroc": told.auroc.as_dict()}
+        found[name] = validation_row(told.findings) | {"auroc": told.auroc.as_dict()}
     return found
 
 
-def _on_validation(bench: _Bench, classifier: Classifier, name: str, tests: str) -> Audit:
-    """Some tests of a classifier on the validation films; no test film is looked at."""
+def _on_validation(bench: _Bench, classifier: Classifier, name: str) -> Audit:
     config = bench.config
     lungs, markers, note = maskers(config.lungs, config.markers)
     records = tuple(bench.prepared.cache.records[i] for i in bench.prepared.rows("val"))
     return examine(
         classifier, Dataset(records, classifier.class_names), annotations=bench.annotations, lungs=lungs,
-        markers=markers, methods=(), data_checks=False, probe_films=0, tests=(tests,), mask_note=note,
+        markers=markers, methods=(), data_checks=False, probe_films=0, tests=("discovered", "reasons"), mask_note=note,
         seed=config.seed, progress=lambda stage, d, t: bench.say(f"{name}: {stage} (validation)", d, t),
     )  # fmt: skip
 
@@ -266,8 +260,9 @@ def _mended(bench: _Bench, name: str) -> Classifier:
     def say(stage: str, done: int, total: int) -> None:
         bench.say(f"{name}: {stage}", done, total)
 
-    study = dataclasses.replace(bench.study, out=home, epochs=_epochs(bench), lr=_rate(bench), seed=config.seed)
-    channels = bench.channels if any(r.discovers for r in remedies) else ()
+    epochs = _epochs(bench, max(r.longer for r in remedies))
+    study = dataclasses.replace(bench.study, out=home, epochs=epochs, lr=_rate(bench), seed=config.seed)
+    channels = bench.channels(name) if any(r.discovers for r in remedies) else ()
     plan = Plan(bench.prepared, Schooling(), bench.before, channels)
     lungs, markers, note = maskers(config.lungs, config.markers)
     kept = config.home / "masks"
@@ -281,12 +276,13 @@ def _mended(bench: _Bench, name: str) -> Classifier:
             layers = find_layers(plan.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
     for remedy in remedies:
         plan = remedy.apply(plan, layers, config.penalty, config.seed)
+    plan = plan.settled(config.seed)
     home.mkdir(parents=True, exist_ok=True)
     return train(study, start, weights, plan.prepared, say, schooling=plan.schooling).classifier
 
 
-def _epochs(bench: _Bench) -> int:
-    usual = bench.study.train_config().epochs
+def _epochs(bench: _Bench, longer: int) -> int:
+    usual = bench.study.train_config().epochs * longer
     return bench.config.epochs or (math.ceil(usual / SHORTER) if bench.config.fine_tune else usual)
 
 
@@ -337,7 +333,7 @@ def _row(
     return Repaired(
         name,
         " + ".join(r.title for r in remedies) or "as it is",
-        "; ".join(f"{r.does} ({', '.join(bench.channels)})" if r.discovers else r.does for r in remedies),
+        "; ".join(f"{r.does} ({', '.join(bench.channels(name))})" if r.discovers else r.does for r in remedies),
         found.verdict,
         found.headline,
         {figure: own.estimates[figure] for figure in FIGURES},

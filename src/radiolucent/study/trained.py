@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.data import Loader
-from radiolucent.data.marks import Paste
+from radiolucent.data.loader import Redraw
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.images import reading
@@ -59,11 +59,11 @@ class Schooling:
     """What a repair adds to a recipe.
 
     Attributes:
-        paste: markers put at random on the training films. irrelevant: bool (N, S, S) in the cache's order, where the
-            answer must not come from. changes: fields of the training configuration.
+        redraw: what is drawn anew on the training films every epoch. irrelevant: bool (N, S, S) in the cache's order,
+            where the answer must not come from. changes: fields of the training configuration.
     """
 
-    paste: Paste | None = None
+    redraw: tuple[Redraw, ...] = ()
     irrelevant: NDArray[np.bool_] | None = None
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -117,7 +117,7 @@ def fitted(
         prepared.rows("train"),
         shuffle=True,
         augment=config.augment(),
-        paste=extra.paste,
+        redraw=extra.redraw,
         irrelevant=extra.irrelevant,
         rank=rank,
         world_size=size,

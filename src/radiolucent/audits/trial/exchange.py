@@ -16,7 +16,9 @@ from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
 from radiolucent.audits.trial.whole_film import curve_of, interlaced_as, placed_as, sharpened_as
 
-__all__ = ["CHANNELS", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free", "pasted"]
+__all__ = [
+    "BESIDE", "CHANNELS", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free", "pasted",
+]  # fmt: skip
 
 GRID = 5
 OUTSIDE, WITHIN = 0.2, 0.3
@@ -215,3 +217,5 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("pose", "how the chest lies on the film", placed_as, False, WITHIN),
     )
 }
+BESIDE = tuple(name for name, channel in CHANNELS.items() if channel.threshold == OUTSIDE)
+"""Channels that change nothing in the lungs: all of them are exchanged where the surroundings are."""
