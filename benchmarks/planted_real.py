@@ -43,7 +43,7 @@ from radiolucent.metrics.ranking import Ranks
 from radiolucent.models import Classifier, load, save
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import BEFORE, REMEDIES, Plan, best_of, named, validation_row
+from radiolucent.study.remedies import BEFORE, EXCHANGED, REMEDIES, Plan, best_of, named, validation_row
 from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
 from radiolucent.types import Estimate
@@ -266,7 +266,7 @@ def one(
     }
     for name in candidates:
         others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        channels = tuple(rows[others or BEFORE]["follows"]) if others != name else ()
+        channels = tuple(rows[others or BEFORE]["follows"][:EXCHANGED]) if others != name else ()
         try:
             looked(name, partial(remedied, name, train, held, networks[BEFORE], channels))
         except DataError as error:

@@ -363,8 +363,8 @@ the largest number:
 - **wrapped = plain**: Grad-CAM behind `wrap`, from that of the network itself.
 
 Up to {TOLERANCE:g} counts as exact; "refused" is an error that names the reason. Made by `scripts/networks.py`; the
-tests repeat {len(SAMPLE)} of the rows. Where attention with random weights mixes the whole film, as LeViT's does, it is a
-close call which of the last layers still has places, and other weights give another layer: name it with `layer=`.
+tests repeat {len(SAMPLE)} of the rows. Where attention with random weights mixes the whole film, as LeViT's does, it is
+a close call which of the last layers still has places, and other weights give another layer: name it with `layer=`.
 """
 
 ABOUT_ATTENTION = """\

@@ -1,5 +1,6 @@
 """What is no frontal chest film gets a reason, not a call."""
 
+import dataclasses
 import json
 from importlib import resources
 from pathlib import Path
@@ -7,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 import radiolucent as rl
+from radiolucent.cli import answers
+from radiolucent.cli.answers import refusal
 from radiolucent.data.phantom import draw
+from radiolucent.models import InLungs
 from radiolucent.segment.out_of_place import MEASURES, out_of_place
 from support.cli_calls import call
 
@@ -85,6 +90,28 @@ def test_other_networks_are_asked_to_check_and_say_when_they_do_not(home: Path, 
     assert told.exit_code == 0 and "not checked whether the films look like frontal chest films" in told.stderr
     refused = call("predict", home / "run", tmp_path / "ramp.png", "--chest")
     assert refused.exit_code == 1 and "no call" in refused.stderr and "not checked" not in refused.stderr
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_call_where_the_network_takes_nothing_for_lung(dtype: torch.dtype) -> None:
+    film, box = rl.from_array(draw(1, size=SIDE).pixels), rl.load("box")
+    box.network.to(dtype)
+    refuse = refusal(box, force=False)
+    assert refuse is not None and refuse(film) == ""
+    assert isinstance(box.network, InLungs) and box.network.limits is not None
+    box.network.limits = dataclasses.replace(box.network.limits, share=1.01)
+    assert "no call (nothing on it has the texture of a lung" in refuse(film)
+    assert refusal(box, force=True) is None
+
+
+def test_what_gets_no_call_is_in_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("1.png", "2.png"):
+        Image.fromarray(draw(1, size=SIDE).pixels).save(tmp_path / name)
+    monkeypatch.setattr(answers, "_lung_is_seen", lambda _, film: not film.image_id.endswith("2.png"))
+    told = call("predict", tmp_path / "1.png", tmp_path / "2.png", "--json")
+    found = json.loads(told.stdout)
+    assert [Path(r["image"]).name for r in found["predictions"]] == ["1.png"]
+    assert [(Path(r["file"]).name, "texture of a lung" in r["reason"]) for r in found["left_out"]] == [("2.png", True)]
 
 
 def test_lungs_darker_than_any_seen_are_no_sign() -> None:

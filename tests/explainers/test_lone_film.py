@@ -1,5 +1,7 @@
 """One film alone: no pass more than the method needs, and no check less."""
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ from torch import nn
 
 import radiolucent as rl
 from radiolucent.errors import ExplainError, ModelError
+from radiolucent.models.per_network import structure_of
+from radiolucent.models.settings import settings_of
+from radiolucent.passes.goal import Goal
 
 NAMES = ("NORMAL", "PNEUMONIA")
 PRE = rl.Preprocess(32, "squash", 1, (0.5,), (0.5,))
@@ -73,6 +78,26 @@ def test_a_change_between_two_calls_is_seen(name: str) -> None:
     times = 4.0 if name == "guided gradcam" else 2.0  # a product of two maps; ε-LRP is 2 but for ε
     np.testing.assert_allclose(after.map, times * before.map, rtol=1e-2, atol=1e-4 * np.abs(before.map).max())
     assert after.score == pytest.approx(2 * before.score, rel=1e-4)
+
+
+def test_a_change_by_the_users_own_method_is_seen() -> None:
+    looks: list[bool] = []
+
+    @dataclass(frozen=True)
+    class Changes(rl.Explainer):
+        def attribute(
+            self, classifier: rl.Classifier, inputs: torch.Tensor, goal: Goal, generator: torch.Generator
+        ) -> torch.Tensor:
+            network: Any = classifier.network
+            for change in (partial(setattr, network, "factor", 3.0), partial(setattr, network, "last", nn.ReLU6())):
+                before = structure_of(network), settings_of(network)
+                change()
+                looks.append(before != (structure_of(network), settings_of(network)))
+            return inputs[:, 0]
+
+    clf = rl.Classifier(Net().eval(), NAMES, PRE)
+    rl.explain(clf, FILM, Changes(), target=1)
+    assert looks == [True, True]
 
 
 def test_several_methods_share_what_the_first_pass_gave() -> None:

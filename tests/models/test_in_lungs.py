@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import radiolucent as rl
 from radiolucent.data.phantom import draw
-from radiolucent.errors import CheckpointError, ExplainError
+from radiolucent.errors import CheckpointError, ExplainError, ModelError
 from radiolucent.models import Classifier, InLungs, SmallResNet, shift_logits
 from radiolucent.models.classifier import digest_of
 from radiolucent.models.in_lungs import (
@@ -150,6 +150,18 @@ def test_what_has_not_the_texture_of_a_lung_is_none() -> None:
     torch.testing.assert_close(after[gone][0], net.trunk.dense.bias.detach())
 
 
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float64, 1e-4), (torch.bfloat16, 0.3)])
+def test_it_answers_in_other_precisions(dtype: torch.dtype, off: float) -> None:
+    box, x = rl.load("box"), films()
+    film, expected = rl.from_array(x[0, 0].numpy()), box.logits(x)
+    plain = rl.explain(box, film, rl.GradCAM(), target=1).map
+    box.network.to(dtype)
+    assert expected.std(0).min() > 0.1 and plain.std() > 0
+    torch.testing.assert_close(box.logits(x), expected, atol=off, rtol=0)
+    again = rl.explain(box, film, rl.GradCAM(), target=1).map
+    assert np.corrcoef(again.ravel(), plain.ravel())[0, 1] > 0.95
+
+
 def test_maps_count_as_far_as_lung_is_seen() -> None:
     maps, seen = torch.rand(2, 3, 4, 4), torch.zeros(2, 64, 64)
     seen[0, :32], seen[1] = 1, 1
@@ -208,16 +220,6 @@ def test_a_layer_of_the_window_is_not_stretched_over_the_film(name: str) -> None
     assert np.array_equal(named, found)
 
 
-@pytest.mark.parametrize(("dtype", "off"), [(torch.float64, 1e-4), (torch.bfloat16, 0.1), (torch.float16, 0.02)])
-def test_it_answers_in_other_precisions(dtype: torch.dtype, off: float) -> None:
-    made, x = classifier(network()), films()
-    before = made.logits(x)
-    made.network.to(dtype)
-    scale = float(before.abs().max())
-    torch.testing.assert_close(made.logits(x), before, atol=off * scale, rtol=0)
-    assert np.abs(rl.explain(made, rl.from_array(x[0, 0].numpy()), rl.GradCAM(), target=0).map).max() > 0
-
-
 def test_guided_backpropagation_takes_maps_that_the_network_blanked() -> None:
     film = rl.from_array(np.zeros((224, 224), np.float32))
     assert not rl.explain(rl.load("box"), film, rl.GuidedBackprop(), target=0).map.any()
@@ -231,6 +233,19 @@ def test_saved_loaded_shifted_and_converted(tmp_path: Path) -> None:
     assert shift_logits(made, torch.tensor([-0.5, 0.5]))
     torch.testing.assert_close(made.logits(x), before + torch.tensor([-0.5, 0.5]))
     assert not any(p.requires_grad for p in net.finder.parameters())
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_it_is_exported_and_answers_each_film_as_torch_does(suffix: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime" if suffix == ".onnx" else "openvino")
+    box, x = rl.load("box"), films()
+    with pytest.raises(ModelError, match=r"noise the network says the same.*--films"):
+        rl.export(box, tmp_path / f"box{suffix}")
+    assert not list(tmp_path.iterdir())
+    written = rl.export(box, tmp_path / f"box{suffix}", films=[rl.from_array(film[0].numpy()) for film in x])
+    assert written.moves > 0.1
+    mixed = torch.cat([x, torch.full((1, 1, 224, 224), 0.5)])
+    torch.testing.assert_close(rl.own_model(written.file).logits(mixed), box.logits(mixed), atol=1e-4, rtol=1e-3)
 
 
 def test_a_network_of_the_first_form_is_refused_by_name(tmp_path: Path) -> None:

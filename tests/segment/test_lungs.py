@@ -178,6 +178,12 @@ def test_expected_dice_is_its_formula_and_stays_in_the_range_it_was_fitted_on() 
     assert Expectation({"1": 5.0}, {})({}) == 0 and Expectation({"1": -9.0}, {})({}) == 1
 
 
+def test_an_empty_mask_expects_no_agreement() -> None:
+    nothing, segmenter = np.full((64, 64), -9, np.float32), load_segmenter()
+    found = signs(np.zeros_like(nothing), nothing, nothing)
+    assert segmenter.expectation(found) == 0 < segmenter.expectation(found | {"area": 0.01})
+
+
 def test_expected_dice_is_learnt_from_the_signs() -> None:
     rng = np.random.default_rng(2)
     record = Record(Path("x.png"), "x", 0, "child")

@@ -21,9 +21,9 @@ from radiolucent.study.counterfactual import Counterfactual
 from radiolucent.study.paired_differences import costs
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import AUTO, REMEDIES, Plan, best_of, named
+from radiolucent.study.remedies import AUTO, REMEDIES, Plan, best_of, followed, named, validation_row
 from radiolucent.study.trained import Schooling
-from radiolucent.types import Predictions
+from radiolucent.types import Estimate, Finding, Predictions
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,21 @@ def test_what_is_followed_least_is_kept() -> None:
     assert best_of(tried | {"surroundings+discovered": row(0.6)}) == "surroundings+discovered"
     with pytest.raises(ConfigError, match="reasons score"):
         best_of({"as it is": row(1.0), "randomise": {"reasons": None, "follows": []}})
+
+
+def test_all_that_is_followed_is_counted() -> None:
+    """Of two candidates that both follow more than can be exchanged, the one that follows less."""
+
+    def finding(name: str, value: float) -> Finding:
+        return Finding(f"discovered.{name}", "?", "fail", "", Estimate(value, 0.0, 1.0, 0.95, 20, "m"), 0.2)
+
+    many = [finding(n, 0.9 - 0.1 * k) for k, n in enumerate(("border", "maps", "concept.1", "tone", "fine", "lines"))]
+    assert followed([*many, finding("pose", 0.1)]) == ("border", "surroundings", "tone", "fine", "lines")
+    rows = {
+        name: validation_row(many[:n]) | {"reasons": {"value": 0.5 + 0.01 * n}}
+        for name, n in zip(AUTO, (6, 5, 6), strict=True)
+    }
+    assert best_of(rows) == AUTO[1]
 
 
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def refusal(classifier: "Classifier", force: bool, chest: bool = False) -> "Call
 def _lung_is_seen(classifier: "Classifier", film: "Radiograph") -> bool:
     """Whether a network that looks at the lungs alone takes anything on a film for lung; True of other networks."""
     takes = getattr(classifier.network, "takes_for_lung", None)
-    return takes is None or bool(takes(classifier.preprocess(film)[None])[0])
+    return takes is None or bool(takes(classifier.preprocess(film)[None].to(classifier.device, classifier.dtype))[0])
 
 
 def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:

@@ -74,9 +74,9 @@ def export(
             larger.
 
     Raises:
-        ModelError: the network cannot be converted, or the file gives other logits; nothing is written then.
-        ConfigError: an unknown format; or a network on the lungs alone, and no films to compare logits on.
-        MissingExtraError: what writes or runs such a file is not installed.
+        ModelError: the network cannot be converted, the file gives other logits, or the network says the same of all
+            that is compared, which shows nothing; nothing is written then.
+        ConfigError: an unknown format. MissingExtraError: what writes or runs such a file is not installed.
     """
     file, kind = _placed(Path(path), to)
     network = classifier.network
@@ -87,10 +87,12 @@ def export(
     given, on = _compared(classifier, films)
     plain = _Logits(network).eval()
     expected = classifier.logits(given)
-    if bool(classifier.no_call(expected).all()):
-        raise ConfigError(
-            f"the network takes nothing on {on} for lung and gives all the same answer, so that comparing logits there "
-            "would show nothing; give frontal chest films to compare them on (--films, or films=)."
+    most, moves = tolerance * max(1.0, float(expected.abs().max())), float((expected.amax(0) - expected.amin(0)).max())
+    if len(given) > 1 and moves <= most:
+        raise ModelError(
+            f"{file}: not written. Of {len(given)} {on} the network says the same, to {moves:.1e}, so that nothing "
+            "shows that the file answers as it does. Give films on which its answers differ: films=[…], or --films "
+            "FOLDER."
         )
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         made = Path(folder) / file.name
@@ -102,7 +104,7 @@ def export(
         except Exception as error:  # another library's
             raise ModelError(f"{file}: the file cannot be run for {len(given)} images ({str(error)[:200]}).") from error
         off = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
-        if not off <= tolerance * max(1.0, float(expected.abs().max())):
+        if not off <= most:
             raise ModelError(
                 f"{file}: not written. Its logits differ from torch's by up to {off:.1e} on {len(given)} {on}; "
                 f"expected at most {tolerance:g} of the largest logit. A network in which Python looks at values, or "
@@ -111,7 +113,6 @@ def export(
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.suffix == file.suffix):  # the file itself last
             with atomic_path(file.with_name(part.name)) as temporary:
                 Path(temporary).write_bytes(part.read_bytes())
-    moves = float((expected.amax(0) - expected.amin(0)).max())
     return Exported(file, describe(classifier, file), kind, off, moves, len(given), on, tolerance)
 
 

@@ -68,9 +68,9 @@ def _sampling(low: torch.Tensor, high: torch.Tensor, side: int, source: int) -> 
 
 def cut_out(films: torch.Tensor, window: Window, side: int) -> torch.Tensor:
     """What lies in the window, (N, side, side), of films (N, H, W), linearly interpolated along each axis."""
-    rows = _sampling(window.top, window.bottom, side, films.shape[1]).to(films)
-    columns = _sampling(window.left, window.right, side, films.shape[2]).to(films)
-    return rows @ films @ columns.transpose(1, 2)
+    rows = _sampling(window.top, window.bottom, side, films.shape[1])
+    columns = _sampling(window.left, window.right, side, films.shape[2])
+    return rows.to(films.dtype) @ films @ columns.to(films.dtype).transpose(1, 2)
 
 
 def visible(chance: torch.Tensor) -> torch.Tensor:
@@ -145,7 +145,8 @@ def narrowed(chance: torch.Tensor) -> torch.Tensor:
 
 def over_lungs(maps: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """Maps (N, K, h, w) times how much of each cell is seen, so that their mean is the mean over what is seen."""
-    cells = F.adaptive_avg_pool2d(seen[:, None], (int(maps.shape[2]), int(maps.shape[3])))  # ONNX wants plain numbers
+    # Plain numbers: what is exported has no sizes that hang on the input.
+    cells = F.adaptive_avg_pool2d(seen[:, None], (int(maps.shape[2]), int(maps.shape[3])))
     return maps * (cells / cells.mean((2, 3), keepdim=True).clamp(min=0.02))
 
 
@@ -165,9 +166,9 @@ class _Placed(nn.Module):
         right: torch.Tensor,
     ) -> torch.Tensor:
         """(N, K, h, w) to (N, K, cells, cells)."""
-        rows = self._shares(top, bottom, maps.shape[2])[:, None].to(maps)
-        columns = self._shares(left, right, maps.shape[3])[:, None].transpose(2, 3).to(maps)
-        return rows @ maps @ columns
+        rows = self._shares(top, bottom, maps.shape[2])[:, None]
+        columns = self._shares(left, right, maps.shape[3])[:, None].transpose(2, 3)
+        return rows.to(maps.dtype) @ maps @ columns.to(maps.dtype)
 
     def _shares(self, low: torch.Tensor, high: torch.Tensor, count: int) -> torch.Tensor:
         """(N, cells, count): how much of each map cell falls on each film cell, times cells / count."""

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from torch import nn
 
-__all__ = ["look_again", "looked_at_once", "once"]
+__all__ = ["look_again", "looked_at_each_time", "looked_at_once", "once"]
 
 T = TypeVar("T")
 
@@ -19,8 +19,8 @@ _SEEN: ContextVar[dict[tuple[str, int], tuple[nn.Module, object]] | None] = Cont
 def looked_at_once() -> Generator[None]:
     """Inside, a network's structure and settings are looked at once between two forward passes.
 
-    For one call of ours, in which nobody but the network itself, as it runs, and a method can change them: both call
-    `look_again`.
+    For one call of ours, in which nobody but the network itself can change them, as it runs: every pass of ours calls
+    `look_again`. What others wrote, and may change the network by hand, runs under `looked_at_each_time`.
     """
     if _SEEN.get() is not None:
         yield
@@ -30,6 +30,18 @@ def looked_at_once() -> Generator[None]:
         yield
     finally:
         _SEEN.reset(token)
+
+
+@contextmanager
+def looked_at_each_time() -> Generator[None]:
+    """Inside, nothing is held to be as it was: for code of others within a call of ours. Afterwards all is looked at
+    again."""
+    token = _SEEN.set(None)
+    try:
+        yield
+    finally:
+        _SEEN.reset(token)
+        look_again()
 
 
 def once(what: str, network: nn.Module, look: Callable[[nn.Module], T]) -> T:

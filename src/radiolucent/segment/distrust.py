@@ -45,7 +45,9 @@ class Expectation:
     ranges: Mapping[str, tuple[float, float]]
 
     def __call__(self, found: Mapping[str, float]) -> float:
-        """The expected Dice, in [0, 1]."""
+        """The expected Dice, in [0, 1]; 0 of an empty mask, of which the films that it was fitted on tell nothing."""
+        if found.get("area") == 0:
+            return 0.0
         error = math.exp(sum(self.weights[name] * x for name, x in self.terms(found).items())) - FLOOR
         return min(1.0, max(0.0, 1 - error))
 

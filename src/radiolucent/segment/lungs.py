@@ -48,7 +48,11 @@ class LungMask:
 
     @property
     def expected_dice(self) -> float:
-        """Dice with a person's outline, as the signs let expect it on films like those of the card."""
+        """Dice with a person's outline, as the signs let expect it on films like those of the card.
+
+        Of other films it says nothing: signs beyond what those showed count as at the edge, so that a film of nothing
+        but black has 0.79. `trusted` rests on every sign.
+        """
         return self.signs[EXPECTED]
 
 

@@ -23,12 +23,15 @@ from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
 from radiolucent.types import Finding
 
-__all__ = ["AUTO", "BEFORE", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row", "windowed"]
+__all__ = [
+    "AUTO", "BEFORE", "EXCHANGED", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row",
+    "windowed",
+]  # fmt: skip
 
 BEFORE = "as it is"
 """The model before any repair."""
-FOUND = 3
-"""Channels that "discovered" exchanges at most."""
+EXCHANGED = 3
+"""Channels that "discovered" exchanges at most, of those that a model follows."""
 _UNNAMED = "discovered."
 ROUND_LUNGS = 0.04
 """Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
@@ -256,7 +259,7 @@ def named(name: str) -> tuple[Remedy, ...]:
 
 
 def followed(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Of `CHANNELS`, what these findings of discovery say that a model follows: the gravest first, at most `FOUND`.
+    """Of `CHANNELS`, what these findings of discovery say that a model follows: the gravest first.
 
     Those whose figure lies above the threshold, failed or open. A concept, a cluster of maps or errors point outside
     the lungs, and stand for the surroundings.
@@ -268,7 +271,7 @@ def followed(findings: Sequence[Finding]) -> tuple[str, ...]:
         and f.estimate.value > f.threshold
     }  # fmt: skip
     names = sorted(above, key=lambda name: -above[name])
-    return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))[:FOUND]
+    return tuple(dict.fromkeys(n if n in CHANNELS else "surroundings" for n in names))
 
 
 def validation_row(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -23,7 +23,18 @@ from radiolucent.study.paired_differences import FIGURES, Costs, costs
 from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import find_layers
-from radiolucent.study.remedies import AUTO, BEFORE, REMEDIES, Plan, best_of, followed, named, validation_row, windowed
+from radiolucent.study.remedies import (
+    AUTO,
+    BEFORE,
+    EXCHANGED,
+    REMEDIES,
+    Plan,
+    best_of,
+    followed,
+    named,
+    validation_row,
+    windowed,
+)  # fmt: skip
 from radiolucent.study.repair_config import RepairConfig
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
@@ -143,9 +154,9 @@ class _Bench:
 
     def channels(self, name: str) -> tuple[str, ...]:
         """Of `CHANNELS`, what "discovered" in this method exchanges: what validation films show that the model follows
-        which the other remedies of the method give, or the unrepaired one where there are none."""
+        which the other remedies of the method give, or the unrepaired one where there are none; the gravest alone."""
         others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        return followed(self.seen(others or BEFORE).findings)
+        return followed(self.seen(others or BEFORE).findings)[:EXCHANGED]
 
 
 def repair(config: RepairConfig, say: Progress = quiet) -> Repair:

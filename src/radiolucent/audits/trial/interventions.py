@@ -205,7 +205,8 @@ def _shift(test: Intervention, case: Case) -> Finding | None:
     words = (
         f"The decision follows {test.subject}: {did} moves the log-odds {'up' if toward > 0 else 'down'} by "
         f"{least.value or 0:.2f} SD ({100 * least.level:.3g}% CI {least.low or 0:.2f} to {least.high or 0:.2f}) or "
-        f"more on films of either class; {_TAUGHT}."
+        f"more on films of either class; {_TAUGHT}. Whether it learnt that there or would move so anyway, the films do "
+        "not tell."
     )
     found = replace(
         intervention(case.table, alone, level=level, seed=seed), test=test.edit, verdict="fail", summary=words,

@@ -62,11 +62,12 @@ class View:
         return pixels if self.inside is None else cut(pixels, *self.inside)
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
-        """What is told from this film alone and asked for in every pair of films: made when first asked for."""
-        kept = self.__dict__
-        if name not in kept:
-            kept[name] = make()
-        return kept[name]
+        """What is told from this film alone and asked for in every pair of films: made when first asked for, and not
+        to be written to."""
+        kept, key = self.__dict__, f"once {name}"  # no attribute has such a name
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
 
     @property
     def side(self) -> int:
