@@ -1,5 +1,7 @@
 """The model that comes with the package: that it is there, small, safe to load, calibrated, and says what it is for."""
 
+import csv
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 import radiolucent as rl
 from radiolucent.cli import app
 from radiolucent.data.phantom import draw
-from radiolucent.errors import CheckpointError
+from radiolucent.errors import CheckpointError, ModelError
 from radiolucent.files import sha256_file
 from radiolucent.models import box_card, box_path, names_box
 
@@ -94,6 +96,54 @@ def test_a_film_without_the_texture_of_lungs_gets_no_call(tmp_path: Path, monkey
     found = CliRunner().invoke(app, ["predict", "box", "flat.png", "--json"])
     assert "texture of a lung" in found.output and found.exit_code != 0
     assert CliRunner().invoke(app, ["predict", "box", "flat.png", "--force", "--json"]).exit_code == 0
+
+
+def labelled(folder: Path) -> Path:
+    """Phantoms, and among the normal ones a film without lungs."""
+    Image.fromarray(np.full((200, 200), 90, np.uint8)).save(write_films(folder) / "NORMAL" / "flat.png")
+    return folder
+
+
+def test_predictions_tell_the_answer_of_any_film_without_lung(tmp_path: Path) -> None:
+    films = sorted(labelled(tmp_path).rglob("*.png"))
+    found = rl.predict(rl.load("box"), films)
+    expected = [f.name == "flat.png" for f in films]
+    assert found.no_call.tolist() == expected == [row["no_call"] for row in found.rows()]
+    assert "1 without lung (no call)" in repr(found) and found.called[expected].all()  # of the threshold: a call
+    other = dataclasses.replace(found, without_lung=None)
+    assert not other.no_call.any() and "no_call" not in other.rows()[0] and "no call" not in repr(other)
+
+
+def test_an_evaluation_says_on_how_many_films_there_is_no_lung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(app, ["evaluate", "box", str(labelled(tmp_path / "data")), "--out", "ev", "--json"])
+    assert found.exit_code == 0, found.output
+    told = json.loads((tmp_path / "ev" / "evaluation.json").read_text())
+    assert any("on 1 of 5 films nothing has the texture of a lung" in note for note in told["notes"])
+    rows = list(csv.DictReader((tmp_path / "ev" / "predictions.csv").read_text().splitlines()))
+    assert {r["image"]: r["no_call"] for r in rows if r["no_call"] == "1"} == {"NORMAL/flat.png": "1"} and len(
+        rows
+    ) == 5
+
+
+def test_an_answer_that_was_forced_says_that_it_is_any_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    labelled(tmp_path)
+    films = ["NORMAL/flat.png", "NORMAL/p0.png"]
+    shown = CliRunner().invoke(app, ["predict", "box", *films, "--force"]).output
+    assert "flat.png: nothing on it has the texture of a lung" in shown and "p0.png: nothing" not in shown
+    told = json.loads(CliRunner().invoke(app, ["predict", "box", *films, "--force", "--json"]).stdout)
+    assert ["no_call" in row for row in told["predictions"]] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["box.onnx", "box.xml"])
+def test_it_is_exported_and_compared_on_films_that_it_answers(name: str, tmp_path: Path) -> None:
+    box = rl.load("box")
+    with pytest.raises(ModelError, match="says the same"):  # on noise it gives all one answer
+        rl.export(box, tmp_path / name)
+    films = [rl.read(f) for f in sorted(write_films(tmp_path / "films").rglob("*.png"))]
+    found = rl.export(box, tmp_path / name, films=films)
+    assert found.moves > 0.1 and found.difference < 1e-3 and (tmp_path / name).is_file()
 
 
 def test_another_models_card_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import radiolucent as rl
 from radiolucent.data.phantom import draw
-from radiolucent.errors import CheckpointError, ModelError
+from radiolucent.errors import CheckpointError, ExplainError, ModelError
 from radiolucent.models import Classifier, InLungs, SmallResNet, shift_logits
 from radiolucent.models.classifier import digest_of
 from radiolucent.models.in_lungs import (
@@ -207,6 +207,22 @@ def test_grad_cam_lies_on_the_film_and_within_the_window(followed: bool, monkeyp
     outside[max(box[0] - 13, 0) : box[1] + 13, max(box[2] - 13, 0) : box[3] + 13] = False
     total = np.abs(shown.map) + np.abs(other.map)
     assert outside.any() and total.max() > 0 and (total[outside] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["trunk.last", "module.trunk.stages.2", "finder.deep"])
+def test_a_layer_of_the_window_is_not_stretched_over_the_film(name: str) -> None:
+    made = classifier(network())
+    film = rl.from_array(films(1)[0, 0].numpy())
+    for method in (rl.GradCAM(layer=name), rl.LRP(layer=name), rl.ScoreCAM(layer=name)):
+        with pytest.raises(ExplainError, match="'placed'"):
+            rl.explain(made, film, method, target=0)
+    named, found = (rl.explain(made, film, rl.GradCAM(layer=n), target=0).map for n in ("placed", None))
+    assert np.array_equal(named, found)
+
+
+def test_guided_backpropagation_takes_maps_that_the_network_blanked() -> None:
+    film = rl.from_array(np.zeros((224, 224), np.float32))
+    assert not rl.explain(rl.load("box"), film, rl.GuidedBackprop(), target=0).map.any()
 
 
 def test_saved_loaded_shifted_and_converted(tmp_path: Path) -> None:

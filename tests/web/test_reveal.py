@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import GradCAM
+from radiolucent.models import Classifier
 from radiolucent.types import Explanation
 from radiolucent.web import reveal
 from radiolucent.web.study_context import StudyContext
@@ -82,3 +84,14 @@ def test_a_method_that_fails_does_not_end_the_work(context: StudyContext, lastin
     context.reveal.ahead([context.store.case(first)], lambda *_: None)
     again = context.reveal.explanation(context.store.case(first), "gradcam")
     assert isinstance(again, str if lasting else Explanation)
+
+
+def test_an_answer_of_any_film_without_lung_is_no_call(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classifier, "no_call", lambda self, logits: torch.ones(len(logits), dtype=torch.bool))
+    reader = Client(context).enter("Dr A")
+    case = reader.cases()[0]
+    reader.lock(case, FULL)
+    told = json.loads(reader.wait(f"/api/cases/{case}/prediction")[2])
+    assert (told["called"], told["probability"], told["headline"]) == (None, None, "no call")
+    assert "texture of a lung" in told["words"][0]
+    assert reader.wait(f"/api/cases/{case}/maps/gradcam")[0] == 200

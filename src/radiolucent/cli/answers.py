@@ -23,6 +23,8 @@ __all__ = ["FEW", "WIDE", "Answer", "Chest", "Force", "Inline", "Open", "answer_
 FEW = 10
 """Films up to which every one has its line in the terminal."""
 
+SAME = "nothing on it has the texture of a lung, so that the answer would be the same for any such film"
+
 WIDE = 200  # columns of a table that goes to a file
 
 Force = Annotated[bool, typer.Option("--force", help="Also answer on what does not look like a frontal chest film.")]
@@ -43,6 +45,7 @@ class Answer:
     Attributes:
         image: the film. called: class called. probability: calibrated, of that class. threshold: what it was held
             against. by_class: calibrated probability of every class.
+        no_call: whether the answer is that of any film without lung (`Classifier.no_call`), asked for all the same.
         labels: of a model that tells several labels, those that are called; `called` names them. thresholds: of each.
     """
 
@@ -51,6 +54,7 @@ class Answer:
     probability: float
     threshold: str
     by_class: Mapping[str, float]
+    no_call: bool = False
     labels: tuple[str, ...] = ()
     thresholds: Mapping[str, float | None] = field(default_factory=dict[str, "float | None"])
 
@@ -69,7 +73,7 @@ def refusal(classifier: "Classifier", force: bool, chest: bool = False) -> "Call
     def why(film: "Radiograph") -> str:
         reasons = out_of_place(film)
         if not reasons and not _lung_is_seen(classifier, film):
-            reasons = ("nothing on it has the texture of a lung, so that the answer would be the same for any film",)
+            reasons = (SAME,)
         if not reasons:
             return ""
         return f"this does not look like a frontal chest film: no call ({'; '.join(reasons)}); --force overrides"
@@ -94,7 +98,9 @@ def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
     threshold = f"{names[classifier.positive]} from {100 * classifier.threshold:.1f} %"
     if len(names) > 2:
         threshold = "most probable"
-    return Answer(film.image_id, names[called], chances[called], threshold, dict(zip(names, chances, strict=True)))
+    by_class = dict(zip(names, chances, strict=True))
+    empty = bool(classifier.no_call(logits)[0])
+    return Answer(film.image_id, names[called], chances[called], threshold, by_class, empty)
 
 
 def _labels_of(classifier: "Classifier", image: str, logits: Any, chances: Sequence[float]) -> Answer:
@@ -102,7 +108,8 @@ def _labels_of(classifier: "Classifier", image: str, logits: Any, chances: Seque
     called = tuple(n for n, c in zip(names, calls, strict=True) if c)
     cuts = {n: rule.threshold for n, rule in zip(names, classifier.label_rules, strict=True)}
     by_class = dict(zip(names, chances, strict=True))
-    return Answer(image, ", ".join(called) or "no label", max(chances), "each label's own", by_class, called, cuts)
+    empty, name = bool(classifier.no_call(logits)[0]), ", ".join(called) or "no label"
+    return Answer(image, name, max(chances), "each label's own", by_class, empty, called, cuts)
 
 
 def _print_labels(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
@@ -121,6 +128,13 @@ def _print_labels(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], 
         cells = [f"{'* ' if n in a.labels else ''}{_percent(p)}" for n, p in a.by_class.items()]
         table.add_row(*(shown(c) for c in (Path(a.image).name, *cells, *more)))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    _say_no_call(answers)
+
+
+def _say_no_call(answers: Sequence[Answer]) -> None:
+    for a in answers:
+        if a.no_call:
+            say.print(f"{shown(Path(a.image).name)}: {SAME}", highlight=False, soft_wrap=True)
 
 
 def _percent(chance: float) -> str:
@@ -148,6 +162,7 @@ def print_answers(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]] =
         cells = [Path(a.image).name, a.called, _percent(a.probability), a.threshold, *more]
         table.add_row(*(shown(c) for c in cells))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    _say_no_call(answers)
 
 
 def show(panels: Sequence[Path], *, inline: bool, opened: bool) -> None:

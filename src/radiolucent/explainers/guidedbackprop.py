@@ -127,7 +127,8 @@ def _may_be_relu(node: Any) -> bool:
         return True  # a backward of another's own
     if name.startswith("MulBackward"):  # by a mask of places and channels
         masks = [m for m in (node._saved_self, node._saved_other) if isinstance(m, torch.Tensor)]
-        return any(m.ndim > 1 and m.shape[1] > 1 and bool(((m == 0) | (m == 1)).all()) for m in masks)
+        # Zeros alone let nothing back, guided or not: maps that the network itself has blanked.
+        return any(m.ndim > 1 and m.shape[1] > 1 and bool(((m == 0) | (m == 1)).all() & m.any()) for m in masks)
     if name.startswith(("MaximumBackward", "WhereBackward", "FmaxBackward")):  # of something and a constant
         return sum(before is not None for before, _ in node.next_functions) == 1
     if name.startswith(("MaxBackward", "AmaxBackward")):  # the same, put side by side

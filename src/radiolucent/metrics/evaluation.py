@@ -159,7 +159,7 @@ def evaluate(
         matrix=_matrix(cases, predictions),
         classes=by_class(cases, how) if len(names) > 2 else {},
         left_out=cases.left_out,
-        notes=(*_notes(cases, min(ill, well)), *_two_ways(predictions)),
+        notes=(*_notes(cases, min(ill, well)), *_two_ways(predictions), *filter(None, [predictions.no_call_note])),
     )
 
 

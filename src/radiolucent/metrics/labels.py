@@ -233,4 +233,6 @@ def _notes(predictions: Predictions, few: Mapping[str, str], uncalled: list[str]
         notes.append(f"no threshold for {', '.join(uncalled)}: never called")
     if left:
         notes.append(f"{left} films without any known label left out")
+    if predictions.no_call_note:
+        notes.append(predictions.no_call_note)
     return tuple(notes)

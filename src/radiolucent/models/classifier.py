@@ -139,6 +139,15 @@ class Classifier(Shown):
         """Number of logits: 1 for a "sigmoid" head, else one a class."""
         return 1 if self.head == "sigmoid" else len(self.class_names)
 
+    @property
+    def without_lung(self) -> tuple[float, ...] | None:
+        """Logits that a network on the lungs alone gives every film on which it takes nothing for lung; of others None.
+
+        They are no answer about the film: `Predictions.no_call`.
+        """
+        found: torch.Tensor | None = getattr(self.network, "without_lung", None)
+        return None if found is None else tuple(found.float().tolist())
+
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""
         # No inference mode: a lazy or caching module would keep tensors that nothing can be differentiated by.
@@ -147,6 +156,12 @@ class Classifier(Shown):
             found = asked(self.network, inputs.to(self.device, self.dtype)).float().cpu().clone()
             look_again()
             return found.as_subclass(torch.Tensor)
+
+    def no_call(self, logits: torch.Tensor) -> torch.Tensor:
+        """Bool (N,) of logits (N, K): whether they are those of any film without lung (`without_lung`)."""
+        if (fixed := self.without_lung) is None:
+            return torch.zeros(len(logits), dtype=torch.bool)
+        return (logits == torch.tensor(fixed)).all(1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated probabilities (N, number of classes) from logits (N, K)."""

@@ -69,7 +69,7 @@ def export(
     Args:
         path: of the file; ".onnx" or ".xml" (OpenVINO, with its ".bin").
         to: "onnx" or "openvino"; by the suffix unless given.
-        films: to compare logits on; noise unless given.
+        films: to compare logits on; noise unless given. A network on the lungs alone needs some.
         tolerance: largest difference of a logit that is taken, as a share of the largest logit, or of 1 if that is
             larger.
 

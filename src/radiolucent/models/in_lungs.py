@@ -46,7 +46,7 @@ def window_of(chance: torch.Tensor, margin: float) -> Window:
     Args:
         chance: the finder's probabilities (N, h, w). Without any lung the window is the whole film.
     """
-    lungs = (chance >= CHANCE).float() + 1e-6
+    lungs = (chance >= CHANCE).float() + 1e-6  # float32 whatever the network computes in: half of it counts no cells
 
     def span(mass: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         share = mass.cumsum(1) / mass.sum(1, keepdim=True)
@@ -249,6 +249,11 @@ class InLungs(nn.Module):
             return torch.ones(len(x), dtype=torch.bool, device=x.device)
         cut, seen, _ = look(x[:, 0], self.chances(x[:, 0]), self.side, self.margin)
         return like_lung(cut, seen, self.limits) >= self.limits.share
+
+    @property
+    def without_lung(self) -> torch.Tensor:
+        """Logits (outputs,) of every film on which nothing counts as lung."""
+        return self.trunk.dense.bias.detach()
 
     def get_classifier(self) -> nn.Module:
         """The dense layer, by timm's name for what "freeze all but the head" leaves free."""

@@ -134,6 +134,7 @@ def predict(
         classifier.threshold,
         calibrated_on=classifier.calibrated_on,
         rules=classifier.rules,
+        without_lung=classifier.without_lung,
     )
 
 

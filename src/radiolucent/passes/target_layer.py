@@ -116,6 +116,8 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
     if place is None and isinstance(network, InLungs):
         return Layer(network.laid_on_film)
     name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
+    if name is not None and reshape is None and (laid := _laid_on_film(network, name)) is not None:
+        return laid
     probes, found = _looked_up(network, inputs[:1])
     if name is not None:
         return _named(network, probes, name, reshape)
@@ -128,6 +130,28 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
             "Or use a method that only perturbs the image: LIME()."
         )
     return found
+
+
+def _laid_on_film(network: nn.Module, name: str) -> Layer | None:
+    """The layer of that name, where it is the one of an `InLungs` that lays its maps on the film; None of others.
+
+    Raises:
+        ExplainError: a layer of an `InLungs` before that one, whose maps would be stretched over the whole film.
+    """
+    for path, module in network.named_modules():
+        if not isinstance(module, InLungs):
+            continue
+        start = f"{path}." if path else ""
+        inner = name.removeprefix("module.").removeprefix(start.removeprefix("module."))
+        if inner == module.laid_on_film:
+            return Layer(start + inner)
+        if inner and inner in dict(module.named_modules()):
+            raise ExplainError(
+                f"layer {name!r} finds the lungs' window, or holds places of it and not of the film: its map would be "
+                f"stretched over the whole film. Choose {start + module.laid_on_film!r}, which lays the maps where "
+                "they lie, or say with reshape= how they become (N, K, h, w) of the film."
+            )
+    return None
 
 
 def _looked_up(network: nn.Module, image: torch.Tensor) -> tuple[list[Probe], Layer | None]:

@@ -118,6 +118,8 @@ class Predictions(Shown):
             None where it is not known.
         groups: further columns by name, each of length N (site, etiology, split, ...), for subgroups.
         rules: of a multi-label head, one a label; where there are none, `threshold` and `temperature` hold for all.
+        without_lung: logits that a network on the lungs alone gives every film on which it takes nothing for lung; None
+            of other networks.
 
     Of a multi-label head `scores`, `truth` and `called` have no meaning: `of_label` gives those of one label.
     """
@@ -134,6 +136,7 @@ class Predictions(Shown):
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
     calibrated_on: int | None = None
     rules: tuple[LabelRule, ...] = ()
+    without_lung: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         rules_for(self.class_names, self.head, self.rules, LabelRule())
@@ -160,6 +163,7 @@ class Predictions(Shown):
                 "label": self.class_names[int(self.labels[i])] if self.labels[i] >= 0 else None,
                 name: float(scores[i]),
                 "called": bool(called[i]),
+                **self._told(i),
                 **{k: v[i] for k, v in self.groups.items()},
             }
             for i in range(len(self))
@@ -175,10 +179,14 @@ class Predictions(Shown):
                 **{name: known[int(self.labels[i, k])] for k, name in enumerate(self.class_names)},
                 **{f"p_{name}": float(chances[i, k]) for k, name in enumerate(self.class_names)},
                 **{f"called_{name}": bool(calls[i, k]) for k, name in enumerate(self.class_names)},
+                **self._told(i),
                 **{k: v[i] for k, v in self.groups.items()},
             }
             for i in range(len(self))
         ]
+
+    def _told(self, i: int) -> Mapping[str, bool]:
+        return {} if self.without_lung is None else {"no_call": bool(self.no_call[i])}
 
     @property
     def multilabel(self) -> bool:
@@ -206,8 +214,15 @@ class Predictions(Shown):
         return Predictions(
             self.image_ids, self.patient_ids, self.logits[:, k : k + 1], self.labels[:, k], (absent(name), name), 1,
             "sigmoid", rule.temperature, 1.0 if rule.threshold is None else rule.threshold, self.groups,
-            rule.calibrated_on,
+            rule.calibrated_on, without_lung=self.without_lung and self.without_lung[k : k + 1],
         )  # fmt: skip
+
+    @property
+    def no_call(self) -> NDArray[np.bool_]:
+        """(N,) True where the logits are those of any film without lung (`without_lung`), and so say nothing of it."""
+        if self.without_lung is None:
+            return np.zeros(len(self), bool)
+        return (self.logits == np.array(self.without_lung, np.float32)).all(1)
 
     @property
     def calls(self) -> NDArray[np.bool_]:
@@ -252,12 +267,25 @@ class Predictions(Shown):
         """(N,) True where the positive class is called at the threshold."""
         return self.scores >= self.threshold
 
+    @property
+    def no_call_note(self) -> str:
+        """How many films the network takes nothing on for lung, in words; "" where there are none."""
+        count = int(self.no_call.sum())
+        if not count:
+            return ""
+        return (
+            f"on {count} of {len(self)} films nothing has the texture of a lung: the answer there is the same whatever "
+            "the film, and no call, but counts in all figures"
+        )
+
     def __repr__(self) -> str:
+        films = f"{len(self)} films of {len(set(self.patient_ids))} patients"
+        none = f", {count} without lung (no call)" if (count := int(self.no_call.sum())) else ""
         if self.multilabel:
             called = ", ".join(f"{int(n)} {name}" for name, n in zip(self.class_names, self.calls.sum(0), strict=True))
-            return f"Predictions({len(self)} films of {len(set(self.patient_ids))} patients, called: {called})"
+            return f"Predictions({films}, called: {called}{none})"
         called = f"{int(self.called.sum())} called {self.class_names[self.positive]} at {self.threshold:.3f}"
-        return f"Predictions({len(self)} films of {len(set(self.patient_ids))} patients, {called})"
+        return f"Predictions({films}, {called}{none})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,8 +178,11 @@ class Reveal:
             film = self.films.radiograph(case)
             if not told.is_file():
                 logits = self.classifier.logits(self.classifier.preprocess(film)[None])
-                said = make_case(self.classifier, film, logits, None, (), ())
-                write_json(told, self._words(said.called, said.probability, logits))
+                if bool(self.classifier.no_call(logits)[0]):
+                    write_json(told, self._no_call())
+                else:
+                    said = make_case(self.classifier, film, logits, None, (), ())
+                    write_json(told, self._words(said.called, said.probability, logits))
                 told.chmod(0o600)
         except Exception as error:  # whatever one film brings up, the next reader's still has its turn
             self._fail(case, told, _NO_FILM, error)
@@ -227,6 +230,13 @@ class Reveal:
         if error is not None:
             _LOG.warning("case %s: %s: %s: %s", case.id, file.name, type(error).__name__, error)
             self.failures.write(f"computing {file.name.removeprefix(f'{case.id}.')}", error, case=case.id)
+
+    def _no_call(self) -> dict[str, Any]:
+        words = (
+            "Nothing on this film has the texture of a lung: the model's answer would be the same for any such film."
+        )
+        told = {"called": None, "headline": "no call", "probability": None}
+        return told | {"threshold": self.classifier.threshold, "target": self.target, "words": [words]}
 
     def _words(self, called: str, chance: float, logits: Any) -> dict[str, Any]:
         score = float(self.classifier.probabilities(logits)[0][self.classifier.positive])

@@ -106,15 +106,17 @@ async function reveal(page, at, controls) {
       return;
     }
     const own = page.given.reading.label;
-    page.called = found.called;
-    const gauge = h("div", { class: "gauge", role: "img", "aria-label": `${found.target}: ${(100 * found.probability).toFixed(1)} percent` },
+    page.called = found.called ?? "";
+    const gauge = found.called && h("div", { class: "gauge", role: "img", "aria-label": `${found.target}: ${(100 * found.probability).toFixed(1)} percent` },
       h("span", { class: "filled" }), h("span", { class: "cut" }));
-    /** @type {HTMLElement} */ (gauge.firstChild).style.width = `${100 * found.probability}%`;
-    /** @type {HTMLElement} */ (gauge.lastChild).style.left = `${100 * found.threshold}%`;
+    if (gauge) {
+      /** @type {HTMLElement} */ (gauge.firstChild).style.width = `${100 * found.probability}%`;
+      /** @type {HTMLElement} */ (gauge.lastChild).style.left = `${100 * found.threshold}%`;
+    }
     at.replaceChildren(h("h2", {}, "Model"),
       h("p", { class: "headline", id: "headline" }, found.headline),
-      h("p", { class: found.called === own ? "same" : "differs" }, found.called === own ? "Same diagnosis as yours." : `You said ${own}.`),
-      gauge, ...found.words.map((/** @type {string} */ w) => h("p", { class: "hint" }, w)));
+      found.called ? h("p", { class: found.called === own ? "same" : "differs" }, found.called === own ? "Same diagnosis as yours." : `You said ${own}.`) : "",
+      gauge || "", ...found.words.map((/** @type {string} */ w) => h("p", { class: "hint" }, w)));
     await controls.offer(found.methods, found.target, found.names);
   } catch (error) {
     at.replaceChildren(h("h2", {}, "Model"), h("p", { class: "problem" }, /** @type {Error} */ (error).message));
