@@ -37,12 +37,12 @@ def _carried(test: Intervention, case: Case) -> tuple[Estimate, bool] | None:
 
 def taught(test: Intervention, case: Case, *, apart: float = 0.0) -> int:
     """Which way the change moves the answer of a network that learnt what one class of the films trained on carries
-    more (the whole interval of its AUROC lies further from 0.5 than `apart`): 1 up, −1 down, 0 where they do not
-    tell."""
+    more (the interval of its AUROC excludes 0.5, and its value lies `apart` from it): 1 up, −1 down, 0 where they do
+    not tell."""
     told = _carried(test, case) if test.adds and applies(case.table, test) else None
     if told is None or not told[1] or told[0].low is None or told[0].high is None or told[0].value is None:
         return 0
-    if told[0].low <= CHANCE + apart and told[0].high >= CHANCE - apart:
+    if told[0].low <= CHANCE <= told[0].high or abs(told[0].value - CHANCE) < apart:
         return 0
     return test.adds * (1 if told[0].value > CHANCE else -1)
 
