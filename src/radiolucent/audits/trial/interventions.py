@@ -161,8 +161,8 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
 
 APART, RARE = 0.1, 0.05
 """How far from 0.5 the AUROC of what the films trained on carry must lie where the shift itself counts, beside its
-interval: of thousands of films any difference is certain, and a trifle teaches little. `RARE`: of what a film has or has
-not, where a tenth more films of one class that have it make 0.05."""
+interval: of thousands of films any difference is certain, and a trifle teaches little. `RARE`: of what a film has or
+has not, where a tenth more films of one class that have it make 0.05."""
 _TAUGHT = "one class of the films trained on carries it more, and films of both classes move as that teaches"
 
 
