@@ -148,6 +148,9 @@ def test_a_drawn_marker_proves_nothing_where_no_film_shows_one() -> None:
     (nowhere,), _ = examine_views(marker_reader(), bare, tests)
     assert shown.verdict == "fail" and nowhere.verdict == "inconclusive", (shown.summary, nowhere.summary)
     assert "0 of 64 audited films show a marker" in nowhere.summary
+    (unmet,), _ = examine_views(marker_reader(), views(), tests, met=bare)
+    assert unmet.verdict == "inconclusive", "none of the films trained on has a marker"
+    assert "on the films it was trained on the side marker does not tell" in unmet.summary
 
 
 def test_effects_have_their_closed_form() -> None:

@@ -87,7 +87,8 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
     if (told := _carried(test, case)) is not None:
         known, trained = told
         evidence["carried_by_training_films" if trained else "carried_by_audited_films"] = known.as_dict()
-        if known.low is not None and known.high is not None and known.low <= CHANCE <= known.high:
+        # Where no film has it, or every one, the AUROC is 0.5 and has no interval.
+        if known.value == CHANCE if known.low is None or known.high is None else known.low <= CHANCE <= known.high:
             where = "on the films it was trained on" if trained else (
                 "the films it was trained on are not known, and on the audited ones"
             )  # fmt: skip
