@@ -63,7 +63,7 @@ logit.
 
 It costs more than version 1: 11.6 ms of processor time for one film instead of 7.7, 114 instead of 56 ms for sixteen
 (one thread, AMD EPYC, 2026-11-30). `predict` and `explain --method gradcam` start as fast as with version 1, `explain`
-as it comes, with LIME and trust stamps, takes 1.6 times the processor time ([benchmarks](../benchmarks.md)).
+as it comes, with LIME and trust stamps, takes 1.8 times as long ([benchmarks](../benchmarks.md)).
 
 **Where less than {share:.0%} of what is seen has the texture of a lung, nothing is taken for lung**: the features are
 zero and the answer is always the same: {without_lung:.0%} pneumonia, which means nothing; `predict` and `explain`
