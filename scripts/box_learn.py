@@ -20,7 +20,7 @@ from radiolucent.metrics import auroc
 from radiolucent.models.in_lungs import over_lungs, standardised
 from radiolucent.models.lite import Lite
 
-__all__ = ["RECIPE", "Recipe", "fitted", "imagenet"]
+__all__ = ["RECIPE", "Recipe", "batch_of", "chosen", "fitted", "imagenet"]
 
 SCALE = 0.5
 """Lungs have deviation 1 here, photographs about a half of that."""
@@ -189,7 +189,7 @@ def fitted(
         for part in (upper, trunk.last, trunk.drop):
             part.train()
         losses: list[float] = []
-        for well, ill, hollow in _drawn(films, learn, recipe, epoch, seed):
+        for well, ill, hollow in chosen(films, learn, recipe, epoch, seed):
             share = min(1.0, (step + 1) / (0.05 * steps)) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / steps)))
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate * group["scale"] * share
@@ -209,7 +209,7 @@ def fitted(
     return average
 
 
-def _drawn(
+def chosen(
     films: Films, learn: NDArray[np.intp], recipe: Recipe, epoch: int, seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
     """An epoch: every film without pneumonia, as many with it, and films to empty."""

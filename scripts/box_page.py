@@ -34,21 +34,23 @@ FIGURES = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "speci
 PAGE = """# Card: the pneumonia model that comes with the package
 
 `rl.load("box")`, `radiolucent explain film.jpg`: pneumonia or normal on children's frontal chest films, from the
-lungs alone. Version 2: the first five stages of EfficientNet-Lite0 ({parameters:,} weights with our own last layers)
-behind an earlier form of our own lung segmenter (below), both in one file of {megabytes:.1f} MB, made by
+lungs alone. Version 3: the first five stages of EfficientNet-Lite0, slimmed ({parameters:,} weights with our own last
+layers), behind an earlier form of our own lung segmenter (below), both in one file of {megabytes:.1f} MB, made by
 `scripts/train_box.py` (seed {seed}). **Research use, not for diagnosis.**
 
 Weights: `models/box.safetensors`, SHA-256 `{sha256}`; the same figures as JSON: `models/box.json`,
 `radiolucent.models.box_card()`.
 
 **Weights of others.** {begun_from}. Changed by us: the colours of the stem's weights are summed for grey films, batch
-norms are folded into convolutions, the fourth and fifth stage were trained further on the films below, the last two
-layers are our own. You may obtain a copy of the licence at <https://www.apache.org/licenses/LICENSE-2.0>; the
-weights come as they are, without warranties or conditions of any kind.
+norms are folded into convolutions, the fourth and fifth stage were trained further on the films below, a third to a
+half of the maps inside the blocks were taken out and the blocks' last convolutions fitted anew, the last two layers
+are our own. You may obtain a copy of the licence at
+<https://www.apache.org/licenses/LICENSE-2.0>; the weights come as they are, without warranties or conditions of any
+kind.
 
-**The segmenter** in this file, and the one meant on this page, is the package's before its [last training](lungs.md):
-weights 613bd1288be8, Dice 0.950 (0.947–0.952) on held-out films of 323 patients, where today's has 0.955 (0.954–0.957).
-The network was trained, and everything here measured, with that one.
+**The segmenter** in this file is the package's before its [last training](lungs.md): weights 613bd1288be8, Dice 0.950
+(0.947–0.952) on held-out films of 323 patients, where today's has 0.955 (0.954–0.957). The network was trained with
+that one. "Our masks" below are those of today's.
 
 ## How it looks
 
@@ -61,17 +63,15 @@ through the outline and, a few pixels beside its edge, the texture below; a test
 feature maps are laid back where they lie on the film, so that Grad-CAM and its kin show the film and add up to the
 logit.
 
-It costs more than version 1: 11.6 ms of processor time for one film instead of 7.7, 114 instead of 56 ms for sixteen
-(one thread, AMD EPYC, 2026-11-30). `predict` and `explain --method gradcam` start as fast as with version 1, `explain`
-as it comes, with LIME and trust stamps, takes 1.8 times as long ([benchmarks](../benchmarks.md)).
+{cost}
 
 **Where less than {share:.0%} of what is seen has the texture of a lung, nothing is taken for lung**: the features are
 zero and the answer is always the same: {without_lung:.0%} pneumonia, which means nothing; `predict` and `explain`
-give no call there. Around each pixel (13 × 13) the mean difference from the 3 × 3 mean must be at
-least {fine:g}, that of the 3 × 3 from the 9 × 9 mean between {low:g} and {high:g}, and the first at most {ratio:g}
-times the second, all in deviations of the film's grey levels (+ 0.05). These limits were set on 160 films of the
-calibration patients of the network shipped, untouched, emptied and distorted as in the audit, before any network was
-trained; the five folds use the same limits, so that some of those 160 films are among their held-out ones.
+give no call there. Around every fourth pixel along each axis (13 × 13) the mean difference from the 3 × 3 mean must
+be at least {fine:g}, that of the 3 × 3 from the 9 × 9 mean between {low:g} and {high:g}, and the first at most
+{ratio:g} times the second, all in deviations of the film's grey levels (+ 0.05). These limits were set on 160 films of
+the calibration patients of the network shipped, untouched, emptied and distorted as in the audit, before any network
+was trained; the five folds use the same limits, so that some of those 160 films are among their held-out ones.
 {gated} of the {films:,} films fall below it; in cross-validation they count as answered.
 
 Against the outline and what surrounds the lungs, training moves, stretches and turns the window, takes the outline in
@@ -98,56 +98,64 @@ asked to. What was not trained for stands beside it below.
 years, one hospital; copies of 224 × 224 pixels. Patients, and films of the same bytes, stand in one group everywhere.
 The official test split was not used.
 
-Recipe: the stem and {frozen} stages stay as ImageNet made them; the others learn in {epochs} epochs of AdamW at
-{rate:g} (times {head:g} in the new layers) with a cosine, batches of {batch} of which {emptied} emptied, and their
-edited copies, weight decay {decay:g}, label smoothing {smoothing:g}, dropout {dropout:g}, as many films of either
-class in an epoch; the hinge of opacities weighs {weight:g}, the sameness of shams {still:g}; moving
-average of the weights, after the last epoch. Temperature, bias and threshold come from a tenth of the learning
-patients; the threshold is the highest with {rule} there, {threshold:.3f}; the temperature {temperature:.2f}.
+Recipe, version 2's: the stem and {frozen} stages stay as ImageNet made them; the others learn in {epochs} epochs of
+AdamW at {rate:g} (times {head:g} in the new layers) with a cosine, batches of {batch} of which {emptied} emptied, and
+their edited copies, weight decay {decay:g}, label smoothing {smoothing:g}, dropout {dropout:g}, as many films of either
+class in an epoch; the hinge of opacities weighs {weight:g}, the sameness of shams {still:g}; moving average of the
+weights, after the last epoch.
+
+Version 3's: nothing learns anew. Inside each of the ten blocks that widen those maps are kept from which the rest can
+best be told: {hidden}
+of 96, 144, 144, 240, 240, 480, 480, 480, 672, 672, and the block's last convolution is
+fitted by least squares, on {fitted} batches of films that the network learnt from, with emptied and edited ones; of
+each fold's network on its own. Then calibration and threshold are set anew.
+
+Temperature, bias and threshold come from a tenth of the learning patients; the threshold is the highest with {rule}
+there, {threshold:.3f}, of the network shipped on {val:,} films of {val_patients:,} patients; the temperature
+{temperature:.2f}.
 
 ## How well it does
 
 Five-fold cross-validation by patient, every film held out once; calibration and threshold of each fold from a tenth of
 its learning patients. The network shipped is a sixth one, trained on {train:,} films, calibrated on {val:,} and tried
-on {test:,} films of other patients; version 1 was tried on the same ones. 95 % intervals, with the patient as the
+on {test:,} films of other patients; version 2 was tried on the same ones. 95 % intervals, with the patient as the
 unit.
 
-| | cross-validation | version 1, cross-validation | shipped | version 1 |
+| | cross-validation | version 2, cross-validation | shipped | version 2 |
 |---|---|---|---|---|
 | films, patients | {films:,}, {patients:,} | the same | {test:,}, {test_patients:,} | the same |
 {cv}
 
-AUROC of each fold: {by_fold}; of version 1: {by_fold_1}.
+AUROC of each fold: {by_fold}; of version 2: {by_fold_1}.
 
 ## Without the lungs
 
-AUROC of the network shipped on 150 of its held-out films of which only a part is left, by the segmenter's masks (of
-{seen_films} films it trusts its own) and by masks drawn by hand (there are some of {drawn_films}); and of version 1 on
-the same films, by the segmenter's. Near 0.5 is what is wished for, except in the last four rows. In brackets the
-interval, then the share of films that got the one answer that is given where there is no lung. Noise of the grain of
-lungs is not always told from them: there the answers differ, by chance or nearly so ("soft": a normal blur of 1.5
-pixels, deviation 0.08).
+AUROC of the network shipped on 150 of its held-out films of which only a part is left, by today's segmenter's masks (of
+{seen_films} films it trusts its own) and by masks drawn by hand (there are some of {drawn_films}); and of version 2 on
+the same films, by the masks of the segmenter before its last training. Near 0.5 is what is wished for, except in the
+last four rows. In brackets the interval, then the share of films that got the one answer that is given where there is
+no lung. Noise of the grain of lungs is not always told from them: there the answers differ, by chance or nearly so
+("soft": a normal blur of 1.5 pixels, deviation 0.08).
 
-| film | our masks | drawn masks | version 1 |
+| film | our masks | drawn masks | version 2 |
 |---|---|---|---|
 {parts}
 
 ## Its reasons
 
 The audit's reasons score (1: a network that decides by opacities in the lungs alone; above one half passes) on the
-same 150 films, one a patient: by the segmenter's masks and by masks drawn by hand, and of version 1 by the
+same 150 films, one a patient: by the segmenter's masks and by masks drawn by hand, and of version 2 by the
 segmenter's.
 
-| reason | our masks | drawn masks | version 1, our masks |
+| reason | our masks | drawn masks | version 2, our masks |
 |---|---|---|---|
 {reasons}
 
 **An opacity of another kind.** The lower 30 to 60 % of one lung of healthy films, whitened up to a level line, which
 neither training nor the audit draws, by hand-drawn masks where there are some; rise of the log-odds in
-standard deviations of the untouched films', and calls of "normal" that turn (each at its own threshold; version 1's
-is at Youden's index, this one's was set for sensitivity, so that more calls turn at the same rise):
+standard deviations of the untouched films', and calls of "normal" that turn (each at its own threshold):
 
-| | this one | version 1 |
+| | this one | version 2 |
 |---|---|---|
 {lobes}
 
@@ -163,7 +171,7 @@ is at Youden's index, this one's was set for sensitivity, so that more calls tur
 NO_AUDIT = """## Its audit
 
 The rows above are the audit's tests on parts of the film and of reasons. Its other tests (`radiolucent audit box`)
-were run on version 1 (all passed on 2026-11-26), and not again on version 2.
+were not run on this version.
 
 """
 AUDIT = """## Its audit
@@ -211,26 +219,27 @@ def _worst(rows: dict[str, Any]) -> str:
     return f"{shown(rows[name])}, {ROWS[name]}"
 
 
-def page_of(card: dict[str, Any], levers: str) -> str:
+def page_of(card: dict[str, Any], levers: str, cost: str) -> str:
     """The page of a card as `box_card.py` makes it.
 
     Args:
-        levers: what each was measured to bring, Markdown with places for figures.
+        levers: what each was measured to bring, Markdown with places for figures. cost: of a pass, as measured.
     """
     whole = [
         card["cross_validation"],
-        card["version_1"]["cross_validation"],
+        card["before"]["cross_validation"],
         card["held_out"],
-        card["version_1"]["held_out"],
+        card["before"]["held_out"],
     ]
-    parts = [card["no_lungs"], card["no_lungs_drawn"], card["version_1"]["no_lungs"]]
+    parts = [card["no_lungs"], card["no_lungs_drawn"], card["before"]["no_lungs"]]
     audit = card["audit"]
-    reasons = [card["reasons"]["seen"], card["reasons"]["drawn"], card["version_1"]["reasons"]["seen"]]
-    lobes = [c["reasons"]["lobes"] for c in (card, card["version_1"])]
+    reasons = [card["reasons"]["seen"], card["reasons"]["drawn"], card["before"]["reasons"]["seen"]]
+    lobes = [c["reasons"]["lobes"] for c in (card, card["before"])]
     levers = levers.format(
         before=shown(whole[1]["auroc"]), after=shown(whole[0]["auroc"]), ungated=_worst(card["no_lungs_ungated"]),
         gated_worst=_worst(card["no_lungs"]), reasons=shown(reasons[0]["score"]),
-        reasons_before=shown(reasons[2]["score"]),
+        reasons_before=shown(reasons[2]["score"]), specificity_before=shown(whole[1]["specificity"]),
+        specificity=shown(whole[0]["specificity"]),
     )  # fmt: skip
     found = NO_AUDIT if audit is None else AUDIT.format(
         audited=audit["films"], headline=audit["headline"],
@@ -243,11 +252,13 @@ def page_of(card: dict[str, Any], levers: str) -> str:
         **card["data"] | card["data"]["split"] | card["recipe"] | card["limits_of_texture"],
         **{k: card[k] for k in ("sha256", "seed", "parameters", "threshold", "temperature", "rule")},
         gated=card["gated"], without_lung=card["without_lung"],
-        begun_from=card["begun_from"],
+        hidden=", ".join(map(str, card["slimmed"]["hidden"])), fitted=card["slimmed"]["batches"],
+        val_patients=card["data"]["calibration_patients"], begun_from=card["begun_from"],
+        cost=cost,
         megabytes=card["bytes"] / 1e6,
         cv="\n".join(f"| {words} | {' | '.join(shown(c[k]) for c in whole)} |" for k, words in FIGURES.items()),
         by_fold=", ".join(f"{e['value']:.3f}" for e in card["cross_validation_folds"]),
-        by_fold_1=", ".join(f"{e['value']:.3f}" for e in card["version_1"]["cross_validation_folds"]),
+        by_fold_1=", ".join(f"{e['value']:.3f}" for e in card["before"]["cross_validation_folds"]),
         test_patients=card["held_out"]["auroc"]["n"],
         seen_films=parts[0]["original"]["films"], drawn_films=parts[1]["original"]["films"],
         parts="\n".join(f"| {words} | {' | '.join(_share(p.get(k)) for p in parts)} |" for k, words in ROWS.items()),

@@ -162,6 +162,19 @@ def test_it_answers_in_other_precisions(dtype: torch.dtype, off: float) -> None:
     assert np.corrcoef(again.ravel(), plain.ravel())[0, 1] > 0.95
 
 
+def test_texture_is_judged_alike_on_fewer_places() -> None:
+    net, limits = network(), Limits(0.008, 0.042, 0.24, 2.0, 0.45)
+    x = films(6)[:, 0]
+    cut, seen, _ = look(x, net.chances(x), 128, 0.04)
+    for k, rows in enumerate((0, 20, 40, 60, 80, 100)):  # painted over, to there
+        cut[k, :rows] = torch.linspace(0.4, 0.6, 128)
+    every, fourth = (like_lung(cut, seen, limits, step) for step in (1, 4))
+    assert float(every.std()) > 0.2
+    torch.testing.assert_close(fourth, every, atol=0.03, rtol=0)
+    empty = torch.zeros_like(seen)
+    assert torch.equal(like_lung(cut, empty, limits, 4), torch.zeros(6))
+
+
 def test_maps_count_as_far_as_lung_is_seen() -> None:
     maps, seen = torch.rand(2, 3, 4, 4), torch.zeros(2, 64, 64)
     seen[0, :32], seen[1] = 1, 1
@@ -187,6 +200,41 @@ def test_the_trunk_is_imagenets() -> None:
         torch.testing.assert_close(ours.stages(ours.stem(x)), expected, atol=1e-3, rtol=1e-3)
         before = ours(x)
         torch.testing.assert_close(ours.fused()(x), before, atol=1e-4, rtol=1e-4)
+
+
+def test_what_a_hook_keeps_is_not_overwritten() -> None:
+    trunk, x = Lite(2, width=8, norm=False).eval(), torch.rand(2, 1, 64, 64)
+    block: Any = trunk.stages[1][0]  # type: ignore[index]
+    with torch.no_grad():
+        before = trunk(x)
+        for part in (block.widen.conv, block.widen.act):
+            kept: list[torch.Tensor] = []
+            handle = part.register_forward_hook(lambda _, given, out, kept=kept: kept.extend([given[0], out]))
+            assert torch.equal(trunk(x), before)
+            handle.remove()
+            wide = kept[1 if part is block.widen.conv else 0]
+            assert wide.min() < 0  # as the convolution left it
+    assert torch.equal(trunk(x), before)  # with gradients nothing is overwritten either
+
+
+def test_a_slimmer_trunk_is_saved_and_loaded(tmp_path: Path) -> None:
+    slim = (48, 96, 96, 160, 160, 320, 320, 320, 448, 448)
+    made, _ = rl.build("in_lungs", pretrained=False, side=64, width=16, norm=False, hidden=slim, step=4)
+    again = rl.load(rl.save(made, tmp_path / "a.safetensors"))
+    net: Any = again.network
+    assert net.step == 4
+    assert [b.narrow.conv.in_channels for stage in net.trunk.stages[1:] for b in stage] == list(slim)
+    x = films()
+    assert torch.equal(again.logits(x), made.logits(x))
+    with pytest.raises(ModelError, match="3 numbers of hidden maps; give one for each of the 10 blocks"):
+        Lite(2, hidden=(1, 2, 3))
+
+
+def test_a_network_saved_by_version_2_is_the_same_network() -> None:
+    net: Any = InLungs(2)  # what a file of version 2 does not say
+    assert net.step == 1 and net.side == 128
+    full = [b.narrow.conv.in_channels for stage in net.trunk.stages for b in stage]
+    assert full == [32, 96, 144, 144, 240, 240, 480, 480, 480, 672, 672]
 
 
 @pytest.mark.parametrize("followed", [True, False])

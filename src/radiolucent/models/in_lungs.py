@@ -5,6 +5,7 @@ is done to the film: a film whose lungs are blanked is searched for lungs as any
 back where they lie on the film, so that maps need no other way back than any network's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -102,27 +103,28 @@ class Limits:
     share: float
 
 
-def _mean(x: torch.Tensor, side: int) -> torch.Tensor:
-    """Means (N, S, S) over a square around each pixel, as far as the window goes; quicker than a pool."""
+def _mean(x: torch.Tensor, side: int, step: int = 1) -> torch.Tensor:
+    """Means over a square around every pixel, or every `step`-th, as far as the window goes; quicker than a pool."""
     place = torch.arange(x.shape[-1], device=x.device)
-    near = ((place[:, None] - place).abs() <= side // 2).to(x.dtype)
+    near = ((place[step // 2 :: step, None] - place).abs() <= side // 2).to(x.dtype)
     near = near / near.sum(1, keepdim=True)
     return near @ x @ near.T
 
 
-def like_lung(grey: torch.Tensor, seen: torch.Tensor, limits: Limits) -> torch.Tensor:
+def like_lung(grey: torch.Tensor, seen: torch.Tensor, limits: Limits, step: int = 1) -> torch.Tensor:
     """Share of what is seen, (N,), that has the texture of a lung: not smooth (painted over), and no noise.
 
-    Measured around each pixel, so that a bright rim does not speak for the rest.
+    Measured around every `step`-th pixel along each axis, so that a bright rim does not speak for the rest.
     """
     total = seen.sum((1, 2)).clamp(min=1.0)
     middle = (grey * seen).sum((1, 2)) / total
     spread = ((grey - middle[:, None, None]).square() * seen).sum((1, 2)).div(total).clamp(min=1e-8).sqrt()
-    smooth, weight = _mean(grey, 3), _mean(seen, AROUND).clamp(min=0.02) * (spread + 0.05)[:, None, None]
-    fine = _mean((grey - smooth).abs() * seen, AROUND) / weight
-    coarse = _mean((smooth - _mean(smooth, 7)).abs() * seen, AROUND) / weight
+    smooth, weight = _mean(grey, 3), _mean(seen, AROUND, step).clamp(min=0.02) * (spread + 0.05)[:, None, None]
+    fine = _mean((grey - smooth).abs() * seen, AROUND, step) / weight
+    coarse = _mean((smooth - _mean(smooth, 7)).abs() * seen, AROUND, step) / weight
     fits = (fine >= limits.fine) & (coarse >= limits.low) & (coarse <= limits.high) & (fine <= limits.ratio * coarse)
-    return (fits * seen).sum((1, 2)) / total
+    there = seen[:, step // 2 :: step, step // 2 :: step]
+    return (fits * there).sum((1, 2)) / there.sum((1, 2)).clamp(min=1.0 / step**2)
 
 
 def look(
@@ -166,9 +168,11 @@ class _Placed(nn.Module):
         right: torch.Tensor,
     ) -> torch.Tensor:
         """(N, K, h, w) to (N, K, cells, cells)."""
-        rows = self._shares(top, bottom, maps.shape[2])[:, None]
-        columns = self._shares(left, right, maps.shape[3])[:, None].transpose(2, 3)
-        return rows.to(maps.dtype) @ maps @ columns.to(maps.dtype)
+        k, high, wide = (int(s) for s in maps.shape[1:])  # as in `over_lungs`
+        rows = self._shares(top, bottom, high).to(maps.dtype)
+        columns = self._shares(left, right, wide).to(maps.dtype)
+        tall = rows @ maps.permute(0, 2, 3, 1).reshape(-1, high, wide * k)
+        return (columns[:, None] @ tall.reshape(-1, self.cells, wide, k)).permute(0, 3, 1, 2)
 
     def _shares(self, low: torch.Tensor, high: torch.Tensor, count: int) -> torch.Tensor:
         """(N, cells, count): how much of each map cell falls on each film cell, times cells / count."""
@@ -193,10 +197,11 @@ class InLungs(nn.Module):
     Args:
         outputs: number of logits.
         film: side of the input in pixels. side: of the window. margin: around the lungs, as a share of their box.
-        width, dropout, norm: of the trunk, see `Lite`.
+        width, dropout, norm, hidden: of the trunk, see `Lite`.
         limits: what the texture of a lung is like, the numbers of `Limits` in order; where less than its share of what
             is seen is so (nothing was found, or it was painted over) the last feature maps are zero, and the answer is
             the same whatever the film. None: everything counts as lung.
+        step: texture is measured around every `step`-th pixel along each axis.
         cells: side of the grid on the film that the last feature maps are laid on.
     """
 
@@ -214,14 +219,16 @@ class InLungs(nn.Module):
         width: int = 192,
         dropout: float = 0.2,
         norm: bool = True,
+        hidden: Sequence[int] | None = None,
         limits: tuple[float, ...] | None = (0.008, 0.042, 0.24, 2.0, 0.45),
+        step: int = 1,
         cells: int = 28,
     ) -> None:
         super().__init__()
-        self.side, self.margin = side, margin
+        self.side, self.margin, self.step = side, margin, step
         self.limits = None if limits is None else Limits(*limits)
         self.finder = LungNet(norm=False)
-        self.trunk = Lite(outputs, width=width, dropout=dropout, norm=norm)
+        self.trunk = Lite(outputs, width=width, dropout=dropout, norm=norm, hidden=hidden)
         self.placed = _Placed(cells)
         self.register_buffer("matrix", _shrink(film, FINDER_SIDE), persistent=False)
         for parameter in self.finder.parameters():
@@ -238,7 +245,7 @@ class InLungs(nn.Module):
         cut, seen, window = look(grey, self.chances(grey), self.side, self.margin)
         maps = over_lungs(self.trunk.features(standardised(cut, seen)[:, None]), seen)
         if self.limits is not None:
-            is_lung = like_lung(cut.detach(), seen, self.limits) >= self.limits.share
+            is_lung = like_lung(cut.detach(), seen, self.limits, self.step) >= self.limits.share
             maps = maps * is_lung.to(x.dtype)[:, None, None, None]
         maps = self.placed(maps, window.top, window.bottom, window.left, window.right)
         return self.trunk.head(maps.mean((2, 3)))
@@ -248,7 +255,7 @@ class InLungs(nn.Module):
         if self.limits is None:
             return torch.ones(len(x), dtype=torch.bool, device=x.device)
         cut, seen, _ = look(x[:, 0], self.chances(x[:, 0]), self.side, self.margin)
-        return like_lung(cut, seen, self.limits) >= self.limits.share
+        return like_lung(cut, seen, self.limits, self.step) >= self.limits.share
 
     @property
     def without_lung(self) -> torch.Tensor:
