@@ -421,6 +421,44 @@ def test_each_last_map_has_a_random_network_of_its_own(monkeypatch: pytest.Monke
         assert len({s for share, s in seeds if share == 1}) == 3
 
 
+class Gated(Weighed):
+    """Answers only where its gate is above 0, as a network that looks for lungs first and finds none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Parameter(torch.tensor([[3.0, 1.0]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * (self.gate[0, 0] > 0)
+
+
+def test_a_random_network_that_answers_nothing_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from radiolucent.audits.trust import weight_randomisation as sanity
+
+    drawn: list[bool] = []
+
+    def noted(network, share, inputs, seed):
+        made = randomised(network, share, inputs, seed)
+        if share == 1:
+            drawn.append(bool(made.gate[0, 0] > 0))
+        return made
+
+    monkeypatch.setattr(sanity, "randomised", noted)
+    clf = classifier_of(Gated())
+    found = randomisation(clf, FILMS[:3], Edges(), target=1)
+    assert found.verdict == "fail" and drawn.count(True) == 3 and len(drawn) > 3  # edges, whatever it learnt
+    found = randomisation(clf, FILMS[:3], Adds(), target=1)
+    assert found.verdict == "pass" and found.estimate.low > 0  # no blank map among those it was held against
+
+
+def test_a_dear_method_meets_one_random_network_where_the_first_is_clear() -> None:
+    clear = randomisation(CLF, FILMS[:1], Gradient(), target=1, until_clear=True)
+    assert clear.verdict == "pass" and clear.evidence["maps"] == 1 and clear.estimate.low is None
+    for films, method in ((FILMS[:1], Half()), (FILMS[:1], Edges()), (FILMS[:3], Gradient())):
+        assert randomisation(CLF, films, method, target=1, until_clear=True).evidence["maps"] == 3
+    assert randomisation(CLF, FILMS[:1], Gradient(), target=1).evidence["maps"] == 3
+
+
 def test_a_randomisation_of_another_network_or_method_is_refused() -> None:
     method = LIME(num_samples=400, segmentation="slic")
     e = explain(CLF, FILM, method, target=1)

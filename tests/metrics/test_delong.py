@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from radiolucent.metrics import auroc, delong_test
+from radiolucent.metrics.intervals import hoeffding_ends
 from radiolucent.types import Estimate
 
 # DeLong, DeLong & Clarke-Pearson 1988: albumin (in tenths) and 10 minus the K-G score of 43 patients with ovarian
@@ -119,3 +120,26 @@ def test_degenerate_comparisons_say_so() -> None:
     assert delong_test(np.array([1, 1]), np.arange(2.0), np.arange(2.0))[0].value is None
     alone = auroc(np.array([0, 0, 1]), np.array([1.0, 3, 2]))
     assert alone.value == 0.5 and alone.low is None and "too few patients" in alone.note
+
+
+def test_one_case_far_off_does_not_widen_the_interval_beyond_what_holds_for_any_scores() -> None:
+    truth = np.repeat([1, 0], 80)
+    scores = np.r_[np.arange(80.0) + 100, np.arange(80.0)]
+    scores[0] = -1  # one ill film below all healthy ones carries the whole variance
+    found = auroc(truth, scores)
+    assert found.value == pytest.approx(1 - 1 / 80) and "Hoeffding" in found.note
+    assert 0.9 < found.low < 0.93 and found.high < 1
+    mirrored = auroc(1 - truth, scores)
+    assert (mirrored.low, mirrored.high) == pytest.approx((1 - found.high, 1 - found.low))
+    rng = np.random.default_rng(0)
+    usual = auroc(truth, rng.normal(size=160) + 1.5 * truth)
+    assert "Hoeffding" not in usual.note
+    several = auroc(np.repeat(truth, 2), np.repeat(scores, 2), groups=np.repeat(np.arange(160), 2))
+    assert several.low < found.low  # films of one patient do not stand for themselves: the bound is not for them
+
+
+@pytest.mark.parametrize(("value", "n"), [(0.987, 80), (0.5, 10), (0.02, 300)])
+def test_hoeffdings_ends_are_where_the_divergence_is_spent(value: float, n: int) -> None:
+    for end in hoeffding_ends(value, n):
+        apart = value * np.log(value / end) + (1 - value) * np.log((1 - value) / (1 - end))
+        assert apart * n == pytest.approx(np.log(40), rel=1e-6)

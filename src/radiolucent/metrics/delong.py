@@ -1,12 +1,13 @@
 """DeLong's variance of an AUROC and of the difference of two, for independent cases and for clusters."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, midranks, paired
-from radiolucent.metrics.intervals import scaled_interval, spread_df, undefined, welch_df
+from radiolucent.metrics.intervals import hoeffding_ends, scaled_interval, spread_df, undefined, welch_df
 from radiolucent.metrics.resample import Groups, clusters_of
 from radiolucent.types import Estimate
 
@@ -55,7 +56,12 @@ def _variance(v10: Floats, v01: Floats, positive: Mask, groups: Groups) -> tuple
 
 
 def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float, perfect: float) -> Estimate:
-    """AUROC with its interval on the logit scale; `perfect` is the lower end of an AUROC of 1 (1 − it, of one of 0)."""
+    """AUROC with its interval on the logit scale; `perfect` is the lower end of an AUROC of 1 (1 − it, of one of 0).
+
+    Where one case carries most of the variance, Student's t knows next to nothing of it and the interval spans half the
+    scale. Of cases that each stand for themselves it ends where it would for any scores at all (`hoeffding_ends`, over
+    as many disjoint pairs as there are).
+    """
     v10, v01 = placements(positive, scores)
     index, units = clusters_of(groups, len(positive))
     rarer = min(len(np.unique(index[positive])), len(np.unique(index[~positive])))
@@ -68,7 +74,14 @@ def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float
     if found is None:
         return Estimate(value, None, None, level, units, method, f"{FEW} ({rarer} in the rarer class)")
     words = {"level": level, "n": units, "method": f"{method}, logit scale", "scale": "share", "df": found[1]}
-    return scaled_interval(value, found[0] ** 0.5, **words)  # pyright: ignore[reportArgumentType]
+    estimate = scaled_interval(value, found[0] ** 0.5, **words)  # pyright: ignore[reportArgumentType]
+    if estimate.low is None or estimate.high is None or units < len(positive):
+        return estimate
+    low, high = hoeffding_ends(value, rarer, level)
+    if estimate.low >= low and estimate.high <= high:
+        return estimate
+    told = f"no wider than for any scores ({rarer} pairs, Hoeffding 1963)"
+    return replace(estimate, low=max(low, estimate.low), high=min(high, estimate.high), note=told)
 
 
 def delong_test(

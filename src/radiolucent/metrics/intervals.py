@@ -12,6 +12,7 @@ from radiolucent.types import Estimate
 __all__ = [
     "Scale",
     "exact_low",
+    "hoeffding_ends",
     "jackknife_interval",
     "scaled_interval",
     "score_ends",
@@ -122,6 +123,29 @@ def exact_low(n: int, level: float = 0.95) -> float:
     """
     z_of(level)
     return float(((1 - level) / 2) ** (1 / n)) if n > 0 else 0.0
+
+
+def hoeffding_ends(value: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Ends that a mean of n independent terms in [0, 1] keeps whatever their distribution (Hoeffding 1963, th. 1).
+
+    All p with value · ln(value/p) + (1 − value) · ln((1 − value)/(1 − p)) ≤ ln(2 / (1 − level)) / n. They hold for a
+    U-statistic too, n being how many disjoint sets of cases its kernel has (ibid., §5).
+
+    >>> tuple(round(end, 3) for end in hoeffding_ends(0.987, 80))
+    (0.92, 1.0)
+    """
+    from scipy import special
+
+    z_of(level)
+    most = float(np.log(2 / (1 - level))) / n
+    ends: list[float] = []
+    for inside, outside in ((value, 0.0), (value, 1.0)):
+        for _ in range(60):  # halving: the divergence rises on the way out
+            middle = (inside + outside) / 2
+            apart = float(special.kl_div(value, middle) + special.kl_div(1 - value, 1 - middle))
+            inside, outside = (middle, outside) if apart <= most else (inside, middle)
+        ends.append(inside)
+    return ends[0], ends[1]
 
 
 def scaled_interval(

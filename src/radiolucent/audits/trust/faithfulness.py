@@ -1,5 +1,6 @@
 """Whether what a map marks is what the answer depends on: insertion and deletion against random maps as smooth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.explainers import Goal
 from radiolucent.metrics.arrays import midranks
 from radiolucent.models import Classifier
+from radiolucent.passes.session import Session, or_torch
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
 __all__ = ["Curves", "Fill", "curves", "faithfulness"]
@@ -75,6 +77,7 @@ def curves(
     steps: int = 6,
     orders: int = 12,
     seed: int = 0,
+    session: Session | None = None,
 ) -> Curves:
     """Insertion and deletion curves of a map and of random maps, on cells × cells parts of the model's input.
 
@@ -88,6 +91,7 @@ def curves(
     Args:
         fill: what hidden cells show: the film "blur"red (σ = S/8), or its "mean".
         steps: points between nothing and everything shown. orders: random ones, an even number.
+        session: of the job; where it has converted the network already, for more images, that answers.
     """
     if orders < 4 or orders % 2 or steps < 1 or cells < 2:
         raise ConfigError(f"orders {orders}, steps {steps}, cells {cells}; expected an even number ≥ 4, ≥ 1, ≥ 2.")
@@ -102,7 +106,9 @@ def curves(
     drawn = [np.argsort(-s.ravel(), kind="stable") for s in _random_maps(values, orders // 2, rng)]
     plans = [ranked, ranked[::-1], *(o for d in drawn for o in (d, d[::-1]))]
     masks = np.concatenate([np.zeros((1, parts), bool), np.ones((1, parts), bool), *(_shown(p, counts) for p in plans)])
-    scores = _scores(classifier, explanation, image, hidden, masks, values.shape)
+    engine = (session or Session()).engine(classifier, image, len(masks))
+    ask = or_torch(engine, classifier).logits
+    scores = _scores(ask, classifier, explanation, image, hidden, masks, values.shape)
     nothing, whole = scores[0], scores[1]
     spread = float(np.ptp(scores))
     # Where the hidden film happens to score as the film does, the curves themselves give the scale.
@@ -121,6 +127,7 @@ def _random_maps(values: NDArray[np.float64], count: int, rng: np.random.Generat
 
 
 def _scores(
+    ask: Callable[[torch.Tensor], torch.Tensor],
     classifier: Classifier,
     explanation: Explanation,
     image: torch.Tensor,
@@ -138,7 +145,7 @@ def _scores(
     for start in range(0, len(masks), 32):
         some = torch.from_numpy(masks[start : start + 32].astype(np.float32)).view(-1, *grid)
         pixels = some[:, rows][:, :, columns][:, None]
-        logits = classifier.logits(torch.addcmul(hidden, difference, pixels))
+        logits = ask(torch.addcmul(hidden, difference, pixels))
         against = None if other is None else torch.full((len(logits),), other)
         goal = Goal(torch.full((len(logits),), explanation.target), kind, classifier, against)
         found.append(goal.of(logits) / classifier.temperature)

@@ -85,7 +85,8 @@ def trust_randomisation(
     known: Sequence[Explanation] | None = None,
     **options: Any,
 ) -> Finding:
-    """`randomisation` as the stamp makes it: with at most 160 perturbed images a map.
+    """`randomisation` as the stamp makes it: with at most 160 perturbed images a map, and with one random network where
+    there is one film, the method perturbs it more often than that, and the answer is clear.
 
     Make it once on three films or more, and give it to `stamp` for every film of a data set.
 
@@ -94,7 +95,7 @@ def trust_randomisation(
         options: of `explain`: target, contrast, score, seed, session.
     """
     few = _cheaper(classifier, method)
-    return randomisation(classifier, films, few, known=known, **options)
+    return randomisation(classifier, films, few, known=known, until_clear=few is not method, **options)
 
 
 def stamp(
@@ -120,9 +121,9 @@ def stamp(
     | completeness | does it add up to the answer? | error ≤ 5 %, or R² ≥ 0.5 |
 
     About 90 images for faithfulness, and eleven maps or fewer; methods that perturb an image more than 160 times are
-    repeated with two seeds and two noises instead of three, or with one where that is far from the threshold, and
-    randomised with fewer samples. The stamp does not ask whether the map points at the disease: that takes doctors
-    (`agreement`).
+    repeated with two seeds and two noises instead of three, or with one where that is far from the threshold. They are
+    randomised with fewer samples, and by one network instead of three where that is far from the threshold. The stamp
+    does not ask whether the map points at the disease: that takes doctors (`agreement`).
 
     Args:
         film, explanation, method: the map to be tested, the film it explains and the method that made it.
@@ -142,7 +143,7 @@ def stamp(
         )
     if randomised is not None:
         _check_belongs(randomised, made_by(classifier, few))
-    parts = {"faithfulness": faithfulness(classifier, film, explanation, fill=fill, seed=seed)}
+    parts = {"faithfulness": faithfulness(classifier, film, explanation, fill=fill, seed=seed, session=session)}
     if not is_constant(explanation.map):
         cheap = few is method
         runs = 3 if cheap else 2

@@ -81,7 +81,10 @@ def compiled(
             warnings.simplefilter("ignore")
             if strict:
                 warnings.simplefilter("error", TracerWarning)
-            decoder = traced.TorchScriptPythonDecoder(network, example_input=tuple(e.contiguous() for e in examples))
+            # torch's own check of the trace costs as much again as all the rest; callers check on other images.
+            decoder = traced.TorchScriptPythonDecoder(
+                network, example_input=tuple(e.contiguous() for e in examples), trace_kwargs={"check_trace": False}
+            )
         pytorch = front.FrontEndManager().load_by_framework("pytorch")
         model = pytorch.convert(pytorch.load(decoder))
         model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
