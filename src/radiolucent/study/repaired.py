@@ -36,6 +36,7 @@ from radiolucent.study.remedies import (
     windowed,
 )  # fmt: skip
 from radiolucent.study.repair_config import RepairConfig
+from radiolucent.study.repair_settings import same_settings, settings_of
 from radiolucent.study.trained import Schooling, train
 from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
 
@@ -91,8 +92,8 @@ class Repaired:
 class Repair:
     """What came of it: the model as it is, then one row a method; masks: what made them.
 
-    chosen_by: of "auto", by candidate, on validation films its reasons score, its AUROC and the channels that it
-    follows, or why it could not be tried.
+    chosen_by: of "auto", by candidate or by strength of a penalty, on validation films its reasons score, its AUROC and
+    the channels that it follows, or why it could not be tried; of those kept, "kept".
     """
 
     config: RepairConfig
@@ -132,8 +133,20 @@ class Repair:
 
 
 @dataclass(frozen=True, eq=False)
+class _Made:
+    """A repaired classifier, what was decided on the way, and the seconds it took."""
+
+    classifier: Classifier
+    told: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
 class _Bench:
-    """What all methods share."""
+    """What all methods share.
+
+    made, looked, strengths: models, audits and chosen λ so far. tried: what was chosen among, and by what.
+    """
 
     config: RepairConfig
     study: StudyConfig
@@ -143,20 +156,25 @@ class _Bench:
     tested: tuple[Record, ...]
     say: Progress
 
+    made: dict[Path, _Made] = dataclasses.field(default_factory=dict[Path, _Made])
     looked: dict[str, Audit] = dataclasses.field(default_factory=dict[str, Audit])
+    strengths: dict[str, float] = dataclasses.field(default_factory=dict[str, float])
+    tried: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict[str, dict[str, Any]])
 
     def seen(self, name: str) -> Audit:
         """What discovery and the reasons score say of a model on the validation films; no test film is looked at."""
         if name not in self.looked:
-            classifier = self.before if name == BEFORE else _mended(self, name)
+            classifier = self.before if name == BEFORE else _mended(self, name).classifier
             self.looked[name] = _on_validation(self, classifier, name)
         return self.looked[name]
 
     def channels(self, name: str) -> tuple[str, ...]:
-        """Of `CHANNELS`, what "discovered" in this method exchanges: what validation films show that the model follows
-        which the other remedies of the method give, or the unrepaired one where there are none; the gravest alone."""
-        others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        return followed(self.seen(others or BEFORE).findings)[:EXCHANGED]
+        """Of `CHANNELS`, what validation films show that a model follows, the gravest alone: the unrepaired one, or,
+        where the method asks for the "others", that which its other remedies give."""
+        parts = name.split("+")
+        asks = {REMEDIES[n].discovers for n in parts}
+        others = "+".join(n for n in parts if not REMEDIES[n].discovers) if "others" in asks else ""
+        return followed(self.seen(others or BEFORE).findings)[:EXCHANGED] if asks != {""} else ()
 
 
 def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
@@ -176,16 +194,15 @@ def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
 def _repair(config: RepairConfig, study: StudyConfig, say: Progress) -> Repair:
     bench = _bench(config, study, say)
     before_predictions = _predicted(bench, bench.before, "as it is")
-    rows = [_row(bench, BEFORE, bench.before, before_predictions, None, 0.0)]
-    chosen_by = _candidates(bench) if config.methods == ("auto",) else {}
-    for name in [best_of(chosen_by)] if chosen_by else config.methods:
-        began = time.perf_counter()
-        classifier = _mended(bench, name)
-        seconds = time.perf_counter() - began
-        rows.append(_row(bench, name, classifier, _predicted(bench, classifier, name), before_predictions, seconds))
+    rows = [_row(bench, BEFORE, bench.before, before_predictions, None, _Made(bench.before, (), 0.0))]
+    for name in [_chosen(bench)] if config.methods == ("auto",) else config.methods:
+        made = _mended(bench, name)
+        rows.append(
+            _row(bench, name, made.classifier, _predicted(bench, made.classifier, name), before_predictions, made)
+        )
     patients = len({r.patient_id or r.image_id for r in bench.tested})
     found = Repair(
-        config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2], chosen_by
+        config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2], bench.tried
     )
     write_json(config.home / "repair.json", found.as_dict())
     return found
@@ -239,17 +256,46 @@ def _same_split(there: Path, here: Path) -> None:
         )
 
 
-def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
-    """Each of `AUTO` trained, and what validation films say of it; no test film is looked at."""
-    found: dict[str, dict[str, Any]] = {}
+def _chosen(bench: _Bench) -> str:
+    """Of `AUTO`, each trained, the one that validation films speak for; no test film is looked at."""
     for name in (BEFORE, *AUTO):
         try:
-            told = bench.seen(name)
+            bench.tried[name] = _told(bench.seen(name))
         except DataError as error:
-            found[name] = {"left_out": str(error)}
-            continue
-        found[name] = validation_row(told.findings) | {"auroc": told.auroc.as_dict()}
-    return found
+            bench.tried[name] = {"left_out": str(error)}
+    return _kept(bench, AUTO)
+
+
+def _penalty(bench: _Bench, name: str) -> float:
+    """λ of a method; for "auto" the one of the method's own few, each fine-tuned, that validation films speak for."""
+    own = next((r.penalties for r in named(name) if r.penalties), (0.0,))
+    given = bench.config.penalty
+    if given is None or own == (0.0,):
+        return own[0]
+    if given != "auto":
+        return given
+    if name not in bench.strengths:
+        bench.strengths[name] = _searched(bench, name, own[1:])
+    return bench.strengths[name]
+
+
+def _searched(bench: _Bench, name: str, among: Sequence[float]) -> float:
+    bench.tried[BEFORE] = _told(bench.seen(BEFORE))
+    strengths = {f"{name}, λ = {strength:g}": strength for strength in among}
+    for title, strength in strengths.items():
+        bench.tried[title] = _told(_on_validation(bench, _mended(bench, name, strength, short=True).classifier, title))
+    return strengths[_kept(bench, tuple(strengths))]
+
+
+def _told(audit: Audit) -> dict[str, Any]:
+    return validation_row(audit.findings) | {"auroc": audit.auroc.as_dict()}
+
+
+def _kept(bench: _Bench, names: Sequence[str]) -> str:
+    """The best of these, which is marked."""
+    best = best_of({name: bench.tried[name] for name in (BEFORE, *names)})
+    bench.tried[best]["kept"] = True
+    return best
 
 
 def _on_validation(bench: _Bench, classifier: Classifier, name: str) -> Audit:
@@ -263,22 +309,38 @@ def _on_validation(bench: _Bench, classifier: Classifier, name: str) -> Audit:
     )  # fmt: skip
 
 
-def _mended(bench: _Bench, name: str) -> Classifier:
-    """Train by one method; what is there already is not trained again."""
+def _mended(bench: _Bench, name: str, penalty: float | None = None, *, short: bool = False) -> _Made:
+    """Train by one method; what is there already is not trained again.
+
+    Args:
+        penalty: its strength; the one that is asked for unless given.
+        short: fine-tuned from the run's weights, whatever is asked for, in a folder of its own.
+    """
+    config = bench.config
+    penalty = _penalty(bench, name) if penalty is None else penalty
+    home = config.home / "penalties" / f"{name}-{penalty:g}" if short else config.home / name
+    if home not in bench.made:
+        began = time.perf_counter()
+        classifier, told = _trained(bench, name, penalty, home, short or config.fine_tune)
+        bench.made[home] = _Made(classifier, told, time.perf_counter() - began)
+    return bench.made[home]
+
+
+def _trained(bench: _Bench, name: str, penalty: float, home: Path, short: bool) -> tuple[Classifier, tuple[str, ...]]:
     config, remedies = bench.config, named(name)
-    home = config.home / name
 
     def say(stage: str, done: int, total: int) -> None:
         bench.say(f"{name}: {stage}", done, total)
 
-    epochs = _epochs(bench, max(r.longer for r in remedies))
-    study = dataclasses.replace(bench.study, out=home, epochs=epochs, lr=_rate(bench), seed=config.seed)
-    channels = bench.channels(name) if any(r.discovers for r in remedies) else ()
-    plan = Plan(bench.prepared, Schooling(), bench.before, channels)
+    epochs = _epochs(bench, max(r.longer for r in remedies), short)
+    study = dataclasses.replace(bench.study, out=home, epochs=epochs, lr=_rate(bench, short), seed=config.seed)
+    plan = Plan(bench.prepared, Schooling(), bench.before, bench.channels(name), say=say)
+    if any(r.penalties for r in remedies):
+        plan = plan.telling(f"λ = {penalty:g}")
     lungs, markers, note = maskers(config.lungs, config.markers)
     kept = config.home / "masks"
     layers = find_layers(bench.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
-    start, weights = _start(bench, study, any(r.keeps for r in remedies))
+    start, weights = _start(bench, study, short or any(r.keeps for r in remedies))
     if any(r.crops for r in remedies):
         preprocess = dataclasses.replace(start.preprocess, window=windowed(bench.prepared.cache, layers))
         start = start.with_(preprocess=preprocess)
@@ -286,25 +348,25 @@ def _mended(bench: _Bench, name: str) -> Classifier:
         if len(remedies) > 1:  # the others' masks, in the new frame
             layers = find_layers(plan.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
     for remedy in remedies:
-        plan = remedy.apply(plan, layers, config.penalty, config.seed)
+        plan = remedy.apply(plan, layers, penalty, config.seed)
     plan = plan.settled(config.seed)
-    home.mkdir(parents=True, exist_ok=True)
-    return train(study, start, weights, plan.prepared, say, schooling=plan.schooling).classifier
+    same_settings(home, settings_of(plan, layers, start) | {"epochs": epochs, "lr": study.lr, "seed": study.seed})
+    return train(study, start, weights, plan.prepared, say, schooling=plan.schooling).classifier, plan.told
 
 
-def _epochs(bench: _Bench, longer: int) -> int:
+def _epochs(bench: _Bench, longer: int, short: bool) -> int:
     usual = bench.study.train_config().epochs * longer
-    return bench.config.epochs or (math.ceil(usual / SHORTER) if bench.config.fine_tune else usual)
+    return bench.config.epochs or (math.ceil(usual / SHORTER) if short else usual)
 
 
-def _rate(bench: _Bench) -> float:
+def _rate(bench: _Bench, short: bool) -> float:
     usual = bench.study.train_config().lr
-    return usual / SLOWER if bench.config.fine_tune else usual
+    return usual / SLOWER if short else usual
 
 
 def _start(bench: _Bench, study: StudyConfig, keeps: bool) -> tuple[Classifier, WeightsReport]:
     """The run's own weights to go on from, else what the run itself began with (by this seed)."""
-    if bench.config.fine_tune or keeps:
+    if keeps:
         start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={}, calibrated_on=None)
         return start, WeightsReport(f"fine-tuned from {bench.before.hash[:12]}")
     return build(
@@ -333,7 +395,7 @@ def _predicted(bench: _Bench, classifier: Classifier, name: str) -> Predictions:
 
 
 def _row(
-    bench: _Bench, name: str, classifier: Classifier, p: Predictions, before: Predictions | None, seconds: float
+    bench: _Bench, name: str, classifier: Classifier, p: Predictions, before: Predictions | None, made: _Made
 ) -> Repaired:
     config = bench.config
     began = time.perf_counter()
@@ -344,14 +406,14 @@ def _row(
     return Repaired(
         name,
         " + ".join(r.title for r in remedies) or "as it is",
-        "; ".join(f"{r.does} ({', '.join(bench.channels(name))})" if r.discovers else r.does for r in remedies),
+        "; ".join((*(r.does for r in remedies), *made.told)),
         found.verdict,
         found.headline,
         {figure: own.estimates[figure] for figure in FIGURES},
         {} if before is None else costs(p, before, folds=config.folds, seed=config.seed),
         {f.test: f for f in found.findings if deciding(f.test)},
         str(home),
-        {"training": round(seconds, 1), "audit": round(time.perf_counter() - began, 1)},
+        {"training": round(made.seconds, 1), "audit": round(time.perf_counter() - began, 1)},
     )
 
 
