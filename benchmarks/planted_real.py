@@ -44,7 +44,7 @@ from radiolucent.metrics.ranking import Ranks
 from radiolucent.models import Classifier, load, save
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import BEFORE, EXCHANGED, REMEDIES, Plan, best_of, named, validation_row
+from radiolucent.study.remedies import AUTO, BEFORE, EXCHANGED, REMEDIES, Plan, best_of, named, validation_row
 from radiolucent.study.repaired import SHORTER, SLOWER
 from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
@@ -290,16 +290,31 @@ def one(
         "before": kept.told(f"{stem}-before", lambda: audited(BEFORE)),
     }
     for name in candidates:
-        others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        channels = tuple(rows[others or BEFORE]["follows"][:EXCHANGED]) if others != name else ()
+        method, _, strength = name.partition("@")
+        asks = {REMEDIES[n].discovers for n in method.split("+")}
+        others = "+".join(n for n in method.split("+") if not REMEDIES[n].discovers) if "others" in asks else ""
+        channels = tuple(rows[others or BEFORE]["follows"][:EXCHANGED]) if asks != {""} else ()
+        make = partial(remedied, method, train, held, networks[BEFORE], channels)
+        if strength == "auto":
+            ladder = next(r.penalties for r in named(method) if r.penalties)[1:]
+            tried = {BEFORE: rows[BEFORE]}
+            for value in ladder:
+                own = kept.network(f"{stem}-{method}@{value:g}-short", partial(make, value, short=True))
+                row = partial(asked, own, held, "validation", seed)
+                tried[f"{value:g}"] = kept.told(
+                    f"{stem}-{method}@{value:g}-short-val", lambda row=row: validation_row(row()[0])
+                )
+            strength = best_of(tried)
+            told[f"searched.{name}"] = tried | {"kept": strength}
         try:
-            looked(name, partial(remedied, name, train, held, networks[BEFORE], channels))
+            looked(name, partial(make, float(strength)) if strength else make)
         except DataError as error:
             told[f"left_out.{name}"] = str(error)
             continue
         if each:
             told[f"each.{name}"] = kept.told(f"{stem}-{name}-test", partial(audited, name))
-    best = best_of(rows)
+    auto = {name: row for name, row in rows.items() if name in (BEFORE, *AUTO)}
+    best = best_of(auto if len(auto) > 1 else rows)
     after = kept.told(f"{stem}-{best}-test", lambda: audited(best))
     return told | {"validation": rows, "kept": best, "after": after, "plain_cost": after["plain_cost"]}
 
@@ -312,7 +327,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
-    parser.add_argument("--candidates", default=",".join(CANDIDATES), help="of radiolucent.study.remedies.REMEDIES")
+    parser.add_argument(
+        "--candidates",
+        default=",".join(CANDIDATES),
+        help="of radiolucent.study.remedies.REMEDIES; relevance@0.3: with this λ, @auto: searched for",
+    )
     parser.add_argument("--each", action="store_true", help="audit every candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")

@@ -242,6 +242,8 @@ def test_the_strength_of_a_penalty_is_chosen_on_validation(
     assert "λ = 0.02 (kept)" in write_repair(found.as_dict(), tmp_path).read_text()
     with pytest.raises(ConfigError, match=r"other settings \(.*training\.relevance: 0\.02 there, 0\.5 here"):
         repair(_config(home, methods=("relevance",), penalty=0.5, epochs=1, films=20, out=tmp_path))
+    wrong = CliRunner().invoke(app, ["repair", str(home / "run"), str(home / "films"), "--penalty", "much"])
+    assert wrong.exit_code == 2 and "a number or auto" in wrong.output
     with pytest.raises(ConfigError, match="have none; name one"):
         _config(home, methods=("crop",), penalty="auto")
     with pytest.raises(ConfigError, match="penalty > 0 or auto"):
