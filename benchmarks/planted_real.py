@@ -45,7 +45,7 @@ from radiolucent.models import Classifier, load, save
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.remedies import AUTO, BEFORE, EXCHANGED, REMEDIES, Plan, best_of, named, validation_row
-from radiolucent.study.repaired import SHORTER, SLOWER
+from radiolucent.study.repair_bench import SHORTER, SLOWER
 from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
 from radiolucent.types import Estimate

@@ -17,7 +17,7 @@ from radiolucent.data import Dataset, PixelCache, Record, write_manifest
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.models import Classifier, build, load
 from radiolucent.reports.repair_page import interval, write_repair
-from radiolucent.study import RepairConfig, StudyConfig, repair, repaired, train_only
+from radiolucent.study import RepairConfig, StudyConfig, repair, repair_bench, train_only
 from radiolucent.study.counterfactual import Counterfactual
 from radiolucent.study.paired_differences import costs
 from radiolucent.study.prepared import Prepared
@@ -232,7 +232,7 @@ def test_the_strength_of_a_penalty_is_chosen_on_validation(
         score = Finding("reasons.score", "?", "fail", "", Estimate(scores[name], 0.0, 1.0, 0.95, 20, "m"), 0.5)
         return SimpleNamespace(findings=[score], auroc=Estimate(0.9, 0.8, 1.0, 0.95, 20, "m"))
 
-    monkeypatch.setattr(repaired, "_on_validation", looked)
+    monkeypatch.setattr(repair_bench, "_on_validation", looked)
     found = repair(_config(home, methods=("relevance",), penalty="auto", epochs=1, films=20, out=tmp_path))
     assert asked == list(scores)
     assert [name for name, row in found.chosen_by.items() if row.get("kept")] == ["relevance, λ = 0.02"]
