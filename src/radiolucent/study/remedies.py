@@ -252,7 +252,7 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "reasons": Remedy(
         "right reasons", "a penalty on the gradient outside the doctors' regions or the lungs", _reasons,
-        penalties=(10.0, 0.1, 1.0, 10.0, 100.0),
+        penalties=(10.0, 0.01, 0.1, 1.0, 10.0),
     ),
     "relevance": Remedy(
         "relevance inside", "a penalty on relevance outside the doctors' regions or the lungs, relative to inside",
