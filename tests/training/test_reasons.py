@@ -137,7 +137,9 @@ def test_relevance_cannot_be_gamed_by_scale_and_sees_what_saturates() -> None:
         before.numpy(), rel=1e-3
     )
     # Below C1 and above C2 it costs, more the further.
-    low, high = (float(relevance_outside(network, films, mask, classifier, b)[0]) for b in ((5.0, 9.0), (1e-3, 2e-3)))
+    low, high = (
+        float(relevance_outside(network, films, mask, classifier, b)[0].detach()) for b in ((5.0, 9.0), (1e-3, 2e-3))
+    )
     assert low > float(before[0]) + 0.5 and high > float(before[0]) + 0.5
 
     class Steep(nn.Module):
