@@ -16,6 +16,7 @@ the same call goes on.
 import argparse
 import dataclasses
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -35,7 +36,7 @@ from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.headline import verdict_of
 from radiolucent.audits.trial.planted import KINDS, Pool, fresh, loaded, pool, recipe, train_small
 from radiolucent.audits.trial.tests import TESTS
-from radiolucent.data import Dataset, PixelCache, Record, load_dataset
+from radiolucent.data import Dataset, Loader, PixelCache, Record, load_dataset
 from radiolucent.errors import DataError
 from radiolucent.files import append_lines, read_lines, write_json
 from radiolucent.metrics import auroc, bootstrap
@@ -43,7 +44,8 @@ from radiolucent.metrics.ranking import Ranks
 from radiolucent.models import Classifier, load, save
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
-from radiolucent.study.remedies import BEFORE, EXCHANGED, REMEDIES, Plan, best_of, named, validation_row
+from radiolucent.study.remedies import AUTO, BEFORE, EXCHANGED, REMEDIES, Plan, best_of, named, validation_row
+from radiolucent.study.repair_bench import SHORTER, SLOWER
 from radiolucent.study.trained import Schooling
 from radiolucent.training import fit
 from radiolucent.types import Estimate
@@ -138,11 +140,13 @@ def asked(network: Classifier, part: Pool, family: str, seed: int) -> tuple[list
 
 class Learning:
     """Shuffled batches of films that are drawn anew every epoch, shifted by up to two pixels; with the places that the
-    answer must not come from, where the plan knows some."""
+    answer must not come from, and groups, drawn equally often, where the plan knows some."""
 
     def __init__(self, plan: Plan, start: Classifier) -> None:
         self.plan, self.start, self.epoch = plan, start, 0
         self.rows = np.array(plan.prepared.rows("train"))
+        groups = plan.schooling.groups
+        self.group_counts = None if groups is None else np.bincount(groups[self.rows]).tolist()
 
     def __len__(self) -> int:
         return -(-len(self.rows) // 32)
@@ -153,7 +157,12 @@ class Learning:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         cache, irrelevant = self.plan.prepared.cache, self.plan.schooling.irrelevant
         rng = np.random.default_rng([7, self.epoch])
+        groups = self.plan.schooling.groups
         order = rng.permutation(self.rows)
+        if groups is not None:
+            loader = Loader(cache, self.rows, shuffle=True, groups=groups, balance=True, seed=7)
+            loader.set_epoch(self.epoch)
+            order = loader.order()
         for rows in np.split(order, range(32, len(order), 32)):
             films, shift = cache.pixels[rows], tuple(int(v) for v in rng.integers(-2, 3, 2))
             for redraw in self.plan.schooling.redraw:
@@ -161,10 +170,18 @@ class Learning:
             inputs = self.start.preprocess.normalise(torch.from_numpy(films)).roll(shift, (2, 3))
             labels = torch.tensor([cache.records[int(i)].label for i in rows])
             masks = () if irrelevant is None else (torch.from_numpy(irrelevant[rows]).roll(shift, (1, 2)),)
-            yield inputs, labels, *masks
+            yield inputs, labels, *masks, *(() if groups is None else (torch.from_numpy(groups[rows]),))
 
 
-def remedied(name: str, train: Pool, held: Pool, before: Classifier, channels: tuple[str, ...]) -> Classifier:
+def remedied(
+    name: str,
+    train: Pool,
+    held: Pool,
+    before: Classifier,
+    channels: tuple[str, ...],
+    penalty: float | None = None,
+    short: bool = False,
+) -> Classifier:
     """Trained again as the remedies of this name ask, as in `radiolucent.study.repaired`."""
     pixels, lungs, labels = (
         np.concatenate(pair) for pair in zip(*((p.pixels, p.lungs, p.labels) for p in (train, held)), strict=True)
@@ -178,13 +195,21 @@ def remedied(name: str, train: Pool, held: Pool, before: Classifier, channels: t
     plan = Plan(Prepared(Dataset(records, before.class_names), (), cache), Schooling(), before, channels)
     nothing, chosen = np.zeros_like(lungs), named(name)
     for remedy in chosen:
-        plan = remedy.apply(plan, Layers(lungs, np.ones(len(lungs), bool), nothing, nothing), 10.0, 0)
+        strength = penalty if penalty is not None else next(iter(remedy.penalties), 0.0)
+        plan = remedy.apply(plan, Layers(lungs, np.ones(len(lungs), bool), nothing, nothing), strength, 0)
+    for text in plan.told:
+        print(f"{name}: {text}", flush=True)
     plan = plan.settled(0)
-    start = before.with_(temperature=1.0, threshold=0.5) if any(r.keeps for r in chosen) else fresh(SIZE, 7)
+    keeps = short or any(r.keeps for r in chosen)
+    start = before.with_(temperature=1.0, threshold=0.5) if keeps else fresh(SIZE, 7)
     rows = np.array(plan.prepared.rows("val"))
     fixed = loaded(start, plan.prepared.cache.pixels[rows], labels[rows])
     recipe_of = recipe(7, 12 * max(r.longer for r in chosen)).with_(**plan.schooling.changes)
-    return fit(start, Learning(plan, start), [(fixed.inputs, fixed.labels)], recipe_of).classifier
+    if short:
+        recipe_of = recipe_of.with_(epochs=math.ceil(recipe_of.epochs / SHORTER), lr=recipe_of.lr / SLOWER)
+    groups = plan.schooling.groups
+    check = (fixed.inputs, fixed.labels, *(() if groups is None else (torch.from_numpy(groups[rows]),)))
+    return fit(start, Learning(plan, start), [check], recipe_of).classifier
 
 
 def scores(network: Classifier, part: Pool) -> NDArray[np.float64]:
@@ -265,16 +290,31 @@ def one(
         "before": kept.told(f"{stem}-before", lambda: audited(BEFORE)),
     }
     for name in candidates:
-        others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        channels = tuple(rows[others or BEFORE]["follows"][:EXCHANGED]) if others != name else ()
+        method, _, strength = name.partition("@")
+        asks = {REMEDIES[n].discovers for n in method.split("+")}
+        others = "+".join(n for n in method.split("+") if not REMEDIES[n].discovers) if "others" in asks else ""
+        channels = tuple(rows[others or BEFORE]["follows"][:EXCHANGED]) if asks != {""} else ()
+        make = partial(remedied, method, train, held, networks[BEFORE], channels)
+        if strength == "auto":
+            ladder = next(r.penalties for r in named(method) if r.penalties)[1:]
+            tried = {BEFORE: rows[BEFORE]}
+            for value in ladder:
+                own = kept.network(f"{stem}-{method}@{value:g}-short", partial(make, value, short=True))
+                row = partial(asked, own, held, "validation", seed)
+                tried[f"{value:g}"] = kept.told(
+                    f"{stem}-{method}@{value:g}-short-val", lambda row=row: validation_row(row()[0])
+                )
+            strength = best_of(tried)
+            told[f"searched.{name}"] = tried | {"kept": strength}
         try:
-            looked(name, partial(remedied, name, train, held, networks[BEFORE], channels))
+            looked(name, partial(make, float(strength)) if strength else make)
         except DataError as error:
             told[f"left_out.{name}"] = str(error)
             continue
         if each:
             told[f"each.{name}"] = kept.told(f"{stem}-{name}-test", partial(audited, name))
-    best = best_of(rows)
+    auto = {name: row for name, row in rows.items() if name in (BEFORE, *AUTO)}
+    best = best_of(auto if len(auto) > 1 else rows)
     after = kept.told(f"{stem}-{best}-test", lambda: audited(best))
     return told | {"validation": rows, "kept": best, "after": after, "plain_cost": after["plain_cost"]}
 
@@ -287,7 +327,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", default="r,ring,levels")
     parser.add_argument("--shares", default="80,30")
-    parser.add_argument("--candidates", default=",".join(CANDIDATES), help="of radiolucent.study.remedies.REMEDIES")
+    parser.add_argument(
+        "--candidates",
+        default=",".join(CANDIDATES),
+        help="of radiolucent.study.remedies.REMEDIES; relevance@0.3: with this λ, @auto: searched for",
+    )
     parser.add_argument("--each", action="store_true", help="audit every candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="patients of either class to pass over")

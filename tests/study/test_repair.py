@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,14 +15,15 @@ from radiolucent.audits.trial.planted_films import planted_films
 from radiolucent.cli import app
 from radiolucent.data import Dataset, PixelCache, Record, write_manifest
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.models import build, load
-from radiolucent.reports.repair_page import interval
-from radiolucent.study import RepairConfig, StudyConfig, repair, train_only
+from radiolucent.models import Classifier, build, load
+from radiolucent.reports.repair_page import interval, write_repair
+from radiolucent.study import RepairConfig, StudyConfig, repair, repair_bench, train_only
 from radiolucent.study.counterfactual import Counterfactual
 from radiolucent.study.paired_differences import costs
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.remedies import AUTO, REMEDIES, Plan, best_of, followed, named, validation_row
+from radiolucent.study.repair_settings import same_settings, settings_of
 from radiolucent.study.trained import Schooling
 from radiolucent.types import Estimate, Finding, Predictions
 
@@ -218,6 +220,57 @@ def test_all_that_is_followed_is_counted() -> None:
     assert best_of(rows) == AUTO[1]
 
 
+def test_the_strength_of_a_penalty_is_chosen_on_validation(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = dataclasses.replace(REMEDIES["relevance"], penalties=(1.0, 0.01, 0.02))
+    monkeypatch.setitem(REMEDIES, "relevance", short)  # type: ignore[arg-type]
+    scores, asked = {"as it is": 0.1, "relevance, λ = 0.01": 0.3, "relevance, λ = 0.02": 0.4}, list[str]()
+
+    def looked(bench: object, classifier: Classifier, name: str) -> SimpleNamespace:
+        asked.append(name)
+        score = Finding("reasons.score", "?", "fail", "", Estimate(scores[name], 0.0, 1.0, 0.95, 20, "m"), 0.5)
+        return SimpleNamespace(findings=[score], auroc=Estimate(0.9, 0.8, 1.0, 0.95, 20, "m"))
+
+    monkeypatch.setattr(repair_bench, "_on_validation", looked)
+    found = repair(_config(home, methods=("relevance",), penalty="auto", epochs=1, films=20, out=tmp_path))
+    assert asked == list(scores)
+    assert [name for name, row in found.chosen_by.items() if row.get("kept")] == ["relevance, λ = 0.02"]
+    assert "λ = 0.02; relevance inside is kept between" in found.rows[1].does
+    recipes = [load(tmp_path / p).provenance["recipe"] for p in ("relevance", "penalties/relevance-0.01")]
+    assert [r["relevance"] for r in recipes] == [0.02, 0.01] and recipes[1]["lr"] == pytest.approx(recipes[0]["lr"] / 5)
+    assert "λ = 0.02 (kept)" in write_repair(found.as_dict(), tmp_path).read_text()
+    with pytest.raises(ConfigError, match=r"other settings \(.*training\.relevance: 0\.02 there, 0\.5 here"):
+        repair(_config(home, methods=("relevance",), penalty=0.5, epochs=1, films=20, out=tmp_path))
+    wrong = CliRunner().invoke(app, ["repair", str(home / "run"), str(home / "films"), "--penalty", "much"])
+    assert wrong.exit_code == 2 and "a number or auto" in wrong.output
+    with pytest.raises(ConfigError, match="have none; name one"):
+        _config(home, methods=("crop",), penalty="auto")
+    with pytest.raises(ConfigError, match="penalty > 0 or auto"):
+        _config(home, methods=("reasons",), penalty=-1.0)
+
+
+def test_a_model_made_with_other_settings_is_not_taken(tmp_path: Path) -> None:
+    films = pool(80, 64, 5)
+    layers, start = _layers(films), build("small_cnn", size=64, widths=(8, 16), hidden=0, pretrained=False, seed=0)[0]
+
+    def settings(channels: tuple[str, ...], seen: Layers = layers) -> dict[str, object]:
+        plan = REMEDIES["discovered"].apply(_plan(films.pixels, films.labels, channels=channels), seen, 1.0, 3)
+        return settings_of(plan, seen, start)
+
+    same_settings(tmp_path / "new", settings(("surroundings",)))
+    same_settings(tmp_path / "new", settings(("surroundings",)))
+    with pytest.raises(ConfigError, match=r"other settings \(channels: .*'inside'.*delete that folder"):
+        same_settings(tmp_path / "new", settings(("surroundings", "inside")))
+    others = dataclasses.replace(layers, lungs=~layers.lungs)
+    with pytest.raises(ConfigError, match="masks: "):
+        same_settings(tmp_path / "new", settings(("surroundings",), others))
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "model.safetensors").touch()
+    with pytest.raises(ConfigError, match="as of an older version"):
+        same_settings(tmp_path / "old", settings(("surroundings",)))
+
+
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
     arguments = [
         "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--remedy", "crop", "--fine-tune",
@@ -243,7 +296,7 @@ def test_films_in_other_splits_and_unknown_methods_are_refused(home: Path, tmp_p
     )
     with pytest.raises(ConfigError, match="in another split than"):
         repair(replace(_config(home), data=tmp_path / "m.csv", out=tmp_path / "out"))
-    with pytest.raises(ConfigError, match="expected any of crop, inpaint, randomise, reasons"):
+    with pytest.raises(ConfigError, match="expected any of crop, inpaint, randomise, reasons, relevance"):
         _config(home, methods=("prayer",))
     with pytest.raises(ConfigError, match="alone"):
         _config(home, methods=("balance+reasons",))

@@ -1,4 +1,4 @@
-"""The right-for-the-right-reasons loss."""
+"""The right-for-the-right-reasons loss, and relevance outside relative to inside."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from radiolucent.errors import ConfigError
 from radiolucent.images import Preprocess
 from radiolucent.models import Classifier, build
 from radiolucent.training import TrainConfig, fit
-from radiolucent.training.reasons import wrong_reasons
+from radiolucent.training.reasons import _gradient, natural_range, relevance_outside, wrong_reasons
 
 SIDE = 32
 STRIPES = np.where(np.arange(6) % 2, 70.0, -70.0)[None]
@@ -68,6 +68,111 @@ def test_sees_what_saturates_at_the_film_and_leaves_batch_norm_alone() -> None:
     assert network.norm.momentum == 0.1
 
 
+def _linear(weights: torch.Tensor) -> tuple[nn.Module, Classifier]:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2, bias=False))
+    with torch.no_grad():
+        network[1].weight.copy_(torch.stack([torch.zeros(64), weights]))
+    return network, Classifier(network, ("a", "b"), Preprocess(8, channels=1, mean=(0.5,), std=(0.25,)))
+
+
+def test_relevance_by_hand_on_a_linear_model() -> None:
+    """R = (x − x̄) · w wherever it is asked for; the ranked mean, the ratio and the bounds in plain loops."""
+    torch.manual_seed(2)
+    network, classifier = _linear(torch.randn(64))
+    films, mask = torch.randn(3, 1, 8, 8), torch.rand(3, 8, 8) < 0.4
+    mask[2] = False
+    between = (2.0, 6.0)
+    found = relevance_outside(network, films, mask, classifier, between).detach().numpy()
+    d = 1 - 1 / max(1.0, 0.005 * 64)
+    for k in range(2):
+        film, own = films[k, 0].numpy(), mask[k].numpy()
+        size = np.abs((film - film.mean()) * network[1].weight[1].detach().view(8, 8).numpy())
+        ranked = sorted((size * own).ravel(), reverse=True)
+        top = sum(d**i * v for i, v in enumerate(ranked)) / sum(d**i for i in range(64))
+        inside = size[~own].sum()
+        above = max(inside - between[1], 0) / between[0]
+        bounds = min(inside / between[0] - 1, 0) ** 2 + (above**2 if above < 1 else above)
+        assert found[k] == pytest.approx(np.log(1 + top / size[~own].mean()) + bounds, rel=1e-4)
+    assert found[2] == 0  # nothing is irrelevant
+
+
+def test_relevance_is_layerwise_relevance_propagation_without_biases() -> None:
+    """LRP-0 by its own rule, a_j w_jk / z_k R_k layer by layer, of a ReLU network without biases."""
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 9, bias=False), nn.ReLU(), nn.Linear(9, 1, bias=False))
+    classifier = Classifier(network, ("a", "b"), Preprocess(8, channels=1, mean=(0.0,), std=(1.0,)), head="sigmoid")
+    film = torch.randn(1, 1, 8, 8)
+    film -= film.mean()  # the input's zero
+    gradient = _gradient(network, film, torch.zeros(1, 8, 8, dtype=torch.bool), classifier)[0, 0].detach()
+    x, first, last = film.flatten(), network[1].weight.detach(), network[3].weight.detach()[0]
+    z = first @ x
+    hidden = z.clamp(min=0) * last  # R of the hidden units: the output is their sum
+    by_rule = sum(first[k] * x / z[k] * hidden[k] for k in range(9))
+    assert isinstance(by_rule, torch.Tensor)
+    assert (film[0, 0] * gradient).numpy() == pytest.approx(by_rule.view(8, 8).numpy(), abs=1e-5)
+
+
+def test_relevance_outside_adds_up_to_what_hiding_it_does() -> None:
+    """Over the points between, the mean of Σ_A R is m(film) − m(film with A at its mean), with biases too."""
+    torch.manual_seed(4)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 30), nn.ReLU(), nn.Linear(30, 1))
+    classifier = Classifier(network, ("a", "b"), Preprocess(8, channels=1, mean=(0.0,), std=(1.0,)), head="sigmoid")
+    film, mask = 3 * torch.randn(1, 1, 8, 8), torch.rand(1, 8, 8) < 0.5
+    many = film.expand(20000, -1, -1, -1)
+    gradient = _gradient(network, many, mask.expand(20000, -1, -1), classifier).detach()
+    outside = ((many - film.mean()) * gradient)[:, 0][:, mask[0]].sum(1).mean()
+    hidden = torch.where(mask[:, None], film.mean(), film)
+    assert float(outside) == pytest.approx(float((network(film) - network(hidden)).detach()), rel=0.03)
+
+
+def test_relevance_cannot_be_gamed_by_scale_and_sees_what_saturates() -> None:
+    torch.manual_seed(5)
+    network, classifier = _linear(torch.randn(64))
+    films, mask = torch.randn(4, 1, 8, 8), torch.rand(4, 8, 8) < 0.4
+    wide = (1e-6, 1e6)
+    before = relevance_outside(network, films, mask, classifier, wide).detach()
+    with torch.no_grad():
+        network[1].weight *= 0.01
+    assert relevance_outside(network, films, mask, classifier, wide).detach().numpy() == pytest.approx(
+        before.numpy(), rel=1e-3
+    )
+    # Below C1 and above C2 it costs, more the further.
+    low, high = (
+        float(relevance_outside(network, films, mask, classifier, b)[0].detach()) for b in ((5.0, 9.0), (1e-3, 2e-3))
+    )
+    assert low > float(before[0]) + 0.5 and high > float(before[0]) + 0.5
+
+    class Steep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.weight * (x[:, 0, 0, :1] - 0.5).clamp(0, 0.1) + x[:, 0, 4, :1]
+
+    steep = Steep()
+    plain = Classifier(steep, ("a", "b"), Preprocess(8, channels=1, mean=(0.0,), std=(1.0,)), head="sigmoid")
+    film, corner = torch.zeros(64, 1, 8, 8), torch.zeros(64, 8, 8, dtype=torch.bool)
+    film[:, :, 0, 0] = film[:, :, 4, 0] = 1.0
+    corner[:, 0, 0] = True
+    assert relevance_outside(steep, film, corner, plain, wide).sum() > 0  # the film itself is flat there
+
+
+def test_the_natural_range_is_that_of_the_films() -> None:
+    torch.manual_seed(6)
+    network, classifier = _linear(torch.randn(64))
+    films = torch.randn(40, 1, 8, 8)
+    low, high = natural_range(classifier, films)
+    centred = films[:, 0] - films.mean((2, 3))[:, :, None]
+    total = (centred * network[1].weight[1].view(8, 8)).abs().sum((1, 2)).detach().double()
+    mean, spread = float(total.mean()), float(total.std())
+    assert low == pytest.approx(max(mean / 5, mean - 3 * spread)) and high == pytest.approx(
+        min(25 * low, mean + 3 * spread)
+    )
+    with pytest.raises(ConfigError, match="one of the two penalties"):
+        TrainConfig(right_reasons=1.0, relevance=1.0)
+
+
 def _films(count: int = 64) -> tuple[PixelCache, np.ndarray]:
     """Ill films have a striped left upper corner and a brighter middle; True where the corner is."""
     rng = np.random.default_rng(0)
@@ -83,12 +188,12 @@ def _films(count: int = 64) -> tuple[PixelCache, np.ndarray]:
     return PixelCache(pixels, records, ((SIDE, SIDE),) * count, preprocess), irrelevant
 
 
-def _follows_corner(penalty: float) -> float:
+def _follows_corner(**penalty: float) -> float:
     """How much further the corner moves the answer than the middle does, after training with a penalty on it."""
     cache, irrelevant = _films()
     start, _ = build("small_cnn", size=SIDE, widths=(8, 16), hidden=0, dropout=0.0, pretrained=False, seed=0)
     start = start.with_(preprocess=cache.preprocess)
-    config = TrainConfig(epochs=40, lr=3e-3, precision="32", right_reasons=penalty)
+    config = TrainConfig(epochs=40, lr=3e-3, precision="32", **penalty)
     learn = Loader(cache, batch_size=16, shuffle=True, irrelevant=irrelevant)
     found = fit(start, learn, Loader(cache, batch_size=64), config).classifier
     healthy = np.asarray(cache.pixels[::2])
@@ -104,9 +209,10 @@ def _follows_corner(penalty: float) -> float:
 
 
 def test_the_penalty_weans_a_network_off_what_it_covers() -> None:
-    without, with_it = _follows_corner(0.0), _follows_corner(10.0)
+    without, reasons, relevance = _follows_corner(), _follows_corner(right_reasons=10.0), _follows_corner(relevance=1.0)
     assert without > 0.18
-    assert with_it < 0.65 * without
+    assert reasons < 0.65 * without
+    assert relevance < 0.65 * without
 
 
 def test_resumes_bit_for_bit_and_needs_masks(tmp_path) -> None:

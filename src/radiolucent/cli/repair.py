@@ -1,7 +1,7 @@
 """The `radiolucent repair` command: train again without the shortcut, and audit again."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -29,15 +29,21 @@ Remedies = Annotated[
     typer.Option(
         "--method",
         "--remedy",
-        help="crop, inpaint, randomise, reasons, surroundings, last-layer, discovered, balance; several with commas, "
-        "together with +: crop+randomise. auto: tries several, keeps what follows the fewest shortcuts on "
-        "validation films.",
+        help="crop, inpaint, randomise, reasons, relevance, surroundings, last-layer, discovered, groups, balance; "
+        "several with commas, together with +: crop+randomise. auto: tries several, keeps what follows the fewest "
+        "shortcuts on validation films.",
     ),
 ]
 FineTune = Annotated[
     bool, typer.Option("--fine-tune", help="From the run's weights: a quarter of the epochs, a fifth of the rate.")
 ]
-Penalty = Annotated[float, typer.Option(help="Strength of the right-reasons penalty.")]
+Penalty = Annotated[
+    str | None,
+    typer.Option(
+        help="Strength of reasons or relevance, instead of the method's own; auto: a few are tried, and validation "
+        "films choose."
+    ),
+]
 Lungs = Annotated[Path | None, typer.Option(help="Folder of lung masks; else our segmenter's.", exists=True)]
 Markers = Annotated[Path | None, typer.Option(help="Folder of marker masks; else our detector's.", exists=True)]
 Films = Annotated[int | None, typer.Option(help="At most so many test films, drawn at random.", min=1)]
@@ -52,7 +58,7 @@ def repair(
     remedy: Remedies = "crop,inpaint,randomise,reasons",
     fine_tune: FineTune = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)] = None,
-    penalty: Penalty = 10.0,
+    penalty: Penalty = None,
     lungs: Lungs = None,
     markers: Markers = None,
     annotations: Annotations = None,
@@ -70,7 +76,7 @@ def repair(
 
     names = names_in(remedy)
     config = RepairConfig(
-        run, data, out, names, fine_tune, epochs, penalty, lungs, markers, annotations, films, seed=seed,
+        run, data, out, names, fine_tune, epochs, _strength(penalty), lungs, markers, annotations, films, seed=seed,
         annotation_options=asked,
     )  # fmt: skip
     with resumable(), progress_bar() as update:
@@ -83,6 +89,15 @@ def repair(
         say.print(f"table and figure: {page}")
     if not found.mended:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _strength(given: str | None) -> float | Literal["auto"] | None:
+    if given is None or given == "auto":
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r}; expected a number or auto.", param_hint="--penalty") from None
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -100,7 +115,7 @@ def _print(found: dict[str, Any]) -> None:
             told = (left_out,) if left_out else (
                 ", ".join(row["follows"]) or "nothing", interval(row["reasons"]), interval(row["auroc"])
             )  # fmt: skip
-            tried.add_row(name, *told)
+            tried.add_row(f"{name} (kept)" if row.get("kept") else name, *told)
         Console().print(tried)
     table = Table(title=f"{found['films']} test films of {found['patients']} patients", title_justify="left")
     for heading in ("model", "audit", "tests failed", "AUROC", "change of it", "sensitivity", "specificity"):

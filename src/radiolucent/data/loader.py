@@ -32,6 +32,7 @@ class Loader:
     Where films have several labels, labels are (B, K): 1, 0, and -1 where not known.
 
     With `irrelevant` they are (inputs, labels, bool (B, S, S)): where a right-for-the-right-reasons loss penalises.
+    With `groups` each film's group, int64 (B,), comes last.
 
     A film's place in the order and its augmentation depend on (seed, epoch, film) alone: not on batch size, threads or
     ranks, so that a resumed or distributed run sees the same films.
@@ -41,7 +42,8 @@ class Loader:
         shuffle: a new order each epoch (`set_epoch`). augment: None for the films as they are.
         redraw: what is drawn anew on the films every epoch, one after another, before they are augmented.
         irrelevant: (N, S, S) in the cache's order, True where the answer must not come from; augmented like the films.
-        balance: draw classes equally often (with replacement for the rarer).
+        groups: int64 (N,) in the cache's order, 0 … G − 1; on films not trained on −1 is none.
+        balance: draw classes, or groups where given, equally often (with replacement for the rarer).
         rank, world_size: this process's share of each epoch.
         drop_last: leave out a last, smaller batch.
         prefetch: prepare the next batches in a thread.
@@ -57,6 +59,7 @@ class Loader:
         augment: Augment | None = None,
         redraw: Sequence[Redraw] = (),
         irrelevant: NDArray[np.bool_] | None = None,
+        groups: NDArray[np.int64] | None = None,
         balance: bool = False,
         seed: int = 0,
         rank: int = 0,
@@ -67,7 +70,9 @@ class Loader:
         self.cache, self.augment, self.redraw, self.seed = cache, augment, tuple(redraw), seed
         if irrelevant is not None and irrelevant.shape != cache.pixels.shape:
             raise DataError(f"irrelevant {irrelevant.shape}; expected a mask a film, {cache.pixels.shape}.")
-        self.irrelevant = irrelevant
+        if groups is not None and groups.shape != (len(cache),):
+            raise DataError(f"groups {groups.shape}; expected one a film, ({len(cache)},).")
+        self.irrelevant, self.groups = irrelevant, groups
         self.indices = np.arange(len(cache)) if indices is None else np.asarray(indices, np.intp)
         if not len(self.indices) or batch_size < 1:
             raise ConfigError(f"{len(self.indices)} films in batches of {batch_size}; expected at least one of each.")
@@ -91,6 +96,14 @@ class Loader:
             return (self.labels[self.indices] == 1).sum(0).tolist()
         return np.bincount(self.labels[self.indices]).tolist()
 
+    @property
+    def group_counts(self) -> list[int] | None:
+        """Films of each group; None without groups."""
+        if self.groups is None:
+            return None
+        own = self.groups[self.indices]
+        return np.bincount(own[own >= 0], minlength=int(self.groups.max()) + 1).tolist()
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and augmentation the next iteration gives."""
         self.epoch = epoch
@@ -104,8 +117,10 @@ class Loader:
         rng = np.random.default_rng([self.seed, self.epoch, 0xB0])
         order = rng.permutation(self.indices) if self.shuffle else self.indices
         if self.balance:
-            classes = [order[self.labels[order] == c] for c in np.unique(self.labels[order])]
-            drawn = [rng.choice(c, -(-len(order) // len(classes)), replace=len(c) < len(order) // 2) for c in classes]
+            kinds = self.labels if self.groups is None else self.groups
+            classes = [order[kinds[order] == c] for c in np.unique(kinds[order])]
+            often = -(-len(order) // len(classes))
+            drawn = [rng.choice(c, often, replace=len(c) < often) for c in classes]
             order = rng.permutation(np.concatenate(drawn))[: len(order)]
         each = -(-len(order) // self.world_size)
         return np.resize(order, each * self.world_size)[self.rank :: self.world_size]
@@ -125,7 +140,8 @@ class Loader:
             masks = None if masks is None else self.augment.move(masks, draws)
         inputs = self.cache.preprocess.normalise(grey).contiguous(memory_format=torch.channels_last)
         labels = torch.from_numpy(self.labels[positions])
-        return (inputs, labels) if masks is None else (inputs, labels, masks)
+        groups = () if self.groups is None else (torch.from_numpy(self.groups[positions]),)
+        return (inputs, labels, *groups) if masks is None else (inputs, labels, masks, *groups)
 
     def _augmented(self, grey: torch.Tensor, draws: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
         """All but noise in one go; noise film by film, from each film's own generator."""

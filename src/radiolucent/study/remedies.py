@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from radiolucent.audits.trial.answers import embedded
 from radiolucent.audits.trial.exchange import BESIDE, CHANNELS
 from radiolucent.data import PixelCache
 from radiolucent.data.loader import Redraw
@@ -18,9 +18,12 @@ from radiolucent.images.fill import dilated
 from radiolucent.models import Classifier
 from radiolucent.segment import LungWindow
 from radiolucent.study.counterfactual import Counterfactual
+from radiolucent.study.groups import MOST, by_channels, by_features, described, grouped, of_class
 from radiolucent.study.prepared import Prepared
+from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.trained import Schooling
+from radiolucent.training import natural_range
 from radiolucent.types import Finding
 
 __all__ = [
@@ -33,6 +36,11 @@ BEFORE = "as it is"
 EXCHANGED = 3
 """Channels that "discovered" exchanges at most, of those that a model follows."""
 _UNNAMED = "discovered."
+DRO: Mapping[str, Any] = {"group_rate": 0.01, "group_adjustment": 1.0, "l2": 1e-3}
+"""η, C and λ of group DRO. Without regularisation every group's training loss goes to 0 and no weight matters (Sagawa
+2020); the epoch is that of the worst validation group's lowest loss."""
+RANGE_FILMS = 128
+"""Training films from which relevance's natural range is taken."""
 ROUND_LUNGS = 0.04
 """Share of the side by which lungs are grown before the rest counts as irrelevant: masks are not exact."""
 VALIDATION_SEED = 0x5A
@@ -44,12 +52,15 @@ class Plan:
 
     Attributes:
         before: the unrepaired classifier. channels: of `CHANNELS`, what discovery found on validation films.
+        told: what was decided on the way, in words. say: progress.
     """
 
     prepared: Prepared
     schooling: Schooling
     before: Classifier | None = None
     channels: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    say: Progress = quiet
 
     def on(self, pixels: NDArray[np.uint8]) -> "Plan":
         """The same with other pixels of the same films."""
@@ -74,6 +85,14 @@ class Plan:
         """The same with more schooling."""
         return dataclasses.replace(self, schooling=dataclasses.replace(self.schooling, **fields))
 
+    def changed(self, **fields: Any) -> "Plan":
+        """The same with other fields of the training configuration."""
+        return self.add(changes={**self.schooling.changes, **fields})
+
+    def telling(self, text: str) -> "Plan":
+        """The same with more to tell."""
+        return dataclasses.replace(self, told=(*self.told, text))
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -82,8 +101,10 @@ class Remedy:
     Attributes:
         title, does: in words. apply: from a plan, the masks of its films, λ and the seed to the changed plan.
         crops: whether the model looks at the lungs' box alone; its films are then cut out before.
-        keeps: whether it goes on from the run's own weights. discovers: whether it needs what discovery finds.
+        keeps: whether it goes on from the run's own weights.
+        discovers: whose shortcuts it needs: those of the model that the "others" of the method give, or "before".
         longer: times the recipe's epochs: films that are drawn anew take longer to learn from.
+        penalties: where it penalises, λ unless given, and behind it the λ that are tried where it is to be chosen.
     """
 
     title: str
@@ -91,8 +112,9 @@ class Remedy:
     apply: Callable[[Plan, Layers, float, int], Plan]
     crops: bool = False
     keeps: bool = False
-    discovers: bool = False
+    discovers: Literal["", "others", "before"] = ""
     longer: int = 1
+    penalties: tuple[float, ...] = ()
 
 
 def _crop(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -118,14 +140,46 @@ def _randomise(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
 
 
 def _reasons(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
-    """Irrelevant is what lies outside the doctors' regions where they marked any, else outside the lungs."""
+    return plan.add(irrelevant=_irrelevant(layers)).changed(right_reasons=penalty)
+
+
+def _irrelevant(layers: Layers) -> NDArray[np.bool_]:
+    """What lies outside the doctors' regions where they marked any, else outside the lungs."""
     irrelevant = np.zeros(layers.lungs.shape, bool)
     for i, (lungs, findings) in enumerate(zip(layers.lungs, layers.findings, strict=True)):
         if findings.any() or layers.lungs_known[i]:
             irrelevant[i] = ~dilated(findings if findings.any() else lungs, ROUND_LUNGS)
     if not irrelevant.any():
-        raise DataError("lungs are known on no film; the right-reasons loss needs them, or doctors' regions.")
-    return plan.add(irrelevant=irrelevant, changes={**plan.schooling.changes, "right_reasons": penalty})
+        raise DataError("lungs are known on no film; a penalty on what lies outside needs them, or doctors' regions.")
+    return irrelevant
+
+
+def _relevance(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Relevance outside relative to inside (ISNet); its natural range is that of the unrepaired network."""
+    if plan.before is None:
+        raise DataError("the relevance loss takes its natural range from the unrepaired network; none was given.")
+    cache, rows = plan.prepared.cache, np.array(plan.prepared.rows("train"), np.intp)
+    rows = np.random.default_rng([seed, 0x5F]).permutation(rows)[:RANGE_FILMS]
+    low, high = natural_range(plan.before, cache.preprocess.normalise(torch.from_numpy(np.asarray(cache.pixels[rows]))))
+    plan = plan.telling(f"relevance inside is kept between {low:.3g} and {high:.3g}, as in the unrepaired model")
+    changes = {"relevance": penalty, "relevance_low": low, "relevance_high": high}
+    return plan.add(irrelevant=_irrelevant(layers)).changed(**changes)
+
+
+def _groups(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
+    """Group DRO (Sagawa 2020). Groups are the films of a class that carry, or do not, what discovery found that the
+    unrepaired network follows; where it found nothing, those that the network's features tell apart."""
+    if plan.before is None:
+        raise DataError("groups are found by the unrepaired network; none was given.")
+    if plan.channels:
+        found = dict(by_channels(plan.before, plan.prepared, layers, plan.channels, seed, plan.say))
+        by = f"what the network follows in {', '.join(plan.channels)}"
+        grouping = grouped(plan.prepared, found, ("without", "with"), by)
+    else:
+        found = dict(by_features(plan.before, plan.prepared, seed))
+        grouping = grouped(plan.prepared, found, ("first kind", "second kind"), "the network's features")
+    plan = plan.telling(described(grouping, plan.prepared)).add(groups=grouping.groups)
+    return plan.changed(**DRO)
 
 
 def _surroundings(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -153,8 +207,7 @@ def _counterfactual(plan: Plan, layers: Layers) -> Counterfactual:
 
 def _last_layer(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
     """Deep feature reweighting (Kirichenko 2023): all but the head (its dense layers) keeps the run's weights."""
-    made = _surroundings(plan, layers, penalty, seed)
-    return made.add(changes={**made.schooling.changes, "freeze": "all"})
+    return _surroundings(plan, layers, penalty, seed).changed(freeze="all")
 
 
 def _discovered(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
@@ -169,34 +222,19 @@ def _discovered(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
             "discovery found nothing on the validation films that films could exchange (it looks from ten patients of "
             "either class on); name another method: --method surroundings."
         )
-    return plan.redrawn(dataclasses.replace(films, channels={n: CHANNELS[n].exchange for n in names}))
-
-
-GROUPS, MOST = 2, 10
-"""Groups of a class by the network's features; films of a group below which it is left as it is."""
+    films = dataclasses.replace(films, channels={n: CHANNELS[n].exchange for n in names})
+    return plan.redrawn(films).telling(f"exchanged: {', '.join(names)}")
 
 
 def _balanced(plan: Plan, layers: Layers, penalty: float, seed: int) -> Plan:
     """Group balancing by resampling (Idrissi 2022) on groups that the network's own features tell apart (George, Sohoni
     2020): of each class the larger group's films give way at random to films of the smaller one, split by split."""
-    from sklearn.cluster import KMeans
-
     cache = plan.prepared.cache
-    features = None if plan.before is None else embedded(plan.before, np.asarray(cache.pixels))
-    if features is None:
-        raise DataError("the network has no feature maps to find groups by.")
-    scaled, out, made = features / (features.std(0) + 1e-6), cache.pixels.copy(), 0
-    rng = np.random.default_rng([seed, 0x5D])
-    for label in sorted({r.label for r in cache.records if r.label is not None}):
-        own = {
-            s: np.array([i for i in plan.prepared.rows(s) if cache.records[i].label == label]) for s in ("train", "val")
-        }
-        if len(own["train"]) < 2 * MOST:
-            continue
-        found = KMeans(GROUPS, n_init=4, random_state=seed).fit(scaled[own["train"]])  # pyright: ignore[reportArgumentType]
-        for rows in own.values():
-            groups = found.predict(scaled[rows]) if len(rows) else np.zeros(0, int)
-            few, many = sorted((rows[groups == k] for k in range(GROUPS)), key=len)
+    out, made, rng = cache.pixels.copy(), 0, np.random.default_rng([seed, 0x5D])
+    for label, parts in by_features(plan.before, plan.prepared, seed):
+        for split, part in parts.items():
+            rows = of_class(plan.prepared, split, label)
+            few, many = sorted((rows[part == 0], rows[part == 1]), key=len)
             if len(few) >= min(MOST, len(rows) // 10 + 1):
                 gone = rng.permutation(many)[: (len(many) - len(few)) // 2]
                 out[gone] = cache.pixels[rng.choice(few, len(gone))]
@@ -212,7 +250,14 @@ REMEDIES: Mapping[str, Remedy] = {
     "randomise": Remedy(
         "markers at random", "markers are filled in, and others pasted on half of the films of any class", _randomise
     ),
-    "reasons": Remedy("right reasons", "a penalty on the gradient outside the doctors' regions or the lungs", _reasons),
+    "reasons": Remedy(
+        "right reasons", "a penalty on the gradient outside the doctors' regions or the lungs", _reasons,
+        penalties=(10.0, 0.01, 0.1, 1.0, 10.0),
+    ),
+    "relevance": Remedy(
+        "relevance inside", "a penalty on relevance outside the doctors' regions or the lungs, relative to inside",
+        _relevance, penalties=(1.0, 0.1, 0.3, 1.0, 3.0),
+    ),
     "surroundings": Remedy(
         "surroundings exchanged",
         "all but the lungs is a film of the other class on half of the films, anew every epoch",
@@ -225,7 +270,11 @@ REMEDIES: Mapping[str, Remedy] = {
     "discovered": Remedy(
         "what discovery found, exchanged",
         "what discovery finds on validation films is another class's on half of the films, anew every epoch",
-        _discovered, discovers=True, longer=2,
+        _discovered, discovers="others", longer=2,
+    ),
+    "groups": Remedy(
+        "worst group first", "group DRO: the loss of the groups that fare worst, drawn equally often", _groups,
+        discovers="before",
     ),
     "balance": Remedy(
         "groups balanced", "groups that the network's features tell apart are of one size in each class", _balanced
@@ -245,10 +294,14 @@ def named(name: str) -> tuple[Remedy, ...]:
     parts = name.split("+")
     if "balance" in parts and len(parts) > 1:
         raise ConfigError(f"method {name}: balance puts films in others' places, and masks would not follow; alone.")
+    if "groups" in parts and not set(parts) <= {"groups", "reasons", "relevance"}:
+        raise ConfigError(f"method {name}: groups are of the films as they are; alone, or with reasons or relevance.")
+    if {"reasons", "relevance"} <= set(parts):
+        raise ConfigError(f"method {name}: two penalties on one gradient; expected one of the two.")
     if {"last-layer", "surroundings"} <= set(parts):
         raise ConfigError(f"method {name}: last-layer exchanges surroundings by itself; expected one of the two.")
-    if {"reasons", "surroundings"} <= set(parts):
-        raise ConfigError(f"method {name}: surroundings lays lungs elsewhere, and reasons' masks would not follow.")
+    if set(parts) & {"reasons", "relevance"} and set(parts) & {"surroundings", "last-layer"}:
+        raise ConfigError(f"method {name}: surroundings are laid round other lungs, and the masks would not follow.")
     if unknown := [p for p in parts if p not in REMEDIES]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(REMEDIES)}, joined with '+'.")
     if len(set(parts)) < len(parts):
@@ -290,11 +343,12 @@ def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
         ConfigError: none has one.
     """
     scores = {name: row["reasons"]["value"] for name, row in tried.items() if row.get("reasons")}
-    known = [name for name in scores if name in AUTO]
+    known = [name for name in scores if name != BEFORE]
     if not known:
         raise ConfigError(
             "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
-            "validation films of ten patients of either class. Name a method: --method crop."
+            "validation films of ten patients of either class. Name a method (--method crop) or a strength "
+            "(--penalty 1)."
         )
     better = [name for name in known if scores[name] > scores.get(BEFORE, -1.0)] or known
     return max(better, key=lambda name: (-len(tried[name]["follows"]), scores[name]))

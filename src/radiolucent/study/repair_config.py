@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from radiolucent.errors import ConfigError
 from radiolucent.study.remedies import named
@@ -22,7 +22,8 @@ class RepairConfig:
             one that follows the fewest channels of discovery on validation films.
         fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
             training anew. epochs: instead of either number.
-        penalty: λ of the right-reasons loss. lungs, markers: folders of masks; else found by our own networks.
+        penalty: λ of "reasons" or "relevance"; None: the method's own; "auto": chosen by search on validation films.
+        lungs, markers: folders of masks; else found by our own networks.
         annotations: doctors' readings; annotation_options: for `read_annotations`. films: at most so many test films
             are audited.
         folds: bootstrap folds. seed: of everything random.
@@ -34,7 +35,7 @@ class RepairConfig:
     methods: tuple[str, ...] = ("crop", "inpaint", "randomise", "reasons")
     fine_tune: bool = False
     epochs: int | None = None
-    penalty: float = 10.0
+    penalty: float | Literal["auto"] | None = None
     lungs: Path | None = None
     markers: Path | None = None
     annotations: Path | None = None
@@ -49,10 +50,16 @@ class RepairConfig:
         for name in self.methods:
             if name != "auto":
                 named(name)
-        if not self.methods or len(set(self.methods)) < len(self.methods) or self.penalty <= 0 or self.folds < 100:
+        wrong = self.penalty is not None and self.penalty != "auto" and not 0 < self.penalty < float("inf")
+        if not self.methods or len(set(self.methods)) < len(self.methods) or wrong or self.folds < 100:
             raise ConfigError(
                 f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
-                "penalty > 0, folds ≥ 100."
+                "penalty > 0 or auto, folds ≥ 100."
+            )
+        if self.penalty == "auto" and not any(r.penalties for m in self.methods if m != "auto" for r in named(m)):
+            raise ConfigError(
+                f"penalty auto, and methods {', '.join(self.methods)} have none; name one that has: --method reasons "
+                "or --method relevance."
             )
 
     @property

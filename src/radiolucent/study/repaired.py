@@ -2,47 +2,31 @@
 
 import dataclasses
 import json
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from radiolucent.audits.trial import Audit, deciding, examine, maskers
-from radiolucent.data import Dataset, Record, build_cache, read_annotations
-from radiolucent.errors import ConfigError, DataError
+from radiolucent.data import Dataset
+from radiolucent.errors import ConfigError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import reading
 from radiolucent.metrics import evaluate
-from radiolucent.models import Classifier, WeightsReport, build, load, predict
+from radiolucent.models import Classifier, predict
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.paired_differences import FIGURES, Costs, costs
-from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.study.region_masks import find_layers
 from radiolucent.study.remedies import (
-    AUTO,
     BEFORE,
-    EXCHANGED,
-    REMEDIES,
-    Plan,
-    best_of,
-    followed,
     named,
-    validation_row,
-    windowed,
 )  # fmt: skip
+from radiolucent.study.repair_bench import Bench, Made, bench_of, chosen, mended
 from radiolucent.study.repair_config import RepairConfig
-from radiolucent.study.trained import Schooling, train
-from radiolucent.types import Annotation, Estimate, Finding, Predictions, Verdict
+from radiolucent.types import Estimate, Finding, Predictions, Verdict
 
 __all__ = ["BEFORE", "Repair", "RepairConfig", "Repaired", "repair"]
-
-SHORTER, SLOWER = 4, 5
-"""Fine-tuning takes the recipe's epochs and learning rate divided by these."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +75,8 @@ class Repaired:
 class Repair:
     """What came of it: the model as it is, then one row a method; masks: what made them.
 
-    chosen_by: of "auto", by candidate, on validation films its reasons score, its AUROC and the channels that it
-    follows, or why it could not be tried.
+    chosen_by: of "auto", by candidate or by strength of a penalty, on validation films its reasons score, its AUROC and
+    the channels that it follows, or why it could not be tried; of those kept, "kept".
     """
 
     config: RepairConfig
@@ -131,34 +115,6 @@ class Repair:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """What all methods share."""
-
-    config: RepairConfig
-    study: StudyConfig
-    before: Classifier
-    prepared: Prepared
-    annotations: Sequence[Annotation]
-    tested: tuple[Record, ...]
-    say: Progress
-
-    looked: dict[str, Audit] = dataclasses.field(default_factory=dict[str, Audit])
-
-    def seen(self, name: str) -> Audit:
-        """What discovery and the reasons score say of a model on the validation films; no test film is looked at."""
-        if name not in self.looked:
-            classifier = self.before if name == BEFORE else _mended(self, name)
-            self.looked[name] = _on_validation(self, classifier, name)
-        return self.looked[name]
-
-    def channels(self, name: str) -> tuple[str, ...]:
-        """Of `CHANNELS`, what "discovered" in this method exchanges: what validation films show that the model follows
-        which the other remedies of the method give, or the unrepaired one where there are none; the gravest alone."""
-        others = "+".join(n for n in name.split("+") if not REMEDIES[n].discovers)
-        return followed(self.seen(others or BEFORE).findings)[:EXCHANGED]
-
-
 def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
     """Train again by each method, audit again, and hold every model against the unrepaired one on the same test films.
 
@@ -174,18 +130,17 @@ def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
 
 
 def _repair(config: RepairConfig, study: StudyConfig, say: Progress) -> Repair:
-    bench = _bench(config, study, say)
+    bench = bench_of(config, study, say)
     before_predictions = _predicted(bench, bench.before, "as it is")
-    rows = [_row(bench, BEFORE, bench.before, before_predictions, None, 0.0)]
-    chosen_by = _candidates(bench) if config.methods == ("auto",) else {}
-    for name in [best_of(chosen_by)] if chosen_by else config.methods:
-        began = time.perf_counter()
-        classifier = _mended(bench, name)
-        seconds = time.perf_counter() - began
-        rows.append(_row(bench, name, classifier, _predicted(bench, classifier, name), before_predictions, seconds))
+    rows = [_row(bench, BEFORE, bench.before, before_predictions, None, Made(bench.before, (), 0.0))]
+    for name in [chosen(bench)] if config.methods == ("auto",) else config.methods:
+        made = mended(bench, name)
+        rows.append(
+            _row(bench, name, made.classifier, _predicted(bench, made.classifier, name), before_predictions, made)
+        )
     patients = len({r.patient_id or r.image_id for r in bench.tested})
     found = Repair(
-        config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2], chosen_by
+        config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2], bench.tried
     )
     write_json(config.home / "repair.json", found.as_dict())
     return found
@@ -203,137 +158,12 @@ def _study(config: RepairConfig) -> StudyConfig:
     return dataclasses.replace(found, film_options=reading()) if reading().pixels_key() else found
 
 
-def _bench(config: RepairConfig, study: StudyConfig, say: Progress) -> _Bench:
-    before = load(config.run)
-    if before.multilabel:
-        raise ConfigError(
-            f"{config.run}: tells several labels ({', '.join(before.class_names)}), and a repair is of two classes. "
-            f"Audit a label (--target {before.class_names[0]}); to repair it, train it alone: --classes "
-            f"{before.class_names[0]!r}."
-        )
-    prepared = prepare(study, before.preprocess, say)
-    _same_split(config.run / "split.csv", config.home / "split.csv")
-    left = prepared.readings_left
-    annotations = (
-        read_annotations(config.annotations, dataset=prepared.dataset, left_out=left, **config.annotation_options)
-        if config.annotations
-        else []
-    )
-    tested = tuple(prepared.cache.records[i] for i in prepared.rows("test"))
-    if config.films is not None and config.films < len(tested):
-        chosen = np.random.default_rng([config.seed, 71]).permutation(len(tested))[: config.films]
-        tested = tuple(tested[i] for i in sorted(chosen))
-    return _Bench(config, study, before, prepared, annotations, tested, say)
-
-
-def _same_split(there: Path, here: Path) -> None:
-    """Refuse films that the run had in another split: its test films must not be trained on, nor the reverse."""
-    if not there.is_file() or there.read_bytes() == here.read_bytes():
-        return
-    old, new = splits_in(there), splits_in(here)  # by identifier: the data may lie elsewhere now
-    moved = [name for name, split in new.items() if old.get(name, split) != split]
-    if moved or not old.keys() & new.keys():
-        raise ConfigError(
-            f"{len(moved) or len(new)} films (e.g. {(moved or list(new) or ['none'])[0]}) are in another split than in "
-            f"{there}, or in none there; give the data that the run was made from."
-        )
-
-
-def _candidates(bench: _Bench) -> dict[str, dict[str, Any]]:
-    """Each of `AUTO` trained, and what validation films say of it; no test film is looked at."""
-    found: dict[str, dict[str, Any]] = {}
-    for name in (BEFORE, *AUTO):
-        try:
-            told = bench.seen(name)
-        except DataError as error:
-            found[name] = {"left_out": str(error)}
-            continue
-        found[name] = validation_row(told.findings) | {"auroc": told.auroc.as_dict()}
-    return found
-
-
-def _on_validation(bench: _Bench, classifier: Classifier, name: str) -> Audit:
-    config = bench.config
-    lungs, markers, note = maskers(config.lungs, config.markers)
-    records = tuple(bench.prepared.cache.records[i] for i in bench.prepared.rows("val"))
-    return examine(
-        classifier, Dataset(records, classifier.class_names), annotations=bench.annotations, lungs=lungs,
-        markers=markers, methods=(), data_checks=False, probe_films=0, tests=("discovered", "reasons"), mask_note=note,
-        seed=config.seed, progress=lambda stage, d, t: bench.say(f"{name}: {stage} (validation)", d, t),
-    )  # fmt: skip
-
-
-def _mended(bench: _Bench, name: str) -> Classifier:
-    """Train by one method; what is there already is not trained again."""
-    config, remedies = bench.config, named(name)
-    home = config.home / name
-
-    def say(stage: str, done: int, total: int) -> None:
-        bench.say(f"{name}: {stage}", done, total)
-
-    epochs = _epochs(bench, max(r.longer for r in remedies))
-    study = dataclasses.replace(bench.study, out=home, epochs=epochs, lr=_rate(bench), seed=config.seed)
-    channels = bench.channels(name) if any(r.discovers for r in remedies) else ()
-    plan = Plan(bench.prepared, Schooling(), bench.before, channels)
-    lungs, markers, note = maskers(config.lungs, config.markers)
-    kept = config.home / "masks"
-    layers = find_layers(bench.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
-    start, weights = _start(bench, study, any(r.keeps for r in remedies))
-    if any(r.crops for r in remedies):
-        preprocess = dataclasses.replace(start.preprocess, window=windowed(bench.prepared.cache, layers))
-        start = start.with_(preprocess=preprocess)
-        plan = dataclasses.replace(plan, prepared=_cut_out(bench, start, say))
-        if len(remedies) > 1:  # the others' masks, in the new frame
-            layers = find_layers(plan.prepared.cache, lungs, markers, bench.annotations, note, kept, say)
-    for remedy in remedies:
-        plan = remedy.apply(plan, layers, config.penalty, config.seed)
-    plan = plan.settled(config.seed)
-    home.mkdir(parents=True, exist_ok=True)
-    return train(study, start, weights, plan.prepared, say, schooling=plan.schooling).classifier
-
-
-def _epochs(bench: _Bench, longer: int) -> int:
-    usual = bench.study.train_config().epochs * longer
-    return bench.config.epochs or (math.ceil(usual / SHORTER) if bench.config.fine_tune else usual)
-
-
-def _rate(bench: _Bench) -> float:
-    usual = bench.study.train_config().lr
-    return usual / SLOWER if bench.config.fine_tune else usual
-
-
-def _start(bench: _Bench, study: StudyConfig, keeps: bool) -> tuple[Classifier, WeightsReport]:
-    """The run's own weights to go on from, else what the run itself began with (by this seed)."""
-    if bench.config.fine_tune or keeps:
-        start = bench.before.with_(temperature=1.0, threshold=0.5, provenance={}, calibrated_on=None)
-        return start, WeightsReport(f"fine-tuned from {bench.before.hash[:12]}")
-    return build(
-        study.model,
-        class_names=bench.before.class_names,
-        pretrained=study.pretrained,
-        weights=study.weights,
-        size=study.size,
-        fit=study.fit,
-        head=bench.before.head,
-        positive=bench.before.positive,
-        seed=study.seed,
-    )
-
-
-def _cut_out(bench: _Bench, start: Classifier, say: Progress) -> Prepared:
-    old = bench.prepared
-    cache = build_cache(
-        old.cache.records, start.preprocess, bench.study.cache_folder, progress=lambda d, t: say("cropping films", d, t)
-    )
-    return dataclasses.replace(old, cache=cache)
-
-
-def _predicted(bench: _Bench, classifier: Classifier, name: str) -> Predictions:
+def _predicted(bench: Bench, classifier: Classifier, name: str) -> Predictions:
     return predict(classifier, bench.tested, progress=lambda d, t: bench.say(f"{name}: predicting test films", d, t))
 
 
 def _row(
-    bench: _Bench, name: str, classifier: Classifier, p: Predictions, before: Predictions | None, seconds: float
+    bench: Bench, name: str, classifier: Classifier, p: Predictions, before: Predictions | None, made: Made
 ) -> Repaired:
     config = bench.config
     began = time.perf_counter()
@@ -344,18 +174,18 @@ def _row(
     return Repaired(
         name,
         " + ".join(r.title for r in remedies) or "as it is",
-        "; ".join(f"{r.does} ({', '.join(bench.channels(name))})" if r.discovers else r.does for r in remedies),
+        "; ".join((*(r.does for r in remedies), *made.told)),
         found.verdict,
         found.headline,
         {figure: own.estimates[figure] for figure in FIGURES},
         {} if before is None else costs(p, before, folds=config.folds, seed=config.seed),
         {f.test: f for f in found.findings if deciding(f.test)},
         str(home),
-        {"training": round(seconds, 1), "audit": round(time.perf_counter() - began, 1)},
+        {"training": round(made.seconds, 1), "audit": round(time.perf_counter() - began, 1)},
     )
 
 
-def _audited(bench: _Bench, name: str, classifier: Classifier) -> Audit:
+def _audited(bench: Bench, name: str, classifier: Classifier) -> Audit:
     config = bench.config
     lungs, markers, note = maskers(config.lungs, config.markers)
     stem = sha256_bytes(name.encode())[:8] if name == BEFORE else name

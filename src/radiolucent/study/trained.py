@@ -60,11 +60,13 @@ class Schooling:
 
     Attributes:
         redraw: what is drawn anew on the training films every epoch. irrelevant: bool (N, S, S) in the cache's order,
-            where the answer must not come from. changes: fields of the training configuration.
+            where the answer must not come from. groups: int64 (N,) likewise, each film's, drawn equally often.
+        changes: fields of the training configuration.
     """
 
     redraw: tuple[Redraw, ...] = ()
     irrelevant: NDArray[np.bool_] | None = None
+    groups: NDArray[np.int64] | None = None
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -119,11 +121,13 @@ def fitted(
         augment=config.augment(),
         redraw=extra.redraw,
         irrelevant=extra.irrelevant,
+        groups=extra.groups,
+        balance=extra.groups is not None,
         rank=rank,
         world_size=size,
         **common,
     )
-    check = Loader(prepared.cache, prepared.rows("val"), **common)
+    check = Loader(prepared.cache, prepared.rows("val"), groups=extra.groups, **common)
     settings = recipe.to_dict() | {"data": str(config.data)}
     with tracked(trackers_named(config.log_to) if rank == 0 else (), config.out, settings) as listeners:
 

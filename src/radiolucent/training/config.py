@@ -41,6 +41,10 @@ class TrainConfig:
         l2: λ of λ·Σw² over convolution and dense weights, added to the loss (what Keras' regularisers do).
         right_reasons: λ of the right-for-the-right-reasons loss (see `training.reasons`), whose batches say where the
             answer must not come from; 0: off.
+        relevance: λ of the loss on relevance outside relative to inside (see `training.reasons`), with such batches;
+            0: off. relevance_low, relevance_high: its C1 and C2.
+        group_rate: η of group DRO (see `training.groups`), whose batches end with each example's group; the best epoch
+            is then that of the lowest loss of validation's worst group; 0: off. group_adjustment: its C.
         cache_prefix: "auto": the output of the frozen first layers is computed once and kept, where that gives the same
             result; "never".
         cache_gb: most space for that, on disk.
@@ -70,6 +74,11 @@ class TrainConfig:
     grad_clip: float | None = None
     l2: float = 0.0
     right_reasons: float = 0.0
+    relevance: float = 0.0
+    relevance_low: float = 1.0
+    relevance_high: float = 25.0
+    group_rate: float = 0.0
+    group_adjustment: float = 0.0
     cache_prefix: Literal["auto", "never"] = "auto"
     cache_gb: float = 8.0
     seed: int = 0
@@ -77,6 +86,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_choices(self)
         _check_numbers(self)
+        if self.relevance_high < self.relevance_low or (self.right_reasons and self.relevance):
+            raise ConfigError(
+                f"right_reasons {self.right_reasons}, relevance {self.relevance} between {self.relevance_low} and "
+                f"{self.relevance_high}; expected one of the two penalties, and the lower bound first."
+            )
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the gradient by the inputs is part of the loss."""
+        return self.right_reasons > 0 or self.relevance > 0
 
     def with_(self, **changes: Any) -> "TrainConfig":
         """A copy with some fields changed.
@@ -128,6 +147,11 @@ _RANGES: dict[str, _Range] = {
     "grad_clip": _POSITIVE,
     "l2": _NOT_NEGATIVE,
     "right_reasons": _NOT_NEGATIVE,
+    "relevance": _NOT_NEGATIVE,
+    "relevance_low": _POSITIVE,
+    "relevance_high": _POSITIVE,
+    "group_rate": _NOT_NEGATIVE,
+    "group_adjustment": _NOT_NEGATIVE,
     "cache_gb": _NOT_NEGATIVE,
     "seed": _NOT_NEGATIVE,
 }

@@ -23,7 +23,8 @@ class EpochResult:
         epoch: from 1.
         train_loss: mean loss over the epoch's steps, with weights and smoothing, without penalties.
         train_accuracy: fraction called right while learning.
-        val_loss: mean cross entropy in nats on validation, without weights or smoothing.
+        val_loss: mean cross entropy in nats on validation, without weights or smoothing; with group DRO its worst
+            group's.
         val_accuracy: fraction called right at the likelier class.
         val_auroc: area under the ROC curve of the positive class; None where validation holds one class, or labels are
             many.

@@ -61,9 +61,10 @@ def fit(
     Args:
         classifier: where to start; left as it is.
         train, val: iterables of (inputs float (B, C, S, S), labels (B,)), with a length, that give the same batches for
-            the same epoch; to train with `right_reasons`, (inputs, labels, bool (B, S, S)). Used where they have them:
-            `set_epoch(e)`, `augments`, `class_counts`, `fingerprint`, `world_size`, and `order()`, `batch()`,
-            `indices`, `batch_size` for keeping a frozen prefix's outputs.
+            the same epoch; to train with `right_reasons` or `relevance`, (inputs, labels, bool (B, S, S)); to train
+            with `group_rate`, each example's group, int64 (B,), comes last, in validation too. Used where they have
+            them: `set_epoch(e)`, `augments`, `class_counts`, `group_counts`, `fingerprint`, `world_size`, and
+            `order()`, `batch()`, `indices`, `batch_size` for keeping a frozen prefix's outputs.
         config: how.
         out: folder for `model.safetensors`, `config.json`, `history.csv` and `state/`; None: nothing is written.
         resume: go on from `out/state` where there is one; False: start again.

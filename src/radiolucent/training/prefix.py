@@ -139,14 +139,14 @@ class ValFeatures:
 
     def __init__(
         self,
-        batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+        batches: Iterable[tuple[torch.Tensor, ...]],
         prefix: Callable[[torch.Tensor], torch.Tensor],
         folder: Path | None,
         limit: float,
     ) -> None:
         self._kept: list[tuple[Features, torch.Tensor]] = []
         used = 0
-        for inputs, labels in batches:
+        for inputs, labels, *_ in batches:
             outputs = prefix(inputs)
             features = Features(outputs, len(outputs), folder, limit - used, IN_MEMORY - used)
             features.put(torch.arange(len(outputs)), outputs)
@@ -186,8 +186,8 @@ class FrozenFeatures:
     ) -> None:
         self._prefix, self._folder, self._note, self._processes = prefix, folder, note, processes
         self._limit = config.cache_gb * 1e9
-        # A penalty on input gradients needs the inputs.
-        off = config.cache_prefix == "never" or config.epochs == 1 or config.right_reasons > 0
+        # A penalty on input gradients needs the inputs; groups are not kept beside the features.
+        off = config.cache_prefix == "never" or config.epochs == 1 or config.penalised or config.group_rate > 0
         self._undecided = set[str]() if off else {"training", "validation"}
         self.train: TrainFeatures | None = None
         self.val: ValFeatures | None = None
@@ -199,7 +199,7 @@ class FrozenFeatures:
             self.train = self._kept("training", why, lambda *room: TrainFeatures(loader, *room))
         return self.train
 
-    def keep_val(self, loader: Any, batches: Callable[[], Batches]) -> ValFeatures | None:
+    def keep_val(self, loader: Any, batches: Callable[[], Iterable[tuple[torch.Tensor, ...]]]) -> ValFeatures | None:
         """The validation set's features, computed at the first call; None, with a note why, where they are not kept."""
         if "validation" in self._undecided:
             why = "they are augmented" if getattr(loader, "augments", False) else None

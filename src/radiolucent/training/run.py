@@ -28,6 +28,7 @@ from radiolucent.training.config import TrainConfig
 from radiolucent.training.distributed import Processes
 from radiolucent.training.ema import MovingAverage
 from radiolucent.training.epoch_sums import EpochSums
+from radiolucent.training.groups import GroupWeights
 from radiolucent.training.logs import EpochResult
 from radiolucent.training.objective import Objective
 from radiolucent.training.optimizer import make_optimizer
@@ -60,7 +61,7 @@ class Run:
         epoch, step: finished epochs, and finished steps of the one under way. steps: of an epoch.
         history, best_epoch, best_loss, notes: so far; best_epoch from 1, 0: none yet.
         network: the network that learns, on the device. learning: its parameters that do.
-        average: moving average of the weights, or None.
+        average: moving average of the weights, or None. groups: weights of group DRO, or None.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Run:
         self.learning = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.network, config)
         self.average = None if config.ema is None else MovingAverage(self.network, config.ema)
+        self.groups: GroupWeights | None = None
         self.objective: Objective
         self.state = None if folder is None else StateFolder(folder / "state")
         self.identity: dict[str, Any] = {}
@@ -107,7 +109,7 @@ class Run:
     @property
     def on_plain_cpu(self) -> bool:
         """Whether all is computed in 32 bits on a CPU, with single backward passes alone."""
-        return self.processes.device.type == "cpu" and self.precision[0] == "32" and not self.config.right_reasons
+        return self.processes.device.type == "cpu" and self.precision[0] == "32" and not self.config.penalised
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits for learning."""
@@ -160,13 +162,13 @@ class Run:
         self.seed_step()
         yield from source
 
-    def val_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The validation batches on the device, behind the prefix where that is kept."""
+    def val_batches(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        """The validation batches on the device, behind the prefix where that is kept; with group DRO their groups."""
         if hasattr(self.val, "set_epoch"):
             cast(Any, self.val).set_epoch(0)
         kept = self.features.keep_val(self.val, self._val_shares) if self._separable() else None
-        for inputs, labels in kept if kept is not None else self._val_shares():
-            yield self._placed(inputs, labels)[0], labels.to(self.processes.device, non_blocking=True)
+        for batch in kept if kept is not None else self._val_shares():
+            yield self._placed(*batch)
 
     def _separable(self) -> bool:
         """Whether the frozen layers are a first part of the network."""
@@ -174,11 +176,12 @@ class Run:
             self.note(f"frozen layers are computed every epoch: {why_no_prefix(self.network)}")
         return self.cut is not None
 
-    def _val_shares(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _val_shares(self) -> Iterator[tuple[torch.Tensor, ...]]:
         for batch in self.val:
-            inputs, labels = self.processes.share(self.val, *batch[:2])
-            if len(labels):
-                yield inputs, labels
+            parts = batch if self.groups is not None else batch[:2]
+            mine = self.processes.share(self.val, *parts)
+            if len(mine[1]):
+                yield mine
 
     def _placed(self, inputs: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
         layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
@@ -258,6 +261,8 @@ class Run:
         tensors |= {f"optimizer.{n}": t for n, t in optimizer_tensors(self.optimizer, self.network).items()}
         if self.average is not None:
             tensors |= {f"ema.{n}": t for n, t in self.average.values.items()}
+        if self.groups is not None:
+            tensors["groups.log_q"] = self.groups.log_q
         meta = {
             "identity": self.identity,
             "precision": list(self.precision),
@@ -281,6 +286,8 @@ class Run:
         restore_optimizer(self.optimizer, self.network, snapshot.part("optimizer"))
         if self.average is not None:
             self.average.restore(snapshot.part("ema"), int(meta["ema_steps"]))
+        if self.groups is not None:
+            self.groups.log_q = snapshot.part("groups")["log_q"].to(self.processes.device)
         self.epoch, self.step = int(meta["epoch"]), int(meta["step"])
         if self.processes.leads:
             self.sums = EpochSums(self.processes.device, meta["tally"])

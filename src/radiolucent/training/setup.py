@@ -6,11 +6,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from radiolucent.errors import DataError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import write_json
 from radiolucent.models import Classifier
 from radiolucent.training.config import TrainConfig
 from radiolucent.training.distributed import Processes, world
+from radiolucent.training.groups import GroupWeights
 from radiolucent.training.objective import Objective, balanced_weights
 from radiolucent.training.precision import choose_precision
 from radiolucent.training.run import Batches, Run, copied
@@ -45,6 +46,9 @@ def prepare(
     run.objective = Objective(
         own.head, len(own.class_names), own.positive, config.label_smoothing, _class_weights(own, train, config)
     )
+    if config.group_rate:
+        counts = _group_counts(train)
+        run.groups = GroupWeights(counts, config.group_rate, config.group_adjustment, run.processes.device)
     run.note(f"precision {precision[0]}: {precision[1]}")
     if snapshot is not None:
         run.restore(snapshot)
@@ -55,11 +59,19 @@ def prepare(
     return run
 
 
+_LATER = {
+    name: getattr(TrainConfig(), name)
+    for name in (
+        "right_reasons", "relevance", "relevance_low", "relevance_high", "group_rate", "group_adjustment",
+    )
+}  # fmt: skip
+
+
 def identify(classifier: Classifier, train: Batches, val: Batches, config: TrainConfig) -> dict[str, Any]:
     """What makes this training this one: nobody may go on from another's state."""
     return {
-        # Without the option a state is the same as one saved before there was the option.
-        "config": {k: v for k, v in config.to_dict().items() if k != "right_reasons" or v},
+        # Without an option a state is the same as one saved before there was the option.
+        "config": {k: v for k, v in config.to_dict().items() if k not in _LATER or v != _LATER[k]},
         "classes": ", ".join(classifier.class_names),
         "head": classifier.head,
         "starting weights": hash_tensors(classifier.network.state_dict())[:16],
@@ -86,3 +98,17 @@ def _class_weights(classifier: Classifier, train: Batches, config: TrainConfig) 
         classes = len(classifier.class_names)
         counts = sum(np.bincount(labels.numpy(), minlength=classes) for _, labels, *_ in train)
     return tuple(balanced_weights([int(c) for c in cast(Any, counts)]))
+
+
+def _group_counts(train: Batches) -> list[int]:
+    """Training examples of each group."""
+    counts = getattr(train, "group_counts", None)
+    if counts is None:
+        parts = [batch[-1] for batch in train if len(batch) > 2 and batch[-1].ndim == 1]
+        counts = torch.cat(parts).bincount().tolist() if parts else []
+    if len(counts) < 2:
+        raise ConfigError(
+            f"group_rate, and {len(counts)} groups; expected batches that end with each example's group, of two or "
+            "more (Loader(groups=…))."
+        )
+    return [int(c) for c in counts]

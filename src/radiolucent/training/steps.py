@@ -4,7 +4,7 @@ import torch
 
 from radiolucent.errors import ConfigError
 from radiolucent.training.optimizer import l2_penalty, set_rate
-from radiolucent.training.reasons import wrong_reasons
+from radiolucent.training.reasons import relevance_outside, wrong_reasons
 from radiolucent.training.run import Run
 
 __all__ = ["train_step"]
@@ -17,12 +17,12 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     divided by the common Σ w_i and multiplied by the number of processes, because gradients are averaged over them.
 
     Args:
-        batch: this process's images, or their features behind the frozen prefix; their labels; with `right_reasons`
-            where the answer must not come from, bool (N, S, S).
+        batch: this process's images, or their features behind the frozen prefix; their labels; with `right_reasons` or
+            `relevance` where the answer must not come from, bool (N, S, S); with `group_rate` their groups, (N,).
         counts: 1; 0 where this process has run out of examples and only keeps the others company.
 
     Raises:
-        ConfigError: `right_reasons` and no such mask.
+        ConfigError: such a penalty and no such mask, or group DRO and no groups.
     """
     set_rate(run.optimizer, run.rate())
     inputs, labels = batch[:2]
@@ -31,11 +31,14 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     weights = run.objective.example_weights(labels) * counts
     total = run.processes.sum(weights.sum())
     share = run.processes.size / total.clamp(min=1e-8)  # a batch may have no known label
-    loss = losses.sum() * share
+    if run.groups is None:
+        loss = losses.sum() * share
+    else:
+        shares = run.groups.shares(losses, weights, _groups(batch), run.processes)
+        loss = (losses * shares).sum() * run.processes.size
     run.sums.add(losses, weights, run.objective.correct(logits, labels) * counts, counts)
-    if run.config.right_reasons:
-        wrong = wrong_reasons(run.forward, inputs, _irrelevant(batch), run.classifier) * weights
-        loss = loss + run.config.right_reasons * wrong.sum() * share
+    if run.config.penalised:
+        loss = loss + (_penalty(run, inputs, _irrelevant(batch)) * weights).sum() * share
     penalty = l2_penalty(run.network, run.config.l2)
     run.processes.fabric.backward(loss if penalty is None else loss + penalty)
     if run.config.grad_clip is not None:
@@ -46,10 +49,28 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
         run.average.update()
 
 
+def _penalty(run: Run, inputs: torch.Tensor, irrelevant: torch.Tensor) -> torch.Tensor:
+    """λ times the penalty of each example, (N,)."""
+    config = run.config
+    if config.right_reasons:
+        return config.right_reasons * wrong_reasons(run.forward, inputs, irrelevant, run.classifier)
+    between = config.relevance_low, config.relevance_high
+    return config.relevance * relevance_outside(run.forward, inputs, irrelevant, run.classifier, between)
+
+
 def _irrelevant(batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    if len(batch) < 3:
+    if len(batch) < 3 or batch[2].ndim < 3:
         raise ConfigError(
-            "right_reasons needs batches (inputs, labels, mask), True where the answer must not come from; give the "
-            "loader masks (Loader(irrelevant=…)), or set right_reasons=0."
+            "right_reasons and relevance need batches (inputs, labels, mask), True where the answer must not come "
+            "from; give the loader masks (Loader(irrelevant=…)), or set both to 0."
         )
     return batch[2]
+
+
+def _groups(batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if len(batch) < 3 or batch[-1].ndim != 1:
+        raise ConfigError(
+            "group_rate needs batches that end with each example's group, whole numbers (N,); give the loader groups "
+            "(Loader(groups=…)), or set group_rate=0."
+        )
+    return batch[-1]

@@ -17,6 +17,7 @@ class Scores:
     """loss: mean cross entropy in nats, without weights or smoothing. accuracy: called right. auroc: or None.
 
     Of several labels the loss is the mean over all known ones, and the AUROC that over labels with films of both kinds.
+    With group DRO the loss is that of the worst group: regularisation by early stopping, as Sagawa 2020 chooses it.
     """
 
     loss: float
@@ -33,11 +34,14 @@ def validate(run: Run) -> Scores:
     sums = torch.zeros(4, dtype=torch.float64, device=run.processes.device)
     margins: list[torch.Tensor] = []
     truths: list[torch.Tensor] = []
-    for inputs, labels in run.val_batches():
+    groups = torch.zeros(2, 0 if run.groups is None else len(run.groups), device=run.processes.device)
+    for inputs, labels, *others in run.val_batches():
         logits = run.evaluate(inputs).float()
         losses, correct = objective.losses(logits, labels), objective.correct(logits, labels)
         weights, seen = objective.example_weights(labels), torch.tensor(len(labels), device=sums.device)
         sums += torch.stack([losses.sum(), weights.sum(), correct.sum(), seen])
+        if run.groups is not None:
+            _add(groups, losses, weights, others)
         margins.append(_margin(run, logits))
         truths.append(labels)
     total, weight, right, count = run.processes.sum(sums).tolist()
@@ -45,9 +49,29 @@ def validate(run: Run) -> Scores:
         raise DataError("the validation loader gave no image; expected at least one: the best epoch is chosen on it.")
     if weight == 0:
         raise DataError("no validation image has a known label; expected some: the best epoch is chosen on them.")
+    if run.groups is not None:
+        total, weight = _worst(run.processes.sum(groups))
     if not np.isfinite(total):
         raise ConfigError(f"the validation loss is {total} in epoch {run.epoch + 1}; lower lr (now {run.config.lr:g}).")
     return Scores(total / weight, right / count, _auroc(run, margins, truths))
+
+
+def _add(sums: torch.Tensor, losses: torch.Tensor, weights: torch.Tensor, others: list[torch.Tensor]) -> None:
+    """Add losses and weights (N,) to their groups' sums (2, G); examples of group −1 are of none."""
+    if not others or others[-1].ndim != 1:
+        raise ConfigError("group_rate needs validation batches that end with each example's group (Loader(groups=…)).")
+    own = others[-1] >= 0
+    for row, values in zip(sums, (losses, weights), strict=True):
+        row.index_add_(0, others[-1][own], values[own].float())
+
+
+def _worst(sums: torch.Tensor) -> tuple[float, float]:
+    """(Loss, weight) of the group whose mean loss is highest."""
+    loss, weight = sums.double().cpu()
+    if not bool((weight > 0).any()):
+        raise DataError("no validation image is in a group; expected some: the best epoch is chosen on the worst one.")
+    worst = int(torch.where(weight > 0, loss / weight.clamp(min=1e-8), -1.0).argmax())
+    return float(loss[worst]), float(weight[worst])
 
 
 def _margin(run: Run, logits: torch.Tensor) -> torch.Tensor:
