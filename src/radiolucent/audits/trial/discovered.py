@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.distort import Edit, Grey
-from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, cell_channel
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, WIDER, Channel, cell_channel
 from radiolucent.audits.trial.lung_structure import no_findings
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
@@ -82,6 +82,10 @@ def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Seque
     """(judges, donors): the log-odds of each judge with each donor's part, in standard deviations."""
     spread = max(case.table.spread, 1e-9)
     rows = [ask(case.classifier, [(j, channel.exchange(j, d)) for d in donors]) for j in judges]
+    if channel.less is not None:
+        other, share = channel.less
+        less = [ask(case.classifier, [(j, other(j, d)) for d in donors]) for j in judges]
+        rows = [r - share * x for r, x in zip(rows, less, strict=True)]
     return np.stack(rows) / spread
 
 
@@ -189,26 +193,29 @@ def _tried(case: Case) -> Mapping[str, Tried]:
     edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
     channels = [c for c in CHANNELS.values() if any(t.name == _name(c) for t in case.tests)]
     for done, channel in enumerate(channels, 1):
-        one = _settled(case, channel, dealt)
+        level = case.corrected(FAMILY)
+        one, wider = _settled(case, channel, dealt, level), WIDER.get(channel.name)
+        if one is not None and wider is not None and beyond(one.estimate, channel.threshold) != "fail":
+            more = _settled(case, wider, dealt, (1 + level) / 2)
+            one = more if more is not None and beyond(more.estimate, wider.threshold) == "fail" else one
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name in PLACED:
                 one = replace(one, place=_placed(case, dealt, one))
             if failed and channel.name in IN_LUNGS:
                 others = [d for d in dealt.donors if d.label != case.classifier.positive]
-                proof = [_settled(case, c, dealt) for c in no_findings(channel.name, others)]
+                proof = [_settled(case, c, dealt, level) for c in no_findings(channel.name, others)]
                 one = replace(one, proof=tuple(p for p in proof if p is not None))
             found[channel.name] = one
-            edits |= edits_for(channel, one)
+            edits |= edits_for(one.channel, one)
         if case.progress:
             case.progress("looking for shortcuts without a name", done, len(channels))
     return found
 
 
-def _settled(case: Case, channel: Channel, dealt: Deal) -> Tried | None:
+def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """The channel tried; again with up to four times as many donors, at half the error rate, where a figure above the
     threshold stays open."""
-    level = case.corrected(FAMILY)
     one = tried(case, channel, dealt, level)
     if one is None or (one.estimate.value or 0.0) <= channel.threshold:
         return one
@@ -249,8 +256,9 @@ def _open(case: Case, found: Tried) -> str:
 
 
 def _proves(found: Tried, proof: Tried) -> bool:
-    """Whether what no finding can explain moves films of both classes, and not by a trifle."""
-    least = max(ENOUGH * found.channel.threshold, SHARE * (found.estimate.value or 0.0))
+    """Whether what no finding can explain moves films of both classes, and not by a trifle; a difference is none."""
+    share = max(ENOUGH * found.channel.threshold, SHARE * (found.estimate.value or 0.0))
+    least = share if proof.channel.less is None else 0.0
     enough = (proof.estimate.value or 0.0) >= least
     return enough and (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
 
