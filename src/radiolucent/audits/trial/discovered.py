@@ -27,7 +27,19 @@ from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried", "tried_channels"]
+__all__ = [
+    "FAMILY",
+    "LEAST",
+    "TESTS",
+    "Deal",
+    "Tried",
+    "corrected",
+    "deal",
+    "edits_for",
+    "finding_of",
+    "tried",
+    "tried_channels",
+]
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 MORE = 160
@@ -184,6 +196,11 @@ def _gap(told: NDArray[np.float64], count: int) -> float:
     return float(np.nan_to_num(_mean(told[:, :count], 1) - _mean(told[:, count:], 1)).mean())
 
 
+def corrected(case: Case) -> float:
+    """The level of each try, so that all of them together keep the case's (Bonferroni)."""
+    return 1 - (1 - case.level) / (sum(t.family == FAMILY for t in case.tests) + len(WIDER))
+
+
 def _tried(case: Case) -> Mapping[str, Tried]:
     """Every channel tried on one deal, by name; made once."""
     dealt = case.once("discovered.deal", partial(deal, case))
@@ -192,11 +209,11 @@ def _tried(case: Case) -> Mapping[str, Tried]:
         return found
     edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
     channels = [c for c in CHANNELS.values() if any(t.name == _name(c) for t in case.tests)]
+    level = corrected(case)
     for done, channel in enumerate(channels, 1):
-        level = case.corrected(FAMILY)
         one, wider = _settled(case, channel, dealt, level), WIDER.get(channel.name)
         if one is not None and wider is not None and beyond(one.estimate, channel.threshold) != "fail":
-            more = _settled(case, wider, dealt, (1 + level) / 2)
+            more = tried(case, wider, case.once("discovered.more", partial(deal, case, MORE)) or dealt, level)
             one = more if more is not None and beyond(more.estimate, wider.threshold) == "fail" else one
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
