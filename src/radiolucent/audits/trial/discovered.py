@@ -49,8 +49,9 @@ PLACED = ("surroundings", "lines", "fine")
 IN_LUNGS = ("inside", "fine")
 """Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 FAMILY = "discovered"
-ENOUGH, SHARE = 0.5, 0.3
-"""Share of the threshold, and of the figure itself, that what no finding explains must reach (ours)."""
+ENOUGH = 0.5
+"""Share of the threshold that what no finding explains must reach, beside `Channel.part` of the figure itself (ours).
+"""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
@@ -220,7 +221,8 @@ def _tried(case: Case) -> Mapping[str, Tried]:
             if failed and channel.name in PLACED:
                 one = replace(one, place=_placed(case, dealt, one))
             if failed and channel.name in IN_LUNGS:
-                others = [d for d in dealt.donors if d.label != case.classifier.positive]
+                known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
+                others = [d for d in known.donors if d.label != case.classifier.positive]
                 proof = [_settled(case, c, dealt, level) for c in no_findings(channel.name, others)]
                 one = replace(one, proof=tuple(p for p in proof if p is not None))
             found[channel.name] = one
@@ -274,8 +276,8 @@ def _open(case: Case, found: Tried) -> str:
 
 def _proves(found: Tried, proof: Tried) -> bool:
     """Whether what no finding can explain moves films of both classes, and not by a trifle; a difference is none."""
-    share = max(ENOUGH * found.channel.threshold, SHARE * (found.estimate.value or 0.0))
-    least = share if proof.channel.less is None else 0.0
+    part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
+    least = part if proof.channel.less is None else 0.0
     enough = (proof.estimate.value or 0.0) >= least
     return enough and (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
 

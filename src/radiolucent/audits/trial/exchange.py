@@ -40,6 +40,7 @@ class Channel:
         localised: whether it lies in a place, or all over the film. threshold: in standard deviations of the log-odds.
         where: the place in a film, as a mask, for pictures; None for all of it.
         sides: what donors are called whose parts should raise the answer, and the others; classes unless given.
+        part: of what no finding explains (`lung_structure`): the share of the figure that it must reach.
         less: another exchange, and the share of what it does that is taken off: the figure is a difference then.
     """
 
@@ -50,6 +51,7 @@ class Channel:
     threshold: float = OUTSIDE
     where: Callable[[View], Mask] | None = None
     sides: tuple[str, str] | None = None
+    part: float = 0.0
     less: tuple[Exchange, float] | None = None
 
 

@@ -31,6 +31,9 @@ STEP = 8
 EVENLY, SLOW = 0.6, 0.06
 """Share of what the whiter half of the lungs does that the darker half must do for certain; of the side, a Gaussian's
 width that tells the halves apart (ours)."""
+OVER, STRONG = 0.4, 0.3
+"""Share of the figure that what was outside the lungs, and what is stronger than anatomy, must reach (ours). On real
+films honest networks answer to the first by up to a third, to the second not at all."""
 ROUNDS = 4
 """Shifts used at most to fill the lungs."""
 STRONGEST, GROWN = 0.8, 0.3
@@ -44,15 +47,14 @@ def no_findings(name: str, others: Sequence[View]) -> tuple[Channel, ...]:
         others: donors of the other class, whose lungs tell what strong means.
     """
     limit = _limit(others)
-    over = Channel(
-        f"{name}.over", "fine structure from outside the lungs, put into them,", _over(name == "fine"), False, 0.0
-    )
+    words = "fine structure from outside the lungs, put into them,"
+    over = Channel(f"{name}.over", words, _over(name == "fine"), False, 0.0, part=OVER)
     words = "fine structure of the darker half of the lungs, beyond 0.6 of what the whiter half does,"
     evenly = Channel(f"{name}.evenly", words, _half(False), False, 0.0, less=(_half(True), EVENLY))
     if limit is None:
         return over, evenly
     what = "structure stronger than the lungs of the other class show"
-    return over, Channel(f"{name}.strong", what, _strong(limit), True, 0.0), evenly
+    return over, Channel(f"{name}.strong", what, _strong(limit), True, 0.0, part=STRONG), evenly
 
 
 def _half(white: bool) -> Exchange:
