@@ -233,15 +233,15 @@ def _shift(test: Intervention, case: Case) -> Finding | None:
 
 
 def _shifted(test: Intervention, case: Case, toward: int) -> Finding | None:
-    """Whether films of either class move that way by more than the threshold, and by more than the share of what
-    `Intervention.beside` does; None: they do not."""
+    """Whether films of either class move that way by more than the threshold, and, where that is less than the shift's
+    own, by more than the share of what `Intervention.beside` does; None: they do not."""
     table, level, seed = case.table, case.corrected(FAMILY), case.seed
     moved = toward * (table.scores[test.edit] - table.original)
     least = weaker_side(table, moved, level=level, seed=seed)
     if beyond(least, test.threshold) != "fail":
         return None
-    told = ""
-    if beside := _beside(test, table):
+    told, usual = "", test.threshold if test.shift is None else test.shift[2]
+    if beyond(least, usual) != "fail" and (beside := _beside(test, table)):
         other, did, share = beside
         part = share * np.abs(table.scores[other] - table.original)
         if beyond(weaker_side(table, moved - part, level=level, seed=seed), 0.0) != "fail":

@@ -26,7 +26,7 @@ LARGE = 0.8
 SHIFT = 0.35
 """Standard deviations by which films of either class must move toward the class that carries a thing on the films
 trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks).
-For exposure, where the lungs are not known, it is `LARGE`: a brighter lung looks ill to an honest network, too."""
+For exposure it is `LARGE`, or this with `LUNGS_SHARE`: a brighter lung looks ill to an honest network, too."""
 
 LUNGS_SHARE = 0.4
 """Share of what brightening the lungs alone does that brightening the whole film must do for certain: an honest network
@@ -62,7 +62,7 @@ class Intervention:
         shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
             trained on have is not foreign. by_degree: `carries` is asked as well.
         beside: an edit, what it does in words, and the share of its shift that `shift` must pass for certain on films
-            of either class, in place of its threshold (which is `SHIFT` then).
+            of either class where it reaches `SHIFT`, but not its own threshold.
         back: the edit that takes off what this one puts on, and its control: where the films trained on are known,
             films that have the thing lose it and others get it, so that every film tells.
         real: the channel of `exchange` that gives films what others really have there: where the films trained on are
