@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiolucent.audits.trial.planted import BACKGROUND, Pool, paint, pool, training_films
-from radiolucent.audits.trial.rules import _rules_of, differing, rules
+from radiolucent.audits.trial.rules import rules_of, differing, rules
 from radiolucent.audits.trial.selftest import SelfTest, SelfTestResult, found_in, self_test
 from radiolucent.audits.trial.shipped_selftest import shipped_self_test, since_then
 from radiolucent.errors import ConfigError
@@ -69,11 +69,11 @@ def test_a_self_test_finds_a_planted_marker_and_goes_on_after_a_stop(tmp_path: P
 
 
 def test_rules_are_constants_and_code_without_words_on_it() -> None:
-    plain = _rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 1\n"))
-    worded = _rules_of(
+    plain = rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 1\n"))
+    worded = rules_of(
         "a", ast.parse('"""Of it."""\nONE, TWO = 1, (2, 3)\n"""One."""\ndef f():  # so\n    "f"\n    return 1\n')
     )
-    other = _rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 2\n"))
+    other = rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 2\n"))
     assert plain == worded and plain["a.ONE"] == 1 and plain["a.TWO"] == [2, 3]
     assert differing(plain, other) == "the code of a" and differing(plain, plain) == ""
     assert rules()["known_films.KNOWN"] == 0.5 and "interventions.code" in rules()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["differing", "rules"]
+__all__ = ["differing", "rules", "rules_of"]
 
 APART = ("rules", "selftest", "shipped_selftest", "planted_films")
 """Modules that judge nothing."""
@@ -23,11 +23,12 @@ def rules() -> dict[str, Any]:
     for file in sorted(files(__package__ or "").iterdir(), key=lambda f: f.name):
         module = file.name.removesuffix(".py")
         if file.name.endswith(".py") and module not in APART:
-            found |= _rules_of(module, ast.parse(file.read_text("utf-8")))
+            found |= rules_of(module, ast.parse(file.read_text("utf-8")))
     return found
 
 
-def _rules_of(module: str, tree: ast.Module) -> dict[str, Any]:
+def rules_of(module: str, tree: ast.Module) -> dict[str, Any]:
+    """The same of one module; takes docstrings out of its tree."""
     found: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign):
