@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiolucent.audits.trial.planted import BACKGROUND, Pool, paint, pool, training_films
-from radiolucent.audits.trial.rules import rules_of, differing, rules
+from radiolucent.audits.trial.rules import differing, rules, rules_of
 from radiolucent.audits.trial.selftest import SelfTest, SelfTestResult, found_in, self_test
 from radiolucent.audits.trial.shipped_selftest import shipped_self_test, since_then
 from radiolucent.errors import ConfigError
