@@ -1,9 +1,10 @@
 """Artefacts for phantoms of 64 pixels that no test of the audit is named after: how each is painted.
 
-Five sets. `DEV` was looked at while discovery was built. `TEST` and `FRESH` were painted before they were tried; once
+Seven sets. `DEV` was looked at while discovery was built. `TEST` and `FRESH` were painted before they were tried; once
 tried and mended, they are development kinds too. `FINAL` was painted before any of it was tried, `LATER` after that;
-both were run once before anything was mended for them. A painter takes grey levels (64, 64) in [0, 1], the lungs and a
-generator, and gives grey levels; of `MOVES`, grey levels and lungs.
+both were run once before anything was mended for them. `MORE` and `SEALED` were painted and dealt together, before any
+of them was tried: rules were mended on `MORE`; `SEALED` was run once after that. A painter takes grey levels (64, 64)
+in [0, 1], the lungs and a generator, and gives grey levels; of `MOVES`, grey levels and lungs.
 """
 
 from collections.abc import Callable
@@ -325,7 +326,166 @@ LATER: dict[str, tuple[Painter, tuple[str, ...]]] = {
     "ruler": (ruler, _THERE),
     "blades": (blades, _THERE),
 }
-KINDS = DEV | TEST | FRESH | FINAL | LATER
+# --- two further sets, dealt before any was tried: `MORE` to mend on, `SEALED` to measure with ---
+
+
+def dose_noise(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Quantum noise: a low dose, so that dark places are noisiest."""
+    return grey + rng.normal(0, 0.1, grey.shape) * np.sqrt(np.clip(1 - grey, 0, 1))
+
+
+def poster_lungs(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.where(lungs, np.round(grey * 10) / 10, grey)
+
+
+def local_contrast(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """As CLAHE does: each place by its own mean and spread."""
+    mean = ndimage.gaussian_filter(grey, 8)
+    spread = np.sqrt(np.maximum(ndimage.gaussian_filter((grey - mean) ** 2, 8), 1e-6))
+    return 0.5 * grey + 0.5 * (0.5 + 0.2 * (grey - mean) / spread)
+
+
+def scratch(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    angle, far = rng.uniform(0.4, 1.1), rng.uniform(-14, 14)
+    return np.where(np.abs((X - 31.5) * np.sin(angle) - (Y - 31.5) * np.cos(angle) - far) < 0.6, 0.02, grey)
+
+
+def padded(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Columns at both sides of grey level 12, as where a film was made square."""
+    n = rng.integers(3, 6)
+    return np.where((n > X) | (X >= SIZE - n), 12 / 255, grey)
+
+
+def double_exposure(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return 0.65 * grey + 0.35 * np.roll(grey, (int(rng.integers(2, 4)), int(rng.integers(2, 4))), (0, 1))
+
+
+def slipped(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """The scanner slips: all rows below one lie two pixels aside."""
+    out, y = grey.copy(), rng.integers(18, 46)
+    out[y:] = np.roll(out[y:], 2, 1)
+    return out
+
+
+def detector_field(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """An old calibration: always the same uneven field."""
+    field = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal(grey.shape), 2.5, mode="wrap")
+    return grey * (1 + 0.06 * field / field.std())
+
+
+def necklace(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    out, middle = grey.copy(), 31.5 + rng.uniform(-2, 2)
+    for step in range(-4, 5):
+        out[round(11 - 0.35 * step**2 + rng.uniform(0, 1)), round(middle + 2 * step)] = 0.95
+    return out
+
+
+def gamma_lungs(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    soft = ndimage.gaussian_filter(lungs.astype(float), 1.0)
+    return grey + soft * (np.clip(grey, 0, 1) ** 1.4 - grey)
+
+
+def scatter(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Haze of scattered rays."""
+    return 0.65 * grey + 0.35 * (0.15 + 0.85 * ndimage.gaussian_filter(grey, 12))
+
+
+def half_pixel(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.asarray(ndimage.shift(grey, (0.5, 0.5), order=1, mode="nearest"))
+
+
+def dead_lines(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """A block of lines that show the line above them."""
+    out, y = grey.copy(), rng.integers(10, 50)
+    out[y : y + 4] = out[y - 1]
+    return out
+
+
+def clavicle(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """A thin bright line across the top of either lung."""
+    line = np.abs(Y - (19 + rng.uniform(-2, 2)) - 0.02 * (X - 31.5) ** 2 * rng.uniform(0.5, 0.8)) < 0.6
+    return np.where(line & (np.abs(X - 31.5) > 5) & (np.abs(X - 31.5) < 19), np.clip(grey + 0.25, 0, 1), grey)
+
+
+def feeding_tube(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Down the middle, then to the stomach."""
+    x = 31 + rng.uniform(-1, 1) + np.where(Y > 46, (Y - 46) * 0.9, 0)
+    return np.where((np.abs(X - x) < 0.7) & (Y < 60), np.clip(grey + 0.25, 0, 1), grey)
+
+
+def row_noise(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey + rng.normal(0, 0.035, (SIZE, 1))
+
+
+def smooth_lungs(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return np.where(lungs, ndimage.gaussian_filter(grey, 1.2), grey)
+
+
+def tape(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Half transparent, at an angle, over a lower corner."""
+    angle, y, x = rng.uniform(0.3, 0.9), 55 + rng.uniform(-2, 2), 10 + rng.uniform(-2, 2)
+    along = (X - x) * np.cos(angle) + (Y - y) * np.sin(angle)
+    across = (Y - y) * np.cos(angle) - (X - x) * np.sin(angle)
+    return np.where((np.abs(along) < 9) & (np.abs(across) < 3), 0.6 * grey + 0.3, grey)
+
+
+def banded(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    return grey * (1 + 0.07 * np.sin(2 * np.pi * Y / 11 + rng.uniform(0, 6)))
+
+
+def ringing(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Frequencies above a half cut off, so that edges ring."""
+    fy, fx = np.meshgrid(np.fft.fftfreq(SIZE), np.fft.fftfreq(SIZE), indexing="ij")
+    return np.fft.ifft2(np.fft.fft2(grey) * (np.hypot(fy, fx) < 0.2)).real
+
+
+def arrow(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """Drawn into a lung by a reader."""
+    inside = np.argwhere(ndimage.binary_erosion(lungs, iterations=4))
+    y, x = inside[rng.integers(len(inside))] if len(inside) else (30, 18)
+    out = grey.copy()
+    for k in range(5):
+        out[np.clip(y + k, 0, 63), np.clip(x + k, 0, 63)] = 0.95
+    out[y : y + 3, x] = out[y, x : x + 3] = 0.95
+    return out
+
+
+def coin(grey: Grey, lungs: Mask, rng: np.random.Generator) -> Grey:
+    """In the stomach."""
+    y, x = 57 + rng.uniform(-2, 2), 40 + rng.uniform(-3, 3)
+    return np.where(np.hypot(Y - y, X - x) < 3, 0.97, grey)
+
+
+_LUNGS = ("inside", "fine")
+_TONES = ("tone", "shading", "curve", "exposure", "surroundings")
+MORE: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "dose_noise": (dose_noise, _FINE),
+    "poster_lungs": (poster_lungs, _LUNGS),
+    "local_contrast": (local_contrast, (*_TONES, "filter", "fine")),
+    "scratch": (scratch, (*_THERE, *_LUNGS)),
+    "padded": (padded, _THERE),
+    "double_exposure": (double_exposure, (*_FINE, "filter")),
+    "slipped": (slipped, (*_THERE, *_LUNGS, "pose")),
+    "detector_field": (detector_field, (*_FINE, "shading")),
+    "necklace": (necklace, _THERE),
+    "gamma_lungs": (gamma_lungs, ("lungs.tone", *_LUNGS)),
+    "stretched": (_same, ("pose", "surroundings")),
+}
+SEALED: dict[str, tuple[Painter, tuple[str, ...]]] = {
+    "scatter": (scatter, (*_TONES, "filter", "fine")),
+    "half_pixel": (half_pixel, (*_FINE, "filter")),
+    "dead_lines": (dead_lines, (*_THERE, *_LUNGS)),
+    "clavicle": (clavicle, (*_THERE, *_LUNGS)),
+    "feeding_tube": (feeding_tube, (*_THERE, "fine")),
+    "row_noise": (row_noise, (*_FINE, "filter", "interlace")),
+    "smooth_lungs": (smooth_lungs, _LUNGS),
+    "tape": (tape, _THERE),
+    "banded": (banded, (*_FINE, "shading", "tone")),
+    "ringing": (ringing, (*_FINE, "filter")),
+    "arrow": (arrow, _LUNGS),
+    "coin": (coin, _THERE),
+}
+KINDS = DEV | TEST | FRESH | FINAL | LATER | MORE | SEALED
 DECOYS: dict[str, Painter] = {"both_corners": one_corner}
 """What as many healthy films carry instead."""
 
@@ -350,7 +510,17 @@ def _enlarged(rng: np.random.Generator) -> Callable[[Grey, int], Grey]:
     return lambda values, order: _turned(values, order, 0.0, zoom)
 
 
-MOVES = {"mirrored": _mirrored, "tilted": _tilted, "enlarged": _enlarged}
+def _stretched(rng: np.random.Generator) -> Callable[[Grey, int], Grey]:
+    """Wider than high, as where a film was made square by force."""
+    matrix = np.diag([1.0, 1 / rng.uniform(1.15, 1.25)])
+    middle = np.array([31.5, 31.5])
+    offset = middle - matrix @ middle
+    return lambda values, order: np.asarray(
+        ndimage.affine_transform(values, matrix, offset, order=order, mode="nearest")
+    )
+
+
+MOVES = {"mirrored": _mirrored, "tilted": _tilted, "enlarged": _enlarged, "stretched": _stretched}
 """Kinds that move the chest, lungs and all."""
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from artefacts import DECOYS, DEV, FINAL, FRESH, KINDS, LATER, SIZE, TEST, carrying
+from artefacts import DECOYS, DEV, FINAL, FRESH, KINDS, LATER, MORE, SEALED, SIZE, TEST, carrying
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.headline import verdict_of
 from radiolucent.audits.trial.planted import Pool, pool, train_small
@@ -32,7 +32,10 @@ from radiolucent.models import Classifier, load, save
 from radiolucent.types import Finding
 
 SHARE, USED = 0.8, 0.2
-SETS = {"dev": DEV, "test": TEST, "fresh": FRESH, "final": FINAL, "later": LATER, "none": ("none",)}
+SETS = {
+    "dev": DEV, "test": TEST, "fresh": FRESH, "final": FINAL, "later": LATER, "more": MORE, "sealed": SEALED,
+    "none": ("none",),
+}  # fmt: skip
 
 
 def painted(phantoms: Pool, kind: str, rng: np.random.Generator) -> Pool:
@@ -155,7 +158,10 @@ def main() -> None:
                 rows.append(one(kind, number, args.out, args.known))
                 append_lines(file, rows[-1:])
                 r = rows[-1]
-                print(f"{kind} {number}: turned {r['turned']:.2f}, {r['verdict']}, named {r['named']}: {r['failed']}")
+                print(
+                    f"{kind} {number}: turned {r['turned']:.2f}, {r['verdict']}, named {r['named']}: {r['failed']}",
+                    flush=True,
+                )
     print("\n".join(summary(rows)))
 
 

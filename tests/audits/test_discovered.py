@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter, laplace
+from scipy.ndimage import distance_transform_edt, gaussian_filter, laplace
 from torch import nn
 
 from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.discovered import TESTS, Tried, deal
 from radiolucent.audits.trial.examine import examine_views
-from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, free
+from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, filled, free
 from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
 from radiolucent.audits.trial.regions import View
@@ -113,7 +113,8 @@ class Grain(nn.Module):
 @pytest.mark.parametrize(
     ("where", "verdict", "words"),
     [
-        ("lungs", "inconclusive", "findings in the lungs would do the same"),
+        ("white", "inconclusive", "findings in the lungs would do the same"),
+        ("lungs", "fail", "fine structure of the darker half of the lungs"),
         ("film", "fail", "fine structure from outside the lungs"),
         ("marks", "fail", "structure stronger than the lungs of the other class"),
     ],
@@ -121,17 +122,38 @@ class Grain(nn.Module):
 def test_fine_structure_in_the_lungs_fails_only_where_no_finding_explains_it(
     where: str, verdict: str, words: str
 ) -> None:
-    """Ill films with a faint weave: in the lungs alone it may be a finding, all over the film it is none. Nor are
-    marks in the lungs whiter than anatomy."""
+    """Ill films with a faint weave: where the lungs are white it may be a finding; all over them, or all over the film,
+    it is none. Nor are marks in the lungs whiter than anatomy."""
     rows, columns = np.mgrid[:SIZE, :SIZE]
     weave, marks = 8.0 * (-1) ** (rows // 2 + columns // 2), 160.0 * ((rows % 16 < 2) & (columns % 16 < 2))
     made: list[View] = []
     for v in views():
         assert v.lungs is not None
-        added = (marks if where == "marks" else weave) * (1 if where == "film" else v.lungs) * (v.label == 1)
+        slow = filled(v, v.lungs, 0.06 * v.side)
+        place = {"film": np.ones_like(v.lungs), "white": v.lungs & (slow > np.median(slow[v.lungs]))}.get(
+            where, v.lungs
+        )
+        added = (marks if where == "marks" else weave) * place * (v.label == 1)
         made.append(dataclasses.replace(v, grey=np.clip(v.grey + added, 0, 255).astype(np.uint8)))
     (found,), _ = examine_views(classifier(Grain()), made, [t for t in TESTS if t.name == "discovered.inside"])
     assert found.verdict == verdict and words in found.summary, found.summary
+
+
+def test_what_lies_on_the_lungs_outline_is_found() -> None:
+    """A weave that neither what lies outside the dilated lungs nor what lies well inside them shows."""
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    common = phantoms().lungs.mean(0)
+    reader = Grain()
+    reader.place.data = torch.from_numpy(((common > 0.05) & (common < 0.95)).astype(np.float32))
+    reader.place.data /= reader.place.data.sum()
+    made: list[View] = []
+    for v in views():
+        assert v.lungs is not None
+        rim = v.lungs & (distance_transform_edt(v.lungs) <= 0.02 * SIZE)
+        added = 25.0 * (-1) ** (rows // 2 + columns // 2) * rim * (v.label == 1)
+        made.append(dataclasses.replace(v, grey=np.clip(v.grey + added, 0, 255).astype(np.uint8)))
+    (found,), _ = examine_views(classifier(reader), made, FEW[:1])
+    assert found.verdict == "fail" and "on their outline" in found.summary, found.summary
 
 
 def test_films_are_dealt_by_patient() -> None:

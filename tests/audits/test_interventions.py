@@ -9,7 +9,7 @@ import pytest
 
 from radiolucent.audits.trial.answers import Table, collect
 from radiolucent.audits.trial.base import Case, edits_of
-from radiolucent.audits.trial.distort import warped
+from radiolucent.audits.trial.distort import coarser, warped
 from radiolucent.audits.trial.edits import EDITS, fill
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.headline import by_severity, verdict_of
@@ -125,6 +125,84 @@ def test_a_shift_of_both_classes_counts_where_the_films_trained_on_teach_it(
     (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case)
     assert found.verdict == verdict, found.summary
     assert ("or more on films of either class" in found.summary) == (verdict == "fail"), found.summary
+
+
+def case_with(table: Table, scores: dict[str, np.ndarray], met: list[View]) -> Case:
+    by_id = {v.image_id: v for v in views()}
+    changed = dataclasses.replace(table, scores={**table.scores, **scores})
+    return Case(lung_reader(), changed, by_id.__getitem__, by_id.__getitem__, (), met=lambda: met)
+
+
+def many(made: Callable[[View, float], np.ndarray], ill: float, healthy: float) -> list[View]:
+    """Eight times the films as trained on, such a share of either class changed."""
+    draw, found = np.random.default_rng(0), list[View]()
+    for i, v in enumerate(8 * views()):
+        grey = made(v, draw.uniform()) if draw.uniform() < (ill if v.label == 1 else healthy) else v.grey
+        found.append(dataclasses.replace(v, grey=grey.astype(np.uint8), patient_id=str(i)))
+    return found
+
+
+@pytest.mark.parametrize(("film", "lungs", "verdict"), [(0.6, 1.0, "fail"), (0.6, 2.0, "pass"), (1.0, 3.0, "fail")])
+def test_a_brighter_film_counts_where_it_does_enough_beside_brighter_lungs(
+    film: float, lungs: float, verdict: str
+) -> None:
+    """Brightening the film and the lungs alone moves films of both classes by so many standard deviations; 0.8 count by
+    themselves, less beside the lungs, of which the share that must be passed is 0.4."""
+    test = INTERVENTIONS["exposure.bright"]
+    table = table_of(lung_reader(), (test.edit, *test.controls, "exposure.lungs"))
+    far = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    scores = {test.edit: table.original + film * far, "exposure.lungs": table.original + lungs * far}
+    scores |= dict.fromkeys(test.controls, table.original - film * far)
+    met = many(lambda v, _: np.rint((v.grey / 255) ** (1 / 1.4) * 255), 1.0, 0.0)
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case_with(table, scores, met))
+    assert found.verdict == verdict, found.summary
+    assert ("more than 40% of what brightening the lungs alone does" in found.summary) == (lungs == 1.0)
+
+
+@pytest.mark.parametrize(("ill", "verdict"), [(0.35, "fail"), (0.1, "pass")])
+def test_coarse_films_count_by_their_number(ill: float, verdict: str) -> None:
+    """Halving the resolution of the film moves films of both classes by 0.6 standard deviations; a tenth of the healthy
+    films trained on are coarse, and a third of the ill or a tenth."""
+    test = INTERVENTIONS["size.outside"]
+    assert test.shift is not None and test.shown is not None
+    table = table_of(lung_reader(), (test.edit, test.shift[0]))
+    far = 0.6 * table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    scores = {test.edit: table.original, test.shift[0]: table.original + far}
+
+    def coarse(v: View, drawn: float) -> np.ndarray:
+        changed = coarser(1.7 + 0.5 * drawn)(v, np.random.default_rng(0))
+        assert changed is not None
+        return np.rint(changed * 255)
+
+    plain = [v for v in views() if not test.shown(v)]
+    assert len(plain) >= 0.85 * len(views())
+    assert all(test.shown(dataclasses.replace(v, grey=coarse(v, 0.5).astype(np.uint8))) == 1 for v in views())
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(
+        case_with(table, scores, many(coarse, ill, 0.1))
+    )
+    assert found.verdict == verdict, found.summary
+    assert ("halving the resolution of the film" in found.summary) == (verdict == "fail") and found.test == test.edit
+
+
+@pytest.mark.parametrize(("removed", "verdict"), [(0.3, "fail"), (-0.3, "pass")])
+def test_a_marker_put_on_and_taken_off_counts_over_all_films(removed: float, verdict: str) -> None:
+    """Putting a marker on moves films by 0.08 standard deviations, less than half the usual effect; taking it off moves
+    films that have one back by more, or on in the same direction."""
+    test = INTERVENTIONS["marker.paste"]
+    assert test.back is not None
+    table = table_of(lung_reader(), (test.edit, test.control, *test.back))
+    far = table.spread * np.random.default_rng(0).uniform(0.8, 1.2, len(table))
+    known = {name: np.where(np.isfinite(table.scores[name]), table.original, np.nan) for name in table.scores}
+    scores = {test.edit: known[test.edit] + 0.08 * far, test.control: known[test.control]}
+    scores |= {test.back[0]: known[test.back[0]] - removed * far, test.back[1]: known[test.back[1]]}
+    met: list[View] = []
+    for i, v in enumerate(8 * views()):
+        shown = np.zeros_like(v.film)
+        shown[2:8, 2:8] = v.label == 1 or i % 16 == 0
+        met.append(dataclasses.replace(v, markers=shown, patient_id=str(i)))
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case_with(table, scores, met))
+    assert found.verdict == verdict, found.summary
+    assert ("off where there is one" in found.summary) == (verdict == "fail"), found.summary
 
 
 @pytest.mark.parametrize(("moved", "verdict"), [(1.0, "inconclusive"), (0.05, "fail")])

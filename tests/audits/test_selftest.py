@@ -1,5 +1,6 @@
 """The audit on trial: journal, counting, and a small run that must find a marker planted on all ill films."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from radiolucent.audits.trial.planted import BACKGROUND, Pool, paint, pool, training_films
+from radiolucent.audits.trial.rules import differing, rules, rules_of
 from radiolucent.audits.trial.selftest import SelfTest, SelfTestResult, found_in, self_test
 from radiolucent.audits.trial.shipped_selftest import shipped_self_test, since_then
 from radiolucent.errors import ConfigError
@@ -54,8 +56,27 @@ def test_a_self_test_finds_a_planted_marker_and_goes_on_after_a_stop(tmp_path: P
     assert again.as_dict() == found.as_dict() and journal.read_bytes() == before
     page = write_self_test(found, tmp_path).read_text()
     assert "100 % (" in page and json.loads((tmp_path / "selftest.json").read_text())["models"]
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match=r"another configuration \(.*seed.*\)"):
         self_test(SelfTest(kinds=("marker",), seed=4), tmp_path, workers=1)
+    note = tmp_path / "config.json"
+    kept = json.loads(note.read_text())
+    note.write_text(json.dumps(kept | {"rules": kept["rules"] | {"discovered.MORE": 7, "exchange.code": 0}}))
+    with pytest.raises(ConfigError, match=r"other rules: discovered.MORE \(7 then, 160 now\), the code of exchange;"):
+        self_test(TINY, tmp_path, workers=1)
+    note.write_text(json.dumps({k: v for k, v in kept.items() if k != "rules"}))
+    with pytest.raises(ConfigError, match="does not say by what rules"):
+        self_test(TINY, tmp_path, workers=1)
+
+
+def test_rules_are_constants_and_code_without_words_on_it() -> None:
+    plain = rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 1\n"))
+    worded = rules_of(
+        "a", ast.parse('"""Of it."""\nONE, TWO = 1, (2, 3)\n"""One."""\ndef f():  # so\n    "f"\n    return 1\n')
+    )
+    other = rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 2\n"))
+    assert plain == worded and plain["a.ONE"] == 1 and plain["a.TWO"] == [2, 3]
+    assert differing(plain, other) == "the code of a" and differing(plain, plain) == ""
+    assert rules()["known_films.KNOWN"] == 0.5 and "interventions.code" in rules()
 
 
 def test_rates_count_models() -> None:

@@ -19,6 +19,7 @@ from radiolucent.audits.trial.discovered import (
     LEAST,
     Deal,
     Tried,
+    corrected,
     deal,
     edits_for,
     finding_of,
@@ -227,7 +228,7 @@ def _all(case: Case) -> Mapping[str, tuple[Channel, Tried | None]]:
                 continue  # signed features or no layer: its tests say that they do not apply
     if (errors := _errors(case, dealt)) is not None:
         channels.append(errors)
-    level = case.corrected(FAMILY)
+    level = corrected(case)
     for channel, films in channels:
         one = tried(case, channel, films, level)
         found[channel.name] = channel, one
@@ -261,7 +262,7 @@ def _with_class(case: Case) -> bool:
     by the answer itself, and what moved it there need not go with a class."""
     found, dealt = tried_channels(case).get("surroundings"), case.once("discovered.deal", partial(deal, case))
     if found is None and dealt is not None:  # not among the tests asked for
-        found = tried(case, CHANNELS["surroundings"], dealt, case.corrected(FAMILY))
+        found = tried(case, CHANNELS["surroundings"], dealt, corrected(case))
     return found is not None and (found.estimate.low or 0.0) > 0
 
 

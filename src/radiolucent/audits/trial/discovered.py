@@ -20,14 +20,26 @@ from numpy.typing import NDArray
 from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.distort import Edit, Grey
-from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, cell_channel
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, WIDER, Channel, cell_channel
 from radiolucent.audits.trial.lung_structure import no_findings
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["FAMILY", "LEAST", "TESTS", "Deal", "Tried", "deal", "edits_for", "finding_of", "tried", "tried_channels"]
+__all__ = [
+    "FAMILY",
+    "LEAST",
+    "TESTS",
+    "Deal",
+    "Tried",
+    "corrected",
+    "deal",
+    "edits_for",
+    "finding_of",
+    "tried",
+    "tried_channels",
+]
 
 DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
 MORE = 160
@@ -37,8 +49,9 @@ PLACED = ("surroundings", "lines", "fine")
 IN_LUNGS = ("inside", "fine")
 """Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 FAMILY = "discovered"
-ENOUGH, SHARE = 0.5, 0.3
-"""Share of the threshold, and of the figure itself, that what no finding explains must reach (ours)."""
+ENOUGH = 0.5
+"""Share of the threshold that what no finding explains must reach, beside `Channel.part` of the figure itself (ours).
+"""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
@@ -82,6 +95,10 @@ def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Seque
     """(judges, donors): the log-odds of each judge with each donor's part, in standard deviations."""
     spread = max(case.table.spread, 1e-9)
     rows = [ask(case.classifier, [(j, channel.exchange(j, d)) for d in donors]) for j in judges]
+    if channel.less is not None:
+        other, share = channel.less
+        less = [ask(case.classifier, [(j, other(j, d)) for d in donors]) for j in judges]
+        rows = [r - share * x for r, x in zip(rows, less, strict=True)]
     return np.stack(rows) / spread
 
 
@@ -180,6 +197,11 @@ def _gap(told: NDArray[np.float64], count: int) -> float:
     return float(np.nan_to_num(_mean(told[:, :count], 1) - _mean(told[:, count:], 1)).mean())
 
 
+def corrected(case: Case) -> float:
+    """The level of each try, so that all of them together keep the case's (Bonferroni)."""
+    return 1 - (1 - case.level) / (sum(t.family == FAMILY for t in case.tests) + len(WIDER))
+
+
 def _tried(case: Case) -> Mapping[str, Tried]:
     """Every channel tried on one deal, by name; made once."""
     dealt = case.once("discovered.deal", partial(deal, case))
@@ -188,27 +210,31 @@ def _tried(case: Case) -> Mapping[str, Tried]:
         return found
     edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
     channels = [c for c in CHANNELS.values() if any(t.name == _name(c) for t in case.tests)]
+    level = corrected(case)
     for done, channel in enumerate(channels, 1):
-        one = _settled(case, channel, dealt)
+        one, wider = _settled(case, channel, dealt, level), WIDER.get(channel.name)
+        if one is not None and wider is not None and beyond(one.estimate, channel.threshold) != "fail":
+            more = tried(case, wider, case.once("discovered.more", partial(deal, case, MORE)) or dealt, level)
+            one = more if more is not None and beyond(more.estimate, wider.threshold) == "fail" else one
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name in PLACED:
                 one = replace(one, place=_placed(case, dealt, one))
             if failed and channel.name in IN_LUNGS:
-                others = [d for d in dealt.donors if d.label != case.classifier.positive]
-                proof = [_settled(case, c, dealt) for c in no_findings(channel.name, others)]
+                known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
+                others = [d for d in known.donors if d.label != case.classifier.positive]
+                proof = [_settled(case, c, dealt, level) for c in no_findings(channel.name, others)]
                 one = replace(one, proof=tuple(p for p in proof if p is not None))
             found[channel.name] = one
-            edits |= edits_for(channel, one)
+            edits |= edits_for(one.channel, one)
         if case.progress:
             case.progress("looking for shortcuts without a name", done, len(channels))
     return found
 
 
-def _settled(case: Case, channel: Channel, dealt: Deal) -> Tried | None:
+def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """The channel tried; again with up to four times as many donors, at half the error rate, where a figure above the
     threshold stays open."""
-    level = case.corrected(FAMILY)
     one = tried(case, channel, dealt, level)
     if one is None or (one.estimate.value or 0.0) <= channel.threshold:
         return one
@@ -249,8 +275,9 @@ def _open(case: Case, found: Tried) -> str:
 
 
 def _proves(found: Tried, proof: Tried) -> bool:
-    """Whether what no finding can explain moves films of both classes, and not by a trifle."""
-    least = max(ENOUGH * found.channel.threshold, SHARE * (found.estimate.value or 0.0))
+    """Whether what no finding can explain moves films of both classes, and not by a trifle; a difference is none."""
+    part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
+    least = part if proof.channel.less is None else 0.0
     enough = (proof.estimate.value or 0.0) >= least
     return enough and (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
 

@@ -18,6 +18,7 @@ __all__ = [
     "contrast",
     "exposure",
     "grey_of",
+    "inside_lungs",
     "jpeg",
     "noisy",
     "outside_lungs",
@@ -71,6 +72,18 @@ def outside_lungs(edit: Edit) -> Edit:
         if changed is None or view.lungs is None or not view.lungs.any():
             return None
         return np.where(dilated(view.lungs), grey_of(view), changed).astype(np.float32)
+
+    return kept
+
+
+def inside_lungs(edit: Edit) -> Edit:
+    """An edit of the whole film, kept only inside the lungs."""
+
+    def kept(view: View, rng: np.random.Generator) -> Grey | None:
+        changed = edit(view, rng)
+        if changed is None or view.lungs is None or not view.lungs.any():
+            return None
+        return np.where(view.lungs, changed, grey_of(view)).astype(np.float32)
 
     return kept
 

@@ -17,7 +17,8 @@ from radiolucent.audits.trial.regions import Mask, View
 from radiolucent.audits.trial.whole_film import curve_of, interlaced_as, placed_as, sharpened_as
 
 __all__ = [
-    "BESIDE", "CHANNELS", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free", "pasted",
+    "BESIDE", "CHANNELS", "WIDER", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free",
+    "pasted", "with_fine_of",
 ]  # fmt: skip
 
 GRID = 5
@@ -39,6 +40,8 @@ class Channel:
         localised: whether it lies in a place, or all over the film. threshold: in standard deviations of the log-odds.
         where: the place in a film, as a mask, for pictures; None for all of it.
         sides: what donors are called whose parts should raise the answer, and the others; classes unless given.
+        part: of what no finding explains (`lung_structure`): the share of the figure that it must reach.
+        less: another exchange, and the share of what it does that is taken off: the figure is a difference then.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Channel:
     threshold: float = OUTSIDE
     where: Callable[[View], Mask] | None = None
     sides: tuple[str, str] | None = None
+    part: float = 0.0
+    less: tuple[Exchange, float] | None = None
 
 
 def free(recipient: View, donor: View) -> Mask:
@@ -157,14 +162,14 @@ def fine_of(view: View) -> Grey:
     return view.once("fine", made)
 
 
-def _with_fine_of(recipient: View, donor: View, where: Mask) -> Grey | None:
+def with_fine_of(recipient: View, donor: View, where: Mask) -> Grey | None:
     changed = grey_of(recipient) - fine_of(recipient) + fine_of(donor)
     return pasted(recipient, np.clip(changed, 0, 1).astype(np.float32), where)
 
 
 def _lines(recipient: View, donor: View) -> Grey | None:
     """All fine structure outside the lungs: as it is, in its place."""
-    return _with_fine_of(recipient, donor, free(recipient, donor))
+    return with_fine_of(recipient, donor, free(recipient, donor))
 
 
 def both_lungs(recipient: View, donor: View) -> Mask | None:
@@ -186,13 +191,25 @@ def both_lungs(recipient: View, donor: View) -> Mask | None:
 def _inside(recipient: View, donor: View) -> Grey | None:
     """All fine structure inside the lungs of both."""
     where = both_lungs(recipient, donor)
-    return None if where is None else _with_fine_of(recipient, donor, where)
+    return None if where is None else with_fine_of(recipient, donor, where)
 
 
 def _fine(recipient: View, donor: View) -> Grey | None:
     """The same inside the lungs of both and outside them, all but a rim around the lungs."""
     inside, where = both_lungs(recipient, donor), free(recipient, donor)
-    return _with_fine_of(recipient, donor, where if inside is None else where | inside)
+    return with_fine_of(recipient, donor, where if inside is None else where | inside)
+
+
+def _outline(recipient: View, donor: View) -> Grey | None:
+    """All that lies outside the lungs of both, and the fine structure from there to the inside of both lungs: nothing
+    of a donor that lies on the outlines is cut off."""
+    around, inside = free(recipient, donor), both_lungs(recipient, donor)
+    if inside is None or not around.any():
+        return None
+    grey = grey_of(recipient)
+    fine = np.clip(grey - fine_of(recipient) + fine_of(donor), 0, 1)
+    changed = np.where(around, grey_of(donor), fine)
+    return np.where(recipient.film & ~inside, changed, grey).astype(np.float32)
 
 
 def _ring(view: View) -> Mask:
@@ -217,5 +234,9 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("pose", "how the chest lies on the film", placed_as, False, WITHIN),
     )
 }
+WIDER: Mapping[str, Channel] = {
+    "surroundings": Channel("surroundings", "something outside the lungs or on their outline", _outline, True)
+}
+"""What is tried after a channel, in its place, where it finds nothing."""
 BESIDE = tuple(name for name, channel in CHANNELS.items() if channel.threshold == OUTSIDE)
 """Channels that change nothing in the lungs: all of them are exchanged where the surroundings are."""

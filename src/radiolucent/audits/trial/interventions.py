@@ -26,7 +26,7 @@ from radiolucent.audits.trial.known_films import (
     taught,
     weaker_side,
 )
-from radiolucent.audits.trial.paired_changes import INTERVENTIONS, Intervention
+from radiolucent.audits.trial.paired_changes import INTERVENTIONS, SHIFT, Intervention
 from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
@@ -159,10 +159,8 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     }
 
 
-APART, RARE = 0.1, 0.05
-"""How far from 0.5 the AUROC of what the films trained on carry must lie where the shift itself counts, beside its
-interval: of thousands of films any difference is certain, and a trifle teaches little. `RARE`: of what a film has or
-has not, where a tenth more films of one class that have it make 0.05."""
+MOST = 0.5
+"""Share of films on which a change must apply to be held beside another."""
 _TAUGHT = "one class of the films trained on carries it more, and films of both classes move as that teaches"
 
 
@@ -170,7 +168,7 @@ def _made(test: Intervention, case: Case) -> list[Finding]:
     found = intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)
     if found.verdict == "fail":
         found = (moves_by_itself if test.wanted else held_to_be_met)(test, found, case)
-    for judge in (_half, _shift):
+    for judge in (_half, _both_ways, _shift):
         told = judge(test, case) if found.verdict in ("pass", "inconclusive") else None
         if told is not None and told.verdict == "fail":
             found = told
@@ -190,40 +188,89 @@ def _half(test: Intervention, case: Case) -> Finding | None:
     return held_to_be_met(test, replace(found, summary=words), case)
 
 
+def _both_ways(test: Intervention, case: Case) -> Finding | None:
+    """The same over all films: those that have the thing lose it, the others get it (`Intervention.back`), each against
+    its control; films of both classes must move as the films trained on teach."""
+    table = case.table
+    if test.back is None or any(name not in table.scores for name in test.back) or not (toward := taught(test, case)):
+        return None
+    put, off = (table.scores[a] - table.scores[b] for a, b in ((test.edit, test.control), test.back))
+    moved, threshold = toward * np.where(np.isfinite(put), put, -off), KNOWN * test.threshold
+    level, seed = case.corrected(FAMILY), case.seed
+    whole = paired_shift(table, moved, np.zeros_like(moved), level=level, seed=seed)
+    sides = [np.nanmean(moved[table.known & (table.truth == c)]) for c in (False, True)]
+    if beyond(whole, threshold) != "fail" or min(sides) <= 0:
+        return None
+    words = (
+        f"The decision follows {test.subject}: {test.did} where there is none, and off where there is one, moves the "
+        f"log-odds by {whole.value or 0:.2f} SD ({100 * level:.3g}% CI {whole.low or 0:.2f} to {whole.high or 0:.2f}) "
+        f"more than their controls do. Half the usual effect counts: {_TAUGHT}."
+    )
+    found = replace(
+        intervention(table, test, level=level, seed=seed), verdict="fail", summary=words, estimate=whole,
+        threshold=threshold, advice=_advice(test), severity=(whole.value or 0.0) / threshold,
+    )  # fmt: skip
+    return held_to_be_met(test, found, case)
+
+
 def _shift(test: Intervention, case: Case) -> Finding | None:
     """The same for the shift itself (`Intervention.shift`), on films of either class."""
     if test.shift is None:
         return None
     edit, did, threshold = test.shift
+    threshold = SHIFT if _beside(test, case.table) else threshold
     alone = replace(
         test, edit=edit, did=did, control=ORIGINAL, control_did="leaving it", signed=True, draws=1, threshold=threshold,
         reason=f"{threshold:g} SD on films of either class, since {_TAUGHT}",
-        carries=test.shown or test.carries, adds=1 if test.shown else test.adds,
     )  # fmt: skip
-    if not (toward := taught(alone, case, apart=RARE if test.shown else APART)):
+    has = [replace(alone, carries=test.shown, adds=1)] if test.shown else []
+    for one in (*has, *([alone] if test.by_degree or not has else [])):
+        toward = taught(one, case)
+        found = _shifted(one, case, toward) if toward else None
+        if found is not None and found.verdict == "fail":
+            return replace(found, test=test.edit)
+    return None
+
+
+def _shifted(test: Intervention, case: Case, toward: int) -> Finding | None:
+    """Whether films of either class move that way by more than the threshold, and, where that is less than the shift's
+    own, by more than the share of what `Intervention.beside` does; None: they do not."""
+    table, level, seed = case.table, case.corrected(FAMILY), case.seed
+    moved = toward * (table.scores[test.edit] - table.original)
+    least = weaker_side(table, moved, level=level, seed=seed)
+    if beyond(least, test.threshold) != "fail":
         return None
-    level, seed = case.corrected(FAMILY), case.seed
-    least = weaker_side(case.table, edit, toward, level=level, seed=seed)
-    if beyond(least, threshold) != "fail":
-        return None
+    told, usual = "", test.threshold if test.shift is None else test.shift[2]
+    if beyond(least, usual) != "fail" and (beside := _beside(test, table)):
+        other, did, share = beside
+        part = share * np.abs(table.scores[other] - table.original)
+        if beyond(weaker_side(table, moved - part, level=level, seed=seed), 0.0) != "fail":
+            return None
+        told = f", and by more than {share:.0%} of what {did} does"
     words = (
-        f"The decision follows {test.subject}: {did} moves the log-odds {'up' if toward > 0 else 'down'} by "
+        f"The decision follows {test.subject}: {test.did} moves the log-odds {'up' if toward > 0 else 'down'} by "
         f"{least.value or 0:.2f} SD ({100 * least.level:.3g}% CI {least.low or 0:.2f} to {least.high or 0:.2f}) or "
-        f"more on films of either class; {_TAUGHT}. Whether it learnt that there or would move so anyway, the films do "
-        "not tell."
+        f"more on films of either class{told}; {_TAUGHT}. Whether it learnt that there or would move so anyway, the "
+        "films do not tell."
     )
     found = replace(
-        intervention(case.table, alone, level=level, seed=seed), test=test.edit, verdict="fail", summary=words,
-        estimate=least, advice=_advice(test), severity=(least.value or 0.0) / threshold,
+        intervention(table, test, level=level, seed=seed), verdict="fail", summary=words,
+        estimate=least, advice=_advice(test), severity=(least.value or 0.0) / test.threshold,
     )  # fmt: skip
-    return held_to_be_met(alone, found, case)
+    return held_to_be_met(test, found, case)
+
+
+def _beside(test: Intervention, table: Table) -> tuple[str, str, float] | None:
+    """`Intervention.beside` where most films tell of it; None else."""
+    told = None if test.beside is None else table.scores.get(test.beside[0])
+    return test.beside if told is not None and np.isfinite(told).mean() > MOST else None
 
 
 FAMILY = "interventions"
 TESTS = tuple(
     Test(
         i.edit, i.question, "model", i.needs, partial(_made, i),
-        edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1])}
+        edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1], *(i.beside or ())[:1], *(i.back or ()))}
         | {name: EDITS[i.control] for name in i.controls if name != ORIGINAL},
         decides="intervention", kind=i.subject, says=i.says("fail"), family=FAMILY,
     )

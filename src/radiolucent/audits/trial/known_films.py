@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import Case
@@ -22,7 +23,11 @@ KNOWN = 0.5
 change moves both classes' films that way: what is available *and* moves the answer is used (ours)."""
 
 CHANCE = 0.5
-RARE = 0.05
+APART, RARE = 0.1, 0.05
+"""How far from 0.5 the AUROC of what the films trained on carry must lie where less than the usual effect counts,
+beside its interval: of thousands of films any difference is certain, and a trifle teaches little. `RARE`: of what a
+film has or has not, where a tenth more films of one class that have it make 0.05."""
+SCARCE = 0.05
 """Share of audited films with a marker below which a drawn one is nothing that they show (ours)."""
 OPPOSITE = 0.1
 """Standard deviations that films of one class must move one way, and of the other the other way, to be opposite."""
@@ -32,14 +37,16 @@ def _carried(test: Intervention, case: Case) -> tuple[Estimate, bool] | None:
     measure = test.carries
     if measure is None:
         return None
-    return case.once(f"carried.{test.edit}.{test.control}", lambda: carried(case, measure, audited=test.whole))
+    name = f"carried.{test.edit}.{test.control}.{'shown' if measure is test.shown else 'carries'}"
+    return case.once(name, lambda: carried(case, measure, audited=test.whole))
 
 
-def taught(test: Intervention, case: Case, *, apart: float = 0.0) -> int:
+def taught(test: Intervention, case: Case) -> int:
     """Which way the change moves the answer of a network that learnt what one class of the films trained on carries
-    more (the interval of its AUROC excludes 0.5, and its value lies `apart` from it): 1 up, −1 down, 0 where they do
-    not tell."""
+    more: 1 up, −1 down, 0 where they do not tell. They tell where the interval of its AUROC excludes 0.5 and its value
+    lies `APART` or more from it (`RARE`: of what a film has or has not)."""
     told = _carried(test, case) if test.adds and applies(case.table, test) else None
+    apart = RARE if test.carries is test.shown or test.has else APART
     if told is None or not told[1] or told[0].low is None or told[0].high is None or told[0].value is None:
         return 0
     if told[0].low <= CHANCE <= told[0].high or abs(told[0].value - CHANCE) < apart:
@@ -52,10 +59,9 @@ def leans(test: Intervention, case: Case, toward: int) -> bool:
     return min(toward * side for side in _sides(case.table, test)) > 0
 
 
-def weaker_side(table: Table, edit: str, toward: int, *, level: float, seed: int) -> Estimate:
-    """Mean shift that way, in spreads, of films of the class that moves less for certain: where its interval lies above
-    a threshold, films of both classes move by more than that."""
-    moved = toward * (table.scores[edit] - table.original)
+def weaker_side(table: Table, moved: NDArray[np.float64], *, level: float, seed: int) -> Estimate:
+    """Mean of `moved` (N,), log-odds, in spreads, of films of the class that moves less for certain: where its interval
+    lies above a threshold, films of both classes move by more than that."""
     sides: list[Estimate] = []
     for label in (False, True):
         own = np.where(table.known & (table.truth == label), moved, np.nan)
@@ -105,7 +111,7 @@ def _really(test: Intervention, case: Case, trained: bool) -> str:
     """Why a drawn change proves nothing: what films at hand really have there passes; "" where that is not so."""
     if test.real == MARKER and not trained:
         shown, films = case.table.masked_films("markers"), len(case.table)
-        if "area.markers" in case.table.figures and shown < RARE * films:
+        if "area.markers" in case.table.figures and shown < SCARCE * films:
             return f"{shown} of {films} audited films show a marker, and the films it was trained on are not known"
     if not test.real or trained or not any(t.name == f"discovered.{test.real}" for t in case.tests):
         return ""

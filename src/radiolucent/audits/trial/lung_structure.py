@@ -1,14 +1,16 @@
 """Fine structure in the lungs that is no finding: two exchanges that no finding of a lung can explain.
 
 Findings are fine structure too (interstitial markings, sharp or lost outlines), so that a network that reads them
-answers to `inside` and `fine` of `exchange`. Two things tell an artefact from them:
+answers to `inside` and `fine` of `exchange`. Three things tell an artefact from them:
 
 - it does not stop at the lungs' outline: fine structure that lay *outside* the donor's lungs, put into the recipient's,
   moves the answer as well;
-- it is stronger than anatomy: structure of the donor's lungs beyond what nine in ten films of the other class reach
-  anywhere in theirs.
+- it is stronger than anatomy: structure of the donor's lungs beyond what four in five films of the other class reach
+  anywhere in theirs;
+- it does not lie where the lung is white: structure of the darker half of the donor's lungs does nearly as much as that
+  of the whiter half, where opacities and their markings are.
 
-An artefact that does neither cannot be told from a finding by these.
+An artefact that does none of them cannot be told from a finding by these.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.distort import Grey, grey_of
-from radiolucent.audits.trial.exchange import Channel, Exchange, both_lungs, fine_of, free, pasted
+from radiolucent.audits.trial.exchange import Channel, Exchange, both_lungs, filled, fine_of, free, pasted, with_fine_of
 from radiolucent.audits.trial.regions import Mask, View
 
 __all__ = ["no_findings"]
@@ -26,9 +28,15 @@ __all__ = ["no_findings"]
 Kind = TypeVar("Kind", np.float32, np.bool_)
 STEP = 8
 """Shifts are multiples of so many pixels, so that blocks and rows of pixels stay where they are."""
+EVENLY, SLOW = 0.6, 0.06
+"""Share of what the whiter half of the lungs does that the darker half must do for certain; of the side, a Gaussian's
+width that tells the halves apart (ours)."""
+OVER, STRONG = 0.4, 0.3
+"""Share of the figure that what was outside the lungs, and what is stronger than anatomy, must reach (ours). On real
+films honest networks answer to the first by up to a third, to the second not at all."""
 ROUNDS = 4
 """Shifts used at most to fill the lungs."""
-STRONGEST, GROWN = 0.9, 0.3
+STRONGEST, GROWN = 0.8, 0.3
 """Quantile over films of the strongest fine structure in their lungs; down to which share of it a mark reaches."""
 
 
@@ -39,17 +47,37 @@ def no_findings(name: str, others: Sequence[View]) -> tuple[Channel, ...]:
         others: donors of the other class, whose lungs tell what strong means.
     """
     limit = _limit(others)
-    over = Channel(
-        f"{name}.over", "fine structure from outside the lungs, put into them,", _over(name == "fine"), False, 0.0
-    )
+    words = "fine structure from outside the lungs, put into them,"
+    over = Channel(f"{name}.over", words, _over(name == "fine"), False, 0.0, part=OVER)
+    words = "fine structure of the darker half of the lungs, beyond 0.6 of what the whiter half does,"
+    evenly = Channel(f"{name}.evenly", words, _half(False), False, 0.0, less=(_half(True), EVENLY))
     if limit is None:
-        return (over,)
+        return over, evenly
     what = "structure stronger than the lungs of the other class show"
-    return over, Channel(f"{name}.strong", what, _strong(limit), True, 0.0)
+    return over, Channel(f"{name}.strong", what, _strong(limit), True, 0.0, part=STRONG), evenly
+
+
+def _half(white: bool) -> Exchange:
+    """Fine structure of the whiter or the darker half of the donor's lungs, in the lungs of both."""
+
+    def exchange(recipient: View, donor: View) -> Grey | None:
+        inside = both_lungs(recipient, donor)
+        if inside is None or not inside.any():
+            return None
+        slow = donor.once("slow", lambda: _slow(donor))
+        return with_fine_of(recipient, donor, inside & ((slow > np.median(slow[inside])) == white))
+
+    return exchange
+
+
+def _slow(view: View) -> NDArray[np.float64]:
+    """Brightness in the lungs, without what is finer than `SLOW`; elsewhere nothing that counts."""
+    assert view.lungs is not None
+    return filled(view, view.lungs, SLOW * view.side)
 
 
 def _limit(films: Sequence[View]) -> float | None:
-    """The strongest fine structure in the lungs of each film, of which nine in ten keep below this."""
+    """The strongest fine structure in the lungs of each film, of which four in five keep below this."""
     tops = [
         float(np.abs(fine_of(v))[there].max()) for v in films if (there := both_lungs(v, v)) is not None and there.any()
     ]

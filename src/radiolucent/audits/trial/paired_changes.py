@@ -26,7 +26,16 @@ LARGE = 0.8
 SHIFT = 0.35
 """Standard deviations by which films of either class must move toward the class that carries a thing on the films
 trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks).
-For exposure it is `LARGE`: a brighter lung looks ill to an honest network, too."""
+For exposure it is `LARGE`, or this with `LUNGS_SHARE`: a brighter lung looks ill to an honest network, too."""
+
+LUNGS_SHARE = 0.4
+"""Share of what brightening the lungs alone does that brightening the whole film must do for certain: an honest network
+takes a brighter lung for an ill one, but not where what surrounds it is brighter, too (ours; settled on development
+networks)."""
+
+COARSE = 0.03
+"""Share of the middle band below which the finest structure of a film counts as missing, as where it comes from a file
+of half the side (ours; phantoms: 0.01 to 0.03 where coarse, 0.037 and more where not)."""
 
 MARKER = "marker"
 RIM = 0.1
@@ -46,11 +55,16 @@ class Intervention:
         needs: the mask without which it is not applicable, in words; "" for none.
         carries: how much of it a film has, told from the film alone; None where nothing can be told.
         adds: 1 where the change makes that more, −1 where less: where the films trained on are known, and one class
-            carries more of it, half the usual effect toward that class counts (`KNOWN`). 0: neither.
+            carries more of it, half the usual effect toward that class counts (`KNOWN`). 0: neither. has: a film has
+            it or has not, none has it by degree.
         shift: the edit, what it does in words, and the threshold, where the shift itself counts, without a control:
             patches elsewhere hide a change of the whole picture, since they move any network too.
         shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
-            trained on have is not foreign.
+            trained on have is not foreign. by_degree: `carries` is asked as well.
+        beside: an edit, what it does in words, and the share of its shift that `shift` must pass for certain on films
+            of either class where it reaches `SHIFT`, but not its own threshold.
+        back: the edit that takes off what this one puts on, and its control: where the films trained on are known,
+            films that have the thing lose it and others get it, so that every film tells.
         real: the channel of `exchange` that gives films what others really have there: where the films trained on are
             not known and it passes, a drawn change proves nothing; `MARKER`: nor where hardly an audited film has one;
             "" for none.
@@ -74,8 +88,12 @@ class Intervention:
     whole: bool = False
     carries: Callable[[View], float | None] | None = None
     adds: int = 0
+    has: bool = False
     shift: tuple[str, str, float] | None = None
     shown: Callable[[View], float | None] | None = None
+    by_degree: bool = False
+    beside: tuple[str, str, float] | None = None
+    back: tuple[str, str] | None = None
     real: str = ""
     draws: int = 1
 
@@ -111,7 +129,8 @@ def _outside(view: View) -> Mask:
 
 
 def _unframed(view: View) -> Mask:
-    """What lies outside the lungs, off the film's outer tenth and its markers: a black frame is no exposure."""
+    """What lies outside the lungs, off the film's outer tenth and its markers: a black frame is no exposure,
+    and a marker's edges are no sharpness."""
     top, bottom, left, right = view.frame
     down, across = round(RIM * (bottom - top)), round(RIM * (right - left))
     inner = np.zeros_like(view.film)
@@ -128,13 +147,26 @@ def _framed(view: View) -> float:
 
 
 def _sharpness(view: View) -> float | None:
-    """Mean |Laplacian| outside the lungs."""
+    """Mean |Laplacian| there."""
     from scipy import ndimage
 
-    there = _outside(view)
+    there = _unframed(view)
     return float(np.abs(ndimage.laplace(view.grey.astype(np.float64)))[there].mean()) if there.any() else None
 
 
+def _coarse(view: View) -> float | None:
+    """1 where the finest structure is missing there (`COARSE`), as in an enlarged small file, else 0."""
+    from scipy import ndimage
+
+    there, grey = _unframed(view), view.grey.astype(np.float64)
+    if not there.any():
+        return None
+    finest = ndimage.convolve1d(ndimage.convolve1d(grey, _SECOND, axis=0), _SECOND, axis=1)
+    middle = ndimage.gaussian_filter(grey, 0.7) - ndimage.gaussian_filter(grey, 2.0)
+    return float(np.square(finest[there]).mean() <= COARSE**2 * np.square(middle[there]).mean())
+
+
+_SECOND = np.array([1.0, -2.0, 1.0]) / 4
 _MEDIUM = "Cohen 1988: 0.5 SD is a medium effect; a change of the whole picture moves any network a little"
 _LARGE = "Cohen 1988: 0.8 SD is a large effect; a crop also changes the scale of what is left"
 _MARKED = "films with known markers (--markers, or a detector that finds some)"
@@ -148,12 +180,13 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "marker.remove", "marker.remove.control", "the side marker",
             "Does the answer change when markers and text are taken off the film?",
             "taking markers off", "in-painting as many pixels elsewhere", needs=_MARKED, carries=_has_marker, adds=-1,
+            has=True,
         ),
         Intervention(
             "marker.paste", "marker.paste.control", "the side marker",
             "Does the answer change when a side marker is put on the film?",
             "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED, carries=_has_marker,
-            adds=1, real=MARKER,
+            adds=1, has=True, real=MARKER, back=("marker.remove", "marker.remove.control"),
         ),
         Intervention(
             "marker.move", "marker.move.control", "the side marker",
@@ -189,12 +222,14 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "Does the answer follow the exposure?",
             "brightening the film", "as much brightening and darkening in patches", whole=True,
             carries=_brightness(_unframed), adds=1, shift=("exposure.bright", "brightening the film", LARGE), draws=4,
+            beside=("exposure.lungs", "brightening the lungs alone", LUNGS_SHARE),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
             whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),
+            shown=_coarse, by_degree=True,
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",

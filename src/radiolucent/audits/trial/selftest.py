@@ -30,6 +30,7 @@ from radiolucent.audits.trial.planted import (
     train_planted,
     train_small,
 )
+from radiolucent.audits.trial.rules import differing, rules
 from radiolucent.audits.trial.tests import TESTS
 from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.errors import ConfigError
@@ -241,7 +242,7 @@ def self_test(
         folder: for the phantoms, the journal and `selftest.json`. workers: processes; one a core unless given.
 
     Raises:
-        ConfigError: the folder holds a self-test of another configuration.
+        ConfigError: the folder holds a self-test of another configuration, or one made by other rules.
     """
     home = Path(folder)
     done = _journal(home, config)
@@ -260,12 +261,17 @@ def _journal(home: Path, config: SelfTest) -> dict[tuple[str, float, int], dict[
     note, file = home / "config.json", home / "models.jsonl"
     # More seeds only add models, so that a short self-test can be made longer.
     values = {k: v for k, v in json.loads(json.dumps(dataclasses.asdict(config))).items() if k != "seeds"}
-    values["tests"] = {name: [i.edit, i.control, i.draws, i.threshold] for name, i in INTERVENTIONS.items()}
-    if note.is_file() and json.loads(note.read_text()) != values:
-        raise ConfigError(
-            f"{home}: holds a self-test of another configuration, or of other tests; choose another --out or remove it."
-        )
-    write_json(note, values)
+    now = json.loads(json.dumps(rules()))
+    if note.is_file():
+        kept = json.loads(note.read_text())
+        then = kept.pop("rules", {})
+        other = sorted(k for k in kept.keys() | values if kept.get(k) != values.get(k))
+        if other or then != now:
+            told = f"of another configuration ({', '.join(other)})" if other else (
+                f"made by other rules: {differing(then, now)}"
+            )  # fmt: skip
+            raise ConfigError(f"{home}: holds a self-test {told}; choose another --out or remove it.")
+    write_json(note, values | {"rules": now})
     rows = [row for _, row in read_lines(file)]
     wanted = set(config.jobs())
     known = {(r["shortcut"], r["share"], r["number"]): r for r in rows}
