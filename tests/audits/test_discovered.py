@@ -113,7 +113,7 @@ class Grain(nn.Module):
 @pytest.mark.parametrize(
     ("where", "verdict", "words"),
     [
-        ("white", "inconclusive", "findings in the lungs would do the same"),
+        ("white", "inconclusive", "cannot be told from findings in the lungs"),
         ("lungs", "fail", "fine structure of the darker half of the lungs"),
         ("film", "fail", "fine structure from outside the lungs"),
         ("marks", "fail", "structure stronger than the lungs of the other class"),

@@ -73,6 +73,41 @@ def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried
     assert "the side marker" in untried and " without a name" in untried
 
 
+def test_an_effect_that_is_sure_but_cannot_be_told_from_a_finding_is_no_pass() -> None:
+    def finding(test: str, verdict: Verdict, value: float, half: float, **evidence: object) -> Finding:
+        e = estimate(value, value - half, value + half)
+        return Finding(test, "?", verdict, "", e, 0.3, evidence, concerns="model")
+
+    cleared = [finding(name, "pass", 0.0, 0.2) for name in ("border.black", "exposure.bright", "corners.fill")]
+    sure = finding("discovered.inside", "inconclusive", 0.95, 0.5, no_verdict=["it cannot be told"])
+    verdict, words = verdict_of([*cleared, sure])
+    assert verdict == "inconclusive"
+    assert words.startswith(
+        "OPEN: whether the decision follows fine structure inside the lungs could not be told; of 4"
+    )
+    assert verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.4, 0.5)])[0] == "pass"
+    foreign = finding("border.black", "inconclusive", 0.9, 0.2, no_verdict=["such films move any network"])
+    marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
+    words = verdict_of([*cleared[1:], foreign, marker])[1]
+    assert (
+        "more films would have to tell about the side marker; whether the decision follows the film's border" in words
+    )
+
+
+def test_a_failure_names_the_next_kinds_that_fail() -> None:
+    def failed(test: str, severity: float) -> Finding:
+        e = estimate(0.9, 0.8, 1.0)
+        return Finding(test, "?", "fail", "", e, 0.2, {}, concerns="model", severity=severity)
+
+    several = [failed("discovered.surroundings", 5), failed("discovered.lines", 4), failed("discovered.tone", 3)]
+    words = verdict_of(several)[1]
+    assert (
+        "something outside the lungs; 3 tests on shortcuts fail in all, next fine structure outside the lungs and"
+        in words
+    )
+    assert "next" not in verdict_of([failed("marker.paste", 3), failed("marker.move", 2)])[1]  # one kind
+
+
 def test_the_first_sentence_names_a_reasons_score_that_does_not_pass() -> None:
     def finding(test: str, verdict: Verdict, value: float, threshold: float) -> Finding:
         return Finding(test, "?", verdict, "", estimate(value, value - 0.1, value + 0.1), threshold, concerns="model")

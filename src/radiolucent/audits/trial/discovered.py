@@ -137,8 +137,9 @@ class Tried:
     Attributes:
         estimate: see the module. by_class: the same on judges of the negative and of the positive class alone.
         put, control: the donors whose parts raised the log-odds most, of the positive class, and least, of the other.
-        flips: share of judges whose call these parts turn. carried: share of donors of the negative and the positive
-            class whose effect is nearer the first than the second. place: the cell where it lies, if in one.
+        flips: share of judges whose call these parts turn. judges: how many. carried: share of donors of the negative
+            and the positive class whose effect is nearer the first than the second. place: the cell where it lies, if
+            in one.
         proof: of a failure in the lungs, what no finding can explain (`lung_structure`).
     """
 
@@ -148,6 +149,7 @@ class Tried:
     put: tuple[View, ...]
     control: tuple[View, ...]
     flips: float
+    judges: int
     carried: tuple[float, float]
     moved: tuple[str, ...]
     place: Channel | None = None
@@ -176,7 +178,7 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
     moved = tuple(dealt.judges[int(i)].image_id for i in np.argsort(-np.nan_to_num(with_it - without))[:4])
     return Tried(
         channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
-        tuple(donors[j] for j in low), flips,
+        tuple(donors[j] for j in low), flips, len(dealt.judges),
         (float((effects[~ill] > middle).mean()), float((effects[ill] > middle).mean())), moved,
     )  # fmt: skip
 
@@ -270,7 +272,8 @@ def _open(case: Case, found: Tried) -> str:
     if case.table.masked_films("lungs") * 2 <= len(case.table):
         return "without lung masks it cannot be told from a finding in the lungs"
     if found.proof is not None and not any(_proves(found, p) for p in found.proof):
-        return f"findings in the lungs would do the same ({'; '.join(_short(p) for p in found.proof)})"
+        told = "; ".join(_short(p) for p in found.proof)
+        return f"it cannot be told from findings in the lungs, which a network should follow ({told})"
     return ""
 
 
@@ -309,7 +312,7 @@ def finding_of(case: Case, channel: Channel, found: Tried | None, why_not: str =
     return [
         Finding(
             test, question, verdict, _words(case, found, verdict, why_not), found.estimate, channel.threshold,
-            _evidence(found), _SOURCE,
+            _evidence(found, why_not), _SOURCE,
             "look at the pictures; take what they show off the films or put it on both classes, and train again"
             if verdict == "fail" else "",
             "model", severity=(found.estimate.value or 0) / channel.threshold if verdict == "fail" else 0.0,
@@ -326,6 +329,16 @@ def _localised(found: Tried) -> bool:
     return found.place is not None if found.channel.name in PLACED else found.channel.localised
 
 
+def _where(found: Tried) -> str:
+    """Localised or diffuse, and how far that was looked into."""
+    if _localised(found):
+        inside = found.channel.name in IN_LUNGS and found.place is None
+        return f"It is localised{': it lies in the lungs; where in them was not looked for' if inside else ''}."
+    if found.channel.name in PLACED:
+        return "It is diffuse, or its place varies: no part of the film carries half of it."
+    return "It is diffuse: a change of the whole film."
+
+
 def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     names, e = case.classifier.class_names, found.estimate
     others = ", ".join(n for k, n in enumerate(names) if k != case.classifier.positive)
@@ -338,20 +351,21 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     )
     if verdict == "fail" or why_not:
         words += (
-            f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others}; it "
-            f"turns {found.flips:.0%} of calls. It is "
-            + ("localised." if _localised(found) else "diffuse, all over the film.")
+            f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others} "
+            f"({e.n} films); it turns {found.flips:.0%} of calls ({found.judges} films). {_where(found)}"
         )
     if verdict == "fail" and told:
         words += f" Findings alone do not explain it: {'; '.join(told)}."
     if why_not:
         return f"{words} No verdict: {why_not}."
-    return words + (needed_words(e, found.channel.threshold) if verdict == "inconclusive" else "")
+    at_hand = len(set(case.table.patients))
+    return words + (needed_words(e, found.channel.threshold, at_hand=at_hand) if verdict == "inconclusive" else "")
 
 
-def _evidence(found: Tried) -> Mapping[str, Any]:
+def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
     name = _name(found.channel)
     return {
+        **({"no_verdict": [why_not]} if why_not else {}),
         "says": f"the decision follows {_what(found)}",
         "change": {
             "edit": name, "control": f"{name}.control", "did": f"putting in {found.channel.what} of other films",
@@ -361,7 +375,7 @@ def _evidence(found: Tried) -> Mapping[str, Any]:
         "localised": _localised(found),
         "negative_films": found.by_class[0],
         "positive_films": found.by_class[1],
-        "flips": {"value": found.flips},
+        "flips": {"value": found.flips, "n": found.judges},
         "carried": {"negative": found.carried[0], "positive": found.carried[1]},
         "no_finding": {
             p.channel.name: {**p.estimate.as_dict(), "by_class": list(p.by_class), "enough": _proves(found, p)}

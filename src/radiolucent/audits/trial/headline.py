@@ -38,8 +38,8 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     Only the *use* of something beside the lungs fails it: an intervention or a test on parts of the film. What the data
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
     low reasons score; but its first sentence names a reasons score that fails or stays open. It passes only where at
-    least as many kinds of shortcut are cleared as stay open, and no kind that has a name stays open with a figure above
-    its threshold.
+    least as many kinds of shortcut are cleared as stay open, no kind that has a name stays open with a figure above its
+    threshold, and none without a name with the whole interval above it.
     """
     own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
@@ -50,7 +50,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     score = _reasons(findings)
     and_, but = (f", and {score}", f", but {score}") if score else ("", "")
     if failed:
-        more = f"; {len(failed)} tests on shortcuts fail in all" if len(failed) > 1 else ""
+        more = f"; {len(failed)} tests on shortcuts fail in all{_next(failed)}" if len(failed) > 1 else ""
         return "fail", f"FAIL: {_says(failed[0])}{more}{and_}.{after}"
     passed = [f for f in trial if f.verdict == "pass" and _decides(f) == "intervention"]
     if not passed:
@@ -60,9 +60,9 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     open_ = _kinds(unclear)
     if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
         return "inconclusive", f"OPEN{and_}: more kinds stay open than are cleared; {cleared}{after}"
-    above = [k for k in _kinds([f for f in unclear if _above(f)]) if not k.startswith(UNNAMED)]
+    above = [f for f in unclear if (_surely_above(f) if _unnamed(f) else _above(f))]
     if above:
-        return "inconclusive", f"OPEN{and_}: more films would have to tell about {', '.join(above)}; {cleared}{after}"
+        return "inconclusive", f"OPEN{and_}: {_left_open(above)}; {cleared}{after}"
     return "pass", f"PASS{but}: {cleared} It proves no innocence.{after}"
 
 
@@ -116,6 +116,26 @@ def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
     return f"{words}.{_untried(trial)}"
 
 
+def _left_open(above: Sequence[Finding]) -> str:
+    """What keeps the model from a pass: what more films would tell, and what no number of them would."""
+    untold = _kinds([f for f in above if f.evidence.get("no_verdict")])
+    more = [k for k in _kinds(above) if k not in untold]
+    told = [f"more films would have to tell about {', '.join(_plain(k) for k in more)}"] if more else []
+    if untold:
+        told.append(f"whether the decision follows {' or '.join(_plain(k) for k in untold)} could not be told")
+    return "; ".join(told)
+
+
+def _next(failed: Sequence[Finding]) -> str:
+    """Up to two kinds that fail beside the first."""
+    others = [_plain(k) for k in _kinds(failed) if k not in _kinds(failed[:1])][:2]
+    return f", next {' and '.join(others)}" if others else ""
+
+
+def _unnamed(finding: Finding) -> bool:
+    return all(k.startswith(UNNAMED) for k in _kinds([finding]))
+
+
 def _plain(kind: str) -> str:
     return kind.removeprefix(UNNAMED)
 
@@ -133,6 +153,12 @@ def _above(finding: Finding) -> bool:
     if e is None or e.value is None or limit is None or (test is not None and test.wanted):
         return False
     return (abs(e.value) if test is not None and test.signed else e.value) > limit
+
+
+def _surely_above(finding: Finding) -> bool:
+    """Whether the whole interval lies beyond the threshold: an effect for sure, though not a verdict."""
+    e, limit = finding.estimate, finding.threshold
+    return e is not None and e.low is not None and limit is not None and e.low > limit
 
 
 def _figure(finding: Finding) -> str:

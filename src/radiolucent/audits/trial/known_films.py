@@ -1,5 +1,6 @@
 """What the films trained on tell of an intervention: which class carries the thing, and may the network have met it?"""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -103,7 +104,15 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
         reasons.append(reason)
     if not reasons:
         return replace(found, evidence=evidence)
-    words = f"{found.summary} No verdict: {'; '.join(reasons)}."
+    return _without_verdict(test, found, reasons, evidence)
+
+
+def _without_verdict(test: Intervention, found: Finding, reasons: Sequence[str], evidence: dict[str, Any]) -> Finding:
+    """An effect without a verdict: what was measured stays in the summary, what a failure concludes does not."""
+    concludes, is_open = (f"{words[0].upper()}{words[1:]}" for words in (test.says("fail"), test.says("inconclusive")))
+    measured = found.summary.removeprefix(concludes)
+    words = f"{is_open if measured != found.summary else ''}{measured} No verdict: {'; '.join(reasons)}."
+    evidence = {**evidence, "no_verdict": list(reasons)}
     return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
 
 
@@ -144,8 +153,8 @@ def moves_by_itself(test: Intervention, found: Finding, case: Case) -> Finding:
     evidence = {**found.evidence, "alone": alone.as_dict()}
     if alone.low is None or alone.low <= test.threshold:
         return replace(found, evidence=evidence)
-    words = (
-        f"{found.summary} No verdict: {test.did} alone moves the log-odds by {alone.value or 0:.2f} SD, and the "
-        "control, which no film shows, moves any network."
+    why = (
+        f"{test.did} alone moves the log-odds by {alone.value or 0:.2f} SD, and the control, which no film shows, "
+        "moves any network"
     )
-    return replace(found, verdict="inconclusive", summary=words, evidence=evidence, advice="", severity=0.0)
+    return _without_verdict(test, found, [why], evidence)

@@ -47,16 +47,18 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
     return patients_needed(estimate, threshold, signed=signed, power=POWER, least=LEAST)
 
 
-def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False) -> str:
-    """The sentence that an inconclusive finding ends with; see `cases_needed`."""
+def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False, at_hand: int = 0) -> str:
+    """The sentence that an inconclusive finding ends with; see `cases_needed`. at_hand: units there are, if not all
+    were used."""
     if estimate.low is None or estimate.high is None:
         return f" {(estimate.note or 'too few patients for an interval').capitalize()} ({estimate.n} here)."
     needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
+    here = f"used of {at_hand}" if at_hand > estimate.n else "here"
     return (
         f" About {max(needed, estimate.n + 1)} patients like these would settle it with a power of {POWER:.0%} "
-        f"({estimate.n} here), if the true figure is the one found."
+        f"({estimate.n} {here}), if the true figure is the one found."
     )
 
 
