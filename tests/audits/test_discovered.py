@@ -202,7 +202,7 @@ def test_a_drawn_border_proves_nothing_where_real_ones_do_not_move_the_answer(fi
     tests = (black, next(t for t in TESTS if t.name == "discovered.border"))
     real = Tried(
         CHANNELS["border"], Estimate(figure, figure - 0.1, figure + 0.1, 0.95, 40, "given"), (figure, figure), (), (),
-        0.0, (0.0, 0.0), (),
+        0.0, 12, (0.0, 0.0), (),
     )  # fmt: skip
     made = {"discovered": {"border": real}}
     (found,) = black.findings(Case(border_reader(), table, by_id.__getitem__, by_id.__getitem__, tests, made=made))

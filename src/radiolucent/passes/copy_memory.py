@@ -1,4 +1,4 @@
-"""How much memory one more image in a batch takes."""
+"""What one more image in a batch costs: memory, and multiply-adds."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from torch.utils._pytree import tree_leaves
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import remember, structure_of
 
-__all__ = ["bytes_per_image"]
+__all__ = ["bytes_per_image", "multiply_adds"]
 
 
-class _Largest(TorchDispatchMode):
-    """Bytes of the largest step of a pass: what it reads and writes, weights included."""
+class _Counted(TorchDispatchMode):
+    """Bytes of the largest step of a pass: what it reads and writes, weights included; and all its multiply-adds."""
 
     size = 0
+    products = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -25,6 +26,11 @@ class _Largest(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         held = {t.data_ptr(): t.numel() * t.element_size() for t in tree_leaves((args, out)) if _is_map(t)}
         self.size = max(self.size, sum(held.values()))
+        name = func.overloadpacket.__name__
+        if name in ("convolution", "mkldnn_convolution"):
+            self.products += out.numel() * args[1][0].numel()
+        elif name in ("mm", "addmm", "bmm", "baddbmm"):
+            self.products += out.numel() * args[-1].shape[-2]
         return out
 
 
@@ -39,11 +45,20 @@ def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:
     Twice, because skip connections keep maps alive and convolutions need working memory. Measured once for an input
     shape.
     """
+    return _counted(classifier, example)[0]
+
+
+def multiply_adds(classifier: Classifier, example: torch.Tensor) -> int:
+    """Multiply-adds of convolutions and matrix products in one image's pass. Counted once for an input shape."""
+    return _counted(classifier, example)[1]
+
+
+def _counted(classifier: Classifier, example: torch.Tensor) -> tuple[int, int]:
     shape, network = tuple(example.shape[1:]), classifier.network
 
-    def measure() -> int:
-        with _Largest() as largest:
+    def count() -> tuple[int, int]:
+        with _Counted() as counted:
             classifier.logits(example[:1])
-        return 2 * largest.size + 3 * example[:1].numel() * example.element_size()
+        return 2 * counted.size + 3 * example[:1].numel() * example.element_size(), counted.products
 
-    return remember(network, ("bytes", shape), structure_of(network), measure)
+    return remember(network, ("counted", shape), structure_of(network), count)

@@ -23,6 +23,7 @@ from radiolucent.explainers.footprint import bounded
 from radiolucent.files import file_name, one_process, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier
+from radiolucent.passes.copy_memory import multiply_adds
 from radiolucent.passes.session import Session
 from radiolucent.study.case import called_labels, make_case
 from radiolucent.study.explained_rows import explained_row, row_of
@@ -42,8 +43,8 @@ FLAT = 10
 
 NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is explained; --target LABEL explains one"
 
-SMALL = 1_000_000
-"""Weights below which a network is small."""
+SMALL, MUCH = 1_000_000, 100_000_000
+"""Weights below which a network is small, unless a pass of it takes so many multiply-adds."""
 
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
@@ -104,8 +105,11 @@ def explain_many(
 
 def _session(classifier: Classifier, films: int) -> Session:
     """OpenVINO takes seconds to convert a network; a small one has answered on a few films by then."""
-    weights = sum(p.numel() for p in classifier.network.parameters())
-    return Session(films=films, without=("openvino",) if films <= FLAT and weights < SMALL else ())
+    small = films <= FLAT and sum(p.numel() for p in classifier.network.parameters()) < SMALL
+    if small and classifier.device.type == "cpu":
+        blank = classifier.preprocess.normalise(torch.zeros(1, *classifier.preprocess.shape))
+        small = multiply_adds(classifier, blank) < MUCH
+    return Session(films=films, without=("openvino",) if small else ())
 
 
 def _explained(
