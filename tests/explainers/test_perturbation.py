@@ -13,8 +13,8 @@ import torch
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, ScoreCAM, Sobol, explain
 from radiolucent.explainers.perturbation.copies import Asker
-from radiolucent.models import build
-from radiolucent.passes.copy_memory import bytes_per_image
+from radiolucent.models import build, load
+from radiolucent.passes.copy_memory import bytes_per_image, multiply_adds
 from radiolucent.passes.fast.engine import Compiled
 from radiolucent.passes.goal import Goal
 from radiolucent.passes.session import Session
@@ -130,6 +130,31 @@ def test_the_batch_follows_the_memory() -> None:
     for bad in ({"batch_size": 0}, {"max_memory_mb": 0}):
         with pytest.raises(ConfigError, match="positive"):
             Occlusion(**bad)
+
+
+def test_multiply_adds_are_those_of_the_layers_formulas() -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 6, 3, stride=2, padding=1),  # 32 × 32 places
+        torch.nn.Conv2d(6, 6, 5, groups=3, padding=2),
+        torch.nn.AdaptiveAvgPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(24, 2),
+    )
+    clf = wrap(network)
+    expected = 32 * 32 * 6 * 9 + 32 * 32 * 6 * 2 * 25 + 24 * 2
+    assert multiply_adds(clf, torch.zeros(3, 1, 64, 64)) == expected
+
+
+@pytest.mark.parametrize("films", [1, 11])
+def test_a_network_with_few_weights_is_converted_where_its_passes_take_long(films: int) -> None:
+    from radiolucent.study.explain_many import MUCH, SMALL, _session
+
+    box = load("box")
+    assert sum(p.numel() for p in box.network.parameters()) < SMALL
+    assert multiply_adds(box, torch.zeros(1, 1, 224, 224)) > MUCH
+    assert _session(box, films).takes("openvino")
+    small, _ = build("small_cnn", size=64)
+    assert _session(small, films).takes("openvino") == (films > 10)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
