@@ -116,7 +116,7 @@ class Grain(nn.Module):
         ("white", "inconclusive", "cannot be told from findings in the lungs"),
         ("lungs", "fail", "fine structure of the darker half of the lungs"),
         ("film", "fail", "fine structure from outside the lungs"),
-        ("marks", "fail", "structure stronger than the lungs of the other class"),
+        ("marks", "fail", "structure stronger than in four of five lungs of the other class"),
     ],
 )
 def test_fine_structure_in_the_lungs_fails_only_where_no_finding_explains_it(
@@ -139,7 +139,7 @@ def test_fine_structure_in_the_lungs_fails_only_where_no_finding_explains_it(
     assert found.verdict == verdict and words in found.summary, found.summary
 
 
-def test_what_lies_on_the_lungs_outline_is_found() -> None:
+def test_what_lies_on_the_lungs_outline_alone_is_no_pass_and_no_verdict() -> None:
     """A weave that neither what lies outside the dilated lungs nor what lies well inside them shows."""
     rows, columns = np.mgrid[:SIZE, :SIZE]
     common = phantoms().lungs.mean(0)
@@ -153,7 +153,29 @@ def test_what_lies_on_the_lungs_outline_is_found() -> None:
         added = 25.0 * (-1) ** (rows // 2 + columns // 2) * rim * (v.label == 1)
         made.append(dataclasses.replace(v, grey=np.clip(v.grey + added, 0, 255).astype(np.uint8)))
     (found,), _ = examine_views(classifier(reader), made, FEW[:1])
-    assert found.verdict == "fail" and "on their outline" in found.summary, found.summary
+    assert found.verdict == "inconclusive" and "on their outline" in found.summary, found.summary
+    assert "No verdict: it lies on the lungs' outline" in found.summary
+
+
+@pytest.mark.parametrize("known", ["marked", "mask too small"])
+def test_findings_are_not_carried_out_of_the_lungs(known: str) -> None:
+    """A weave deep in the lungs of ill films that doctors marked, or in their lowest third, above which the mask ends:
+    a finding."""
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    made: list[View] = []
+    for v in views():
+        assert v.lungs is not None
+        deep = distance_transform_edt(v.lungs) > 0.04 * SIZE
+        ys = np.nonzero(v.lungs.any(1))[0]
+        place = v.lungs & (rows > ys[0] + 0.67 * (ys[-1] - ys[0])) if known == "mask too small" else deep
+        added = 25.0 * (-1) ** (rows // 2 + columns // 2) * place * (v.label == 1)
+        grey = np.clip(v.grey + added, 0, 255).astype(np.uint8)
+        if known == "marked":
+            made.append(dataclasses.replace(v, grey=grey, findings=place if v.label else np.zeros_like(place)))
+        else:
+            made.append(dataclasses.replace(v, grey=grey, lungs=v.lungs & ~place if v.label else v.lungs))
+    (found,), _ = examine_views(classifier(Grain()), made, FEW[:1])
+    assert found.verdict != "fail", found.summary
 
 
 def test_films_are_dealt_by_patient() -> None:

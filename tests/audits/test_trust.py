@@ -451,6 +451,23 @@ def test_a_random_network_that_answers_nothing_is_drawn_again(monkeypatch: pytes
     assert found.verdict == "pass" and found.estimate.low > 0  # no blank map among those it was held against
 
 
+class Dark(Gated):
+    """Answers only films that are bright enough for its gate: of one film yes, of another no."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        seen = (x.mean((1, 2, 3)) * 4 + self.gate[0, 0] > self.gate[0, 1])[:, None]
+        return Weighed.forward(self, x) * seen
+
+
+def test_blank_maps_of_random_networks_clear_no_method() -> None:
+    clf = classifier_of(Gated())
+    clf.network.register_forward_hook(lambda m, given, out: out * (m.gate[0, 1] == 1.0))  # no draw gives back the 1
+    found = randomisation(clf, FILMS[:3], Edges(), target=1)
+    assert found.verdict == "not applicable" and "does not move with the film" in found.summary
+    found = randomisation(classifier_of(Dark()), FILMS[:3], Edges(), target=1)
+    assert found.verdict in ("fail", "not applicable"), found.summary  # edges, whatever was learnt
+
+
 def test_a_dear_method_meets_one_random_network_where_the_first_is_clear() -> None:
     clear = randomisation(CLF, FILMS[:1], Gradient(), target=1, until_clear=True)
     assert clear.verdict == "pass" and clear.evidence["maps"] == 1 and clear.estimate.low is None

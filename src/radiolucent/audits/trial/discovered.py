@@ -140,7 +140,8 @@ class Tried:
         flips: share of judges whose call these parts turn. judges: how many. carried: share of donors of the negative
             and the positive class whose effect is nearer the first than the second. place: the cell where it lies, if
             in one.
-        proof: of a failure in the lungs, what no finding can explain (`lung_structure`).
+        proof: of a failure in the lungs, what findings in one place cannot explain (`lung_structure`). doubt: why it is
+            no failure all the same.
     """
 
     channel: Channel
@@ -154,6 +155,7 @@ class Tried:
     moved: tuple[str, ...]
     place: Channel | None = None
     proof: tuple["Tried", ...] | None = None
+    doubt: str = ""
 
 
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
@@ -199,8 +201,17 @@ def _gap(told: NDArray[np.float64], count: int) -> float:
     return float(np.nan_to_num(_mean(told[:, :count], 1) - _mean(told[:, count:], 1)).mean())
 
 
+ON_OUTLINE = (
+    "it lies on the lungs' outline, where findings lie too (a lost outline is one), and not for certain outside"
+)
+
+
 def corrected(case: Case) -> float:
-    """The level of each try, so that all of them together keep the case's (Bonferroni)."""
+    """The level of each channel's first look, so that all first looks together keep the case's (Bonferroni).
+
+    Second looks, at half the error rate, come on top: at most half as much again. Proofs only decide whether what
+    failed is a verdict.
+    """
     return 1 - (1 - case.level) / (sum(t.family == FAMILY for t in case.tests) + len(WIDER))
 
 
@@ -217,7 +228,8 @@ def _tried(case: Case) -> Mapping[str, Tried]:
         one, wider = _settled(case, channel, dealt, level), WIDER.get(channel.name)
         if one is not None and wider is not None and beyond(one.estimate, channel.threshold) != "fail":
             more = tried(case, wider, case.once("discovered.more", partial(deal, case, MORE)) or dealt, level)
-            one = more if more is not None and beyond(more.estimate, wider.threshold) == "fail" else one
+            if more is not None and beyond(more.estimate, wider.threshold) == "fail":
+                one = more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
         if one is not None:
             failed = beyond(one.estimate, channel.threshold) == "fail"
             if failed and channel.name in PLACED:
@@ -267,6 +279,8 @@ def _name(channel: Channel) -> str:
 
 def _open(case: Case, found: Tried) -> str:
     """Why a figure above the threshold is no verdict; "" where it is one."""
+    if found.doubt:
+        return found.doubt
     if min(found.by_class) < found.channel.threshold / 2:
         return "films of one class alone move"
     if case.table.masked_films("lungs") * 2 <= len(case.table):
@@ -278,7 +292,8 @@ def _open(case: Case, found: Tried) -> str:
 
 
 def _proves(found: Tried, proof: Tried) -> bool:
-    """Whether what no finding can explain moves films of both classes, and not by a trifle; a difference is none."""
+    """Whether what findings in one place cannot explain moves films of both classes, and not by a trifle; a difference
+    is none."""
     part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
     least = part if proof.channel.less is None else 0.0
     enough = (proof.estimate.value or 0.0) >= least
@@ -335,7 +350,7 @@ def _where(found: Tried) -> str:
         inside = found.channel.name in IN_LUNGS and found.place is None
         return f"It is localised{': it lies in the lungs; where in them was not looked for' if inside else ''}."
     if found.channel.name in PLACED:
-        return "It is diffuse, or its place varies: no part of the film carries half of it."
+        return "It is diffuse, or its place varies: no part outside the lungs carries half of it."
     return "It is diffuse: a change of the whole film."
 
 
@@ -355,7 +370,7 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
             f"({e.n} films); it turns {found.flips:.0%} of calls ({found.judges} films). {_where(found)}"
         )
     if verdict == "fail" and told:
-        words += f" Findings alone do not explain it: {'; '.join(told)}."
+        words += f" Findings in one place do not explain it: {'; '.join(told)}. A disease evenly in both lungs might."
     if why_not:
         return f"{words} No verdict: {why_not}."
     at_hand = len(set(case.table.patients))

@@ -200,16 +200,38 @@ def _fine(recipient: View, donor: View) -> Grey | None:
     return with_fine_of(recipient, donor, where if inside is None else where | inside)
 
 
+OUTLINE = 0.06
+"""How far from the lungs' outline on either film, as a share of the side, is taken for being on it."""
+
+
 def _outline(recipient: View, donor: View) -> Grey | None:
-    """All that lies outside the lungs of both, and the fine structure from there to the inside of both lungs: nothing
-    of a donor that lies on the outlines is cut off."""
+    """All that lies outside the lungs of both, and the fine structure on the outline where both have it at nearly the
+    same place: nothing of a donor that crosses the outline is cut off. What doctors marked stays, and so does what is
+    lung on one film alone: there a mask may have ended early."""
     around, inside = free(recipient, donor), both_lungs(recipient, donor)
     if inside is None or not around.any():
         return None
+    near = [_from_outline(view) <= OUTLINE * view.side for view in (recipient, donor)]
+    band = near[0] & near[1] & recipient.film & ~inside & ~around
+    for view in (recipient, donor):
+        if view.findings is not None:
+            band = band & ~view.findings
     grey = grey_of(recipient)
     fine = np.clip(grey - fine_of(recipient) + fine_of(donor), 0, 1)
-    changed = np.where(around, grey_of(donor), fine)
-    return np.where(recipient.film & ~inside, changed, grey).astype(np.float32)
+    changed = np.where(around, grey_of(donor), np.where(band, fine, grey))
+    return changed.astype(np.float32)
+
+
+def _from_outline(view: View) -> NDArray[np.float64]:
+    """Pixels from each place to the lungs' outline."""
+    from scipy import ndimage
+
+    def made() -> NDArray[np.float64]:
+        lungs = np.asarray(view.lungs, bool)
+        inner, outer = (np.asarray(ndimage.distance_transform_edt(m)) for m in (lungs, ~lungs))
+        return np.asarray(inner + outer)
+
+    return view.once("from outline", made)
 
 
 def _ring(view: View) -> Mask:
@@ -237,6 +259,7 @@ CHANNELS: Mapping[str, Channel] = {
 WIDER: Mapping[str, Channel] = {
     "surroundings": Channel("surroundings", "something outside the lungs or on their outline", _outline, True)
 }
-"""What is tried after a channel, in its place, where it finds nothing."""
+"""What is tried after a channel, in its place, where that does not fail. What lies on the outline alone may be a
+finding (a lost outline is one): the channel itself must move the answer for certain, or there is no verdict."""
 BESIDE = tuple(name for name, channel in CHANNELS.items() if channel.threshold == OUTSIDE)
 """Channels that change nothing in the lungs: all of them are exchanged where the surroundings are."""

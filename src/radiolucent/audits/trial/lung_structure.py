@@ -53,7 +53,7 @@ def no_findings(name: str, others: Sequence[View]) -> tuple[Channel, ...]:
     evenly = Channel(f"{name}.evenly", words, _half(False), False, 0.0, less=(_half(True), EVENLY))
     if limit is None:
         return over, evenly
-    what = "structure stronger than the lungs of the other class show"
+    what = "structure stronger than in four of five lungs of the other class"
     return over, Channel(f"{name}.strong", what, _strong(limit), True, 0.0, part=STRONG), evenly
 
 

@@ -25,7 +25,7 @@ SURROGATES = 100
 UNLIKE = 0.25
 FILMS = 3
 TRIES, APART = 8, 1_009
-"""Random networks drawn until one answers differently to different films, and how far their seeds lie apart."""
+"""Random networks drawn until one's answer moves with the film, and how far their seeds lie apart."""
 COMPUTING = {"engine", "batch_size", "max_memory_mb"}
 """Parameters that say how a map is computed, and change nothing in it."""
 STAGES: tuple[tuple[str, float], ...] = (("the last layer", 0.0), ("the upper half", 0.5))
@@ -93,7 +93,8 @@ def randomisation(
     smoothness (see `surrogates`). Pass: at most their 95th percentile, and so for SSIM. Fail: either above the 99th.
     Between: inconclusive. Below 0.25 no two maps are called alike, however rare that is among random ones (ours). Where
     it does not pass, the evidence also says how alike the maps are under random weights in the last layer alone, and in
-    the upper half. Films whose map is the same everywhere are passed over; where all are, the test is not applicable.
+    the upper half. Films whose map is the same everywhere are passed over; where all are, the test is not applicable,
+    nor is it where no random network's answer moves with the film.
     The result belongs to network and method, which its evidence names, and may be used for every film.
 
     Args:
@@ -120,13 +121,19 @@ def randomisation(
     count = max(1, -(-draws // len(kept))) * len(kept)
     first = 1 if until_clear and len(kept) == 1 else count
     last = _alike(classifier, method, kept, common, 1.0, range(first))
-    if first < count and (last[0] > _unlike(chance, 0.95) / 2).any():
+    if first < count and (not len(last) or (last > _unlike(chance, 0.95) / 2).any()):
         last = np.concatenate([last, _alike(classifier, method, kept, common, 1.0, range(first, count))])
+    if not len(last):
+        words = (
+            f"Under random weights the answer does not move with the film ({TRIES} tried a map): nothing to compare."
+        )
+        return Finding(test, question, "not applicable", words, evidence={**of, "films": len(kept)}, source=source)
     found = _judged(test, question, source, last, chance, {**of, "films": len(kept), "constant": flat})
     stages = {"all layers": _means(last)}
     if found.verdict != "pass":  # from where on it changes
         once = range(len(kept))
-        above = {name: _means(_alike(classifier, method, kept, common, share, once)) for name, share in STAGES}
+        above = {name: _alike(classifier, method, kept, common, share, once) for name, share in STAGES}
+        above = {name: _means(alike) for name, alike in above.items() if len(alike)}
         stages = above | stages
     return dataclasses.replace(found, evidence={**found.evidence, "stages": stages})
 
@@ -167,31 +174,35 @@ def _alike(
     share: float,
     numbers: range,
 ) -> np.ndarray[Any, Any]:
-    """Likeness (numbers, 2) of films' maps, in turn, with those under random weights: a number, a random network."""
+    """Likeness (n, 2) of films' maps, in turn, with those under random weights: a number, a random network. n is less
+    than there are numbers where no random network answers a film."""
     inputs = torch.stack([classifier.preprocess(film) for film, _, _ in kept]).to(classifier.device)
     found: list[tuple[float, float]] = []
     for k in numbers:
         film, target, cells = kept[k % len(kept)]
-        copied = _that_answers(classifier, share, inputs, common["seed"] + 1 + k)
+        copied = _that_answers(classifier, share, inputs, k % len(kept), common["seed"] + 1 + k)
+        if copied is None:
+            continue
         asked: dict[str, Any] = common | {"target": target}
         again = explain(copied, film, method, **asked)
         found.append(likeness(cells, pooled(again.map, CELLS)))
-    return np.array(found)
+    return np.array(found).reshape(-1, 2)
 
 
-def _that_answers(classifier: Classifier, share: float, inputs: torch.Tensor, seed: int) -> Classifier:
-    """One of up to `TRIES` random networks whose answer is another for another film; else the last of them.
+def _that_answers(classifier: Classifier, share: float, inputs: torch.Tensor, at: int, seed: int) -> Classifier | None:
+    """One of up to `TRIES` random networks whose answer to film `at` moves when the film does; None of none.
 
     A network that looks for lungs first may find none under random weights. Its map is blank whatever it shows, and
     says nothing about the method.
     """
-    others = torch.cat([inputs[:1], inputs[:1].flip(-2), inputs[:1].roll(inputs.shape[-1] // 4, -1)])
-    copied = classifier
+    film = inputs[at : at + 1]
+    draw = torch.Generator().manual_seed(seed)
+    moved = film + 0.01 * film.std().cpu() * torch.randn(film.shape, generator=draw).to(film)
     for attempt in range(TRIES):
         copied = classifier.with_(network=randomised(classifier.network, share, inputs, seed + attempt * APART))
-        if not torch.equal(*copied.logits(others).aminmax(dim=0)):
-            break
-    return copied
+        if not torch.equal(copied.logits(film), copied.logits(moved)):
+            return copied
+    return None
 
 
 def _means(alike: np.ndarray[Any, Any]) -> dict[str, float]:
