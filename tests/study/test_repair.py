@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -246,6 +247,12 @@ def test_the_strength_of_a_penalty_is_chosen_on_validation(
     assert wrong.exit_code == 2 and "a number or auto" in wrong.output
     with pytest.raises(ConfigError, match="have none; name one"):
         _config(home, methods=("crop",), penalty="auto")
+    for methods in (("crop",), ("auto",), ("surroundings", "groups")):
+        with pytest.raises(ConfigError, match=r"penalty 3.0, and methods .* have none"):
+            _config(home, methods=methods, penalty=3.0)
+    for together in ("crop+relevance", "discovered+reasons", "discovered+relevance"):
+        with pytest.raises(ConfigError, match=re.escape(together)):
+            _config(home, methods=(together,))
     with pytest.raises(ConfigError, match="penalty > 0 or auto"):
         _config(home, methods=("reasons",), penalty=-1.0)
 

@@ -142,3 +142,9 @@ class _Stop(Exception):
 
 def _stop(_: object) -> None:
     raise _Stop
+
+
+def test_a_group_that_is_never_seen_is_refused() -> None:
+    """Its weight would only ever grow, and the loss would come to nothing."""
+    with pytest.raises(ConfigError, match=r"\[50, 0, 50\].*never seen"):
+        GroupWeights([50, 0, 50], 0.01, 1.0, torch.device("cpu"))

@@ -102,7 +102,10 @@ class Loader:
         if self.groups is None:
             return None
         own = self.groups[self.indices]
-        return np.bincount(own[own >= 0], minlength=int(self.groups.max()) + 1).tolist()
+        if (own < 0).any():
+            count = int((own < 0).sum())
+            raise DataError(f"{count} films have no group (−1); give every film trained on one of 0 … G − 1.")
+        return np.bincount(own, minlength=int(self.groups.max()) + 1).tolist()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and augmentation the next iteration gives."""

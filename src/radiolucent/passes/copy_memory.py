@@ -45,15 +45,15 @@ def bytes_per_image(classifier: Classifier, example: torch.Tensor) -> int:
     Twice, because skip connections keep maps alive and convolutions need working memory. Measured once for an input
     shape.
     """
-    return _counted(classifier, example)[0]
+    return _counted(classifier, example, "bytes")[0]
 
 
 def multiply_adds(classifier: Classifier, example: torch.Tensor) -> int:
     """Multiply-adds of convolutions and matrix products in one image's pass. Counted once for an input shape."""
-    return _counted(classifier, example)[1]
+    return _counted(classifier, example, "multiply-adds")[1]
 
 
-def _counted(classifier: Classifier, example: torch.Tensor) -> tuple[int, int]:
+def _counted(classifier: Classifier, example: torch.Tensor, asked: str) -> tuple[int, int]:
     shape, network = tuple(example.shape[1:]), classifier.network
 
     def count() -> tuple[int, int]:
@@ -61,4 +61,4 @@ def _counted(classifier: Classifier, example: torch.Tensor) -> tuple[int, int]:
             classifier.logits(example[:1])
         return 2 * counted.size + 3 * example[:1].numel() * example.element_size(), counted.products
 
-    return remember(network, ("counted", shape), structure_of(network), count)
+    return remember(network, (asked, shape), structure_of(network), count)

@@ -22,7 +22,7 @@ from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
 from radiolucent.files import file_name, one_process, write_bytes
 from radiolucent.images import read, read_or_note
-from radiolucent.models import Classifier
+from radiolucent.models import Classifier, black_box
 from radiolucent.passes.copy_memory import multiply_adds
 from radiolucent.passes.session import Session
 from radiolucent.study.case import called_labels, make_case
@@ -106,9 +106,10 @@ def explain_many(
 def _session(classifier: Classifier, films: int) -> Session:
     """OpenVINO takes seconds to convert a network; a small one has answered on a few films by then."""
     small = films <= FLAT and sum(p.numel() for p in classifier.network.parameters()) < SMALL
-    if small and classifier.device.type == "cpu":
+    if small and classifier.device.type == "cpu" and black_box(classifier.network) is None:
         blank = classifier.preprocess.normalise(torch.zeros(1, *classifier.preprocess.shape))
-        small = multiply_adds(classifier, blank) < MUCH
+        with suppress(Exception):  # somebody's network may refuse a blank film in any way
+            small = multiply_adds(classifier, blank) < MUCH
     return Session(films=films, without=("openvino",) if small else ())
 
 

@@ -57,8 +57,9 @@ def classes_of(prepared: Prepared) -> list[int]:
 def by_features(before: Classifier | None, prepared: Prepared, seed: int) -> Iterator[tuple[int, dict[str, Ints]]]:
     """Of each class of enough films (its label, by split the part 0 or 1 of each of its films).
 
-    k-means with k = 2 on the network's last feature maps averaged over place, each divided by its standard deviation,
-    of one class's training films (George: Sohoni 2020, who takes UMAP and a k chosen by silhouette).
+    k-means with k = 2 on the network's last feature maps averaged over place, each divided by its standard deviation
+    over the training films, of one class's training films (George: Sohoni 2020, who takes UMAP and a k chosen by
+    silhouette).
 
     Raises:
         DataError: the network has no feature maps.
@@ -68,7 +69,7 @@ def by_features(before: Classifier | None, prepared: Prepared, seed: int) -> Ite
     features = None if before is None else embedded(before, np.asarray(prepared.cache.pixels))
     if features is None:
         raise DataError("the network has no feature maps to find groups by.")
-    scaled = features / (features.std(0) + 1e-6)
+    scaled = features / (features[prepared.rows("train")].std(0) + 1e-6)
     for label in classes_of(prepared):
         own = {s: of_class(prepared, s, label) for s in ("train", "val")}
         if len(own["train"]) < GROUPS * MOST:
@@ -97,7 +98,7 @@ def by_channels(
 
     A film's push is the mean change of the log-odds of `TRIED` training films of either class, given this film's
     channels. Films above the cut that leaves the smallest squares (Otsu 1979) between all training films' pushes
-    carry what the network follows.
+    carry what the network follows; films of which that cannot be told, as without known lungs, count among the others.
     """
     rng = np.random.default_rng([seed, _SEED])
     labels, train = classes_of(prepared), np.array(prepared.rows("train"), np.intp)

@@ -302,6 +302,13 @@ def named(name: str) -> tuple[Remedy, ...]:
         raise ConfigError(f"method {name}: last-layer exchanges surroundings by itself; expected one of the two.")
     if set(parts) & {"reasons", "relevance"} and set(parts) & {"surroundings", "last-layer"}:
         raise ConfigError(f"method {name}: surroundings are laid round other lungs, and the masks would not follow.")
+    if {"crop", "relevance"} <= set(parts):
+        raise ConfigError(
+            f"method {name}: relevance takes its natural range from the unrepaired network, which never saw a crop; "
+            "expected one of the two."
+        )
+    if set(parts) & {"reasons", "relevance"} and "discovered" in parts:
+        raise ConfigError(f"method {name}: exchanged poses move the lungs, and the masks would not follow.")
     if unknown := [p for p in parts if p not in REMEDIES]:
         raise ConfigError(f"method {', '.join(unknown)}; expected any of {', '.join(REMEDIES)}, joined with '+'.")
     if len(set(parts)) < len(parts):

@@ -56,10 +56,10 @@ class RepairConfig:
                 f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
                 "penalty > 0 or auto, folds ≥ 100."
             )
-        if self.penalty == "auto" and not any(r.penalties for m in self.methods if m != "auto" for r in named(m)):
+        if self.penalty is not None and not any(r.penalties for m in self.methods if m != "auto" for r in named(m)):
             raise ConfigError(
-                f"penalty auto, and methods {', '.join(self.methods)} have none; name one that has: --method reasons "
-                "or --method relevance."
+                f"penalty {self.penalty}, and methods {', '.join(self.methods)} have none; name one that has: "
+                "--method reasons or --method relevance."
             )
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from radiolucent.errors import ConfigError
 from radiolucent.training.distributed import Processes
 
 __all__ = ["GroupWeights"]
@@ -15,16 +16,24 @@ class GroupWeights:
     ℓ_g is the mean loss of the group's examples in the batch, 0 for a group that has none there.
 
     Args:
-        counts: n, training examples of each group. rate: η. adjustment: C, more for groups whose few examples are
-            learnt by heart. device: where q is kept.
+        counts: n, training examples of each group, one or more. rate: η. adjustment: C, more for groups whose few
+            examples are learnt by heart. device: where q is kept.
+
+    Raises:
+        ConfigError: a group without training examples.
 
     Source: Sagawa 2020, algorithm 1 and section 3.3; several groups a step as in its published code, whose sums
     these are.
     """
 
     def __init__(self, counts: Sequence[int], rate: float, adjustment: float, device: torch.device) -> None:
+        if min(counts) < 1:
+            raise ConfigError(
+                f"group DRO, and training examples of each group {list(counts)}; expected one or more: a group that is "
+                "never seen would take all the weight."
+            )
         each = torch.tensor(counts, dtype=torch.float32, device=device)
-        self.rate, self.extra = rate, adjustment / each.clamp(min=1).sqrt()
+        self.rate, self.extra = rate, adjustment / each.sqrt()
         self.log_q = torch.full_like(each, 1 / len(counts)).log()
 
     def __len__(self) -> int:

@@ -38,7 +38,7 @@ def rules_of(module: str, tree: ast.Module) -> dict[str, Any]:
         if isinstance(body := getattr(node, "body", None), list):
             node.body = [n for n in body if not _words(n)]  # pyright: ignore[reportAttributeAccessIssue]
     named = {f"{module}.{name}": value for name, value in found.items()}
-    return named | {f"{module}.{CODE}": zlib.crc32(ast.dump(tree).encode())}
+    return named | {f"{module}.{CODE}": zlib.crc32(ast.unparse(tree).encode())}
 
 
 def _literals(target: ast.expr, value: ast.expr) -> dict[str, Any]:
