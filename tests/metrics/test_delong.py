@@ -143,3 +143,23 @@ def test_hoeffdings_ends_are_where_the_divergence_is_spent(value: float, n: int)
     for end in hoeffding_ends(value, n):
         apart = value * np.log(value / end) + (1 - value) * np.log((1 - value) / (1 - end))
         assert apart * n == pytest.approx(np.log(40), rel=1e-6)
+
+
+def test_the_bound_narrows_intervals_and_costs_no_coverage() -> None:
+    """Few ill films score far below the healthy: in most samples one or two of them carry the whole variance."""
+    few, gap, n, rng = 0.03, 4.0, 80, np.random.default_rng(3)
+    true = (1 - few) * stats.norm.cdf(gap / 2**0.5) + few * stats.norm.cdf(-gap / 2**0.5)
+    truth, bounded, free = np.repeat([1, 0], n), [], []
+    for _ in range(300):
+        ill = rng.normal(size=n) + np.where(rng.random(n) < few, -gap, gap)
+        found = auroc(truth, np.r_[ill, rng.normal(size=n)])
+        if found.note.startswith("no wider"):
+            ends = hoeffding_ends(found.value, n)
+            assert ends[0] <= found.low <= found.value <= found.high <= ends[1]
+            bounded.append(found)
+        else:
+            free.append(found)
+    assert len(bounded) > 100
+    missed = [not e.low <= true <= e.high for e in bounded if e.low is not None]
+    assert np.mean(missed) < 0.05
+    assert np.median([e.high - e.low for e in bounded]) < 0.16

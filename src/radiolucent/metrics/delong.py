@@ -58,9 +58,9 @@ def _variance(v10: Floats, v01: Floats, positive: Mask, groups: Groups) -> tuple
 def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float, perfect: float) -> Estimate:
     """AUROC with its interval on the logit scale; `perfect` is the lower end of an AUROC of 1 (1 − it, of one of 0).
 
-    Where one case carries most of the variance, Student's t knows next to nothing of it and the interval spans half the
-    scale. Of cases that each stand for themselves it ends where it would for any scores at all (`hoeffding_ends`, over
-    as many disjoint pairs as there are).
+    Where few cases carry the variance, Student's t knows next to nothing of it and the interval can span half the
+    scale. Of cases that each stand for themselves no end lies further out than it would for any scores at all
+    (`hoeffding_ends`, over as many disjoint pairs as there are).
     """
     v10, v01 = placements(positive, scores)
     index, units = clusters_of(groups, len(positive))
