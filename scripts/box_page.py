@@ -238,8 +238,8 @@ def page_of(card: dict[str, Any], levers: str, cost: str) -> str:
     levers = levers.format(
         before=shown(whole[1]["auroc"]), after=shown(whole[0]["auroc"]), ungated=_worst(card["no_lungs_ungated"]),
         gated_worst=_worst(card["no_lungs"]), reasons=shown(reasons[0]["score"]),
-        drawn=shown(reasons[1]["score"]), drawn_before=shown(reasons[3]["score"]), specificity_before=shown(whole[1]["specificity"]),
-        specificity=shown(whole[0]["specificity"]),
+        drawn=shown(reasons[1]["score"]), drawn_before=shown(reasons[3]["score"]),
+        specificity_before=shown(whole[1]["specificity"]), specificity=shown(whole[0]["specificity"]),
     )  # fmt: skip
     found = NO_AUDIT if audit is None else AUDIT.format(
         audited=audit["films"], headline=audit["headline"],

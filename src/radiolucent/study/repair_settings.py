@@ -61,9 +61,10 @@ def same_settings(home: Path, settings: Mapping[str, Any]) -> None:
         ConfigError: the folder holds a model made with other settings, or one that did not write them down.
     """
     file, now = home / SETTINGS, json.loads(json.dumps(settings))
-    if file.is_file():
-        changed = differences(json.loads(file.read_text()), now)
-    elif (home / "model.safetensors").exists() or (home / "state").exists():
+    begun = (home / "model.safetensors").exists() or (home / "state").exists()
+    if begun and file.is_file():
+        changed = differences(_read(file), now)
+    elif begun:
         changed = [f"no {SETTINGS} there, as of an older version"]
     else:
         home.mkdir(parents=True, exist_ok=True)
@@ -74,3 +75,13 @@ def same_settings(home: Path, settings: Mapping[str, Any]) -> None:
             f"{home}: holds a model made with other settings ({'; '.join(changed)}). Give another --out, go back to "
             "those settings, or delete that folder to train it again."
         )
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{file}: damaged, so how the model beside it was made is not known. Delete {file.parent}.")
+    return found

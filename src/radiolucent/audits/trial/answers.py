@@ -222,7 +222,7 @@ def changed_film(seen: View, name: str, edits: Mapping[str, Edit], seed: int) ->
 
 def embedded(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """The last feature maps of films uint8 (N, S, S), averaged over place, (N, D); None where there are none."""
-    inputs = classifier.preprocess.normalise(torch.from_numpy(pixels))
+    inputs = classifier.preprocess.normalise(torch.from_numpy(np.array(pixels)))
     try:
         return Pass(classifier, inputs, (None,)).cut().features.mean((2, 3)).cpu().numpy().astype(np.float32)
     except ExplainError:

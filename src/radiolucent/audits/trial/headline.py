@@ -109,7 +109,8 @@ def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
     clear = [k for k in _kinds(passed) if k not in _kinds(unclear)]
     words = f"of {len(_kinds(trial))} kinds of shortcut that were tried, none fails"
     if above:
-        told = ", ".join(f"{_plain(_kinds([f])[0])} ({_figure(f)})" for f in above if _kinds([f]))
+        first = {_kinds([f])[0]: _figure(f) for f in reversed(above) if _kinds([f])}  # of a kind the gravest
+        told = ", ".join(f"{_plain(kind)} ({first[kind]})" for kind in _kinds(above))
         words += f"; open, with a figure above the threshold: {told}"
     words += f"; open: {', '.join(_plain(k) for k in rest)}" if rest else ""
     words += f"; clear of {len(clear)}: {_counted(clear)}" if clear else ""

@@ -272,7 +272,8 @@ TESTS = tuple(
         i.edit, i.question, "model", i.needs, partial(_made, i),
         edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1], *(i.beside or ())[:1], *(i.back or ()))}
         | {name: EDITS[i.control] for name in i.controls if name != ORIGINAL},
-        decides="intervention", kind=i.subject, says=i.says("fail"), family=FAMILY,
+        decides="intervention", kind=f"too little use of {i.subject}" if i.wanted else i.subject, says=i.says("fail"),
+        family=FAMILY,
     )
     for i in INTERVENTIONS.values()
 )  # fmt: skip

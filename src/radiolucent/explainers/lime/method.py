@@ -135,7 +135,23 @@ class LIME(Perturbation):
         centres: NDArray[np.float64],
         seed: int,
     ) -> list[Surrogate]:
-        """A linear model for each class's scores."""
+        """A linear model for each class's scores, which count from the whole image's: where none differs, every
+        coefficient is 0 and not what rounding leaves."""
+        whole = [float(s[0]) for s in scores]
+        scores = [s - base for s, base in zip(scores, whole, strict=True)]
+        fits = self._fits_from_zero(masks, scores, centres, seed)
+        return [
+            dataclasses.replace(f, intercept=f.intercept + base, prediction=f.prediction + base)
+            for f, base in zip(fits, whole, strict=True)
+        ]
+
+    def _fits_from_zero(
+        self,
+        masks: NDArray[np.bool_],
+        scores: Sequence[NDArray[np.float64]],
+        centres: NDArray[np.float64],
+        seed: int,
+    ) -> list[Surrogate]:
         options: dict[str, Any] = {"alpha": self.alpha, "num_features": self.num_features}
 
         def close(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
