@@ -86,6 +86,9 @@ def test_an_effect_that_is_sure_but_cannot_be_told_from_a_finding_is_no_pass() -
         "OPEN: whether the decision follows fine structure inside the lungs could not be told; of 4"
     )
     assert verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.4, 0.5)])[0] == "pass"
+    without = finding("regions.no_lungs", "inconclusive", 0.62, 0.4)
+    told = "OPEN: more films would have to tell whether the model tells the classes apart without seeing the lungs; of"
+    assert verdict_of([*cleared, without])[1].startswith(told)
     foreign = finding("border.black", "inconclusive", 0.9, 0.2, no_verdict=["such films move any network"])
     marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
     words = verdict_of([*cleared[1:], foreign, marker])[1]

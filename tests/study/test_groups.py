@@ -16,6 +16,7 @@ from radiolucent.study.groups import FEW, by_channels, described, grouped, otsu
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.remedies import REMEDIES, Plan, named
+from radiolucent.study.repair_settings import same_settings
 from radiolucent.study.trained import Schooling
 
 
@@ -101,3 +102,15 @@ def test_the_remedy_takes_channels_where_discovery_found_some_else_features() ->
 def test_the_cut_between_two_kinds() -> None:
     assert otsu(np.array([3.0, 0.0, 3.2, 0.1, 0.2])) == pytest.approx(1.6)
     assert otsu(np.array([1.0])) == np.inf
+
+
+def test_settings_of_a_model_that_never_came_to_be_bind_nobody(tmp_path: Path) -> None:
+    same_settings(tmp_path, {"epochs": 1})
+    same_settings(tmp_path, {"epochs": 2})  # nothing was trained in between
+    (tmp_path / "model.safetensors").write_bytes(b"made")
+    with pytest.raises(ConfigError, match="epochs: 2 there, 1 here"):
+        same_settings(tmp_path, {"epochs": 1})
+    for damaged in ('{"data": ', "[]"):
+        (tmp_path / "repair_settings.json").write_text(damaged)
+        with pytest.raises(ConfigError, match="damaged.*Delete"):
+            same_settings(tmp_path, {"epochs": 2})

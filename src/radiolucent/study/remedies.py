@@ -27,8 +27,8 @@ from radiolucent.training import natural_range
 from radiolucent.types import Finding
 
 __all__ = [
-    "AUTO", "BEFORE", "EXCHANGED", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named", "validation_row",
-    "windowed",
+    "AUTO", "BEFORE", "EXCHANGED", "NO_SCORE", "REMEDIES", "Plan", "Remedy", "best_of", "followed", "named",
+    "validation_row", "windowed",
 ]  # fmt: skip
 
 BEFORE = "as it is"
@@ -340,6 +340,12 @@ def validation_row(findings: Sequence[Finding]) -> dict[str, Any]:
     return {"reasons": score.as_dict() if score else None, "follows": list(followed(findings))}
 
 
+NO_SCORE = (
+    "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on validation "
+    "films of ten patients of either class. Name a method (--method crop) or a strength (--penalty 1)."
+)
+
+
 def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
     """The candidate that follows the fewest channels on validation films; of several the highest reasons score.
 
@@ -352,11 +358,7 @@ def best_of(tried: Mapping[str, Mapping[str, Any]]) -> str:
     scores = {name: row["reasons"]["value"] for name, row in tried.items() if row.get("reasons")}
     known = [name for name in scores if name != BEFORE]
     if not known:
-        raise ConfigError(
-            "auto chooses by the reasons score, which no candidate has here: it needs known lungs (--lungs) on "
-            "validation films of ten patients of either class. Name a method (--method crop) or a strength "
-            "(--penalty 1)."
-        )
+        raise ConfigError(NO_SCORE)
     better = [name for name in known if scores[name] > scores.get(BEFORE, -1.0)] or known
     return max(better, key=lambda name: (-len(tried[name]["follows"]), scores[name]))
 

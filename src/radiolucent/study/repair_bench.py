@@ -22,6 +22,7 @@ from radiolucent.study.remedies import (
     AUTO,
     BEFORE,
     EXCHANGED,
+    NO_SCORE,
     REMEDIES,
     Plan,
     best_of,
@@ -124,7 +125,8 @@ def _same_split(there: Path, here: Path) -> None:
 
 def chosen(bench: Bench) -> str:
     """Of `AUTO`, each trained, the one that validation films speak for; no test film is looked at."""
-    for name in (BEFORE, *AUTO):
+    _has_a_score(bench)
+    for name in AUTO:
         try:
             bench.tried[name] = _told(bench.seen(name))
         except DataError as error:
@@ -146,11 +148,18 @@ def _penalty(bench: Bench, name: str) -> float:
 
 
 def _searched(bench: Bench, name: str, among: Sequence[float]) -> float:
-    bench.tried[BEFORE] = _told(bench.seen(BEFORE))
+    _has_a_score(bench)
     strengths = {f"{name}, λ = {strength:g}": strength for strength in among}
     for title, strength in strengths.items():
         bench.tried[title] = _told(_on_validation(bench, mended(bench, name, strength, short=True).classifier, title))
     return strengths[_kept(bench, tuple(strengths))]
+
+
+def _has_a_score(bench: Bench) -> None:
+    """Look at the model as it is; refuse before anything is trained where these films give no reasons score."""
+    bench.tried[BEFORE] = _told(bench.seen(BEFORE))
+    if not bench.tried[BEFORE]["reasons"]:
+        raise ConfigError(NO_SCORE)
 
 
 def _told(audit: Audit) -> dict[str, Any]:

@@ -122,6 +122,9 @@ def _left_open(above: Sequence[Finding]) -> str:
     untold = _kinds([f for f in above if f.evidence.get("no_verdict")])
     more = [k for k in _kinds(above) if k not in untold]
     told = [f"more films would have to tell about {', '.join(_plain(k) for k in more)}"] if more else []
+    parts = [_says(f) for f in above if not _kinds([f])]
+    if parts:
+        told.append(f"more films would have to tell whether {' and '.join(parts)}")
     if untold:
         told.append(f"whether the decision follows {' or '.join(_plain(k) for k in untold)} could not be told")
     return "; ".join(told)
@@ -134,7 +137,8 @@ def _next(failed: Sequence[Finding]) -> str:
 
 
 def _unnamed(finding: Finding) -> bool:
-    return all(k.startswith(UNNAMED) for k in _kinds([finding]))
+    kinds = _kinds([finding])
+    return bool(kinds) and all(k.startswith(UNNAMED) for k in kinds)
 
 
 def _plain(kind: str) -> str:
