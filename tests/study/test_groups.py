@@ -112,5 +112,5 @@ def test_settings_of_a_model_that_never_came_to_be_bind_nobody(tmp_path: Path) -
         same_settings(tmp_path, {"epochs": 1})
     for damaged in ('{"data": ', "[]"):
         (tmp_path / "repair_settings.json").write_text(damaged)
-        with pytest.raises(ConfigError, match="damaged.*Delete"):
+        with pytest.raises(ConfigError, match=r"damaged.*Delete"):
             same_settings(tmp_path, {"epochs": 2})
