@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from lime.lime_base import LimeBase
 
 from radiolucent.errors import ConfigError, ExplainError
@@ -10,7 +11,7 @@ from radiolucent.explainers.lime.design import design
 from radiolucent.explainers.lime.emulator import emulate
 from radiolucent.explainers.lime.fit import closeness, fit_emulated, fit_ridge
 from radiolucent.models import build
-from support.explainer_cases import Blob, blob_film, wrap
+from support.explainer_cases import Blob, blob_film, noise_films, wrap
 
 
 def test_lime_coefficients_are_limes_on_the_same_masks() -> None:
@@ -153,3 +154,14 @@ def test_lime_views_match_limes_options() -> None:
     assert not np.allclose(other.weights[:3], both.weights[:3])
     with pytest.raises(ConfigError):
         lime_view(e, grey, positive_only=True, negative_only=True)
+
+
+@pytest.mark.parametrize("estimator", ["emulator", "ridge"])
+def test_of_a_network_with_one_answer_lime_is_zero_everywhere(estimator: str) -> None:
+    """Not 1e-31 in superpixels, which looks like a map where only its order is looked at."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    network.append(torch.nn.Linear(4, 2))
+    torch.nn.init.zeros_(network[-1].weight)
+    found = explain(wrap(network), noise_films(1)[0], LIME(num_samples=60, estimator=estimator), target=1)
+    assert not found.map.any() and not found.details["coefficients"].any()
+    assert found.details["intercept"] == pytest.approx(found.details["local_prediction"])

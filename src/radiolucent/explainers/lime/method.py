@@ -137,22 +137,9 @@ class LIME(Perturbation):
     ) -> list[Surrogate]:
         """A linear model for each class's scores, which count from the whole image's: where none differs, every
         coefficient is 0 and not what rounding leaves."""
+        options: dict[str, Any] = {"alpha": self.alpha, "num_features": self.num_features}
         whole = [float(s[0]) for s in scores]
         scores = [s - base for s, base in zip(scores, whole, strict=True)]
-        fits = self._fits_from_zero(masks, scores, centres, seed)
-        return [
-            dataclasses.replace(f, intercept=f.intercept + base, prediction=f.prediction + base)
-            for f, base in zip(fits, whole, strict=True)
-        ]
-
-    def _fits_from_zero(
-        self,
-        masks: NDArray[np.bool_],
-        scores: Sequence[NDArray[np.float64]],
-        centres: NDArray[np.float64],
-        seed: int,
-    ) -> list[Surrogate]:
-        options: dict[str, Any] = {"alpha": self.alpha, "num_features": self.num_features}
 
         def close(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
             return closeness(rows, self.distance_metric, self.kernel_width)
@@ -160,9 +147,14 @@ class LIME(Perturbation):
         with threadpool_limits(1, "blas"):  # small matrices: several threads only wait for each other
             if self.estimator == "emulator":
                 many = emulate(masks, scores, centres, np.random.default_rng(seed))
-                return [fit_emulated(masks, s, e, close, **options) for s, e in zip(scores, many, strict=True)]
-            weights, paired = close(masks), self.sampling != "random"
-            return [fit_ridge(masks, s, weights, paired=paired, **options) for s in scores]
+                fits = [fit_emulated(masks, s, e, close, **options) for s, e in zip(scores, many, strict=True)]
+            else:
+                weights, paired = close(masks), self.sampling != "random"
+                fits = [fit_ridge(masks, s, weights, paired=paired, **options) for s in scores]
+        return [
+            dataclasses.replace(f, intercept=f.intercept + base, prediction=f.prediction + base)
+            for f, base in zip(fits, whole, strict=True)
+        ]
 
     def _surrogates(
         self, masks: NDArray[np.bool_], logits: torch.Tensor, goal: Goal, centres: NDArray[np.float64], seed: int
