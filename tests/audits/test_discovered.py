@@ -10,7 +10,8 @@ from torch import nn
 
 from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
-from radiolucent.audits.trial.discovered import TESTS, Tried, deal
+from radiolucent.audits.trial.channel_findings import Tried
+from radiolucent.audits.trial.discovered import TESTS, deal
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, filled, free
 from radiolucent.audits.trial.familiar import familiar

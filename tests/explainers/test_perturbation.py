@@ -152,9 +152,9 @@ def test_a_network_with_few_weights_is_converted_where_its_passes_take_long(film
     box = load("box")
     assert sum(p.numel() for p in box.network.parameters()) < SMALL
     assert multiply_adds(box, torch.zeros(1, 1, 224, 224)) > MUCH
-    assert _session(box, films).takes("openvino")
+    assert _session(box, films, (LIME(),)).takes("openvino")
     small, _ = build("small_cnn", size=64)
-    assert _session(small, films).takes("openvino") == (films > 10)
+    assert _session(small, films, (LIME(),)).takes("openvino") == (films > 10)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")

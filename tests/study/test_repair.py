@@ -266,6 +266,7 @@ def test_a_model_made_with_other_settings_is_not_taken(tmp_path: Path) -> None:
         return settings_of(plan, seen, start)
 
     same_settings(tmp_path / "new", settings(("surroundings",)))
+    (tmp_path / "new" / "state").mkdir()
     same_settings(tmp_path / "new", settings(("surroundings",)))
     with pytest.raises(ConfigError, match=r"other settings \(channels: .*'inside'.*delete that folder"):
         same_settings(tmp_path / "new", settings(("surroundings", "inside")))

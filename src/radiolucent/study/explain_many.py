@@ -20,6 +20,7 @@ from radiolucent.data.records import NOTED
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, explain, save_explanation
 from radiolucent.explainers.footprint import bounded
+from radiolucent.explainers.perturbation.copies import Perturbation
 from radiolucent.files import file_name, one_process, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier, black_box
@@ -45,7 +46,6 @@ NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is expl
 
 SMALL, MUCH = 1_000_000, 100_000_000
 """Weights below which a network is small, unless a pass of it takes so many multiply-adds."""
-
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
 
@@ -103,12 +103,13 @@ def explain_many(
         return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say)
 
 
-def _session(classifier: Classifier, films: int) -> Session:
+def _session(classifier: Classifier, films: int, methods: Sequence[Explainer]) -> Session:
     """OpenVINO takes seconds to convert a network; a small one has answered on a few films by then."""
     small = films <= FLAT and sum(p.numel() for p in classifier.network.parameters()) < SMALL
-    if small and classifier.device.type == "cpu" and black_box(classifier.network) is None:
-        blank = classifier.preprocess.normalise(torch.zeros(1, *classifier.preprocess.shape))
+    asks = any(isinstance(m, Perturbation) for m in methods) and classifier.device.type == "cpu"
+    if small and asks and black_box(classifier.network) is None:
         with suppress(Exception):  # somebody's network may refuse a blank film in any way
+            blank = classifier.preprocess.normalise(torch.zeros(1, *classifier.preprocess.shape))
             small = multiply_adds(classifier, blank) < MUCH
     return Session(films=films, without=("openvino",) if small else ())
 
@@ -125,7 +126,7 @@ def _explained(
     say: Progress,
 ) -> Many:
     files, left = find_films(paths)
-    session = session or _session(classifier, len(files))
+    session = session or _session(classifier, len(files), config.methods)
     journal = Journal(out, config.settings(classifier, readings), fresh=fresh)
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed

@@ -14,18 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.base import Case, Test
-from radiolucent.audits.trial.discovered import (
-    FAMILY,
-    LEAST,
-    Deal,
-    Tried,
-    corrected,
-    deal,
-    edits_for,
-    finding_of,
-    tried,
-    tried_channels,
-)
+from radiolucent.audits.trial.channel_findings import LEAST, Tried, finding_of
+from radiolucent.audits.trial.discovered import FAMILY, Deal, corrected, deal, edits_for, tried, tried_channels
 from radiolucent.audits.trial.distort import Edit, grey_of
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, Exchange, cell_channel, free, pasted
 from radiolucent.audits.trial.regions import Mask, View

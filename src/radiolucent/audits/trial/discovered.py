@@ -12,47 +12,27 @@ judges of both classes move the same way. Nothing is told to the search of what 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.channel_findings import IN_LUNGS, LEAST, PLACED, Tried, finding_of, name_of, question_of
 from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, WIDER, Channel, cell_channel
 from radiolucent.audits.trial.lung_structure import no_findings
 from radiolucent.audits.trial.regions import View
-from radiolucent.audits.trial.verdicts import beyond, needed_words
+from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.metrics.intervals import exact_low
-from radiolucent.types import Estimate, Finding, Verdict
+from radiolucent.types import Estimate, Finding
 
-__all__ = [
-    "FAMILY",
-    "LEAST",
-    "TESTS",
-    "Deal",
-    "Tried",
-    "corrected",
-    "deal",
-    "edits_for",
-    "finding_of",
-    "tried",
-    "tried_channels",
-]
+__all__ = ["FAMILY", "TESTS", "Deal", "corrected", "deal", "edits_for", "tried", "tried_channels"]
 
-DONORS, JUDGES, SHOWN, LEAST = 40, 12, 5, 10
+DONORS, JUDGES, SHOWN = 40, 12, 5
 MORE = 160
 """Donors of the second look."""
-PLACED = ("surroundings", "lines", "fine")
-"""Channels of which a failure is sought in cells of the film."""
-IN_LUNGS = ("inside", "fine")
-"""Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 FAMILY = "discovered"
-ENOUGH = 0.5
-"""Share of the threshold that what no finding explains must reach, beside `Channel.part` of the figure itself (ours).
-"""
-_SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,34 +110,6 @@ def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float)
     return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors")
 
 
-@dataclass(frozen=True, eq=False)
-class Tried:
-    """One channel tried.
-
-    Attributes:
-        estimate: see the module. by_class: the same on judges of the negative and of the positive class alone.
-        put, control: the donors whose parts raised the log-odds most, of the positive class, and least, of the other.
-        flips: share of judges whose call these parts turn. judges: how many. carried: share of donors of the negative
-            and the positive class whose effect is nearer the first than the second. place: the cell where it lies, if
-            in one.
-        proof: of a failure in the lungs, what findings in one place cannot explain (`lung_structure`). doubt: why it is
-            no failure all the same.
-    """
-
-    channel: Channel
-    estimate: Estimate
-    by_class: tuple[float, float]
-    put: tuple[View, ...]
-    control: tuple[View, ...]
-    flips: float
-    judges: int
-    carried: tuple[float, float]
-    moved: tuple[str, ...]
-    place: Channel | None = None
-    proof: tuple["Tried", ...] | None = None
-    doubt: str = ""
-
-
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """Try one channel; None where too few films share a place to exchange."""
     raw = _effects(case, channel, dealt.judges, dealt.donors)
@@ -222,7 +174,7 @@ def _tried(case: Case) -> Mapping[str, Tried]:
     if dealt is None:
         return found
     edits: dict[str, Edit] = case.once("edits", dict[str, Edit])
-    channels = [c for c in CHANNELS.values() if any(t.name == _name(c) for t in case.tests)]
+    channels = [c for c in CHANNELS.values() if any(t.name == name_of(c) for t in case.tests)]
     level = corrected(case)
     for done, channel in enumerate(channels, 1):
         one, wider = _settled(case, channel, dealt, level), WIDER.get(channel.name)
@@ -262,7 +214,7 @@ def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried |
 
 def edits_for(channel: Channel, found: Tried) -> dict[str, Edit]:
     """The exchange and its control by name, for pictures."""
-    name = _name(channel)
+    name = name_of(channel)
     return {name: _edit(channel, found.put), f"{name}.control": _edit(channel, found.control)}
 
 
@@ -271,39 +223,6 @@ def _edit(channel: Channel, donors: Sequence[View]) -> Edit:
         return channel.exchange(view, donors[int(rng.integers(len(donors)))])
 
     return edit
-
-
-def _name(channel: Channel) -> str:
-    return f"discovered.{channel.name}"
-
-
-def _open(case: Case, found: Tried) -> str:
-    """Why a figure above the threshold is no verdict; "" where it is one."""
-    if found.doubt:
-        return found.doubt
-    if min(found.by_class) < found.channel.threshold / 2:
-        return "films of one class alone move"
-    if case.table.masked_films("lungs") * 2 <= len(case.table):
-        return "without lung masks it cannot be told from a finding in the lungs"
-    if found.proof is not None and not any(_proves(found, p) for p in found.proof):
-        told = "; ".join(_short(p) for p in found.proof)
-        return f"it cannot be told from findings in the lungs, which a network should follow ({told})"
-    return ""
-
-
-def _proves(found: Tried, proof: Tried) -> bool:
-    """Whether what findings in one place cannot explain moves films of both classes, and not by a trifle; a difference
-    is none."""
-    part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
-    least = part if proof.channel.less is None else 0.0
-    enough = (proof.estimate.value or 0.0) >= least
-    return enough and (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
-
-
-def _short(found: Tried) -> str:
-    e = found.estimate
-    ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
-    return f"{found.channel.what} moves them by {e.value or 0:+.2f} SD{ends}"
 
 
 def _finding(name: str, case: Case) -> list[Finding]:
@@ -315,100 +234,9 @@ def tried_channels(case: Case) -> Mapping[str, Tried]:
     return case.once("discovered", partial(_tried, case))
 
 
-def finding_of(case: Case, channel: Channel, found: Tried | None, why_not: str = "") -> list[Finding]:
-    """The finding on one channel; None: it could not be tried on these films. why_not: what a failure would lack."""
-    test, question = _name(channel), _question(channel)
-    if found is None:
-        words = f"Needs labelled films of {LEAST} patients of either class, and a place that films share."
-        return [Finding(test, question, "not applicable", words, source=_SOURCE, concerns="model")]
-    verdict = beyond(found.estimate, channel.threshold)
-    why_not = (why_not or _open(case, found)) if verdict == "fail" else ""
-    verdict = "inconclusive" if why_not else verdict
-    return [
-        Finding(
-            test, question, verdict, _words(case, found, verdict, why_not), found.estimate, channel.threshold,
-            _evidence(found, why_not), _SOURCE,
-            "look at the pictures; take what they show off the films or put it on both classes, and train again"
-            if verdict == "fail" else "",
-            "model", severity=(found.estimate.value or 0) / channel.threshold if verdict == "fail" else 0.0,
-        )
-    ]  # fmt: skip
-
-
-def _what(found: Tried) -> str:
-    return (found.place or found.channel).what
-
-
-def _localised(found: Tried) -> bool:
-    """Whether one cell of the film does most of it; of what has no cells, whether the channel has a place."""
-    return found.place is not None if found.channel.name in PLACED else found.channel.localised
-
-
-def _where(found: Tried) -> str:
-    """Localised or diffuse, and how far that was looked into."""
-    if _localised(found):
-        inside = found.channel.name in IN_LUNGS and found.place is None
-        return f"It is localised{': it lies in the lungs; where in them was not looked for' if inside else ''}."
-    if found.channel.name in PLACED:
-        return "It is diffuse, or its place varies: no part outside the lungs carries half of it."
-    return "It is diffuse: a change of the whole film."
-
-
-def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
-    names, e = case.classifier.class_names, found.estimate
-    others = ", ".join(n for k, n in enumerate(names) if k != case.classifier.positive)
-    positive, others = found.channel.sides or (names[case.classifier.positive], others)
-    ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
-    told = [] if found.proof is None else [_short(p) for p in found.proof if _proves(found, p)]
-    words = (
-        f"{_what(found)[0].upper()}{_what(found)[1:]}, put in from {positive} films, moves the log-odds by "
-        f"{e.value or 0:+.2f} SD{ends} against the same from {others} films."
-    )
-    if verdict == "fail" or why_not:
-        words += (
-            f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others} "
-            f"({e.n} films); it turns {found.flips:.0%} of calls ({found.judges} films). {_where(found)}"
-        )
-    if verdict == "fail" and told:
-        words += f" Findings in one place do not explain it: {'; '.join(told)}. A disease evenly in both lungs might."
-    if why_not:
-        return f"{words} No verdict: {why_not}."
-    at_hand = len(set(case.table.patients))
-    return words + (needed_words(e, found.channel.threshold, at_hand=at_hand) if verdict == "inconclusive" else "")
-
-
-def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
-    name = _name(found.channel)
-    return {
-        **({"no_verdict": [why_not]} if why_not else {}),
-        "says": f"the decision follows {_what(found)}",
-        "change": {
-            "edit": name, "control": f"{name}.control", "did": f"putting in {found.channel.what} of other films",
-            "control_did": "the same of films of the other class",
-        },
-        "place": None if found.place is None else found.place.name,
-        "localised": _localised(found),
-        "negative_films": found.by_class[0],
-        "positive_films": found.by_class[1],
-        "flips": {"value": found.flips, "n": found.judges},
-        "carried": {"negative": found.carried[0], "positive": found.carried[1]},
-        "no_finding": {
-            p.channel.name: {**p.estimate.as_dict(), "by_class": list(p.by_class), "enough": _proves(found, p)}
-            for p in found.proof or ()
-        },
-        "donors": [v.image_id for v in found.put],
-        "control_donors": [v.image_id for v in found.control],
-        "most_moved": list(found.moved),
-    }  # fmt: skip
-
-
-def _question(channel: Channel) -> str:
-    return f"Does the answer follow {channel.what}, whatever it is?"
-
-
 TESTS = tuple(
     Test(
-        _name(c), _question(c), "model", f"labelled films of {LEAST} patients of either class, lung masks",
+        name_of(c), question_of(c), "model", f"labelled films of {LEAST} patients of either class, lung masks",
         partial(_finding, c.name), decides="intervention", kind=f"unnamed: {c.what.removeprefix('something ')}",
         says=f"the decision follows {c.what}", family=FAMILY,
         untried=f"Shortcuts without a name in {c.what.removeprefix('something ')}.",
