@@ -19,8 +19,8 @@ PLACED = ("surroundings", "lines", "fine")
 IN_LUNGS = ("inside", "fine")
 """Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 ENOUGH = 0.5
-"""Share of the threshold that what no finding explains must reach, beside `Channel.part` of the figure itself (ours).
-"""
+"""Share of the threshold that what findings in one place do not explain must reach, beside `Channel.part` of the figure
+itself (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
 
@@ -53,6 +53,7 @@ class Tried:
 
 
 def name_of(channel: Channel) -> str:
+    """The finding's name."""
     return f"discovered.{channel.name}"
 
 
@@ -173,4 +174,5 @@ def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
 
 
 def question_of(channel: Channel) -> str:
+    """What the finding answers."""
     return f"Does the answer follow {channel.what}, whatever it is?"
