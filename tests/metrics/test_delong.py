@@ -135,7 +135,16 @@ def test_one_case_far_off_does_not_widen_the_interval_beyond_what_holds_for_any_
     usual = auroc(truth, rng.normal(size=160) + 1.5 * truth)
     assert "Hoeffding" not in usual.note
     several = auroc(np.repeat(truth, 2), np.repeat(scores, 2), groups=np.repeat(np.arange(160), 2))
-    assert several.low < found.low  # films of one patient do not stand for themselves: the bound is not for them
+    assert several.low == pytest.approx(found.low)  # as many patients as before, not as many films
+
+
+def test_the_bound_counts_patients_by_the_one_with_most_films() -> None:
+    truth, scores, patient = np.repeat([1, 0], 80), np.r_[np.arange(80.0) + 100, np.arange(80.0)], np.arange(160)
+    scores[40] = -1
+    patient[:4] = 0  # 80 ill films, four of them of one patient: twenty pairs
+    assert "(20 pairs," in auroc(truth, scores, groups=patient).note
+    patient[159] = 0  # ill on four films, healthy on another: no pair of films of two patients
+    assert "Hoeffding" not in auroc(truth, scores, groups=patient).note
 
 
 @pytest.mark.parametrize(("value", "n"), [(0.987, 80), (0.5, 10), (0.02, 300)])

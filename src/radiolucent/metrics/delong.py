@@ -59,8 +59,7 @@ def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float
     """AUROC with its interval on the logit scale; `perfect` is the lower end of an AUROC of 1 (1 − it, of one of 0).
 
     Where few cases carry the variance, Student's t knows next to nothing of it and the interval can span half the
-    scale. Of cases that each stand for themselves no end lies further out than it would for any scores at all
-    (`hoeffding_ends`, over as many disjoint pairs as there are).
+    scale. So no end lies further out than it would for any scores at all (`hoeffding_ends`, over `_pairs`).
     """
     v10, v01 = placements(positive, scores)
     index, units = clusters_of(groups, len(positive))
@@ -75,13 +74,26 @@ def delong_auroc(positive: Mask, scores: Floats, groups: Groups, *, level: float
         return Estimate(value, None, None, level, units, method, f"{FEW} ({rarer} in the rarer class)")
     words = {"level": level, "n": units, "method": f"{method}, logit scale", "scale": "share", "df": found[1]}
     estimate = scaled_interval(value, found[0] ** 0.5, **words)  # pyright: ignore[reportArgumentType]
-    if estimate.low is None or estimate.high is None or units < len(positive):
+    pairs = _pairs(index, positive)
+    if estimate.low is None or estimate.high is None or not pairs:
         return estimate
-    low, high = hoeffding_ends(value, rarer, level)
+    low, high = hoeffding_ends(value, pairs, level)
     if estimate.low >= low and estimate.high <= high:
         return estimate
-    told = f"no wider than for any scores ({rarer} pairs, Hoeffding 1963)"
+    told = f"no wider than for any scores ({pairs} pairs, Hoeffding 1963)"
     return replace(estimate, low=max(low, estimate.low), high=min(high, estimate.high), note=told)
+
+
+def _pairs(index: NDArray[np.intp], positive: Mask) -> int:
+    """How many disjoint pairs of an ill and a healthy patient an AUROC is a mean over; 0 where a patient is both.
+
+    K patients of a class, drawn with chances in proportion to their films and paired at random, count every pair of
+    films alike, as the AUROC does, as long as no chance exceeds 1: K times the most films of a patient is at most the
+    films of the class. With a film a patient K is the rarer class. It is taken for granted that a patient's scores do
+    not go with the number of his films.
+    """
+    ill, well = (np.bincount(index[kind], minlength=index.max() + 1) for kind in (positive, ~positive))
+    return 0 if (ill * well).any() else int(min(ill.sum() // ill.max(), well.sum() // well.max()))
 
 
 def delong_test(
