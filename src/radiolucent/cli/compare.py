@@ -81,7 +81,7 @@ def compare(
         print_json(found.as_dict())
     else:
         print_comparison(found)
-    end_with_left_out(found.left_out)
+    end_with_left_out(found.left_out, methods=found.methods_left_out)
 
 
 def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> None:
@@ -95,4 +95,5 @@ def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> 
         for name, found in each.items():
             say.print(f"[bold]{shown(name)}[/bold]", highlight=False)
             print_comparison(found)
-    end_with_left_out(dict.fromkeys(item for found in each.values() for item in found.left_out))
+    without = dict.fromkeys(item for found in each.values() for item in found.methods_left_out)
+    end_with_left_out(dict.fromkeys(i for found in each.values() for i in found.left_out), methods=without)

@@ -56,7 +56,7 @@ def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> Non
         for line in summary_lines(appraisal):
             say.print(line, highlight=False, soft_wrap=True, markup=False)
         say.print(f"report: {appraisal.report}", soft_wrap=True, markup=False)
-    end_with_left_out(prepared.left_out)
+    end_with_left_out(prepared.left_out, methods=appraisal.methods_left_out)
 
 
 @resumable()
