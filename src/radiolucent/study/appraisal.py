@@ -144,7 +144,7 @@ def _cases(
         maps: list[Explanation] = []
         asked: dict[str, Any] = {"seed": config.seed, "session": stamped.session, "left_out": no_map}
         with suppress(ExplainError):  # nothing at all: `no_map` says why
-            maps = explain(clf, film, methods, target=bare.called, **asked)
+            maps = explain(clf, film, methods, target=int(clf.called(logits)[0]), **asked)
         by_name = {m.name: m for m in methods}
         maps = [stamped(film, e, by_name[e.method]) for e in maps]
         for m in maps:
@@ -165,8 +165,8 @@ def _disputed(p: Predictions, said: Doctors | None, shown: Sequence[int]) -> lis
 
 
 def _case_story(case: figures.Case, name: str) -> CaseStory:
-    heading = f"{name}: {figures.sure(case.probability, case.called)}"
-    verdict = "right" if case.right else f"wrong, it is {case.truth}"
+    heading = f"{name}: {case.headline}"
+    verdict = case.verdict if case.no_call else "right" if case.right else f"wrong, it is {case.truth}"
     alt = f"{heading}, {verdict}; X-ray, doctor, Grad-CAM and LIME"
     return CaseStory(f"{heading} ({verdict})", Picture(figures.to_png(figures.case_panel(case)), alt), case.right)
 

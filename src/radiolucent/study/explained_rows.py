@@ -6,7 +6,7 @@ import numpy as np
 
 from radiolucent.figures import Case
 from radiolucent.study.journal import COLUMNS
-from radiolucent.types import Explanation, absent
+from radiolucent.types import NO_CALL, NO_LUNG, Explanation, absent
 
 __all__ = ["explained_row", "row_of"]
 
@@ -17,7 +17,10 @@ def row_of(image: str, **values: Any) -> dict[str, Any]:
 
 
 def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> dict[str, Any]:
-    """A map's row; of a model of several labels call and probability are of the map's label, with it or without."""
+    """A map's row; of a model of several labels call and probability are of the map's label, with it or without.
+
+    Where the network takes nothing on the film for lung there is no call and no probability, and a note says so.
+    """
     called, probability = _called(case, e.target_name)
     row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
     x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
@@ -37,10 +40,13 @@ def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> d
         trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
         map=file,
         panel=panel,
+        note="; ".join([*([f"{NO_CALL}: {NO_LUNG}"] if case.no_call else ()), *case.film.notes]) or None,
     )
 
 
-def _called(case: Case, label: str) -> tuple[str, float]:
+def _called(case: Case, label: str) -> tuple[str, float | None]:
+    if case.no_call:
+        return NO_CALL, None
     own = next((c for c in case.labels if c.name == label), None)
     if own is None:
         return case.called, case.probability
