@@ -30,6 +30,9 @@ from radiolucent.cli.training_options import trains
 
 __all__ = ["demo", "report", "study", "train"]
 
+NOTES = 12
+"""Notes on the data that are printed; of byte-identical films there is one each."""
+
 
 def tell_epoch(result: Any) -> None:
     """One line an epoch."""
@@ -92,8 +95,6 @@ def tell_ready(prepared: Any, classifier: Any) -> None:
             f"{len(names)} labels, any number of them on a film: {escape(', '.join(names))}.", soft_wrap=True,
             highlight=False,
         )  # fmt: skip
-        for note in prepared.dataset.notes:
-            say.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
         _warn(prepared)
         return
     others = ", ".join(n for n in names if n != names[classifier.positive])
@@ -107,6 +108,11 @@ def tell_ready(prepared: Any, classifier: Any) -> None:
 
 
 def _warn(prepared: Any) -> None:
+    notes = prepared.dataset.notes
+    for note in notes[:NOTES]:
+        say.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
+    if len(notes) > NOTES:
+        say.print(f"note: {len(notes) - NOTES} notes more are in training.json and the report", highlight=False)
     for warning in prepared.warnings:
         say.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
 
@@ -197,7 +203,7 @@ def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = F
     positive, doubts = clf.class_names[clf.positive], about_threshold(trained.threshold, trained.validation)
     if as_json:
         epochs_done = [h.to_dict() for h in trained.fitted.history]
-        notes = [*prepared.warnings, *doubts, *trained.fitted.notes]
+        notes = [*prepared.dataset.notes, *prepared.warnings, *doubts, *trained.fitted.notes]
         found = {"positive": positive, "class_names": clf.class_names, "threshold": trained.threshold.as_dict()}
         print_json(found | {"history": epochs_done, "notes": notes})
     else:

@@ -13,6 +13,7 @@ from radiolucent.files import sha256_file
 __all__ = ["MIN_VAL", "groups_of", "split_dataset"]
 
 MIN_VAL = 100  # images; below, the interval of a validation recall is wider than ± 8 points
+LEAST_VAL = 20  # images; a smaller validation split is replaced: nothing can be chosen on it
 
 
 def groups_of(records: Sequence[Record], hashes: Sequence[str] | None = None) -> list[int]:
@@ -40,8 +41,9 @@ def split_dataset(
 ) -> Dataset:
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
-    An official test split is kept. A validation split that is missing or has fewer than 100 films is dissolved into
-    train, and a new one cut from it; so is a missing test split. Unlabelled films get no split.
+    A test split that came with the films is kept, and so is a validation split of 20 films or more. A smaller one is
+    dissolved into train, and a new one cut from it, as is a missing one and a missing test split; `notes` say so.
+    Unlabelled films get no split.
 
     Args:
         val, test: fractions of the films to cut from train where needed.
@@ -63,17 +65,21 @@ def split_dataset(
     keep = {"test"} if keep_test and official["test"] else set[str]()
     if not keep:
         fresh["test"] = test
-        notes.append(f"no official test split: {test:.0%} of the films cut off by patient (seed {seed}).")
-    if official["val"] >= MIN_VAL:
+        notes.append(f"no test split: {test:.0%} of the films cut off by patient (seed {seed}).")
+    given = official["val"]
+    if given >= LEAST_VAL:
         keep.add("val")
+        if given < MIN_VAL:
+            notes.append(f"the validation split of {given} films is kept as given, though {MIN_VAL} or more would do.")
     else:
         fresh["val"] = val
-        why = (
-            f"the official validation split has {official['val']} films, too few"
-            if official["val"]
-            else "no validation"
+        cut = f"{val:.0%} of the remaining films cut off by patient (seed {seed})"
+        notes.append(
+            f"the validation split that came with the films is not used as such: its {given} films are too few (fewer "
+            f"than {LEAST_VAL}) to choose anything on. They join training, and validation is {cut}."
+            if given
+            else f"no validation: {cut}."
         )
-        notes.append(f"{why}: {val:.0%} of the remaining films cut off by patient (seed {seed}).")
     pool = [r for r in labelled if r.split not in keep]
     hashes = [r.sha256 or sha256_file(r.path) if r.path.is_file() else f"missing:{r.path}" for r in labelled]
     by_id = dict(zip((r.image_id for r in labelled), hashes, strict=True))
