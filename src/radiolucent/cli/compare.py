@@ -58,8 +58,10 @@ def compare(
 
     try:
         cuts = tuple(float(t) for t in thresholds.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.") from error
+    except ValueError:
+        cuts = ()
+    if not cuts or not all(0 < t <= 1 for t in cuts):
+        raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.")
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
     names = names_in(method)
     options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "asked": asked}

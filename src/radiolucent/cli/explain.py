@@ -83,7 +83,8 @@ def explain(
         typer.Option("--trust/--no-trust", help="Stamp all maps, or none; unless given, those of at most 20 images."),
     ] = None,
     max_memory_mb: Annotated[
-        float, typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.")
+        float,
+        typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.", min=1),
     ] = 1024,
     batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
     out: Out = Path("explanations"),

@@ -22,7 +22,7 @@ def export(
         typer.Option(help="Films, or a folder, to compare logits on; noise unless given.", exists=True),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Largest difference of a logit, as a share of the largest (or of 1).", min=0)
+        float, typer.Option(help="Largest difference of a logit, as a share of the largest (or of 1).", min=0, max=0.1)
     ] = 1e-4,
     as_json: AsJson = False,
 ) -> None:

@@ -56,7 +56,7 @@ USE = "research only, not for diagnosis"
 say = Console(stderr=True)  # progress and messages; standard output is for results
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**32 - 1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from radiolucent.data.records import SPLITS, Dataset, Record
-from radiolucent.errors import DataError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_file
 
 __all__ = ["MIN_VAL", "groups_of", "split_dataset"]
@@ -49,8 +49,8 @@ def split_dataset(
         val, test: fractions of the films to cut from train where needed.
 
     Raises:
-        DataError: fewer than two classes, or too few patients of one to go round; of several labels, one that no
-            training film has, or that every one has.
+        ConfigError: fractions that are none. DataError: fewer than two classes, or too few patients of one to go
+            round; of several labels, one that no training film has, or that every one has.
     """
     labelled = [r for r in dataset.records if r.labelled]
     if not dataset.multilabel and len({r.label for r in labelled}) < 2:
@@ -80,6 +80,9 @@ def split_dataset(
             if given
             else f"no validation: {cut}."
         )
+    if not all(0 < share < 1 for share in fresh.values()) or sum(fresh.values()) >= 1:
+        said = ", ".join(f"{name} {share:g}" for name, share in fresh.items())
+        raise ConfigError(f"{said}; expected shares above 0 that leave something to train on.")
     pool = [r for r in labelled if r.split not in keep]
     hashes = [r.sha256 or sha256_file(r.path) if r.path.is_file() else f"missing:{r.path}" for r in labelled]
     by_id = dict(zip((r.image_id for r in labelled), hashes, strict=True))
