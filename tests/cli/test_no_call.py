@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 import radiolucent as rl
 from radiolucent.cli import app
+from radiolucent.data.phantom import draw
+from radiolucent.errors import ModelError
 from radiolucent.study.case import make_case
 from radiolucent.study.handover import hand_over
 
@@ -50,3 +53,26 @@ def test_a_case_without_a_call_is_neither_right_nor_wrong() -> None:
     case = make_case(box, film, box.logits(box.preprocess(film)[None]), "NORMAL")
     assert case.headline.startswith("no call: nothing on it") and case.right is None and case.chance == ""
     assert case.verdict == "no call, whatever the label" and case.called == "no call"
+
+
+def test_an_exported_file_says_which_logits_are_no_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((200, 200), 90, np.uint8)).save(tmp_path / "flat.png")
+    (tmp_path / "films").mkdir()
+    for i in range(3):
+        film = draw(np.random.default_rng([9, i]), size=160, pneumonia=bool(i % 2), marker="R", site=i)
+        Image.fromarray(film.pixels).save(tmp_path / "films" / f"{i}.png")
+    with pytest.raises(ModelError, match="--films FOLDER"):
+        CliRunner().invoke(app, ["export", "box", "box.onnx"], catch_exceptions=False)
+    for name in ("box.onnx", "box.xml"):
+        told = CliRunner().invoke(app, ["export", "box", name, "--films", "films"], catch_exceptions=False)
+        assert told.exit_code == 0 and "are no call: those of every film" in told.stderr
+        assert "are no call" in json.loads((tmp_path / f"{name}.json").read_text())["note"]
+        found = CliRunner().invoke(app, ["predict", "--model", name, "flat.png", "films", "--force", "--json"])
+        rows = json.loads(found.stdout)["predictions"]
+        assert [r["called"] == "no call" for r in rows] == [True, False, False, False]
+    (prop,) = onnx.load(str(tmp_path / "box.onnx")).metadata_props
+    assert prop.key == "radiolucent_note" and "are no call" in prop.value
+    again = rl.own_model("box.onnx")
+    rl.save(again, "kept.safetensors")
+    assert rl.load("kept.safetensors").without_lung == rl.load("box").without_lung == again.without_lung
