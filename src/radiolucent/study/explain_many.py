@@ -16,7 +16,6 @@ from PIL import Image
 from radiolucent import figures
 from radiolucent.data import Dataset, Record, find_films
 from radiolucent.data.annotations.match import Films
-from radiolucent.data.records import NOTED
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
 from radiolucent.explainers.explain import reasons_of
@@ -28,7 +27,7 @@ from radiolucent.models import Classifier, black_box
 from radiolucent.passes.copy_memory import multiply_adds
 from radiolucent.passes.session import Session
 from radiolucent.study.case import called_labels, make_case
-from radiolucent.study.explained_rows import explained_row, row_of
+from radiolucent.study.explained_rows import NO_LABEL, explained_row, row_of, told_of
 from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
 from radiolucent.study.progress import Progress, quiet
@@ -43,13 +42,10 @@ TRUSTED = 20
 FLAT = 10
 """Films up to which files are called as the films are, in no folders of their own."""
 
-NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is explained; --target LABEL explains one"
-
 SMALL, MUCH = 1_000_000, 100_000_000
 """Weights below which a network is small, unless a pass of it takes so many multiply-adds."""
 TRIED = 20
 """Films on which no method gives a map, after which a job is ended: nothing applies to this network."""
-
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
 
@@ -161,30 +157,9 @@ def _explained(
     left += run.refused
     keys = [str(file) for file in files]
     table, parquet = journal.write_tables(out, keys)
-    told, explained, none = _told(journal, keys)
+    told, explained, none = told_of(journal, keys)
     left += told
-    new = len(todo) - len(run.refused)
-    return Many(table, parquet, tuple(files), len(explained), new, tuple(left), journal, none)
-
-
-def _told(
-    journal: Journal, keys: Sequence[str]
-) -> tuple[list[tuple[Path, str]], set[str], tuple[tuple[str, str], ...]]:
-    """(file, reason) of maps there are none of, the films explained, and the methods that gave no map of any."""
-    wanted, explained, worked = set(keys), set[str](), set[str]()
-    failed: list[tuple[str, str | None, str]] = []
-    for row in journal.rows(keys):
-        if row["image"] not in wanted:
-            break  # of an earlier call on other files
-        if not row["error"] or row["error"] == NO_LABEL:
-            explained.add(row["image"])
-        if row["error"]:
-            failed.append((row["image"], row["method"], row["error"]))
-        else:
-            worked.add(row["method"])
-    never = {m: e.removeprefix(f"{m}: ") for _, m, e in reversed(failed) if m and m not in worked}
-    left = [(Path(i), e) for i, m, e in failed if m not in never or i not in explained]
-    return left, explained, tuple(never.items())[::-1]
+    return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal, none)
 
 
 def _placed(
@@ -312,10 +287,9 @@ class _Run:
 
     def _by_all(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | NoMap]]:
         """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
-        c = self.config
-        if self.classifier.multilabel and not c.targets:
+        if self.classifier.multilabel and not self.config.targets:
             return self._of_called_labels(films)
-        return self._of_targets(films, list(c.targets) or None)
+        return self._of_targets(films, list(self.config.targets) or None)
 
     def _of_called_labels(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | NoMap]]:
         """One map a label that a film is called, films with the same labels together; none where no label is called."""
@@ -351,8 +325,8 @@ class _Run:
             for each in none:
                 found[each.image_id].append(each)
                 self.failed.setdefault(each.method, each)
-        order = {m.name: i for i, m in enumerate(self.methods)}
-        return [sorted(found[film.image_id], key=lambda e: order[e.method]) for film in films]
+        order = [m.name for m in self.methods]
+        return [sorted(found[film.image_id], key=lambda e: order.index(e.method)) for film in films]
 
     def _written(
         self, film: Radiograph, maps: Sequence[Explanation | NoMap], keep: Callable[..., None]
