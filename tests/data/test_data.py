@@ -147,6 +147,23 @@ def test_split_keeps_the_official_test_and_replaces_a_tiny_validation(kermany: P
     assert split_dataset(before, val=0.2, seed=2) != after
 
 
+def test_a_small_validation_split_of_the_users_is_kept_and_a_tiny_one_replaced_with_a_note() -> None:
+    def films(val: int) -> Dataset:
+        split = {i: "val" for i in range(val)} | {i: "test" for i in range(val, val + 20)}
+        return Dataset(
+            tuple(Record(Path(f"/none/{i}"), str(i), i % 2, f"p{i}", split.get(i, "train")) for i in range(200)),
+            ("A", "B"),
+        )
+
+    kept = split_dataset(films(40))
+    assert [r.split for r in kept.records] == [r.split for r in films(40).records]
+    assert kept.notes == ("the validation split of 40 films is kept as given, though 100 or more would do.",)
+    tiny = split_dataset(films(16))
+    assert [r.split for r in tiny.records[16:36]] == ["test"] * 20 and "16 films are too few" in tiny.notes[0]
+    assert {r.split for r in tiny.records[:16]} != {"val"} and len(tiny.split("val")) == 18
+    assert split_dataset(films(100)).notes == ()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(20, 60), st.integers(1, 4))
 def test_no_patient_straddles_and_classes_are_balanced(seed: int, patients: int, films: int) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -165,8 +166,35 @@ def test_a_method_that_fails_on_one_film_costs_only_its_row(run: Path, tmp_path:
     errors = [r for r in table(tmp_path / "out") if r["error"]]
     assert [(Path(r["image"]).name, r["method"]) for r in errors] == [("film002.png", "picky")]
     assert [p.name for p, _ in found.left_out] == ["film002.png"] and found.films == 4
-    with pytest.raises(ExplainError, match="too bright"):  # on every film: it does not apply
-        explain_many(load(run), [source / "film002.png"], tmp_path / "no", config)
+    alone = explain_many(load(run), [source / "film002.png"], tmp_path / "no", config)  # on every film
+    assert alone.methods_left_out == (("picky", "too bright for me"),) and alone.films == 1 and not alone.left_out
+    config = ManyConfig((Picky(),), panels=False, trust=False, batch_size=1)
+    first = [source / f"film00{i}.png" for i in (2, 0)]  # the first film refuses, which says nothing of the others
+    assert explain_many(load(run), first, tmp_path / "first", config).films == 1
+    for _ in range(2):  # nothing counts as done
+        with pytest.raises(ExplainError, match="too bright"):
+            explain_many(load(run), first[:1], tmp_path / "none", config)
+
+
+def test_a_method_that_the_network_refuses_costs_only_its_rows(run: Path, tmp_path: Path) -> None:
+    class Never(Explainer):
+        asked: ClassVar[list[int]] = []
+
+        def attribute(self, classifier, inputs, goal, generator):
+            self.asked.append(len(inputs))
+            raise ExplainError("not for this network")
+
+    source = films(tmp_path / "films", 45)
+    config = ManyConfig((Never(), GradCAM()), panels=False, trust=False, batch_size=5)
+    found = explain_many(load(run), [source], tmp_path / "out", config)
+    assert (found.films, found.left_out) == (45, ()) and found.methods_left_out == (("never", "not for this network"),)
+    rows = table(tmp_path / "out")
+    assert len(rows) == 90 and {r["method"] for r in rows if r["error"]} == {"never"}
+    Never.asked.clear()
+    config = ManyConfig((Never(),), panels=False, trust=False, batch_size=5)
+    with pytest.raises(ExplainError, match="not for this network"):
+        explain_many(load(run), [source], tmp_path / "none", config)
+    assert len([n for n in Never.asked if n == 5]) == 4  # ended after 20 films
 
 
 def test_a_journal_keeps_the_last_word(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def test_the_strength_of_a_penalty_is_chosen_on_validation(
     for together in ("crop+relevance", "discovered+reasons", "discovered+relevance"):
         with pytest.raises(ConfigError, match=re.escape(together)):
             _config(home, methods=(together,))
-    with pytest.raises(ConfigError, match="penalty > 0 or auto"):
+    with pytest.raises(ConfigError, match="penalty -1; expected a number above 0"):
         _config(home, methods=("reasons",), penalty=-1.0)
 
 
@@ -286,7 +286,12 @@ def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> N
     ]  # fmt: skip
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code in (0, 4), result.output
-    assert (tmp_path / "repair.html").read_text().count("crop to lungs") >= 3
+    page, told = (tmp_path / "repair.html").read_text(), json.loads((tmp_path / "repair.json").read_text())
+    assert page.count("crop to lungs") >= 3
+    for name, test in told["rows"][0]["tests"].items():  # what each figure is held against
+        if test["verdict"] != "not applicable" and test["threshold"] is not None:
+            beside = page.partition(f">{name}</code></th>")[2]
+            assert beside.startswith(f'<td class="n">{test["threshold"]:g}</td>')
     assert (tmp_path / "repair.png").stat().st_size > 5000
     window = load(tmp_path / "crop").preprocess.window
     assert window is not None and window.to_dict()["kind"] == "lungs"

@@ -38,6 +38,23 @@ def test_a_study_goes_on_only_as_it_was_begun(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_split_that_is_not_there_is_refused_and_no_other_films_are_read(tmp_path: Path) -> None:
+    run, films = make_run(tmp_path / "run"), sorted(draw_films(tmp_path / "films").rglob("*.png"))
+    rows = [f"{film},{film.parent.name},{'train' if i else 'val'}" for i, film in enumerate(films)]
+    (tmp_path / "films.csv").write_text("\n".join(["path,label,split", *rows]))
+    plan = StudyPlan(run, tmp_path / "films.csv", tmp_path / "study", "Trial", lime_samples=30)
+    with pytest.raises(ConfigError, match=r"no film of split 'test'; it has train, val\. --split all"):
+        open_study(plan, lambda *_: None)
+    assert not (tmp_path / "study").exists()
+    opened = open_study(dataclasses.replace(plan, split="val"), lambda *_: None)
+    assert len(opened.context.store.cases()) == 1 and not opened.left_out
+    opened.context.close()
+    (tmp_path / "films.csv").write_text("\n".join(["path,label", *(row.rpartition(",")[0] for row in rows)]))
+    opened = open_study(StudyPlan(run, tmp_path / "films.csv", tmp_path / "all", "All"), lambda *_: None)
+    assert [reason for _, reason in opened.left_out] == ["noted: has no split: all of its films are read"]
+    opened.context.close()
+
+
 def test_a_kept_film_that_is_cut_short_or_pruned_is_decoded_anew(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     plan = StudyPlan(run, draw_films(tmp_path / "films", 1), tmp_path / "study", "Trial")

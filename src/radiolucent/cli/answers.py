@@ -23,8 +23,6 @@ __all__ = ["FEW", "WIDE", "Answer", "Chest", "Force", "Inline", "Open", "answer_
 FEW = 10
 """Films up to which every one has its line in the terminal."""
 
-SAME = "nothing on it has the texture of a lung, so that the answer would be the same for any such film"
-
 WIDE = 200  # columns of a table that goes to a file
 
 Force = Annotated[bool, typer.Option("--force", help="Also answer on what does not look like a frontal chest film.")]
@@ -43,8 +41,8 @@ class Answer:
     """What a model said of one film, in words.
 
     Attributes:
-        image: the film. called: class called. probability: calibrated, of that class. threshold: what it was held
-            against. by_class: calibrated probability of every class.
+        image: the film. called: class called, or "no call". probability: calibrated, of that class. threshold: what it
+            was held against. by_class: calibrated probability of every class.
         no_call: whether the answer is that of any film without lung (`Classifier.no_call`), asked for all the same.
         labels: of a model that tells several labels, those that are called; `called` names them. thresholds: of each.
     """
@@ -69,11 +67,12 @@ def refusal(classifier: "Classifier", force: bool, chest: bool = False) -> "Call
             say.print("not checked whether the films look like frontal chest films: --chest does", highlight=False)
         return None
     from radiolucent.segment.out_of_place import out_of_place
+    from radiolucent.types import NO_LUNG
 
     def why(film: "Radiograph") -> str:
         reasons = out_of_place(film)
         if not reasons and not _lung_is_seen(classifier, film):
-            reasons = (SAME,)
+            reasons = (NO_LUNG,)
         if not reasons:
             return ""
         return f"this does not look like a frontal chest film: no call ({'; '.join(reasons)}); --force overrides"
@@ -89,6 +88,8 @@ def _lung_is_seen(classifier: "Classifier", film: "Radiograph") -> bool:
 
 def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
     """What the classifier says of one film."""
+    from radiolucent.types import NO_CALL
+
     logits = classifier.logits(classifier.preprocess(film)[None])
     chances = classifier.probabilities(logits)[0].tolist()
     if classifier.multilabel:
@@ -100,15 +101,19 @@ def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
         threshold = "most probable"
     by_class = dict(zip(names, chances, strict=True))
     empty = bool(classifier.no_call(logits)[0])
-    return Answer(film.image_id, names[called], chances[called], threshold, by_class, empty)
+    name = NO_CALL if empty else names[called]
+    return Answer(film.image_id, name, chances[called], threshold, by_class, empty)
 
 
 def _labels_of(classifier: "Classifier", image: str, logits: Any, chances: Sequence[float]) -> Answer:
+    from radiolucent.types import NO_CALL
+
     names, calls = classifier.class_names, classifier.calls(logits)[0].tolist()
-    called = tuple(n for n, c in zip(names, calls, strict=True) if c)
+    empty = bool(classifier.no_call(logits)[0])
+    called = () if empty else tuple(n for n, c in zip(names, calls, strict=True) if c)
     cuts = {n: rule.threshold for n, rule in zip(names, classifier.label_rules, strict=True)}
     by_class = dict(zip(names, chances, strict=True))
-    empty, name = bool(classifier.no_call(logits)[0]), ", ".join(called) or "no label"
+    name = NO_CALL if empty else ", ".join(called) or "no label"
     return Answer(image, name, max(chances), "each label's own", by_class, empty, called, cuts)
 
 
@@ -125,16 +130,20 @@ def _print_labels(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], 
         stamps = [f"{r['method']} {r['target']} {r['trust']}" for r in own if r["trust"]]
         panel = next((str((out or Path()) / r["panel"]) for r in own if r["panel"]), "none drawn")
         more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
-        cells = [f"{'* ' if n in a.labels else ''}{_percent(p)}" for n, p in a.by_class.items()]
+        cells = [
+            a.called if a.no_call else f"{'* ' if n in a.labels else ''}{_percent(p)}" for n, p in a.by_class.items()
+        ]
         table.add_row(*(shown(c) for c in (Path(a.image).name, *cells, *more)))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
     _say_no_call(answers)
 
 
 def _say_no_call(answers: Sequence[Answer]) -> None:
+    from radiolucent.types import NO_LUNG
+
     for a in answers:
         if a.no_call:
-            say.print(f"{shown(Path(a.image).name)}: {SAME}", highlight=False, soft_wrap=True)
+            say.print(f"{shown(Path(a.image).name)}: {NO_LUNG}: {a.called}", highlight=False, soft_wrap=True)
 
 
 def _percent(chance: float) -> str:
@@ -159,7 +168,8 @@ def print_answers(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]] =
         stamps = [f"{r['method']} {r['trust']}" for r in own if r["trust"]]
         panel = next((str((out or Path()) / r["panel"]) for r in own if r["panel"]), "none drawn")
         more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
-        cells = [Path(a.image).name, a.called, _percent(a.probability), a.threshold, *more]
+        chance = "–" if a.no_call else _percent(a.probability)
+        cells = [Path(a.image).name, a.called, chance, a.threshold, *more]
         table.add_row(*(shown(c) for c in cells))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
     _say_no_call(answers)

@@ -2,13 +2,15 @@
 
 import functools
 import inspect
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
+from typer.models import OptionInfo
 
 from radiolucent.cli.output import say
 
@@ -102,8 +104,26 @@ COMMON = tuple(inspect.signature(_options).parameters)
 
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command with the common options behind its own; those that it has itself stay its own."""
+    """A command with the common options behind its own; those that it has itself stay its own.
+
+    No option takes not-a-number or infinity, which no bound refuses.
+    """
+    for p in inspect.signature(command).parameters.values():
+        for info in getattr(p.annotation, "__metadata__", ()):
+            if isinstance(info, OptionInfo) and info.callback is None and float in _kinds(p.annotation):
+                info.callback = _finite
     return with_options(command, _options)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    kind = get_args(annotation)[0]
+    return get_args(kind) or (kind,)
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value}; expected a finite number.")
+    return value
 
 
 def with_options(command: Callable[..., Any], options: Callable[..., Any]) -> Callable[..., Any]:

@@ -58,8 +58,10 @@ def compare(
 
     try:
         cuts = tuple(float(t) for t in thresholds.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.") from error
+    except ValueError:
+        cuts = ()
+    if not cuts or not all(0 < t <= 1 for t in cuts):
+        raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.")
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
     names = names_in(method)
     options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "asked": asked}
@@ -81,7 +83,7 @@ def compare(
         print_json(found.as_dict())
     else:
         print_comparison(found)
-    end_with_left_out(found.left_out)
+    end_with_left_out(found.left_out, methods=found.methods_left_out)
 
 
 def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> None:
@@ -95,4 +97,5 @@ def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> 
         for name, found in each.items():
             say.print(f"[bold]{shown(name)}[/bold]", highlight=False)
             print_comparison(found)
-    end_with_left_out(dict.fromkeys(item for found in each.values() for item in found.left_out))
+    without = dict.fromkeys(item for found in each.values() for item in found.methods_left_out)
+    end_with_left_out(dict.fromkeys(i for found in each.values() for i in found.left_out), methods=without)

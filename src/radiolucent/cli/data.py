@@ -129,8 +129,8 @@ def _judged(
 def split(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (.csv or .parquet).")],
-    val: Annotated[float, typer.Option(help="Share of the films for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the films for testing.")] = 0.1,
+    val: Annotated[float, typer.Option(help="Share of the films for validation.", min=0, max=1)] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the films for testing.", min=0, max=1)] = 0.1,
     classes: Classes = None,
     labels: LabelNames = None,
     uncertain: Uncertain = "mask",
@@ -152,13 +152,18 @@ def split(
 @data_app.command()
 def phantom(
     out: Out = Path("phantom"),
-    patients: Annotated[int, typer.Option(help="Children; half of them ill.")] = 400,
-    films: Annotated[int, typer.Option(help="Most films a child.")] = 2,
-    size: Annotated[int, typer.Option(help="Pixels.")] = 256,
-    marker_ill: Annotated[float, typer.Option(help="How often a side marker is on films of the ill.")] = 0.5,
-    marker_healthy: Annotated[float, typer.Option(help="… and of the healthy.")] = 0.5,
+    patients: Annotated[int, typer.Option(help="Children; half of them ill.", min=4)] = 400,
+    films: Annotated[int, typer.Option(help="Most films a child.", min=1)] = 2,
+    size: Annotated[int, typer.Option(help="Pixels.", min=64, max=4096)] = 256,
+    marker_ill: Annotated[
+        float, typer.Option(help="How often a side marker is on films of the ill.", min=0, max=1)
+    ] = 0.5,
+    marker_healthy: Annotated[float, typer.Option(help="… and of the healthy.", min=0, max=1)] = 0.5,
     labels: Annotated[
-        int, typer.Option(help="1: pneumonia or not. 3: consolidation, effusion, cardiomegaly, any of them on a film.")
+        int,
+        typer.Option(
+            help="1: pneumonia or not. 3: consolidation, effusion, cardiomegaly, any of them on a film.", min=1, max=3
+        ),
     ] = 1,
     seed: Seed = 0,
 ) -> None:
@@ -204,7 +209,7 @@ def kaggle(
 def medmnist(
     out: Out = Path("medmnist"),
     name: Annotated[str, typer.Option(help="MedMNIST data set.")] = "pneumoniamnist",
-    size: Annotated[int, typer.Option(help="28, 64, 128 or 224 pixels.")] = 224,
+    size: Annotated[int, typer.Option(help="28, 64, 128 or 224 pixels.", min=28, max=224)] = 224,
 ) -> None:
     """Download a MedMNIST data set as files with a manifest."""
     from radiolucent.data.medmnist import download
@@ -344,8 +349,12 @@ def paste_marker(
     share: Annotated[float, typer.Option(help="Share of its films that get it.", min=0, max=1)] = 0.8,
     splits: Annotated[str, typer.Option(help="In which splits, with commas.")] = "train,val",
     films: Annotated[int | None, typer.Option(help="At most so many training films, drawn at random.", min=1)] = (None),
-    val: Annotated[float, typer.Option(help="Share cut off for validation where that split is missing.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")] = 0.1,
+    val: Annotated[
+        float, typer.Option(help="Share cut off for validation where that split is missing.", min=0, max=1)
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(help="Share cut off for testing where that split is missing.", min=0, max=1)
+    ] = 0.1,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:

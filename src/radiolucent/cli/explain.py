@@ -83,7 +83,8 @@ def explain(
         typer.Option("--trust/--no-trust", help="Stamp all maps, or none; unless given, those of at most 20 images."),
     ] = None,
     max_memory_mb: Annotated[
-        float, typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.")
+        float,
+        typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.", min=1),
     ] = 1024,
     batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
     out: Out = Path("explanations"),
@@ -127,7 +128,9 @@ def explain(
     if as_json:
         summary = {"use": research_use(classifier), "table": str(found.table), "parquet": str(found.parquet)}
         summary |= {"films": found.films, "new": found.new}
-        print_json(summary | {"explanations": [_placed(r, out) for r in rows], "left_out": left})
+        none = [{"method": name, "reason": reason} for name, reason in found.methods_left_out]
+        told = {"explanations": [_placed(r, out) for r in rows], "methods_left_out": none, "left_out": left}
+        print_json(summary | told)
     else:
         if answers:
             print_answers(answers, rows, out)
@@ -144,7 +147,7 @@ def explain(
         if failing := sum("does not add up" in (r["trust_reasons"] or "") for r in rows):
             say.print(f"{failing} map(s) do not add up to the score they explain: see trust_reasons in the table")
         say_use(classifier, run)
-    end_with_left_out([*found.left_out, *said], found.films)
+    end_with_left_out([*found.left_out, *said], found.films, found.methods_left_out)
 
 
 def _answers(classifier: "Classifier", paths: list[Path], refuse: "Callable[[Radiograph], str] | None") -> list[Answer]:

@@ -19,16 +19,21 @@ def export(
     to: Annotated[str | None, typer.Option(help="onnx or openvino; by the file's ending unless given.")] = None,
     films: Annotated[
         Path | None,
-        typer.Option(help="Films, or a folder, to compare logits on; noise unless given.", exists=True),
+        typer.Option(
+            help="Films, or a folder, to compare logits on (64 at most); noise unless given. The shipped model, and "
+            "others on the lungs alone, say the same of all noise and need some.",
+            exists=True,
+        ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Largest difference of a logit, as a share of the largest (or of 1).", min=0)
+        float, typer.Option(help="Largest difference of a logit, as a share of the largest (or of 1).", min=0, max=0.1)
     ] = 1e-4,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's network as ONNX or OpenVINO, and see that it gives torch's logits; else nothing is written.
 
-    Preprocessing, classes, threshold and temperature are written beside it, as FILE.json.
+    Preprocessing, classes, threshold and temperature are written beside it, as FILE.json. Of a model on the lungs alone
+    also which logits are no call.
     """
     from radiolucent.data import find_films
     from radiolucent.images import read_or_note
@@ -50,4 +55,6 @@ def export(
             highlight=False,
             soft_wrap=True,
         )
+        if found.note:
+            say.print(f"[yellow]note:[/yellow] {shown(found.note)}", highlight=False, soft_wrap=True)
     end_with_left_out(left)

@@ -56,7 +56,7 @@ USE = "research only, not for diagnosis"
 say = Console(stderr=True)  # progress and messages; standard output is for results
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**32 - 1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
@@ -165,7 +165,9 @@ def shown(text: object) -> str:
     return escape("\n".join(printable(line) for line in str(text).split("\n")))
 
 
-def end_with_left_out(left_out: Iterable[tuple[Any, str]], done: int | None = None) -> None:
+def end_with_left_out(
+    left_out: Iterable[tuple[Any, str]], done: int | None = None, methods: Iterable[tuple[str, str]] = ()
+) -> None:
     """List the files that were left out, and end with status 3 if any of them is missed, or 1 if nothing was done.
 
     Hidden and system files are not worth a line; texts and tables beside the films, and what was noted or passed over
@@ -173,24 +175,26 @@ def end_with_left_out(left_out: Iterable[tuple[Any, str]], done: int | None = No
 
     Args:
         done: how many films were used, where none is a failure.
+        methods: (name, reason) of methods that gave no map: missed too.
     """
     from radiolucent.data.records import HIDDEN, NOTED, is_lost
 
+    for name, reason in (without := list(methods)):
+        say.print(f"[yellow]no map by {shown(name)}:[/yellow] {shown(reason)}", soft_wrap=True, highlight=False)
     given = [(path, reason) for path, reason in left_out if reason != HIDDEN]
     for path, reason in given:
         if reason.startswith(NOTED):
             say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
     items = [(path, reason) for path, reason in given if not reason.startswith(NOTED)]
-    if not items and done != 0:
-        return
     if done == 0:
         say.print("[red]error:[/red] nothing was done: none of the files could be used.")
-    say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
+    if items or done == 0:
+        say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
     for path, reason in items:
         say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
     if done == 0:
         raise typer.Exit(FAILED)
-    if any(is_lost(reason) for _, reason in items):
+    if without or any(is_lost(reason) for _, reason in items):
         raise typer.Exit(LEFT_OUT)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from radiolucent.cli.answers import FEW, SAME, Answer, Chest, Force, answer_of, print_answers, refusal
+from radiolucent.cli.answers import FEW, Answer, Chest, Force, answer_of, print_answers, refusal
 from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use, say, shown
 from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
@@ -20,6 +20,7 @@ def predict(given: RunAndImages, chest: Chest = False, force: Force = False, as_
     from radiolucent.data import find_films
     from radiolucent.images import read_or_note
     from radiolucent.models import load
+    from radiolucent.types import NO_LUNG
 
     run, paths = run_and_images(given)
     classifier = load(run)
@@ -37,7 +38,7 @@ def predict(given: RunAndImages, chest: Chest = False, force: Force = False, as_
         answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
         called = list(answer.labels) if classifier.multilabel else answer.called
         row: dict[str, Any] = {"image": str(file), "called": called, "probability": dict(answer.by_class)}
-        row |= {"no_call": SAME} if answer.no_call else {}
+        row |= {"no_call": NO_LUNG} if answer.no_call else {}
         rows.append(row | ({"notes": film.notes} if film.notes else {}))
         if not as_json:
             for note in film.notes:

@@ -40,8 +40,8 @@ FineTune = Annotated[
 Penalty = Annotated[
     str | None,
     typer.Option(
-        help="Strength of reasons or relevance, instead of the method's own; auto: a few are tried, and validation "
-        "films choose."
+        help="Strength of reasons (10 unless given) or relevance (1), above 0 and at most 1000; auto: a few are tried, "
+        "and validation films choose."
     ),
 ]
 Lungs = Annotated[Path | None, typer.Option(help="Folder of lung masks; else our segmenter's.", exists=True)]

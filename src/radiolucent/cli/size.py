@@ -14,20 +14,26 @@ Share = float | None
 
 
 def size(
-    auroc: Annotated[Share, typer.Option(help="The AUROC expected.")] = None,
-    sensitivity: Annotated[Share, typer.Option(help="The sensitivity expected.")] = None,
-    specificity: Annotated[Share, typer.Option(help="The specificity expected.")] = None,
-    half_width: Annotated[Share, typer.Option("--half-width", help="Half the width its interval may have.")] = None,
-    above: Annotated[Share, typer.Option(help="Or the value that its whole interval is to lie above.")] = None,
-    prevalence: Annotated[float, typer.Option(help="Share of patients with the finding.")] = 0.5,
-    films: Annotated[float, typer.Option(help="Films a patient.")] = 1.0,
-    rho: Annotated[float, typer.Option(help="Correlation of the outcomes of a patient's films.")] = 0.5,
-    power: Annotated[float, typer.Option(help="Chance of success wanted.")] = 0.8,
-    effect: Annotated[
-        Share, typer.Option(help="Reading study: the difference of AUROCs expected between two tests.")
+    auroc: Annotated[Share, typer.Option(help="The AUROC expected.", min=0, max=1)] = None,
+    sensitivity: Annotated[Share, typer.Option(help="The sensitivity expected.", min=0, max=1)] = None,
+    specificity: Annotated[Share, typer.Option(help="The specificity expected.", min=0, max=1)] = None,
+    half_width: Annotated[
+        Share, typer.Option("--half-width", help="Half the width its interval may have.", min=0, max=0.5)
     ] = None,
-    readers: Annotated[int, typer.Option(help="Reading study: readers.")] = 5,
-    margin: Annotated[float, typer.Option(help="Reading study: margin of non-inferiority; 0 for a difference.")] = 0.0,
+    above: Annotated[
+        Share, typer.Option(help="Or the value that its whole interval is to lie above.", min=0, max=1)
+    ] = None,
+    prevalence: Annotated[float, typer.Option(help="Share of patients with the finding.", min=0, max=1)] = 0.5,
+    films: Annotated[float, typer.Option(help="Films a patient.", min=1)] = 1.0,
+    rho: Annotated[float, typer.Option(help="Correlation of the outcomes of a patient's films.", min=0, max=1)] = 0.5,
+    power: Annotated[float, typer.Option(help="Chance of success wanted.", min=0, max=1)] = 0.8,
+    effect: Annotated[
+        Share, typer.Option(help="Reading study: the difference of AUROCs expected between two tests.", min=-1, max=1)
+    ] = None,
+    readers: Annotated[int, typer.Option(help="Reading study: readers.", min=1)] = 5,
+    margin: Annotated[
+        float, typer.Option(help="Reading study: margin of non-inferiority; 0 for a difference.", min=0, max=1)
+    ] = 0.0,
     components: Annotated[
         Path | None,
         typer.Option(

@@ -30,6 +30,9 @@ from radiolucent.cli.training_options import trains
 
 __all__ = ["demo", "report", "study", "train"]
 
+NOTES = 12
+"""Notes on the data that are printed; of byte-identical films there is one each."""
+
 
 def tell_epoch(result: Any) -> None:
     """One line an epoch."""
@@ -56,7 +59,7 @@ def finish_study(prepared: Any, appraisal: Any, out: Path, as_json: bool) -> Non
         for line in summary_lines(appraisal):
             say.print(line, highlight=False, soft_wrap=True, markup=False)
         say.print(f"report: {appraisal.report}", soft_wrap=True, markup=False)
-    end_with_left_out(prepared.left_out)
+    end_with_left_out(prepared.left_out, methods=appraisal.methods_left_out)
 
 
 @resumable()
@@ -67,7 +70,11 @@ def demo(
     ] = None,
     labels: Annotated[
         int,
-        typer.Option(help="1: pneumonia or not. 3: consolidation, effusion and cardiomegaly, any of them on a film."),
+        typer.Option(
+            help="1: pneumonia or not. 3: consolidation, effusion and cardiomegaly, any of them on a film.",
+            min=1,
+            max=3,
+        ),
     ] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -92,8 +99,6 @@ def tell_ready(prepared: Any, classifier: Any) -> None:
             f"{len(names)} labels, any number of them on a film: {escape(', '.join(names))}.", soft_wrap=True,
             highlight=False,
         )  # fmt: skip
-        for note in prepared.dataset.notes:
-            say.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
         _warn(prepared)
         return
     others = ", ".join(n for n in names if n != names[classifier.positive])
@@ -107,6 +112,11 @@ def tell_ready(prepared: Any, classifier: Any) -> None:
 
 
 def _warn(prepared: Any) -> None:
+    notes = prepared.dataset.notes
+    for note in notes[:NOTES]:
+        say.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
+    if len(notes) > NOTES:
+        say.print(f"note: {len(notes) - NOTES} notes more are in training.json and the report", highlight=False)
     for warning in prepared.warnings:
         say.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
 
@@ -149,8 +159,8 @@ def study(
     training: dict[str, Any],
     *,
     annotations: Annotations = None,
-    cases: Annotated[int, typer.Option(help="Films shown as cases in the report.")] = 10,
-    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.")] = 353,
+    cases: Annotated[int, typer.Option(help="Films shown as cases in the report.", min=0)] = 10,
+    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.", min=10)] = 353,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Chest X-ray study",
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -197,7 +207,7 @@ def train(training: dict[str, Any], *, fresh: Fresh = False, as_json: AsJson = F
     positive, doubts = clf.class_names[clf.positive], about_threshold(trained.threshold, trained.validation)
     if as_json:
         epochs_done = [h.to_dict() for h in trained.fitted.history]
-        notes = [*prepared.warnings, *doubts, *trained.fitted.notes]
+        notes = [*prepared.dataset.notes, *prepared.warnings, *doubts, *trained.fitted.notes]
         found = {"positive": positive, "class_names": clf.class_names, "threshold": trained.threshold.as_dict()}
         print_json(found | {"history": epochs_done, "notes": notes})
     else:
@@ -235,7 +245,7 @@ def report(
     run: Run,
     data: Annotated[Path | None, typer.Option(help="The films, where they lie elsewhere by now.", exists=True)] = None,
     annotations: Annotations = None,
-    cases: Annotated[int | None, typer.Option(help="Films shown as cases.")] = None,
+    cases: Annotated[int | None, typer.Option(help="Films shown as cases.", min=0)] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the report.")] = None,
     as_json: AsJson = False,
     *,

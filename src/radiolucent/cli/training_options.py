@@ -23,7 +23,7 @@ RecipeName = Annotated[str, typer.Option(help="strong, or classic (MobileNet, 34
 Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)]
 Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1)]
 Freeze = Annotated[str | None, typer.Option(help="Layers that do not learn: 0, 0.37, '34 layers', 'stage:2', all.")]
-Rate = Annotated[float | None, typer.Option(help="Learning rate, instead of the recipe's.")]
+Rate = Annotated[float | None, typer.Option(help="Learning rate, instead of the recipe's.", min=0, max=10)]
 Flip = Annotated[bool, typer.Option(help="Also mirror films (hides laterality).")]
 Pretrained = Annotated[bool, typer.Option("--pretrained/--no-pretrained", help="Start from ImageNet weights.")]
 Weights = Annotated[Path | None, typer.Option(help="Weight file instead of the hub; partial files are fine.")]
@@ -40,10 +40,12 @@ Positive = Annotated[
         help="Class that sensitivity and the threshold speak of; by the names (normal, pneumonia, …) unless given."
     ),
 ]
-Size = Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")]
+Size = Annotated[int | None, typer.Option(help="Side of the model's input in pixels.", min=16, max=4096)]
 Fit = Annotated[str, typer.Option(help="How films are made square: squash, pad or crop.")]
-Val = Annotated[float, typer.Option(help="Share cut off for validation where that split is missing or too small.")]
-Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.")]
+Val = Annotated[
+    float, typer.Option(help="Share cut off for validation where that split is missing or too small.", min=0, max=1)
+]
+Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.", min=0, max=1)]
 Rule = Annotated[
     str,
     typer.Option(

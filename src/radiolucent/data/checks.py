@@ -13,7 +13,7 @@ from radiolucent.data.confounders import confounders
 from radiolucent.data.doubtful import Witnesses, doubtful_labels
 from radiolucent.data.multilabel import of_label
 from radiolucent.data.records import Dataset, Record
-from radiolucent.data.split import MIN_VAL
+from radiolucent.data.split import LEAST_VAL, MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
 from radiolucent.metrics import wilson
 from radiolucent.metrics.proportions import clustered_wilson
@@ -327,5 +327,9 @@ def _validation(dataset: Dataset) -> Finding:
         Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
         float(MIN_VAL),
         evidence,
-        advice="a patient-grouped validation split is cut from train instead" if small else "",
+        advice="a patient-grouped validation split is cut from train instead"
+        if len(films) < LEAST_VAL
+        else "add films of more patients"
+        if small
+        else "",
     )

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from radiolucent.data.records import SPLITS, Dataset, Record
-from radiolucent.errors import DataError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_file
 
 __all__ = ["MIN_VAL", "groups_of", "split_dataset"]
 
 MIN_VAL = 100  # images; below, the interval of a validation recall is wider than ± 8 points
+LEAST_VAL = 20  # images; a smaller validation split is replaced: nothing can be chosen on it
 
 
 def groups_of(records: Sequence[Record], hashes: Sequence[str] | None = None) -> list[int]:
@@ -40,15 +41,16 @@ def split_dataset(
 ) -> Dataset:
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
-    An official test split is kept. A validation split that is missing or has fewer than 100 films is dissolved into
-    train, and a new one cut from it; so is a missing test split. Unlabelled films get no split.
+    A test split that came with the films is kept, and so is a validation split of 20 films or more. A smaller one is
+    dissolved into train, and a new one cut from it, as is a missing one and a missing test split; `notes` say so.
+    Unlabelled films get no split.
 
     Args:
         val, test: fractions of the films to cut from train where needed.
 
     Raises:
-        DataError: fewer than two classes, or too few patients of one to go round; of several labels, one that no
-            training film has, or that every one has.
+        ConfigError: fractions that are none. DataError: fewer than two classes, or too few patients of one to go
+            round; of several labels, one that no training film has, or that every one has.
     """
     labelled = [r for r in dataset.records if r.labelled]
     if not dataset.multilabel and len({r.label for r in labelled}) < 2:
@@ -63,17 +65,24 @@ def split_dataset(
     keep = {"test"} if keep_test and official["test"] else set[str]()
     if not keep:
         fresh["test"] = test
-        notes.append(f"no official test split: {test:.0%} of the films cut off by patient (seed {seed}).")
-    if official["val"] >= MIN_VAL:
+        notes.append(f"no test split: {test:.0%} of the films cut off by patient (seed {seed}).")
+    given = official["val"]
+    if given >= LEAST_VAL:
         keep.add("val")
+        if given < MIN_VAL:
+            notes.append(f"the validation split of {given} films is kept as given, though {MIN_VAL} or more would do.")
     else:
         fresh["val"] = val
-        why = (
-            f"the official validation split has {official['val']} films, too few"
-            if official["val"]
-            else "no validation"
+        cut = f"{val:.0%} of the remaining films cut off by patient (seed {seed})"
+        notes.append(
+            f"the validation split that came with the films is not used as such: its {given} films are too few (fewer "
+            f"than {LEAST_VAL}) to choose anything on. They join training, and validation is {cut}."
+            if given
+            else f"no validation: {cut}."
         )
-        notes.append(f"{why}: {val:.0%} of the remaining films cut off by patient (seed {seed}).")
+    if not all(0 < share < 1 for share in fresh.values()) or sum(fresh.values()) >= 1:
+        said = ", ".join(f"{name} {share:g}" for name, share in fresh.items())
+        raise ConfigError(f"{said}; expected shares above 0 that leave something to train on.")
     pool = [r for r in labelled if r.split not in keep]
     hashes = [r.sha256 or sha256_file(r.path) if r.path.is_file() else f"missing:{r.path}" for r in labelled]
     by_id = dict(zip((r.image_id for r in labelled), hashes, strict=True))

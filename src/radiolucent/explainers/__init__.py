@@ -6,7 +6,7 @@ from typing import Any
 
 from radiolucent.errors import ConfigError
 from radiolucent.explainers.base import Attribution, Explainer, Goal
-from radiolucent.explainers.explain import explain
+from radiolucent.explainers.explain import NoMap, explain
 from radiolucent.explainers.lime import LimeView, lime_view
 from radiolucent.explainers.store import load_explanation, save_explanation
 
@@ -71,6 +71,7 @@ __all__ = [
     "Explainer",
     "Goal",
     "LimeView",
+    "NoMap",
     "explain",
     "lime_view",
     "load_explanation",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, NamedTuple, TypedDict, Unpack, overload
 
 import torch
 
@@ -24,10 +24,18 @@ from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
 from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Radiograph
 
-__all__ = ["explain"]
+__all__ = ["NoMap", "explain"]
 
 Target = str | int | None
 Targets = list[str] | list[int] | tuple[str | int, ...]
+
+
+class NoMap(NamedTuple):
+    """A film of which a method gave no map, and why."""
+
+    image_id: str
+    method: str
+    reason: str
 
 
 class _Options(TypedDict, total=False):
@@ -38,6 +46,7 @@ class _Options(TypedDict, total=False):
     seed: int
     batch_size: int
     session: Session | None
+    left_out: list[NoMap] | None
 
 
 One = Explainer | None
@@ -81,6 +90,7 @@ def explain(
     seed: int = 0,
     batch_size: int = 16,
     session: Session | None = None,
+    left_out: list[NoMap] | None = None,
 ) -> Explanation | list[Explanation] | list[list[Explanation]]:
     """Explain a classifier's decision on one film, or on each of several, by one method or several.
 
@@ -102,6 +112,8 @@ def explain(
         seed: of the method's randomness; the same seed gives the same map.
         batch_size: films a batch.
         session: of the job this call belongs to, if it makes several; `Session(fast=False)` takes no shortcuts.
+        left_out: where a list is given, a method that fails on a film is listed there as (image_id, method, reason)
+            instead of ending the call, and the film has no map by it.
 
     Returns one `Explanation` for one film, or a list in the order of `images`. With several methods or targets each
     film has a list: the first method's targets, then the second's. Maps are in the model's frame;
@@ -109,7 +121,8 @@ def explain(
 
     Raises:
         ConfigError: an unknown target or score. ExplainError: the method does not apply or gave something unusable, or
-            the network's answer to a film depends on its company or on chance.
+            the network's answer to a film depends on its company or on chance; with `left_out` only where no method
+            gave a map of any film.
     """
     if not isinstance(classifier, Classifier):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
@@ -128,19 +141,74 @@ def explain(
         seed,
     )
     asked.check(classifier)
-    step = 1 if all(m.one_by_one for m in methods) else batch_size
-    found: list[list[Explanation]] = []
-    shared, network = session or Session(), classifier.network
+    shared = session or Session()
     shared.films = max(shared.films, len(films))
-    with untouched(network), looked_at_once():
-        if why := unsteady(classifier):
-            raise ExplainError(why)
-        for start in range(0, len(films), step):
-            found += _batch(classifier, films[start : start + step], methods, asked, shared)
+    try:
+        found = _all(classifier, films, methods, asked, shared, batch_size)
+    except ExplainError:
+        if left_out is None:
+            raise
+        found = _what_goes(classifier, films, methods, asked, shared, left_out)
     if single:
         flat = [e for each in found for e in each]
         return flat[0] if one else flat
     return found[0] if one else found
+
+
+def _all(
+    classifier: Classifier,
+    films: Sequence[Radiograph],
+    methods: Sequence[Explainer],
+    asked: "_Asked",
+    session: Session,
+    batch_size: int,
+) -> list[list[Explanation]]:
+    """Every method's maps of every film."""
+    step = 1 if all(m.one_by_one for m in methods) else batch_size
+    found: list[list[Explanation]] = []
+    with untouched(classifier.network), looked_at_once():
+        if why := unsteady(classifier):
+            raise ExplainError(why)
+        for start in range(0, len(films), step):
+            found += _batch(classifier, films[start : start + step], methods, asked, session)
+    return found
+
+
+def _what_goes(
+    classifier: Classifier,
+    films: Sequence[Radiograph],
+    methods: Sequence[Explainer],
+    asked: "_Asked",
+    session: Session,
+    left_out: list[NoMap],
+) -> list[list[Explanation]]:
+    """The maps there are, each film and method by itself; the others are listed.
+
+    Raises:
+        ExplainError: there is none.
+    """
+    found: list[list[Explanation]] = [[] for _ in films]
+    failed: list[NoMap] = []
+    for film, own in zip(films, found, strict=True):
+        for method in methods:
+            try:
+                own += _all(classifier, [film], [method], asked, session, 1)[0]
+            except ExplainError as error:
+                failed.append(NoMap(film.image_id, method.name, str(error)))
+    left_out += failed
+    if failed and not any(found):
+        raise ExplainError(reasons_of(failed))
+    return found
+
+
+def reasons_of(failed: Sequence[NoMap]) -> str:
+    """Why there are no maps, each reason once, with the methods it is of where there are several."""
+    by_reason: dict[str, list[str]] = {}
+    for one in failed:
+        by_reason.setdefault(one.reason, []).append(one.method)
+    if len(by_reason) == 1:
+        return next(iter(by_reason))
+    return " ".join(f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in by_reason.items())
 
 
 @dataclass(frozen=True)

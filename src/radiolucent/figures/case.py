@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from radiolucent.types import Annotation, Explanation, Radiograph
+from radiolucent.types import NO_CALL, NO_LUNG, Annotation, Explanation, Radiograph
 
 __all__ = ["Case", "LabelCall", "sure"]
 
@@ -26,6 +26,7 @@ class Case:
         truth: its label, or None where unknown.
         annotations: readings of it. explanations: by any methods.
         labels: of a model that tells several labels, each of them; `called` then names those that are called.
+        no_call: whether the answer is that of any film without lung, and so none of this one.
     """
 
     film: Radiograph
@@ -35,10 +36,13 @@ class Case:
     annotations: tuple[Annotation, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     labels: tuple[LabelCall, ...] = ()
+    no_call: bool = False
 
     @property
     def headline(self) -> str:
         """What was called, and how sure the network is."""
+        if self.no_call:
+            return f"{NO_CALL}: {NO_LUNG}"
         if not self.labels:
             return sure(self.probability, self.called)
         called = [f"{c.name} {_percent(c.probability)}" for c in self.labels if c.called]
@@ -48,6 +52,11 @@ class Case:
         return f"no label called; the likeliest: {likeliest.name} {_percent(likeliest.probability)}"
 
     @property
+    def chance(self) -> str:
+        """The probability of the class called, in words; "" where there is none, or several."""
+        return "" if self.labels or self.no_call else f"probability {min(self.probability, 0.9999):.4f}"
+
+    @property
     def known(self) -> bool:
         """Whether its class is known, or any of its labels."""
         return self.truth is not None or any(c.truth is not None for c in self.labels)
@@ -55,6 +64,8 @@ class Case:
     @property
     def verdict(self) -> str:
         """Whether the call was right, in words."""
+        if self.no_call:
+            return f"{NO_CALL}, whatever the label" if self.known else "label unknown"
         if not self.labels:
             return {None: "label unknown", True: "✓ right"}.get(self.right, f"✗ wrong: the label is {self.truth}")
         known = [c for c in self.labels if c.truth is not None]
@@ -69,7 +80,9 @@ class Case:
 
     @property
     def right(self) -> bool | None:
-        """Whether the call was right, of several labels every known one; None where the truth is unknown."""
+        """Whether the call was right, of several labels every known one; None without a call or a known truth."""
+        if self.no_call:
+            return None
         if self.labels:
             known = [c.called == c.truth for c in self.labels if c.truth is not None]
             return all(known) if known else None

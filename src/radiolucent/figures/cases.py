@@ -27,7 +27,7 @@ from radiolucent.figures.case_text import (
 from radiolucent.figures.display import AGAINST, FOR, key_colours, overlay, tint
 from radiolucent.figures.style import GREEN, GREY, INK, MARGIN, RED, blank, fitting, place, plain, styled
 from radiolucent.images import map_to_source
-from radiolucent.types import Annotation, Explanation, Radiograph
+from radiolucent.types import NO_CALL, Annotation, Explanation, Radiograph
 
 __all__ = [
     "case_panel",
@@ -160,8 +160,7 @@ def _headline(made: Figure, case: Case) -> None:
     )
     facts = f"{plain(verdict)}   "
     made.text(MARGIN / across, 1 - 0.6 / down, facts, fontsize=11, weight="bold", color=colour, **at)
-    chance = "" if case.labels else f"probability {min(case.probability, 0.9999):.4f} · "
-    line = f"research use, not for diagnosis · {chance}"
+    line = f"research use, not for diagnosis · {case.chance and f'{case.chance} · '}"
     room = max(12, 48 * round(across / SIDE) - 2 * len(facts))
     name = case.film.image_id
     if (spare := room - len(line)) < len(name) and spare > 1:  # the end of a path says which film it is
@@ -275,7 +274,7 @@ def gallery(cases: Sequence[Case], title: str) -> Figure:
     for i, case in enumerate(cases):
         ax = place(made, MARGIN + i % columns * (side + GAP), 0.66 + i // columns * step, side, tall)
         draw_film(ax, case.film.pixels)
-        head = case.headline.replace(" sure: ", " sure:\n").replace(" by ", "\nby ")
+        head = (NO_CALL if case.no_call else case.headline).replace(" sure: ", " sure:\n").replace(" by ", "\nby ")
         ax.set_title(plain(head), fontsize=8, fontweight="normal", pad=3)
         colour = RED if case.right is False else GREY
         ax.text(

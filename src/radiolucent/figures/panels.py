@@ -355,8 +355,7 @@ def _headline(case: Case, across: int, kind: _Type) -> Image.Image:
         wrapped(case.verdict, bold, width, 2),
         case.film.image_id,
     )
-    chance = "" if case.labels else f" · probability {min(case.probability, 0.9999):.4f}"
-    use = f"research use, not for diagnosis{chance}"
+    use = f"research use, not for diagnosis{case.chance and f' · {case.chance}'}"
     room = width - bold.getlength(facts[0]) - 20 - small.getlength(f"{use} · ")
     beside = len(facts) == 1 and room >= small.getlength("…" + name[-12:])
     below = [] if beside else [*wrapped(use, small, width, 2), fitted(name, small, width, end=True)]

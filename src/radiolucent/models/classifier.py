@@ -146,7 +146,10 @@ class Classifier(Shown):
         They are no answer about the film: `Predictions.no_call`.
         """
         found: torch.Tensor | None = getattr(self.network, "without_lung", None)
-        return None if found is None else tuple(found.float().tolist())
+        if found is None:  # an exported file, whose description says it
+            told = self.architecture.get("without_lung")
+            return None if told is None else tuple(told)
+        return tuple(found.float().tolist())
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of inputs (N, C, S, S), in eval mode without gradients; the network's mode is put back."""

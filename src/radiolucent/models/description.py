@@ -9,9 +9,9 @@ from radiolucent.errors import ModelError
 from radiolucent.files import write_json
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
-from radiolucent.types import LabelRule
+from radiolucent.types import NO_CALL, LabelRule
 
-__all__ = ["describe", "described", "description_path"]
+__all__ = ["describe", "described", "description_path", "no_call_note"]
 
 
 def description_path(file: Path) -> Path:
@@ -22,8 +22,18 @@ def description_path(file: Path) -> Path:
 def describe(classifier: Classifier, file: Path) -> Path:
     """Write what the numbers of an exported file mean: classes, preprocessing, threshold, temperature."""
     meta = {k: v for k, v in classifier.meta().items() if k not in ("architecture", "provenance")}
+    if (fixed := classifier.without_lung) is not None:
+        meta |= {"without_lung": list(fixed), "note": no_call_note(classifier)}
     write_json(description_path(file), meta | {"output": "logits", "model_hash": classifier.hash})
     return description_path(file)
+
+
+def no_call_note(classifier: Classifier) -> str:
+    """What whoever runs an exported network on the lungs alone has to know; "" of others."""
+    if (fixed := classifier.without_lung) is None:
+        return ""
+    logits = ", ".join(f"{v:.6g}" for v in fixed)
+    return f"logits [{logits}] are {NO_CALL}: those of every film on which nothing has the texture of a lung"
 
 
 def described(file: Path) -> Mapping[str, Any]:
@@ -39,7 +49,7 @@ def described(file: Path) -> Mapping[str, Any]:
         read = json.loads(beside.read_text(encoding="utf-8"))
         pre = Preprocess.from_dict(read["preprocess"], None)
         found = {k: read[k] for k in ("class_names", "positive", "head", "threshold", "temperature", "output")}
-        found |= {k: read[k] for k in ("calibrated_on",) if k in read}
+        found |= {k: read[k] for k in ("calibrated_on", "without_lung") if k in read}
         return {**found, "rules": tuple(LabelRule(**rule) for rule in read.get("rules", ())), "preprocess": pre}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{beside}: damaged ({error}); export the model again, or remove it.") from error

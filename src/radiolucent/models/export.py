@@ -16,7 +16,7 @@ from radiolucent.extras import require
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.description import describe
+from radiolucent.models.description import describe, no_call_note
 from radiolucent.models.model_file import Runner, onnx_runner
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.preserve_state import as_it_was
@@ -28,6 +28,9 @@ __all__ = ["Exported", "export"]
 
 Format = Literal["onnx", "openvino"]
 SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+NOTE = "radiolucent_note"
+"""The metadata of a file that say which logits are no call."""
+
 NOISE = 8
 """Images of noise that a file is compared on, where no films are given."""
 
@@ -40,6 +43,7 @@ class Exported:
         file: written. description: what its numbers mean (JSON). format: "onnx" or "openvino".
         difference: largest |file's logit − torch's|. moves: how far torch's logits move between the images compared.
         images: how many were compared. on: "films" or "noise". tolerance: that the difference had to keep.
+        note: which logits are no answer about a film, of a network that looks at the lungs alone.
     """
 
     file: Path
@@ -50,6 +54,7 @@ class Exported:
     images: int
     on: str
     tolerance: float
+    note: str = ""
 
 
 def export(
@@ -64,7 +69,8 @@ def export(
 
     The file takes preprocessed inputs float32 (N, C, H, W) named "images", N free, and gives "logits" (N, K).
     What comes before and after, preprocessing, temperature and threshold, stands beside it in JSON. `own_model` reads
-    both again.
+    both again. Which logits a network on the lungs alone gives any film without lung, so that they are no call, stands
+    there as `without_lung`, and in the file's own metadata as `radiolucent_note`.
 
     Args:
         path: of the file; ".onnx" or ".xml" (OpenVINO, with its ".bin").
@@ -97,7 +103,8 @@ def export(
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         made = Path(folder) / file.name
         with as_it_was(network), evaluating(network), own_modes(), torch.no_grad():
-            _WRITERS[kind](plain, given[:2].to(classifier.device, classifier.dtype), made)
+            note = no_call_note(classifier)
+            _WRITERS[kind](plain, given[:2].to(classifier.device, classifier.dtype), made, note)
         run = _openvino_runner(made) if kind == "openvino" else onnx_runner(made.read_bytes())
         try:
             found = torch.from_numpy(np.asarray(run(given.numpy()), np.float32))
@@ -113,7 +120,7 @@ def export(
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.suffix == file.suffix):  # the file itself last
             with atomic_path(file.with_name(part.name)) as temporary:
                 Path(temporary).write_bytes(part.read_bytes())
-    return Exported(file, describe(classifier, file), kind, off, moves, len(given), on, tolerance)
+    return Exported(file, describe(classifier, file), kind, off, moves, len(given), on, tolerance, note)
 
 
 class _Logits(nn.Module):
@@ -147,8 +154,8 @@ def _compared(classifier: Classifier, films: Sequence[Radiograph]) -> tuple[torc
     return pre.normalise(torch.rand(NOISE, *pre.shape, generator=draw)), "images of noise"
 
 
-def _write_onnx(network: nn.Module, images: torch.Tensor, file: Path) -> None:
-    require("onnx", extra="onnx")
+def _write_onnx(network: nn.Module, images: torch.Tensor, file: Path, note: str) -> None:
+    onnx: Any = require("onnx", extra="onnx")
     free = {"images": {0: "n"}, "logits": {0: "n"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's newer exporter needs one package more, and is not needed
@@ -164,9 +171,13 @@ def _write_onnx(network: nn.Module, images: torch.Tensor, file: Path) -> None:
             )
         except Exception as error:  # conversion fails in many ways
             raise ModelError(f"{file.name}: this network cannot be written as ONNX ({str(error)[:200]}).") from error
+    if note:
+        model = onnx.load(str(file))
+        onnx.helper.set_model_props(model, {NOTE: note})
+        onnx.save(model, str(file))
 
 
-def _write_openvino(network: nn.Module, images: torch.Tensor, file: Path) -> None:
+def _write_openvino(network: nn.Module, images: torch.Tensor, file: Path, note: str) -> None:
     openvino: Any = require("openvino", extra="openvino")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -174,6 +185,8 @@ def _write_openvino(network: nn.Module, images: torch.Tensor, file: Path) -> Non
             model = openvino.convert_model(network, example_input=images.contiguous(), input=[(-1, *images.shape[1:])])
             model.inputs[0].get_tensor().set_names({"images"})
             model.outputs[0].get_tensor().set_names({"logits"})
+            if note:
+                model.set_rt_info(note, NOTE)
             openvino.save_model(model, str(file), compress_to_fp16=False)
         except Exception as error:  # conversion fails in many ways
             raise ModelError(

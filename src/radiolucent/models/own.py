@@ -180,7 +180,9 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any], pi
         raise type(error)(f"{file}: {error}") from error
     kept: dict[str, Any] = {"suffix": model.suffix, "output": model.output, "layout": model.layout, "head": model.head}
     kept |= {"keep": None if keep is None else list(keep), "pick": pick}
-    architecture = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
+    architecture: dict[str, Any] = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
+    if "without_lung" in beside:
+        architecture["without_lung"] = list(beside["without_lung"])
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
     return made.with_(network=model.eval(), architecture=architecture, **calibrated)
 

@@ -40,7 +40,7 @@ def write_repair(found: Mapping[str, Any], folder: str | Path) -> Path:
         found=found,
         picture=Picture(image, "Cost of each repair and what is left of the shortcut", caption),
         interval=interval,
-        tests=[(name, _question(name)) for name in tests],
+        tests=[(name, _question(name), _threshold(found, name)) for name in tests],
         level=found["rows"][0]["auroc"]["level"],
         cleared=sum(found["lead"] not in r["failing"] for r in found["rows"][1:]),
     )  # fmt: skip
@@ -51,6 +51,12 @@ def write_repair(found: Mapping[str, Any], folder: str | Path) -> Path:
 
 def _told(test: Mapping[str, Any] | None) -> bool:
     return test is not None and test["verdict"] != "not applicable"
+
+
+def _threshold(found: Mapping[str, Any], name: str) -> str:
+    """What a test's figure is held against, the same for every model."""
+    known = [t["threshold"] for r in found["rows"] if (t := r["tests"].get(name)) and t["threshold"] is not None]
+    return f"{known[0]:g}" if known else ""
 
 
 def _question(name: str) -> str:

@@ -15,7 +15,7 @@ def summary(story: Story) -> dict[str, Any]:
     | key | what |
     |---|---|
     | `schema`, `title`, `created`, `command`, `seed`, `model`, `class_names`, `positive` | of the study |
-    | `data.counts.<split>.<class>`, `data.patients.<split>`, `data.left_out[]` | films, patients, `{file, reason}` |
+    | `data.counts.<split>.<class>`, `data.patients.<split>`, `data.left_out[]`, `data.split` | films, patients, `{file, reason}`, how the films were split |
     | `findings[]` | checks of the data: test, question, verdict, summary, estimate, threshold, evidence, … |
     | `threshold` | value, rule, n, and the sensitivity and specificity it had on validation |
     | `performance.<figure>` | on the test patients: auroc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, ece, calibration_slope, calibration_intercept, calibration_in_the_large |
@@ -48,6 +48,7 @@ def summary(story: Story) -> dict[str, Any]:
             "counts": {k: dict(v) for k, v in story.counts.items()},
             "patients": dict(story.patients),
             "left_out": [{"file": f, "reason": r} for f, r in story.left_out],
+            "split": dict(story.data).get("split"),
         },
         "findings": [f.as_dict() for f in story.findings],
         "threshold": dict(story.threshold),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -15,7 +16,8 @@ from radiolucent import figures
 from radiolucent.audits.agreement import Agreement
 from radiolucent.data import Dataset
 from radiolucent.data.records import NOTED
-from radiolucent.explainers import Explainer, explain, save_explanation
+from radiolucent.errors import ExplainError
+from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
 from radiolucent.files import write_bytes
@@ -30,13 +32,14 @@ from radiolucent.study.doctors import compare_test_films, doctors, read_readings
 from radiolucent.study.inside import inside_pictures
 from radiolucent.study.label_check import chances_on_test, check_labels, twins_of
 from radiolucent.study.lung_zones import zones_of
+from radiolucent.study.maps import methods_without
 from radiolucent.study.predictions_table import write_predictions
 from radiolucent.study.preflight import about_threshold
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper, tally
 from radiolucent.study.trained import Trained, data_hash, predict_split, versions
-from radiolucent.types import Annotation, Estimate, Predictions
+from radiolucent.types import Annotation, Estimate, Explanation, Predictions
 
 __all__ = ["Appraisal", "appraise"]
 
@@ -48,12 +51,13 @@ PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class Appraisal:
-    """The test evaluation, the agreement with doctors, and where the report lies."""
+    """The test evaluation, the agreement with doctors, where the report lies, and methods that gave no map, and why."""
 
     test: Evaluation
     validation: Evaluation
     agreement: tuple[Agreement, ...]
     report: Path
+    methods_left_out: tuple[tuple[str, str], ...] = ()
 
 
 def appraise(
@@ -75,13 +79,14 @@ def appraise(
     test = evaluate(p, folds=config.folds, seed=config.seed)
     validation = evaluate(trained.validation, folds=config.folds, seed=config.seed)
     readings = read_readings(config, prepared) if readings is None else readings
-    compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, say)
+    none: list[NoMap] = []
+    compared, maps = compare_test_films(config, prepared, clf, p, trained.validation, readings, none, say)
     said = doctors(config, p, readings, maps)
     chosen = choose_cases(p, config.cases, preferred={a.image_id for a in readings})
     order = dict.fromkeys((*chosen, *range(len(p.image_ids))))
     stamped = Stamper(clf, lambda: (_film(prepared.dataset, p.image_ids[i]) for i in order), {"seed": config.seed})
-    cases = _cases(config, prepared, stamped, p, readings, chosen, say)
-    disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), say)
+    cases = _cases(config, prepared, stamped, p, readings, chosen, none, say)
+    disputed = _cases(config, prepared, stamped, p, readings, _disputed(p, said, chosen), none, say)
     if said and maps:
         names = {e.image_id for e in maps}
         films = [r for r in prepared.dataset.records if r.image_id in names]
@@ -102,9 +107,11 @@ def appraise(
         readings=readings, positive=clf.class_names[clf.positive],
     )  # fmt: skip
     prepared = dataclasses.replace(prepared, findings=tuple(findings))
+    without = methods_without(none)
     story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
+    story = dataclasses.replace(story, notes=(*story.notes, *(f"No map by {m} {why}" for m, why in without)))
     report = write_report(story, config.out)
-    return Appraisal(test, validation, compared, report)
+    return Appraisal(test, validation, compared, report, without)
 
 
 def _film(dataset: Dataset, image_id: str) -> Any:
@@ -119,6 +126,7 @@ def _cases(
     p: Predictions,
     readings: Sequence[Annotation],
     chosen: Sequence[int],
+    no_map: list[NoMap],
     say: Progress,
 ) -> list[tuple[figures.Case, str]]:
     """Panels of chosen films under Grad-CAM and LIME, of the class that was called; maps are stamped and written."""
@@ -133,8 +141,12 @@ def _cases(
         logits = torch.from_numpy(p.logits[i : i + 1])
         bare = make_case(clf, film, logits, truth, said, ())
         methods: list[Explainer] = [GradCAM(), LIME(num_samples=config.lime_samples)]
-        maps = explain(clf, film, methods, target=bare.called, seed=config.seed, session=stamped.session)
-        maps = [stamped(film, e, m) for e, m in zip(maps, methods, strict=True)]
+        maps: list[Explanation] = []
+        asked: dict[str, Any] = {"seed": config.seed, "session": stamped.session, "left_out": no_map}
+        with suppress(ExplainError):  # nothing at all: `no_map` says why
+            maps = explain(clf, film, methods, target=int(clf.called(logits)[0]), **asked)
+        by_name = {m.name: m for m in methods}
+        maps = [stamped(film, e, by_name[e.method]) for e in maps]
         for m in maps:
             stem = p.image_ids[i].replace("/", "_").rsplit(".", 1)[0]
             save_explanation(m, config.out / "explanations" / f"{stem}.{m.method}.npz")
@@ -153,8 +165,8 @@ def _disputed(p: Predictions, said: Doctors | None, shown: Sequence[int]) -> lis
 
 
 def _case_story(case: figures.Case, name: str) -> CaseStory:
-    heading = f"{name}: {figures.sure(case.probability, case.called)}"
-    verdict = "right" if case.right else f"wrong, it is {case.truth}"
+    heading = f"{name}: {case.headline}"
+    verdict = case.verdict if case.no_call else "right" if case.right else f"wrong, it is {case.truth}"
     alt = f"{heading}, {verdict}; X-ray, doctor, Grad-CAM and LIME"
     return CaseStory(f"{heading} ({verdict})", Picture(figures.to_png(figures.case_panel(case)), alt), case.right)
 

@@ -11,7 +11,8 @@ import torch
 
 from radiolucent import figures
 from radiolucent.data.records import NOTED, LeftOut
-from radiolucent.explainers import explain
+from radiolucent.errors import ExplainError
+from radiolucent.explainers import NoMap, explain
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.files import file_name, write_bytes
 from radiolucent.images import read
@@ -25,6 +26,7 @@ from radiolucent.study.characteristics import characteristics
 from radiolucent.study.config import StudyConfig
 from radiolucent.study.doctors import read_readings
 from radiolucent.study.label_readings import other_names, readings_of_label
+from radiolucent.study.maps import methods_without
 from radiolucent.study.predictions_table import write_predictions
 from radiolucent.study.preflight import about_threshold
 from radiolucent.study.prepared import Prepared
@@ -40,12 +42,16 @@ SHOWN = 4  # films with all maps of their labels
 
 @dataclass(frozen=True)
 class LabelsAppraisal:
-    """The test evaluation of every label, each label's own appraisal, and where the report over all lies."""
+    """The test evaluation of every label, each label's own appraisal, and where the report over all lies.
+
+    `methods_left_out`: (method, reason) of maps there are none of.
+    """
 
     test: LabelsEvaluation
     validation: LabelsEvaluation
     labels: Mapping[str, Appraisal]
     report: Path
+    methods_left_out: tuple[tuple[str, str], ...] = ()
 
 
 def appraise_labels(
@@ -66,11 +72,14 @@ def appraise_labels(
     for name in clf.class_names:
         if name in test.labels and trained.thresholds[name] is not None:
             parts[name] = _of_label(name, config, prepared, trained, readings, say)
-    pictures = {"auroc": _forest(test)} | _films(config, prepared, trained, p, readings, say)
+    none: list[NoMap] = []
+    pictures = {"auroc": _forest(test)} | _films(config, prepared, trained, p, readings, none, say)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     story = _story(config, prepared, trained, p, (test, validation), parts, pictures)
-    return LabelsAppraisal(test, validation, parts, write_labels_report(story, config.out))
+    without = tuple(dict.fromkeys(i for each in parts.values() for i in each.methods_left_out)) or methods_without(none)
+    story = dataclasses.replace(story, notes=(*story.notes, *(f"No map by {m} {why}" for m, why in without)))
+    return LabelsAppraisal(test, validation, parts, write_labels_report(story, config.out), without)
 
 
 def _of_label(
@@ -118,6 +127,7 @@ def _films(
     trained: TrainedLabels,
     p: Predictions,
     readings: Sequence[Annotation],
+    no_map: list[NoMap],
     say: Progress,
 ) -> dict[str, Picture]:
     """Test films with the most labels called, each with one map a called label, from one pass of the film."""
@@ -130,7 +140,11 @@ def _films(
         record = records[p.image_ids[i]]
         film = read(record.path, image_id=record.image_id, patient_id=record.patient_id)
         targets = called_labels(clf, torch.from_numpy(p.logits[i : i + 1]))
-        maps = explain(clf, film, [GradCAM()], target=targets, seed=config.seed, session=session)
+        try:
+            maps = explain(clf, film, [GradCAM()], target=targets, seed=config.seed, session=session)
+        except ExplainError as error:
+            no_map.append(NoMap(film.image_id, "gradcam", str(error)))
+            continue
         said = [a for a in readings if a.image_id == record.image_id]
         case = make_case(
             clf, film, torch.from_numpy(p.logits[i : i + 1]), None, said, maps, labels=record.findings

@@ -5,7 +5,7 @@ from typing import Any
 
 from radiolucent.figures.case import Case, LabelCall
 from radiolucent.models import Classifier
-from radiolucent.types import Annotation, Estimate, Explanation, Finding
+from radiolucent.types import NO_CALL, Annotation, Estimate, Explanation, Finding
 
 __all__ = ["called_labels", "finding_from", "make_case"]
 
@@ -25,16 +25,17 @@ def make_case(
     Args:
         labels: of a multi-label model, what is known of the film's: 1, 0, or below 0 (`Record.findings`).
     """
+    empty = bool(clf.no_call(logits)[0])
     if clf.multilabel:
         told = _label_calls(clf, logits, labels)
         called = [c.name for c in told if c.called]
         chance = max(c.probability for c in told if c.called or not called)
-        name = ", ".join(called) or "no label"
-        return Case(film, name, chance, None, tuple(readings), tuple(explanations), told)
+        name = NO_CALL if empty else ", ".join(called) or "no label"
+        return Case(film, name, chance, None, tuple(readings), tuple(explanations), told, empty)
     chances = clf.probabilities(logits)[0]
     called = int(clf.called(logits)[0])
-    name = clf.class_names[called]
-    return Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations))
+    name = NO_CALL if empty else clf.class_names[called]
+    return Case(film, name, float(chances[called]), truth, tuple(readings), tuple(explanations), (), empty)
 
 
 def _label_calls(clf: Classifier, logits: Any, labels: Sequence[int]) -> tuple[LabelCall, ...]:

@@ -25,14 +25,14 @@ from radiolucent.data.records import NOTED
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import Seen, films_of_run
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.explainers import METHODS, Explainer, methods_named
+from radiolucent.explainers import METHODS, Explainer, NoMap, methods_named
 from radiolucent.files import real_path
 from radiolucent.models import Classifier, load, predict
 from radiolucent.readers.statistics import Completeness, completeness, finding_table
 from radiolucent.study.doctors import TUNING_FILMS, between_readers, groups_of, measured
 from radiolucent.study.label_readings import other_names, readings_of_label
 from radiolucent.study.lung_zones import zones_of
-from radiolucent.study.maps import maps_of
+from radiolucent.study.maps import maps_of, methods_without
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Annotation, Estimate
 
@@ -52,6 +52,7 @@ class Comparison:
         seen: which of the films the run was trained or chosen on; None where it does not say.
         unseen: they were left out.
         zones: by method, the maps' energy over six lung zones.
+        methods_left_out: (method, reason) of methods that gave no map of some films, or of any.
     """
 
     agreement: tuple[Agreement, ...]
@@ -62,6 +63,7 @@ class Comparison:
     completeness: Completeness | None = None
     unseen: bool = False
     zones: tuple[ZoneEnergy, ...] = ()
+    methods_left_out: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, laid out like `summary.json`."""
@@ -80,6 +82,7 @@ class Comparison:
             },
             "zones": {z.method: z.as_dict() for z in self.zones},
             "left_out": [{"file": str(p), "reason": r} for p, r in self.left_out],
+            "methods_left_out": [{"method": m, "reason": r} for m, r in self.methods_left_out],
             "trained_on": self.seen.as_dict(left_out=self.unseen) if self.seen else None,
         }
 
@@ -114,7 +117,7 @@ def compare_run(
 
     Raises:
         ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
-            `read_annotations`.
+            `read_annotations`. ExplainError: no method gives a map of any film.
     """
     explainers = _explainers(methods)
     classifier, dataset = load(run), load_dataset(data)
@@ -262,11 +265,14 @@ def _compared(
         "seed": seed,
     }
     common: dict[str, Any] = {"target": goal, "seed": seed, "left_out": left, "say": say}
-    by_method = maps_of(classifier, records, explainers, **common)
-    if not by_method[0]:
+    no_map: list[NoMap] = []
+    by_method = maps_of(classifier, records, explainers, no_map=no_map, **common)
+    some = [m for m, maps in zip(explainers, by_method, strict=True) if maps]
+    by_method = [maps for maps in by_method if maps]
+    if not by_method:
         raise DataError(f"{annotations}: none of its films could be read from {data}.")
-    tuning_maps = maps_of(classifier, tuning, explainers, what="tuning thresholds", **common)
-    shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method[:1], *tuning_maps[:1]) for e in maps}
+    tuning_maps = maps_of(classifier, tuning, some, what="tuning thresholds", no_map=no_map, **common)
+    shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method, *tuning_maps) for e in maps}
     misfits: list[LeftOut] = []
     readings = fitting(readings, shapes, annotations, misfits)
     left += [(item.path, item.reason) for item in misfits]
@@ -279,7 +285,8 @@ def _compared(
     said = words if words.statements else None
     told = completeness(finding_table(readings)) if readings else None
     zones = zones_of(by_method, records, patients=patients, folds=folds, seed=seed, say=say)
-    return Comparison(together(found), between, said, tuple(dict.fromkeys(left)), seen, told, unseen, zones)
+    every_left, without = tuple(dict.fromkeys(left)), methods_without(no_map)
+    return Comparison(together(found), between, said, every_left, seen, told, unseen, zones, without)
 
 
 def _tuning(run: Path, records: Sequence[Record], marked: set[str], seed: int) -> list[Record]:

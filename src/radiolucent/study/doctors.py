@@ -18,8 +18,8 @@ from radiolucent.audits.agreement import (
 )
 from radiolucent.data import read_annotations
 from radiolucent.data.annotations.match import fitting
-from radiolucent.errors import DataError
-from radiolucent.explainers import Explainer
+from radiolucent.errors import DataError, ExplainError
+from radiolucent.explainers import Explainer, NoMap
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.lime import LIME
 from radiolucent.models import Classifier
@@ -66,13 +66,18 @@ def read_readings(config: StudyConfig, prepared: Prepared) -> list[Annotation]:
 
 def _maps(
     prepared: Prepared, clf: Classifier, ids: Sequence[str], methods: Sequence[Explainer], seed: int, say: Progress,
-    what: str,
+    what: str, no_map: list[NoMap],
 ) -> list[list[Explanation]]:  # fmt: skip
     records = {r.image_id: r for r in prepared.dataset.records}
     left: list[tuple[Path, str]] = []
     target = clf.class_names[clf.positive]
     some = [records[i] for i in ids]
-    found = maps_of(clf, some, methods, target=target, seed=seed, left_out=left, say=say, what=what)
+    options: dict[str, Any] = {"target": target, "seed": seed, "left_out": left, "say": say, "what": what}
+    try:
+        found = maps_of(clf, some, methods, no_map=no_map, **options)
+    except ExplainError as error:  # the study goes on without maps
+        no_map += [NoMap(i, m.name, str(error)) for i in ids for m in methods]
+        return [[] for _ in methods]
     if left:  # they were readable when the data set was prepared
         raise DataError(f"{left[0][0]}: {left[0][1]}; the films changed meanwhile, run the command again.")
     return found
@@ -103,6 +108,7 @@ def compare_test_films(
     p: Predictions,
     validation: Predictions,
     readings: Sequence[Annotation],
+    no_map: list[NoMap],
     say: Progress,
 ) -> Compared:
     """Grad-CAM on every test film with a reading, LIME on a seeded sample of those with a finding, in one pass of both.
@@ -110,6 +116,9 @@ def compare_test_films(
     Grad-CAM is compared with every reader, the consensus first. The threshold of each is tuned on validation films.
     `compare_run` asks other questions of other films (any methods, any reading, any folder, no split of its own); what
     both measure, and how, is `measured`.
+
+    Args:
+        no_map: gets the films of which a method gives no map.
     """
     read_ids, marked = {a.image_id for a in readings}, {a.image_id for a in readings if a.finding}
     ids = [i for i in p.image_ids if i in read_ids]
@@ -126,15 +135,16 @@ def compare_test_films(
 
     def maps_of_both(some: Sequence[str], rest: Sequence[str], what: str) -> list[list[Explanation]]:
         """Grad-CAM of all films, LIME of some: it asks the network hundreds of times a film."""
-        both = _maps(prepared, clf, some, [gradcam, lime], config.seed, say, f"{what} gradcam and lime")
-        return [both[0] + _maps(prepared, clf, rest, [gradcam], config.seed, say, f"{what} gradcam")[0], both[1]]
+        both = _maps(prepared, clf, some, [gradcam, lime], config.seed, say, f"{what} gradcam and lime", no_map)
+        more = _maps(prepared, clf, rest, [gradcam], config.seed, say, f"{what} gradcam", no_map)
+        return [both[0] + more[0], both[1]]
 
     both = min(config.compare_films, len(tuning)) if few else 0
     tuning_maps = maps_of_both(tuning[:both], tuning[both:], "tuning the thresholds of")
     maps, views = maps_of_both(few, [i for i in ids if i not in set(few)], "comparing with doctors:")
     at = {name: k for k, name in enumerate(ids)}
     maps.sort(key=lambda e: at[e.image_id])
-    found = measured(maps, tuning_maps[0], readings, "all", **options)
+    found = measured(maps, tuning_maps[0], readings, "all", **options) if maps else []
     if views:
         found += measured(views, tuning_maps[1], readings, "consensus", **options)
     return together(found), tuple(maps)

@@ -16,9 +16,9 @@ from PIL import Image
 from radiolucent import figures
 from radiolucent.data import Dataset, Record, find_films
 from radiolucent.data.annotations.match import Films
-from radiolucent.data.records import NOTED
 from radiolucent.errors import ExplainError, ImageError
-from radiolucent.explainers import Explainer, explain, save_explanation
+from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
+from radiolucent.explainers.explain import reasons_of
 from radiolucent.explainers.footprint import bounded
 from radiolucent.explainers.perturbation.copies import Perturbation
 from radiolucent.files import file_name, one_process, write_bytes
@@ -27,7 +27,7 @@ from radiolucent.models import Classifier, black_box
 from radiolucent.passes.copy_memory import multiply_adds
 from radiolucent.passes.session import Session
 from radiolucent.study.case import called_labels, make_case
-from radiolucent.study.explained_rows import explained_row, row_of
+from radiolucent.study.explained_rows import NO_LABEL, explained_row, row_of, told_of
 from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
 from radiolucent.study.progress import Progress, quiet
@@ -42,10 +42,10 @@ TRUSTED = 20
 FLAT = 10
 """Films up to which files are called as the films are, in no folders of their own."""
 
-NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is explained; --target LABEL explains one"
-
 SMALL, MUCH = 1_000_000, 100_000_000
 """Weights below which a network is small, unless a pass of it takes so many multiply-adds."""
+TRIED = 20
+"""Films on which no method gives a map, after which a job is ended: nothing applies to this network."""
 WRITERS = 4
 """Maps and panels written at a time: a file waits for the disk most of the time."""
 
@@ -57,6 +57,7 @@ class Many:
     Attributes:
         table, parquet: one row an image, method and target. films: explained in all. new: of them in this call.
         files: what was asked for. left_out: (file, reason) of what could not be used. journal: to read rows from.
+        methods_left_out: (method, reason) of methods that gave no map of any film.
     """
 
     table: Path
@@ -66,6 +67,7 @@ class Many:
     new: int
     left_out: tuple[tuple[Path, str], ...]
     journal: Journal
+    methods_left_out: tuple[tuple[str, str], ...] = ()
 
 
 def explain_many(
@@ -87,7 +89,7 @@ def explain_many(
     Called again after an interruption or a kill, it goes on: a film that is done and unchanged is not done again, and
     the batch in hand when the process died is made anew under the same names. Each film is read once, and goes
     through the network once for all methods and targets that share a pass. Memory holds one batch, as large as the
-    bound allows.
+    bound allows. A method that fails on a film costs that map alone.
 
     Args:
         paths: images and folders. readings: doctors' outlines for the panels, matched by the longest common end of
@@ -97,7 +99,7 @@ def explain_many(
 
     Raises:
         BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
-            settings or readings. ExplainError: a method does not apply to this network.
+            settings or readings. ExplainError: no method gave a map of any film, or of the first 20.
     """
     with one_process(out):
         return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say)
@@ -138,24 +140,26 @@ def _explained(
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
     run.session.films = len(files)
+    held: list[tuple[str, list[int], list[dict[str, Any]]]] = []  # while nothing has worked, nothing counts as done
     for batch in run.batches(todo):
-        journal.add(run.explained(batch))
+        held += run.explained(batch)
+        if run.worked or not run.failed:
+            journal.add(held)
+            held = []
+        elif len(held) >= TRIED:
+            break
         done += len(batch)
         say("explaining", done, len(files))
+    if held:
+        if not any(row["map"] for row in journal.rows()):
+            raise ExplainError(reasons_of(list(run.failed.values())))
+        journal.add(held)
     left += run.refused
     keys = [str(file) for file in files]
     table, parquet = journal.write_tables(out, keys)
-    wanted, explained = set(keys), set[str]()
-    for row in journal.rows(keys):
-        if row["image"] not in wanted:
-            break  # of an earlier call on other files
-        if row["error"]:
-            left.append((Path(row["image"]), row["error"]))
-            if row["error"] == NO_LABEL:
-                explained.add(row["image"])
-        else:
-            explained.add(row["image"])
-    return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal)
+    told, explained, none = told_of(journal, keys)
+    left += told
+    return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal, none)
 
 
 def _placed(
@@ -198,14 +202,6 @@ def _sample(files: Sequence[Path], config: ManyConfig) -> set[str]:
 
 
 @dataclass(frozen=True)
-class _Failed:
-    """A method that gave no map of a film, and why."""
-
-    method: str
-    why: str
-
-
-@dataclass(frozen=True)
 class _Waiting:
     """A file with what it was when it was read: the film, or why there is none."""
 
@@ -228,6 +224,7 @@ class _Run:
     count: int
     refused: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
     worked: set[str] = field(default_factory=set[str])
+    failed: dict[str, NoMap] = field(default_factory=dict[str, NoMap])
     fitted: Sequence[Explainer] = ()
 
     @property
@@ -288,19 +285,18 @@ class _Run:
                 waited.result()
         return [(str(w.file), w.stamp, some) for w, some in zip(batch, rows, strict=True)]
 
-    def _by_all(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | _Failed]]:
+    def _by_all(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | NoMap]]:
         """Every method's maps of every film, from shared forward passes; where one fails, one by one."""
-        c = self.config
-        if self.classifier.multilabel and not c.targets:
+        if self.classifier.multilabel and not self.config.targets:
             return self._of_called_labels(films)
-        return self._of_targets(films, list(c.targets) or None)
+        return self._of_targets(films, list(self.config.targets) or None)
 
-    def _of_called_labels(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | _Failed]]:
+    def _of_called_labels(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | NoMap]]:
         """One map a label that a film is called, films with the same labels together; none where no label is called."""
         clf = self.classifier
         logits = clf.logits(torch.stack([clf.preprocess(film) for film in films]))
         called = [tuple(called_labels(clf, row[None])) for row in logits]
-        found: list[Sequence[Explanation | _Failed]] = [[_Failed("", NO_LABEL)] for _ in films]
+        found: list[Sequence[Explanation | NoMap]] = [[NoMap(film.image_id, "", NO_LABEL)] for film in films]
         for labels in dict.fromkeys(some for some in called if some):
             places = [i for i, some in enumerate(called) if some == labels]
             made = self._of_targets([films[i] for i in places], list(labels))
@@ -310,35 +306,39 @@ class _Run:
 
     def _of_targets(
         self, films: Sequence[Radiograph], targets: list[str] | None
-    ) -> Sequence[Sequence[Explanation | _Failed]]:
+    ) -> Sequence[Sequence[Explanation | NoMap]]:
         c = self.config
         options: dict[str, Any] = {"contrast": c.contrast, "score": c.score, "seed": c.seed, "batch_size": len(films)}
         options |= {"target": targets, "session": self.session}
-        try:
-            made = explain(self.classifier, films, self.methods, **options)
-            self.worked.update(m.name for m in self.methods)
-            return made
-        except ExplainError:
-            return [[e for m in self.methods for e in self._alone(film, m, options)] for film in films]
-
-    def _alone(self, film: Radiograph, method: Explainer, options: dict[str, Any]) -> Sequence[Explanation | _Failed]:
-        """A method's maps, or why there are none; a method that never worked raises."""
-        try:
-            found = explain(self.classifier, film, [method], **options)
-        except ExplainError as error:
-            if method.name not in self.worked:
-                raise
-            return [_Failed(method.name, f"{method.name}: {error}")]
-        self.worked.add(method.name)
-        return found
+        doubtful = self.failed.keys() - self.worked
+        found: dict[str, list[Explanation | NoMap]] = {film.image_id: [] for film in films}
+        for group in (  # what has always failed is asked by itself: the others share their passes without it
+            [m for m in self.methods if m.name not in doubtful],
+            [m for m in self.methods if m.name in doubtful],
+        ):
+            none: list[NoMap] = []
+            with suppress(ExplainError):  # nothing at all: `none` says why
+                for maps in explain(self.classifier, films, group, left_out=none, **options) if group else ():
+                    for e in maps:
+                        found[e.image_id].append(e)
+                        self.worked.add(e.method)
+            for each in none:
+                found[each.image_id].append(each)
+                self.failed.setdefault(each.method, each)
+        order = [m.name for m in self.methods]
+        return [sorted(found[film.image_id], key=lambda e: order.index(e.method)) for film in films]
 
     def _written(
-        self, film: Radiograph, maps: Sequence[Explanation | _Failed], keep: Callable[..., None]
+        self, film: Radiograph, maps: Sequence[Explanation | NoMap], keep: Callable[..., None]
     ) -> list[dict[str, Any]]:
         flat = self.names.get(film.image_id)
         name = flat or _deep_name(film.image_id)
         good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
-        failed = [row_of(film.image_id, method=e.method, error=e.why) for e in maps if isinstance(e, _Failed)]
+        failed = [
+            row_of(film.image_id, method=e.method, error=f"{e.method}: {e.reason}" if e.method else e.reason)
+            for e in maps
+            if isinstance(e, NoMap)
+        ]
         if not good:
             return failed
         case = make_case(self.classifier, film, torch.tensor([good[0].logits]))

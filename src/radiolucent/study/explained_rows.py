@@ -1,14 +1,19 @@
 """The rows of the table of explanations."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from radiolucent.data.records import NOTED
 from radiolucent.figures import Case
-from radiolucent.study.journal import COLUMNS
-from radiolucent.types import Explanation, absent
+from radiolucent.study.journal import COLUMNS, Journal
+from radiolucent.types import NO_CALL, NO_LUNG, Explanation, absent
 
-__all__ = ["explained_row", "row_of"]
+__all__ = ["NO_LABEL", "explained_row", "row_of", "told_of"]
+
+NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is explained; --target LABEL explains one"
 
 
 def row_of(image: str, **values: Any) -> dict[str, Any]:
@@ -17,7 +22,10 @@ def row_of(image: str, **values: Any) -> dict[str, Any]:
 
 
 def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> dict[str, Any]:
-    """A map's row; of a model of several labels call and probability are of the map's label, with it or without."""
+    """A map's row; of a model of several labels call and probability are of the map's label, with it or without.
+
+    Where the network takes nothing on the film for lung there is no call and no probability, and a note says so.
+    """
     called, probability = _called(case, e.target_name)
     row, column = np.unravel_index(int(e.map.argmax()), e.map.shape)
     x, y = e.geometry.to_source(np.array([[column + 0.5, row + 0.5]]))[0]
@@ -37,11 +45,34 @@ def explained_row(e: Explanation, case: Case, file: str, panel: str | None) -> d
         trust_reasons="; ".join(e.trust.get("reasons", ())) or e.details.get("broken_promise"),
         map=file,
         panel=panel,
+        note="; ".join([*([f"{NO_CALL}: {NO_LUNG}"] if case.no_call else ()), *case.film.notes]) or None,
     )
 
 
-def _called(case: Case, label: str) -> tuple[str, float]:
+def _called(case: Case, label: str) -> tuple[str, float | None]:
+    if case.no_call:
+        return NO_CALL, None
     own = next((c for c in case.labels if c.name == label), None)
     if own is None:
         return case.called, case.probability
     return (label, own.probability) if own.called else (absent(label), 1 - own.probability)
+
+
+def told_of(
+    journal: Journal, keys: Sequence[str]
+) -> tuple[list[tuple[Path, str]], set[str], tuple[tuple[str, str], ...]]:
+    """(file, reason) of maps there are none of, the films explained, and the methods that gave no map of any."""
+    wanted, explained, worked = set(keys), set[str](), set[str]()
+    failed: list[tuple[str, str | None, str]] = []
+    for row in journal.rows(keys):
+        if row["image"] not in wanted:
+            break  # of an earlier call on other files
+        if not row["error"] or row["error"] == NO_LABEL:
+            explained.add(row["image"])
+        if row["error"]:
+            failed.append((row["image"], row["method"], row["error"]))
+        else:
+            worked.add(row["method"])
+    never = {m: e.removeprefix(f"{m}: ") for _, m, e in reversed(failed) if m and m not in worked}
+    left = [(Path(i), e) for i, m, e in failed if m not in never or i not in explained]
+    return left, explained, tuple(never.items())[::-1]

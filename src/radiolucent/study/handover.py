@@ -126,7 +126,8 @@ def _fiftyone(films: Sequence[_Film], out: Path) -> None:
         _save(film.pixels, out / "data" / f"{name}.png")
         height, width = film.pixels.shape
         calls = [
-            {"_cls": "Classification", "label": label, "confidence": chance} for label, chance in _calls(rows).items()
+            {"_cls": "Classification", "label": label, **({} if chance is None else {"confidence": chance})}
+            for label, chance in _calls(rows).items()
         ]
         called = calls[0] if len(calls) == 1 else {"_cls": "Classifications", "classifications": calls}
         sample: dict[str, Any] = {"filepath": f"data/{name}.png", "tags": [], "called": called}
@@ -152,9 +153,16 @@ def _fiftyone(films: Sequence[_Film], out: Path) -> None:
     write_json(out / "samples.json", {"samples": samples})
 
 
-def _calls(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
-    """Calibrated probability by what was called: one class, or of several labels each of those explained."""
-    return {row["called"]: float(row["probability"]) for row in rows}
+def _calls(rows: Sequence[Mapping[str, str]]) -> dict[str, float | None]:
+    """Calibrated probability by what was called: one class, or of several labels each of those explained.
+
+    None where nothing on the film was taken for lung, and so nothing called.
+    """
+    return {row["called"]: _chance(row) for row in rows}
+
+
+def _chance(row: Mapping[str, str]) -> float | None:
+    return float(row["probability"]) if row["probability"] else None
 
 
 def _rings(region: Any) -> list[NDArray[np.float64]]:
@@ -196,7 +204,7 @@ def _labelstudio(films: Sequence[_Film], out: Path) -> None:
                     labels |= set(item["value"][item["type"]])
                 elif item["type"] == "choices":
                     choices |= set(item["value"]["choices"])
-        chances = {row["target"]: float(row["probability"]) for row in rows}
+        chances = {row["target"]: _chance(row) for row in rows}
         predictions = [_prediction(field, e, chances[e.target_name]) for field, e in maps.items()]
         labels |= {e.target_name for e in maps.values()}
         data = {"image": f"{LOCAL}images/{name}.png", "source": rows[0]["image"], "called": ", ".join(_calls(rows))}
@@ -233,7 +241,7 @@ def _annotations(marks: Sequence[Annotation], film: Radiograph, out: Path) -> li
         file.unlink(missing_ok=True)
 
 
-def _prediction(field: str, e: Explanation, probability: float) -> dict[str, Any]:
+def _prediction(field: str, e: Explanation, probability: float | None) -> dict[str, Any]:
     """A map as a brush mask where it reaches half of its largest value; no result where it is nowhere positive."""
     shown = _on_film(e)
     height, width = shown.shape
@@ -243,7 +251,8 @@ def _prediction(field: str, e: Explanation, probability: float) -> dict[str, Any
         place = {"original_width": width, "original_height": height, "image_rotation": 0}
         name = {"id": field, "from_name": "brushlabels", "to_name": "image", "type": "brushlabels"}
         result.append(name | place | {"value": value})
-    return {"model_version": f"{field} of {e.model_hash[:12]}", "score": probability, "result": result}
+    said = {"model_version": f"{field} of {e.model_hash[:12]}", "result": result}
+    return said if probability is None else said | {"score": probability}
 
 
 TOOLS = {"fiftyone": _fiftyone, "labelstudio": _labelstudio}

@@ -28,6 +28,7 @@ COLUMNS: Mapping[str, str] = {  # and their Arrow types
     "map": "string",
     "panel": "string",
     "error": "string",
+    "note": "string",
 }
 
 

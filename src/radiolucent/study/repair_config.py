@@ -10,6 +10,9 @@ from radiolucent.study.remedies import named
 
 __all__ = ["RepairConfig"]
 
+MOST = 1000.0
+"""Largest penalty: a hundred times what is usual, beyond which nothing else is learnt."""
+
 
 @dataclass(frozen=True)
 class RepairConfig:
@@ -22,7 +25,8 @@ class RepairConfig:
             one that follows the fewest channels of discovery on validation films.
         fine_tune: go on from the run's weights for a quarter of the epochs at a fifth of the learning rate, instead of
             training anew. epochs: instead of either number.
-        penalty: λ of "reasons" or "relevance"; None: the method's own; "auto": chosen by search on validation films.
+        penalty: λ of "reasons" or "relevance", at most 1000; None: the method's own; "auto": chosen by search on
+            validation films.
         lungs, markers: folders of masks; else found by our own networks.
         annotations: doctors' readings; annotation_options: for `read_annotations`. films: at most so many test films
             are audited.
@@ -50,12 +54,12 @@ class RepairConfig:
         for name in self.methods:
             if name != "auto":
                 named(name)
-        wrong = self.penalty is not None and self.penalty != "auto" and not 0 < self.penalty < float("inf")
-        if not self.methods or len(set(self.methods)) < len(self.methods) or wrong or self.folds < 100:
+        if not self.methods or len(set(self.methods)) < len(self.methods) or self.folds < 100:
             raise ConfigError(
-                f"methods {self.methods}, penalty {self.penalty}, folds {self.folds}; expected different methods, "
-                "penalty > 0 or auto, folds ≥ 100."
+                f"methods {self.methods}, folds {self.folds}; expected different methods and folds ≥ 100."
             )
+        if self.penalty is not None and self.penalty != "auto" and not 0 < self.penalty <= MOST:
+            raise ConfigError(f"penalty {self.penalty:g}; expected a number above 0 and at most {MOST:g}, or auto.")
         if self.penalty is not None and not any(r.penalties for m in self.methods if m != "auto" for r in named(m)):
             raise ConfigError(
                 f"penalty {self.penalty}, and methods {', '.join(self.methods)} have none; name one that has: "

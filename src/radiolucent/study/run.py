@@ -76,6 +76,10 @@ def train_only(
             seed=config.seed,
         )
         recipe = config.train_config()
+        if config.flip and config.augment() is None:
+            raise ConfigError(
+                f"--flip, and recipe {config.recipe} alters no film; take --recipe strong, or leave it out."
+            )
         freeze(start.network, recipe.freeze)
         trackers_named(config.log_to)
         choose_threshold(np.array([0, 1]), np.array([0.2, 0.8]), config.threshold_rule)  # is it a rule at all?

@@ -166,9 +166,10 @@ def provenance_of(
     return made | ({"reading": reading().as_dict()} if reading().pixels_key() else {})
 
 
-def told_of(weights: WeightsReport, fitted: Fitted) -> dict[str, Any]:
+def told_of(weights: WeightsReport, fitted: Fitted, prepared: Prepared) -> dict[str, Any]:
     """What a report tells of a training and no other file holds, JSON-ready."""
-    return {"weights": dataclasses.asdict(weights), "best_epoch": fitted.best_epoch, "notes": list(fitted.notes)}
+    told = {"weights": dataclasses.asdict(weights), "best_epoch": fitted.best_epoch, "notes": list(fitted.notes)}
+    return told | {"data_notes": list(prepared.dataset.notes)}
 
 
 def train(
@@ -198,7 +199,7 @@ def train(
         school = dataclasses.replace(school, notes=(*school.notes, f"Calibration: {calibration.note}."))
     if world()[0] == 0:
         write_json(config.out / "threshold.json", threshold.as_dict())
-        write_json(config.out / TOLD, told_of(weights, school))
+        write_json(config.out / TOLD, told_of(weights, school, prepared))
         save(classifier, config.out / "model.safetensors")  # last: it is what says that all is there
     validation = dataclasses.replace(warm, threshold=threshold.value)
     return Trained(classifier, school, threshold, validation, weights)

@@ -128,7 +128,7 @@ def train_labels(
     )  # fmt: skip
     if world()[0] == 0:
         write_json(config.out / "threshold.json", {"labels": made.as_dict()})
-        write_json(config.out / TOLD, told_of(weights, school))
+        write_json(config.out / TOLD, told_of(weights, school, prepared))
         save(classifier, config.out / "model.safetensors")  # last: it is what says that all is there
     return made
 

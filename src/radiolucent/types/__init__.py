@@ -9,6 +9,8 @@ network's input. Coordinates are continuous, x to the right and y down, and pixe
 
 from radiolucent.types.estimate import Concern, Estimate, Finding, Verdict
 from radiolucent.types.predicted import (
+    NO_CALL,
+    NO_LUNG,
     Explanation,
     Head,
     LabelRule,
@@ -21,6 +23,8 @@ from radiolucent.types.predicted import (
 from radiolucent.types.radiograph import Annotation, Geometry, Radiograph, Region
 
 __all__ = [
+    "NO_CALL",
+    "NO_LUNG",
     "Annotation",
     "Concern",
     "Estimate",

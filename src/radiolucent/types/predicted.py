@@ -12,7 +12,16 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.shown import Shown
 from radiolucent.types.radiograph import Geometry
 
-__all__ = ["Explanation", "Head", "LabelRule", "Predictions", "absent", "label_position", "rules_for", "supported"]
+__all__ = [
+    "NO_CALL", "NO_LUNG", "Explanation", "Head", "LabelRule", "Predictions", "absent", "label_position", "rules_for",
+    "supported",
+]  # fmt: skip
+
+NO_CALL = "no call"
+"""What stands in a class's place where a network takes nothing on a film for lung."""
+
+NO_LUNG = "nothing on it has the texture of a lung, so that the answer would be the same for any such film"
+"""Why there is no call."""
 
 
 Head = Literal["softmax", "sigmoid", "multilabel"]

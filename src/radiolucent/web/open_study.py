@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from radiolucent.data import Dataset, LabelOptions, Record, load_dataset, of_label
+from radiolucent.data.records import NOTED
 from radiolucent.data.relabel import relabel
 from radiolucent.data.trained_on import TrainingFilms, films_of_run
 from radiolucent.errors import ConfigError, DataError, ImageError
@@ -53,7 +54,7 @@ class StudyPlan:
 
     Attributes:
         run: run folder or checkpoint. data: folder or manifest. folder: where the study is kept.
-        name: of the study. split: which films: "test", "val", "train", or "all"; without such splits, all.
+        name: of the study. split: which films: "test" (all, where the data have no split), "val", "train", or "all".
         limit: at most so many films, drawn by `seed`; None: all.
         methods: names of maps (see `explainers.METHODS`). lime_samples: perturbed films a LIME map.
         seed: of the drawing and of the maps; readers' orders come from a secret that is drawn once and kept.
@@ -119,7 +120,8 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     """Open a study, or make it: films get opaque identifiers, in random order, and keep them.
 
     Raises:
-        ConfigError: the folder holds a study of another model, other classes, or begun with other options.
+        ConfigError: the folder holds a study of another model, other classes, or begun with other options; no film of
+            the split.
         DataError: no readable film.
     """
     methods = make_methods(plan.methods, plan.lime_samples)
@@ -127,6 +129,9 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     classifier = _asked_of(whole, plan)
     if UNASSESSED in classifier.class_names:
         raise ConfigError(f"{plan.run}: a class is called {UNASSESSED!r}, which readers answer with; rename the class.")
+    dataset = None if (plan.folder / "study.db").exists() else _films_for(whole, classifier, plan)
+    if dataset is not None:
+        _chosen(dataset, plan)  # what is not there is told before anything is written
     store = Store(plan.folder / "study.db")
     close_to_others(plan.folder)  # also what an earlier version left open
     _same_study(store, plan, classifier)
@@ -135,11 +140,13 @@ def open_study(plan: StudyPlan, say: Progress) -> Opened:
     known = {c.image_id for c in store.cases()}
     if not known or store.fact("complete") is None:
         try:
-            dataset = _films_for(whole, classifier, plan)
+            dataset = dataset or _films_for(whole, classifier, plan)
             if plan.unseen:
                 dataset = _films_of(plan).among(dataset.records).without(dataset)
             left_out += dataset.left_out
             records = _chosen(dataset, plan)
+            if not dataset.splits and plan.split != "all":
+                left_out.append((plan.data, f"{NOTED}has no split: all of its films are read"))
             learned = films_of_run(plan.run)
             warning = "" if learned is None else learned.among(records).warning
             store.describe({"seen": warning})
@@ -224,8 +231,16 @@ def _same_study(store: Store, plan: StudyPlan, classifier: Classifier) -> None:
 
 
 def _chosen(dataset: Dataset, plan: StudyPlan) -> list[Record]:
-    some = dataset.split(plan.split).records if plan.split != "all" else dataset.records
-    records = list(some or dataset.records)
+    """The films to read: of the split; of data without any split all.
+
+    Raises:
+        ConfigError: no film of that split.
+    """
+    whole = plan.split == "all" or (plan.split == "test" and not dataset.splits)
+    records = list(dataset.records if whole else dataset.split(plan.split).records)
+    if not records and len(dataset):
+        have = ", ".join(dataset.splits) or "no split"
+        raise ConfigError(f"{plan.data}: no film of split {plan.split!r}; it has {have}. --split all reads every film.")
     if plan.limit is not None and plan.limit < len(records):
         records = random.Random(plan.seed).sample(records, plan.limit)
     return records

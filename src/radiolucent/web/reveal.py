@@ -22,7 +22,7 @@ from radiolucent.readers.private import close_to_others, private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
 from radiolucent.study.stamps import Stamper
-from radiolucent.types import Explanation, Radiograph
+from radiolucent.types import NO_CALL, NO_LUNG, Explanation, Radiograph
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog
 
@@ -232,10 +232,8 @@ class Reveal:
             self.failures.write(f"computing {file.name.removeprefix(f'{case.id}.')}", error, case=case.id)
 
     def _no_call(self) -> dict[str, Any]:
-        words = (
-            "Nothing on this film has the texture of a lung: the model's answer would be the same for any such film."
-        )
-        told = {"called": None, "headline": "no call", "probability": None}
+        words = f"{NO_LUNG[:1].upper()}{NO_LUNG[1:]}."
+        told = {"called": None, "headline": NO_CALL, "probability": None}
         return told | {"threshold": self.classifier.threshold, "target": self.target, "words": [words]}
 
     def _words(self, called: str, chance: float, logits: Any) -> dict[str, Any]:
