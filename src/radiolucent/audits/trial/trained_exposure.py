@@ -30,14 +30,14 @@ Floats = NDArray[np.float64]
 LEAST = 20
 """Patients of either class among the films trained on that are needed."""
 GRID = np.linspace(-1.0, 1.0, 11)
-"""Logarithms of the powers that judges are asked at; in between their answers are interpolated."""
+"""Logarithms of the gains that judges are asked at; in between their answers are interpolated."""
 DARKEST, BRIGHTEST = 0.02, 0.98
 
 
 def exposure_of(view: View) -> float | None:
-    """The logarithm of the power that brings what lies outside the lungs to grey level 1/e: lower is brighter.
+    """How bright a film is outside its lungs: −log(−log g), g the mean grey level there; None where nothing is.
 
-    The difference of two films is the logarithm of the power that brings one to the exposure of the other.
+    What one film has more than another is the logarithm of the gain (see `exposure`) that makes them alike.
     """
     there = unframed(view)
     if not there.any():
@@ -49,7 +49,7 @@ def exposure_of(view: View) -> float | None:
 def exposures_taught(case: Case, level: float) -> Estimate | None:
     """See the module. None where too few films trained on are known, or their lungs are not, or too few are audited."""
     rows = _trained(case)
-    ill = np.array([v.label == case.classifier.positive for v in rows])
+    ill = np.array([v.label == case.classifier.positive for v in rows], bool)
     dealt = case.once("discovered.deal", partial(deal, case))
     if dealt is None or min(ill.sum(), (~ill).sum()) < LEAST:
         return None
