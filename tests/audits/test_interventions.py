@@ -2,14 +2,15 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
 
-from radiolucent.audits.trial.answers import Table, collect
+from radiolucent.audits.trial.answers import Table, ask, collect
 from radiolucent.audits.trial.base import Case, edits_of
-from radiolucent.audits.trial.distort import coarser, warped
+from radiolucent.audits.trial.discovered import deal
+from radiolucent.audits.trial.distort import coarser, exposure, warped
 from radiolucent.audits.trial.edits import EDITS, fill
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.headline import by_severity, verdict_of
@@ -19,6 +20,7 @@ from radiolucent.audits.trial.masked import MASKED_EDITS
 from radiolucent.audits.trial.masked import TESTS as PARTS
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.stress import STRESSES, stressed
+from radiolucent.audits.trial.trained_exposure import _contrast, exposure_of, exposures_taught
 from radiolucent.models import Classifier
 from radiolucent.types import Finding
 from support.mark_readers import (
@@ -88,75 +90,136 @@ def test_half_the_effect_counts_where_the_films_trained_on_teach_it(bright: str,
 
 
 @pytest.mark.parametrize(
-    ("ill", "healthy", "lit", "verdict"),
+    ("ill", "healthy", "framed", "verdict"),
     [
-        (1.1, 1.1, "ill", "fail"),
-        (0.6, 0.6, "ill", "pass"),
-        (1.1, 0.1, "ill", "pass"),
-        (-1.1, -1.1, "ill", "pass"),
-        (1.1, 1.1, "a little", "pass"),
-        (1.1, 1.1, "any", "pass"),
-        (1.1, 1.1, "", "pass"),
+        (0.6, 0.6, "ill", "fail"),
+        (0.3, 0.3, "ill", "pass"),
+        (0.6, 0.1, "ill", "pass"),
+        (-0.6, -0.6, "ill", "pass"),
+        (0.6, 0.6, "a little", "pass"),
+        (0.6, 0.6, "any", "pass"),
+        (0.6, 0.6, "", "pass"),
     ],
 )
 def test_a_shift_of_both_classes_counts_where_the_films_trained_on_teach_it(
-    ill: float, healthy: float, lit: str, verdict: str
+    ill: float, healthy: float, framed: str, verdict: str
 ) -> None:
-    """Brightening moves films by so many standard deviations, patches as much the other way, so that nothing is left
-    beyond the control. `lit`: on which training films the exposure is brighter, "" for not known. An honest
-    network moves by 0.6, too."""
-    test = INTERVENTIONS["exposure.bright"]
-    table = table_of(lung_reader(), (test.edit, *test.controls))
-    far = np.where(table.truth, ill, healthy) * table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
-    scores = {**table.scores, test.edit: table.original + far}
-    scores |= dict.fromkeys(test.controls, table.original - far)
-    met = []
-    draw = np.random.default_rng(0)
-    for i, v in enumerate(8 * views()):  # so many that a small difference is certain
-        share = {"ill": 1.0 if v.label == 1 else 0.0, "a little": 0.58 if v.label == 1 else 0.42}.get(lit, 0.5)
-        light = draw.uniform() < share if lit != "any" else i % 4 < 2
-        grey = np.rint((v.grey / 255) ** (1 / 1.4 if light else 1.0) * 255).astype(np.uint8)
+    """Blackening the border moves films by so many standard deviations, squares elsewhere as much the other way, so
+    that nothing is left beyond the control. `framed`: which films trained on have a black frame, "" for not known."""
+    test = INTERVENTIONS["border.black"]
+    table = table_of(lung_reader(), (test.edit, test.control))
+    far = np.random.default_rng(0).uniform(0.9, 1.1, len(table)) * table.spread
+    far *= np.where(table.truth, ill, healthy)
+    met: list[View] = []
+    for i, v in enumerate(24 * views()):  # so many that a small difference is certain
+        k, share = i // 2, {"ill": (0.1, 0.9), "a little": (0.46, 0.54)}.get(framed, (0.5, 0.5))[v.label or 0]
+        grey = np.where(v.border, 5 if (0.618 * k) % 1 < share else 90, v.grey).astype(np.uint8)
         met.append(dataclasses.replace(v, grey=grey, patient_id=str(i)))
-    by_id = {v.image_id: v for v in views()}
-    case = Case(
-        lung_reader(), dataclasses.replace(table, scores=scores), by_id.__getitem__, by_id.__getitem__, (),
-        met=(lambda: met) if lit else None,
-    )  # fmt: skip
-    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case)
+    scores = {test.edit: table.original + far, test.control: table.original - far}
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(
+        case_with(table, scores, met if framed else None)
+    )
     assert found.verdict == verdict, found.summary
     assert ("or more on films of either class" in found.summary) == (verdict == "fail"), found.summary
 
 
-def case_with(table: Table, scores: dict[str, np.ndarray], met: list[View]) -> Case:
+def case_with(table: Table, scores: dict[str, np.ndarray], met: list[View] | None) -> Case:
     by_id = {v.image_id: v for v in views()}
     changed = dataclasses.replace(table, scores={**table.scores, **scores})
-    return Case(lung_reader(), changed, by_id.__getitem__, by_id.__getitem__, (), met=lambda: met)
+    known = None if met is None else lambda: met
+    return Case(lung_reader(), changed, by_id.__getitem__, by_id.__getitem__, (), met=known)
 
 
-def many(made: Callable[[View, float], np.ndarray], ill: float, healthy: float) -> list[View]:
-    """Eight times the films as trained on, such a share of either class changed."""
+def many(
+    made: Callable[[View, float], np.ndarray], ill: float, healthy: float, films: Sequence[View] = ()
+) -> list[View]:
+    """Eight times the films as trained on, unless given, such a share of either class changed."""
     draw, found = np.random.default_rng(0), list[View]()
-    for i, v in enumerate(8 * views()):
+    for i, v in enumerate(films or 8 * views()):
         grey = made(v, draw.uniform()) if draw.uniform() < (ill if v.label == 1 else healthy) else v.grey
         found.append(dataclasses.replace(v, grey=grey.astype(np.uint8), patient_id=str(i)))
     return found
 
 
-@pytest.mark.parametrize(("film", "lungs", "verdict"), [(0.6, 1.0, "fail"), (0.6, 2.0, "pass"), (1.0, 3.0, "fail")])
-def test_a_brighter_film_counts_where_it_does_enough_beside_brighter_lungs(
-    film: float, lungs: float, verdict: str
+def brighter(v: View, _: float) -> np.ndarray:
+    return np.rint((v.grey / 255) ** (1 / 1.4) * 255)
+
+
+@pytest.mark.parametrize(
+    ("ill", "healthy", "lungs", "bright", "verdict"),
+    [
+        (0.6, 0.6, 1.0, (0.6, 0.1), "fail"),
+        (-0.6, -0.6, 1.0, (0.6, 0.1), "fail"),
+        (0.6, 0.6, 1.0, (0.1, 0.1), "pass"),
+        (0.6, 0.6, 1.0, (0.1, 0.6), "pass"),
+        (0.6, 0.6, 1.0, None, "pass"),
+        (0.6, 0.6, 2.0, (0.6, 0.1), "pass"),
+        (0.6, 0.1, 0.2, (0.6, 0.1), "pass"),
+        (0.15, 0.15, 0.2, (0.6, 0.1), "pass"),
+    ],
+)
+def test_an_exposure_counts_where_films_trained_on_teach_it_and_more_moves_than_lungs(
+    ill: float, healthy: float, lungs: float, bright: tuple[float, float] | None, verdict: str
 ) -> None:
-    """Brightening the film and the lungs alone moves films of both classes by so many standard deviations; 0.8 count by
-    themselves, less beside the lungs, of which the share that must be passed is 0.4."""
+    """Brightening moves films by so many standard deviations and darkening as much back, patches more than both, so
+    that nothing is left beyond the control; the same in the lungs alone moves them by `lungs`. `bright`: the shares of
+    the ill and the healthy films trained on that are brighter; None where they are not known. The network does answer
+    to brightness, so that such films move it; which way the table says that it moves does not matter then."""
     test = INTERVENTIONS["exposure.bright"]
-    table = table_of(lung_reader(), (test.edit, *test.controls, "exposure.lungs"))
-    far = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
-    scores = {test.edit: table.original + film * far, "exposure.lungs": table.original + lungs * far}
-    scores |= dict.fromkeys(test.controls, table.original - film * far)
-    met = many(lambda v, _: np.rint((v.grey / 255) ** (1 / 1.4) * 255), 1.0, 0.0)
+    assert test.swing is not None
+    table = table_of(lung_reader(), (test.edit, *test.controls, *test.swing))
+    draw = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    far = np.where(table.truth, ill, healthy) * draw
+    moved = dict(zip((test.edit, *test.swing), (far, -far, lungs * draw, -lungs * draw), strict=True))
+    scores = {name: table.original + by for name, by in moved.items()}
+    scores |= dict.fromkeys(test.controls, table.original - 2 * far)
+    # Each film is trained on as often ill as healthy, so that chance makes neither class brighter.
+    turned = [[dataclasses.replace(v, label=k) for v in views()] for k in (0, 1)]
+    met = None if bright is None else many(brighter, *bright, films=4 * [*turned[0], *turned[1]])
     (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case_with(table, scores, met))
     assert found.verdict == verdict, found.summary
-    assert ("more than 40% of what brightening the lungs alone does" in found.summary) == (lungs == 1.0)
+    assert ("more than 40% of what the same in the lungs alone does" in found.summary) == (verdict == "fail")
+    if verdict == "fail":
+        assert found.estimate is not None and (found.estimate.low or 0) > found.threshold == 0.2
+        assert found.evidence["exposures_taught"]["low"] > 0
+    nothing = {**scores, test.swing[1]: np.full(len(table), np.nan)}
+    (blind,) = next(t for t in CHANGES if t.name == test.edit).findings(case_with(table, nothing, met))
+    assert blind.verdict == "pass", "without lungs it is not known what a brighter lung does"
+
+
+def test_what_exposures_are_worth_is_what_they_do_and_lying_is_taken_out() -> None:
+    """Every film is trained on twice: as it is, labelled healthy, and brighter, labelled ill. So the figure is the mean
+    of what the two exposures do to audited films, and what else makes films bright plays no part."""
+    met = [dataclasses.replace(v, label=0, patient_id=f"{i}") for i, v in enumerate(views())]
+    met += [
+        dataclasses.replace(v, grey=brighter(v, 0).astype(np.uint8), label=1, patient_id=f"{i} lit")
+        for i, v in enumerate(views())
+    ]
+    table, model = table_of(lung_reader(), ()), lung_reader()
+    case = case_with(table, {}, [*met, *(dataclasses.replace(v, patient_id="0") for v in met[64:])])
+    found, judges = exposures_taught(case, 0.95), deal(case)
+    assert found is not None and judges is not None and found.n == 128, "one film a patient"
+    gaps: list[float] = []
+    for judge in judges.judges:
+        powers = [float(np.exp((exposure_of(v) or 0) - (exposure_of(judge) or 0))) for v in met]
+        told = ask(model, [(judge, exposure(p)(judge, np.random.default_rng(0))) for p in powers])
+        gaps.append(float(told[64:].mean() - told[:64].mean()) / table.spread)
+    assert found.value == pytest.approx(np.mean(gaps), abs=0.02) and found.value > 0.1
+    assert exposures_taught(case_with(table, {}, met[:70]), 0.95) is None, "six of the ill are too few"
+    assert exposures_taught(case_with(table, {}, None), 0.95) is None
+
+
+def test_the_level_holds_where_classes_scatter_unlike_and_lying_goes_with_the_class() -> None:
+    """Nothing is there: values follow where the lungs lie, which the classes differ in, and scatter unlike."""
+    rng, wrong = np.random.default_rng(0), 0
+    ill = np.arange(80) < 24
+    for _ in range(600):
+        about = rng.normal(size=(80, 3)) + 0.5 * ill[:, None]
+        values = about @ (0.5, -0.3, 0.2) + rng.normal(size=80) * np.where(ill, 2.0, 0.5)
+        e = _contrast(values, ill, about, 0.95)
+        assert e is not None and e.low is not None and e.high is not None
+        wrong += not e.low <= 0 <= e.high
+    assert 0.02 < wrong / 600 < 0.08
 
 
 @pytest.mark.parametrize(("ill", "verdict"), [(0.35, "fail"), (0.1, "pass")])

@@ -19,7 +19,7 @@ PLACED = ("surroundings", "lines", "fine")
 IN_LUNGS = ("inside", "fine")
 """Channels of fine structure in the lungs, of which findings are made too: see `lung_structure`."""
 ENOUGH = 0.5
-"""Share of the threshold that what findings in one place do not explain must reach, beside `Channel.part` of the figure
+"""Share of the threshold that what findings do not explain must reach, beside `Channel.part` of the figure
 itself (ours)."""
 _SOURCE = "exchange of parts between films (ours); control: the same parts of films of the other class; threshold: ours"
 
@@ -34,8 +34,8 @@ class Tried:
         flips: share of judges whose call these parts turn. judges: how many. carried: share of donors of the negative
             and the positive class whose effect is nearer the first than the second. place: the cell where it lies, if
             in one.
-        proof: of a failure in the lungs, what findings in one place cannot explain (`lung_structure`). doubt: why it is
-            no failure all the same.
+        proof: of a failure in the lungs, what findings cannot explain, and how evenly it lies (`lung_structure`).
+            doubt: why it is no failure all the same.
     """
 
     channel: Channel
@@ -67,17 +67,25 @@ def _open(case: Case, found: Tried) -> str:
         return "without lung masks it cannot be told from a finding in the lungs"
     if found.proof is not None and not any(_proves(found, p) for p in found.proof):
         told = "; ".join(_short(p) for p in found.proof)
-        return f"it cannot be told from findings in the lungs, which a network should follow ({told})"
+        even = ", and it lies evenly: look for an artefact or a disease all over" if _even(found) else ""
+        return f"it cannot be told from findings in the lungs, which a network should follow{even} ({told})"
     return ""
 
 
 def _proves(found: Tried, proof: Tried) -> bool:
-    """Whether what findings in one place cannot explain moves films of both classes, and not by a trifle; a difference
-    is none."""
+    """Whether what no finding explains moves films of both classes, and not by a trifle. That it lies evenly, which is
+    a difference (`Channel.less`), proves nothing: there are diseases that do."""
     part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
-    least = part if proof.channel.less is None else 0.0
-    enough = (proof.estimate.value or 0.0) >= least
-    return enough and (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
+    return proof.channel.less is None and (proof.estimate.value or 0.0) >= part and _surely(proof)
+
+
+def _surely(proof: Tried) -> bool:
+    return (proof.estimate.low or 0.0) > 0 and min(proof.by_class) > 0
+
+
+def _even(found: Tried) -> bool:
+    """Whether the darker half of the lungs does nearly as much as the whiter half for certain."""
+    return any(p.channel.less is not None and _surely(p) for p in found.proof or ())
 
 
 def _short(found: Tried) -> str:
@@ -141,7 +149,7 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
             f"({e.n} films); it turns {found.flips:.0%} of calls ({found.judges} films). {_where(found)}"
         )
     if verdict == "fail" and told:
-        words += f" Findings in one place do not explain it: {'; '.join(told)}. A disease evenly in both lungs might."
+        words += f" Findings do not explain it: {'; '.join(told)}."
     if why_not:
         return f"{words} No verdict: {why_not}."
     at_hand = len(set(case.table.patients))

@@ -14,7 +14,7 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.metrics import auroc
 from radiolucent.types import Estimate
 
-__all__ = ["Familiar", "carried", "familiar"]
+__all__ = ["Familiar", "carried", "familiar", "met_films"]
 
 FILMS, REFERENCE, LEAST = 40, 200, 20
 USUAL = 0.95
@@ -84,7 +84,7 @@ def carried(
     Args:
         audited: where the films trained on are not known, ask the audited ones instead.
     """
-    films = _met(case)
+    films = met_films(case)
     trained = len(films) >= LEAST
     if audited and not trained:
         rng = np.random.default_rng([case.seed, 105])
@@ -97,13 +97,14 @@ def carried(
     return auroc(truth, values, groups=np.array([v.patient_id for v, _ in rows]), level=case.level), trained
 
 
-def _met(case: Case) -> Sequence[View]:
+def met_films(case: Case) -> Sequence[View]:
+    """The films trained on that are looked at; none where they are not known."""
     return () if case.met is None else case.once("met", lambda: () if case.met is None else tuple(case.met()))
 
 
 def _reference(case: Case) -> tuple[NDArray[np.float32], Sequence[str], bool] | None:
     """Features of the films held against, and their names."""
-    met = _met(case)
+    met = met_films(case)
     if len(met) >= LEAST:
         features = embedded(case.classifier, np.stack([v.as_input(v.grey) for v in met]))
         return None if features is None else (features, [v.image_id for v in met], True)

@@ -26,7 +26,8 @@ from radiolucent.audits.trial.known_films import (
     taught,
     weaker_side,
 )
-from radiolucent.audits.trial.paired_changes import INTERVENTIONS, SHIFT, Intervention
+from radiolucent.audits.trial.paired_changes import INTERVENTIONS, LUNGS_SHARE, Intervention
+from radiolucent.audits.trial.trained_exposure import exposures_taught
 from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Estimate, Finding, Verdict
@@ -160,7 +161,8 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
 
 
 MOST = 0.5
-"""Share of films on which a change must apply to be held beside another."""
+"""Share of films whose lungs must be known where a change is held beside the same in the lungs."""
+_UNTOLD = "Whether it learnt that there or would move so anyway, the films do not tell."
 _TAUGHT = "one class of the films trained on carries it more, and films of both classes move as that teaches"
 
 
@@ -168,7 +170,7 @@ def _made(test: Intervention, case: Case) -> list[Finding]:
     found = intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)
     if found.verdict == "fail":
         found = (moves_by_itself if test.wanted else held_to_be_met)(test, found, case)
-    for judge in (_half, _both_ways, _shift):
+    for judge in (_half, _both_ways, _shift, _swing):
         told = judge(test, case) if found.verdict in ("pass", "inconclusive") else None
         if told is not None and told.verdict == "fail":
             found = told
@@ -218,7 +220,6 @@ def _shift(test: Intervention, case: Case) -> Finding | None:
     if test.shift is None:
         return None
     edit, did, threshold = test.shift
-    threshold = SHIFT if _beside(test, case.table) else threshold
     alone = replace(
         test, edit=edit, did=did, control=ORIGINAL, control_did="leaving it", signed=True, draws=1, threshold=threshold,
         reason=f"{threshold:g} SD on films of either class, since {_TAUGHT}",
@@ -233,44 +234,71 @@ def _shift(test: Intervention, case: Case) -> Finding | None:
 
 
 def _shifted(test: Intervention, case: Case, toward: int) -> Finding | None:
-    """Whether films of either class move that way by more than the threshold, and, where that is less than the shift's
-    own, by more than the share of what `Intervention.beside` does; None: they do not."""
+    """Whether films of either class move that way by more than the threshold; None: they do not."""
     table, level, seed = case.table, case.corrected(FAMILY), case.seed
     moved = toward * (table.scores[test.edit] - table.original)
     least = weaker_side(table, moved, level=level, seed=seed)
     if beyond(least, test.threshold) != "fail":
         return None
-    told, usual = "", test.threshold if test.shift is None else test.shift[2]
-    if beyond(least, usual) != "fail" and (beside := _beside(test, table)):
-        other, did, share = beside
-        part = share * np.abs(table.scores[other] - table.original)
-        if beyond(weaker_side(table, moved - part, level=level, seed=seed), 0.0) != "fail":
-            return None
-        told = f", and by more than {share:.0%} of what {did} does"
     words = (
-        f"The decision follows {test.subject}: {test.did} moves the log-odds {'up' if toward > 0 else 'down'} by "
-        f"{least.value or 0:.2f} SD ({100 * least.level:.3g}% CI {least.low or 0:.2f} to {least.high or 0:.2f}) or "
-        f"more on films of either class{told}; {_TAUGHT}. Whether it learnt that there or would move so anyway, the "
-        "films do not tell."
+        f"{test.did} moves the log-odds {'up' if toward > 0 else 'down'} by {_sd(least)} or more on films of either "
+        f"class; {_TAUGHT}. {_UNTOLD}"
     )
+    return _followed(test, case, least, words)
+
+
+def _swing(test: Intervention, case: Case) -> Finding | None:
+    """More and less of it on the whole film (`Intervention.swing`) moves films of either class by more than the
+    threshold, and by more than `LUNGS_SHARE` of what the same in the lungs alone does; and what the two classes of the
+    films trained on show of it moves the answer that way. None: one of these is not so, or not known."""
+    table, level, seed = case.table, case.corrected(FAMILY), case.seed
+    if test.swing is None or not all(name in table.scores for name in (test.edit, *test.swing)):
+        return None
+    less, lungs, lungs_less = (table.scores[name] for name in test.swing)
+    inside = (lungs - lungs_less) / 2
+    if np.isfinite(inside).mean() <= MOST:
+        return None
+    moved = (table.scores[test.edit] - less) / 2
+    toward = 1 if np.nanmean(moved) > 0 else -1
+    least, beside = (
+        weaker_side(table, toward * moved - part, level=level, seed=seed)
+        for part in (0.0, LUNGS_SHARE * np.abs(inside))
+    )
+    if beyond(least, test.threshold) != "fail" or beyond(beside, 0.0) != "fail":
+        return None
+    told = exposures_taught(case, case.level)
+    if told is None or (told.value or 0.0) < KNOWN * test.threshold or beyond(told, 0.0) != "fail":
+        return None
+    name = case.classifier.class_names[case.classifier.positive]
+    words = (
+        f"brightening and darkening the film moves the log-odds by {_sd(least)} or more on films of either class, and "
+        f"by more than {LUNGS_SHARE:.0%} of what the same in the lungs alone does; at the exposures that {name} films "
+        f"had in training they lie {_sd(told)} higher than at those of the others. {_UNTOLD}"
+    )
+    # The films trained on are asked about by `exposures_taught`, which knows more than the AUROC of their brightness.
+    found = _followed(replace(test, carries=None, control=ORIGINAL), case, least, words)
+    return replace(found, evidence={**found.evidence, "exposures_taught": told.as_dict()})
+
+
+def _followed(test: Intervention, case: Case, least: Estimate, words: str) -> Finding:
+    """A failure by that estimate, as far as the changed films may have been met."""
     found = replace(
-        intervention(table, test, level=level, seed=seed), verdict="fail", summary=words,
-        estimate=least, advice=_advice(test), severity=(least.value or 0.0) / test.threshold,
+        intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed), verdict="fail", estimate=least,
+        summary=f"The decision follows {test.subject}: {words}", threshold=test.threshold, advice=_advice(test),
+        severity=(least.value or 0.0) / test.threshold,
     )  # fmt: skip
     return held_to_be_met(test, found, case)
 
 
-def _beside(test: Intervention, table: Table) -> tuple[str, str, float] | None:
-    """`Intervention.beside` where most films tell of it; None else."""
-    told = None if test.beside is None else table.scores.get(test.beside[0])
-    return test.beside if told is not None and np.isfinite(told).mean() > MOST else None
+def _sd(e: Estimate) -> str:
+    return f"{e.value or 0:.2f} SD ({100 * e.level:.3g}% CI {e.low or 0:.2f} to {e.high or 0:.2f})"
 
 
 FAMILY = "interventions"
 TESTS = tuple(
     Test(
         i.edit, i.question, "model", i.needs, partial(_made, i),
-        edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1], *(i.beside or ())[:1], *(i.back or ()))}
+        edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1], *(i.swing or ()), *(i.back or ()))}
         | {name: EDITS[i.control] for name in i.controls if name != ORIGINAL},
         decides="intervention", kind=f"too little use of {i.subject}" if i.wanted else i.subject, says=i.says("fail"),
         family=FAMILY,

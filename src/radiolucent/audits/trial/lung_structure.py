@@ -1,16 +1,16 @@
-"""Fine structure in the lungs that is no finding: two exchanges that no finding of a lung can explain.
+"""Fine structure in the lungs that is no finding: two exchanges that no finding of a lung can explain, and one more.
 
 Findings are fine structure too (interstitial markings, sharp or lost outlines), so that a network that reads them
-answers to `inside` and `fine` of `exchange`. Three things tell an artefact from them:
+answers to `inside` and `fine` of `exchange`. Two things tell an artefact from them:
 
 - it does not stop at the lungs' outline: fine structure that lay *outside* the donor's lungs, put into the recipient's,
   moves the answer as well;
 - it is stronger than anatomy: structure of the donor's lungs beyond what four in five films of the other class reach
-  anywhere in theirs;
-- it does not lie where the lung is white: structure of the darker half of the donor's lungs does nearly as much as that
-  of the whiter half, where opacities and their markings are.
+  anywhere in theirs.
 
-An artefact that does none of them cannot be told from a finding by these.
+An artefact that does neither cannot be told from a finding by these. A third exchange only says where to look: whether
+structure of the darker half of the donor's lungs does nearly as much as that of the whiter half, where opacities and
+their markings are. Artefacts all over the lungs do so, and diseases that lie evenly in both lungs as well.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from radiolucent.audits.trial.answers import ORIGINAL
 from radiolucent.audits.trial.regions import Mask, View, dilated
 from radiolucent.types import Verdict
 
-__all__ = ["INTERVENTIONS", "MARKER", "Intervention"]
+__all__ = ["INTERVENTIONS", "LUNGS_SHARE", "MARKER", "Intervention", "unframed"]
 
 SMALL = 0.2
 """Cohen's "small" effect (1988, §2.2): 0.2 standard deviations. Below it a change hardly matters among what else moves
@@ -25,13 +25,12 @@ LARGE = 0.8
 
 SHIFT = 0.35
 """Standard deviations by which films of either class must move toward the class that carries a thing on the films
-trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks).
-For exposure it is `LARGE`, or this with `LUNGS_SHARE`: a brighter lung looks ill to an honest network, too."""
+trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks)."""
 
 LUNGS_SHARE = 0.4
-"""Share of what brightening the lungs alone does that brightening the whole film must do for certain: an honest network
-takes a brighter lung for an ill one, but not where what surrounds it is brighter, too (ours; settled on development
-networks)."""
+"""Share of what brightening and darkening the lungs alone does that doing so to the whole film must do for certain: an
+honest network takes a brighter lung for an ill one, but less so where what surrounds it is brighter, too (ours; settled
+on development networks)."""
 
 COARSE = 0.03
 """Share of the middle band below which the finest structure of a film counts as missing, as where it comes from a file
@@ -61,8 +60,8 @@ class Intervention:
             patches elsewhere hide a change of the whole picture, since they move any network too.
         shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
             trained on have is not foreign. by_degree: `carries` is asked as well.
-        beside: an edit, what it does in words, and the share of its shift that `shift` must pass for certain on films
-            of either class where it reaches `SHIFT`, but not its own threshold.
+        swing: the edit that makes less of it, and the two that make more and less of it in the lungs alone: see
+            `trained_exposure` for what counts then.
         back: the edit that takes off what this one puts on, and its control: where the films trained on are known,
             films that have the thing lose it and others get it, so that every film tells.
         real: the channel of `exchange` that gives films what others really have there: where the films trained on are
@@ -92,7 +91,7 @@ class Intervention:
     shift: tuple[str, str, float] | None = None
     shown: Callable[[View], float | None] | None = None
     by_degree: bool = False
-    beside: tuple[str, str, float] | None = None
+    swing: tuple[str, str, str] | None = None
     back: tuple[str, str] | None = None
     real: str = ""
     draws: int = 1
@@ -128,7 +127,7 @@ def _outside(view: View) -> Mask:
     return view.film if view.lungs is None else view.film & ~dilated(view.lungs)
 
 
-def _unframed(view: View) -> Mask:
+def unframed(view: View) -> Mask:
     """What lies outside the lungs, off the film's outer tenth and its markers: a black frame is no exposure,
     and a marker's edges are no sharpness."""
     top, bottom, left, right = view.frame
@@ -150,7 +149,7 @@ def _sharpness(view: View) -> float | None:
     """Mean |Laplacian| there."""
     from scipy import ndimage
 
-    there = _unframed(view)
+    there = unframed(view)
     return float(np.abs(ndimage.laplace(view.grey.astype(np.float64)))[there].mean()) if there.any() else None
 
 
@@ -158,7 +157,7 @@ def _coarse(view: View) -> float | None:
     """1 where the finest structure is missing there (`COARSE`), as in an enlarged small file, else 0."""
     from scipy import ndimage
 
-    there, grey = _unframed(view), view.grey.astype(np.float64)
+    there, grey = unframed(view), view.grey.astype(np.float64)
     if not there.any():
         return None
     finest = ndimage.convolve1d(ndimage.convolve1d(grey, _SECOND, axis=0), _SECOND, axis=1)
@@ -221,8 +220,8 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "exposure.bright", "exposure.bright.control", "the film's exposure",
             "Does the answer follow the exposure?",
             "brightening the film", "as much brightening and darkening in patches", whole=True,
-            carries=_brightness(_unframed), adds=1, shift=("exposure.bright", "brightening the film", LARGE), draws=4,
-            beside=("exposure.lungs", "brightening the lungs alone", LUNGS_SHARE),
+            carries=_brightness(unframed), adds=1, draws=4,
+            swing=("exposure.dark", "exposure.lungs", "exposure.lungs.dark"),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",

@@ -1,0 +1,105 @@
+"""What the exposures of the films trained on are worth: how far apart they move the answer, by class.
+
+A film's exposure is told by what lies outside its lungs, off its frame and its markers. Each film trained on names an
+exposure; audited films are given it (grey levels to a power), and the network is asked. The figure is what exposures of
+films of the positive class do more than those of the others, in standard deviations of the log-odds: 0 where the films
+trained on show no difference, and 0 where the network does not mind it.
+
+How bright a film is outside the lungs also depends on the child and on where it lies. What the lungs' size and place
+tell of that is taken out by a linear fit, which leaves less to chance (analysis of covariance).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiolucent.audits.trial.answers import ask
+from radiolucent.audits.trial.base import Case
+from radiolucent.audits.trial.discovered import deal
+from radiolucent.audits.trial.distort import exposure
+from radiolucent.audits.trial.familiar import met_films
+from radiolucent.audits.trial.paired_changes import unframed
+from radiolucent.audits.trial.regions import View
+from radiolucent.types import Estimate
+
+__all__ = ["exposure_of", "exposures_taught"]
+
+Floats = NDArray[np.float64]
+LEAST = 20
+"""Patients of either class among the films trained on that are needed."""
+GRID = np.linspace(-1.0, 1.0, 11)
+"""Logarithms of the gains that judges are asked at; in between their answers are interpolated."""
+DARKEST, BRIGHTEST = 0.02, 0.98
+
+
+def exposure_of(view: View) -> float | None:
+    """How bright a film is outside its lungs: −log(−log g), g the mean grey level there; None where nothing is.
+
+    What one film has more than another is the logarithm of the gain (see `exposure`) that makes them alike.
+    """
+    there = unframed(view)
+    if not there.any():
+        return None
+    grey = np.clip(float(view.grey[there].mean()) / 255, DARKEST, BRIGHTEST)
+    return float(-np.log(-np.log(grey)))
+
+
+def exposures_taught(case: Case, level: float) -> Estimate | None:
+    """See the module. None where too few films trained on are known, or their lungs are not, or too few are audited."""
+    rows = _trained(case)
+    ill = np.array([v.label == case.classifier.positive for v in rows], bool)
+    dealt = case.once("discovered.deal", partial(deal, case))
+    if dealt is None or min(ill.sum(), (~ill).sum()) < LEAST:
+        return None
+    return _contrast(_worth(case, dealt.judges, rows), ill, np.array([_lying(v) for v in rows]), level)
+
+
+def _trained(case: Case) -> list[View]:
+    """One film a patient of those trained on, with a label, lungs and something outside them."""
+    by_patient: dict[str, View] = {}
+    for v in met_films(case):
+        if v.label is not None and v.lungs is not None and v.lungs.any() and exposure_of(v) is not None:
+            by_patient.setdefault(v.patient_id, v)
+    return list(by_patient.values())
+
+
+def _worth(case: Case, judges: Sequence[View], films: Sequence[View]) -> Floats:
+    """Mean log-odds of the judges at each film's exposure, in standard deviations."""
+    changed = [exposure(float(np.exp(g))) for g in GRID]
+    rng = np.random.default_rng(case.seed)
+    wanted = np.array([exposure_of(v) for v in films], float)
+    found: list[Floats] = []
+    for judge in judges:
+        own = exposure_of(judge)
+        if own is not None:
+            answers = ask(case.classifier, [(judge, edit(judge, rng)) for edit in changed])
+            found.append(np.interp(wanted - own, GRID, answers))
+    return np.mean(found, 0) / max(case.table.spread, 1e-9) if found else np.full(len(films), np.nan)
+
+
+def _lying(view: View) -> list[float]:
+    """How large the lungs are and how they lie: area, height and width, middle and spread."""
+    assert view.lungs is not None
+    ys, xs = np.nonzero(view.lungs)
+    return [float(len(ys)), float(np.ptp(ys)), float(np.ptp(xs)), ys.mean(), xs.mean(), ys.std(), xs.std()]
+
+
+def _contrast(values: Floats, ill: NDArray[np.bool_], about: Floats, level: float) -> Estimate | None:
+    """Mean of `values` (N,) of the ill less that of the others at the same `about` (N, K), with Student's t interval;
+    standard errors hold where the classes scatter unlike (HC3, MacKinnon & White 1985)."""
+    from scipy import stats
+
+    scale = about.std(0)
+    fit = np.column_stack([np.ones(len(ill)), ill, (about - about.mean(0))[:, scale > 0] / scale[scale > 0]])
+    if not np.isfinite(values).all() or len(ill) <= 2 * fit.shape[1]:
+        return None
+    inverse = np.linalg.pinv(fit.T @ fit)
+    slopes = inverse @ fit.T @ values
+    leverage = np.einsum("ij,jk,ik->i", fit, inverse, fit)
+    apart = (values - fit @ slopes) / np.maximum(1 - leverage, 1e-6)
+    error = float(np.sqrt((inverse @ (fit.T * apart**2) @ fit @ inverse)[1, 1]))
+    half = float(stats.t.ppf(0.5 + level / 2, len(ill) - fit.shape[1])) * error
+    value = float(slopes[1])
+    return Estimate(value, value - half, value + half, level, len(ill), "analysis of covariance, HC3")
