@@ -162,6 +162,8 @@ def test_a_small_validation_split_of_the_users_is_kept_and_a_tiny_one_replaced_w
     assert [r.split for r in tiny.records[16:36]] == ["test"] * 20 and "16 films are too few" in tiny.notes[0]
     assert {r.split for r in tiny.records[:16]} != {"val"} and len(tiny.split("val")) == 18
     assert split_dataset(films(100)).notes == ()
+    told = split_dataset(films(100), val=0.2, test=0.3).notes
+    assert [n.split(" split")[0] for n in told] == ["the test", "the val"] and all("no effect" in n for n in told)
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,6 +13,7 @@ from radiolucent.files import sha256_file
 __all__ = ["MIN_VAL", "groups_of", "split_dataset"]
 
 MIN_VAL = 100  # images; below, the interval of a validation recall is wider than ± 8 points
+SHARE = 0.1  # of the films, where a split is cut off and nothing else is asked
 LEAST_VAL = 20  # images; a smaller validation split is replaced: nothing can be chosen on it
 
 
@@ -37,7 +38,7 @@ def groups_of(records: Sequence[Record], hashes: Sequence[str] | None = None) ->
 
 
 def split_dataset(
-    dataset: Dataset, *, val: float = 0.1, test: float = 0.1, seed: int = 0, keep_test: bool = True
+    dataset: Dataset, *, val: float = SHARE, test: float = SHARE, seed: int = 0, keep_test: bool = True
 ) -> Dataset:
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
@@ -80,6 +81,11 @@ def split_dataset(
             if given
             else f"no validation: {cut}."
         )
+    notes += [
+        f"the {name} split that came with the films is kept: the share of {share:g} asked for has no effect."
+        for name, share in (("test", test), ("val", val))
+        if name in keep and share != SHARE
+    ]
     if not all(0 < share < 1 for share in fresh.values()) or sum(fresh.values()) >= 1:
         said = ", ".join(f"{name} {share:g}" for name, share in fresh.items())
         raise ConfigError(f"{said}; expected shares above 0 that leave something to train on.")
