@@ -16,11 +16,12 @@ from torch import nn
 
 from box_data import Films, emptied, seen_of, varied
 from box_opacities import Lungs, borrowed, brightness, drawn, removed, sham
+from box_slim import slimmed, with_norms
 from radiolucent.metrics import auroc
 from radiolucent.models.in_lungs import over_lungs, standardised
 from radiolucent.models.lite import Lite
 
-__all__ = ["RECIPE", "Recipe", "batch_of", "chosen", "fitted", "imagenet"]
+__all__ = ["RECIPE", "Recipe", "batch_of", "chosen", "fitted", "started"]
 
 SCALE = 0.5
 """Lungs have deviation 1 here, photographs about a half of that."""
@@ -33,12 +34,13 @@ class Recipe:
     Attributes:
         batch: films and emptied ones of a step. pairs: of them healthy ones that get an opacity, as many ill ones that
             lose theirs, and as many shams. head: multiplies the rate of what does not come from ImageNet. average: how
-            much of the moving average a step keeps. frozen: stages that do not learn.
+            much of the moving average a step keeps. frozen: stages that do not learn. hidden: maps that are kept inside
+            each block that widens. start: batches that the slimmer network is fitted to before it learns.
         apart: by how many units of the logit an opacity must move the answer. whole: the `brightness` from which on all
             of that is asked. weight, still: in the loss, of that and of shams moving nothing.
     """
 
-    epochs: int = 4
+    epochs: int = 12
     batch: int = 48
     emptied: int = 6
     pairs: int = 10
@@ -49,12 +51,14 @@ class Recipe:
     average: float = 0.99
     width: int = 192
     dropout: float = 0.3
-    side: int = 128
+    side: int = 160
     margin: float = 0.04
     frozen: int = 3
+    hidden: tuple[int, ...] = (32, 72, 72, 128, 128, 320, 320, 320, 448, 448)
+    start: int = 5
     apart: float = 3.5
     whole: float = 0.13
-    weight: float = 0.07
+    weight: float = 0.04
     still: float = 0.1
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,16 +69,18 @@ class Recipe:
 RECIPE = Recipe()
 
 
-def imagenet(weights: Path, recipe: Recipe, seed: int) -> Lite:
-    """The trunk with ImageNet's weights in its stages; what comes after them is drawn at random."""
+def started(weights: Path, films: Films, learn: NDArray[np.intp], recipe: Recipe, seed: int) -> Lite:
+    """The trunk that learns: ImageNet's, slimmed on films that it will learn from; the last two layers are drawn."""
     torch.manual_seed(seed)
-    network = Lite(2, width=recipe.width, dropout=recipe.dropout)
-    network.load_imagenet(load_file(weights), SCALE)
-    for part in (network.stem, *network.stages[: recipe.frozen]):
-        for module in part.eval().modules():
-            if hasattr(module, "fuse"):
-                module.fuse()
-    return network.to(memory_format=torch.channels_last)
+    full = Lite(2, width=recipe.width)
+    full.load_imagenet(load_file(weights), SCALE)
+    windows: list[torch.Tensor] = []
+    for k, rows in zip(range(recipe.start), chosen(films, learn, recipe, seed), strict=False):
+        batch = batch_of(films, *rows, recipe, k)
+        windows.append(standardised(batch.grey, batch.seen))
+    seen = torch.cat(windows)[:, None]
+    slim = slimmed(full.fused().to(memory_format=torch.channels_last), seen, recipe.hidden, dropout=0.0)  # pyright: ignore[reportCallIssue]
+    return with_norms(slim, seen, recipe.frozen, dropout=recipe.dropout)
 
 
 class Sight:
@@ -169,7 +175,7 @@ def fitted(
     trunk: Lite, films: Films, learn: NDArray[np.intp], check: NDArray[np.intp], *, recipe: Recipe = RECIPE, seed: int,
     tell: Callable[[int, int], None], on_epoch: Callable[[int, float, float], None],
 ) -> Lite:  # fmt: skip
-    """The moving average of the weights after the last epoch; `check` is only looked at, for the log."""
+    """The moving average of the weights after the last epoch; `check` is only looked at, for the log, now and then."""
     torch.manual_seed(seed)
     new = {id(p) for m in (trunk.last, trunk.dense) for p in m.parameters()}
     upper = trunk.stages[recipe.frozen :]
@@ -182,43 +188,48 @@ def fitted(
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
     average = copy.deepcopy(trunk)
     sight = Sight(trunk, recipe)
-    half = (recipe.batch - recipe.emptied) // 2
-    steps = recipe.epochs * (int((films.labels[learn] == 0).sum()) // half)
-    step = 0
-    for epoch in range(recipe.epochs):
-        for part in (upper, trunk.last, trunk.drop):
-            part.train()
-        losses: list[float] = []
-        for well, ill, hollow in chosen(films, learn, recipe, epoch, seed):
-            share = min(1.0, (step + 1) / (0.05 * steps)) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / steps)))
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * group["scale"] * share
-            batch = batch_of(films, well, ill, hollow, recipe, seed * 100_003 + step)
-            loss = loss_of(sight(batch.grey, batch.seen), batch, recipe)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(learns, 5.0)
-            optimizer.step()
-            step += 1
-            _follow(average, trunk, min(recipe.average, step / (step + 9)))
-            losses.append(loss.item())
-            tell(step, steps)
-        logits = logits_of(average, films, check, recipe)
-        found = auroc(films.labels[check] == 1, logits[:, 1] - logits[:, 0])
-        on_epoch(epoch + 1, float(np.mean(losses)), found.value or 0)
+    todo = list(chosen(films, learn, recipe, seed))
+    steps = len(todo)
+    losses: list[float] = []
+    for part in (upper, trunk.last, trunk.drop):
+        part.train()
+    for step, rows in enumerate(todo):
+        share = min(1.0, (step + 1) / (0.05 * steps)) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate * group["scale"] * share
+        batch = batch_of(films, *rows, recipe, seed * 100_003 + step)
+        loss = loss_of(sight(batch.grey, batch.seen), batch, recipe)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learns, 5.0)
+        optimizer.step()
+        _follow(average, trunk, min(recipe.average, (step + 1) / (step + 10)))
+        losses.append(loss.item())
+        tell(step + 1, steps)
+        if (step + 1) % (4 * steps // recipe.epochs) == 0 or step + 1 == steps:
+            logits = logits_of(average, films, check, recipe)
+            found = auroc(films.labels[check] == 1, logits[:, 1] - logits[:, 0])
+            on_epoch((step + 1) * recipe.epochs // steps, float(np.mean(losses)), found.value or 0)
+            losses.clear()
     return average
 
 
 def chosen(
-    films: Films, learn: NDArray[np.intp], recipe: Recipe, epoch: int, seed: int
+    films: Films, learn: NDArray[np.intp], recipe: Recipe, seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
-    """An epoch: every film without pneumonia, as many with it, and films to empty."""
-    rng = np.random.default_rng([seed, epoch, 0xB0])
-    well, ill = (rng.permutation(learn[films.labels[learn] == c]) for c in (0, 1))
+    """Of each step of all epochs the films without pneumonia, as many with it, and films to empty.
+
+    An epoch shows every film without pneumonia; no film with it comes again before all others have.
+    """
+    rng = np.random.default_rng([seed, 0xB4])
     half = (recipe.batch - recipe.emptied) // 2
-    for k in range(len(well) // half):
+    well, ill = (learn[films.labels[learn] == c] for c in (0, 1))
+    steps = recipe.epochs * (len(well) // half)
+    healthy = np.concatenate([rng.permutation(well)[: len(well) // half * half] for _ in range(recipe.epochs)])
+    unwell = np.concatenate([rng.permutation(ill) for _ in range(steps * half // len(ill) + 1)])
+    for k in range(steps):
         here = slice(k * half, (k + 1) * half)
-        yield well[here], ill[here], rng.choice(learn, recipe.emptied, replace=False)
+        yield healthy[here], unwell[here], rng.choice(learn, recipe.emptied, replace=False)
 
 
 def _follow(average: Lite, trunk: Lite, keep: float) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from radiolucent.models.lite import Lite
 
-__all__ = ["slimmed"]
+__all__ = ["slimmed", "with_norms"]
 
 PLACES = 60_000
 """Places on feature maps, at most, that a block is fitted at."""
@@ -41,8 +41,52 @@ def slimmed(trunk: Lite, windows: torch.Tensor, hidden: Sequence[int], *, dropou
     return out
 
 
+def with_norms(slim: Lite, windows: torch.Tensor, frozen: int, *, dropout: float) -> Lite:
+    """The same trunk with batch norms again above `frozen` stages; its last two layers are drawn anew.
+
+    The norms' statistics are those of the windows, and their scales and shifts undo them: training begins where the
+    slimmed trunk is.
+
+    Args:
+        slim: fused. windows: (N, 1, S, S), standardised, of films to learn from.
+    """
+    hidden = [block.narrow.conv.in_channels for stage in cast(Any, slim.stages[1:]) for block in stage]
+    out = Lite(slim.dense.out_features, width=slim.dense.in_features, dropout=dropout, hidden=hidden)
+    for part in (out.stem, *cast(Any, out.stages[:frozen])):
+        for module in cast(Any, part).eval().modules():
+            if hasattr(module, "fuse"):
+                module.fuse()
+    out.stem.load_state_dict(slim.stem.state_dict())
+    out.stages[:frozen].load_state_dict(slim.stages[:frozen].state_dict())
+    below = slim.stages[:frozen]
+    with torch.no_grad():
+        x = torch.cat([below(slim.stem(w.to(memory_format=torch.channels_last))) for w in windows.split(64)])
+        for old, new in zip(_blocks(slim)[len(_of(below)) :], _blocks(out)[len(_of(below)) :], strict=True):
+            inside = x
+            for name in ("widen", "filter", "narrow"):
+                inside = _normed(getattr(old, name), getattr(new, name), inside)
+            x = old(x)
+    return out.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _normed(old: Any, new: Any, x: torch.Tensor) -> torch.Tensor:
+    """Give a convolution with a batch norm the function of one without, on these inputs; return what comes out."""
+    found = old.conv(x)
+    mean, variance = found.mean((0, 2, 3)), found.var((0, 2, 3), unbiased=False)
+    new.conv.weight.copy_(old.conv.weight)
+    new.norm.running_mean.copy_(mean - old.conv.bias)
+    new.norm.running_var.copy_(variance)
+    new.norm.weight.copy_((variance + new.norm.eps).sqrt())
+    new.norm.bias.copy_(mean)
+    return old.act(found)
+
+
 def _blocks(trunk: Lite) -> list[Any]:
-    return [block for stage in cast(Any, trunk.stages) for block in stage]
+    return _of(trunk.stages)
+
+
+def _of(stages: nn.Module) -> list[Any]:
+    return [block for stage in cast(Any, stages) for block in stage]
 
 
 def _places(maps: torch.Tensor) -> torch.Tensor:

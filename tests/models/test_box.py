@@ -80,6 +80,14 @@ def test_its_card_shows_reasons_beside_those_of_the_version_before() -> None:
     assert f"{ours['seen']['score']['value']:.3f}" in page and "aims at what the" in page
 
 
+def test_its_card_tells_the_folds_that_no_choice_looked_at() -> None:
+    card = box_card()
+    ours, before = (c["cross_validation_unseen"]["auroc"] for c in (card, card["before"]))
+    assert ours["n"] == before["n"] < card["cross_validation"]["auroc"]["n"] and ours["low"] > before["value"]
+    page = (ROOT / "docs" / "reference" / "cards" / "box.md").read_text(encoding="utf-8")
+    assert f"{ours['value']:.3f} ({ours['low']:.3f}–{ours['high']:.3f})" in page and "were looked at" in page
+
+
 def test_where_the_weights_of_others_came_from_lies_beside_them() -> None:
     notice = box_path().with_name("box.NOTICE.txt").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "reference" / "cards" / "box.md").read_text(encoding="utf-8")

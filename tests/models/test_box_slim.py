@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import radiolucent as rl
-from box_slim import slimmed
+from box_slim import slimmed, with_norms
 from radiolucent.models.lite import HIDDEN, Lite
 
 
@@ -48,3 +48,17 @@ def test_the_fit_beats_dropping_maps(windows: torch.Tensor) -> None:
     true = answers(trunk, windows)
     off = [float((answers(t, windows) - true).square().mean()) for t in (fitted, cut)]
     assert off[0] < 0.5 * off[1]
+
+
+def test_norms_put_back_change_nothing_until_it_learns(windows: torch.Tensor) -> None:
+    slim = slimmed(Lite(2, width=16, norm=False).eval(), windows, [n // 2 for n in HIDDEN], dropout=0.0)
+    again = with_norms(slim, windows, 3, dropout=0.0)
+    norms = [n for n, m in again.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {n.split(".")[1] for n in norms if n.startswith("stages")} == {"3", "4"} and "last.norm" in norms
+    with torch.no_grad():
+        true, *found = (
+            t.stages(t.stem(windows)) for t in (slim, again.eval(), again.train(), again.fused())
+        )  # fmt: skip
+    assert true.std() > 1e-3
+    for one in found:
+        torch.testing.assert_close(one, true, atol=1e-4, rtol=1e-3)

@@ -230,9 +230,31 @@ def test_a_slimmer_trunk_is_saved_and_loaded(tmp_path: Path) -> None:
         Lite(2, hidden=(1, 2, 3))
 
 
+def test_texture_is_measured_at_its_own_scale_whatever_the_trunks(tmp_path: Path) -> None:
+    """Pixels a half as large have another texture: what counts as lung must not hang on what the trunk sees."""
+    limits = (0.008, 0.042, 0.24, 2.0, 0.45)
+    x = torch.cat([films(), 0.2 + 0.3 * torch.rand(2, 1, 224, 224, generator=torch.Generator().manual_seed(0))])
+    shares: list[torch.Tensor] = []
+    for side, texture in ((64, None), (128, 64), (128, None)):
+        net = InLungs(2, side=side, width=16, limits=limits, texture=texture).eval()
+        net.finder.load_state_dict(load_segmenter().network.state_dict())
+        maps: list[torch.Tensor] = []
+        net.placed.register_forward_hook(lambda *told, maps=maps: maps.append(told[2]))
+        cut, seen, _ = look(x[:, 0], net.chances(x[:, 0]), net.texture, net.margin)
+        shares.append(like_lung(cut, seen, Limits(*limits)))
+        for least in shares[-1][shares[-1] > 0]:  # the rule is the one that the answers follow
+            net.limits = Limits(*limits[:4], float(least))
+            net(x)
+            answered = maps.pop().flatten(1).any(1)
+            assert torch.equal(answered, shares[-1] >= least) and torch.equal(answered, net.takes_for_lung(x))
+    assert torch.equal(shares[0], shares[1]) and (shares[1] - shares[2]).abs().max() > 0.01
+    made, _ = rl.build("in_lungs", pretrained=False, side=128, width=16, texture=64)
+    assert rl.load(rl.save(made, tmp_path / "a.safetensors")).network.texture == 64  # type: ignore[union-attr]
+
+
 def test_a_network_saved_by_version_2_is_the_same_network() -> None:
     net: Any = InLungs(2)  # what a file of version 2 does not say
-    assert net.step == 1 and net.side == 128
+    assert net.step == 1 and net.side == net.texture == 128
     full = [b.narrow.conv.in_channels for stage in net.trunk.stages for b in stage]
     assert full == [32, 96, 144, 144, 240, 240, 480, 480, 480, 672, 672]
 

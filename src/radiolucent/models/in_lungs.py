@@ -16,8 +16,8 @@ from radiolucent.models.lite import Lite
 from radiolucent.segment.net import LungNet
 
 __all__ = [
-    "InLungs", "Limits", "Window", "cut_out", "like_lung", "look", "narrowed", "over_lungs", "standardised", "visible",
-    "window_of",
+    "InLungs", "Limits", "Window", "cut_out", "like_lung", "look", "narrowed", "over_lungs", "seen_in", "standardised",
+    "visible", "window_of",
 ]  # fmt: skip
 
 FINDER_SIDE = 128
@@ -137,7 +137,12 @@ def look(
     lies beyond it.
     """
     window = window_of(chance, margin)
-    return cut_out(grey, window, side), visible(cut_out(narrowed(chance), window, side)), window
+    return *seen_in(window, grey, chance, side), window
+
+
+def seen_in(window: Window, grey: torch.Tensor, chance: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What lies in a window of films and how visible each pixel is, both (N, side, side), as `look` gives them."""
+    return cut_out(grey, window, side), visible(cut_out(narrowed(chance), window, side))
 
 
 def narrowed(chance: torch.Tensor) -> torch.Tensor:
@@ -202,6 +207,7 @@ class InLungs(nn.Module):
             is seen is so (nothing was found, or it was painted over) the last feature maps are zero, and the answer is
             the same whatever the film. None: everything counts as lung.
         step: texture is measured around every `step`-th pixel along each axis.
+        texture: side of the window in which texture is measured, as it hangs on the pixels' size; None: `side`.
         cells: side of the grid on the film that the last feature maps are laid on.
     """
 
@@ -222,10 +228,12 @@ class InLungs(nn.Module):
         hidden: Sequence[int] | None = None,
         limits: tuple[float, ...] | None = (0.008, 0.042, 0.24, 2.0, 0.45),
         step: int = 1,
+        texture: int | None = None,
         cells: int = 28,
     ) -> None:
         super().__init__()
         self.side, self.margin, self.step = side, margin, step
+        self.texture = side if texture is None else texture
         self.limits = None if limits is None else Limits(*limits)
         self.finder = LungNet(norm=False)
         self.trunk = Lite(outputs, width=width, dropout=dropout, norm=norm, hidden=hidden)
@@ -242,9 +250,12 @@ class InLungs(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (N, outputs) of films (N, 1, film, film), grey levels in [0, 1]."""
         grey = x[:, 0]
-        cut, seen, window = look(grey, self.chances(grey), self.side, self.margin)
+        chance = self.chances(grey)
+        cut, seen, window = look(grey, chance, self.side, self.margin)
         maps = over_lungs(self.trunk.features(standardised(cut, seen)[:, None]), seen)
         if self.limits is not None:
+            if self.texture != self.side:
+                cut, seen = seen_in(window, grey.detach(), chance, self.texture)
             is_lung = like_lung(cut.detach(), seen, self.limits, self.step) >= self.limits.share
             maps = maps * is_lung.to(x.dtype)[:, None, None, None]
         maps = self.placed(maps, window.top, window.bottom, window.left, window.right)
@@ -254,7 +265,7 @@ class InLungs(nn.Module):
         """Whether anything on each film (N, 1, film, film) counts as lung, bool (N,); else the answer is fixed."""
         if self.limits is None:
             return torch.ones(len(x), dtype=torch.bool, device=x.device)
-        cut, seen, _ = look(x[:, 0], self.chances(x[:, 0]), self.side, self.margin)
+        cut, seen, _ = look(x[:, 0], self.chances(x[:, 0]), self.texture, self.margin)
         return like_lung(cut, seen, self.limits, self.step) >= self.limits.share
 
     @property
