@@ -22,7 +22,7 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.stress import STRESSES, stressed
 from radiolucent.audits.trial.trained_exposure import _contrast, exposure_of, exposures_taught
 from radiolucent.models import Classifier
-from radiolucent.types import Finding
+from radiolucent.types import Estimate, Finding
 from support.mark_readers import (
     SIZE,
     Reader,
@@ -197,16 +197,52 @@ def test_what_exposures_are_worth_is_what_they_do_and_lying_is_taken_out() -> No
     ]
     table, model = table_of(lung_reader(), ()), lung_reader()
     case = case_with(table, {}, [*met, *(dataclasses.replace(v, patient_id="0") for v in met[64:])])
-    found, judges = exposures_taught(case, 0.95), deal(case)
-    assert found is not None and judges is not None and found.n == 128, "one film a patient"
+    told, judges = exposures_taught(case, 0.95), deal(case)
+    assert told is not None and judges is not None
+    found, plain = told
+    assert found.n == 128, "one film a patient"
     gaps: list[float] = []
     for judge in judges.judges:
         powers = [float(np.exp((exposure_of(v) or 0) - (exposure_of(judge) or 0))) for v in met]
         told = ask(model, [(judge, exposure(p)(judge, np.random.default_rng(0))) for p in powers])
         gaps.append(float(told[64:].mean() - told[:64].mean()) / table.spread)
     assert found.value == pytest.approx(np.mean(gaps), abs=0.02) and found.value > 0.1
+    assert plain == pytest.approx(np.mean(gaps), abs=0.02)
     assert exposures_taught(case_with(table, {}, met[:70]), 0.95) is None, "six of the ill are too few"
     assert exposures_taught(case_with(table, {}, None), 0.95) is None
+
+
+def test_opaque_lung_that_a_mask_has_lost_is_not_what_lies_around() -> None:
+    view = views()[0]
+    assert view.lungs is not None
+    ys, xs = np.nonzero(view.lungs)
+    hole = np.zeros_like(view.lungs)
+    hole[int(np.median(ys)) - 4 : int(np.median(ys)) + 4, int(np.quantile(xs, 0.15)) : int(np.quantile(xs, 0.35))] = (
+        True
+    )
+    lost = dataclasses.replace(
+        view, lungs=view.lungs & ~hole, grey=np.where(hole & view.lungs, 255, view.grey).astype(np.uint8)
+    )
+    assert (hole & view.lungs).sum() > 20
+    assert exposure_of(lost) == pytest.approx(exposure_of(view), abs=1e-9)
+
+
+@pytest.mark.parametrize(("plain", "verdict"), [(0.3, "fail"), (0.05, "pass")])
+def test_what_only_the_fit_finds_is_no_exposure(monkeypatch: pytest.MonkeyPatch, plain: float, verdict: str) -> None:
+    """Masks smaller where lungs are ill make the fit find a difference that the films do not have."""
+    test = INTERVENTIONS["exposure.bright"]
+    assert test.swing is not None
+    told = Estimate(0.3, 0.2, 0.4, 0.95, 100, "told"), plain
+    monkeypatch.setattr("radiolucent.audits.trial.interventions.exposures_taught", lambda case, level: told)
+    table = table_of(lung_reader(), (test.edit, *test.controls, *test.swing))
+    far = 0.6 * table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    moved = dict(zip((test.edit, *test.swing), (far, -far, far, -far), strict=True))
+    scores = {name: table.original + by for name, by in moved.items()}
+    scores |= dict.fromkeys(test.controls, table.original - 2 * far)
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case_with(table, scores, None))
+    assert found.verdict == verdict, found.summary
+    if verdict == "fail":
+        assert found.evidence["change"]["control_did"] == "leaving it"
 
 
 def test_the_level_holds_where_classes_scatter_unlike_and_lying_goes_with_the_class() -> None:

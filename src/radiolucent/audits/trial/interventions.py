@@ -87,7 +87,8 @@ def _advice(test: Intervention) -> str:
     if test.wanted:
         return "find what decides instead: see the other interventions; train on films cropped to the lungs"
     return (
-        f"crop or in-paint {test.subject}, or put it on films of both classes at random, train again, and audit again"
+        f"make films of both classes alike in {test.subject} (crop it, in-paint it, or put it on films of both at "
+        "random), train again, and audit again"
     )
 
 
@@ -266,18 +267,24 @@ def _swing(test: Intervention, case: Case) -> Finding | None:
     )
     if beyond(least, test.threshold) != "fail" or beyond(beside, 0.0) != "fail":
         return None
-    told = exposures_taught(case, case.level)
-    if told is None or (told.value or 0.0) < KNOWN * test.threshold or beyond(told, 0.0) != "fail":
+    taught_by = exposures_taught(case, case.level)
+    if taught_by is None or min(taught_by[0].value or 0.0, taught_by[1]) < KNOWN * test.threshold:
+        return None
+    told, plain = taught_by
+    if beyond(told, 0.0) != "fail":
         return None
     name = case.classifier.class_names[case.classifier.positive]
     words = (
         f"brightening and darkening the film moves the log-odds by {_sd(least)} or more on films of either class, and "
         f"by more than {LUNGS_SHARE:.0%} of what the same in the lungs alone does; at the exposures that {name} films "
-        f"had in training they lie {_sd(told)} higher than at those of the others. {_UNTOLD}"
+        f"had in training they lie {_sd(told)} higher than at those of the others. {_UNTOLD} A disease that whitens "
+        "what lies around the lungs, such as fluid, may have taught the same."
     )
     # The films trained on are asked about by `exposures_taught`, which knows more than the AUROC of their brightness.
-    found = _followed(replace(test, carries=None, control=ORIGINAL), case, least, words)
-    return replace(found, evidence={**found.evidence, "exposures_taught": told.as_dict()})
+    alone = replace(test, carries=None, control=ORIGINAL, control_did="leaving it", signed=True, draws=1)
+    found = _followed(alone, case, least, words)
+    evidence = {**found.evidence, "exposures_taught": told.as_dict(), "exposures_taught_without_fit": plain}
+    return replace(found, evidence=evidence)
 
 
 def _followed(test: Intervention, case: Case, least: Estimate, words: str) -> Finding:

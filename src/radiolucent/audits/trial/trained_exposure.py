@@ -1,12 +1,14 @@
 """What the exposures of the films trained on are worth: how far apart they move the answer, by class.
 
-A film's exposure is told by what lies outside its lungs, off its frame and its markers. Each film trained on names an
+A film's exposure is told by what lies outside the outline around both lungs, off its frame and its markers: opaque lung
+that a mask has lost still lies within. Each film trained on names an
 exposure; audited films are given it (grey levels to a power), and the network is asked. The figure is what exposures of
 films of the positive class do more than those of the others, in standard deviations of the log-odds: 0 where the films
 trained on show no difference, and 0 where the network does not mind it.
 
-How bright a film is outside the lungs also depends on the child and on where it lies. What the lungs' size and place
-tell of that is taken out by a linear fit, which leaves less to chance (analysis of covariance).
+How bright a film is there also depends on the child and on where it lies. What the lungs' size and place tell of that
+is taken out by a linear fit, which leaves less to chance (analysis of covariance). Where masks are smaller because
+lungs are ill, that fit takes out too much; so the figure without it is told beside.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from radiolucent.audits.trial.discovered import deal
 from radiolucent.audits.trial.distort import exposure
 from radiolucent.audits.trial.familiar import met_films
 from radiolucent.audits.trial.paired_changes import unframed
-from radiolucent.audits.trial.regions import View
+from radiolucent.audits.trial.regions import View, dilated
 from radiolucent.types import Estimate
 
 __all__ = ["exposure_of", "exposures_taught"]
@@ -35,25 +37,34 @@ DARKEST, BRIGHTEST = 0.02, 0.98
 
 
 def exposure_of(view: View) -> float | None:
-    """How bright a film is outside its lungs: −log(−log g), g the mean grey level there; None where nothing is.
+    """How bright a film is around its lungs: −log(−log g), g the mean grey level there; None where nothing is.
 
     What one film has more than another is the logarithm of the gain (see `exposure`) that makes them alike.
     """
+    from skimage.morphology import convex_hull_image
+
     there = unframed(view)
+    if view.lungs is not None and view.lungs.any():
+        there = there & ~dilated(convex_hull_image(view.lungs))
     if not there.any():
         return None
     grey = np.clip(float(view.grey[there].mean()) / 255, DARKEST, BRIGHTEST)
     return float(-np.log(-np.log(grey)))
 
 
-def exposures_taught(case: Case, level: float) -> Estimate | None:
-    """See the module. None where too few films trained on are known, or their lungs are not, or too few are audited."""
+def exposures_taught(case: Case, level: float) -> tuple[Estimate, float] | None:
+    """See the module: the figure, its interval over the films trained on, and the figure without the fit.
+
+    None where too few films trained on are known, or their lungs are not, or too few are audited.
+    """
     rows = _trained(case)
     ill = np.array([v.label == case.classifier.positive for v in rows], bool)
     dealt = case.once("discovered.deal", partial(deal, case))
     if dealt is None or min(ill.sum(), (~ill).sum()) < LEAST:
         return None
-    return _contrast(_worth(case, dealt.judges, rows), ill, np.array([_lying(v) for v in rows]), level)
+    values = _worth(case, dealt.judges, rows)
+    fitted = _contrast(values, ill, np.array([_lying(v) for v in rows]), level)
+    return None if fitted is None else (fitted, float(values[ill].mean() - values[~ill].mean()))
 
 
 def _trained(case: Case) -> list[View]:
@@ -102,4 +113,4 @@ def _contrast(values: Floats, ill: NDArray[np.bool_], about: Floats, level: floa
     error = float(np.sqrt((inverse @ (fit.T * apart**2) @ fit @ inverse)[1, 1]))
     half = float(stats.t.ppf(0.5 + level / 2, len(ill) - fit.shape[1])) * error
     value = float(slopes[1])
-    return Estimate(value, value - half, value + half, level, len(ill), "analysis of covariance, HC3")
+    return Estimate(value, value - half, value + half, level, len(ill), "analysis of covariance, HC3; judges as given")
