@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import radiolucent as rl
 from radiolucent.cli import app
 from radiolucent.data.phantom import draw
+from radiolucent.data.trained_on import films_of_run
 from radiolucent.errors import ModelError
 from radiolucent.study.case import make_case
 from radiolucent.study.handover import hand_over
@@ -68,6 +69,8 @@ def test_an_exported_file_says_which_logits_are_no_call(tmp_path: Path, monkeypa
         told = CliRunner().invoke(app, ["export", "box", name, "--films", "films"], catch_exceptions=False)
         assert told.exit_code == 0 and "are no call: those of every film" in told.stderr
         assert "are no call" in json.loads((tmp_path / f"{name}.json").read_text())["note"]
+        learned = films_of_run(name)
+        assert learned is not None and learned.collection, "it learned from what the box did"
         found = CliRunner().invoke(app, ["predict", "--model", name, "flat.png", "films", "--force", "--json"])
         rows = json.loads(found.stdout)["predictions"]
         assert [r["called"] == "no call" for r in rows] == [True, False, False, False]

@@ -53,7 +53,9 @@ def test_a_model_takes_the_place_of_a_run(folder: Path) -> None:
     chances = [each["predictions"][0]["probability"] for each in told]
     assert chances[0] == chances[2] and told[2]["threshold"] == 0.5
     named = ("--model", "their_networks:classifier")
-    scored = json.loads(call("evaluate", *named, "data", "--json").stdout)
+    answered = call("evaluate", *named, "data", "--json")
+    scored = json.loads(answered.stdout)
+    assert "not known which films this model was trained on" in answered.stderr
     assert scored["trained_on"] is None and "auroc" in json.dumps(scored)
     drawn = call("explain", "--method", "gradcam", "--no-trust", "--no-panels", film, *named, "--json", "-o", "maps")
     assert len(json.loads(drawn.stdout)["explanations"]) == 1

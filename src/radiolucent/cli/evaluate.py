@@ -27,7 +27,7 @@ from radiolucent.cli.output import (
 )
 from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.training_options import Classes, NotGiven, Uncertain
-from radiolucent.cli.unseen import Unseen, warn_of_seen
+from radiolucent.cli.unseen import Unseen, say_unknown, warn_of_seen
 from radiolucent.cli.which_model import say_use
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ def evaluate(
             raise DataError(f"{data}: the run was trained or chosen on all of its {len(predictions)} films.")
         predictions = _only(predictions, [name not in seen.films for name in predictions.image_ids])
         say.print(f"{len(seen.films)} films left out that the run was trained or chosen on, or of the same patients.")
+    elif seen is None:
+        say_unknown()
     else:
         warn_of_seen(seen)
     result = _evaluated(predictions, seed=seed)

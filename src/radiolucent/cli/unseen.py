@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from radiolucent.data import Dataset
     from radiolucent.data.trained_on import Seen
 
-__all__ = ["Unseen", "sort_out", "warn_of_seen"]
+__all__ = ["Unseen", "say_unknown", "sort_out", "warn_of_seen"]
 
 Unseen = Annotated[
     bool, typer.Option("--unseen", help="Leave out films, and patients, that the run was trained or chosen on.")
@@ -25,6 +25,11 @@ def warn_of_seen(seen: "Seen | None") -> None:
         say.print(f"[bold red]warning:[/bold red] {escape(seen.warning)}", soft_wrap=True, highlight=False)
 
 
+def say_unknown() -> None:
+    """Say that films may be no test of the model."""
+    say.print("not known which films this model was trained on: figures on those are too good", highlight=False)
+
+
 def sort_out(run: Path, dataset: "Dataset", unseen: bool) -> "tuple[Dataset, dict[str, Any] | None]":
     """(the data set, without films the run was trained or chosen on if so asked; a mark for the JSON).
 
@@ -34,6 +39,7 @@ def sort_out(run: Path, dataset: "Dataset", unseen: bool) -> "tuple[Dataset, dic
 
     known = films_of_run(run)
     if known is None:
+        say_unknown()
         return dataset, None
     seen = known.among(dataset.records)
     if not unseen:

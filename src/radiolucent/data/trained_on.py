@@ -12,7 +12,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.files import sha256_file
-from radiolucent.models import names_box, names_own
+from radiolucent.models import is_exported_box, names_box, names_own
 
 __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run"]
 
@@ -114,7 +114,7 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
     Raises:
         DataError: its `split.csv` is damaged.
     """
-    if names_box(run):
+    if names_box(run) or is_exported_box(Path(run)):
         return TrainingFilms({}, {}, {}, collection=True)
     if names_own(run):
         return None

@@ -4,6 +4,7 @@ from radiolucent.models.box import BOX, box_card, box_path, checkpoint_file, is_
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import UNFINISHED, finished, load, provenance, save
 from radiolucent.models.classifier import Classifier
+from radiolucent.models.description import is_exported_box
 from radiolucent.models.export import Exported, export
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.in_lungs import InLungs
@@ -42,6 +43,7 @@ __all__ = [
     "freeze",
     "frozen_prefix",
     "is_checkpoint",
+    "is_exported_box",
     "is_model_file",
     "keep_freed_memory",
     "keras_layers",

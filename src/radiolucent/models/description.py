@@ -8,10 +8,11 @@ from typing import Any
 from radiolucent.errors import ModelError
 from radiolucent.files import write_json
 from radiolucent.images import Preprocess
+from radiolucent.models.box import BOX
 from radiolucent.models.classifier import Classifier
 from radiolucent.types import NO_CALL, LabelRule
 
-__all__ = ["describe", "described", "description_path", "no_call_note"]
+__all__ = ["describe", "described", "description_path", "is_exported_box", "no_call_note"]
 
 
 def description_path(file: Path) -> Path:
@@ -21,11 +22,23 @@ def description_path(file: Path) -> Path:
 
 def describe(classifier: Classifier, file: Path) -> Path:
     """Write what the numbers of an exported file mean: classes, preprocessing, threshold, temperature."""
+    from radiolucent.models.checkpoint import load  # which reads descriptions
+
     meta = {k: v for k, v in classifier.meta().items() if k not in ("architecture", "provenance")}
     if (fixed := classifier.without_lung) is not None:
         meta |= {"without_lung": list(fixed), "note": no_call_note(classifier)}
+    if classifier.hash == load(BOX).hash:
+        meta |= {"trained_on": BOX}
     write_json(description_path(file), meta | {"output": "logits", "model_hash": classifier.hash})
     return description_path(file)
+
+
+def is_exported_box(file: Path) -> bool:
+    """Whether what is written beside an exported file says that it is the classifier that comes with the package."""
+    try:
+        return json.loads(description_path(file).read_text(encoding="utf-8")).get("trained_on") == BOX
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def no_call_note(classifier: Classifier) -> str:
