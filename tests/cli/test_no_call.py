@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -75,10 +74,14 @@ def test_an_exported_file_says_which_logits_are_no_call(tmp_path: Path, monkeypa
         assert [r["called"] == "no call" for r in rows] == [True, False, False, False]
     (prop,) = onnx.load(str(tmp_path / "box.onnx")).metadata_props
     assert prop.key == "radiolucent_note" and "are no call" in prop.value
-    flat = torch.from_numpy(np.full((1, *rl.load("box").preprocess.shape), 0.4, np.float32))
     cut = rl.own_model("box.onnx", ("", "PNEUMONIA"), head="multilabel")
+    flat = cut.preprocess(rl.read("flat.png"))[None]
     answer = cut.logits(flat)
     assert answer.shape == (1, 1) and cut.no_call(answer).all() and len(cut.without_lung or ()) == 1
+    rl.save(cut, "labels.safetensors")
+    told = CliRunner().invoke(app, ["predict", "labels.safetensors", "flat.png", "--force", "--json"])
+    (row,) = json.loads(told.stdout)["predictions"]
+    assert row["called"] == "no call" and row["probability"] is None
     one = cut.of_label("PNEUMONIA")
     assert one.no_call(one.logits(flat)).all()
     described = json.loads((tmp_path / "box.onnx.json").read_text())
