@@ -25,6 +25,7 @@ def test_a_forced_answer_is_no_call(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     forced = CliRunner().invoke(app, ["predict", "box", "flat.png", "--force", "--json"])
     (told,) = json.loads(forced.stdout)["predictions"]
     assert forced.exit_code == 0 and told["called"] == "no call" and "texture of a lung" in told["no_call"]
+    assert told["probability"] is None
     plain = CliRunner().invoke(app, ["predict", "box", "flat.png", "--force"])
     line = next(line for line in plain.stdout.splitlines() if line.startswith("flat.png"))
     assert "no call" in line and "82" not in line and "any such film: no call" in plain.stderr
@@ -76,6 +77,20 @@ def test_an_exported_file_says_which_logits_are_no_call(tmp_path: Path, monkeypa
         assert [r["called"] == "no call" for r in rows] == [True, False, False, False]
     (prop,) = onnx.load(str(tmp_path / "box.onnx")).metadata_props
     assert prop.key == "radiolucent_note" and "are no call" in prop.value
+    cut = rl.own_model("box.onnx", ("", "PNEUMONIA"), head="multilabel")
+    flat = cut.preprocess(rl.read("flat.png"))[None]
+    answer = cut.logits(flat)
+    assert answer.shape == (1, 1) and cut.no_call(answer).all() and len(cut.without_lung or ()) == 1
+    rl.save(cut, "labels.safetensors")
+    told = CliRunner().invoke(app, ["predict", "labels.safetensors", "flat.png", "--force", "--json"])
+    (row,) = json.loads(told.stdout)["predictions"]
+    assert row["called"] == "no call" and row["probability"] is None
+    one = cut.of_label("PNEUMONIA")
+    assert one.no_call(one.logits(flat)).all()
+    described = json.loads((tmp_path / "box.onnx.json").read_text())
+    (tmp_path / "box.xml.json").write_text(json.dumps(described | {"without_lung": [1.0]}))
+    with pytest.raises(ModelError, match="without_lung has 1 logits"):
+        rl.own_model("box.xml")
     again = rl.own_model("box.onnx")
     rl.save(again, "kept.safetensors")
     assert rl.load("kept.safetensors").without_lung == rl.load("box").without_lung == again.without_lung

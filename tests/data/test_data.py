@@ -1,5 +1,6 @@
 """Folders, manifests, splits, cache, loader, annotations."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -162,6 +163,11 @@ def test_a_small_validation_split_of_the_users_is_kept_and_a_tiny_one_replaced_w
     assert [r.split for r in tiny.records[16:36]] == ["test"] * 20 and "16 films are too few" in tiny.notes[0]
     assert {r.split for r in tiny.records[:16]} != {"val"} and len(tiny.split("val")) == 18
     assert split_dataset(films(100)).notes == ()
+    one = films(40)
+    of_one = tuple(dataclasses.replace(r, label=0) if r.split == "val" else r for r in one.records)
+    recut = split_dataset(dataclasses.replace(one, records=of_one))
+    assert "its 40 films have none of class B. They join training" in recut.notes[0]
+    assert {r.label for r in recut.split("val").records} == {0, 1}
     told = split_dataset(films(100), val=0.2, test=0.3).notes
     assert [n.split(" split")[0] for n in told] == ["the test", "the val"] and all("no effect" in n for n in told)
 

@@ -197,6 +197,52 @@ def test_a_method_that_the_network_refuses_costs_only_its_rows(run: Path, tmp_pa
     assert len([n for n in Never.asked if n == 5]) == 4  # ended after 20 films
 
 
+class Dark(Explainer):
+    """Refuses bright films, each with its own reason."""
+
+    def attribute(self, classifier, inputs, goal, generator):
+        if float(inputs.mean()) > 0.5:
+            raise ExplainError(f"too bright: {float(inputs.mean()):.1f}")
+        return Attribution(inputs[:, 0])
+
+
+DARK = ManyConfig((Dark(),), panels=False, trust=False, batch_size=1)
+
+
+def bright(folder: Path, count: int) -> None:
+    for i in range(count):  # before the good ones, by name
+        Image.fromarray(np.full((48, 48), 255 - i % 5 * 20, np.uint8)).save(folder / f"a{i:02d}.png")
+
+
+def test_films_that_fail_in_a_later_call_keep_none_from_being_explained(run: Path, tmp_path: Path) -> None:
+    source = films(tmp_path / "films", 2)
+    assert explain_many(load(run), [source], tmp_path / "out", DARK).new == 2
+    bright(source, 21)
+    for i, more in enumerate(sorted(films(tmp_path / "more", 3).iterdir())):
+        more.rename(source / f"z{i}.png")
+    found = explain_many(load(run), [source], tmp_path / "out", DARK)
+    assert (found.films, found.new, len(found.left_out)) == (5, 3, 21)
+    assert len(table(tmp_path / "out")) == 26
+
+
+def test_films_that_no_method_was_tried_on_do_not_end_a_job(run: Path, tmp_path: Path) -> None:
+    source = films(tmp_path / "films", 2)
+    bright(source, 1)
+    for i in range(20):
+        (source / f"b{i:02d}.png").write_text("no image")
+    found = explain_many(load(run), [source], tmp_path / "out", DARK)
+    assert (found.films, found.new, len(found.left_out)) == (2, 2, 21)
+
+
+def test_a_method_tells_up_to_three_reasons(run: Path, tmp_path: Path) -> None:
+    (source := tmp_path / "films").mkdir()
+    bright(source, 6)
+    config = ManyConfig((Dark(), GradCAM()), panels=False, trust=False)
+    none = explain_many(load(run), [source], tmp_path / "out", config).methods_left_out
+    assert {name for name, _ in none} == {"dark"} and len({reason for _, reason in none}) == 4
+    assert none[0][1].startswith("too bright") and none[-1][1] == "and 2 more reasons, in explanations.csv"
+
+
 def test_a_journal_keeps_the_last_word(tmp_path: Path) -> None:
     journal = Journal(tmp_path, {"a": 1})
     journal.add([("x", [1, 1], [{"image": "x", "score": 1.0}]), ("y", [1, 1], [{"image": "y", "score": 2.0}])])

@@ -1,7 +1,9 @@
 """Several labels a film, from the command line to the report; and what takes one class a film says so."""
 
 import csv
+import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import numpy as np
 import pytest
 
 from radiolucent.data.phantom import FINDINGS, SeveralConfig, generate_several
-from radiolucent.errors import ConfigError, DataError
+from radiolucent.errors import ConfigError, DataError, ExplainError
 from radiolucent.explainers import explain
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.images import read
 from radiolucent.models import load, save
-from radiolucent.study import StudyConfig, run_study
+from radiolucent.study import StudyConfig, appraisal_labels, resume_report, run_study
+from radiolucent.study.appraisal import Appraisal
 from radiolucent.study.label_readings import readings_of_label
 from radiolucent.types import Annotation, LabelRule, Region
 from support.cli_calls import call
@@ -23,7 +26,8 @@ from support.cli_calls import call
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("labels")
-    generate_several(root / "films", SeveralConfig(patients=130, films=1, size=64, test=0.4, val=0.2), workers=1)
+    several = SeveralConfig(patients=130, films=1, size=64, test=0.4, val=0.1)  # 13 for validation: cut anew
+    generate_several(root / "films", several, workers=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RADIOLUCENT_CACHE", str(root / "cache"))
         config = StudyConfig(
@@ -52,7 +56,7 @@ def test_the_study_has_a_section_and_a_report_a_label(home: Path) -> None:
     assert summary["macro"]["auroc"]["value"] == pytest.approx(np.mean(values))
     assert "ncertain labels are left out" in page and "softmax" not in page
     model = load(home / "run")
-    assert model.multilabel and len(model.rules) == 3 and len({r.temperature for r in model.rules}) > 1
+    assert model.multilabel and len(model.rules) == 3 and len({r.temperature for r in model.rules}) == 3
     with (home / "run" / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert {r["label_effusion"] for r in rows} == {"", "0", "1"}
@@ -101,6 +105,27 @@ def test_explain_gives_a_map_a_called_label_or_those_asked_for(home: Path) -> No
     for options, message in (({}, "which of the labels"), ({"target": 0, "score": "margin"}, "do not exclude")):
         with pytest.raises(ConfigError, match=message):
             explain(model, str(film), GradCAM(), **options)
+
+
+def test_maps_that_fail_are_told_of_labels_and_of_films_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_label(name: str, config: StudyConfig, *_: object) -> Appraisal:
+        page = config.out / "labels" / name / "report.html"
+        return Appraisal(None, None, (), page, (("lime", f"of 1 film: {name}"),))  # type: ignore[arg-type]
+
+    def never(*_: object, **__: object) -> None:
+        raise ExplainError("no feature maps")
+
+    run = shutil.copytree(home / "run", home / "again")
+    monkeypatch.setenv("RADIOLUCENT_CACHE", str(home / "cache"))
+    monkeypatch.setattr("radiolucent.study.prepared.check", lambda *_, **__: [])
+    monkeypatch.setattr(appraisal_labels, "_of_label", of_label)
+    monkeypatch.setattr(appraisal_labels, "explain", never)
+    model = load(run)
+    save(model.with_(rules=tuple(dataclasses.replace(r, threshold=0.0) for r in model.rules)), run)
+    resume_report(run)
+    told = json.loads((run / "summary.json").read_text())["methods_left_out"]
+    assert [one["method"] for one in told] == ["lime"] * 3 + ["gradcam"]
+    assert told[-1]["reason"] == "of 1 film: no feature maps"
 
 
 def test_a_box_belongs_to_the_label_of_its_name() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +11,14 @@ from typer.testing import CliRunner
 
 import radiolucent as rl
 from radiolucent.cli import app
+from radiolucent.data import load_dataset
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.errors import ExplainError
-from radiolucent.explainers import NoMap
+from radiolucent.explainers import METHODS, NoMap
 from radiolucent.models import BOX, load
+from radiolucent.study.doctors import _maps
+from radiolucent.study.maps import methods_without
+from radiolucent.study.progress import quiet
 
 
 class Flat(nn.Module):
@@ -53,6 +58,16 @@ def test_explain_lists_what_it_leaves_out(phantom: Path) -> None:
         rl.explain(box, files, ["deeplift"], left_out=[])
 
 
+def test_each_method_keeps_its_own_reason_where_none_gives_a_map(phantom: Path) -> None:
+    box, records = load(BOX), load_dataset(phantom).split("test").records[:1]
+    prepared, ids, none = SimpleNamespace(dataset=SimpleNamespace(records=records)), [records[0].image_id], []
+    methods = [METHODS["deeplift"](), METHODS["lrp"]()]
+    assert _maps(prepared, box, ids, methods, 0, quiet, "explaining", none) == [[], []]
+    told = dict(methods_without(none))
+    assert len(none) == len(told) == 2 and told["deeplift"].startswith("of 1 film: DeepLift has no rule")
+    assert "deeplift" not in told["lrp"].casefold()
+
+
 def test_on_the_command_line(phantom: Path, tmp_path: Path) -> None:
     film = sorted((phantom / "test" / "PNEUMONIA").glob("*.png"))[0]
     words = ("explain", "box", film, "--force", "--no-trust", "--no-panels", "--method", "gradcam,deeplift", "--out")
@@ -88,4 +103,5 @@ def test_a_study_of_a_network_that_grad_cam_refuses(phantom: Path, tmp_path: Pat
     assert status == 3 and "no map by gradcam" in said and (run / "report.html").is_file()
     found = json.loads((run / "summary.json").read_text())
     assert "lime" in found["agreement"] and "gradcam" not in found["agreement"]
+    assert {one["method"] for one in found["methods_left_out"]} == {"gradcam"}
     assert list(found["trust"]) == ["lime"] and "No map by gradcam" in (run / "report.html").read_text()

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,6 +222,16 @@ def test_all_that_is_followed_is_counted() -> None:
     assert best_of(rows) == AUTO[1]
 
 
+def _thresholds_that_differ(found: dict[str, Any], out: Path) -> None:
+    """Each cell then tells its own, and the column is empty."""
+    told = json.loads(json.dumps(found))
+    name, test = next((n, t) for n, t in told["rows"][0]["tests"].items() if t["threshold"] and t["estimate"])
+    told["rows"][1]["tests"][name] = test | {"threshold": 0.625}
+    line = write_repair(told, out).read_text().partition(f">{name}</code></th>")[2].partition("</tr>")[0]
+    assert line.startswith('<td class="n"></td>')
+    assert f"threshold {test['threshold']:g}<" in line and "threshold 0.625<" in line
+
+
 def test_the_strength_of_a_penalty_is_chosen_on_validation(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +252,7 @@ def test_the_strength_of_a_penalty_is_chosen_on_validation(
     recipes = [load(tmp_path / p).provenance["recipe"] for p in ("relevance", "penalties/relevance-0.01")]
     assert [r["relevance"] for r in recipes] == [0.02, 0.01] and recipes[1]["lr"] == pytest.approx(recipes[0]["lr"] / 5)
     assert "λ = 0.02 (kept)" in write_repair(found.as_dict(), tmp_path).read_text()
+    _thresholds_that_differ(found.as_dict(), tmp_path)
     with pytest.raises(ConfigError, match=r"other settings \(.*training\.relevance: 0\.02 there, 0\.5 here"):
         repair(_config(home, methods=("relevance",), penalty=0.5, epochs=1, films=20, out=tmp_path))
     wrong = CliRunner().invoke(app, ["repair", str(home / "run"), str(home / "films"), "--penalty", "much"])

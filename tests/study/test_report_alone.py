@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
+from radiolucent.data import Dataset, Record, write_manifest
 from radiolucent.data.phantom import PhantomConfig, generate
+from radiolucent.data.trained_on import IDENTITY
 from radiolucent.errors import CheckpointError, ConfigError
 from radiolucent.models import build, finished, load
 from radiolucent.study import StudyConfig, resume_report, run_study
+from radiolucent.study.prepared import TOLD, _as_trained
 from radiolucent.training import EpochResult, read_history
 from radiolucent.training.logs import write_history
 
@@ -74,6 +77,20 @@ def test_a_moved_run_reports_the_same_without_its_weights(home: Path, tmp_path: 
     assert (run / "model.safetensors").read_bytes() == model and (run / "report.html").is_file()
     page = (run / "report.html").read_text()
     assert "tensors loaded" in page  # what training began with is still told
+
+
+def test_a_split_of_before_has_the_notes_of_its_training(tmp_path: Path) -> None:
+    films = tuple(Record(tmp_path / f"{i}", str(i), i % 2, f"p{i}", "val" if i < 40 else "test") for i in range(80))
+    write_manifest(
+        Dataset(tuple(dataclasses.replace(r, split="train", extra={IDENTITY: r.image_id}) for r in films), ("A", "B")),
+        tmp_path / "split.csv",
+    )
+    kept = Dataset(films, ("A", "B"), notes=("of the files", "the validation split of 40 films is kept"))
+    bare = _as_trained(kept, ("of the files",), tmp_path)
+    assert {r.split for r in bare.records} == {"train"}
+    assert bare.notes[0] == "of the files" and len(bare.notes) == 2 and bare.notes[1].startswith("split as in training")
+    (tmp_path / TOLD).write_text(json.dumps({"data_notes": ["of the files", "validation is cut off"]}))
+    assert _as_trained(kept, ("of the files",), tmp_path).notes == (*bare.notes, "in training: validation is cut off")
 
 
 @pytest.mark.slow

@@ -36,9 +36,12 @@ def predict(given: RunAndImages, chest: Chest = False, force: Force = False, as_
             left.append((file, why))
             continue
         answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
-        called = list(answer.labels) if classifier.multilabel else answer.called
-        row: dict[str, Any] = {"image": str(file), "called": called, "probability": dict(answer.by_class)}
-        row |= {"no_call": NO_LUNG} if answer.no_call else {}
+        row: dict[str, Any] = {"image": str(file), "called": answer.called, "probability": None}
+        if answer.no_call:
+            row["no_call"] = NO_LUNG
+        else:
+            row["probability"] = dict(answer.by_class)
+            row |= {"called": list(answer.labels)} if classifier.multilabel else {}
         rows.append(row | ({"notes": film.notes} if film.notes else {}))
         if not as_json:
             for note in film.notes:

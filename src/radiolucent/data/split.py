@@ -42,9 +42,9 @@ def split_dataset(
 ) -> Dataset:
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
-    A test split that came with the films is kept, and so is a validation split of 20 films or more. A smaller one is
-    dissolved into train, and a new one cut from it, as is a missing one and a missing test split; `notes` say so.
-    Unlabelled films get no split.
+    A test split that came with the films is kept, and so is a validation split of 20 films or more that has films of
+    every class. Another is dissolved into train, and a new one cut from it, as is a missing one and a missing test
+    split; `notes` say so. Unlabelled films get no split.
 
     Args:
         val, test: fractions of the films to cut from train where needed.
@@ -67,17 +67,22 @@ def split_dataset(
     if not keep:
         fresh["test"] = test
         notes.append(f"no test split: {test:.0%} of the films cut off by patient (seed {seed}).")
-    given = official["val"]
-    if given >= LEAST_VAL:
+    given, lacking = official["val"], _not_in_validation(dataset)
+    if given >= LEAST_VAL and not lacking:
         keep.add("val")
         if given < MIN_VAL:
             notes.append(f"the validation split of {given} films is kept as given, though {MIN_VAL} or more would do.")
     else:
         fresh["val"] = val
         cut = f"{val:.0%} of the remaining films cut off by patient (seed {seed})"
+        why = (
+            f"are too few (fewer than {LEAST_VAL}) to choose anything on"
+            if given < LEAST_VAL
+            else f"have none of class {', '.join(lacking)}"
+        )
         notes.append(
-            f"the validation split that came with the films is not used as such: its {given} films are too few (fewer "
-            f"than {LEAST_VAL}) to choose anything on. They join training, and validation is {cut}."
+            f"the validation split that came with the films is not used as such: its {given} films {why}. They join "
+            f"training, and validation is {cut}."
             if given
             else f"no validation: {cut}."
         )
@@ -108,6 +113,15 @@ def split_dataset(
     result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
     _verify(result)
     return result
+
+
+def _not_in_validation(dataset: Dataset) -> list[str]:
+    """Classes of which no validation film is; of several labels a film each has thresholds of its own, or none."""
+    if dataset.multilabel:
+        return []
+    have = {r.label for r in dataset.records if r.split == "val"}
+    known = sorted({r.label for r in dataset.records if r.label is not None})
+    return [dataset.class_names[label] for label in known if label not in have]
 
 
 def _deal(pool: list[Record], hashes: list[str], fractions: dict[str, float], seed: int) -> dict[str, str]:

@@ -220,7 +220,9 @@ class Classifier(Shown):
         k = label_position(self.class_names, label)
         name, rule = self.class_names[k], self.label_rules[k]
         threshold = 1.0 if rule.threshold is None else rule.threshold
-        architecture = {"name": "one label", "label": k, "of": dict(self.architecture)}
+        architecture: dict[str, Any] = {"name": "one label", "label": k, "of": dict(self.architecture)}
+        if (fixed := self.without_lung) is not None:
+            architecture["without_lung"] = [fixed[k]]
         names = absent(name), name
         return Classifier(
             OneOutput(self.network, k), names, self.preprocess, 1, "sigmoid", threshold, rule.temperature,

@@ -182,9 +182,21 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any], pi
     kept |= {"keep": None if keep is None else list(keep), "pick": pick}
     architecture: dict[str, Any] = {"name": OWN, "source": file.name, "outputs": made.outputs, "file": kept}
     if "without_lung" in beside:
-        architecture["without_lung"] = list(beside["without_lung"])
+        architecture["without_lung"] = _kept(
+            file, list(beside["without_lung"]), keep, len(names) if keep else made.outputs
+        )
     calibrated = {k: beside[k] for k in ("temperature", "rules", "calibrated_on") if k in beside}
     return made.with_(network=model.eval(), architecture=architecture, **calibrated)
+
+
+def _kept(file: Path, fixed: list[float], keep: Sequence[int] | None, outputs: int) -> list[float]:
+    """The logits of every film without lung, of the outputs that have a name."""
+    if len(fixed) != outputs:
+        raise ModelError(
+            f"{file}.json: without_lung has {len(fixed)} logits, which do not fit {outputs} outputs; give the class "
+            "names that stand there, or export the model again."
+        )
+    return fixed if keep is None else [fixed[k] for k in keep]
 
 
 def _refuse_doubtful(made: Classifier) -> None:

@@ -122,6 +122,7 @@ class LabelsStory:
     versions: Mapping[str, str]
     hashes: Mapping[str, str]
     seed: int
+    methods_left_out: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -144,7 +145,7 @@ def labels_summary(story: LabelsStory) -> dict[str, Any]:
     | `labels.<label>.too_few`, `.report` | why there are no figures; its own report |
     | `validation.…` | the same means and labels on the patients choices were made on |
     | `data.counts.<split>.<label>`, `data.patients.<split>`, `data.left_out[]` | films with each label, patients, `{file, reason}` |
-    | `findings[]`, `notes[]`, `versions`, `hashes` | as in a two-class study |
+    | `findings[]`, `notes[]`, `methods_left_out[]`, `versions`, `hashes` | as in a two-class study |
     """  # noqa: E501
     return {
         **dict(story.extra),
@@ -166,6 +167,7 @@ def labels_summary(story: LabelsStory) -> dict[str, Any]:
         },
         "findings": [f.as_dict() for f in story.findings],
         "notes": [*story.test.notes, *story.notes],
+        "methods_left_out": [{"method": m, "reason": why} for m, why in story.methods_left_out],
         "versions": dict(story.versions),
         "hashes": dict(story.hashes),
     }

@@ -54,9 +54,10 @@ def _told(test: Mapping[str, Any] | None) -> bool:
 
 
 def _threshold(found: Mapping[str, Any], name: str) -> str:
-    """What a test's figure is held against, the same for every model."""
-    known = [t["threshold"] for r in found["rows"] if (t := r["tests"].get(name)) and t["threshold"] is not None]
-    return f"{known[0]:g}" if known else ""
+    """What a test's figures are held against; "" where it is not the same for every model: then each cell tells it."""
+    held = (t for r in found["rows"] if (t := r["tests"].get(name)) and _told(t))
+    known = {"" if t["threshold"] is None else f"{t['threshold']:g}" for t in held}
+    return known.pop() if len(known) == 1 else ""
 
 
 def _question(name: str) -> str:

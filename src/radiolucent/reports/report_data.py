@@ -123,6 +123,7 @@ class Story:
         versions, hashes: by name. seed: of the study.
         model: the network in a few words.
         trust: by method, of the cases' maps: films, verdicts, reasons, randomisation.
+        methods_left_out: (method, reason) of maps there are none of.
         extra: further top-level entries of `summary.json`, JSON-ready.
     """
 
@@ -151,6 +152,7 @@ class Story:
     model: str = ""
     doctors: Doctors | None = None
     trust: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    methods_left_out: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property

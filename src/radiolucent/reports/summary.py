@@ -30,6 +30,7 @@ def summary(story: Story) -> dict[str, Any]:
     | `agreement.<method>.films`, `.clear_of_floor`, `.not_applicable.<reason>` | films compared, verdict, films that could not be |
     | `agreement.<method>.readers.<reader>.<figure>` | against the union or a single reader |
     | `trust.<method>` | the cases' maps: films, verdicts, reasons, randomisation |
+    | `methods_left_out[]` | `{method, reason}` of maps there are none of |
     | `versions.<package>`, `hashes.<what>` | software, SHA-256 |
 
     Further entries (`config`, `history`, …) come from the study.
@@ -57,6 +58,7 @@ def summary(story: Story) -> dict[str, Any]:
         "agreement": _agreement(story),
         "doctors": story.doctors.as_dict() if story.doctors else None,
         "trust": dict(story.trust),
+        "methods_left_out": [{"method": m, "reason": why} for m, why in story.methods_left_out],
         "versions": dict(story.versions),
         "hashes": dict(story.hashes),
     }

@@ -109,7 +109,8 @@ def appraise(
     prepared = dataclasses.replace(prepared, findings=tuple(findings))
     without = methods_without(none)
     story = _story(config, prepared, trained, test, validation, compared, said, cases, pictures)
-    story = dataclasses.replace(story, notes=(*story.notes, *(f"No map by {m} {why}" for m, why in without)))
+    notes = (*story.notes, *(f"No map by {m} {why}" for m, why in without))
+    story = dataclasses.replace(story, notes=notes, methods_left_out=without)
     report = write_report(story, config.out)
     return Appraisal(test, validation, compared, report, without)
 

@@ -77,8 +77,10 @@ def appraise_labels(
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     story = _story(config, prepared, trained, p, (test, validation), parts, pictures)
-    without = tuple(dict.fromkeys(i for each in parts.values() for i in each.methods_left_out)) or methods_without(none)
-    story = dataclasses.replace(story, notes=(*story.notes, *(f"No map by {m} {why}" for m, why in without)))
+    of_labels = (item for each in parts.values() for item in each.methods_left_out)
+    without = tuple(dict.fromkeys((*of_labels, *methods_without(none))))
+    notes = (*story.notes, *(f"No map by {m} {why}" for m, why in without))
+    story = dataclasses.replace(story, notes=notes, methods_left_out=without)
     return LabelsAppraisal(test, validation, parts, write_labels_report(story, config.out), without)
 
 

@@ -99,7 +99,7 @@ def explain_many(
 
     Raises:
         BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
-            settings or readings. ExplainError: no method gave a map of any film, or of the first 20.
+            settings or readings. ExplainError: no method gave a map of any film, or of the first 20 it was tried on.
     """
     with one_process(out):
         return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say)
@@ -140,26 +140,26 @@ def _explained(
     todo = [file for file in files if not journal.has(str(file), _stamp(file))]
     done = len(files) - len(todo)
     run.session.films = len(files)
+    run.worked |= {row["method"] for row in journal.rows() if row["map"]}  # in an earlier call
     held: list[tuple[str, list[int], list[dict[str, Any]]]] = []  # while nothing has worked, nothing counts as done
     for batch in run.batches(todo):
         held += run.explained(batch)
         if run.worked or not run.failed:
             journal.add(held)
             held = []
-        elif len(held) >= TRIED:
+        elif sum(any(row["method"] for row in rows) for _, _, rows in held) >= TRIED:
             break
         done += len(batch)
         say("explaining", done, len(files))
     if held:
-        if not any(row["map"] for row in journal.rows()):
-            raise ExplainError(reasons_of(list(run.failed.values())))
-        journal.add(held)
+        raise ExplainError(reasons_of(list(run.failed.values())))
     left += run.refused
     keys = [str(file) for file in files]
     table, parquet = journal.write_tables(out, keys)
     told, explained, none = told_of(journal, keys)
     left += told
-    return Many(table, parquet, tuple(files), len(explained), len(todo) - len(run.refused), tuple(left), journal, none)
+    new = len(explained.intersection(map(str, todo)))
+    return Many(table, parquet, tuple(files), len(explained), new, tuple(left), journal, none)
 
 
 def _placed(

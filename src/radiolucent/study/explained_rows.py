@@ -15,6 +15,9 @@ __all__ = ["NO_LABEL", "explained_row", "row_of", "told_of"]
 
 NO_LABEL = f"{NOTED}no label reaches its threshold on this film, so none is explained; --target LABEL explains one"
 
+REASONS = 3
+"""Reasons told of a method that gave no map of any film: each film may have its own."""
+
 
 def row_of(image: str, **values: Any) -> dict[str, Any]:
     """A row of the table with these values, the rest empty."""
@@ -61,7 +64,10 @@ def _called(case: Case, label: str) -> tuple[str, float | None]:
 def told_of(
     journal: Journal, keys: Sequence[str]
 ) -> tuple[list[tuple[Path, str]], set[str], tuple[tuple[str, str], ...]]:
-    """(file, reason) of maps there are none of, the films explained, and the methods that gave no map of any."""
+    """(file, reason) of maps there are none of, the films explained, and the methods that gave no map of any.
+
+    Of each such method up to 3 different reasons, one a pair.
+    """
     wanted, explained, worked = set(keys), set[str](), set[str]()
     failed: list[tuple[str, str | None, str]] = []
     for row in journal.rows(keys):
@@ -73,6 +79,19 @@ def told_of(
             failed.append((row["image"], row["method"], row["error"]))
         else:
             worked.add(row["method"])
-    never = {m: e.removeprefix(f"{m}: ") for _, m, e in reversed(failed) if m and m not in worked}
+    never: dict[str, dict[str, None]] = {}
+    for _, m, e in failed:
+        if m and m not in worked:
+            never.setdefault(m, {})[e.removeprefix(f"{m}: ")] = None
     left = [(Path(i), e) for i, m, e in failed if m not in never or i not in explained]
-    return left, explained, tuple(never.items())[::-1]
+    return left, explained, tuple((m, reason) for m, some in never.items() for reason in _few(list(some)))
+
+
+def _few(reasons: list[str]) -> list[str]:
+    """
+    >>> _few(["a", "b", "c", "d", "e"])
+    ['a', 'b', 'c', 'and 2 more reasons, in explanations.csv']
+    """
+    more = len(reasons) - REASONS
+    told = f"and {more} more reason{'s' * (more > 1)}, in explanations.csv"
+    return [*reasons[:REASONS], *([told] if more > 0 else [])]

@@ -35,7 +35,7 @@ def maps_of(
     """For each method its maps, one a readable film, in the order of `records`; the others go to `left_out`.
 
     Args:
-        no_map: gets the films of which a method gives no map.
+        no_map: gets the films of which a method gives no map, also where an error is raised.
 
     Raises:
         ExplainError: no method gave a map of any film.
@@ -55,9 +55,9 @@ def maps_of(
                     for one in each:
                         found[one.method].append(one)
         say(what, min(start + TOGETHER, len(records)), len(records))
+    no_map += failed
     if failed and not any(found.values()):
         raise ExplainError(reasons_of(failed))
-    no_map += failed
     return list(found.values())
 
 

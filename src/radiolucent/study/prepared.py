@@ -29,7 +29,10 @@ from radiolucent.study.preflight import preflight, preflight_labels
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.types import Finding
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["TOLD", "Prepared", "prepare"]
+
+TOLD = "training.json"
+"""What a report tells of a training and no other file holds."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     split = split_dataset(readable, val=config.val, test=config.test, seed=config.seed)
     findings = _findings(dataset, config.out / "findings.json", say)  # the first that is written, after all that fails
     if trained:
-        split = _as_trained(split, config.out / "split.csv")
+        split = _as_trained(split, dataset.notes, config.out)
     else:
         digests = [sha256_bytes(film.tobytes()) for film in cache.pixels]
         named = [
@@ -115,20 +118,28 @@ def splits_in(file: Path) -> dict[str, str | None]:
         ) from error
 
 
-def _as_trained(dataset: Dataset, file: Path) -> Dataset:
+def _as_trained(dataset: Dataset, loaded: Sequence[str], run: Path) -> Dataset:
     """The data set with the splits written down in training, whatever has come or gone since.
+
+    Where they are others than those of today, it has the notes of training on them (runs of before have none).
+
+    Args:
+        loaded: what was noted before the split.
 
     Raises:
         DataError: they are missing, or of a version that did not write identifiers.
     """
-    before = splits_in(file)
+    before = splits_in(run / "split.csv")
     now = {r.image_id: r.split for r in dataset.records}
     if before == now:
         return dataset
     came, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
     note = f"split as in training; {came} films came since and are left out, {gone} are gone."
     records = tuple(dataclasses.replace(r, split=before.get(r.image_id)) for r in dataset.records)
-    return dataclasses.replace(dataset, records=records, notes=(*dataset.notes, note))
+    file = run / TOLD
+    told = json.loads(file.read_text()).get("data_notes", []) if file.is_file() else []
+    told = [f"in training: {n}" for n in told if n not in loaded]
+    return dataclasses.replace(dataset, records=records, notes=(*loaded, note, *told))
 
 
 def _findings(dataset: Dataset, file: Path, say: Progress) -> tuple[Finding, ...]:

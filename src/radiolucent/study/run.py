@@ -17,9 +17,9 @@ from radiolucent.models import Classifier, build, freeze, load
 from radiolucent.study.appraisal import Appraisal, appraise
 from radiolucent.study.appraisal_labels import LabelsAppraisal, appraise_labels
 from radiolucent.study.config import StudyConfig
-from radiolucent.study.prepared import Prepared, prepare
+from radiolucent.study.prepared import TOLD, Prepared, prepare
 from radiolucent.study.progress import Progress, quiet
-from radiolucent.study.trained import TOLD, Trained, restore, train
+from radiolucent.study.trained import Trained, restore, train
 from radiolucent.study.trained_labels import TrainedLabels, restore_labels, train_labels
 from radiolucent.training import EpochResult, trackers_named, world
 

@@ -23,17 +23,16 @@ from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, c
 from radiolucent.models import Classifier, WeightsReport, predict, save, shift_logits
 from radiolucent.study.characteristics import groupings
 from radiolucent.study.config import StudyConfig
-from radiolucent.study.prepared import Prepared
+from radiolucent.study.prepared import TOLD, Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.training import EpochResult, Fitted, TrainConfig, fit, read_history, tracked, trackers_named, world
 from radiolucent.types import Estimate, Predictions
 
 __all__ = [
-    "TOLD", "Schooling", "Trained", "data_hash", "fitted", "predict_split", "provenance_of", "read_told", "restore",
+    "Schooling", "Trained", "data_hash", "fitted", "predict_split", "provenance_of", "read_told", "restore",
     "threshold_of", "told_of", "train", "versions",
 ]  # fmt: skip
 
-TOLD = "training.json"  # what a report tells of a training and no other file holds
 
 T = TypeVar("T")
 

@@ -14,10 +14,9 @@ from radiolucent.files import write_json
 from radiolucent.metrics import LogitCalibration, Threshold, calibrate_logits, choose_threshold
 from radiolucent.models import Classifier, WeightsReport, save, shift_logits
 from radiolucent.study.config import StudyConfig
-from radiolucent.study.prepared import Prepared
+from radiolucent.study.prepared import TOLD, Prepared
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.trained import (
-    TOLD,
     Trained,
     fitted,
     predict_split,
