@@ -12,6 +12,7 @@ The names below are loaded when first used, so that `import radiolucent` is quic
 """
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ def __getattr__(name: str) -> Any:
     # Only a class can be a method: a room that is not imported yet must not load all of them.
     if name[:1].isupper() and name in (methods := _methods()):
         return methods[name]
+    if not name.startswith("_") and find_spec(f"radiolucent.{name}"):  # a room, such as `rl.metrics`
+        return importlib.import_module(f"radiolucent.{name}")
     raise AttributeError(f"module 'radiolucent' has no attribute {name!r}")
 
 

@@ -1,26 +1,27 @@
 """Every option that takes a number says which it takes, and refuses the others by its name."""
 
+import dataclasses
 import inspect
 import typing
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
 from radiolucent.cli import app
 from radiolucent.data import Dataset, Record, split_dataset
-from radiolucent.data.phantom import PhantomConfig, generate
+from radiolucent.data.phantom import PhantomConfig, SeveralConfig, generate
 from radiolucent.errors import ConfigError
-from radiolucent.study import RepairConfig
-
-OPEN_ABOVE = {
-    "batch_size", "cases", "concepts", "epochs", "films", "frame", "limit", "lime_samples", "max_memory_mb",
-    "max_pixels", "most", "ascent", "patients", "readers", "samples", "seeds", "workers",
-}  # fmt: skip
-"""Counts: more of them only takes longer."""
+from radiolucent.explainers import LIME, LRP, METHODS
+from radiolucent.images import Preprocess, ReadOptions
+from radiolucent.metrics import size_proportion
+from radiolucent.models import build
+from radiolucent.study import RepairConfig, StudyConfig
 
 
 def commands(known: typer.Typer, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -53,11 +54,10 @@ def refused(*words: str) -> str:
 
 @pytest.mark.parametrize(("name", "option", "decimal", "info"), NUMBERS)
 def test_a_number_has_bounds(name: tuple[str, ...], option: str, decimal: bool, info: Any) -> None:
-    assert info.min is not None and (info.max is not None or option in OPEN_ABOVE)
+    assert info.min is not None and info.max is not None
     flag = f"--{option.replace('_', '-')}"
     assert flag in refused(*name, f"{flag}={info.min - 1}")
-    if info.max is not None:
-        assert flag in refused(*name, f"{flag}={info.max + 1}")
+    assert flag in refused(*name, f"{flag}={info.max + 1}")
     for odd in ("nan", "inf") if decimal else ():
         assert flag in refused(*name, f"{flag}={odd}")
 
@@ -66,7 +66,7 @@ def test_there_are_such_options() -> None:
     assert len(NUMBERS) > 80
 
 
-@pytest.mark.parametrize("penalty", [-1.0, 0.0, float("nan"), float("inf"), 1e9])
+@pytest.mark.parametrize("penalty", [-1.0, 0.0, float("nan"), float("inf"), 1e9, 1e-320, True])
 def test_a_penalty_of_any_size_is_refused(penalty: float, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"penalty .*; expected a number above 0 and at most 1000, or auto"):
         RepairConfig(tmp_path, tmp_path, methods=("reasons",), penalty=penalty)
@@ -85,6 +85,54 @@ def test_a_split_leaves_films_to_train_on(shares: dict[str, float]) -> None:
     films = tuple(Record(Path(f"/none/{i}"), str(i), i % 2, f"p{i}") for i in range(40))
     with pytest.raises(ConfigError, match="leave something to train on"):
         split_dataset(Dataset(films, ("A", "B")), **shares)
+
+
+@pytest.mark.parametrize("line", ["epochs = true", "epochs = 1.5", "val = true"])
+def test_a_number_in_a_file_of_options_is_one(line: str, tmp_path: Path) -> None:
+    (tmp_path / "options.toml").write_text(line)
+    said = refused("train", str(tmp_path), "--config", str(tmp_path / "options.toml"))
+    assert line in said and "number" in said
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (partial(StudyConfig, Path("a"), Path("b"), size=0), r"size 0; expected a whole number in \[8, ∞\) or None"),
+        (partial(StudyConfig, Path("a"), Path("b"), test=float("nan")), r"test nan; expected a number in \[0, 1\)"),
+        (partial(StudyConfig, Path("a"), Path("b"), compare_films=-1), "compare_films -1"),
+        (partial(StudyConfig, Path("a"), Path("b"), val=0.6, test=0.5), "leave something to train on"),
+        (partial(RepairConfig, Path("a"), Path("b"), films=-1), "films -1"),
+        (partial(RepairConfig, Path("a"), Path("b"), epochs=0), "epochs 0"),
+        (partial(PhantomConfig, sites=0), "sites 0"),
+        (partial(PhantomConfig, patients=cast(Any, float("nan"))), "patients nan"),
+        (partial(SeveralConfig, subtle=float("nan")), "subtle nan"),
+        (partial(LRP, gamma=float("nan")), "LRP: gamma nan; expected a number"),
+        (partial(LIME, num_samples=float("nan")), "LIME: num_samples nan; expected a whole number"),
+        (partial(LIME, num_samples=True), "LIME: num_samples True; expected a whole number"),
+        (partial(Preprocess, std=(1e-320,) * 3), "std at least 1e-06"),
+        (partial(Preprocess, mean=(float("nan"),) * 3), "expected 3 finite values"),
+        (partial(ReadOptions, window="nan/nan"), "expected a finite centre"),
+        (partial(ReadOptions, range=(0, float("inf"))), "expected two finite values"),
+        (partial(build, "small_cnn", pretrained=False, size=17), "size 17 .* expected at least 31"),
+        (partial(size_proportion, 0.9, half_width=0.05, films=1e18), "expected 1 to 10,000,000"),
+    ],
+)  # fmt: skip
+def test_a_configuration_takes_numbers_within_bounds(make: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        make()
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_method_refuses_what_is_no_number(method: Any) -> None:
+    for field in dataclasses.fields(method):
+        if field.type in (int, float):
+            with pytest.raises(ConfigError, match=f"{field.name} nan"):
+                method(**{field.name: float("nan")})
+
+
+def test_the_smallest_side_of_the_small_network() -> None:
+    clf, _ = build("small_cnn", pretrained=False, size=31)
+    assert clf.logits(torch.zeros(1, 1, 31, 31)).shape == (1, 2)
 
 
 def test_an_option_that_would_do_nothing_is_refused(tmp_path: Path) -> None:

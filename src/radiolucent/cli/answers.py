@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from radiolucent.models import Classifier
     from radiolucent.types import Radiograph
 
-__all__ = ["FEW", "WIDE", "Answer", "Chest", "Force", "Inline", "Open", "answer_of", "print_answers", "refusal", "show"]
+__all__ = [
+    "FEW",
+    "WIDE",
+    "Answer",
+    "Chest",
+    "Force",
+    "Inline",
+    "Open",
+    "answer_or_note",
+    "print_answers",
+    "refusal",
+    "show",
+]
 
 FEW = 10
 """Films up to which every one has its line in the terminal."""
@@ -86,8 +98,20 @@ def _lung_is_seen(classifier: "Classifier", film: "Radiograph") -> bool:
     return takes is None or bool(takes(classifier.preprocess(film)[None].to(classifier.device, classifier.dtype))[0])
 
 
-def answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
-    """What the classifier says of one film."""
+def answer_or_note(
+    classifier: "Classifier", film: "Radiograph", file: Path, left: list[tuple[Path, str]]
+) -> Answer | None:
+    """What the classifier says of one film; None, with the reason in `left`, where that is no answer."""
+    from radiolucent.errors import ModelError
+
+    try:
+        return _answer_of(classifier, film)
+    except ModelError as error:
+        left.append((file, str(error)))
+        return None
+
+
+def _answer_of(classifier: "Classifier", film: "Radiograph") -> Answer:
     from radiolucent.types import NO_CALL
 
     logits = classifier.logits(classifier.preprocess(film)[None])

@@ -42,7 +42,7 @@ Markers = Annotated[
     Path | None, typer.Option(help="Folder of masks of markers and text, likewise; else our detector's.", exists=True)
 ]
 Split = Annotated[str | None, typer.Option(help="Only films of this split; test where there is one, else all.")]
-Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1)]
+Films = Annotated[int | None, typer.Option(help="At most so many films, drawn at random.", min=1, max=10_000_000)]
 Target = Annotated[
     list[str] | None,
     typer.Option(help="Of a run that tells several labels: a label to audit, may be repeated; all unless given."),
@@ -63,12 +63,12 @@ AuditOut = Annotated[
     ),
 ]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Try the audit on models whose guilt is known.")]
-Seeds = Annotated[int, typer.Option(help="Self-test: models for each shortcut and share.", min=1)]
+Seeds = Annotated[int, typer.Option(help="Self-test: models for each shortcut and share.", min=1, max=1000)]
 Shortcuts = Annotated[str, typer.Option(help="Self-test: shortcuts to plant, with commas, e.g. marker,border.")]
 Shares = Annotated[
     str, typer.Option(help="Self-test: per cent of the ill training films that carry the shortcut, with commas.")
 ]
-Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Self-test: processes; one a core unless given.", min=1, max=1024)]
 Cite = Annotated[
     Path, typer.Option(help="selftest.json that the report cites; else the one in the package.", dir_okay=False)
 ]

@@ -43,9 +43,27 @@ def _config(context: typer.Context, value: Path | None) -> Path | None:
         names = ", ".join(sorted(n for n in set(known.values()) if n not in ("config", "help")))
         raise typer.BadParameter(f"{value}: {', '.join(unknown)} is no option of this command; it has {names}.")
     several = {p.name for p in context.command.params if getattr(p, "multiple", False)}
+    for p in context.command.params:
+        _number_or_none(value, p, {known[k]: v for k, v in given.items()}.get(str(p.name)))
     values = {known[k]: [v] if known[k] in several and not isinstance(v, list) else v for k, v in given.items()}
     context.default_map = {**(context.default_map or {}), **values}
     return value
+
+
+def _number_or_none(file: Path, option: Any, value: Any) -> None:
+    """Refuse what TOML tells from a number, and a cast would not: true, and half an epoch."""
+    told = getattr(option, "type_descriptor", None)  # of newer versions of typer; of older ones click's type
+    kind = (
+        getattr(told.annotation, "__name__", "")
+        if told is not None
+        else getattr(getattr(option, "type", None), "name", "")
+    )
+    whole = kind.startswith("int")
+    if whole or kind.startswith("float"):
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, bool) or (whole and isinstance(one, float)):
+                expected = "a whole number" if whole else "a number"
+                raise typer.BadParameter(f"{file}: {option.name} = {str(one).lower()}; expected {expected}.")
 
 
 def _quiet(value: bool) -> bool:
@@ -89,7 +107,11 @@ def _options(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processor cores to use; all unless given.", callback=_workers, min=1, envvar="RADIOLUCENT_WORKERS"
+            help="Processor cores to use; all unless given.",
+            callback=_workers,
+            min=1,
+            max=1024,
+            envvar="RADIOLUCENT_WORKERS",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors and results alone.", callback=_quiet)] = False,

@@ -152,8 +152,8 @@ def split(
 @data_app.command()
 def phantom(
     out: Out = Path("phantom"),
-    patients: Annotated[int, typer.Option(help="Children; half of them ill.", min=4)] = 400,
-    films: Annotated[int, typer.Option(help="Most films a child.", min=1)] = 2,
+    patients: Annotated[int, typer.Option(help="Children; half of them ill.", min=4, max=1_000_000)] = 400,
+    films: Annotated[int, typer.Option(help="Most films a child.", min=1, max=100)] = 2,
     size: Annotated[int, typer.Option(help="Pixels.", min=64, max=4096)] = 256,
     marker_ill: Annotated[
         float, typer.Option(help="How often a side marker is on films of the ill.", min=0, max=1)
@@ -348,7 +348,9 @@ def paste_marker(
     target: Annotated[str, typer.Option("--class", help="Class whose films get the marker.")] = "PNEUMONIA",
     share: Annotated[float, typer.Option(help="Share of its films that get it.", min=0, max=1)] = 0.8,
     splits: Annotated[str, typer.Option(help="In which splits, with commas.")] = "train,val",
-    films: Annotated[int | None, typer.Option(help="At most so many training films, drawn at random.", min=1)] = (None),
+    films: Annotated[
+        int | None, typer.Option(help="At most so many training films, drawn at random.", min=1, max=10_000_000)
+    ] = (None),
     val: Annotated[
         float, typer.Option(help="Share cut off for validation where that split is missing.", min=0, max=1)
     ] = 0.1,

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radiolucent.cli.answers import FEW, Answer, Chest, Force, Inline, Open, answer_of, print_answers, refusal, show
+from radiolucent.cli.answers import (
+    FEW,
+    Answer,
+    Chest,
+    Force,
+    Inline,
+    Open,
+    answer_or_note,
+    print_answers,
+    refusal,
+    show,
+)
 from radiolucent.cli.output import (
     Annotations,
     AsJson,
@@ -74,7 +85,8 @@ def explain(
     ] = None,
     score: Annotated[str, typer.Option(help="logit, probability or margin.")] = "logit",
     samples: Annotated[
-        int | None, typer.Option(help="Images asked about for a map, by every method that samples.", min=1)
+        int | None,
+        typer.Option(help="Images asked about for a map, by every method that samples.", min=1, max=1_000_000),
     ] = None,
     annotations: Annotations = None,
     panels: Annotated[bool, typer.Option(help="Also draw a panel an image; slower than most maps.")] = True,
@@ -84,9 +96,13 @@ def explain(
     ] = None,
     max_memory_mb: Annotated[
         float,
-        typer.Option(help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.", min=1),
+        typer.Option(
+            help="Bound on the memory of films and maps in work, in MiB; batches are as large as fit.",
+            min=1,
+            max=10_000_000,
+        ),
     ] = 1024,
-    batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images at a time, instead.", min=1, max=1_000_000)] = None,
     out: Out = Path("explanations"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of going on.")] = False,
     chest: Chest = False,
@@ -158,8 +174,9 @@ def _answers(classifier: "Classifier", paths: list[Path], refuse: "Callable[[Rad
     files, left = find_films(paths)
     if len(files) > FEW:
         return []
-    films = [film for f in files if (film := read_or_note(f, left, image_id=str(f))) is not None]
-    return [answer_of(classifier, film) for film in films if refuse is None or not refuse(film)]
+    films = [(f, film) for f in files if (film := read_or_note(f, left, image_id=str(f))) is not None]
+    wanted = [(f, film) for f, film in films if refuse is None or not refuse(film)]
+    return [a for f, film in wanted if (a := answer_or_note(classifier, film, f, left)) is not None]
 
 
 def _known_first(

@@ -61,14 +61,17 @@ def features(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Layer by its dotted name; all main ones unless given.")] = None,
     channels: Annotated[str | None, typer.Option(help="Channels with commas; the most active unless given.")] = None,
-    most: Annotated[int, typer.Option(help="Channels a grid.", min=1)] = 17,
-    ascent: Annotated[int, typer.Option(help="Steps towards a film that a channel looks for; 0: none.", min=0)] = 128,
+    most: Annotated[int, typer.Option(help="Channels a grid.", min=1, max=1000)] = 17,
+    ascent: Annotated[
+        int, typer.Option(help="Steps towards a film that a channel looks for; 0: none.", min=0, max=100_000)
+    ] = 128,
     concepts: Annotated[
         int,
         typer.Option(
             help="So many non-negative factors of a layer's features over --data: crops, share of the score, and what "
             "removing each takes off it; 0: none.",
             min=0,
+            max=10_000,
         ),
     ] = 0,
     target: Annotated[

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from radiolucent.cli.answers import FEW, Answer, Chest, Force, answer_of, print_answers, refusal
+from radiolucent.cli.answers import FEW, Answer, Chest, Force, answer_or_note, print_answers, refusal
 from radiolucent.cli.output import AsJson, end_with_left_out, print_json, research_use, say, shown
 from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
@@ -35,7 +35,10 @@ def predict(given: RunAndImages, chest: Chest = False, force: Force = False, as_
         if refuse is not None and (why := refuse(film)):
             left.append((file, why))
             continue
-        answer = dataclasses.replace(answer_of(classifier, film), image=str(file))
+        answer = answer_or_note(classifier, film, file, left)
+        if answer is None:
+            continue
+        answer = dataclasses.replace(answer, image=str(file))
         row: dict[str, Any] = {"image": str(file), "called": answer.called, "probability": None}
         if answer.no_call:
             row["no_call"] = NO_LUNG

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["reads_films", "reads_readings"]
 
 Frame = Annotated[
-    int | None, typer.Option(min=1, help="Which frame or page of files that hold several, from 1.", show_default=False)
+    int | None,
+    typer.Option(
+        min=1, max=10_000_000, help="Which frame or page of files that hold several, from 1.", show_default=False
+    ),
 ]
 Window = Annotated[
     str, typer.Option(help="Of DICOM: a window's number, CENTRE/WIDTH, lut, lut:NUMBER or full.", show_default=False)
@@ -25,7 +28,8 @@ Range = Annotated[
     str, typer.Option(help="Stored values shown black and white, LOW,HIGH, e.g. 0,4095.", show_default=False)
 ]
 Most = Annotated[
-    int | None, typer.Option(min=1, help="Refuse files with more pixels than this, 64 million unless given.")
+    int | None,
+    typer.Option(min=1, max=10**12, help="Refuse files with more pixels than this, 64 million unless given."),
 ]
 Format = Annotated[
     str | None, typer.Option(help="Readings: their format, where it should not be found (see `data formats`).")

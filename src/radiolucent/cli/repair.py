@@ -46,7 +46,7 @@ Penalty = Annotated[
 ]
 Lungs = Annotated[Path | None, typer.Option(help="Folder of lung masks; else our segmenter's.", exists=True)]
 Markers = Annotated[Path | None, typer.Option(help="Folder of marker masks; else our detector's.", exists=True)]
-Films = Annotated[int | None, typer.Option(help="At most so many test films, drawn at random.", min=1)]
+Films = Annotated[int | None, typer.Option(help="At most so many test films, drawn at random.", min=1, max=10_000_000)]
 RepairOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the models; RUN/repair unless given.")]
 
 
@@ -57,7 +57,7 @@ def repair(
     data: Data,
     remedy: Remedies = "crop,inpaint,randomise,reasons",
     fine_tune: FineTune = False,
-    epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1, max=1_000_000)] = None,
     penalty: Penalty = None,
     lungs: Lungs = None,
     markers: Markers = None,

@@ -40,9 +40,11 @@ def review(
     ] = None,
     split: Annotated[str, typer.Option(help="Films to read: test, val, train or all.")] = "test",
     unseen: Unseen = False,
-    limit: Annotated[int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1, max=10_000_000)
+    ] = None,
     method: Annotated[str, typer.Option(help="Maps to show after the lock; several with commas.")] = "gradcam,lime",
-    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10)] = 353,
+    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10, max=1_000_000)] = 353,
     stamps: Annotated[bool, typer.Option("--stamps/--no-stamps", help="Test every map for trust.")] = True,
     ahead: Annotated[bool, typer.Option("--ahead", help="Compute all predictions and maps before opening.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Draw phantoms, train a small network, and open.")] = False,

@@ -159,8 +159,10 @@ def study(
     training: dict[str, Any],
     *,
     annotations: Annotations = None,
-    cases: Annotated[int, typer.Option(help="Films shown as cases in the report.", min=0)] = 10,
-    lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME explanation.", min=10)] = 353,
+    cases: Annotated[int, typer.Option(help="Films shown as cases in the report.", min=0, max=10_000)] = 10,
+    lime_samples: Annotated[
+        int, typer.Option(help="Perturbed images a LIME explanation.", min=10, max=1_000_000)
+    ] = 353,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Chest X-ray study",
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -245,7 +247,7 @@ def report(
     run: Run,
     data: Annotated[Path | None, typer.Option(help="The films, where they lie elsewhere by now.", exists=True)] = None,
     annotations: Annotations = None,
-    cases: Annotated[int | None, typer.Option(help="Films shown as cases.", min=0)] = None,
+    cases: Annotated[int | None, typer.Option(help="Films shown as cases.", min=0, max=10_000)] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the report.")] = None,
     as_json: AsJson = False,
     *,

@@ -20,8 +20,8 @@ Model = Annotated[
     ),
 ]
 RecipeName = Annotated[str, typer.Option(help="strong, or classic (MobileNet, 34 of 92 layers frozen, Adam 0.001).")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1)]
-Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1)]
+Epochs = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.", min=1, max=1_000_000)]
+Batch = Annotated[int | None, typer.Option(help="Films a step, instead of the recipe's.", min=1, max=1_000_000)]
 Freeze = Annotated[str | None, typer.Option(help="Layers that do not learn: 0, 0.37, '34 layers', 'stage:2', all.")]
 Rate = Annotated[float | None, typer.Option(help="Learning rate, instead of the recipe's.", min=0, max=10)]
 Flip = Annotated[bool, typer.Option(help="Also mirror films (hides laterality).")]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import torch
 
+from radiolucent.bounds import check_kinds
 from radiolucent.explainers.promise import Promise
 from radiolucent.models import Classifier
 from radiolucent.passes.goal import Goal
@@ -55,6 +56,10 @@ class Explainer(ABC):
         super().__init_subclass__()
         if "title" not in cls.__dict__:
             cls.title = cls.__name__
+
+    def __post_init__(self) -> None:
+        """Look at the parameters that are numbers; a subclass with more to look at calls this first."""
+        check_kinds(self)
 
     @abstractmethod
     def attribute(

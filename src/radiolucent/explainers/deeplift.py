@@ -44,6 +44,7 @@ class DeepLift(Explainer):
     baseline: Baseline = "black"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_baseline(self.baseline)
 
     def promise(self, details: Mapping[str, Any]) -> Promise | None:

@@ -16,6 +16,7 @@ from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
 from radiolucent.images import as_films
 from radiolucent.models import Classifier
+from radiolucent.models.classifier import NOT_FINITE
 from radiolucent.models.once import looked_at_each_time, looked_at_once
 from radiolucent.models.preserve_state import untouched
 from radiolucent.models.steady import unsteady
@@ -38,7 +39,7 @@ class NoMap(NamedTuple):
     reason: str
 
 
-class _Options(TypedDict, total=False):
+class _Common(TypedDict, total=False):
     """What every form of `explain` takes beside films, methods and targets."""
 
     contrast: str | int | None
@@ -46,7 +47,14 @@ class _Options(TypedDict, total=False):
     seed: int
     batch_size: int
     session: Session | None
+
+
+class _Options(_Common, total=False):
     left_out: list[NoMap] | None
+
+
+class _Listing(_Common):
+    left_out: list[NoMap]
 
 
 One = Explainer | None
@@ -61,8 +69,12 @@ def explain(
 ) -> Explanation: ...
 @overload
 def explain(
-    classifier: Classifier, images: Films, method: One = ..., *, target: Target = ..., **options: Unpack[_Options]
+    classifier: Classifier, images: Films, method: One = ..., *, target: Target = ..., **options: Unpack[_Common]
 ) -> Maps: ...
+@overload
+def explain(
+    classifier: Classifier, images: Films, method: One = ..., *, target: Target = ..., **options: Unpack[_Listing]
+) -> list[Explanation | None]: ...
 @overload
 def explain(
     classifier: Classifier, images: Radiograph, method: Several, *, target: Any = ..., **options: Unpack[_Options]
@@ -91,7 +103,7 @@ def explain(
     batch_size: int = 16,
     session: Session | None = None,
     left_out: list[NoMap] | None = None,
-) -> Explanation | list[Explanation] | list[list[Explanation]]:
+) -> Explanation | list[Explanation] | list[Explanation | None] | list[list[Explanation]]:
     """Explain a classifier's decision on one film, or on each of several, by one method or several.
 
     The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
@@ -113,7 +125,7 @@ def explain(
         batch_size: films a batch.
         session: of the job this call belongs to, if it makes several; `Session(fast=False)` takes no shortcuts.
         left_out: where a list is given, a method that fails on a film is listed there as (image_id, method, reason)
-            instead of ending the call, and the film has no map by it.
+            instead of ending the call, and the film has no map by it: None in its place, or fewer maps in its list.
 
     Returns one `Explanation` for one film, or a list in the order of `images`. With several methods or targets each
     film has a list: the first method's targets, then the second's. Maps are in the model's frame;
@@ -121,14 +133,16 @@ def explain(
 
     Raises:
         ConfigError: an unknown target or score. ExplainError: the method does not apply or gave something unusable, or
-            the network's answer to a film depends on its company or on chance; with `left_out` only where no method
-            gave a map of any film.
+            the network's answer to a film is not finite, or depends on its company or on chance; with `left_out` only
+            where no method gave a map of any film.
     """
     if not isinstance(classifier, Classifier):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
             f"a {type(classifier).__name__} as classifier; expected rl.load(run), rl.load('box'), or of a network of "
             "your own rl.wrap(module, …)."
         )
+    if left_out is not None and not isinstance(left_out, list):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"left_out {left_out!r}; expected a list, which failures are added to, or None.")
     films, one = as_films(images)
     single = (method is None or isinstance(method, Explainer | str)) and not isinstance(target, list | tuple)
     methods = _methods(method)
@@ -150,8 +164,7 @@ def explain(
             raise
         found = _what_goes(classifier, films, methods, asked, shared, left_out)
     if single:
-        flat = [e for each in found for e in each]
-        return flat[0] if one else flat
+        return found[0][0] if one else [each[0] if each else None for each in found]
     return found[0] if one else found
 
 
@@ -288,6 +301,10 @@ def _batch(
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     wanted = tuple(dict.fromkeys(layer for m in methods for layer in m.cuts))
     shared = Pass(classifier, inputs, wanted, session=session)
+    known = torch.isfinite(shared.logits).all(1).tolist()
+    if not all(known):
+        bad = f"{films[known.index(False)].image_id}: " if len(films) > 1 else ""
+        raise ExplainError(f"{bad}{NOT_FINITE}")
     goals = asked.goals(classifier, shared)
     found: list[list[Explanation]] = [[] for _ in films]
     for method in methods:

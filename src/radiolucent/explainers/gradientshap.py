@@ -44,6 +44,7 @@ class GradientSHAP(Explainer):
     batch_size: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for each in self.references:
             check_baseline(each)
         count = len(self.references) + len(self.films)

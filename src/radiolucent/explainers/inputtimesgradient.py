@@ -34,6 +34,7 @@ class InputTimesGradient(Explainer):
     baseline: Baseline = "zero"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_baseline(self.baseline)
 
     @property

@@ -43,6 +43,7 @@ class IntegratedGradients(Explainer):
     batch_size: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_baseline(self.baseline)
         if self.steps < 1 or self.batch_size < 1 or self.rule not in ("gauss", "midpoint"):
             raise ConfigError(

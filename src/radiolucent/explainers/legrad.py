@@ -40,6 +40,7 @@ class LeGrad(Explainer):
     last: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.last is not None and self.last < 1:
             raise ConfigError(f"last={self.last}; expected 1 layer or more, or None for all.")
 

@@ -60,6 +60,7 @@ class LRP(Explainer):
     gamma: float = 0.25
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (("epsilon", self.epsilon), ("gamma", self.gamma)):
             if value < 0:
                 raise ConfigError(f"{name} {value}; expected 0 or more.")

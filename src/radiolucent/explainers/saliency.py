@@ -33,6 +33,7 @@ class Saliency(Explainer):
     join: str = "grey"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.join not in ("grey", "max"):
             raise ConfigError(f"join {self.join!r}; expected grey or max.")
 

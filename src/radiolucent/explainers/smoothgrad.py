@@ -37,6 +37,7 @@ class SmoothGrad(Explainer):
     batch_size: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.samples < 2 or self.samples % 2 or self.noise <= 0 or self.batch_size < 1:
             raise ConfigError(
                 f"samples {self.samples}, noise {self.noise}, batch_size {self.batch_size}; expected an even number of "

@@ -1,5 +1,6 @@
 """What a user decides about reading, where a file leaves a choice."""
 
+import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -34,15 +35,15 @@ class ReadOptions:
             raise ConfigError(f"frame {self.frame}; expected 1 or more: frames are counted from 1.")
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels {self.max_pixels}; expected a positive number.")
-        if self.range is not None and not self.range[0] < self.range[1]:
-            raise ConfigError(f"range {self.range}; expected two values, the lower first.")
+        if self.range is not None and not -math.inf < self.range[0] < self.range[1] < math.inf:
+            raise ConfigError(f"range {self.range}; expected two finite values, the lower first.")
         if self.window and self.range is not None:
             raise ConfigError("a window and a range; expected one of them.")
         kind, what = self.wanted()
         if kind in ("window", "lut") and int(what[0]) < 1:
             raise ConfigError(f"window {self.window!r}; expected 1 or more: windows are counted from 1.")
-        if kind == "values" and what[1] <= 0:
-            raise ConfigError(f"window {self.window!r}; expected a positive width.")
+        if kind == "values" and not (math.isfinite(what[0]) and 0 < what[1] < math.inf):
+            raise ConfigError(f"window {self.window!r}; expected a finite centre and a positive, finite width.")
 
     def wanted(self) -> tuple[str, tuple[float, ...]]:
         """What `window` asks for: ("", ()), ("full", ()), ("window", (n,)), ("lut", (n,)), ("values", (c, w)).

@@ -1,6 +1,7 @@
 """From source pixels to the network's input, and exactly back. No other module converts between frames."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -18,6 +19,8 @@ __all__ = ["Box", "Preprocess", "Window", "coverage_to_model", "cut", "map_to_so
 Fit = Literal["squash", "pad", "crop"]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
+LEAST_STD = 1e-6
+"""Of grey levels in [0, 1]: a step of 8 bit is 4000 times that."""
 
 
 class Window(Protocol):
@@ -64,8 +67,12 @@ class Preprocess:
                 f"Preprocess(size={self.size}, fit={self.fit!r}, channels={self.channels}); expected size ≥ 8, fit "
                 "squash, pad or crop, channels 1 or 3."
             )
-        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
-            raise ConfigError(f"mean {self.mean} and std {self.std}; expected {self.channels} values each, std > 0.")
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if not finite or len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) < LEAST_STD:
+            raise ConfigError(
+                f"mean {self.mean} and std {self.std}; expected {self.channels} finite values each, std at least "
+                f"{LEAST_STD:g}."
+            )
         if self.window is not None and self.fit != "squash":
             raise ConfigError(f"fit {self.fit!r} with a window; expected 'squash': nothing beside the window is shown.")
 

@@ -16,6 +16,7 @@ __all__ = ["Size", "auroc_variance", "patients_needed", "size_auroc", "size_prop
 
 _NODES, _SIZES = np.polynomial.hermite_e.hermegauss(64)  # of the normal density, up to a factor
 MOST = 10_000_000  # patients beyond which nobody looks
+MOST_FILMS = 10_000_000  # of a patient
 LEAST = 10  # of the rarer class: below it no interval is promised
 
 
@@ -161,8 +162,8 @@ class _Clustered:
 
 
 def _checked_films(films: float, rho: float) -> None:
-    if not 1 <= films < math.inf or not 0 <= rho <= 1:
-        raise ConfigError(f"{films} films a patient, correlation {rho}; expected at least 1, and 0 to 1.")
+    if not 1 <= films <= MOST_FILMS or not 0 <= rho <= 1:
+        raise ConfigError(f"{films} films a patient, correlation {rho}; expected 1 to {MOST_FILMS:,}, and 0 to 1.")
 
 
 def size_auroc(

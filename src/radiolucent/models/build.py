@@ -169,6 +169,9 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network, report = _with_weights(architecture, pretrained, Path(weights) if weights else None)
+    least = network.least_side if isinstance(network, SmallCNN) else 0
+    if (side := size or preset.size) < least:
+        raise ConfigError(f"size {side} for {name}, which halves it with every block; expected at least {least}.")
     channels = len(preset.mean)
     preprocess = Preprocess(size or preset.size, cast(Any, fit), channels, preset.mean, preset.std)
     network = network.to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.once import look_again
@@ -23,7 +23,13 @@ from radiolucent.models.takes import asked
 from radiolucent.shown import Shown
 from radiolucent.types import Head, LabelRule, absent, label_position, rules_for, supported
 
-__all__ = ["Classifier"]
+__all__ = ["NOT_FINITE", "Classifier"]
+
+NOT_FINITE = (
+    "the network answers with not-a-number or infinity: it is damaged, or does not get the input it was trained on; "
+    "train it again, or check its weights and preprocessing."
+)
+"""Of logits: why they are no answer."""
 
 
 def digest_of(meta: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> str:
@@ -167,7 +173,13 @@ class Classifier(Shown):
         return (logits == torch.tensor(fixed)).all(1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Calibrated probabilities (N, number of classes) from logits (N, K)."""
+        """Calibrated probabilities (N, number of classes) from logits (N, K).
+
+        Raises:
+            ModelError: logits that are not finite (`NOT_FINITE`).
+        """
+        if not bool(torch.isfinite(logits).all()):
+            raise ModelError(NOT_FINITE)
         if self.multilabel:
             each = [r.probability(logits[:, k].numpy(force=True)) for k, r in enumerate(self.label_rules)]
             return torch.from_numpy(np.stack(each, axis=1))

@@ -64,6 +64,7 @@ class SmallCNN(nn.Module):
         dense.append(nn.Linear(hidden or widths[-1], outputs))
         self.head = nn.Sequential(*dense)
         self.l2 = l2
+        self.least_side = 2 ** (len(widths) + 1) - 1  # the stem halves upwards, each block downwards
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

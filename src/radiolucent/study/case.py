@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from radiolucent.figures.case import Case, LabelCall
 from radiolucent.models import Classifier
 from radiolucent.types import NO_CALL, Annotation, Estimate, Explanation, Finding
@@ -45,7 +47,12 @@ def _label_calls(clf: Classifier, logits: Any, labels: Sequence[int]) -> tuple[L
 
 
 def called_labels(clf: Classifier, logits: Any) -> list[str]:
-    """The labels that a multi-label model calls for one film, the likeliest first, from its logits (1, K)."""
+    """The labels that a multi-label model calls for one film, the likeliest first, from its logits (1, K).
+
+    All of them where the logits are not finite: then `explain` says why there is no map.
+    """
+    if not np.isfinite(np.asarray(logits)).all():
+        return list(clf.class_names)
     chances: list[float] = clf.probabilities(logits)[0].tolist()
     calls: list[bool] = clf.calls(logits)[0].tolist()
     order = sorted(range(len(chances)), key=lambda k: -chances[k])

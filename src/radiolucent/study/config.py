@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from radiolucent.bounds import Bounds, check_numbers
 from radiolucent.data import Augment, Dataset, load_dataset
 from radiolucent.data.multilabel import LabelOptions, wanted_labels
 from radiolucent.errors import ConfigError
@@ -26,6 +27,21 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {"strong": Recipe(strong, Augment()), "classic": Recipe(classic, None)}
+
+_SHARE = Bounds(0, 1, high_in=False)
+_BOUNDS = {
+    "epochs": Bounds(1, whole=True, optional=True),
+    "batch_size": Bounds(1, whole=True, optional=True),
+    "lr": Bounds(0, low_in=False, optional=True),
+    "size": Bounds(8, whole=True, optional=True),
+    "val": _SHARE,
+    "test": _SHARE,
+    "cases": Bounds(0, whole=True),
+    "lime_samples": Bounds(10, whole=True),
+    "compare_films": Bounds(0, whole=True),
+    "folds": Bounds(100, whole=True),
+    "seed": Bounds(0, whole=True),
+}
 
 
 @dataclass(frozen=True)
@@ -96,8 +112,9 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
             raise ConfigError(f"recipe {self.recipe!r}; expected one of {', '.join(RECIPES)}.")
-        if self.cases < 0 or self.lime_samples < 10 or self.folds < 100:
-            raise ConfigError(f"cases {self.cases}, lime_samples {self.lime_samples}, folds {self.folds}: too few.")
+        check_numbers(self, _BOUNDS)
+        if self.val + self.test >= 1:
+            raise ConfigError(f"val {self.val} and test {self.test}; expected shares that leave something to train on.")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -5,13 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from radiolucent.bounds import Bounds, check_numbers
 from radiolucent.errors import ConfigError
 from radiolucent.study.remedies import named
 
 __all__ = ["RepairConfig"]
 
+LEAST = 1e-6
+"""Smallest penalty: below, nothing changes."""
 MOST = 1000.0
 """Largest penalty: a hundred times what is usual, beyond which nothing else is learnt."""
+_BOUNDS = {
+    "epochs": Bounds(1, whole=True, optional=True),
+    "films": Bounds(1, whole=True, optional=True),
+    "folds": Bounds(100, whole=True),
+    "seed": Bounds(0, whole=True),
+}
 
 
 @dataclass(frozen=True)
@@ -54,12 +63,14 @@ class RepairConfig:
         for name in self.methods:
             if name != "auto":
                 named(name)
-        if not self.methods or len(set(self.methods)) < len(self.methods) or self.folds < 100:
+        check_numbers(self, _BOUNDS)
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise ConfigError(f"methods {self.methods}; expected at least one, and none twice.")
+        if self.penalty != "auto" and not Bounds(LEAST, MOST, optional=True).take(self.penalty):
             raise ConfigError(
-                f"methods {self.methods}, folds {self.folds}; expected different methods and folds ≥ 100."
+                f"penalty {self.penalty!r}; expected a number above 0 and at most {MOST:g}, or auto; below {LEAST:g} "
+                "it would do nothing."
             )
-        if self.penalty is not None and self.penalty != "auto" and not 0 < self.penalty <= MOST:
-            raise ConfigError(f"penalty {self.penalty:g}; expected a number above 0 and at most {MOST:g}, or auto.")
         if self.penalty is not None and not any(r.penalties for m in self.methods if m != "auto" for r in named(m)):
             raise ConfigError(
                 f"penalty {self.penalty}, and methods {', '.join(self.methods)} have none; name one that has: "

@@ -1,11 +1,11 @@
 """How to train, as data."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
+from radiolucent.bounds import Bounds, check_numbers
 from radiolucent.errors import ConfigError
 
 __all__ = ["TrainConfig"]
@@ -85,7 +85,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        _check_numbers(self)
+        check_numbers(self, _BOUNDS)
         if self.relevance_high < self.relevance_low or (self.right_reasons and self.relevance):
             raise ConfigError(
                 f"right_reasons {self.right_reasons}, relevance {self.relevance} between {self.relevance_low} and "
@@ -124,11 +124,10 @@ class TrainConfig:
         return TrainConfig(**values)
 
 
-_Range = tuple[float, float, bool, bool]  # low, high, low included, high included
-_POSITIVE: _Range = (0, math.inf, False, False)
-_NOT_NEGATIVE: _Range = (0, math.inf, True, False)
-_COUNT: _Range = (1, math.inf, True, False)
-_RANGES: dict[str, _Range] = {
+_POSITIVE = Bounds(0, low_in=False)
+_NOT_NEGATIVE = Bounds(0)
+_COUNT = Bounds(1, whole=True)
+_BOUNDS = {
     "epochs": _COUNT,
     "batch_size": _COUNT,
     "lr": _POSITIVE,
@@ -137,14 +136,14 @@ _RANGES: dict[str, _Range] = {
     "eps": _POSITIVE,
     "head_lr": _POSITIVE,
     "warmup_epochs": _NOT_NEGATIVE,
-    "final_lr": (0, 1, True, True),
-    "plateau_factor": (0, 1, False, False),
+    "final_lr": Bounds(0, 1),
+    "plateau_factor": Bounds(0, 1, low_in=False, high_in=False),
     "plateau_patience": _COUNT,
     "plateau_min_delta": _NOT_NEGATIVE,
-    "label_smoothing": (0, 1, True, False),
-    "ema": (0, 1, True, False),
-    "early_stop": _COUNT,
-    "grad_clip": _POSITIVE,
+    "label_smoothing": Bounds(0, 1, high_in=False),
+    "ema": Bounds(0, 1, high_in=False, optional=True),
+    "early_stop": Bounds(1, whole=True, optional=True),
+    "grad_clip": Bounds(0, low_in=False, optional=True),
     "l2": _NOT_NEGATIVE,
     "right_reasons": _NOT_NEGATIVE,
     "relevance": _NOT_NEGATIVE,
@@ -153,10 +152,8 @@ _RANGES: dict[str, _Range] = {
     "group_rate": _NOT_NEGATIVE,
     "group_adjustment": _NOT_NEGATIVE,
     "cache_gb": _NOT_NEGATIVE,
-    "seed": _NOT_NEGATIVE,
+    "seed": Bounds(0, whole=True),
 }
-_WHOLE = {"epochs", "batch_size", "plateau_patience", "early_stop", "seed"}
-_OPTIONAL = {"ema", "early_stop", "grad_clip"}
 
 
 def _check_choices(config: TrainConfig) -> None:
@@ -165,22 +162,3 @@ def _check_choices(config: TrainConfig) -> None:
         value = getattr(config, name)
         if choices and all(isinstance(c, str) for c in choices) and value not in choices:
             raise ConfigError(f"{name} {value!r}; expected one of {', '.join(map(repr, choices))}.")
-
-
-def _inside(value: Any, within: _Range) -> bool:
-    low, high, low_in, high_in = within
-    return low <= value <= high and (low_in or value != low) and (high_in or value != high)
-
-
-def _check_numbers(config: TrainConfig) -> None:
-    for name, within in _RANGES.items():
-        value: Any = getattr(config, name)
-        whole, optional = name in _WHOLE, name in _OPTIONAL
-        if value is None and optional:
-            continue
-        number = isinstance(value, int) or (isinstance(value, float) and not whole)
-        if isinstance(value, bool) or not number or not _inside(value, within):
-            low, high, low_in, high_in = within
-            span = f"{'[' if low_in else '('}{low}, {'∞' if high == math.inf else high}{']' if high_in else ')'}"
-            kind = "a whole number" if whole else "a number"
-            raise ConfigError(f"{name} {value!r}; expected {kind} in {span}{' or None' if optional else ''}.")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from radiolucent.bounds import Bounds, check_numbers
 from radiolucent.data.annotations import write_coco, write_csv
 from radiolucent.data.manifest import write_manifest
 from radiolucent.data.phantom.anatomy import Anatomy
@@ -24,12 +25,25 @@ from radiolucent.errors import ConfigError
 from radiolucent.files import atomic_path, write_json, write_text
 from radiolucent.types import Annotation
 
-__all__ = ["CLASSES", "PhantomConfig", "claim", "drawn", "generate", "splits_of", "write_film"]
+__all__ = ["CLASSES", "COUNTS", "RATE", "PhantomConfig", "claim", "drawn", "generate", "splits_of", "write_film"]
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 
 J = TypeVar("J")
 T = TypeVar("T")
+
+RATE = Bounds(0, 1)
+COUNTS = {
+    "patients": Bounds(4, 1_000_000, whole=True),
+    "films": Bounds(1, 100, whole=True),
+    "size": Bounds(64, 4096, whole=True),
+    "sites": Bounds(1, 1_000_000, whole=True),
+    "val": RATE,
+    "test": RATE,
+    "subtle": RATE,
+    "seed": Bounds(0, whole=True),
+}
+"""What phantoms of either kind take."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +71,7 @@ class PhantomConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rates = (self.marker_ill, self.marker_healthy, self.val, self.test)
-        if self.patients < 4 or self.films < 1 or self.size < 64 or not all(0 <= r <= 1 for r in rates):
-            raise ConfigError(f"{self}; expected ≥ 4 patients, ≥ 1 film, size ≥ 64 and rates in [0, 1].")
+        check_numbers(self, COUNTS | dict.fromkeys(("marker_ill", "marker_healthy"), RATE))
         if self.val + self.test >= 1:
             raise ConfigError(f"val {self.val} and test {self.test} leave nothing to train on.")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from radiolucent.bounds import check_numbers
 from radiolucent.data.annotations import write_coco
 from radiolucent.data.manifest import write_manifest
 from radiolucent.data.phantom.anatomy import Anatomy
-from radiolucent.data.phantom.generate import claim, drawn, splits_of, write_film
+from radiolucent.data.phantom.generate import COUNTS, RATE, claim, drawn, splits_of, write_film
 from radiolucent.data.phantom.several import FINDINGS, draw_several, readings_of_several
 from radiolucent.data.records import NOT_GIVEN, UNCERTAIN, Dataset, Record
 from radiolucent.errors import ConfigError
@@ -51,11 +52,11 @@ class SeveralConfig:
 
     def __post_init__(self) -> None:
         rates = (
-            self.consolidation, *self.effusion, *self.cardiomegaly, self.uncertain, self.not_given, self.marker,
-            self.val, self.test,
+            self.consolidation, *self.effusion, *self.cardiomegaly, self.uncertain, self.not_given, self.marker
         )  # fmt: skip
-        if self.patients < 4 or self.films < 1 or self.size < 64 or not all(0 <= r <= 1 for r in rates):
-            raise ConfigError(f"{self}; expected ≥ 4 patients, ≥ 1 film, size ≥ 64 and rates in [0, 1].")
+        check_numbers(self, COUNTS)
+        if not all(RATE.take(r) for r in rates):
+            raise ConfigError(f"{self}; expected rates in [0, 1].")
         if self.val + self.test >= 1 or self.uncertain + self.not_given > 1:
             raise ConfigError(f"{self}; val and test leave nothing to train on, or no label is plain.")
 

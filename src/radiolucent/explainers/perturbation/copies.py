@@ -97,6 +97,7 @@ class Perturbation(Explainer):
     max_memory_mb: float = 512.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.batch_size is not None and self.batch_size < 1) or self.max_memory_mb <= 0:
             raise ConfigError(
                 f"batch_size {self.batch_size}, max_memory_mb {self.max_memory_mb}; expected positive numbers."
