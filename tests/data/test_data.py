@@ -168,8 +168,24 @@ def test_a_small_validation_split_of_the_users_is_kept_and_a_tiny_one_replaced_w
     recut = split_dataset(dataclasses.replace(one, records=of_one))
     assert "its 40 films have none of class B. They join training" in recut.notes[0]
     assert {r.label for r in recut.split("val").records} == {0, 1}
+    few = split_dataset(films(16), val=0.05).notes
+    assert few == (
+        "the validation split of 16 films is kept as given, though 100 or more would do.",
+        "the validation split that came with the films is kept: the share of 0.05 asked for has no effect.",
+    ), "nine films would be cut in its place"
     told = split_dataset(films(100), val=0.2, test=0.3).notes
-    assert [n.split(" split")[0] for n in told] == ["the test", "the val"] and all("no effect" in n for n in told)
+    assert [n.split(" split")[0] for n in told] == ["the test", "the validation"] and all(
+        "no effect" in n for n in told
+    )
+
+
+def test_a_validation_film_with_the_bytes_of_a_test_film_is_left_out() -> None:
+    split = {i: "val" for i in range(40)} | {i: "test" for i in range(40, 60)}
+    records = [Record(Path(f"/none/{i}"), str(i), i % 2, f"p{i}", split.get(i, "train")) for i in range(200)]
+    records[4] = dataclasses.replace(records[4], path=records[40].path)
+    found = split_dataset(Dataset(tuple(records), ("A", "B")))
+    assert [found.records[i].split for i in (4, 5, 40)] == [None, "val", "test"]
+    assert "4: byte-identical with a kept test film; left out of val." in found.notes
 
 
 @settings(max_examples=30, deadline=None)

@@ -42,8 +42,8 @@ def split_dataset(
 ) -> Dataset:
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
-    A test split that came with the films is kept, and so is a validation split of 20 films or more that has films of
-    every class. Another is dissolved into train, and a new one cut from it, as is a missing one and a missing test
+    A test split that came with the films is kept, and so is a validation split that has films of every class and is of
+    20 films or more, or of as many as would be cut anew. Another is dissolved into train, and a new one cut from it, as is a missing one and a missing test
     split; `notes` say so. Unlabelled films get no split.
 
     Args:
@@ -68,7 +68,8 @@ def split_dataset(
         fresh["test"] = test
         notes.append(f"no test split: {test:.0%} of the films cut off by patient (seed {seed}).")
     given, lacking = official["val"], _not_in_validation(dataset)
-    if given >= LEAST_VAL and not lacking:
+    anew = val * (len(labelled) - (official["test"] if keep else 0))
+    if given and given >= min(LEAST_VAL, anew) and not lacking:
         keep.add("val")
         if given < MIN_VAL:
             notes.append(f"the validation split of {given} films is kept as given, though {MIN_VAL} or more would do.")
@@ -87,8 +88,8 @@ def split_dataset(
             else f"no validation: {cut}."
         )
     notes += [
-        f"the {name} split that came with the films is kept: the share of {share:g} asked for has no effect."
-        for name, share in (("test", test), ("val", val))
+        f"the {word} split that came with the films is kept: the share of {share:g} asked for has no effect."
+        for name, word, share in (("test", "test", test), ("val", "validation", val))
         if name in keep and share != SHARE
     ]
     if not all(0 < share < 1 for share in fresh.values()) or sum(fresh.values()) >= 1:
@@ -98,15 +99,16 @@ def split_dataset(
     hashes = [r.sha256 or sha256_file(r.path) if r.path.is_file() else f"missing:{r.path}" for r in labelled]
     by_id = dict(zip((r.image_id for r in labelled), hashes, strict=True))
     chosen = _deal(pool, [by_id[r.image_id] for r in pool], fresh, seed)
-    kept_hashes = {by_id[r.image_id]: r.split for r in labelled if r.split in keep}
+    kept_hashes = {
+        by_id[r.image_id]: name for name in ("val", "test") if name in keep for r in labelled if r.split == name
+    }
     records: list[Record] = []
     for record in dataset.records:
         split = record.split if record.split in keep else chosen.get(record.image_id)
         digest = by_id.get(record.image_id)
-        if record.labelled and record.split not in keep and digest in kept_hashes:
-            notes.append(
-                f"{record.image_id}: byte-identical with a kept {kept_hashes[digest]} film; left out of {split}."
-            )
+        twin = kept_hashes.get(digest or "")
+        if record.labelled and twin and (record.split not in keep or (record.split, twin) == ("val", "test")):
+            notes.append(f"{record.image_id}: byte-identical with a kept {twin} film; left out of {split}.")
             split = None
         split = split if record.labelled else None
         records.append(dataclasses.replace(record, split=split, sha256=record.sha256 or digest))
