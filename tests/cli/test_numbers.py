@@ -110,7 +110,7 @@ def test_a_number_in_a_file_of_options_is_one(line: str, tmp_path: Path) -> None
         (partial(LIME, num_samples=float("nan")), "LIME: num_samples nan; expected a whole number"),
         (partial(LIME, num_samples=True), "LIME: num_samples True; expected a whole number"),
         (partial(Preprocess, std=(1e-320,) * 3), "std at least 1e-06"),
-        (partial(Preprocess, mean=(float("nan"),) * 3), "expected 3 finite values"),
+        (partial(Preprocess, mean=(float("nan"),) * 3), "expected 3 values each, all finite"),
         (partial(ReadOptions, window="nan/nan"), "expected a finite centre"),
         (partial(ReadOptions, range=(0, float("inf"))), "expected two finite values"),
         (partial(build, "small_cnn", pretrained=False, size=17), "size 17 .* expected at least 31"),

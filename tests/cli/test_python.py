@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,12 @@ import torch
 from PIL import Image
 
 import radiolucent as rl
+
+
+def test_a_room_is_there_without_an_import_of_its_own() -> None:
+    code = "import radiolucent as rl, sys; assert 'radiolucent.metrics' not in sys.modules; rl.metrics.auroc; rl.none"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.stderr.strip().endswith("AttributeError: module 'radiolucent' has no attribute 'none'")
 
 
 def test_explain_takes_what_people_have(home: Path) -> None:

@@ -30,7 +30,7 @@ def size(
     effect: Annotated[
         Share, typer.Option(help="Reading study: the difference of AUROCs expected between two tests.", min=-1, max=1)
     ] = None,
-    readers: Annotated[int, typer.Option(help="Reading study: readers.", min=1, max=10_000)] = 5,
+    readers: Annotated[int, typer.Option(help="Reading study: readers.", min=2, max=10_000)] = 5,
     margin: Annotated[
         float, typer.Option(help="Reading study: margin of non-inferiority; 0 for a difference.", min=0, max=1)
     ] = 0.0,
@@ -134,10 +134,9 @@ def _reading_study(
         if margin
         else f"a difference of {effect:g}"
     )
-    who = f"{readers} reader{'' if readers == 1 else 's'}"
     if cases is None:
-        words = f"With {who} no number of cases gives a chance of {power:.0%} to show {what}: take more."
+        words = f"With {readers} readers no number of cases gives a chance of {power:.0%} to show {what}: take more."
         return {"readers": readers, "cases": None, "power": None, "words": words, "pilot": dataclasses.asdict(pilot)}
     reached = mrmc_power(pilot, effect, readers=readers, cases=cases, margin=margin)
-    words = f"{who} and {cases:,} cases give a chance of {reached:.0%} to show {what}."
+    words = f"{readers} readers and {cases:,} cases give a chance of {reached:.0%} to show {what}."
     return {"readers": readers, "cases": cases, "power": reached, "words": words, "pilot": dataclasses.asdict(pilot)}

@@ -70,7 +70,7 @@ class Preprocess:
         finite = all(map(math.isfinite, (*self.mean, *self.std)))
         if not finite or len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) < LEAST_STD:
             raise ConfigError(
-                f"mean {self.mean} and std {self.std}; expected {self.channels} finite values each, std at least "
+                f"mean {self.mean} and std {self.std}; expected {self.channels} values each, all finite, std at least "
                 f"{LEAST_STD:g}."
             )
         if self.window is not None and self.fit != "squash":

@@ -72,7 +72,7 @@ def mrmc_power(
     from scipy import stats
 
     if readers < 2 or readers != int(readers) or cases < 4:
-        raise ConfigError(f"{readers} readers and {cases} cases; expected whole numbers, at least 2 and 4.")
+        raise ConfigError(f"readers {readers}, cases {cases}; expected whole numbers, at least 2 and 4.")
     if not -1 < effect < 1 or not 0 <= margin < 1 or not 0 < level < 1:
         raise ConfigError(f"effect {effect}, margin {margin}, level {level}; expected AUROCs' differences, and shares.")
     error = pilot.error * pilot.cases / cases
