@@ -43,8 +43,8 @@ def split_dataset(
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
     A test split that came with the films is kept, and so is a validation split that has films of every class and is of
-    20 films or more, or of as many as would be cut anew. Another is dissolved into train, and a new one cut from it, as is a missing one and a missing test
-    split; `notes` say so. Unlabelled films get no split.
+    20 films or more, or of as many as would be cut anew. Another is dissolved into train, and a new one cut from it, as
+    is a missing one and a missing test split; `notes` say so. Unlabelled films get no split.
 
     Args:
         val, test: fractions of the films to cut from train where needed.
