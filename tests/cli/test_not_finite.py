@@ -91,5 +91,7 @@ def test_maps_keep_the_order_of_the_films() -> None:
     assert [f.image_id for f in failed] == ["image 0"] and "not-a-number" in failed[0].reason
     with pytest.raises(ExplainError, match="image 0: the network answers with not-a-number"):
         rl.explain(clf, films, rl.Saliency())
+    with pytest.raises(ExplainError, match="not-a-number"):
+        rl.explain(clf, films[:2], rl.LIME(50), target="ill")
     with pytest.raises(ConfigError, match=r"left_out \(\); expected a list"):
         rl.explain(clf, films, rl.Saliency(), left_out=())  # type: ignore[call-overload]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack, overload
 
 import torch
 
-from radiolucent.errors import ConfigError, ExplainError
+from radiolucent.errors import ConfigError, ExplainError, ModelError
 from radiolucent.explainers.base import Attribution, Explainer, parameters_of
 from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
@@ -301,21 +301,32 @@ def _batch(
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     wanted = tuple(dict.fromkeys(layer for m in methods for layer in m.cuts))
     shared = Pass(classifier, inputs, wanted, session=session)
-    known = torch.isfinite(shared.logits).all(1).tolist()
-    if not all(known):
-        bad = f"{films[known.index(False)].image_id}: " if len(films) > 1 else ""
-        raise ExplainError(f"{bad}{NOT_FINITE}")
+    if None in asked.targets:
+        _answered(films, shared.logits)
     goals = asked.goals(classifier, shared)
     found: list[list[Explanation]] = [[] for _ in films]
     for method in methods:
         for goal in goals:
-            given = _attribute(method, shared, goal, asked.seed)
+            try:
+                given = _attribute(method, shared, goal, asked.seed)
+            except ModelError:
+                _answered(films, shared.logits)
+                raise
+            _answered(films, shared.logits)
             maps, scores = _checked(given.maps, inputs, method), goal.of(shared.logits)
             for i, film in enumerate(films):
                 detail = given.details[i] if given.details else {}
                 made = _wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed)
                 found[i].append(dataclasses.replace(made, logits=tuple(shared.logits[i].tolist())))
     return found
+
+
+def _answered(films: Sequence[Radiograph], logits: torch.Tensor) -> None:
+    """Refuse logits that are not finite; asked only where a pass has given them, so that it costs none."""
+    known = torch.isfinite(logits).all(1).tolist()
+    if not all(known):
+        bad = f"{films[known.index(False)].image_id}: " if len(films) > 1 else ""
+        raise ExplainError(f"{bad}{NOT_FINITE}")
 
 
 def _attribute(method: Explainer, shared: Pass, goal: Goal, seed: int) -> Attribution:
