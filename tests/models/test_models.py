@@ -245,12 +245,12 @@ def test_a_network_without_a_last_bias_is_left_alone() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.dense = torch.nn.Linear(16 * 16, 2)
+            self.dense = torch.nn.Linear(32 * 32, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.dense(x.flatten(1)).relu()
 
-    pre = build("small_cnn", size=16)[0].preprocess
+    pre = build("small_cnn", size=32)[0].preprocess
     clf = Classifier(Hidden(), ("A", "B"), pre)
     state = {k: v.clone() for k, v in clf.network.state_dict().items()}
     assert not shift_logits(clf, torch.tensor([5.0, -5.0]))

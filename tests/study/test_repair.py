@@ -265,7 +265,7 @@ def test_the_strength_of_a_penalty_is_chosen_on_validation(
     for together in ("crop+relevance", "discovered+reasons", "discovered+relevance"):
         with pytest.raises(ConfigError, match=re.escape(together)):
             _config(home, methods=(together,))
-    with pytest.raises(ConfigError, match="penalty -1; expected a number above 0"):
+    with pytest.raises(ConfigError, match=r"penalty -1\.0; expected a number above 0"):
         _config(home, methods=("reasons",), penalty=-1.0)
 
 

@@ -20,14 +20,16 @@ def description_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-def describe(classifier: Classifier, file: Path) -> Path:
-    """Write what the numbers of an exported file mean: classes, preprocessing, threshold, temperature."""
-    from radiolucent.models.checkpoint import load  # which reads descriptions
+def describe(classifier: Classifier, file: Path, *, box: bool = False) -> Path:
+    """Write what the numbers of an exported file mean: classes, preprocessing, threshold, temperature.
 
+    Args:
+        box: it is the classifier that comes with the package.
+    """
     meta = {k: v for k, v in classifier.meta().items() if k not in ("architecture", "provenance")}
     if (fixed := classifier.without_lung) is not None:
         meta |= {"without_lung": list(fixed), "note": no_call_note(classifier)}
-    if classifier.hash == load(BOX).hash:
+    if box:
         meta |= {"trained_on": BOX}
     write_json(description_path(file), meta | {"output": "logits", "model_hash": classifier.hash})
     return description_path(file)

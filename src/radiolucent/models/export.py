@@ -15,6 +15,8 @@ from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
+from radiolucent.models.box import BOX
+from radiolucent.models.checkpoint import load
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.description import describe, no_call_note
 from radiolucent.models.model_file import Runner, onnx_runner
@@ -120,7 +122,8 @@ def export(
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.suffix == file.suffix):  # the file itself last
             with atomic_path(file.with_name(part.name)) as temporary:
                 Path(temporary).write_bytes(part.read_bytes())
-    return Exported(file, describe(classifier, file), kind, off, moves, len(given), on, tolerance, note)
+    beside = describe(classifier, file, box=classifier.hash == load(BOX).hash)
+    return Exported(file, beside, kind, off, moves, len(given), on, tolerance, note)
 
 
 class _Logits(nn.Module):
