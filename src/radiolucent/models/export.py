@@ -15,7 +15,7 @@ from radiolucent.errors import ConfigError, ModelError
 from radiolucent.extras import require
 from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
-from radiolucent.models.box import BOX
+from radiolucent.models.box import box_path
 from radiolucent.models.checkpoint import load
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.description import describe, no_call_note
@@ -122,7 +122,7 @@ def export(
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.suffix == file.suffix):  # the file itself last
             with atomic_path(file.with_name(part.name)) as temporary:
                 Path(temporary).write_bytes(part.read_bytes())
-    beside = describe(classifier, file, box=classifier.hash == load(BOX).hash)
+    beside = describe(classifier, file, box=classifier.hash == load(box_path()).hash)
     return Exported(file, beside, kind, off, moves, len(given), on, tolerance, note)
 
 
