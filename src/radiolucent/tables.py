@@ -6,12 +6,29 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-__all__ = ["TableWriter", "csv_text", "guarded", "printable", "unguarded"]
+__all__ = ["TableWriter", "csv_text", "decoded", "guarded", "printable", "unguarded"]
 
 # Controls of both sets, line and paragraph separators, marks that turn the direction of writing, half a surrogate pair.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = re.compile(r"\s*(=|@|[\t\r]|[+-].*([|!]|\w\())", re.DOTALL)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?\s*")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+
+
+def decoded(content: bytes) -> tuple[str, str] | None:
+    """(text, encoding) of a file that people or spreadsheets wrote: UTF-8, UTF-16, Windows-1252; None where it is none.
+
+    >>> decoded("ä".encode("utf-8-sig")), decoded("ä".encode("utf-16")), decoded(b"\\xe4"), decoded(b"\\0")
+    (('ä', 'utf-8-sig'), ('ä', 'utf-16'), ('ä', 'cp1252'), None)
+    """
+    for coding in ("utf-16",) if content.startswith(_UTF16) else ("utf-8-sig", "cp1252"):
+        try:
+            text = content.decode(coding)
+        except UnicodeDecodeError:
+            continue
+        return None if _CONTROL.search(text) else (text, coding)
+    return None
 
 
 def printable(text: object) -> str:

@@ -429,7 +429,7 @@ def test_the_real_collection_is_grouped(realdata: Path) -> None:
         (b"path\na.png,extra\n", "more cells than the heading"),
         (b"path,path\na.png,b.png\n", "'path' stands twice"),
         (b"path\na\0.png\n", "NUL byte"),
-        (b"\xff\xfe\x00\x01", "not readable as a manifest"),
+        (b"\x00\x01\xff", "not readable as a manifest"),
         (b"path\n" + b'"' + b"x" * 200_000 + b'"\n', "not readable as a manifest"),
         (b"", "no rows"),
         (b"a,b\n1,2,3\n", "it has a, b"),

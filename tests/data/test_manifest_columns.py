@@ -38,3 +38,67 @@ def test_a_column_of_the_name_goes_first_and_two_that_may_be_it_are_refused(tmp_
     (tmp_path / "m.csv").write_text("path,label,Patient,Subject\na.png,N,p1,s1\n")
     with pytest.raises(DataError, match="Patient and Subject may both be the column 'patient_id'"):
         load_dataset(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "classes", "labels"),
+    [
+        ("path,label\na.png,Pneumonia\nb.png,pneumonia \nc.png,NORMAL\n", ("NORMAL", "Pneumonia"), [1, 1, 0]),
+        ("path,label\na.png,1.0\nb.png,0\nc.png,1\n", ("0", "1"), [1, 0, 1]),
+        ("path,label\na.png,NaN\nb.png,N\nc.png,NA\n", ("N",), [None, 0, None]),
+        ("path,label\na.png,-1\nb.png,1\nc.png,0\n", ("0", "1"), [None, 1, 0]),
+        ('sep=;\n"path";"label"\n"a.png";"N"\n"b.png";"P"\n', ("N", "P"), [0, 1]),
+        ("path\tlabel\na.png\tN\n.\\b.png\tP\n", ("N", "P"), [0, 1]),
+        ("path,label\n a.png ,N\nb.png,Ru\u0308ck\nc.png,R\u00fcck\n", ("N", "R\u00fcck"), [0, 1, 1]),
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16"])
+def test_cells_mean_what_they_say_however_they_are_written(
+    tmp_path: Path, content: str, classes: tuple[str, ...], labels: list[int | None], coding: str
+) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    (tmp_path / "m.csv").write_text(content, encoding=coding)
+    found = load_dataset(tmp_path / "m.csv")
+    assert (found.class_names, [r.label for r in found.records]) == (classes, labels)
+    assert all(r.path.is_file() for r in found.records)
+
+
+def test_label_columns_take_yes_and_decimal_commas_and_one_patient_is_one(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path;Edema;Mass;Patient;split\na.png;yes;0,0;12.0;Train\nb.png;no;1,0; 12;Valid\n")
+    found = load_dataset(tmp_path / "m.csv")
+    assert found.class_names == ("Edema", "Mass") and [r.findings for r in found.records] == [(1, 0), (0, 1)]
+    assert [(r.patient_id, r.split) for r in found.records] == [("12", "train"), ("12", "val")]
+    (tmp_path / "m.csv").write_text("path,label\na.png,Mass;Nodule\nb.png,No finding\n")
+    assert [r.findings for r in load_dataset(tmp_path / "m.csv").records] == [(1, 1), (0, 0)]
+    (tmp_path / "m.csv").write_text("path,label\n./a.png,N\na.png,P\n")
+    with pytest.raises(DataError, match=r"line 3: a\.png stands in line 2 already"):
+        load_dataset(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "splits", "note"),
+    [
+        (
+            ("train/NORMAL/a", "train/ILL/b", "test/normal/c", "test/Ill /d"),
+            ("ILL", "NORMAL"),
+            "train test",
+            "one class",
+        ),
+        (("Training/N/a", "Training/P/b", "Testing/N/c", "Testing/P/d"), ("N", "P"), "train test", ""),
+        (("N/images/a", "N/Masks/a", "P/images/b", "P/lung masks/b"), ("N", "P"), "", ""),
+        (("images/train/a", "images/val/b", "labels/a"), (), "train val", ""),
+        (("fold1/N/a", "fold1/P/b", "fold2/N/c", "fold2/P/d"), ("fold1", "fold2"), "", "if these are the classes"),
+    ],
+)
+def test_folders_as_they_are_published(
+    tmp_path: Path, names: tuple[str, ...], classes: tuple[str, ...], splits: str, note: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}{'.txt' if name.startswith('labels') else '.png'}").write_text("0 .5 .5 .1 .1")
+    found = load_dataset(tmp_path)
+    assert found.class_names == classes and " ".join(found.splits) == splits
+    assert not any("ask" in r.image_id for r in found.records)
+    assert any(note in n for n in found.notes) if note else not found.notes
+    assert "fold" in names[0] or all(r.patient_id is None for r in found.records)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 
-from radiolucent.data.label_cells import is_cell, value_of
+from radiolucent.data.label_cells import is_cell, same_classes, value_of
 from radiolucent.data.records import UNCERTAIN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.types import absent
@@ -106,12 +106,14 @@ def _of_column(dataset: Dataset, column: str) -> Dataset:
         )
     if all(map(is_cell, names)) and any(value_of(n, "", column) in (1, UNCERTAIN) for n in names):
         return _of_findings(dataset, column, [value_of(v, str(dataset.source), column) for v in values])
+    called, notes = same_classes(v for v in values if v)
+    names = tuple(sorted(set(called.values())))
     records = tuple(
-        dataclasses.replace(r, label=names.index(v) if v else None)
+        dataclasses.replace(r, label=names.index(called[v]) if v else None)
         for r, v in zip(dataset.records, values, strict=True)
     )
-    note = f"classes from the column {column}"
-    return dataclasses.replace(dataset, records=records, class_names=names, notes=(*dataset.notes, note))
+    notes = (*dataset.notes, f"classes from the column {column}", *notes)
+    return dataclasses.replace(dataset, records=records, class_names=names, notes=notes)
 
 
 def _of_findings(dataset: Dataset, column: str, values: list[int]) -> Dataset:

@@ -1,14 +1,16 @@
 """Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
+from radiolucent.data.label_cells import same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
-from radiolucent.data.records import COMPANION, HIDDEN, Dataset, LeftOut, Record
+from radiolucent.data.records import COMPANION, HIDDEN, SPLIT_NAMES, Dataset, LeftOut, Record
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path
 from radiolucent.images import reading, unusual
@@ -17,15 +19,10 @@ from radiolucent.images.sniff import HEAD, is_film
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".dcm", ".dicom", ".dic"}
-_SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-_IGNORED = {"__MACOSX", "masks", "Thumbs.db", "desktop.ini"}
+_IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
+_MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
+_CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
+"""Folders that are named after the files in them, in lower case: no class and no patient."""
 _COMPANIONS = {
     ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".manifest", ".xml", ".yaml", ".yml", ".html", ".log",
     ".parquet",
@@ -100,7 +97,7 @@ def _scan(root: Path) -> Dataset:
     left_out: list[LeftOut] = []
     for folder, names, files in os.walk(root):
         here = Path(folder)
-        for name in [n for n in names if n.startswith(".") or n in _IGNORED]:
+        for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
             names.remove(name)
             left_out.append(LeftOut(here / name, HIDDEN))
         names.sort()
@@ -110,21 +107,39 @@ def _scan(root: Path) -> Dataset:
                 left_out.append(LeftOut(path, reason))
             else:
                 found.append((path, *_place(path.relative_to(root).parts[:-1])))
-    class_names = tuple(sorted({c for _, _, c, _ in found if c is not None}))
+    called, notes = same_classes(c for _, _, c, _ in found if c is not None)
+    class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):
         class_names = ()  # one folder of images is not a class
     deeper = {patient for *_, patient in found if patient}
     known = deeper if len(deeper) > 1 else set[str]()  # one name everywhere, such as "images", is no patient
     records = [
-        _record(root, path, split, label, class_names, patient if patient in known else None)
+        _record(root, path, split, called.get(label or ""), class_names, patient if patient in known else None)
         for path, split, label, patient in found
     ]
-    return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}")
+    notes += _alike(found)
+    return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}", tuple(notes))
+
+
+def _alike(found: Sequence[tuple[Path, str | None, str | None, str | None]]) -> list[str]:
+    """A note where each of several classes has the same folders below it: these may be the classes."""
+    below: dict[str, set[str | None]] = {}
+    for _, _, label, patient in found:
+        if label is not None:
+            below.setdefault(label, set()).add(patient)
+    first = next(iter(below.values()), set[str | None]())
+    if len(below) < 2 or len(first) < 2 or None in first or any(some != first for some in below.values()):
+        return []
+    inner = ", ".join(sorted(map(str, first))[:4])
+    return [
+        f"the folders {', '.join(sorted(below)[:4])} are taken for classes, and those below them, {inner}, for "
+        "patients; each has the same ones, so if these are the classes, give one of the upper folders, or a manifest"
+    ]
 
 
 def _no_film(path: Path) -> str:
     """Why a file is no film, or ""."""
-    if path.name.startswith(".") or path.name in _IGNORED:
+    if path.name.startswith(".") or path.name.lower() in _IGNORED:
         return HIDDEN
     if why := unreadable_name(path):
         return why
@@ -162,8 +177,9 @@ def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     The class is the first folder below the split, or below the root; the patient the one below the class. With
     nothing below the split, the class is the folder above it.
     """
-    at = next((i for i, p in enumerate(parts) if p.lower() in _SPLIT_NAMES), None)
-    split = None if at is None else _SPLIT_NAMES[parts[at].lower()]
+    parts = tuple(p for p in parts if p.lower() not in _CONTAINERS)
+    at = next((i for i, p in enumerate(parts) if p.lower() in SPLIT_NAMES), None)
+    split = None if at is None else SPLIT_NAMES[parts[at].lower()]
     below = parts if at is None else parts[at + 1 :] or parts[:at][-1:]
     return split, (below[0] if below else None), (below[1] if len(below) > 1 else None)
 

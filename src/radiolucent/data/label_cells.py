@@ -2,19 +2,77 @@
 
 import ast
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from radiolucent.data.records import NOT_GIVEN, UNCERTAIN
 from radiolucent.errors import DataError
 
-__all__ = ["NONE_OF_THEM", "is_cell", "names_in_cell", "plain_label", "value_of"]
+__all__ = [
+    "NONE_OF_THEM",
+    "cell_text",
+    "classes_in",
+    "is_cell",
+    "names_in_cell",
+    "plain_label",
+    "same_classes",
+    "value_of",
+]
 
 NONE_OF_THEM = frozenset({"no finding", "no findings", "normal", "none"})
 """Names that say that a film has none of the labels; they are no labels themselves."""
 
 BLANK = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
 _NUMBERS = {1.0: 1, 0.0: 0, -1.0: UNCERTAIN}
+_WORDS = {"true": 1, "yes": 1, "y": 1, "false": 0, "no": 0, "n": 0}
+_WHOLE = re.compile(r"([+-]?\d+)\.0+")
+
+
+def cell_text(value: Any) -> str:
+    """A manifest's cell as text: without blanks around it, "" where it says that there is nothing, 12.0 as 12.
+
+    >>> cell_text(" PNEUMONIA\u00a0"), cell_text("NaN"), cell_text("12.0"), cell_text("1.5")
+    ('PNEUMONIA', '', '12', '1.5')
+    """
+    text = "" if value is None else str(value).strip()
+    if text.casefold() in BLANK - {"none"}:
+        return ""
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def classes_in(cells: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """(the class that each cell of a label column means, notes); a cell that is missing there means none.
+
+    In a column of 1, 0 and -1, the last is uncertain and gives no class.
+    """
+    named = [cell for cell in cells if cell]
+    uncertain = [cell for cell in named if cell == "-1"] if set(named) <= {"1", "0", "-1"} else []
+    called, notes = same_classes(cell for cell in named if not uncertain or cell != "-1")
+    if uncertain:
+        notes.append(f"{len(uncertain)} films with the label -1 are uncertain and have no class")
+    return called, notes
+
+
+def same_classes(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """(the class that each spelling means, notes): case, blanks, underscores and Unicode forms make no other class.
+
+    >>> same_classes(["NORMAL", "normal", "NORMAL ", "ILL"])[0]
+    {'NORMAL': 'NORMAL', 'normal': 'NORMAL', 'NORMAL ': 'NORMAL', 'ILL': 'ILL'}
+    """
+    groups: dict[str, Counter[str]] = {}
+    for name, many in Counter(names).items():
+        groups.setdefault(plain_label(unicodedata.normalize("NFC", name)), Counter())[name] += many
+    called: dict[str, str] = {}
+    notes: list[str] = []
+    for spelt in groups.values():
+        best = max(sorted(spelt), key=lambda name: spelt[name]).strip()
+        called |= dict.fromkeys(spelt, unicodedata.normalize("NFC", best) if len(spelt) > 1 else best)
+        if len(spelt) > 1:
+            notes.append(f"{', '.join(repr(name) for name in sorted(spelt))} are one class: {called[best]}")
+    return called, notes
 
 
 def plain_label(name: str) -> str:
@@ -27,7 +85,7 @@ def plain_label(name: str) -> str:
 
 
 def is_cell(value: Any) -> bool:
-    """Whether a cell may stand in a label's column: 1, 0, -1 or nothing."""
+    """Whether a cell may stand in a label's column: 1, 0, -1 (or yes, no, true, false) or nothing."""
     text = _text(value)
     return text in BLANK or _number(text) is not None
 
@@ -50,10 +108,10 @@ def value_of(value: Any, where: str, column: str) -> int:
 
 
 def _number(text: str) -> int | None:
-    if text in ("true", "false"):
-        return int(text == "true")
+    if text in _WORDS:
+        return _WORDS[text]
     try:
-        return _NUMBERS.get(float(text))
+        return _NUMBERS.get(float(text.replace(",", ".")))
     except ValueError:
         return None
 
@@ -63,7 +121,9 @@ def _text(value: Any) -> str:
 
 
 def names_in_cell(value: Any, where: str, column: str) -> tuple[str, ...] | None:
-    """The labels in a cell such as NIH's "Effusion|Mass" or PadChest's "['effusion', 'mass']"; None for an empty one.
+    """The labels in a cell such as NIH's "Effusion|Mass" (or with ";") or PadChest's "['effusion', 'mass']".
+
+    None for an empty one.
 
     Raises:
         DataError: a list that cannot be read, or one with a finding and "No Finding"; the message names the place.
@@ -74,7 +134,7 @@ def names_in_cell(value: Any, where: str, column: str) -> tuple[str, ...] | None
     text = "" if value is None else str(value).strip()
     if text.casefold() in BLANK - {"none"}:
         return None
-    given = _listed(text, where, column) if text.startswith("[") else text.split("|")
+    given = _listed(text, where, column) if text.startswith("[") else re.split(r"[|;]", text)
     names = [name.strip() for name in given if name.strip()]
     real = tuple(dict.fromkeys(name for name in names if plain_label(name) not in NONE_OF_THEM))
     if real and len(real) < len(set(names)):

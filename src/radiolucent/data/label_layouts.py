@@ -1,18 +1,20 @@
-"""Manifests as NIH ChestX-ray14, CheXpert, VinDr-CXR and PadChest publish them, as rows of our own manifest.
+"""Manifests as NIH, CheXpert, VinDr-CXR, PadChest, RSNA and MIMIC-CXR publish them, as rows of our own manifest.
 
 Sources: the files' own documentation: Wang 2017 (`Data_Entry_2017.csv`), Irvin 2019 (`train.csv`), Nguyen 2022
-(`image_labels_train.csv`), Bustos 2020 (`PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv`).
+(`image_labels_train.csv`), Bustos 2020 (`PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv`), Shih 2019
+(`stage_2_train_labels.csv`), Johnson 2019 (`mimic-cxr-2.0.0-chexpert.csv`).
 """
 
 import ast
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from radiolucent.data.label_cells import plain_label, value_of
+from radiolucent.data.label_cells import cell_text, plain_label, value_of
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 
@@ -95,6 +97,15 @@ def _below(folder: Path) -> dict[str, str]:
     return found
 
 
+def _twice(rows: Sequence[Row], folder: Path) -> list[str]:
+    """A note where films that are looked for by name alone stand in several folders."""
+    used = {Path(row["path"]).name: row["path"] for row in rows if row["path"]}
+    counts = Counter(name for _, _, files in os.walk(folder) for name in files if name in used)
+    if not (twice := sorted(name for name, many in counts.items() if many > 1)):
+        return []
+    return [f"{len(twice)} films stand in several folders; one each is read (e.g. {used[twice[0]]})"]
+
+
 def _lines_of(file: Path) -> set[str]:
     return {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} if file.is_file() else set()
 
@@ -112,7 +123,8 @@ def _nih(rows: Sequence[Row], file: Path) -> Laid:
             {"image": name, "path": below.get(name, ""), "patient_id": str(patient), "split": split,
              "Finding Labels": row["Finding Labels"]} | {new: row[old] for old, new in others.items() if row.get(old)}
         )  # fmt: skip
-    notes = ["splits from test_list.txt and train_val_list.txt"] if test and train else []
+    notes = _twice(made, file.parent)
+    notes += ["splits from test_list.txt and train_val_list.txt"] if test and train else []
     lines = list(range(2, len(rows) + 2))
     return Laid("NIH ChestX-ray14", made, lines, (), "Finding Labels", NIH_LABELS, notes=notes)
 
@@ -156,7 +168,7 @@ def _vindr(rows: Sequence[Row], file: Path) -> Laid:
             own[label] = majority(said)
             ties += own[label] == str(UNCERTAIN) and UNCERTAIN not in said
         made.append(own)
-    notes: list[str] = []
+    notes = _twice(made, file.parent)
     if len(groups) < len(rows):
         tied = f"; {ties} ties are uncertain" if ties else ""
         notes.append(f"{len(rows)} rows of {len(groups)} films: each label as most of its readers have it{tied}")
@@ -215,6 +227,41 @@ def _padchest_words(cell: Any) -> tuple[str | None, bool]:
     return "|".join(real or told), bool(real) and len(real) < len(told)
 
 
+def _rsna(rows: Sequence[Row], file: Path) -> Laid:
+    """A row a box; its films by patient, of whom each has one."""
+    below = _below(file.parent)
+    said: dict[str, tuple[int, str]] = {}
+    for line, row in enumerate(rows, start=2):
+        name, target = cell_text(row["patientId"]), cell_text(row["Target"])
+        if said.setdefault(name, (line, target))[1] != target:
+            raise DataError(f"{file}, line {line}: Target of {name} is {target}, in line {said[name][0]} another.")
+    made = [
+        {"image": name, "path": below.get(name, ""), "patient_id": name, "Lung Opacity": target}
+        for name, (_, target) in said.items()
+    ]
+    return Laid(
+        "RSNA Pneumonia", made, [line for line, _ in said.values()], ("Lung Opacity",), notes=_twice(made, file.parent)
+    )
+
+
+def _mimic(rows: Sequence[Row], file: Path) -> Laid:
+    """A row a study, whose films lie in a folder `s` and its number, each with the labels of the study."""
+    films: dict[str, list[str]] = {}
+    for path in sorted(set(_below(file.parent).values())):
+        if Path(path).suffix.lower() in NO_SUFFIX_MATTERS:
+            films.setdefault(Path(path).parent.name, []).append(path)
+    labels = tuple(name for name in rows[0] if name and name not in ("subject_id", "study_id"))
+    made: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for line, row in enumerate(rows, start=2):
+        study, patient = f"s{cell_text(row['study_id'])}", cell_text(row["subject_id"])
+        for path in films.get(study, [""]):
+            own = {"image": path or study, "path": path, "patient_id": patient, "study": study}
+            made.append(own | {label: row[label] for label in labels})
+            lines.append(line)
+    return Laid("MIMIC-CXR", made, lines, labels, notes=["every film of a study has the labels of its report"])
+
+
 def _vindr_boxes(rows: Sequence[Row], file: Path) -> Laid:
     raise DataError(
         f"{file}: holds VinDr's boxes; give it with --annotations, and image_labels_train.csv or image_labels_test.csv "
@@ -234,4 +281,6 @@ _LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Path], Laid]], ...] = (
     (lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
     (_is_vindr, _vindr),
     (lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),
+    (lambda head: {"patientId", "Target"} <= head and "path" not in head, _rsna),
+    (lambda head: {"subject_id", "study_id", "No Finding"} <= head and not head & {"path", "dicom_id"}, _mimic),
 )

@@ -1,18 +1,23 @@
 """Manifests: one row a film, as CSV or Parquet."""
 
 import csv
+import io
+import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radiolucent.data.label_cells import cell_text, classes_in
 from radiolucent.data.label_layouts import Laid, as_manifest
 from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known_names
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
-from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record
+from radiolucent.data.records import NOT_GIVEN, SPLIT_NAMES, SPLITS, Dataset, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, real_path, write_text
-from radiolucent.tables import csv_text, unguarded
+from radiolucent.tables import csv_text, decoded, unguarded
 
 __all__ = ["read_manifest", "write_manifest"]
 
@@ -23,11 +28,12 @@ FOUND = LabelOptions()  # the labels that are there, those that are not plain be
 def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     """Read a manifest with the column `path` (relative to the manifest) and, where known, label (a class name),
     patient_id, split (train, val, test), site, etiology; further columns are kept. Other usual names of these columns
-    are understood (`manifest_columns.COLUMNS`), which a note says; cells may stand between semicolons or tabs.
+    are understood (`manifest_columns.COLUMNS`), which a note says; cells may stand between semicolons or tabs, the text
+    may be UTF-8, UTF-16 or Windows-1252, and cells such as "nan" or "NA" are empty. Spellings of one class are joined.
 
     A film has several labels where `label` holds names with `|` between, or where there is no such column and two or
     more hold nothing but 1, 0, -1 (uncertain) and empty cells (not given). The manifests of NIH ChestX-ray14,
-    CheXpert, VinDr-CXR and PadChest are read as they are published (`radiolucent.data.label_layouts`).
+    CheXpert, VinDr-CXR, PadChest, RSNA and MIMIC-CXR are read as they are published (`radiolucent.data.label_layouts`).
 
     Args:
         options: which labels, and what becomes of uncertain ones; None: films have one class each.
@@ -35,7 +41,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     Raises:
         DataError: unreadable, no `path` column, an empty or repeated path, an unknown split: with the row's number.
     """
-    rows = _rows(path)
+    rows, assumed = _rows(path)
     laid, renamed = as_manifest(rows, path), list[str]()
     if rows and laid is None:
         rows, renamed = under_known_names(rows, path)
@@ -46,31 +52,33 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     if not rows or "path" not in rows[0]:
         have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
-    names = () if labels else tuple(sorted({str(r["label"]) for r in rows if r.get("label")}))
+    given = [] if labels else [cell_text(row.get("label")) for row in rows]
+    called, said = classes_in(given)
+    names = tuple(sorted(set(called.values())))
     skip = {*COLUMNS, *(labels.columns if labels else ())}
     seen: dict[str, int] = {}
     records: list[Record] = []
     for at, (number, row) in enumerate(zip(lines, rows, strict=True)):
-        where = str(row.get("path") or "")
-        split = row.get("split") or None
+        where, file = _film(str(row.get("path") or ""), path.parent)
+        split = SPLIT_NAMES.get(cell_text(row.get("split")).lower(), cell_text(row.get("split"))) or None
         if not where:
             raise DataError(f"{path}, line {number}: the path is empty.")
-        if where in seen:
-            raise DataError(f"{path}, line {number}: {where} stands in line {seen[where]} already; keep one.")
+        place = os.path.normpath(file)
+        if place in seen:
+            raise DataError(f"{path}, line {number}: {where} stands in line {seen[place]} already; keep one.")
         if None in row and any(row[None]):  # pyright: ignore[reportArgumentType]
             raise DataError(f"{path}, line {number}: has more cells than the heading; quote cells that hold commas.")
         if "\0" in where:
             raise DataError(f"{path}, line {number}: the path holds a NUL byte, which no file name can.")
         if split not in (None, *SPLITS):
             raise DataError(f"{path}, line {number}: split {split!r}; expected train, val, test or nothing.")
-        seen[where] = number
-        file = Path(where) if Path(where).is_absolute() else path.parent / where
-        label = names.index(str(row["label"])) if names and row.get("label") else None
-        extra = {k: str(v) for k, v in row.items() if k and k not in skip and v not in (None, "")}
-        optional = {k: (str(row[k]) if row.get(k) else None) for k in ("patient_id", "site", "etiology", "sha256")}
+        seen[place] = number
+        label = names.index(called[given[at]]) if given and given[at] in called else None
+        extra = {k: text for k, v in row.items() if k and k not in skip and (text := cell_text(v))}
+        optional = {k: cell_text(row.get(k)) or None for k in ("patient_id", "site", "etiology", "sha256")}
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
-    notes = [*renamed, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
+    notes = [*assumed, *renamed, *said, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
     kind = f"{laid.name} manifest" if laid else "manifest"
     return Dataset(
         tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
@@ -93,27 +101,45 @@ def _labels(
     return found
 
 
-def _rows(path: Path) -> Sequence[Mapping[str, Any]]:
+def _film(where: str, folder: Path) -> tuple[str, Path]:
+    """(a film's path as it is listed, its file).
+
+    A name that is not there may have backslashes, blanks around it, or its accents in another Unicode form.
+    """
+    forms = [where]
+    if "\0" not in where and (not where.isascii() or "\\" in where or where != where.strip()):
+        bare = where.strip().replace("\\", "/")
+        forms += [bare, unicodedata.normalize("NFC", bare), unicodedata.normalize("NFD", bare)]
+        forms = [next((form for form in forms if (folder / form).exists()), where)]
+    return forms[0], folder / forms[0]
+
+
+def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
+    """(rows, notes of what was assumed)."""
     import pyarrow.parquet as pq
 
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: has {path.stat().st_size / 1e6:,.0f} MB, too much for a manifest.")
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pq.read_table(path).to_pylist()
-        if path.suffix.lower() != ".csv":
-            raise DataError(f"{path}: expected a folder, or a manifest ending in .csv or .parquet.")
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            separator = separator_of(stream.readline())
-            stream.seek(0)
-            reader = csv.DictReader(stream, delimiter=separator)
-            rows: list[Mapping[str, Any]] = [
-                {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
-            ]
-            names = reader.fieldnames or ()
+            return pq.read_table(path).to_pylist(), []
+        if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
+            raise DataError(f"{path}: is a spreadsheet; save the sheet as CSV (UTF-8), and give that.")
+        if path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
+            raise DataError(f"{path}: expected a folder, or a manifest ending in .csv, .tsv or .parquet.")
+        found = decoded(path.read_bytes())
+        if found is None:
+            raise DataError(f"{path}: not readable as a manifest (it is no text: a NUL byte, or another control).")
+        text = re.sub(r'^"?sep=."?\r?\n', "", found[0], flags=re.IGNORECASE)  # Excel's line
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(text.partition("\n")[0]))
+        rows: list[Mapping[str, Any]] = [
+            {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
+        ]
+        names = reader.fieldnames or ()
         if twice := [n for n, many in Counter(names).items() if n and many > 1]:
             raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")
-        return rows
+        guessed = "is no UTF-8 and was read as Windows-1252; check letters such as ä or é in names"
+        return rows, [guessed] if found[1] == "cp1252" else []
     except DataError:
         raise
     except Exception as error:  # Parquet readers raise many kinds on damaged files

@@ -110,7 +110,7 @@ def _found(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[Se
     listed = next((n for n in ("label", "labels") if n in head), "")
     if listed:
         cells = [str(row.get(listed) or "") for row in rows]
-        return (), listed if any("|" in c or c.startswith("[") for c in cells) else ""
+        return (), listed if any("|" in c or ";" in c or c.startswith("[") for c in cells) else ""
     columns = _label_columns(rows)
     return (columns if sum(plain_label(n) not in NONE_OF_THEM for n in columns) > 1 else ()), ""
 

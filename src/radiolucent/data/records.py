@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from radiolucent.shown import Shown
 
 __all__ = [
-    "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "UNCERTAIN", "Dataset", "LeftOut", "Record", "is_lost",
-    "labels_of",
+    "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "SPLIT_NAMES", "UNCERTAIN", "Dataset", "LeftOut", "Record",
+    "is_lost", "labels_of",
 ]  # fmt: skip
 
 SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+"""Splits by the names that folders and manifests give them, in lower case."""
 HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
 UNCERTAIN, NOT_GIVEN = -1, -2  # of a label of a film that may have several; 1 and 0 are with and without it
 NOTED = "noted: "  # begins a reason by which nothing is lost: what was assumed, or passed over
