@@ -9,12 +9,13 @@ import gdcm
 import numpy as np
 import pydicom
 import pytest
+import torch
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from radiolucent.errors import ImageError
-from radiolucent.images import from_array, read
+from radiolucent.errors import ConfigError, ImageError
+from radiolucent.images import as_film, as_films, from_array, read
 from support.films import write_dicom
 
 RAMP = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
@@ -103,6 +104,9 @@ def test_bad_files_are_named_with_the_reason(tmp_path: Path, content: bytes, wor
 
 
 def test_missing_files_and_folders_say_so(tmp_path: Path) -> None:
+    for name, words in (("~/a.png", "whole path"), ("films/*.png", "pattern"), ("C:\\a.png", "parted by /")):
+        with pytest.raises(ImageError, match=f"no such file; .*{words}"):
+            read(name)
     with pytest.raises(ImageError, match="no such file"):
         read(tmp_path / "nothing.png")
     with pytest.raises(ImageError, match="is a folder"):
@@ -117,6 +121,43 @@ def test_arrays_are_scaled_by_their_type() -> None:
         from_array(np.zeros((2, 2, 7), np.uint8))
     with pytest.raises(ImageError, match="type"):
         from_array(np.zeros((2, 2), np.int64))
+
+
+def odd_picture(kind: str) -> Image.Image:
+    """A picture whose values alone do not say how it looks."""
+    grey = Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) % 251).convert("L")
+    clear = Image.fromarray(np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1)))
+    if kind == "P":
+        found = grey.convert("P")
+        found.info["transparency"] = 7
+        return found
+    if kind == "turned":
+        found = grey
+        found.getexif()[0x0112] = 6
+        return found
+    if kind == "I;16":
+        return Image.fromarray(np.asarray(grey).astype(np.uint16) * 16)
+    return Image.merge(kind, [*(grey,) * (len(kind) - 1), clear])
+
+
+@pytest.mark.parametrize("kind", ["turned", "LA", "RGBA", "P", "I;16"])
+def test_a_picture_is_read_as_its_file_is(tmp_path: Path, kind: str) -> None:
+    picture = odd_picture(kind)
+    picture.save(tmp_path / "a.png", exif=picture.getexif(), **{k: v for k, v in picture.info.items() if kind == "P"})
+    for given in (picture, Image.open(tmp_path / "a.png")):
+        found, read_ = as_film(given), read(tmp_path / "a.png")
+        np.testing.assert_allclose(found.pixels, read_.pixels, atol=1e-6)
+        assert bool(found.notes) == bool(read_.notes)
+
+
+def test_arrays_and_tensors_say_what_they_are_not() -> None:
+    deep = np.linspace(0, 4095, 2048).reshape(32, 64).astype(np.uint16)
+    assert "12-bit data, divide them by 4095" in from_array(deep).notes[0]
+    clear = np.dstack([np.full((2, 3, 3), 255, np.uint8), np.zeros((2, 3, 1), np.uint8)])
+    assert from_array(clear).pixels.max() == 0
+    np.testing.assert_allclose(as_film(torch.full((1, 2, 3), 0.5, dtype=torch.bfloat16)).pixels, 0.5)
+    with pytest.raises(ConfigError, match=r"pydicom; give its file's path"):
+        as_films(pydicom.Dataset())
 
 
 DEEP = np.linspace(0, 4095, 48 * 64).reshape(48, 64).astype(np.uint16)

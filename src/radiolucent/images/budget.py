@@ -39,7 +39,7 @@ def unusual(path: Path, max_pixels: int = MAX_PIXELS) -> str:
     try:
         found = path.stat()
     except FileNotFoundError:
-        return "no such file; check the path" if not path.is_symlink() else "is a link to a file that is not there"
+        return f"no such file; {_hint(str(path))}" if not path.is_symlink() else "is a link to a file that is not there"
     except (OSError, ValueError) as error:
         return f"cannot be read ({getattr(error, 'strerror', None) or error}); check its name and permissions"
     if why := next((why for is_kind, why in _KINDS if is_kind(found.st_mode)), ""):
@@ -52,6 +52,15 @@ def unusual(path: Path, max_pixels: int = MAX_PIXELS) -> str:
             f"{most / 1e6:,.0f} MB. If it is a film, raise the limit (--max-pixels)"
         )
     return ""
+
+
+def _hint(name: str) -> str:
+    """What to look at in a name of no file: signs that a shell did not replace, and another system's separators."""
+    if name.startswith("~"):
+        return "~ was not replaced by your folder; give the whole path, or leave quotes out"
+    if any(sign in name for sign in "*?["):
+        return "a pattern was not replaced by files; give the folder, or leave quotes out"
+    return "check the path, whose folders are parted by / here" if "\\" in name else "check the path"
 
 
 @contextmanager

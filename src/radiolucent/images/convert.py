@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError
-from radiolucent.images.raster import from_array
+from radiolucent.images.raster import from_array, from_picture
 from radiolucent.images.read import read
 from radiolucent.types import Radiograph
 
@@ -18,6 +18,7 @@ EXPECTED = (
     "expected a Radiograph (rl.read(path), rl.from_array(array)), a path, an array, a PIL image or a tensor, or several"
 )
 OF_BYTES = "bytes or an open file; open it as a picture: PIL.Image.open(file), or PIL.Image.open(io.BytesIO(bytes))"
+OF_DICOM = "a data set of pydicom; give its file's path, so that its window and inversion are followed: rl.read(path)"
 
 
 def as_films(given: Any) -> tuple[list[Radiograph], bool]:
@@ -29,7 +30,9 @@ def as_films(given: Any) -> tuple[list[Radiograph], bool]:
     Raises:
         ConfigError: none of these. ImageError: see `read` and `from_array`.
     """
-    if isinstance(given, Radiograph | str | Path) or _is_picture(given) or getattr(given, "ndim", 4) < 4:
+    if _is_dicom(given) or isinstance(given, Radiograph | str | Path) or _is_picture(given):
+        return [as_film(given)], True
+    if getattr(given, "ndim", 4) < 4:
         return [as_film(given)], True
     if isinstance(given, bytes | bytearray | memoryview) or hasattr(given, "read"):
         raise ConfigError(f"{OF_BYTES}.")
@@ -62,21 +65,17 @@ def as_film(given: Any, name: str = "array") -> Radiograph:
     if _is_record(given):
         return read(given.path, image_id=given.image_id, patient_id=getattr(given, "patient_id", None))
     if _is_picture(given):
-        given = _values(given)
-    elif hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
+        return from_picture(given, image_id=name)
+    if _is_dicom(given):
+        raise ConfigError(f"{OF_DICOM}.")
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        given = (given.float() if "bfloat16" in str(given.dtype) else given).numpy()
     if not isinstance(given, np.ndarray):
         raise ConfigError(f"a {type(given).__name__}; {EXPECTED}.")
     if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
         raise ConfigError("a masked array; fill what is masked first: array.filled(0).")
     return from_array(_laid_out(cast(NDArray[Any], given)), image_id=name)
-
-
-def _values(picture: Any) -> NDArray[Any]:
-    """A PIL image's values; those with a depth of their own as they are, other colours as RGB."""
-    if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.uint16)
-    return np.asarray(picture if picture.mode in ("L", "I", "F", "RGB", "RGBA") else picture.convert("RGB"))
 
 
 def _laid_out(array: NDArray[Any]) -> NDArray[Any]:
@@ -88,6 +87,10 @@ def _laid_out(array: NDArray[Any]) -> NDArray[Any]:
 
 def _is_record(given: Any) -> bool:
     return isinstance(getattr(given, "path", None), Path) and hasattr(given, "image_id")
+
+
+def _is_dicom(given: Any) -> bool:
+    return type(given).__module__.startswith("pydicom.")
 
 
 def _is_picture(given: Any) -> bool:

@@ -11,11 +11,11 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
 from radiolucent.images.codestream import Codestream, codestream
-from radiolucent.images.options import ReadOptions
-from radiolucent.images.scale import luminance, scaled
+from radiolucent.images.options import ReadOptions, reading
+from radiolucent.images.scale import luminance, scaled, unused_depth
 from radiolucent.types import Radiograph
 
-__all__ = ["from_array", "page_of", "read_raster"]
+__all__ = ["from_array", "from_picture", "page_of", "read_raster"]
 
 _PNG_GREY, _PNG_COLOURS = (0, 4), {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 
@@ -46,16 +46,39 @@ def read_raster(stream: BinaryIO, file: Path, kind: str, options: ReadOptions) -
     if page > 1:
         image.seek(page - 1)
     image.load()
-    orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
-    if orientation in range(2, 9):
-        image = ImageOps.exif_transpose(image)
-        steps.append(f"EXIF orientation {orientation} applied")
+    image = _upright(image, steps)
     if kind == "PNG":
         _lost(head, notes)
     if kind == "JPEG2000" and found is not None:
         image = _unshifted(image, found, notes)
     pixels = _grey(image, steps, notes, options, found)
     return Radiograph(np.clip(pixels, 0, 1), transforms=tuple(steps), metadata=metadata, notes=tuple(notes))
+
+
+def from_picture(picture: Image.Image, *, image_id: str = "array") -> Radiograph:
+    """A film from an image of PIL's, read as its file would be: orientation, palette and transparency are followed.
+
+    Raises:
+        ImageError: values that are no grey levels.
+    """
+    steps: list[str] = []
+    notes: list[str] = []
+    try:
+        pixels = _grey(_upright(picture, steps), steps, notes, reading(), None)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"a PIL image of mode {picture.mode} that cannot be read ({error}).") from error
+    metadata = {"format": picture.format or "array"}
+    return Radiograph(
+        np.clip(pixels, 0, 1), image_id, source="array", transforms=tuple(steps), metadata=metadata, notes=tuple(notes)
+    )
+
+
+def _upright(image: Image.Image, steps: list[str]) -> Image.Image:
+    orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
+    if orientation not in range(2, 9):
+        return image
+    steps.append(f"EXIF orientation {orientation} applied")
+    return ImageOps.exif_transpose(image)
 
 
 def page_of(asked: int | None, pages: int, file: Path, steps: list[str], notes: list[str]) -> int:
@@ -124,8 +147,10 @@ def _unshifted(image: Image.Image, found: Codestream, notes: list[str]) -> Image
 def _grey(
     image: Image.Image, steps: list[str], notes: list[str], options: ReadOptions, found: Codestream | None
 ) -> NDArray[np.float32]:
+    if image.mode in ("La", "LAB", "HSV"):  # which PIL turns into no others
+        image = image.convert("LA" if image.mode == "La" else "RGB")
     mode = image.mode
-    clear = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    clear = mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if mode in ("I;16", "I;16B", "I;16L", "I", "F") and not clear:
         values = np.asarray(image)
         if found is not None and 8 < found.bits < 16:  # PIL shifts JPEG 2000 up to 16 bit
@@ -158,7 +183,8 @@ def from_array(
     """Make a radiograph from an array.
 
     Args:
-        array: (H, W), or (H, W, 3) or (H, W, 4) colour; bool, uint8 (0–255), uint16 (0–65535) or float in [0, 1].
+        array: (H, W), or (H, W, 3) or (H, W, 4) colour, the fourth channel its opacity; bool, uint8 (0–255), uint16
+            (0–65535) or float in [0, 1].
 
     Raises:
         ImageError: another shape or type, or floats outside [0, 1].
@@ -171,11 +197,23 @@ def from_array(
         raise ImageError(f"array of type {array.dtype}; expected bool, uint8, uint16 or float in [0, 1].")
     pixels = array.astype(np.float32) / np.float32(scale or 1)
     steps = [f"{array.dtype} scaled by {scale}"] if scale and scale > 1 else []
+    notes: list[str] = []
+    if scale == 65535 and pixels.size and (said := unused_depth(array, 16)):
+        notes.append(
+            f"hardly any value is above {said[0]}, which lies below a quarter of 16 bit: if these are {said[1]}-bit "
+            f"data, divide them by {2 ** said[1] - 1} first"
+        )
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+        opaque = pixels[..., 3:]
         pixels = luminance(pixels)
         steps.append("colour to grey by luminance")
+        if opaque.size and float(opaque.min()) < 1:
+            pixels = pixels * opaque[..., 0]
+            steps.append("transparency laid over black")
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ImageError(f"array of shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4).")
     if not (float(pixels.min()) >= 0 and float(pixels.max()) <= 1 + 1e-5):
         raise ImageError(f"array ranges over [{pixels.min()}, {pixels.max()}]; expected [0, 1]: scale it first.")
-    return Radiograph(np.clip(pixels, 0, 1), image_id, patient_id, spacing, "array", tuple(steps), {"format": "array"})
+    return Radiograph(
+        np.clip(pixels, 0, 1), image_id, patient_id, spacing, "array", tuple(steps), {"format": "array"}, tuple(notes)
+    )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ImageError
 
-__all__ = ["ENOUGH", "LUMINANCE", "SAMPLE", "grey_of_colour", "luminance", "robust_range", "scaled"]
+__all__ = ["ENOUGH", "LUMINANCE", "SAMPLE", "grey_of_colour", "luminance", "robust_range", "scaled", "unused_depth"]
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PIL's "L"
 ENOUGH = 1024  # pixels, below which the depth that a film uses is not judged
@@ -108,13 +108,18 @@ def grey_of_colour(
     return np.clip(luminance(scaled(values, steps, notes, bits=bits)), 0, 1)
 
 
+def unused_depth(values: NDArray[np.generic], bits: int) -> tuple[int, int] | None:
+    """(the highest value but for outliers, the bits it needs) where that is below a quarter of the depth; else None."""
+    high = int(robust_range(values)[1] if values.size >= ENOUGH else values.max())
+    return (high, max(8, high.bit_length())) if 0 < high < 2**bits // 4 else None
+
+
 def _by_depth(values: NDArray[np.generic], bits: int, steps: list[str], notes: list[str]) -> NDArray[np.float32]:
     top = 2**bits - 1
     if bits > 8:
         steps.append(f"{bits} bit scaled by {top}")
-        high = int(robust_range(values)[1] if values.size >= ENOUGH else values.max())
-        if 0 < high < (top + 1) // 4:
-            near = max(8, high.bit_length())
+        if said := unused_depth(values, bits):
+            high, near = said
             notes.append(
                 f"hardly any value is above {high}, which lies below a quarter of {bits} bit: if these are {near}-bit "
                 f"data, declare it: --range 0,{2**near - 1}"
