@@ -41,7 +41,8 @@ os.umask(_UMASK)
 def atomic_path(path: str | os.PathLike[str]) -> Generator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
-    A crash leaves the old file or the new one, never a half. The file is flushed to disk before the rename.
+    A crash leaves the old file or the new one, never a half. The file is flushed to disk before the rename. A device
+    or a pipe, such as /dev/null, is written into and stays what it is.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "a.txt"
@@ -51,12 +52,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Generator[Path]:
     'whole'
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+    special = target.exists() and not target.is_file() and not target.is_dir()
+    if not special:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=None if special else target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+    )
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
+        if special:
+            target.write_bytes(temporary.read_bytes())
+            return
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_UMASK)

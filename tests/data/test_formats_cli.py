@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import radiolucent
 from radiolucent.cli import app
 from radiolucent.data import read_annotations
 from radiolucent.errors import ConfigError
+from radiolucent.files import write_text
 from support.formats import write
 
 RSNA = "patientId,x,y,width,height,Target\np1,264,152,213,379,1\np2,,,,,0\np3,1,2,-3,4,1\n"
@@ -37,6 +39,16 @@ def test_conversion_counts_and_lists_what_it_left_out(tmp_path: Path, name: str,
     assert back["p2"].finding is False and back["p1"].reader == "Dr A"
     assert back["p1"].regions[0].points is not None
     assert back["p1"].regions[0].points.tolist() == [[264, 152], [477, 531]]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_written_into_and_stays_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out.json")
+    reader = os.open(tmp_path / "out.json", os.O_RDONLY | os.O_NONBLOCK)
+    write_text(tmp_path / "out.json", "whole")
+    assert os.read(reader, 99) == b"whole" and (tmp_path / "out.json").is_fifo()
+    os.close(reader)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
 def test_wrong_words_are_told(tmp_path: Path) -> None:
