@@ -433,7 +433,7 @@ HALF = float(np.float32(0.5**0.5))
         ((0, HALF, HALF), 1, -1, "rows turned over"),
         ((HALF, 0, 0), -1, -1, "rows turned over"),
         ((float(np.sin(np.pi / 8)), 0, 0), 1, 1, "obliquely"),  # rows half to the front, half to the head
-        ((0, 0, HALF), 1, 1, "seen from the side"),
+        ((0.5, 0.5, 0.5), 1, 1, "seen from the side"),
     ],
 )
 def test_a_quaternion_says_how_a_nifti_lies(tmp_path: Path, quaternion: Any, across: int, down: int, says: str) -> None:
@@ -443,6 +443,38 @@ def test_a_quaternion_says_how_a_nifti_lies(tmp_path: Path, quaternion: Any, acr
     found = film(tmp_path, bytes(content))
     np.testing.assert_allclose(found.pixels, GREY[::down, ::across], atol=1e-6)
     assert noted(found, says) if says else not noted(found, "turned over")
+
+
+def axes(across: tuple[int, int, int], down: tuple[int, int, int], stored: np.ndarray, *, middle: bool) -> bytes:
+    """A NIfTI of one slice by its specification: where its first and second axis run (right, front, head)."""
+    content = bytearray(nifti(stored, affine=(0.2, 0.1)))
+    rows = np.array([across, (0, 1, 0), down] if middle else [across, down, (0, 1, 0)], float).T
+    content[280:328] = np.hstack([rows * (0.2, 0.1, 1), np.zeros((3, 1))]).astype("<f4").tobytes()
+    if middle:  # the empty axis stands between
+        height, width = stored.shape
+        content[40:48] = np.array([3, width, 1, height], "<i2").tobytes()
+        content[76:92] = np.array([1, 0.2, 9, 0.1], "<f4").tobytes()
+    return bytes(content)
+
+
+@pytest.mark.parametrize("middle", [False, True])
+@pytest.mark.parametrize("exchanged", [False, True])
+@pytest.mark.parametrize("down", [1, -1])
+@pytest.mark.parametrize("across", [1, -1])
+def test_a_film_stands_upright_however_its_axes_are_stored(
+    tmp_path: Path, across: int, down: int, exchanged: bool, middle: bool
+) -> None:
+    stored = RAMP[::-down, ::-across]  # 1: to the right, or to the head
+    right, head = (across, 0, 0), (0, 0, down)
+    content = axes(head, right, stored.T, middle=middle) if exchanged else axes(right, head, stored, middle=middle)
+    found = film(tmp_path, content)
+    np.testing.assert_allclose(found.pixels, GREY, atol=1e-6)
+    assert found.spacing == pytest.approx((0.2, 0.1) if exchanged else (0.1, 0.2))
+    space = {"space": "right-anterior-superior", "dimension": "3", "spacings": "0.2 1 0.1"}
+    named = {"space directions": f"({across},0,0) (0,1,0) (0,0,{down})", "sizes": f"{RAMP.shape[1]} 1 {RAMP.shape[0]}"}
+    found = film(tmp_path, nrrd(stored, **space, **named))
+    np.testing.assert_allclose(found.pixels, GREY, atol=1e-6)
+    assert found.spacing == pytest.approx((0.1, 0.2))
 
 
 def test_data_that_do_not_begin_behind_the_header_are_refused_by_name(tmp_path: Path) -> None:

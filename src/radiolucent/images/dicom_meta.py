@@ -29,6 +29,10 @@ def metadata_of(header: Header) -> dict[str, Any]:
     if mirrored(found.get("PatientOrientation", "")):
         header.note(f"PatientOrientation {found['PatientOrientation']}: the film is mirrored")
         found["mirrored"] = True
+    if lies := lying(found.get("PatientOrientation", "")):
+        header.note(f"PatientOrientation {found['PatientOrientation']}: the film {lies}")
+    if header.has("PresentationLUTSequence"):
+        header.note("a presentation LUT, not applied: the film may be shown lighter, darker or inverted elsewhere")
     if str(found.get("FieldOfViewHorizontalFlip", "")).upper() == "YES":
         header.note("the detector's image was flipped from left to right (FieldOfViewHorizontalFlip)")
     if str(found.get("FieldOfViewRotation", "0")).strip("0. ") not in ("",):
@@ -61,6 +65,18 @@ def mirrored(orientation: str) -> bool:
     """
     rows, _, columns = orientation.upper().partition("\\")
     return (rows[:1] == "R" and columns[:1] in ("F", "")) or (rows[:1] == "L" and columns[:1] == "H")
+
+
+def lying(orientation: str) -> str:
+    """How a film stands that is not upright, in words; "" where it is, or where that is not known.
+
+    >>> lying("L\\\\F"), lying("F\\\\R"), lying("R\\\\H")
+    ('', 'lies on its side', 'stands on its head')
+    """
+    rows, _, columns = (part.strip()[:1] for part in orientation.upper().partition("\\"))
+    if rows and rows in "HF" and columns and columns in "LRAP":
+        return "lies on its side"
+    return "stands on its head" if columns == "H" and rows and rows in "LRAP" else ""
 
 
 def spacing_of(header: Header) -> tuple[tuple[float, float] | None, dict[str, str]]:

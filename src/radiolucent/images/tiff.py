@@ -24,6 +24,7 @@ _PHOTOMETRIC = {
     0: "white is zero", 1: "black is zero", 2: "RGB", 3: "palette", 4: "transparency mask", 5: "CMYK", 6: "YCbCr",
     8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32803: "colour filter array", 34892: "linear raw",
 }  # fmt: skip
+FIRST = 20  # pages among which the first that is no reduced one is looked for
 _SAMPLE_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _MODES = {(1, "u"): "1", (8, "u"): "L", (16, "u"): "I;16", (32, "f"): "F"}
 
@@ -99,7 +100,13 @@ def _page(
         count = len(pages.pages)
         if not count:
             raise ImageError(f"{file}: TIFF without a page; it is damaged, copy or download it again.")
-        number = page_of(options.frame, count, file, steps, notes)
+        whole = _first_whole(pages.pages, count) if options.frame is None else 1
+        number = whole if whole > 1 else page_of(options.frame, count, file, steps, notes)
+        if whole > 1:
+            steps.append(f"frame {whole} of {count}")
+            notes.append(
+                f"it has {count} pages, of which page {whole} is read: those before it are a film made smaller"
+            )
         page: Any = pages.pages[number - 1].aspage()
         if page.imagedepth > 1:
             raise ImageError(f"{file}: TIFF of a volume of {page.imagedepth} slices (ImageDepth); save one slice.")
@@ -111,6 +118,15 @@ def _page(
         values, tags_photometric = _values(stream, page, tags, "<" if pages.byteorder == "<" else ">", file)
         colours = page.tags.valueof(320) if tags.photometric == 3 else None
     return values, tags, tags_photometric, colours, count
+
+
+def _first_whole(pages: Any, count: int) -> int:
+    """The first page (from 1) that does not say that it is another made smaller (NewSubfileType, or SubfileType 2)."""
+    for number in range(1, min(count, FIRST) + 1):
+        tags = pages[number - 1].aspage().tags
+        if not int(tags.valueof(254) or 0) & 1 and tags.valueof(255) != 2:
+            return number
+    return 1
 
 
 def _tags(page: Any, file: Path, notes: list[str]) -> _Tags:

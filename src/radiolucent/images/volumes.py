@@ -1,7 +1,9 @@
 """Two-dimensional films in the containers of research: NIfTI, NRRD, MetaImage (MHA) and NumPy (NPY)."""
 
+import math
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,10 +14,10 @@ from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels, inflated
 from radiolucent.images.options import ReadOptions
 from radiolucent.images.scale import grey_of_colour, scaled
-from radiolucent.images.upright import facing, laid, upright
+from radiolucent.images.upright import EXCHANGED, Facing, facing, in_plane, laid, upright
 from radiolucent.types import Radiograph
 
-__all__ = ["read_mha", "read_nifti", "read_npy", "read_nrrd"]
+__all__ = ["nifti_values", "read_mha", "read_nifti", "read_npy", "read_nrrd"]
 
 _NIFTI = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
@@ -52,6 +54,22 @@ def read_npy(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
 
 def read_nifti(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     """A NIfTI-1 image of one slice, turned so that the patient's right is on the left and the head above."""
+    steps, notes = list[str](), list[str]()
+    values, spacing = nifti_values(stream, file, options, steps, notes)
+    return _film(values, "NIfTI", options, steps, spacing, notes)
+
+
+def nifti_values(
+    stream: BinaryIO, file: Path, options: ReadOptions, steps: list[str], notes: list[str]
+) -> tuple[NDArray[Any], tuple[float, float] | None]:
+    """(values (H, W) of a NIfTI-1 image of one slice, upright; the pixels' spacing as they are stored).
+
+    Args:
+        steps: what was done is appended. notes: what was assumed.
+
+    Raises:
+        ImageError: NIfTI-2, of several slices, damaged, or no grey image.
+    """
     head = stream.read(352)
     if head[344:348] != b"n+1\0":
         raise ImageError(f"{file}: NIfTI-2, or a NIfTI header without its data (.hdr); convert it to one NIfTI-1 file.")
@@ -69,18 +87,18 @@ def read_nifti(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph
     plane = _plane(shape[::-1], options, file)
     stream.seek(int(offset))
     values = _array(stream.read(_size(shape, dtype, file, options)), dtype, shape, file).reshape(shape[::-1])[plane]
-    steps, notes = list[str](), list[str]()
     if (np.isfinite([slope, inter]).all() and slope not in (0, 1)) or (slope == 1 and inter):
         values = values.astype(np.float64) * slope + inter
         steps.append(f"rescaled by {slope:g} · x + {inter:g}")
-    values = upright(values, _axes(head, order, notes), steps)
-    found = (abs(steps_mm[2]), abs(steps_mm[1]))
+    columns, rows = in_plane(shape[:3])
+    values = upright(values, _axes(head, order, (columns, rows), notes), steps)
+    found = (abs(steps_mm[rows + 1]), abs(steps_mm[columns + 1]))
     spacing = found if head[123] & 7 == 2 and min(found) > 0 and np.isfinite(found).all() else None
-    return _film(values, "NIfTI", options, steps, spacing, notes)
+    return values, spacing
 
 
-def _axes(head: bytes, order: str, notes: list[str]) -> tuple[float, float] | None:
-    """(how far the columns run to the patient's right, the rows up), or None, with a note, where this is not known.
+def _axes(head: bytes, order: str, plane: tuple[int, int], notes: list[str]) -> Facing | None:
+    """How the film lies, whose columns and rows are these two axes; None, with a note, where this is not known.
 
     NIfTI's axes run to the right, to the front and to the head; a row runs up to the head or, lying, to the front.
     """
@@ -92,20 +110,26 @@ def _axes(head: bytes, order: str, notes: list[str]) -> tuple[float, float] | No
         a = max(0.0, 1 - b * b - c * c - d * d) ** 0.5
         rows = np.array(
             [
-                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 0],
-                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 0],
-                [2 * (b * d - a * c), 2 * (c * d + a * b), 0],
+                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
             ]
         )
+        rows[:, 2] *= -1 if struct.unpack(order + "f", head[76:80])[0] < 0 else 1
     else:
         rows = np.zeros((3, 4))
-    return facing(rows[:, :2], notes)
+    if np.array_equal(rows[:, :3], np.eye(3)):
+        notes.append("the header's matrix is the identity, as programs write it that know of no position; followed")
+    return facing(rows[:, list(plane)], notes)
 
 
-def _vectors(text: str) -> list[list[float]]:
-    """The vectors of an NRRD's space directions, `(1,0,0) (0,1,0) none`; none where one is no vector of numbers."""
+def _vectors(text: str) -> list[list[float] | None]:
+    """An NRRD's space directions, `none (1,0,0) (0,1,0)`, by axis; an empty list where one is no vector of numbers."""
     try:
-        return [[float(v) for v in part.split(",")] for part in re.findall(r"\(([^)]*)\)", text)]
+        return [
+            None if part == "none" else [float(v) for v in part.strip("()").split(",")]
+            for part in re.findall(r"none|\([^)]*\)", text)
+        ]
     except ValueError:
         return []
 
@@ -133,9 +157,10 @@ def read_nrrd(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
         raise ImageError(f"{file}: NRRD of encoding {encoding!r}; raw and gzip are read.")
     values = _array(content, dtype, sizes, file).reshape(sizes[::-1])[plane]
     steps, notes, vectors = list[str](), list[str](), _vectors(fields.get("space directions", ""))
-    values = laid(values, vectors, fields.get("space", ""), steps, notes)
-    lengths = " ".join(str(np.linalg.norm(v)) for v in vectors) if '"mm"' in fields.get("space units", '"mm"') else ""
-    return _film(values, "NRRD", options, steps, _spacing(fields.get("spacings", lengths)), notes)
+    values = laid(values, vectors, sizes, fields.get("space", ""), steps, notes)
+    in_mm = '"mm"' in fields.get("space units", '"mm"')
+    lengths = " ".join("nan" if v is None else str(np.linalg.norm(v)) for v in vectors) if in_mm else ""
+    return _film(values, "NRRD", options, steps, _spacing(fields.get("spacings", lengths), sizes), notes)
 
 
 def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
@@ -165,9 +190,9 @@ def read_mha(stream: BinaryIO, file: Path, options: ReadOptions) -> Radiograph:
     names = ("TransformMatrix", "Rotation", "Orientation")
     words = next((fields[name] for name in names if name in fields), "").split()
     if len(sizes) == len(words) // 3 == 3:  # as ITK writes it: to the left, to the back, to the head
-        vectors = _vectors(f"({','.join(words[:3])}) ({','.join(words[3:6])})")
-        values = laid(values, vectors, "LPS", steps, notes)
-    spacing = _spacing(fields.get("ElementSpacing", fields.get("ElementSize", "")))
+        vectors = _vectors(" ".join(f"({','.join(words[i : i + 3])})" for i in (0, 3, 6)))
+        values = laid(values, vectors, sizes, "LPS", steps, notes)
+    spacing = _spacing(fields.get("ElementSpacing", fields.get("ElementSize", "")), sizes)
     return _film(values, "MHA", options, steps, spacing, notes)
 
 
@@ -199,6 +224,8 @@ def _plane(shape: tuple[int, ...], options: ReadOptions, file: Path) -> tuple[in
         return ()  # colour
     if len(shape) == 3 and shape[2] == 1 and shape[0] > 4:
         return slice(None), slice(None), 0  # grey, with an axis for its one channel
+    if sum(n > 1 for n in shape) == 2 and (options.frame or 1) == 1:
+        return tuple(slice(None) if n > 1 else 0 for n in shape)  # wherever the axes stand that hold nothing
     deep = [n for n in shape[:-2] if n > 1]
     if len(deep) > 1:
         raise ImageError(f"{file}: array of shape {shape}; expected two dimensions (H, W).")
@@ -226,12 +253,17 @@ def _array(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], file: P
     return np.frombuffer(content[:need], dtype).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _spacing(text: str) -> tuple[float, float] | None:
+def _spacing(text: str, sizes: Sequence[int]) -> tuple[float, float] | None:
+    """(row, column) in mm of the film's plane, of the steps along each axis; axes without one (colour) do not count."""
     try:
-        found = [float(w) for w in text.split()][:2]
+        steps = [float(w) for w in text.split()]
     except ValueError:
         return None
-    return (found[1], found[0]) if len(found) == 2 and min(found) > 0 and np.isfinite(found).all() else None
+    told = [(step, size) for step, size in zip(steps, sizes, strict=False) if not math.isnan(step)]
+    if len(told) < 2:
+        return None
+    columns, rows = (told[axis][0] for axis in in_plane([size for _, size in told]))
+    return (rows, columns) if min(rows, columns) > 0 and np.isfinite([rows, columns]).all() else None
 
 
 def _film(
@@ -239,6 +271,8 @@ def _film(
     spacing: tuple[float, float] | None, notes: list[str] | None = None,
 ) -> Radiograph:  # fmt: skip
     notes = [] if notes is None else notes
+    if EXCHANGED in steps and spacing is not None:
+        spacing = spacing[1], spacing[0]
     height, width = values.shape[:2]
     colours, alpha = (values[..., :3], values[..., 3:]) if values.ndim == 3 else (values, values[:0])
     if colours.ndim == 3:
