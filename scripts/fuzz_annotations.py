@@ -6,6 +6,7 @@ failure is kept as a file in `--out`, with its traceback.
 """
 
 import argparse
+import gzip
 import io
 import json
 import pickle
@@ -30,7 +31,7 @@ __all__ = ["SUFFIXES", "main", "read_reading", "seeds", "seeds_of"]
 
 _BY_KIND = {
     "json": ".json", "csv": ".csv", "xml": ".xml", "dicom": ".dcm", "pickle": ".pkl", "nrrd": ".nrrd",
-    "picture": ".png",
+    "nifti": ".nii", "picture": ".png",
 }  # fmt: skip
 
 SUFFIXES = {name: ".txt" if name == "yolo" else _BY_KIND[f.kind] for name, f in FORMATS.items()}
@@ -60,6 +61,9 @@ def seeds() -> dict[str, dict[str, bytes]]:
     found["masks"] = {"a.png": stream.getvalue()}
     head = "NRRD0004\ntype: uchar\ndimension: 2\nsizes: 100 60\nencoding: raw\n"
     head += "Segment0_LabelValue:=1\nSegment0_Name:=M\n\n"
+    from support.odd_films import nifti
+
+    found["nifti"] = {"a.nii": nifti(mask, code=2), "b.nii.gz": gzip.compress(nifti(mask, code=2))}
     found["nrrd"] = {"a.nrrd": head.encode() + mask.tobytes()}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

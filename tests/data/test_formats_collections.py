@@ -1,7 +1,11 @@
 """Files of published collections: RSNA, NIH, VinDr, SIIM, six zones, CheXlocalize, mask folders."""
 
+import gzip
+import io
 import os
 import pickle
+import zlib
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,10 @@ from radiolucent.data import Dataset, LeftOut, Record, read_annotations
 from radiolucent.data.annotations.tables import relative_runs
 from radiolucent.data.records import is_lost
 from radiolucent.errors import AnnotationError
+from radiolucent.images import region_mask
 from radiolucent.types import Annotation
 from support.formats import HEIGHT, WIDTH, blot, write
+from support.odd_films import nifti
 
 SIZE = (HEIGHT, WIDTH)
 
@@ -202,6 +208,82 @@ def test_a_folder_of_masks(tmp_path: Path) -> None:
         read_annotations(tmp_path)
     left: list[LeftOut] = []
     assert len(read_annotations(tmp_path, left_out=left)) == 3 and len(left) == 1
+
+
+def test_a_mask_may_stand_in_the_transparency_alone_and_whole_or_several_pages_are_refused(tmp_path: Path) -> None:
+    white, marked = Image.new("L", (WIDTH, HEIGHT), 255), Image.fromarray((blot() * 255).astype(np.uint8))
+    Image.merge("LA", (white, marked)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_annotations(tmp_path)[0].regions[0].pixels, blot())
+    white.save(tmp_path / "a.png")
+    with pytest.raises(AnnotationError, match="every pixel is 255, which marks the whole image"):
+        read_annotations(tmp_path)
+    marked.save(tmp_path / "a.png", "TIFF", save_all=True, append_images=[marked.rotate(180)])
+    with pytest.raises(AnnotationError, match="a mask of 2 pages"):
+        read_annotations(tmp_path)
+
+
+def test_nifti_masks_lie_as_nifti_films_do(tmp_path: Path) -> None:
+    mask = blot().astype(np.uint8)
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "f1.nii").write_bytes(nifti(mask[::-1, ::-1], affine=(0.2, 0.1), code=2))
+    (tmp_path / "A" / "f2.nii.gz").write_bytes(gzip.compress(nifti(mask * 0, code=2)))
+    found = {a.image_id: a for a in read_annotations(tmp_path)}
+    np.testing.assert_array_equal(found["f1"].regions[0].pixels, blot())
+    assert found["f1"].reader == "A" and not found["f2"].finding
+    (tmp_path / "A" / "f2.nii.gz").write_bytes(gzip.compress(nifti(mask + 1, code=2)))
+    with pytest.raises(AnnotationError, match="2 values from 1; expected 0 and one other"):
+        read_annotations(tmp_path)
+
+
+def test_holes_bitmaps_and_bit_masks(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray((blot() * 255).astype(np.uint8)).save(stream, "PNG")
+    whole = {
+        "original_width": WIDTH,
+        "original_height": HEIGHT,
+        "type": "bitmasklabels",
+        "value": {
+            "bitmasklabels": ["Mass"],
+            "imageDataURL": f"data:image/png;base64,{b64encode(stream.getvalue()).decode()}",
+        },
+    }
+    write(tmp_path / "a.json", [{"data": {"image": "a.png"}, "annotations": [{"result": [whole]}]}])
+    np.testing.assert_array_equal(read_annotations(tmp_path / "a.json")[0].regions[0].pixels, blot())
+    part = io.BytesIO()
+    Image.fromarray(np.eye(5, dtype=bool)).save(part, "PNG")
+    ring, hole = [[10, 10], [30, 10], [30, 30], [10, 30]], [[15, 15], [20, 15], [20, 20], [15, 20]]
+    drawn = [
+        {
+            "geometryType": "bitmap",
+            "classTitle": "x",
+            "bitmap": {"data": b64encode(zlib.compress(part.getvalue())).decode(), "origin": [40, 7]},
+        },
+        {"geometryType": "polygon", "classTitle": "y", "points": {"exterior": ring, "interior": [hole]}},
+    ]
+    write(tmp_path / "s.png.json", {"size": {"height": HEIGHT, "width": WIDTH}, "tags": [], "objects": drawn})
+    found = {a.label: region_mask(a, (HEIGHT, WIDTH)) for a in read_annotations(tmp_path / "s.png.json")}
+    assert found["x"].sum() == 5 and found["x"][7, 40] and found["x"][11, 44]
+    assert found["y"].sum() == 20 * 20 - 5 * 5
+    image = Image.new("L", (WIDTH, HEIGHT))
+    image.save(tmp_path / "q.png")
+    closed = [[*path, path[0]] for path in (ring, hole)]
+    write(
+        tmp_path / "q.geojson",
+        {
+            "type": "FeatureCollection",
+            "features": [
+                {
+                    "type": "Feature",
+                    "properties": {"classification": {"name": "y"}},
+                    "geometry": {"type": "MultiPolygon", "coordinates": [closed]},
+                },
+                {"type": "Feature", "properties": {"objectType": "cell"}, "geometry": None},
+            ],
+        },
+    )
+    films = Dataset((Record(tmp_path / "q.png", "q.png"),), ())
+    mask = region_mask(read_annotations(tmp_path / "q.geojson", dataset=films)[0], (HEIGHT, WIDTH))
+    np.testing.assert_array_equal(mask, found["y"])
 
 
 def test_a_line_with_a_cell_too_few_takes_its_film_along(tmp_path: Path) -> None:

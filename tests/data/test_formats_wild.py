@@ -59,7 +59,7 @@ def test_the_same_mark_in_every_format_with_other_files_beside(tmp_path: Path, n
 
 
 def test_every_format_is_published_here_or_has_a_test_of_its_own() -> None:
-    elsewhere = {"zones", "chexlocalize-pickle", "masks", "nrrd", "dicom-seg", "dicom-sr", "dicom-gsps"}
+    elsewhere = {"zones", "chexlocalize-pickle", "masks", "nrrd", "nifti", "dicom-seg", "dicom-sr", "dicom-gsps"}
     assert set(readings()) | elsewhere == set(FORMATS)
 
 
@@ -301,7 +301,7 @@ def test_cvat_projects_name_the_reader_of_each_task(tmp_path: Path) -> None:
     file = write(tmp_path / "a.xml", whole % (image % (1, box) + image % (2, '<tag label="No finding"/>')))
     assert {(a.reader, a.finding) for a in read_annotations(file)} == {("A", True), ("B", False)}
     same = write(tmp_path / "b.xml", (whole % (image % (1, box) + image % (2, box))).replace(">B<", ">A<"))
-    with pytest.raises(AnnotationError, match="task 1 and in task 2"):
+    with pytest.raises(AnnotationError, match="by A in image 0 of task 1 already"):
         read_annotations(same)
 
 
@@ -318,6 +318,8 @@ def test_cvat_projects_name_the_reader_of_each_task(tmp_path: Path) -> None:
         ("train/0a1b2c3d-x.png", ("train/x.png",), "train/x.png"),
         ("x_png.rf.0a1b2c3d4e5f60718293a4b5.jpg", ("A/x.png",), "A/x.png"),
         ("A/x", ("A/x.dcm",), "A/x.dcm"),
+        ("a/X.PNG", ("A/x.png", "B/x.png"), "A/x.png"),
+        ("Ru\u0308ck.png", ("R\u00fcck.png", "b.png"), "R\u00fcck.png"),
         ("scan.v1", ("scan.png",), "no film"),
         ("A/x.png", ("B/x.png",), r"no film .*B/x\.png has its file name"),
         ("A/s/x.png", ("B/s/x.png",), "no film"),
@@ -345,6 +347,35 @@ def test_two_names_never_land_on_one_film(tmp_path: Path) -> None:
     tasks = [studio(rect("o"), image=f"/data/upload/1/{n}-x.png")[0] for n in ("0a1b2c3d", "aaaaaaaa")]
     with pytest.raises(AnnotationError, match="the name of 2 images"):
         read_annotations(write(tmp_path / "c.json", tasks))
+
+
+LISTED = [{"id": n, "file_name": "a.png", "width": WIDTH, "height": HEIGHT} for n in (1, 2)]
+MARKS = [{"id": n, "image_id": n, "category_id": 1, "bbox": [10 * n, 20, 30, 30]} for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": LISTED, "annotations": MARKS, "categories": [{"id": 1, "name": "Mass"}]},
+        {f"a.png{n}": {"filename": "a.png", "size": n, "file_attributes": {}, "regions": [
+            {"shape_attributes": {"name": "rect", "x": n, "y": 2, "width": 9, "height": 9}, "region_attributes": {}}]}
+         for n in (1, 2)},
+        [{"image": "a.png", "annotations": [{"label": "o", "coordinates": {"x": n, "y": 9, "width": 9, "height": 9}}]}
+         for n in (20, 30)],
+        [{"id": 1, "data": {"image": "a.png"}, "annotations": [
+            {"id": n, "completed_by": 5, "result": [{"original_width": WIDTH, "original_height": HEIGHT, **rect("o")}]}
+            for n in (1, 2)]}],
+        "<annotations>" + "".join(
+            f'<image id="{n}" name="a.png" width="{WIDTH}" height="{HEIGHT}"><box label="o" xtl="{n}" ytl="1" xbr="9" '
+            'ybr="9"/></image>' for n in (1, 2)) + "</annotations>",
+    ],
+    ids=["coco", "via", "createml", "labelstudio", "cvat"],
+)  # fmt: skip
+def test_two_entries_of_one_name_do_not_become_one_reading(tmp_path: Path, content: Any) -> None:
+    file = write(tmp_path / "a.json", content)
+    with pytest.raises(AnnotationError, match=r"a\.png (stands|has a reading by \w+) in .* already"):
+        read_annotations(file)
+    assert read_annotations(file, left_out=[]) == []
 
 
 def test_readings_that_do_not_fit_their_film_are_listed_and_the_rest_is_used() -> None:
@@ -712,7 +743,7 @@ def test_json_lines_of_any_format_are_the_list_of_them(tmp_path: Path) -> None:
 
 def test_a_shape_of_an_unknown_kind_is_never_passed_over(tmp_path: Path) -> None:
     shape = {"label": "Mass", "shape_type": "oriented_rectangle", "points": [[1, 1], [9, 1], [9, 9], [1, 9]]}
-    task = studio({"type": "bitmask", "id": "b", "value": {"format": "bitmask"}, "to_name": "image"})
+    task = studio({"type": "voxel", "id": "b", "value": {"format": "voxel"}, "to_name": "image"})
     for content in (labelme(shape), task):
         with pytest.raises(AnnotationError, match="of a kind that is not read"):
             read_annotations(write(tmp_path / "a.json", content), skip_shapes=True)

@@ -111,6 +111,24 @@ ytl="20.00" xbr="40.00" ybr="50.00" z_order="0"></box></image></annotations>"""}
                 {"id": "A_1", "parentId": None, "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3",
                  "SOPInstanceUID": "a", "frameNumber": None, "labelId": "L_1", "height": 60, "width": 100,
                  "createdById": "U_1", "note": None, "data": {"x": 10, "y": 20, "width": 30, "height": 30}}]}]}},
+        "supervisely": {"ds0/ann/a.png.json": {
+            "description": "", "tags": [], "size": {"height": 60, "width": 100}, "objects": [{
+                "id": 1, "classId": 2, "description": "", "geometryType": "rectangle", "labelerLogin": "dr",
+                "createdAt": "2024-01-01T00:00:00.000Z", "updatedAt": "2024-01-01T00:00:00.000Z", "tags": [],
+                "classTitle": "Mass", "points": {"exterior": [[10, 20], [40, 50]], "interior": []}}]}},
+        "labelbox": {"export.ndjson": {
+            "data_row": {"id": "c", "global_key": "k", "external_id": "a.png", "row_data": "https://x.org/a.png?t=1"},
+            "media_attributes": {"height": 60, "width": 100, "mime_type": "image/png"},
+            "projects": {"p": {"name": "chest", "labels": [{
+                "label_kind": "Default", "id": "l", "label_details": {"created_by": "dr@x.org"},
+                "performance_details": {"seconds_to_create": 5}, "annotations": {
+                    "objects": [{"feature_id": "f", "name": "Mass", "value": "mass",
+                                 "annotation_kind": "ImageBoundingBox", "classifications": [],
+                                 "bounding_box": {"top": 20.0, "left": 10.0, "height": 30.0, "width": 30.0}}],
+                    "classifications": [], "relationships": []}}]}}}},
+        "geojson": {"a.geojson": {"type": "FeatureCollection", "features": [{
+            "type": "Feature", "id": "8a", "geometry": {"type": "Polygon", "coordinates": [[*_CORNERS, _CORNERS[0]]]},
+            "properties": {"objectType": "annotation", "classification": {"name": "Mass", "color": [200, 0, 0]}}}]}},
         "csv": {"marks.csv": "image,x,y,width,height,label\na.png,10,20,30,30,Mass\n"},
         "rsna": {"stage_2_train_labels.csv": "patientId,x,y,width,height,Target\na,10.0,20.0,30.0,30.0,1\n"},
         "nih": {"BBox_List_2017.csv": "Image Index,Finding Label,Bbox [x,y,w,h],,,\na.png,Mass,10.0,20.0,30.0,30.0\n"},

@@ -23,6 +23,7 @@ def _read(source: Source, g: Gatherer) -> None:
     for number, entry in enumerate(source.json):
         image = entry["file_name"]
         with g.entry(f"entry {number} ({image})", image):
+            g.once(image, f"entry {number}")
             labels, boxes, outlines = entry["syms"], entry.get("boxes") or [], entry.get("polygons") or []
             for name, held in (("boxes", boxes), ("polygons", outlines)):
                 if held and len(held) != len(labels):

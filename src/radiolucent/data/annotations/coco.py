@@ -70,6 +70,8 @@ def _by_id(items: Any, what: str, g: Gatherer, held: Callable[[Any], Any]) -> di
             if ids[key] > 1:
                 raise AnnotationError(f"the id {key} is given twice; expected each once")
             found[key] = content
+            if name:
+                g.once(name, f"{what} {key}")
     return found
 
 

@@ -28,9 +28,11 @@ def _sniff(source: Source) -> bool:
 
 
 def _read(source: Source, g: Gatherer) -> None:
-    for entry in source.json:
+    for place, entry in enumerate(source.json):
         image = str(_held(entry, _IMAGE))
         marks = _held(entry, _MARKS)
+        with g.entry(f"entry {place}", image):
+            g.once(image, f"entry {place}")
         for number, item in enumerate(marks):
             with g.entry(f"image {image}, annotation {number}", image):
                 at = item["coordinates"]

@@ -37,19 +37,13 @@ def _read(source: Source, g: Gatherer) -> None:
         (task.findtext("id") or "").strip(): _first(task, ("assignee/username", "assignee"))
         for task in content.iterfind("meta/project/tasks/task")
     }
-    tasks: dict[tuple[str, str], str] = {}
     for number, image in enumerate(content.iter("image")):
         name, task = image.get("name"), image.get("task_id", "")
         with g.entry(f"image {image.get('id', number)} ({name})", name):
             if not name:
                 raise AnnotationError("names no image")
             reader = of_task.get(task) or default
-            other = tasks.setdefault((name, reader), task)
-            if other != task:
-                raise AnnotationError(
-                    f"stands in task {other} and in task {task}, both by {reader}: two images of one name, or two "
-                    "readings of one; export the tasks one by one, each to a file of its own"
-                )
+            g.once(name, f"image {image.get('id', number)}{f' of task {task}' if task else ''}", reader)
             _image(image, name, image_shape(image.attrib["height"], image.attrib["width"]), reader, g)
 
 

@@ -118,6 +118,7 @@ class Gatherer:
         self._drafts: dict[tuple[str, str, str | None], _Draft] = {}
         self._problems: list[tuple[str, str]] = []
         self._bad: set[tuple[str, str | None]] = set()
+        self._told: dict[tuple[str, str | None], str] = {}
         self._raw: dict[str, set[str]] = {}
         self._notes: dict[str, None] = {}
         self._passed: Counter[str] = Counter()
@@ -163,6 +164,13 @@ class Gatherer:
     def alias(self, image: str, raw: str) -> None:
         """Note what the file called an image before its name was cleaned: two must not become one."""
         self._raw.setdefault(self._key(image), set()).add(raw)
+
+    def once(self, image: str, where: str, reader: str | None = None) -> None:
+        """Note the entry that holds all that is said of an image or, with a reader, in a reading; a second raises."""
+        first = self._told.setdefault((self._key(image), reader), where)
+        if first != where:
+            what = f"has a reading by {reader}" if reader else "stands"
+            raise AnnotationError(f"{image} {what} in {first} already; keep one, or give each a name of its own")
 
     def mark(
         self,

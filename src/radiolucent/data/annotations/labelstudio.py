@@ -11,6 +11,7 @@ from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer, Mark, NoArea, Shape
 from radiolucent.data.annotations.names import without_upload
+from radiolucent.data.annotations.pictures import marked, of_base64
 from radiolucent.data.annotations.shapes import ellipse, turned_box
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.words import about_picture, answered
@@ -22,7 +23,7 @@ from radiolucent.types import Annotation, Region
 
 __all__ = ["FORMAT", "answers", "image_name", "images_of", "place", "reader_of"]
 
-_PLACES = ("rectangle", "polygon", "ellipse", "brush")
+_PLACES = ("rectangle", "polygon", "ellipse", "brush", "bitmask")
 _SAID = ("choices", "taxonomy", "textarea", "labels")
 _NO_AREA = {"keypoint": "a keypoint", "vector": "a vector", "line": "a line", "polyline": "a polyline"}
 _SAYS_NOTHING = ("relation", "rating", "number", "pairwise", "datetime")
@@ -128,6 +129,7 @@ def _annotation(said: dict[str, Any], g: Gatherer, images: dict[str, list[str]],
     for address, items in groups.items():
         image = image_name(address, g)
         with g.entry(where, image, reader):
+            g.once(image, where, reader)
             _reading(items, g, image, reader, where)
 
 
@@ -200,6 +202,11 @@ def place(kind: str, value: Mapping[str, Any], shape: Shape) -> Region:
         if value.get("format") != "rle":
             raise AnnotationError(f"brush of format {value.get('format')!r}; expected rle")
         return Region.mask(brush(value["rle"], shape))
+    if kind == "bitmask":
+        mask = marked(of_base64(str(value.get("imageDataURL") or "")))
+        if mask.shape != shape:
+            raise AnnotationError(f"bitmask of {mask.shape}, image of {shape} (H, W)")
+        return Region.mask(mask)
     if kind == "polygon":
         return Region.polygon([(x * sx, y * sy) for x, y in value["points"]])
     x, y, turn = value["x"] * sx, value["y"] * sy, float(value.get("rotation") or 0)
@@ -258,7 +265,7 @@ FORMAT = Format(
     "labelstudio",
     "Label Studio JSON",
     "json",
-    "rectangles, ellipses, polygons, brush masks, choices, text; `completed_by` is the reader",
+    "rectangles, ellipses, polygons, brush masks, bit masks, choices, text; `completed_by` is the reader",
     "percent of each axis; rectangles turn about their corner; choices beside marks are kept as `diagnoses`, "
     "those of one region are its own; a yes or no takes the name of its question; `to_name` and `item_index` say which "
     "image; a skipped task was not read; images turned in the tool are refused; predictions are no readings",

@@ -37,18 +37,27 @@ def _mask(content: bytes) -> NDArray[np.bool_]:
     try:
         with Image.open(io.BytesIO(content)) as picture:
             image_shape(picture.height, picture.width)
+            if (pages := getattr(picture, "n_frames", 1)) > 1:
+                raise AnnotationError(f"a mask of {pages} pages; expected one file a finding")
             values = np.asarray(picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr") else picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"no readable image ({error})") from error
     if values.ndim == 3:
-        colours = values[..., :3] if values.shape[2] == 4 else values[..., :1] if values.shape[2] == 2 else values
+        colours = values if values.shape[2] == 3 else _over_black(values[..., :-1], values[..., -1:])
         if (colours != colours[..., :1]).any():
             raise AnnotationError("a coloured mask; expected one file a finding, black and one other value")
         values = colours[..., 0]
     levels = np.unique(values)
     if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
         raise AnnotationError(f"{len(levels)} grey levels from {levels[0]}; expected 0 and one other: threshold it")
+    if len(levels) == 1 and levels[0]:
+        raise AnnotationError(f"every pixel is {levels[0]}, which marks the whole image; expected 0 and one other")
     return values > 0
+
+
+def _over_black(colours: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Colours as transparency lets them be seen over black, as films are read: a marked place may stand in it alone."""
+    return np.where(alpha == 0, 0, colours) if len(np.unique(alpha)) < 3 else colours * (alpha / 255)
 
 
 FORMAT = Format(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 from PIL import Image
 
 from radiolucent.data.annotations.names import clean_name, parts_of, stem, without_upload
-from radiolucent.data.records import Dataset, LeftOut, Record
+from radiolucent.data.records import NOTED, Dataset, LeftOut, Record
 from radiolucent.errors import AnnotationError, ImageError
 from radiolucent.images import read, region_mask
 from radiolucent.types import Annotation
@@ -29,6 +30,8 @@ class Films:
         self._records = () if dataset is None else dataset.records
         self._remote = remote
         self._sizes: dict[str, tuple[int, int] | None] = {}
+        self.otherwise: dict[str, str] = {}
+        """Films by the names that were taken for theirs though they are written otherwise."""
 
     @cached_property
     def _path(self) -> dict[str, Path]:
@@ -56,6 +59,21 @@ class Films:
     def find(self, name: str) -> set[str]:
         """Identifiers of the films of this name; none, one or several.
 
+        Where no film has it as it is written, those that differ from it in case or in their Unicode form alone.
+        """
+        found = self._find(name)
+        if not found and (given := tuple(_folded(part) for part in parts_of(name))):
+            same = self._loosely.get(stem(without_upload(given[-1])), ())
+            fits = [(i, _shared(given, parts, name in self._remote)) for i, parts in same]
+            most = max((n for _, n in fits), default=0)
+            found = {i for i, n in fits if n == most} if most else set()
+            if found:
+                self.otherwise[name] = min(found)
+        return found
+
+    def _find(self, name: str) -> set[str]:
+        """Identifiers of the films of this name; none, one or several.
+
         A film has the name if one of the two is the end of the other, folder by folder: a folder that differs is
         another film, unless the name came from a server's address. Of several films, those that share most folders.
         The suffix counts only where a film has it. Where none has the name, it may be that of a mask (`a_mask.png`), or
@@ -76,7 +94,17 @@ class Films:
         if joined := self._joined.get(stem(name)):
             return joined
         bare = _MASK.sub("", stem(name))
-        return self.find(bare) if bare != stem(name) else set()
+        return self._find(bare) if bare != stem(name) else set()
+
+    @cached_property
+    def _loosely(self) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+        """(image id, path) of films by file name without suffix, all without regard to case and Unicode form."""
+        found: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+        for record in self._records:
+            for parts in _paths(record):
+                plain = tuple(map(_folded, parts))
+                found[stem(plain[-1])].append((record.image_id, plain))
+        return found
 
     @cached_property
     def _joined(self) -> dict[str, set[str]]:
@@ -121,6 +149,10 @@ class Films:
         if film not in self._sizes:
             self._sizes[film] = film_shape(self._path[film])
         return self._sizes[film]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def film_shape(path: Path) -> tuple[int, int] | None:
@@ -198,6 +230,10 @@ def match(
     reasons = list(dict.fromkeys(wrong.values()))
     if left_out is not None:
         left_out += [LeftOut(file, reason) for reason in reasons]
+        if films.otherwise:
+            name, film = next(iter(films.otherwise.items()))
+            what = f"{len(films.otherwise)} names differ from their films' in case or Unicode form ({name}: {film})"
+            left_out.append(LeftOut(file, f"{NOTED}{what}"))
     elif wrong:
         more = f"\n  and {len(reasons) - 10} more" if len(reasons) > 10 else ""
         raise AnnotationError(f"{file}: " + "\n  ".join(reasons[:10]) + more)

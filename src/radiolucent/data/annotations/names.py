@@ -5,7 +5,7 @@ import re
 __all__ = ["LAYOUT", "clean_name", "parts_of", "stem", "without_upload"]
 
 LAYOUT = frozenset(
-    ("annotations", "annotation", "labels", "label", "masks", "mask", "manualmask", "images", "image", "img",
+    ("annotations", "annotation", "ann", "labels", "label", "masks", "mask", "manualmask", "images", "image", "img",
      "imgs", "jpegimages", "films",
      "json", "xml", "train", "val", "valid", "validation", "test", "data", "dataset", "upload", "uploads",
      "obj_train_data", "main_data", "segmentations", "unknown", "voc2007", "voc2012")

@@ -81,9 +81,13 @@ def _pixels(header: dict[str, Any], data: bytes) -> NDArray[Any]:
 def _laid(pixels: NDArray[Any], header: dict[str, Any], g: Gatherer) -> NDArray[Any]:
     """The pixels upright, as a NIfTI or NRRD film of the same header is read."""
     found = header.get("space directions")
-    vectors = [] if found is None else [list(map(float, v)) for v in found if np.ndim(v) == 1]
+    vectors = [
+        list(map(float, v)) if v is not None and np.ndim(v) == 1 and np.isfinite(v).all() else None
+        for v in (() if found is None else found)
+    ]
     notes: list[str] = []
-    out = laid(pixels, [v for v in vectors if np.isfinite(v).all()], str(header.get("space", "")), [], notes)
+    sizes = [int(v) for v in header["sizes"]]
+    out = laid(pixels, vectors, sizes, str(header.get("space", "")), [], notes)
     for note in notes:
         g.note(note)
     return out

@@ -28,6 +28,7 @@ def _read(source: Source, g: Gatherer) -> None:
             image = _image(entry)
             reader = str(entry.get("_annotator_id") or "") or g.options.reader
             with g.entry(f"entry {number} ({image})", image, reader):
+                g.once(image, f"entry {number}", reader)
                 marks = [Mark(_region(s), s.get("label")) for s in entry.get("spans") or ()]
                 shape = image_shape(entry.get("height"), entry.get("width"))
                 g.reading(image, marks, _chosen(entry), reader=reader, shape=shape)

@@ -15,11 +15,25 @@ from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.words import fold, nothing_found_by
 from radiolucent.data.records import NOTED, Dataset, LeftOut
 from radiolucent.errors import AnnotationError
+from radiolucent.images.sniff import what_else
 from radiolucent.types import Annotation
 
 __all__ = ["read_annotations"]
 
-_READINGS = (".json", ".jsonl", ".manifest", ".xml", ".csv", ".tsv", ".pkl", ".pickle", ".nrrd")
+_READINGS = (
+    ".json",
+    ".jsonl",
+    ".manifest",
+    ".xml",
+    ".csv",
+    ".tsv",
+    ".pkl",
+    ".pickle",
+    ".nrrd",
+    ".nii",
+    ".geojson",
+    ".ndjson",
+)
 """Suffixes of files that are meant to be readings: damaged, they are a loss, and no file that lies beside."""
 
 
@@ -116,14 +130,42 @@ def _choose(source: Source, chosen: Format | None) -> Format:
         if chosen.kind != source.kind:
             raise AnnotationError(f"is {source.kind}; format {chosen.name} is {chosen.kind}.")
         return chosen
-    if source.kind == "binary":
-        raise AnnotationError("is no text (UTF-8, UTF-16, Windows-1252), nor DICOM, NRRD, a pickle or an image.")
+    if why := _other(source):
+        raise AnnotationError(f"{why}.")
     if (found := sniffed(source)) is not None:
         return found
     known = ", ".join(f.name for f in FORMATS.values() if f.kind == source.kind)
     raise AnnotationError(
         f"{source.kind} of no known format; expected {known}. {_have(source)}Name it with format= (--format) if it is "
         "one."
+    )
+
+
+def _other(source: Source) -> str:
+    """What a file is that holds no readings in any format, with the next step; "" where it may hold some."""
+    head = source.head
+    if not head.strip() and source.path.suffix.lower() != ".txt":
+        return "is empty; copy or download it again"
+    if head.startswith(b"PK\x03\x04"):
+        what = (
+            "a spreadsheet; save the sheet as CSV"
+            if b"xl/" in head or b"[Content_Types]" in head
+            else "a ZIP archive; unpack it"
+        )
+        return f"is {what}, and give that"
+    if head[:4] == b"Iout":
+        return "is an ImageJ ROI; save the marks as a mask image (Edit > Selection > Create Mask), named like the film"
+    if b"<html" in head[:512].lower():
+        return "is an HTML page, perhaps of a log-in, in place of the file; download it again"
+    if head.startswith(b"version https://git-lfs"):
+        return f"is {what_else(head)}"
+    if source.kind != "binary":
+        return ""
+    named = what_else(head)
+    return (
+        f"is {named}, which holds no readings that are read"
+        if named != "not an image"
+        else "is no text (UTF-8, UTF-16, Windows-1252), nor DICOM, NRRD, NIfTI, a pickle or an image"
     )
 
 
@@ -166,7 +208,10 @@ def _folder(
         beside += [source.path for source in pictures]
     elif not pictures and not wrong:
         what = chosen.name if chosen else "a known format"
-        raise AnnotationError(f"{folder}: none of its {len(files)} files is of {what} ({_counted(beside)}).")
+        raise AnnotationError(
+            f"{folder}: none of its {len(files)} files is of {what} ({_counted(beside)}); give one of them to be told "
+            f"why, such as {files[0].relative_to(folder)}."
+        )
     for source in () if taken else pictures:
         told.append((source, FORMATS["masks"], _inside(FORMATS["masks"], source, options, films, left_out, wrong)))
     twice = _told_twice(told, wrong)

@@ -15,13 +15,13 @@ from radiolucent.data.annotations.plain_pickle import load_plain
 from radiolucent.data.annotations.xml import parse_xml
 from radiolucent.errors import AnnotationError
 from radiolucent.extras import require
+from radiolucent.images.sniff import HEAD, sniff
+from radiolucent.tables import decoded
 
 __all__ = ["Kind", "Rows", "Source", "entries", "is_picture"]
 
-Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "picture", "binary"]
+Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "nifti", "picture", "binary"]
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _HEAD = 2048  # bytes that say what a file is
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 _INFLATED = 200_000_000  # bytes
@@ -104,6 +104,8 @@ class Source:
             return "pickle"
         if self.head.startswith(b"NRRD000"):
             return "nrrd"
+        if sniff(_unpacked(self.head)) == "NIFTI":
+            return "nifti"
         if is_picture(self.head):
             return "picture"
         if self._decoded is None:
@@ -114,14 +116,7 @@ class Source:
     @cached_property
     def _decoded(self) -> tuple[str, str] | None:
         """(text, encoding); None where the bytes are no text."""
-        codings = ("utf-16",) if self.data.startswith(_UTF16) else ("utf-8-sig", "cp1252")
-        for coding in codings:
-            try:
-                text = self.data.decode(coding)
-            except UnicodeDecodeError:
-                continue
-            return None if _CONTROL.search(text) else (text, coding)
-        return None
+        return decoded(self.data)
 
     @property
     def text(self) -> str:
@@ -194,6 +189,16 @@ class Source:
             return pydicom.dcmread(io.BytesIO(self.data))
         except Exception as error:  # pydicom raises nearly anything on damaged files
             raise AnnotationError(f"no readable DICOM ({type(error).__name__}: {error}).") from error
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first bytes of a file, of one by gzip those within it."""
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    try:
+        return zlib.decompressobj(31).decompress(head, HEAD)
+    except zlib.error:
+        return head
 
 
 def entries(source: Source) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     for key, entry in (_entries(source.json) or {}).items():
         with g.entry(f"image {key}", entry.get("filename") if isinstance(entry, dict) else None):
+            g.once(entry["filename"], f"image {key}")
             regions = entry["regions"]
             listed = list(regions.values()) if isinstance(regions, dict) else list(regions)
             pairs = [(r["shape_attributes"], r.get("region_attributes") or {}) for r in listed]
