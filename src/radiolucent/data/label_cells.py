@@ -31,14 +31,22 @@ _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
 def cell_text(value: Any) -> str:
-    """A manifest's cell as text: without blanks around it, "" where it says that there is nothing, 12.0 as 12.
+    """A manifest's cell as text: without blanks around it, and "" where it says that there is nothing.
 
-    >>> cell_text(" PNEUMONIA\u00a0"), cell_text("NaN"), cell_text("12.0"), cell_text("1.5")
-    ('PNEUMONIA', '', '12', '1.5')
+    >>> cell_text(" PNEUMONIA\u00a0"), cell_text("NaN"), cell_text("None")
+    ('PNEUMONIA', '', 'None')
     """
     text = "" if value is None else str(value).strip()
-    if text.casefold() in BLANK - {"none"}:
-        return ""
+    return "" if text.casefold() in BLANK - {"none"} else text
+
+
+def name_text(value: Any) -> str:
+    """A cell that names a class or a patient: a column of whole numbers with an empty cell becomes one of 12.0.
+
+    >>> name_text("12.0"), name_text("p1 "), name_text("1.5")
+    ('12', 'p1', '1.5')
+    """
+    text = cell_text(value)
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from radiolucent.data.label_cells import cell_text, plain_label, value_of
+from radiolucent.data.label_cells import name_text, plain_label, value_of
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 
@@ -232,7 +232,7 @@ def _rsna(rows: Sequence[Row], file: Path) -> Laid:
     below = _below(file.parent)
     said: dict[str, tuple[int, str]] = {}
     for line, row in enumerate(rows, start=2):
-        name, target = cell_text(row["patientId"]), cell_text(row["Target"])
+        name, target = name_text(row["patientId"]), name_text(row["Target"])
         if said.setdefault(name, (line, target))[1] != target:
             raise DataError(f"{file}, line {line}: Target of {name} is {target}, in line {said[name][0]} another.")
     made = [
@@ -254,7 +254,7 @@ def _mimic(rows: Sequence[Row], file: Path) -> Laid:
     made: list[dict[str, Any]] = []
     lines: list[int] = []
     for line, row in enumerate(rows, start=2):
-        study, patient = f"s{cell_text(row['study_id'])}", cell_text(row["subject_id"])
+        study, patient = f"s{name_text(row['study_id'])}", name_text(row["subject_id"])
         for path in films.get(study, [""]):
             own = {"image": path or study, "path": path, "patient_id": patient, "study": study}
             made.append(own | {label: row[label] for label in labels})

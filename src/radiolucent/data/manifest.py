@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radiolucent.data.label_cells import cell_text, classes_in
+from radiolucent.data.label_cells import cell_text, classes_in, name_text
 from radiolucent.data.label_layouts import Laid, as_manifest
 from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known_names
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
@@ -52,7 +52,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     if not rows or "path" not in rows[0]:
         have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
-    given = [] if labels else [cell_text(row.get("label")) for row in rows]
+    given = [] if labels else [name_text(row.get("label")) for row in rows]
     called, said = classes_in(given)
     names = tuple(sorted(set(called.values())))
     skip = {*COLUMNS, *(labels.columns if labels else ())}
@@ -75,7 +75,8 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         seen[place] = number
         label = names.index(called[given[at]]) if given and given[at] in called else None
         extra = {k: text for k, v in row.items() if k and k not in skip and (text := cell_text(v))}
-        optional = {k: cell_text(row.get(k)) or None for k in ("patient_id", "site", "etiology", "sha256")}
+        optional = {k: cell_text(row.get(k)) or None for k in ("site", "etiology", "sha256")}
+        optional["patient_id"] = name_text(row.get("patient_id")) or None
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
     notes = [*assumed, *renamed, *said, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
