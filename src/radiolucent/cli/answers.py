@@ -211,8 +211,8 @@ def print_maps(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], out
 
 
 def _print(table: Table, stream: TextIO | None = None) -> None:
-    stream = stream or sys.stdout
-    Console(file=stream, width=None if stream.isatty() else WIDE).print(table)
+    to = sys.stdout if stream is None else stream
+    Console(file=to, width=None if to.isatty() else WIDE).print(table)
 
 
 def show(panels: Sequence[Path], *, inline: bool, opened: bool) -> None:

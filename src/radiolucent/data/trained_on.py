@@ -19,7 +19,7 @@ __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write
 IDENTITY = "image_id"  # columns of `split.csv` beside those of a manifest
 PIXELS = "pixels_sha256"
 TOLD = {"train": "trained", "val": "chosen and calibrated"}
-EXPORTED = ("split", "sha256", PIXELS)
+EXPORTED: tuple[str, ...] = ("split", "sha256", PIXELS)
 """Columns of the list beside an exported file. It goes where the file goes, and so names no patient."""
 
 

@@ -85,8 +85,8 @@ def trust_randomisation(
     known: Sequence[Explanation] | None = None,
     **options: Any,
 ) -> Finding:
-    """`randomisation` as the stamp makes it: with at most 160 perturbed images a map, and with one or two random networks
-    where there is one film, the method perturbs it more often than that, and the answer is clear.
+    """`randomisation` as the stamp makes it: with at most 160 perturbed images a map, and with one or two random
+    networks where there is one film, the method perturbs it more often than that, and the answer is clear.
 
     Make it once on three films or more, and give it to `stamp` for every film of a data set.
 

@@ -107,10 +107,14 @@ def _as_function(network: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -
     None where that fails, as it does with what is scripted already and what OpenVINO patches (`divmod`).
     """
     learning = [p for p in network.parameters() if p.requires_grad]
+
+    def function(*inputs: torch.Tensor) -> Any:
+        return network(*inputs)
+
     try:
         for p in learning:
             p.requires_grad_(False)  # no constant may ask for a gradient
-        return torch.jit.trace(lambda *inputs: network(*inputs), examples, check_trace=False, strict=False)
+        return torch.jit.trace(function, examples, check_trace=False, strict=False)
     except Exception:  # tracing fails in many ways
         return None
     finally:
