@@ -471,9 +471,35 @@ def test_blank_maps_of_random_networks_clear_no_method() -> None:
 def test_a_dear_method_meets_one_random_network_where_the_first_is_clear() -> None:
     clear = randomisation(CLF, FILMS[:1], Gradient(), target=1, until_clear=True)
     assert clear.verdict == "pass" and clear.evidence["maps"] == 1 and clear.estimate.low is None
-    for films, method in ((FILMS[:1], Half()), (FILMS[:1], Edges()), (FILMS[:3], Gradient())):
+    sure = randomisation(CLF, FILMS[:1], Edges(), target=1, until_clear=True)
+    assert sure.verdict == "fail" and sure.evidence["maps"] < 3, "whatever the third would give"
+    for films, method in ((FILMS[:1], Half()), (FILMS[:3], Gradient())):
         assert randomisation(CLF, films, method, target=1, until_clear=True).evidence["maps"] == 3
-    assert randomisation(CLF, FILMS[:1], Gradient(), target=1).evidence["maps"] == 3
+    for method in (Gradient(), Edges()):
+        assert randomisation(CLF, FILMS[:1], method, target=1).evidence["maps"] == 3
+
+
+@pytest.mark.parametrize(("middle", "spread"), [(0.0, 0.5), (0.6, 0.5), (1.0, 0.4), (1.5, 0.4), (1.5, 0.7), (2.5, 0.4)])
+def test_fewer_random_networks_give_the_verdict_of_three(middle: float, spread: float) -> None:
+    from radiolucent.audits.trust import weight_randomisation as sanity
+
+    rng = np.random.default_rng(5)
+    chance = np.abs(rng.normal(0, 0.15, (200, 2)))  # as alike as maps are that have nothing to do with each other
+    usual, rare = sanity._unlike(chance, 0.95), sanity._unlike(chance, 0.99)
+
+    def passes_and_fails(rows: np.ndarray) -> np.ndarray:
+        return np.array([(rows.mean(0) <= usual).all(), (rows.mean(0) > rare).any()])
+
+    rates, used = np.zeros((3, 2)), 0
+    for _ in range(4000):
+        three = np.abs(rng.normal(middle, spread, (3, 1)) * usual).clip(0, 1) * [1, 0.1]
+        some = next(three[:n] for n in (1, 2, 3) if n == 3 or sanity._settled(three[:n], 3, chance))
+        one = three[:1] if (three[0] <= usual / 2).all() else three
+        rates += [passes_and_fails(rows) for rows in (some, one, three)]
+        used += len(some)
+    fewer, one, three = rates / 4000
+    assert np.abs(fewer - one).max() < 0.008, "no other verdicts than one network or three give"
+    assert np.abs(fewer - three).max() < 0.06 and used < 3 * 4000
 
 
 def test_a_randomisation_of_another_network_or_method_is_refused() -> None:

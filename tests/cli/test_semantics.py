@@ -1,6 +1,8 @@
 """What must not be guessed: the positive class, films of the training, what is too little, and who writes where."""
 
+import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from radiolucent.data import load_dataset
+from radiolucent.data.trained_on import films_of_run
 from radiolucent.errors import BusyError, ConfigError, DataError
 from radiolucent.files import one_process
 from radiolucent.models import build, load, wrap_function
@@ -91,6 +94,37 @@ def test_films_of_the_training_are_recognised_and_left_out(home: Path, tmp_path:
         Image.open(file).save(tmp_path / file.parent.name / f"copy of {file.stem}.tif")
     copies = json.loads(call("evaluate", home / "run", tmp_path, "--json").stdout)["trained_on"]
     assert copies["films"] == trained["films"] and copies["by"] == {"the same picture": trained["films"]}
+
+
+def test_an_exported_file_knows_the_films_but_names_no_patient(home: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "m.onnx", tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    with (run / "split.csv").open(newline="") as stream:
+        rows = [{**row, "patient_id": f"Smith {i}"} for i, row in enumerate(csv.DictReader(stream))]
+    with (run / "split.csv").open("w", newline="") as stream:
+        (writer := csv.DictWriter(stream, list(rows[0]))).writeheader()
+        writer.writerows(rows)
+    call("export", run, file)
+    beside = tmp_path / "m.onnx.films.csv"
+    told = beside.read_text()
+    assert told.splitlines()[0] == "split,sha256,pixels_sha256"
+    films = films_of_run(run)
+    assert films is not None and films.patients and not films.unsure
+    exported = films_of_run(file)
+    assert exported is not None and (exported.files, exported.pixels) == (films.files, films.pixels)
+    assert not exported.patients and "Smith" not in told
+    for more in ((), ("--unseen",)):
+        words = (home / "films", "--json", *more)
+        own, again = call("evaluate", run, *words), call("evaluate", "--model", file, *words)
+        assert json.loads(again.stdout)["trained_on"]["films"] == json.loads(own.stdout)["trained_on"]["films"] > 0
+        assert "not known which patients" in again.stderr and "not known which patients" not in own.stderr
+    beside.unlink()
+    assert "not known which films" in call("evaluate", "--model", file, home / "films").stderr
+    beside.write_text("another model's")
+    call("export", run / "model.safetensors", file)
+    assert beside.read_text() == told
+    call("export", "box", file, "--films", home / "films")
+    assert not beside.exists(), "what an earlier export left"
 
 
 def test_comparing_marks_films_of_the_training(home: Path) -> None:

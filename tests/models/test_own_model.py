@@ -1,5 +1,6 @@
 """A model of one's own by name: made, saved, made again; run from files; and written to files that give the same."""
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -207,6 +208,26 @@ def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
             rl.own_model(name, NAMES, preprocess=PRE)
         with pytest.raises(CheckpointError, match="own_model, or --model"):
             rl.load(name)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml"])
+def test_an_export_that_is_cut_short_leaves_no_mixture(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for needed in ("openvino",) if name.endswith(".xml") else ("onnx", "onnxruntime"):
+        pytest.importorskip(needed)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    classifier, films = rl.build("small_cnn", size=32, widths=(4, 4), hidden=0)[0], [FILM]
+    old = rl.export(classifier, tmp_path / name, films=films)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+        patch.setattr(importlib.import_module("radiolucent.models.export"), "describe", full)
+        rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
+    assert not old.file.exists(), "neither the old file with new weights nor the new one with the old threshold"
+    rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
+    assert rl.own_model(tmp_path / name).threshold == 0.9
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])

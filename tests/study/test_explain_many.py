@@ -197,6 +197,31 @@ def test_a_method_that_the_network_refuses_costs_only_its_rows(run: Path, tmp_pa
     assert len([n for n in Never.asked if n == 5]) == 4  # ended after 20 films
 
 
+@pytest.mark.parametrize("size", [1, 7, 32, None])
+def test_a_job_ends_after_20_films_whatever_the_batch(run: Path, tmp_path: Path, size: int | None) -> None:
+    class Late(Explainer):
+        first: ClassVar[int]
+        asked: ClassVar[set[int]]
+
+        def attribute(self, classifier, inputs, goal, generator):
+            numbers = {round(float(x.mean()) * 255) for x in classifier.preprocess.denormalise(inputs)}
+            self.asked.update(numbers)
+            if min(numbers) < self.first:
+                raise ExplainError("not for this film")
+            return Attribution(inputs[:, 0])
+
+    (source := tmp_path / "films").mkdir()
+    for i in range(30):
+        Image.fromarray(np.full((48, 48), i, np.uint8)).save(source / f"{i:02d}.png")
+    config = ManyConfig((Late(),), panels=False, trust=False, batch_size=size)
+    Late.first, Late.asked = 20, set()
+    with pytest.raises(ExplainError, match="not for this film"):
+        explain_many(load(run), [source], tmp_path / "none", config)
+    assert Late.asked - {20} == set(range(20)), "of the next one its size alone is measured"
+    Late.first = 19
+    assert explain_many(load(run), [source], tmp_path / "some", config).films == 11
+
+
 class Dark(Explainer):
     """Refuses bright films, each with its own reason."""
 
@@ -292,4 +317,9 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     assert result.exit_code == 3 and found["films"] == 2 and len(found["explanations"]) == 6
     assert all(Path(r["panel"]).is_file() and Path(r["map"]).is_file() for r in found["explanations"])
     assert Path(found["left_out"][0]["file"]).name == "bad.png"
+    quiet = CliRunner().invoke(app, [*words, "--no-trust", "--quiet"])
+    assert quiet.exit_code == 3 and "1 file(s) left out:" in quiet.stderr and "bad.png" in quiet.stderr
+    assert "film(s) explained" not in quiet.stderr and "film000.png" in quiet.stdout
+    (source / "bad.png").unlink()
+    assert not CliRunner().invoke(app, [*words, "--no-trust", "--quiet"]).stderr
     assert CliRunner().invoke(app, [*words, "--trust"]).exception.args[0].startswith(str(tmp_path / "o"))

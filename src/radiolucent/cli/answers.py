@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -28,6 +28,7 @@ __all__ = [
     "Open",
     "answer_or_note",
     "print_answers",
+    "print_maps",
     "refusal",
     "show",
 ]
@@ -141,25 +142,18 @@ def _labels_of(classifier: "Classifier", image: str, logits: Any, chances: Seque
     return Answer(image, name, max(chances), "each label's own", by_class, empty, called, cuts)
 
 
-def _print_labels(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
+def _labels_table(answers: Sequence[Answer]) -> Table:
     """A line a film, a column a label: its probability, and a star where it is called."""
     table = Table(show_edge=False, pad_edge=False, caption="* called at the label's own threshold (in the heading)")
     table.add_column("film", overflow="fold")
     for name, cut in answers[0].thresholds.items():
         table.add_column(shown(f"{name}\n" + ("never" if cut is None else f"from {100 * cut:.1f} %")), justify="right")
-    for heading in ("trust", "panel") if rows else ():
-        table.add_column(heading, overflow="fold")
     for a in answers:
-        own = [r for r in rows if r["image"] == a.image]
-        stamps = [f"{r['method']} {r['target']} {r['trust']}" for r in own if r["trust"]]
-        panel = next((str((out or Path()) / r["panel"]) for r in own if r["panel"]), "none drawn")
-        more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
         cells = [
             a.called if a.no_call else f"{'* ' if n in a.labels else ''}{_percent(p)}" for n, p in a.by_class.items()
         ]
-        table.add_row(*(shown(c) for c in (Path(a.image).name, *cells, *more)))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
-    _say_no_call(answers)
+        table.add_row(*(shown(c) for c in (Path(a.image).name, *cells)))
+    return table
 
 
 def _say_no_call(answers: Sequence[Answer]) -> None:
@@ -174,29 +168,51 @@ def _percent(chance: float) -> str:
     return "over 99.9 %" if chance > 0.9994 else f"{100 * chance:.1f} %"
 
 
-def print_answers(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]] = (), out: Path | None = None) -> None:
-    """Print a table, a line a film: call, calibrated probability, threshold; of explained films trust and panel too.
+def print_answers(answers: Sequence[Answer], stream: TextIO | None = None) -> None:
+    """Print a table, a line a film: call, calibrated probability, threshold; nothing of no film.
+
+    Args:
+        stream: standard output unless given.
+    """
+    if not answers:
+        return
+    if answers[0].thresholds:
+        table = _labels_table(answers)
+    else:
+        table = Table(show_edge=False, pad_edge=False)
+        for heading in ("film", "call", "calibrated probability", "threshold"):
+            table.add_column(heading, overflow="fold")
+        for a in answers:
+            chance = "–" if a.no_call else _percent(a.probability)
+            table.add_row(*(shown(c) for c in (Path(a.image).name, a.called, chance, a.threshold)))
+    _print(table, stream)
+    _say_no_call(answers)
+
+
+def print_maps(answers: Sequence[Answer], rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """Print a table of what came beside the answers, a line a film: its maps' stamps and its panel.
 
     Args:
         rows: of `explanations.csv`, an image and method each. out: the folder that their paths are in.
     """
-    if answers and answers[0].thresholds:
-        _print_labels(answers, rows, out)
+    if not any(r["trust"] or r["panel"] for r in rows):
         return
     table = Table(show_edge=False, pad_edge=False)
-    headings = ["film", "call", "calibrated probability", "threshold"]
-    for heading in [*headings, *(["trust", "panel"] if rows else [])]:
+    for heading in ("film", "trust", "panel"):
         table.add_column(heading, overflow="fold")
     for a in answers:
         own = [r for r in rows if r["image"] == a.image]
-        stamps = [f"{r['method']} {r['trust']}" for r in own if r["trust"]]
-        panel = next((str((out or Path()) / r["panel"]) for r in own if r["panel"]), "none drawn")
-        more = [", ".join(dict.fromkeys(stamps)) or "not tested", panel] if rows else []
-        chance = "–" if a.no_call else _percent(a.probability)
-        cells = [Path(a.image).name, a.called, chance, a.threshold, *more]
-        table.add_row(*(shown(c) for c in cells))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
-    _say_no_call(answers)
+        kinds = ("method", "target", "trust") if a.thresholds else ("method", "trust")
+        stamps = [" ".join(r[kind] for kind in kinds) for r in own if r["trust"]]
+        panel = next((str(out / r["panel"]) for r in own if r["panel"]), "none drawn")
+        stamped = ", ".join(dict.fromkeys(stamps)) or "not tested"
+        table.add_row(*(shown(c) for c in (Path(a.image).name, stamped, panel)))
+    _print(table)
+
+
+def _print(table: Table, stream: TextIO | None = None) -> None:
+    to = sys.stdout if stream is None else stream
+    Console(file=to, width=None if to.isatty() else WIDE).print(table)
 
 
 def show(panels: Sequence[Path], *, inline: bool, opened: bool) -> None:

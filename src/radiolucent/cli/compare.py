@@ -77,8 +77,7 @@ def compare(
         found = compare_run(
             run, data, annotations, names, target=target[0] if target else None, say=update, **options
         )  # fmt: skip
-    if not unseen:
-        warn_of_seen(found.seen)
+    warn_of_seen(found.seen, left_out=unseen)
     if as_json:
         print_json(found.as_dict())
     else:
@@ -89,8 +88,7 @@ def compare(
 def _tell_labels(each: "dict[str, Comparison]", unseen: bool, as_json: bool) -> None:
     """A comparison a label; what was left out of several of them is listed once."""
     first = next(iter(each.values()))
-    if not unseen:
-        warn_of_seen(first.seen)
+    warn_of_seen(first.seen, left_out=unseen)
     if as_json:
         print_json({"labels": {name: found.as_dict() for name, found in each.items()}})
     else:

@@ -25,7 +25,7 @@ from radiolucent.cli.output import (
     stages,
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
-from radiolucent.cli.training_options import Classes, LabelNames, NotGiven, Uncertain
+from radiolucent.cli.training_options import Classes, LabelNames, NotGiven, Test, Uncertain, Val
 
 __all__ = ["data_app"]
 
@@ -129,8 +129,8 @@ def _judged(
 def split(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (.csv or .parquet).")],
-    val: Annotated[float, typer.Option(help="Share of the films for validation.", min=0, max=1)] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the films for testing.", min=0, max=1)] = 0.1,
+    val: Val = None,
+    test: Test = None,
     classes: Classes = None,
     labels: LabelNames = None,
     uncertain: Uncertain = "mask",
@@ -351,12 +351,8 @@ def paste_marker(
     films: Annotated[
         int | None, typer.Option(help="At most so many training films, drawn at random.", min=1, max=10_000_000)
     ] = (None),
-    val: Annotated[
-        float, typer.Option(help="Share cut off for validation where that split is missing.", min=0, max=1)
-    ] = 0.1,
-    test: Annotated[
-        float, typer.Option(help="Share cut off for testing where that split is missing.", min=0, max=1)
-    ] = 0.1,
+    val: Val = None,
+    test: Test = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:

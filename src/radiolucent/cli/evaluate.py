@@ -160,6 +160,7 @@ def evaluate(
             raise DataError(f"{data}: the run was trained or chosen on all of its {len(predictions)} films.")
         predictions = _only(predictions, [name not in seen.films for name in predictions.image_ids])
         say.print(f"{len(seen.films)} films left out that the run was trained or chosen on, or of the same patients.")
+        warn_of_seen(seen, left_out=True)
     elif seen is None:
         say_unknown()
     else:

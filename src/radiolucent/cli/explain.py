@@ -1,5 +1,6 @@
 """`radiolucent explain`: maps and panels of any images."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from radiolucent.cli.answers import (
     Open,
     answer_or_note,
     print_answers,
+    print_maps,
     refusal,
     show,
 )
@@ -132,12 +134,18 @@ def explain(
     refuse = refusal(classifier, force, chest)
     answers = [] if as_json else _answers(classifier, paths, refuse)
     refuse = _known_first(refuse, answers)
-    if answers:
-        print_answers(answers)  # before any map is drawn
+    waiting, stream = list(answers), sys.stdout  # which a progress bar redirects
+
+    def print_waiting() -> None:
+        print_answers(waiting, stream)
+        waiting.clear()
+
     with progress_bar() as update:
         found = explain_many(
-            classifier, paths, out, config, readings=readings, fresh=fresh, refuse=refuse, say=update
+            classifier, paths, out, config, readings=readings, fresh=fresh, refuse=refuse, say=update,
+            begun=print_waiting,
         )  # fmt: skip
+    print_waiting()  # where every map was there before
     left = [{"file": str(p), "reason": r} for p, r in (*found.left_out, *said)]
     listed = {str(p) for p in found.files}
     rows = [r for r in found.journal.rows(sorted(listed)) if r["image"] in listed and not r["error"]]
@@ -149,7 +157,7 @@ def explain(
         print_json(summary | told)
     else:
         if answers:
-            print_answers(answers, rows, out)
+            print_maps(answers, rows, out)
             shown_panels = dict.fromkeys(out / r["panel"] for r in rows if r["panel"])
             show(list(shown_panels), inline=inline, opened=opened)
         elif opened:

@@ -33,9 +33,10 @@ def export(
     """Write a run's network as ONNX or OpenVINO, and see that it gives torch's logits; else nothing is written.
 
     Preprocessing, classes, threshold and temperature are written beside it, as FILE.json. Of a model on the lungs alone
-    also which logits are no call.
+    also which logits are no call. FILE.films.csv holds digests of the films that the run learned from, and names none.
     """
     from radiolucent.data import find_films
+    from radiolucent.data.trained_on import write_films
     from radiolucent.images import read_or_note
     from radiolucent.models import export as export_model
     from radiolucent.models import load
@@ -45,6 +46,7 @@ def export(
     if films and not compared:
         raise typer.BadParameter(f"{films}: no film there that can be read.")
     found = export_model(load(run), file, to, films=compared, tolerance=tolerance)  # pyright: ignore[reportArgumentType]
+    write_films(run, found.file)
     if as_json:
         told = dataclasses.asdict(found) | {"file": str(found.file), "description": str(found.description)}
         print_json(told | {"left_out": [{"file": str(p), "reason": r} for p, r in left]})

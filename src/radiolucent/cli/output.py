@@ -171,7 +171,7 @@ def end_with_left_out(
     """List the files that were left out, and end with status 3 if any of them is missed, or 1 if nothing was done.
 
     Hidden and system files are not worth a line; texts and tables beside the films, and what was noted or passed over
-    without loss, are listed, but change no status.
+    without loss, are listed, but change no status. What is missed is told with `--quiet` too.
 
     Args:
         done: how many films were used, where none is a failure.
@@ -179,13 +179,16 @@ def end_with_left_out(
     """
     from radiolucent.data.records import HIDDEN, NOTED, is_lost
 
-    for name, reason in (without := list(methods)):
-        say.print(f"[yellow]no map by {shown(name)}:[/yellow] {shown(reason)}", soft_wrap=True, highlight=False)
-    given = [(path, reason) for path, reason in left_out if reason != HIDDEN]
+    without, given = list(methods), [(path, reason) for path, reason in left_out if reason != HIDDEN]
     for path, reason in given:
         if reason.startswith(NOTED):
             say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
     items = [(path, reason) for path, reason in given if not reason.startswith(NOTED)]
+    missed = bool(without) or any(is_lost(reason) for _, reason in items)
+    if missed or done == 0:
+        say.quiet = False  # as errors are told
+    for name, reason in without:
+        say.print(f"[yellow]no map by {shown(name)}:[/yellow] {shown(reason)}", soft_wrap=True, highlight=False)
     if done == 0:
         say.print("[red]error:[/red] nothing was done: none of the files could be used.")
     if items or done == 0:
@@ -194,7 +197,7 @@ def end_with_left_out(
         say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
     if done == 0:
         raise typer.Exit(FAILED)
-    if without or any(is_lost(reason) for _, reason in items):
+    if missed:
         raise typer.Exit(LEFT_OUT)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from radiolucent.cli.output import Data, Out, Seed
 
-__all__ = ["Classes", "LabelNames", "NotGiven", "Uncertain", "trains"]
+__all__ = ["Classes", "LabelNames", "NotGiven", "Test", "Uncertain", "Val", "trains"]
 
 Model = Annotated[
     str,
@@ -43,9 +43,17 @@ Positive = Annotated[
 Size = Annotated[int | None, typer.Option(help="Side of the model's input in pixels.", min=16, max=4096)]
 Fit = Annotated[str, typer.Option(help="How films are made square: squash, pad or crop.")]
 Val = Annotated[
-    float, typer.Option(help="Share cut off for validation where that split is missing or too small.", min=0, max=1)
+    float | None,
+    typer.Option(
+        help="Share cut off for validation where that split is missing or too small; a tenth unless given.",
+        min=0,
+        max=1,
+    ),
 ]
-Test = Annotated[float, typer.Option(help="Share cut off for testing where that split is missing.", min=0, max=1)]
+Test = Annotated[
+    float | None,
+    typer.Option(help="Share cut off for testing where that split is missing; a tenth unless given.", min=0, max=1),
+]
 Rule = Annotated[
     str,
     typer.Option(
@@ -88,8 +96,8 @@ def options(
     positive: Positive = None,
     size: Size = None,
     fit: Fit = "squash",
-    val: Val = 0.1,
-    test: Test = 0.1,
+    val: Val = None,
+    test: Test = None,
     threshold_rule: Rule = "youden",
     seed: Seed = 0,
     log_to: LogTo = "",

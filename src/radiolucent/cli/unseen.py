@@ -19,10 +19,11 @@ Unseen = Annotated[
 ]
 
 
-def warn_of_seen(seen: "Seen | None") -> None:
-    """Say loudly that films are no test of the model."""
-    if seen is not None and seen.warning:
-        say.print(f"[bold red]warning:[/bold red] {escape(seen.warning)}", soft_wrap=True, highlight=False)
+def warn_of_seen(seen: "Seen | None", *, left_out: bool = False) -> None:
+    """Say loudly that films are no test of the model; of those left out, that there may be more."""
+    warning = "" if seen is None else seen.unsure if left_out else seen.warning
+    if warning:
+        say.print(f"[bold red]warning:[/bold red] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 def say_unknown() -> None:
@@ -42,6 +43,5 @@ def sort_out(run: Path, dataset: "Dataset", unseen: bool) -> "tuple[Dataset, dic
         say_unknown()
         return dataset, None
     seen = known.among(dataset.records)
-    if not unseen:
-        warn_of_seen(seen)
+    warn_of_seen(seen, left_out=unseen)
     return (seen.without(dataset) if unseen and seen.films else dataset), seen.as_dict(left_out=unseen)

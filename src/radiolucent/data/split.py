@@ -10,10 +10,11 @@ from radiolucent.data.records import SPLITS, Dataset, Record
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_file
 
-__all__ = ["MIN_VAL", "groups_of", "split_dataset"]
+__all__ = ["MIN_VAL", "SHARE", "groups_of", "split_dataset"]
 
 MIN_VAL = 100  # images; below, the interval of a validation recall is wider than ± 8 points
-SHARE = 0.1  # of the films, where a split is cut off and nothing else is asked
+SHARE = 0.1
+"""Of the films, where a split is cut off and nothing else is asked."""
 LEAST_VAL = 20  # images; a smaller validation split is replaced: nothing can be chosen on it
 
 
@@ -38,7 +39,7 @@ def groups_of(records: Sequence[Record], hashes: Sequence[str] | None = None) ->
 
 
 def split_dataset(
-    dataset: Dataset, *, val: float = SHARE, test: float = SHARE, seed: int = 0, keep_test: bool = True
+    dataset: Dataset, *, val: float | None = None, test: float | None = None, seed: int = 0, keep_test: bool = True
 ) -> Dataset:
     """Give every labelled film a split such that no patient and no byte-identical file straddles two.
 
@@ -47,12 +48,14 @@ def split_dataset(
     is a missing one and a missing test split; `notes` say so. Unlabelled films get no split.
 
     Args:
-        val, test: fractions of the films to cut from train where needed.
+        val, test: fractions of the films to cut from train where needed; None: a tenth.
 
     Raises:
         ConfigError: fractions that are none. DataError: fewer than two classes, or too few patients of one to go
             round; of several labels, one that no training film has, or that every one has.
     """
+    asked = {"test": test, "val": val}
+    val, test = (SHARE if share is None else share for share in (val, test))
     labelled = [r for r in dataset.records if r.labelled]
     if not dataset.multilabel and len({r.label for r in labelled}) < 2:
         raise DataError(
@@ -89,8 +92,8 @@ def split_dataset(
         )
     notes += [
         f"the {word} split that came with the films is kept: the share of {share:g} asked for has no effect."
-        for name, word, share in (("test", "test", test), ("val", "validation", val))
-        if name in keep and share != SHARE
+        for name, word in (("test", "test"), ("val", "validation"))
+        if name in keep and (share := asked[name]) is not None
     ]
     if not all(0 < share < 1 for share in fresh.values()) or sum(fresh.values()) >= 1:
         said = ", ".join(f"{name} {share:g}" for name, share in fresh.items())

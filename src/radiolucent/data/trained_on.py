@@ -11,14 +11,16 @@ from typing import Any
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
-from radiolucent.files import sha256_file
+from radiolucent.files import atomic_path, sha256_file
 from radiolucent.models import is_exported_box, names_box, names_own
 
-__all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run"]
+__all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write_films"]
 
 IDENTITY = "image_id"  # columns of `split.csv` beside those of a manifest
 PIXELS = "pixels_sha256"
 TOLD = {"train": "trained", "val": "chosen and calibrated"}
+EXPORTED: tuple[str, ...] = ("split", "sha256", PIXELS)
+"""Columns of the list beside an exported file. It goes where the file goes, and so names no patient."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class TrainingFilms:
         files: by SHA-256 of the file's bytes. pixels: by SHA-256 of what the network is given, which a copy in another
             lossless format shares. patients: by patient identifier. collection: films named as those of the Kermany
             training set are among them too (the shipped model, whose films come in copies of many sizes).
+        unsure: which of them, or of their patients' films, are not recognised; "" where all are.
     """
 
     files: Mapping[str, str]
     pixels: Mapping[str, str]
     patients: Mapping[str, str]
     collection: bool = False
+    unsure: str = ""
 
     def among(self, records: Sequence[Record], pixels: Mapping[str, str] | None = None) -> "Seen":
         """Which of some films are among these, or of the same patients.
@@ -53,7 +57,7 @@ class TrainingFilms:
                 found[r.image_id] = ("a film of the same patient", split)
             elif self.collection and _named_in_collection(r):
                 found[r.image_id] = ("a name of the collection it learned from", "train")
-        return Seen(found, len(records))
+        return Seen(found, len(records), self.unsure)
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,12 @@ class Seen:
 
     Attributes:
         films: by image identifier, (how it was recognised, the split it was in). of: films looked at.
+        unsure: which films are not recognised; "" where all are.
     """
 
     films: Mapping[str, tuple[str, str]]
     of: int
+    unsure: str = ""
 
     def without(self, dataset: Dataset) -> Dataset:
         """The data set without them; they are listed with their reason.
@@ -85,14 +91,14 @@ class Seen:
 
     @property
     def warning(self) -> str:
-        """A sentence; "" where there are none."""
+        """A sentence or two; "" where there are none, and none that might not be recognised."""
         if not self.films:
-            return ""
+            return self.unsure
         ways = Counter(self.films.values())
         parts = [f"{n} {TOLD[split]} on ({how})" for (how, split), n in ways.most_common()]
         return (
             f"{len(self.films)} of {self.of} films are no test of this model: {'; '.join(parts)}. Figures on them are "
-            "too good; leave them out with --unseen."
+            f"too good; leave them out with --unseen.{' ' * bool(self.unsure)}{self.unsure}"
         )
 
     def as_dict(self, *, left_out: bool) -> dict[str, Any]:
@@ -111,17 +117,42 @@ def _named_in_collection(record: Record) -> bool:
 def films_of_run(run: str | Path) -> TrainingFilms | None:
     """The films that the run at a path (its folder, or its model file) learned from; None where it does not say.
 
+    Of an exported file they stand beside it (`write_films`).
+
     Raises:
-        DataError: its `split.csv` is damaged.
+        DataError: its `split.csv`, or the list beside an exported file, is damaged.
     """
     if names_box(run) or is_exported_box(Path(run)):
         return TrainingFilms({}, {}, {}, collection=True)
-    if names_own(run):
-        return None
     place = Path(run)
+    if (beside := _beside(place)).is_file():
+        return _films_in(beside, "It is not known which patients it was trained on, but films alone.")
     file = (place if place.is_dir() else place.parent) / "split.csv"
-    if not file.is_file():
-        return None
+    return None if names_own(run) or not file.is_file() else _films_in(file)
+
+
+def write_films(run: str | Path, exported: Path) -> None:
+    """Write beside an exported file which films its run learned from, by digests, 136 bytes a film; see `EXPORTED`.
+
+    Where the run does not say, nothing is written, and what an earlier export left is removed.
+    """
+    place, file = Path(run), _beside(exported)
+    file.unlink(missing_ok=True)
+    source = (place if place.is_dir() else place.parent) / "split.csv"
+    if names_box(run) or names_own(run) or not source.is_file():
+        return
+    with source.open(newline="", encoding="utf-8") as stream, atomic_path(file) as temporary:
+        with temporary.open("w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, EXPORTED, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(row for row in csv.DictReader(stream) if row.get("split") in TOLD)
+
+
+def _beside(exported: Path) -> Path:
+    return Path(f"{exported}.films.csv")
+
+
+def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
     kinds = ("sha256", PIXELS, "patient_id")
     found: list[dict[str, str]] = [{}, {}, {}]
     try:
@@ -134,4 +165,4 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
         raise DataError(
             f"{file}: does not say which film was in which split ({error!r}); copy the run again."
         ) from error
-    return TrainingFilms(found[0], found[1], found[2])
+    return TrainingFilms(found[0], found[1], found[2], unsure=unsure)

@@ -119,10 +119,11 @@ def export(
                 f"expected at most {tolerance:g} of the largest logit. A network in which Python looks at values, or "
                 "loops over the batch, cannot be exported as it is."
             )
+        file.unlink(missing_ok=True)  # an older one beside new weights, or a new description, would be neither
+        beside = describe(classifier, file, box=classifier.hash == load(box_path()).hash)
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.suffix == file.suffix):  # the file itself last
             with atomic_path(file.with_name(part.name)) as temporary:
                 Path(temporary).write_bytes(part.read_bytes())
-    beside = describe(classifier, file, box=classifier.hash == load(box_path()).hash)
     return Exported(file, beside, kind, off, moves, len(given), on, tolerance, note)
 
 

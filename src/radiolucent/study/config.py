@@ -11,6 +11,7 @@ from typing import Any
 from radiolucent.bounds import Bounds, check_numbers
 from radiolucent.data import Augment, Dataset, load_dataset
 from radiolucent.data.multilabel import LabelOptions, wanted_labels
+from radiolucent.data.split import SHARE
 from radiolucent.errors import ConfigError
 from radiolucent.images import ReadOptions, read_with, reading
 from radiolucent.training import TrainConfig, classic, strong
@@ -28,7 +29,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {"strong": Recipe(strong, Augment()), "classic": Recipe(classic, None)}
 
-_SHARE = Bounds(0, 1, high_in=False)
+_SHARE = Bounds(0, 1, high_in=False, optional=True)
 _BOUNDS = {
     "epochs": Bounds(1, whole=True, optional=True),
     "batch_size": Bounds(1, whole=True, optional=True),
@@ -64,7 +65,7 @@ class StudyConfig:
         size, fit: model-input side in pixels and how films are made square ("squash", "pad", "crop").
         annotations: doctors' readings in any format (`data.FORMATS`), or None. annotation_options: for
             `read_annotations`. film_options: how films are read; None: by the options in force (`read_with`).
-        val, test: fractions cut off by patient where a split is missing or too small.
+        val, test: fractions cut off by patient where a split is missing or too small; a tenth unless given.
         threshold_rule: how the threshold is chosen on validation.
         cases: films shown as cases in the report. lime_samples: perturbed images a LIME explanation.
         compare_films: most annotated test films compared with LIME (Grad-CAM takes all).
@@ -96,8 +97,8 @@ class StudyConfig:
     annotations: Path | None = None
     annotation_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     film_options: ReadOptions | None = None
-    val: float = 0.1
-    test: float = 0.1
+    val: float | None = None
+    test: float | None = None
     threshold_rule: str = "youden"
     cases: int = 10
     lime_samples: int = 353
@@ -113,7 +114,7 @@ class StudyConfig:
         if self.recipe not in RECIPES:
             raise ConfigError(f"recipe {self.recipe!r}; expected one of {', '.join(RECIPES)}.")
         check_numbers(self, _BOUNDS)
-        if self.val + self.test >= 1:
+        if sum(SHARE if share is None else share for share in (self.val, self.test)) >= 1:
             raise ConfigError(f"val {self.val} and test {self.test}; expected shares that leave something to train on.")
 
     def to_dict(self) -> dict[str, Any]:

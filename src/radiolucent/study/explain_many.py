@@ -1,7 +1,6 @@
 """Any number of films explained in one resumable run, in bounded memory."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -14,8 +13,7 @@ import torch
 from PIL import Image
 
 from radiolucent import figures
-from radiolucent.data import Dataset, Record, find_films
-from radiolucent.data.annotations.match import Films
+from radiolucent.data import find_films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
 from radiolucent.explainers.explain import reasons_of
@@ -30,17 +28,12 @@ from radiolucent.study.case import called_labels, make_case
 from radiolucent.study.explained_rows import NO_LABEL, explained_row, row_of, told_of
 from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
+from radiolucent.study.many_films import FLAT, deep_name, file_stamp, flat_names, readings_of, stamped_sample
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper
 from radiolucent.types import Annotation, Explanation, Radiograph
 
 __all__ = ["Many", "explain_many"]
-
-TRUSTED = 20
-"""Films up to which every one is stamped, and the size of the sample beyond."""
-
-FLAT = 10
-"""Films up to which files are called as the films are, in no folders of their own."""
 
 SMALL, MUCH = 1_000_000, 100_000_000
 """Weights below which a network is small, unless a pass of it takes so many multiply-adds."""
@@ -81,6 +74,7 @@ def explain_many(
     refuse: Callable[[Radiograph], str] | None = None,
     session: Session | None = None,
     say: Progress = quiet,
+    begun: Callable[[], None] | None = None,
 ) -> Many:
     """Explain films and write maps (`maps/`), panels (`panels/`) and one table (CSV and Parquet) into `out`.
 
@@ -96,13 +90,14 @@ def explain_many(
             their paths; those of other films are passed over.
         fresh: start again. refuse: says why a film is not to be explained, or "": such films are listed as left out.
         session: how networks are run (see `radiolucent.passes.session`).
+        begun: called once, when there is a map, before any is stamped.
 
     Raises:
         BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
             settings or readings. ExplainError: no method gave a map of any film, or of the first 20 it was tried on.
     """
     with one_process(out):
-        return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say)
+        return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say, begun)
 
 
 def _session(classifier: Classifier, films: int, methods: Sequence[Explainer]) -> Session:
@@ -126,6 +121,7 @@ def _explained(
     refuse: Callable[[Radiograph], str] | None,
     session: Session | None,
     say: Progress,
+    begun: Callable[[], None] | None,
 ) -> Many:
     files, left = find_films(paths)
     session = session or _session(classifier, len(files), config.methods)
@@ -133,11 +129,13 @@ def _explained(
     for folder in (out / "maps", out / "panels"):
         for stray in folder.rglob(".*.*.*"):  # half-written by a process that was killed
             stray.unlink()
-    placed, unclear = _placed(readings, files)
+    placed, unclear = readings_of(readings, files)
     left += unclear
-    names = _flat_names(files, journal)
-    run = _Run(classifier, out, config, placed, _sample(files, config), session, refuse, names, len(files))
-    todo = [file for file in files if not journal.has(str(file), _stamp(file))]
+    names = flat_names(files, journal)
+    run = _Run(
+        classifier, out, config, placed, stamped_sample(files, config), session, refuse, names, len(files), begun
+    )
+    todo = [file for file in files if not journal.has(str(file), file_stamp(file))]
     done = len(files) - len(todo)
     run.session.films = len(files)
     run.worked |= {row["method"] for row in journal.rows() if row["map"]}  # in an earlier call
@@ -147,7 +145,7 @@ def _explained(
         if run.worked or not run.failed:
             journal.add(held)
             held = []
-        elif sum(any(row["method"] for row in rows) for _, _, rows in held) >= TRIED:
+        elif run.tried == TRIED:
             break
         done += len(batch)
         say("explaining", done, len(files))
@@ -160,45 +158,6 @@ def _explained(
     left += told
     new = len(explained.intersection(map(str, todo)))
     return Many(table, parquet, tuple(files), len(explained), new, tuple(left), journal, none)
-
-
-def _placed(
-    readings: Sequence[Annotation], files: Sequence[Path]
-) -> tuple[dict[str, list[Annotation]], list[tuple[Path, str]]]:
-    """Readings by film, and (name, reason) of those that fit several films."""
-    films = Films(Dataset(tuple(Record(file, file.as_posix()) for file in files), ()))
-    found: dict[str, list[Annotation]] = {}
-    unclear: dict[str, str] = {}
-    names = {file.as_posix(): str(file) for file in files}
-    for a in readings:
-        ids = films.find(a.image_id)
-        if len(ids) == 1:
-            found.setdefault(names[next(iter(ids))], []).append(a)
-        elif ids:
-            unclear[a.image_id] = f"the reading fits {len(ids)} films ({', '.join(sorted(ids)[:3])}) and is not drawn"
-        elif near := films.elsewhere(a.image_id):
-            unclear[a.image_id] = f"the reading is not drawn: {near[0]} has its file name, but lies in another folder"
-    return found, [(Path(name), reason) for name, reason in unclear.items()]
-
-
-def _stamp(file: Path) -> list[int]:
-    try:
-        found = file.stat()
-    except OSError:
-        return [-1, -1]
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sample(files: Sequence[Path], config: ManyConfig) -> set[str]:
-    """Films to be stamped: by hash, so that a film's place in the sample does not depend on the order of work."""
-    keys = [str(file) for file in files]
-    if config.trust is None and len(keys) > TRUSTED:
-        return set(sorted(keys, key=lambda key: _hash(f"{config.seed} {Path(key).name} {key}"))[:TRUSTED])
-    return set(keys) if config.trust is not False else set()
 
 
 @dataclass(frozen=True)
@@ -222,6 +181,8 @@ class _Run:
     refuse: Callable[[Radiograph], str] | None
     names: Mapping[str, str]
     count: int
+    begun: Callable[[], None] | None = None
+    tried: int = 0
     refused: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
     worked: set[str] = field(default_factory=set[str])
     failed: dict[str, NoMap] = field(default_factory=dict[str, NoMap])
@@ -233,12 +194,15 @@ class _Run:
         return self.fitted or self.config.methods
 
     def batches(self, files: Sequence[Path]) -> Iterator[list[_Waiting]]:
-        """Files, each read once, in groups that keep within the bound on memory."""
+        """Files, each read once, in groups that keep within the bound on memory.
+
+        While no method has worked, no group goes beyond the first `TRIED` films that one was tried on.
+        """
         waiting: list[_Waiting] = []
         share = 0.5 if any(m.one_by_one for m in self.config.methods) else 1.0  # the rest is theirs
         limit, most, each, held = share * self.config.max_memory_mb * 2**20, 1, 0, 0
         for file in files:
-            stamp, why = _stamp(file), list[tuple[Path, str]]()
+            stamp, why = file_stamp(file), list[tuple[Path, str]]()
             film = read_or_note(file, why, image_id=str(file))
             if film is not None and self.refuse is not None and (reason := self.refuse(film)):
                 self.refused.append((file, reason))
@@ -246,7 +210,8 @@ class _Run:
             if film is not None and not self.fitted:
                 most, each = self._bound(film)
             taken = 0 if film is None else each + 2 * film.pixels.nbytes
-            if waiting and (len(waiting) >= most or (self.config.batch_size is None and held + taken > limit)):
+            fits = most if self.worked else min(most, TRIED - self.tried)
+            if waiting and (len(waiting) >= fits or (self.config.batch_size is None and held + taken > limit)):
                 yield waiting
                 waiting, held = [], 0
             waiting.append(_Waiting(file, stamp, film, why[0][1] if why else ""))
@@ -268,7 +233,11 @@ class _Run:
     def explained(self, batch: Sequence[_Waiting]) -> list[tuple[str, list[int], list[dict[str, Any]]]]:
         """Explain some films; everything is on disk when they are handed over."""
         films = [w.film for w in batch if w.film is not None]
-        maps = iter(self._by_all(films) if films else [])
+        made = self._by_all(films) if films else []
+        if self.begun is not None and any(isinstance(e, Explanation) for some in made for e in some):
+            self.begun()
+            self.begun = None
+        maps = iter(made)
         with ThreadPoolExecutor(WRITERS) as pool:
             saved: list[Future[Any]] = []
 
@@ -283,6 +252,7 @@ class _Run:
             ]
             for waited in saved:
                 waited.result()
+        self.tried += sum(any(row["method"] for row in some) for some in rows)
         return [(str(w.file), w.stamp, some) for w, some in zip(batch, rows, strict=True)]
 
     def _by_all(self, films: Sequence[Radiograph]) -> Sequence[Sequence[Explanation | NoMap]]:
@@ -332,7 +302,7 @@ class _Run:
         self, film: Radiograph, maps: Sequence[Explanation | NoMap], keep: Callable[..., None]
     ) -> list[dict[str, Any]]:
         flat = self.names.get(film.image_id)
-        name = flat or _deep_name(film.image_id)
+        name = flat or deep_name(film.image_id)
         good = [self._stamped(film, e) for e in maps if isinstance(e, Explanation)]
         failed = [
             row_of(film.image_id, method=e.method, error=f"{e.method}: {e.reason}" if e.method else e.reason)
@@ -375,25 +345,6 @@ class _Run:
         for key in sorted(self.trusted):
             with suppress(ImageError):  # the table lists it
                 yield read(Path(key), image_id=key)
-
-
-def _deep_name(image: str) -> str:
-    mark = _hash(image)
-    return f"{mark[:2]}/{Path(image).stem[:60].lstrip('.')}-{mark[:8]}"
-
-
-def _flat_names(files: Sequence[Path], journal: Journal) -> dict[str, str]:
-    """Names for the files of a small job: the films' own, except where two films share one, also with earlier jobs."""
-    if len(files) > FLAT:
-        return {}
-    stems = {str(file): file.stem.lstrip(".")[:60] for file in files}
-    others = {Path(r["map"]).name for r in journal.rows() if r["map"] and r["image"] not in stems}
-    several = {stem for stem in stems.values() if list(stems.values()).count(stem) > 1}
-    return {
-        key: stem
-        for key, stem in stems.items()
-        if stem and stem not in several and not any(name.startswith(f"{stem}.") for name in others)
-    }
 
 
 def _write_panel(picture: Image.Image, file: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from radiolucent.data import Dataset, read_annotations
+from radiolucent.data.split import SHARE
 from radiolucent.errors import ConfigError
 from radiolucent.files import one_process, write_json
 from radiolucent.metrics import choose_threshold
@@ -201,13 +202,18 @@ def _unclaimed(config: StudyConfig, fresh: bool) -> StudyConfig:
         config = dataclasses.replace(config, positive=before["positive"])
         values = config.to_dict()
     usual = {f.name: f.default for f in dataclasses.fields(StudyConfig)}  # of options that an older run does not know
-    differ = [k for k in values if k not in FREE and (before.get(k, usual.get(k)) or None) != (values[k] or None)]
+    differ = [k for k in values if k not in FREE and _meant(k, before.get(k, usual.get(k))) != _meant(k, values[k])]
     if differ:
         words = ", ".join(f"{k} was {before.get(k)!r}, is {values[k]!r}" for k in differ)
         raise ConfigError(
             f"{config.out}: holds another study ({words}); choose another --out, or start this one again with --fresh."
         )
     return config
+
+
+def _meant(name: str, value: Any) -> Any:
+    """What a setting comes to: a share that is not given is the usual one, and nothing is nothing."""
+    return SHARE if value is None and name in ("val", "test") else value or None
 
 
 def _forget(run: Path) -> None:

@@ -1,6 +1,5 @@
 """Whether what a map marks is what the answer depends on: insertion and deletion against random maps as smooth."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from radiolucent.audits.trust.similarity import is_constant, pooled, surrogates
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Goal
+from radiolucent.explainers.perturbation.copies import Asker, side_by_side
 from radiolucent.metrics.arrays import midranks
 from radiolucent.models import Classifier
 from radiolucent.passes.session import Session, or_torch
@@ -106,9 +106,11 @@ def curves(
     drawn = [np.argsort(-s.ravel(), kind="stable") for s in _random_maps(values, orders // 2, rng)]
     plans = [ranked, ranked[::-1], *(o for d in drawn for o in (d, d[::-1]))]
     masks = np.concatenate([np.zeros((1, parts), bool), np.ones((1, parts), bool), *(_shown(p, counts) for p in plans)])
-    engine = (session or Session()).engine(classifier, image, len(masks))
-    ask = or_torch(engine, classifier).logits
-    scores = _scores(ask, classifier, explanation, image, hidden, masks, values.shape)
+    session = session or Session()
+    engine = or_torch(session.engine(classifier, image, len(masks)), classifier)
+    sides, most = side_by_side(classifier, engine, session)
+    asker = Asker(engine.logits, engine.name, max(1, most // sides), sides, session)
+    scores = _scores(asker, classifier, explanation, image, hidden, masks, values.shape)
     nothing, whole = scores[0], scores[1]
     spread = float(np.ptp(scores))
     # Where the hidden film happens to score as the film does, the curves themselves give the scale.
@@ -127,7 +129,7 @@ def _random_maps(values: NDArray[np.float64], count: int, rng: np.random.Generat
 
 
 def _scores(
-    ask: Callable[[torch.Tensor], torch.Tensor],
+    asker: Asker,
     classifier: Classifier,
     explanation: Explanation,
     image: torch.Tensor,
@@ -139,17 +141,17 @@ def _scores(
     size = image.shape[-2:]
     kind = "logit" if explanation.score_kind == "probability" else explanation.score_kind
     other = None if explanation.contrast is None else classifier.index_of(explanation.contrast)
-    found: list[torch.Tensor] = []
     difference = (image - hidden).contiguous()
     rows, columns = (torch.arange(side) * cells // side for side, cells in zip(size, grid, strict=True))
-    for start in range(0, len(masks), 32):
-        some = torch.from_numpy(masks[start : start + 32].astype(np.float32)).view(-1, *grid)
-        pixels = some[:, rows][:, :, columns][:, None]
-        logits = ask(torch.addcmul(hidden, difference, pixels))
-        against = None if other is None else torch.full((len(logits),), other)
-        goal = Goal(torch.full((len(logits),), explanation.target), kind, classifier, against)
-        found.append(goal.of(logits) / classifier.temperature)
-    return torch.cat(found).double().numpy()
+
+    def compose(part: slice) -> torch.Tensor:
+        some = torch.from_numpy(masks[part].astype(np.float32)).view(-1, *grid)
+        return torch.addcmul(hidden, difference, some[:, rows][:, :, columns][:, None])
+
+    logits = asker.ask(len(masks), compose)
+    against = None if other is None else torch.full((len(logits),), other)
+    goal = Goal(torch.full((len(logits),), explanation.target), kind, classifier, against)
+    return (goal.of(logits) / classifier.temperature).double().numpy()
 
 
 def faithfulness(

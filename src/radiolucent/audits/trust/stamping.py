@@ -85,8 +85,8 @@ def trust_randomisation(
     known: Sequence[Explanation] | None = None,
     **options: Any,
 ) -> Finding:
-    """`randomisation` as the stamp makes it: with at most 160 perturbed images a map, and with one random network where
-    there is one film, the method perturbs it more often than that, and the answer is clear.
+    """`randomisation` as the stamp makes it: with at most 160 perturbed images a map, and with one or two random
+    networks where there is one film, the method perturbs it more often than that, and the answer is clear.
 
     Make it once on three films or more, and give it to `stamp` for every film of a data set.
 
@@ -122,7 +122,7 @@ def stamp(
 
     About 90 images for faithfulness, and eleven maps or fewer; methods that perturb an image more than 160 times are
     repeated with two seeds and two noises instead of three, or with one where that is far from the threshold. They are
-    randomised with fewer samples, and by one network instead of three where that is far from the threshold. The stamp
+    randomised with fewer samples, and by one or two networks instead of three where the verdict is clear. The stamp
     does not ask whether the map points at the disease: that takes doctors (`agreement`).
 
     Args:

@@ -23,6 +23,8 @@ __all__ = ["made_by", "randomisation", "randomised"]
 CELLS = 32
 SURROGATES = 100
 UNLIKE = 0.25
+SETTLED = (0.5, 0.625)
+"""Shares of what passes that one and two of three random networks' maps may have at most to pass for all (ours)."""
 FILMS = 3
 TRIES, APART = 8, 1_009
 """Random networks drawn until one's answer moves with the film, and how far their seeds lie apart."""
@@ -101,8 +103,9 @@ def randomisation(
         films: the first three with a map that is not the same everywhere are used.
         draws: random networks in all at the last stage, at least one a film.
         known: the films' explanations, if made already, by this method with as many samples or more.
-        until_clear: make no further random network for a single film where both figures of the first are at most half
-            of what passes.
+        until_clear: for a single film, make no further random network where the verdict is settled: both figures of the
+            first are at most half of what passes, or those of two at most five eighths; or it fails whatever the rest
+            would give.
         options: of `explain`: target, contrast, score, session.
     """
     question = "Does the map change when the network's weights are replaced by random ones?"
@@ -119,10 +122,12 @@ def randomisation(
     rng = np.random.default_rng([seed, 13])
     chance = np.array([likeness(m, s) for _, _, m in kept for s in surrogates(m, SURROGATES // len(kept) + 1, rng)])
     count = max(1, -(-draws // len(kept))) * len(kept)
-    first = 1 if until_clear and len(kept) == 1 else count
-    last = _alike(classifier, method, kept, common, 1.0, range(first))
-    if first < count and (not len(last) or (last > _unlike(chance, 0.95) / 2).any()):
-        last = np.concatenate([last, _alike(classifier, method, kept, common, 1.0, range(first, count))])
+    at_once = 1 if until_clear and len(kept) == 1 else count
+    last = np.zeros((0, 2))
+    for k in range(0, count, at_once):
+        last = np.concatenate([last, _alike(classifier, method, kept, common, 1.0, range(k, k + at_once))])
+        if _settled(last, count, chance):
+            break
     if not len(last):
         words = (
             f"Under random weights the answer does not move with the film ({TRIES} tried a map): nothing to compare."
@@ -207,6 +212,14 @@ def _that_answers(classifier: Classifier, share: float, inputs: torch.Tensor, at
 
 def _means(alike: np.ndarray[Any, Any]) -> dict[str, float]:
     return {"rank": float(alike[:, 0].mean()), "ssim": float(alike[:, 1].mean())}
+
+
+def _settled(last: np.ndarray[Any, Any], count: int, chance: np.ndarray[Any, Any]) -> bool:
+    """Whether likeness (n, 2) under the first n of `count` random networks tells the verdict under all."""
+    if not 0 < len(last) <= len(SETTLED):
+        return False
+    passes = last.mean(0) <= SETTLED[len(last) - 1] * _unlike(chance, 0.95)
+    return bool(passes.all() or (last.sum(0) > count * _unlike(chance, 0.99)).any())
 
 
 def _unlike(chance: np.ndarray[Any, Any], quantile: float) -> np.ndarray[Any, Any]:

@@ -16,10 +16,10 @@ from radiolucent.explainers.perturbation.superpixels import fill_for
 from radiolucent.models import Classifier
 from radiolucent.models.parallel_batches import workers_of
 from radiolucent.passes.copy_memory import bytes_per_image
-from radiolucent.passes.engines import EngineKind
+from radiolucent.passes.engines import Engine, EngineKind
 from radiolucent.passes.session import Session, or_torch
 
-__all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of"]
+__all__ = ["Asker", "Fill", "Perturbation", "blend", "filled", "grey_of", "hide_pieces", "scores_of", "side_by_side"]
 
 LARGEST_BATCH = 32
 """Images: a larger batch is no faster on a CPU, because it does not fit into the caches."""
@@ -128,9 +128,7 @@ class Perturbation(Explainer):
         """The forward pass for `count` altered copies of an image, beside `reserved` bytes that the method keeps."""
         classifier, session = goal.classifier, goal.session
         chosen = or_torch(session.engine(classifier, image, count, self.engine), classifier)
-        quick = chosen.name == "openvino"
-        sides = session.workers if quick or (chosen.name == "torch" and workers_of(classifier) > 1) else 1
-        most = min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
+        sides, most = side_by_side(classifier, chosen, session)
         batch, sides = self.passes_of(classifier, image, sides, most, reserved)
         return Asker(chosen.logits, chosen.name, batch, sides, session)
 
@@ -153,6 +151,13 @@ class Perturbation(Explainer):
             at_once = min(max(fits, 1), most)
         sides = min(sides, at_once)
         return at_once // sides, sides
+
+
+def side_by_side(classifier: Classifier, engine: Engine, session: Session) -> tuple[int, int]:
+    """(passes that may go side by side, copies in all of them that are quickest)."""
+    quick = engine.name == "openvino"
+    sides = session.workers if quick or (engine.name == "torch" and workers_of(classifier) > 1) else 1
+    return sides, min(SMALL_BATCH * sides, LARGEST_BATCH) if quick else LARGEST_BATCH
 
 
 def grey_of(classifier: Classifier, image: torch.Tensor) -> NDArray[np.float32]:

@@ -82,9 +82,9 @@ def compiled(
             if strict:
                 warnings.simplefilter("error", TracerWarning)
             # torch's own check of the trace costs as much again as all the rest; callers check on other images.
-            decoder = traced.TorchScriptPythonDecoder(
-                network, example_input=tuple(e.contiguous() for e in examples), trace_kwargs={"check_trace": False}
-            )
+            given = tuple(e.contiguous() for e in examples)
+            known = _as_function(network, given) or network
+            decoder = traced.TorchScriptPythonDecoder(known, example_input=given, trace_kwargs={"check_trace": False})
         pytorch = front.FrontEndManager().load_by_framework("pytorch")
         model = pytorch.convert(pytorch.load(decoder))
         model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
@@ -99,6 +99,27 @@ def compiled(
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _as_function(network: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
+    """The network traced as a function, its weights constants: in a third of the time that its modules take.
+
+    None where that fails, as it does with what is scripted already and what OpenVINO patches (`divmod`).
+    """
+    learning = [p for p in network.parameters() if p.requires_grad]
+
+    def function(*inputs: torch.Tensor) -> Any:
+        return network(*inputs)
+
+    try:
+        for p in learning:
+            p.requires_grad_(False)  # no constant may ask for a gradient
+        return torch.jit.trace(function, examples, check_trace=False, strict=False)
+    except Exception:  # tracing fails in many ways
+        return None
+    finally:
+        for p in learning:
+            p.requires_grad_(True)
 
 
 def convert(classifier: Classifier, example: torch.Tensor, *, workers: int, kernels: bool) -> Engine:
