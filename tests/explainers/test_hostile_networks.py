@@ -309,7 +309,7 @@ def test_a_network_that_takes_one_film_at_a_time() -> None:
         for found, expected in zip(*(explain(c, films, method, target=1) for c in (lone, plain)), strict=True):
             np.testing.assert_allclose(found.map, expected.map, atol=1e-5 * np.abs(expected.map).max())
     for method in (rl.GradCAM(), rl.AblationCAM("c2")):
-        with pytest.raises(ExplainError, match="one film at a time.*flatten"):
+        with pytest.raises(ExplainError, match=r"one film at a time.*flatten"):
             explain(lone, films, method, target=1)
 
 

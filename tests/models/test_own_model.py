@@ -126,7 +126,7 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     for file in files:
         found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights=file)
         assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
-    both = {prefix + k: v for prefix, times in (("net.", 1), ("ema.", 3)) for k, v in state.items() for v in [v * times]}
+    both = {f"net.{k}": v for k, v in state.items()} | {f"ema.{k}": 3 * v for k, v in state.items()}
     torch.save(both, tmp_path / "both.pth")
     with pytest.raises(WeightsError, match=r"none of its .* fits.*net\."):  # which of the two is not said
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="both.pth")

@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_named() -> None:
         rl.wrap(Net(lambda z: z[:, :, None, None].expand(-1, -1, 4, 4)), NAMES, preprocess=SMALL)
     with pytest.raises(ModelError, match="2 numbers for 3 images"):
         rl.wrap(Net(lambda z: z.mean(0)), NAMES, preprocess=SMALL, head="sigmoid")
-    with pytest.raises(ExplainError, match="does not take films.*other channels"):
+    with pytest.raises(ExplainError, match=r"does not take films.*other channels"):
         rl.explain(rl.Classifier(Net(), ("NORMAL", "PNEUMONIA"), rl.Preprocess(16)), film())
     with pytest.raises(ModelError, match=r"\(2, 3\) numbers for 3 films"):
         rl.wrap(Net(lambda z: z.T), NAMES, preprocess=SMALL)
