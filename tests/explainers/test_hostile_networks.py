@@ -67,6 +67,7 @@ GUIDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "clamp": lambda x: x.clamp(min=torch.tensor(0.0)),
     "checkpoint": lambda x: checkpoint(torch.relu, x, use_reentrant=False),
     "clipped": lambda x: F.hardtanh(x, 0, 1e9),
+    "a number's product": lambda x: torch.ops.aten.mul.Scalar(x, 1.0).relu(),  # as attention scales its queries
 }
 OTHERWISE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "maximum": lambda x: torch.maximum(x, torch.tensor(0.0)),

@@ -110,13 +110,11 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
     )
 
 
-def _plainly_named(
-    found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
-) -> Mapping[str, torch.Tensor]:
+def _plainly_named(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     """The tensors without the prefix under which they fit best: what a trainer or wrapper called the network.
 
-    Such as "module." (DataParallel), "_orig_mod." (torch.compile) or "model." (Lightning). Where two fit alike, as those
-    of a network and of its moving average, the names stay as they are.
+    Such as "module." (DataParallel), "_orig_mod." (torch.compile) or "model." (Lightning). Where two fit alike, as
+    those of a network and of its moving average, the names stay as they are.
     """
     hits: Counter[str] = Counter()
     for name, tensor in found.items():
