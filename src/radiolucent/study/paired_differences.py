@@ -36,5 +36,5 @@ def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds
             gained[where], patients[where], level=level, folds=folds, seed=seed, scale="plain"
         )
 
-    auroc = delong_test(truth, after.scores[known], before.scores[known], groups=patients, level=level)[0]
+    auroc = delong_test(truth, after.margins[known], before.margins[known], groups=patients, level=level)[0]
     return {"auroc": auroc, "sensitivity": proportion(truth), "specificity": proportion(~truth)}
