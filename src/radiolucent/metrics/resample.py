@@ -223,8 +223,8 @@ def cluster_bootstrap_mean(
     Args:
         scale: unless given, values that are all 0 or 1 are a proportion and get Wilson's interval with a design effect
             (`clustered_wilson`), and other values a bootstrap deviation as they are, cut to [0, 1] where all lie there.
-            "plain" for differences and effects, of which 0 is none: no proportion, even if no negative one is among
-            them. "share" for the logit scale, whose interval never holds 0.
+            "plain" for effects and "difference" for those of shares, of which 0 is none: no proportion, even if no
+            negative one is among them. "share" for the logit scale, whose interval never holds 0.
 
     >>> cluster_bootstrap_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"], folds=200).value
     0.5

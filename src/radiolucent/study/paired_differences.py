@@ -33,7 +33,7 @@ def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds
 
     def proportion(where: np.ndarray) -> Estimate:
         return cluster_bootstrap_mean(
-            gained[where], patients[where], level=level, folds=folds, seed=seed, scale="plain"
+            gained[where], patients[where], level=level, folds=folds, seed=seed, scale="difference"
         )
 
     auroc = delong_test(truth, after.margins[known], before.margins[known], groups=patients, level=level)[0]
