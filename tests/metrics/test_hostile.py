@@ -83,7 +83,6 @@ def test_few_ill_who_are_all_called_leave_a_balanced_accuracy_open() -> None:
 
 DIFFERENCES: dict[str, Callable[[], Estimate]] = {
     "delong_test": lambda: metrics.delong_test([0, 0, 0, 1, 1], [1, 2, 3, 0, 2.5], [1, 0, 2, 3, 4])[0],
-    "clustered_mcnemar": lambda: metrics.clustered_mcnemar([1, 1, 1, 0], [0, 0, 1, 0])[0],
     "agreement": lambda: mean_estimates([[0.9], [-0.8], [0.9]], None, names=["hit_minus_area"])[0],
     "mrmc": lambda: statistics.mrmc(FEW, np.stack([WORSE, BETTER])).differences["test 1", "test 2"],
     "readers_against": lambda: statistics.readers_against(FEW, WORSE, BETTER[0])[0],

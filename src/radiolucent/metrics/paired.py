@@ -46,8 +46,7 @@ def clustered_mcnemar(
     d = d[d != 0]
     found = cluster_bootstrap_mean(gained, groups, level=level, folds=2000, scale="difference")
     if not gained.any():
-        note = "no film differs: no interval"
-        return Estimate(found.value, None, None, level, patients, "paired difference", note), None
+        return found, None
     if not len(d):
         return found, 1.0
     if (np.abs(d) == abs(d[0])).all():
