@@ -67,6 +67,7 @@ GUIDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "clamp": lambda x: x.clamp(min=torch.tensor(0.0)),
     "checkpoint": lambda x: checkpoint(torch.relu, x, use_reentrant=False),
     "clipped": lambda x: F.hardtanh(x, 0, 1e9),
+    "a number's product": lambda x: torch.ops.aten.mul.Scalar(x, 1.0).relu(),  # as attention scales its queries
 }
 OTHERWISE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "maximum": lambda x: torch.maximum(x, torch.tensor(0.0)),
@@ -259,6 +260,58 @@ def test_answers_by_company_or_chance_are_refused(name: str) -> None:
     assert all(torch.equal(v, state[k]) for k, v in network.state_dict().items())
     assert torch.equal(drawn, torch.get_rng_state())
     assert np.array_equal(legacy, np.random.get_state()[1])  # noqa: NPY002
+
+
+class Merging(nn.Linear):
+    """A LoRA layer: in eval mode its update lies in the weights."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 2)
+        self.a, self.b, self.merged = nn.Parameter(torch.randn(1, 8)), nn.Parameter(torch.randn(2, 1)), False
+
+    def train(self, mode: bool = True) -> "Merging":
+        super().train(mode)
+        if self.merged == mode:
+            self.weight.data += (-1 if mode else 1) * self.b @ self.a
+            self.merged = not mode
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + (0 if self.merged else x @ self.a.T @ self.b.T)
+
+
+def test_modes_are_put_back_with_what_depends_on_them() -> None:
+    network = Net()
+    network.fc = Merging()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    clf = rl.wrap(network, NAMES, preprocess=PRE)
+    explain(clf, FILM, rl.GradCAM(), target=1)
+    assert network.training and not network.fc.merged
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+    class Training(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm.train()(super().features(x))
+
+    training = Training().eval()
+    with pytest.raises(ModelError, match="company of others"):
+        rl.wrap(training, NAMES, preprocess=PRE)
+    assert not training.norm.training
+
+
+def test_a_network_that_takes_one_film_at_a_time() -> None:
+    class Lone(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return super().features(x).view(1, 8, 16, 16)
+
+    lone, plain = wrapped(Lone()), wrapped(Net())
+    films = [FILM, rl.from_array(1 - FILM.pixels)]
+    for method in (rl.DeepLift(), rl.LRP(), rl.Occlusion(32, 32)):
+        for found, expected in zip(*(explain(c, films, method, target=1) for c in (lone, plain)), strict=True):
+            np.testing.assert_allclose(found.map, expected.map, atol=1e-5 * np.abs(expected.map).max())
+    for method in (rl.GradCAM(), rl.AblationCAM("c2")):
+        with pytest.raises(ExplainError, match=r"one film at a time.*flatten"):
+            explain(lone, films, method, target=1)
 
 
 def test_a_buffer_that_says_nothing_may_move_and_is_put_back() -> None:

@@ -243,6 +243,8 @@ def test_ece_says_what_calibrated_probabilities_would_show_and_its_interval_hold
     rng = np.random.default_rng(9)
     simulated = [slow_ece(rng.random(300) < scores, scores, 15) for _ in range(400)]
     assert expected == pytest.approx(np.mean(simulated), rel=0.05)
+    exact = ece(np.arange(8) % 2, np.full(8, 0.5), folds=100)  # no gap in any bin, by chance
+    assert exact.value == 0 and exact.low is None and "no interval" in exact.note
 
 
 @pytest.mark.parametrize("figure", [brier, ece])

@@ -37,6 +37,35 @@ def same(one: Evaluation, other: Evaluation) -> bool:
     return one.as_dict() == other.as_dict()
 
 
+@pytest.mark.parametrize("head", ["softmax", "three classes", "sigmoid", "multilabel"])
+def test_films_are_ranked_by_their_logits_where_probabilities_end(head: str) -> None:
+    """Two logits 37 apart make a probability of exactly 1: the films beyond are not tied for that."""
+    plain = predictions(classes=3 if head == "three classes" else 2)
+    z, truth = plain.logits[:, 1].copy(), plain.labels == 1
+    far = np.stack([0 * z, z + 60], 1) if head == "softmax" else z[:, None] - 800
+    if head == "three classes":
+        far = plain.logits + np.array([0, 60, 0], np.float32)
+    labels = truth.astype(int)[:, None] if head == "multilabel" else plain.labels
+    names = {"three classes": plain.class_names, "multilabel": ("PNEUMONIA",)}.get(head, plain.class_names[:2])
+    kind = "softmax" if head in ("softmax", "three classes") else head
+    p = predictions(logits=far.astype(np.float32), labels=labels, class_names=names, head=kind)
+    ranked = (p.of_label(0) if head == "multilabel" else p).margins
+    assert len(np.unique(ranked)) > 140
+    if head == "multilabel":
+        found = metrics.evaluate_labels(p, folds=50)
+        figures = {name: (found.labels["PNEUMONIA"].estimates[name], found.macro[name]) for name in RANKED}
+    else:
+        one = evaluate(p, folds=50)
+        figures = {name: (one.estimates[name],) for name in RANKED}
+        figures["auroc"] += (one.classes[names[1]]["auroc"],) if head == "three classes" else ()
+    for name, oracle in RANKED.items():
+        for e in figures[name]:
+            assert e.value == pytest.approx(oracle(truth, ranked), abs=1e-9), name
+
+
+RANKED = {"auroc": sk.roc_auc_score, "average_precision": sk.average_precision_score}
+
+
 def test_all_figures_equal_those_computed_one_by_one() -> None:
     pred = predictions(threshold=0.4, temperature=1.7)
     found = evaluate(pred, folds=600, seed=5)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from radiolucent import metrics
+from radiolucent.audits.agreement.estimates import mean_estimates
 from radiolucent.audits.agreement.staple import staple
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.readers import statistics
@@ -80,6 +81,23 @@ def test_few_ill_who_are_all_called_leave_a_balanced_accuracy_open() -> None:
     assert found.value == pytest.approx(0.9474, abs=1e-4) and found.low is not None and found.low < 0.75
 
 
+DIFFERENCES: dict[str, Callable[[], Estimate]] = {
+    "delong_test": lambda: metrics.delong_test([0, 0, 0, 1, 1], [1, 2, 3, 0, 2.5], [1, 0, 2, 3, 4])[0],
+    "agreement": lambda: mean_estimates([[0.9], [-0.8], [0.9]], None, names=["hit_minus_area"])[0],
+    "mrmc": lambda: statistics.mrmc(FEW, np.stack([WORSE, BETTER])).differences["test 1", "test 2"],
+    "readers_against": lambda: statistics.readers_against(FEW, WORSE, BETTER[0])[0],
+    "u_statistics": lambda: statistics.u_statistics(FEW, np.stack([WORSE, BETTER])).differences["test 1", "test 2"],
+}
+FEW = np.array([0, 0, 0, 1, 1, 1])
+WORSE, BETTER = np.array([[3, 4, 2, 1, 2.5, 0], [1, 2, 3, 4, 5, 0.0]]), np.array([[0, 1, 2, 3, 1.5, 4.0]] * 2)
+
+
+@pytest.mark.parametrize("figure", DIFFERENCES)
+def test_a_difference_of_shares_ends_at_one(figure: str) -> None:
+    found = DIFFERENCES[figure]()
+    assert found.low is not None and found.high is not None and -1 in (found.low, -found.high)
+
+
 def test_all_wrong_is_bounded_as_all_right_is() -> None:
     for name, whole in (("mcc", -1.0), ("balanced_accuracy", 0.0)):
         right, wrong = (getattr(metrics, name)(TRUTH, c) for c in (TRUTH, ~TRUTH))
@@ -98,6 +116,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a bound too close": (lambda: metrics.size_proportion(0.9, bound=0.8999), "more than 10,000,000"),
     "a class too many": (lambda: metrics.fit_temperature(np.ones((3, 2)), np.array([0, 1, 2])), "label 2 for 2"),
     "words as labels": (lambda: metrics.fit_temperature(np.ones((2, 2)), np.array(["a", "b"])), "class indices"),
+    "nobody ill": (lambda: statistics.mrmc_rate(~TRUTH & TRUTH, READ > 0, "sensitivity"), "0 patients"),
     "missing calls": (lambda: statistics.mrmc_rate(TRUTH, np.full((2, 2, 30), NAN), "sensitivity"), "missing"),
     "scores as calls": (lambda: statistics.mrmc_rate(TRUTH, READ, "specificity"), "other than 0 and 1"),
     "two of one name": (lambda: statistics.mrmc(TRUTH, READ, readers=["a", "a", "b"]), "once"),

@@ -120,15 +120,22 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
     state = {k.removeprefix("module."): v * 2 for k, v in plain.network.state_dict().items()}
     save_file(state, tmp_path / "all.safetensors")
-    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "all.pth")
-    for file in ("all.safetensors", "all.pth"):
+    files = ["all.safetensors"]
+    for prefix, key in (("module.", "state_dict"), ("model.net.", "state_dict"), ("_orig_mod.", "model_state_dict")):
+        files.append(f"{prefix}pth")
+        torch.save({key: {prefix + k: v for k, v in state.items()}, "epoch": 3}, tmp_path / files[-1])
+    for file in files:
         found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights=file)
         assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    both = {f"net.{k}": v for k, v in state.items()} | {f"ema.{k}": 3 * v for k, v in state.items()}
+    torch.save(both, tmp_path / "both.pth")
+    with pytest.raises(WeightsError, match=r"none of its .* fits.*net\."):  # which of the two is not said
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="both.pth")
     save_file({k: v for k, v in state.items() if k != "fc.bias"}, tmp_path / "some.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.bias"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="some.safetensors")
     with pytest.raises(ConfigError, match="for a torch module"):
-        rl.own_model("their_models:answers", NAMES, preprocess=PRE, weights="all.pth")
+        rl.own_model("their_models:answers", NAMES, preprocess=PRE, weights="module.pth")
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's, about its exporters

@@ -91,6 +91,16 @@ def test_what_does_not_fit_is_named() -> None:
         rl.wrap(Net(DRESSES["named"][0]), NAMES, preprocess=SMALL)
     with pytest.raises(ModelError, match=r"several are tensors \(2, 2\).*pick=1"):  # the main head and another
         rl.wrap(Net(lambda z: (z, z + 1)), NAMES, preprocess=SMALL)
+    with pytest.raises(ModelError, match=r"a tuple of 2: .*pick=1"):  # a loss before the logits
+        rl.wrap(Net(lambda z: (z.sum(), z)), NAMES, preprocess=SMALL)
+    with pytest.raises(ConfigError, match=r"out of a tuple of 2: Tensor of shape \(2, 1\).*pick="):
+        rl.wrap(Net(lambda z: (z[:, :1], z)), NAMES, preprocess=SMALL)
+    with pytest.raises(ConfigError, match=r"\(2, 2, 4, 4\), numbers for many places"):
+        rl.wrap(Net(lambda z: z[:, :, None, None].expand(-1, -1, 4, 4)), NAMES, preprocess=SMALL)
+    with pytest.raises(ModelError, match="2 numbers for 3 images"):
+        rl.wrap(Net(lambda z: z.mean(0)), NAMES, preprocess=SMALL, head="sigmoid")
+    with pytest.raises(ExplainError, match=r"does not take films.*other channels"):
+        rl.explain(rl.Classifier(Net(), ("NORMAL", "PNEUMONIA"), rl.Preprocess(16)), film())
     with pytest.raises(ModelError, match=r"\(2, 3\) numbers for 3 films"):
         rl.wrap(Net(lambda z: z.T), NAMES, preprocess=SMALL)
     with pytest.raises(ModelError, match=r"leave pick=0 out"):

@@ -68,7 +68,21 @@ def test_films_of_a_patient_do_not_count_as_independent() -> None:
         naive += plain is not None and plain < 0.05
     assert wrong / 300 < 0.08 and naive / 300 > 0.2
     same, p = clustered_mcnemar(np.ones(5), np.ones(5))
-    assert same.value == 0 and same.low is None and p is None
+    assert same.value == 0 and p is None and 0.3 < (same.high or 0) == -(same.low or 0) < 0.5
+
+
+def test_the_interval_of_a_paired_difference() -> None:
+    """Tango's, as Fagerland, Lydersen & Laake 2014 have it of Bentur's airways; and it holds what it says."""
+    first, second = (np.repeat(each, [1, 1, 7, 12]) for each in ([1, 1, 0, 0], [1, 0, 1, 0]))
+    found = clustered_mcnemar(first, second)[0]
+    assert (found.value, found.low, found.high) == pytest.approx((-0.286, -0.517, -0.026), abs=5e-4)
+    twice = clustered_mcnemar(np.repeat(first, 2), np.repeat(second, 2), groups=np.repeat(np.arange(21), 2))[0]
+    assert twice.low is not None and twice.low < found.low < -0.5 and "design effect 2.0" in twice.method
+    k = np.arange(51)  # of 50 films that only the first gets right, each with a chance of one in ten
+    gained = (np.arange(50) < k[:, None]).astype(float)
+    ends = [clustered_mcnemar(row > 0, np.zeros(50))[0] for row in gained]
+    holds = [e.low is not None and e.high is not None and e.low <= 0.1 <= e.high for e in ends]
+    assert 0.93 < float(stats.binom.pmf(k, 50, 0.1) @ holds) < 0.98
 
 
 NO = np.nan

@@ -20,6 +20,7 @@ from radiolucent.models.classifier import NOT_FINITE
 from radiolucent.models.once import looked_at_each_time, looked_at_once
 from radiolucent.models.preserve_state import untouched
 from radiolucent.models.steady import unsteady
+from radiolucent.models.wrap import one_at_a_time
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
 from radiolucent.passes.session import Session
@@ -177,7 +178,7 @@ def _all(
     batch_size: int,
 ) -> list[list[Explanation]]:
     """Every method's maps of every film."""
-    step = 1 if all(m.one_by_one for m in methods) else batch_size
+    step = 1 if one_at_a_time(classifier.network) or all(m.one_by_one for m in methods) else batch_size
     found: list[list[Explanation]] = []
     with untouched(classifier.network), looked_at_once():
         if why := unsteady(classifier):

@@ -126,7 +126,8 @@ def _may_be_relu(node: Any) -> bool:
     if isinstance(node, torch.autograd.function.BackwardCFunction):
         return True  # a backward of another's own
     if name.startswith("MulBackward"):  # by a mask of places and channels
-        masks = [m for m in (node._saved_self, node._saved_other) if isinstance(m, torch.Tensor)]
+        kept = (getattr(node, f"_saved_{side}", None) for side in ("self", "other"))  # a number keeps no other side
+        masks = [m for m in kept if isinstance(m, torch.Tensor)]
         # Zeros alone let nothing back, guided or not: maps that the network itself has blanked.
         return any(m.ndim > 1 and m.shape[1] > 1 and bool(((m == 0) | (m == 1)).all() & m.any()) for m in masks)
     if name.startswith(("MaximumBackward", "WhereBackward", "FmaxBackward")):  # of something and a constant

@@ -38,12 +38,13 @@ def _empty(title: str, truth: NDArray[np.bool_]) -> Figure | None:
 def roc_plot(p: Predictions, evaluation: Evaluation) -> Figure:
     """ROC curve with a band (Wilson's 95 % interval of sensitivity at each point, by patient) and the chosen threshold;
     where the curve hugs its corner, that corner enlarged."""
-    truth, scores = _known(p)
+    truth, _ = _known(p)
     empty = _empty("ROC curve", truth)
     if empty:
         return empty
-    fpr, tpr, thresholds = metrics.roc_curve_points(truth, scores)
-    band = metrics.roc_band(truth, scores, thresholds, groups=_patients(p))
+    margins = p.margins[p.labels >= 0]
+    fpr, tpr, thresholds = metrics.roc_curve_points(truth, margins)
+    band = metrics.roc_band(truth, margins, thresholds, groups=_patients(p))
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     area = evaluation.estimates["auroc"]
@@ -76,11 +77,11 @@ def _roc(
 @styled
 def pr_plot(p: Predictions, evaluation: Evaluation) -> Figure:
     """Precision–recall curve, the chosen threshold, and the prevalence, which a coin would reach."""
-    truth, scores = _known(p)
+    truth, _ = _known(p)
     empty = _empty("Precision–recall curve", truth)
     if empty:
         return empty
-    recall, precision, _ = metrics.pr_curve_points(truth, scores)
+    recall, precision, _ = metrics.pr_curve_points(truth, p.margins[p.labels >= 0])
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     label = f"area {evaluation.estimates['average_precision']}"

@@ -21,12 +21,17 @@ def _at_threshold(name: str) -> Callable[[Cases, Resampling], Estimate]:
     return estimate
 
 
-def _of_scores(function: Callable[..., Estimate]) -> Callable[[Cases, Resampling], Estimate]:
+def _of_ranks(function: Callable[..., Estimate]) -> Callable[[Cases, Resampling], Estimate]:
     def estimate(cases: Cases, how: Resampling) -> Estimate:
         options = {"level": how.level, "folds": how.folds, "seed": how.seed}
-        return function(cases.truth, cases.scores, groups=cases.patients, **options)
+        return function(cases.truth, cases.margins, groups=cases.patients, **options)
 
     return estimate
+
+
+def _ece(cases: Cases, how: Resampling) -> Estimate:
+    options = {"level": how.level, "folds": how.folds, "seed": how.seed}
+    return ece(cases.truth, cases.scores, groups=cases.patients, **options)  # pyright: ignore[reportArgumentType]
 
 
 def _brier(cases: Cases, how: Resampling) -> Estimate:
@@ -46,7 +51,7 @@ METRICS: tuple[Metric, ...] = (
         "AUROC",
         "how often a random film with it scores above a random one without; 0.5 is a coin, 1 perfect",
         "high",
-        _of_scores(auroc),
+        _of_ranks(auroc),
     ),
     Metric(
         "sensitivity",
@@ -73,7 +78,7 @@ METRICS: tuple[Metric, ...] = (
         "Average precision",
         "PPV averaged over all sensitivities, at this prevalence",
         "high",
-        _of_scores(average_precision),
+        _of_ranks(average_precision),
     ),
     Metric("f1", "F1", "harmonic mean of PPV and sensitivity", "high", _at_threshold("f1")),
     Metric("mcc", "MCC", "correlation of call and label, −1 to 1", "high", _at_threshold("mcc")),
@@ -86,7 +91,7 @@ METRICS: tuple[Metric, ...] = (
         class_accuracy,
     ),
     Metric("brier", "Brier score", "mean squared error of the probabilities; 0 is best", "low", _brier),
-    Metric("ece", "ECE", "mean gap between probability and observed share; 0 is best", "low", _of_scores(ece)),
+    Metric("ece", "ECE", "mean gap between probability and observed share; 0 is best", "low", _ece),
     Metric(
         "calibration_slope",
         "Calibration slope",

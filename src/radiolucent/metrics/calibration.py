@@ -118,7 +118,9 @@ def ece_interval(
     wider = t_of(level, max(worth - 1, 1.0)) / z_of(level) * float(np.sqrt(worth / max(worth - 1, 0.5)))
     below = max(0.0, min(float(value + wider * (value - np.quantile(samples, high))), value - often))
     above = jackknife_interval(value, gaps, level=level, method=method).high
-    return Estimate(value, below, min(1.0, above or value), level, n, f"{method}, reflected; jackknife above", note)
+    if above is None:  # no bin has a gap, or every patient the same
+        return Estimate(value, None, None, level, n, method, f"{note}; no variance among the units: no interval")
+    return Estimate(value, below, min(1.0, above), level, n, f"{method}, reflected; jackknife above", note)
 
 
 def ece(

@@ -131,4 +131,4 @@ def delong_test(
         return Estimate(difference, None, None, level, n, method, note), None
     deviation, df = found[0] ** 0.5, found[1]
     p = float(2 * special.stdtr(df, -abs(difference) / deviation))
-    return scaled_interval(difference, deviation, level=level, n=n, method=method, df=df), p
+    return scaled_interval(difference, deviation, level=level, n=n, method=method, scale="difference", df=df), p

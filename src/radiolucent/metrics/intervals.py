@@ -24,8 +24,8 @@ __all__ = [
     "z_of",
 ]
 
-Scale = Literal["plain", "share", "correlation"]
-"""Where a figure is close to normal: as it is; log(x / (1 − x)); Fisher's z."""
+Scale = Literal["plain", "share", "correlation", "difference"]
+"""Where a figure is close to normal: as it is; log(x / (1 − x)); Fisher's z; as it is, of two shares."""
 
 
 def z_of(level: float) -> float:
@@ -161,14 +161,15 @@ def scaled_interval(
 ) -> Estimate:
     """value ± t · deviation, reckoned where the figure is close to normal (delta method) and put back.
 
-    "share" (0 to 1): logit; "correlation" (−1 to 1): Fisher's z; "plain": as it is. There is no interval without a
-    deviation, nor for a figure at the end of its scale: a width of 0 is never true.
+    "share" (0 to 1): logit; "correlation" (−1 to 1): Fisher's z; "plain": as it is; "difference" of two shares, or a
+    mean correlation: as it is, its ends no further out than −1 and 1. There is no interval without a deviation, nor for
+    a figure at the end of its scale: a width of 0 is never true.
     """
     from scipy import special
 
     t = t_of(level, df)
-    ends = {"plain": (-np.inf, np.inf), "share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
-    if not np.isfinite(deviation) or deviation <= 1e-12 or not ends[scale][0] < value < ends[scale][1]:
+    ends = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}.get(scale, (-np.inf, np.inf))
+    if not np.isfinite(deviation) or deviation <= 1e-12 or not ends[0] < value < ends[1]:
         why = "no variance among the units: no interval"
         return Estimate(value, None, None, level, n, method, f"{note}; {why}" if note else why)
     if scale == "share":
@@ -179,6 +180,8 @@ def scaled_interval(
         low, high = (float(np.tanh(np.arctanh(value) + step)) for step in (-half, half))
     else:
         low, high = value - t * deviation, value + t * deviation
+        if scale == "difference":
+            low, high = max(low, -1.0), min(high, 1.0)
     named = method if np.isinf(df) else f"{method}, t with {df:.3g} df"
     return Estimate(value, low, high, level, n, named, note)
 

@@ -179,7 +179,8 @@ def _mean(predictions: Predictions, names: list[str], figure: str, level: float,
         one = predictions.of_label(name)
         known = one.labels[whole] >= 0
         films = whole[known]
-        truth, scores, called = one.truth[films], one.scores[films], one.called[films]
+        given = one.scores if figure == "brier" else one.margins
+        truth, scores, called = one.truth[films], given[films], one.called[films]
         parts.append((known, _statistic(figure, truth, scores, called)))
         worth.append(rarer_worth(truth, index[known]))
 
@@ -195,7 +196,7 @@ def _mean(predictions: Predictions, names: list[str], figure: str, level: float,
 
 
 def _statistic(figure: str, truth: Mask, scores: Floats, called: Mask) -> Callable[[Floats], Floats]:
-    """From weights (folds, M) to one label's figure (folds,)."""
+    """From weights (folds, M) to one label's figure (folds,); of "brier" scores are probabilities, else log odds."""
     if figure in ("auroc", "average_precision"):
         ranks, place = Ranks(truth, scores), 0 if figure == "auroc" else 1
 

@@ -30,6 +30,7 @@ class Cases:
 
     Attributes:
         truth, called: bool (N,). scores: probability (N,) of the positive class. chances: (N, K) of every class.
+        margins, odds: the log odds of both, which films are ranked by (`Predictions.log_odds`).
         labels: (N,) class indices. names: the classes. patients: N identifiers.
         index: (N,) each film's patient as a number. left_out: films without a label.
     """
@@ -38,6 +39,8 @@ class Cases:
     scores: Floats
     called: Mask
     chances: Floats
+    margins: Floats
+    odds: Floats
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     patients: tuple[str, ...]
@@ -58,7 +61,7 @@ class Cases:
                 f"{predictions.image_ids[bad[0]]}: logits are not finite ({len(bad)} of {len(predictions)} images); "
                 "the network is damaged or its input is: train again."
             )
-        labels, scores = predictions.labels, predictions.scores
+        labels, margins = predictions.labels, predictions.margins
         if labels.max(initial=-1) >= len(predictions.class_names):
             raise DataError(
                 f"label {labels.max()} with {len(predictions.class_names)} classes; expected a class index."
@@ -66,13 +69,15 @@ class Cases:
         known = np.flatnonzero(labels >= 0)
         if not len(known):
             raise DataError("no image has a label; evaluation needs class folders or a label column.")
-        order = known[np.argsort(-scores[known], kind="stable")]
+        order = known[np.argsort(-margins[known], kind="stable")]
         patients = tuple(predictions.patient_ids[i] for i in order)
         return Cases(
             predictions.truth[order],
-            scores[order],
+            predictions.scores[order],
             predictions.called[order],
             predictions.probabilities[order],
+            margins[order],
+            predictions.log_odds[order],
             labels[order],
             predictions.class_names,
             patients,

@@ -37,7 +37,7 @@ def by_class(cases: Cases, how: Resampling) -> dict[str, dict[str, Estimate]]:
     called = cases.chances.argmax(1)
     found: dict[str, dict[str, Estimate]] = {}
     for c, name in enumerate(cases.names):
-        found[name] = {"auroc": auroc(own[:, c], cases.chances[:, c], groups=cases.patients, level=how.level)}
+        found[name] = {"auroc": auroc(own[:, c], cases.odds[:, c], groups=cases.patients, level=how.level)}
         for rate in ("sensitivity", "ppv"):
             found[name][rate] = proportion(rate, own[:, c], called == c, how.level, cases.index)
     return found
@@ -52,7 +52,7 @@ def macro_auroc(cases: Cases, how: Resampling) -> Estimate | None:
     if not min(ill):
         method = bootstrap_method(cases.patients, how.folds)
         return undefined("a class without cases", how.level, 0, method)
-    ranks = [Ranks(own[:, c], cases.chances[:, c]) for c in range(len(cases.names))]
+    ranks = [Ranks(own[:, c], cases.odds[:, c]) for c in range(len(cases.names))]
 
     def mean(weights: Floats) -> Floats:
         return np.mean([r(weights)[0] for r in ranks], axis=0)

@@ -1,6 +1,5 @@
 """Paired calls of films that share patients: McNemar's test over patients."""
 
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -45,12 +44,9 @@ def clustered_mcnemar(
     index, patients = clusters_of(groups, len(a))
     d = np.bincount(index, gained, minlength=patients)
     d = d[d != 0]
-    found = cluster_bootstrap_mean(gained, groups, level=level, folds=2000, scale="plain")
-    if found.low is not None and found.high is not None:
-        found = replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+    found = cluster_bootstrap_mean(gained, groups, level=level, folds=2000, scale="difference")
     if not gained.any():
-        note = "no film differs: no interval"
-        return Estimate(found.value, None, None, level, patients, "paired difference", note), None
+        return found, None
     if not len(d):
         return found, 1.0
     if (np.abs(d) == abs(d[0])).all():

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats, numbers
 from radiolucent.metrics.intervals import Scale, scaled_interval, undefined, z_of
-from radiolucent.metrics.proportions import clustered_wilson, kish
+from radiolucent.metrics.proportions import clustered_difference, clustered_wilson, kish
 from radiolucent.types import Estimate
 
 __all__ = [
@@ -223,8 +223,9 @@ def cluster_bootstrap_mean(
     Args:
         scale: unless given, values that are all 0 or 1 are a proportion and get Wilson's interval with a design effect
             (`clustered_wilson`), and other values a bootstrap deviation as they are, cut to [0, 1] where all lie there.
-            "plain" for differences and effects, of which 0 is none: no proportion, even if no negative one is among
-            them. "share" for the logit scale, whose interval never holds 0.
+            "plain" for effects and "difference" for those of shares, of which 0 is none: no proportion, even if no
+            negative one is among them; differences that are all −1, 0 or 1 get Tango's interval
+            (`clustered_difference`). "share" for the logit scale, whose interval never holds 0.
 
     >>> cluster_bootstrap_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"], folds=200).value
     0.5
@@ -254,7 +255,9 @@ def cluster_means(
     filled, there = np.where(known, table, 0.0), known.astype(np.float64)
     index, _ = clusters_of(groups, len(table))
     method = bootstrap_method(groups, folds)
-    shares = [scale is None and bool(np.isin(table[k, c], (0.0, 1.0)).all()) for c, k in enumerate(known.T)]
+    counted = {None: (clustered_wilson, (0.0, 1.0)), "difference": (clustered_difference, (-1.0, 0.0, 1.0))}
+    closed, few = counted.get(scale, (None, ()))
+    shares = [closed is not None and bool(np.isin(table[k, c], few).all()) for c, k in enumerate(known.T)]
     drawn: Floats = np.empty((0, table.shape[1]))
 
     def means(w: Floats) -> Floats:
@@ -272,8 +275,8 @@ def cluster_means(
             found.append(undefined(why, level, len(np.unique(index)), method))
         elif not len(data):
             found.append(undefined(note or "no cases", level, 0, method))
-        elif is_share:
-            e = clustered_wilson(data == 1, np.unique(patients, return_inverse=True)[1], level)
+        elif is_share and closed is not None:
+            e = closed(data, np.unique(patients, return_inverse=True)[1], level)
             found.append(replace(e, note="; ".join(filter(None, (note, e.note)))))
         else:
             units = len(np.unique(patients))

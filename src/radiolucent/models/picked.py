@@ -45,6 +45,8 @@ def _likely(out: Any) -> Any:
     if not isinstance(out, tuple | list) or not out:
         return out
     first, *others = cast(Sequence[Any], out)
+    if isinstance(first, torch.Tensor) and not first.ndim and others:  # a loss, as Hugging Face gives
+        raise ModelError(f"the module gives {described_value(out)}: which are the logits? Say pick=1, …")
     if isinstance(first, torch.Tensor) and any(getattr(o, "shape", None) == first.shape for o in others):
         raise ModelError(
             f"the module gives {len(others) + 1} things, of which several are tensors {tuple(first.shape)}: which are "
@@ -57,5 +59,8 @@ def described_value(value: Any) -> str:
     """What something is, in a few words for an error."""
     if isinstance(value, Mapping):
         return f"a mapping of {', '.join(map(str, cast(Mapping[Any, Any], value)))}"
+    if isinstance(value, tuple | list) and value:
+        each = [described_value(one) for one in cast(Sequence[Any], value)[:4]]
+        return f"a {type(value).__name__} of {len(cast(Sequence[Any], value))}: {', '.join(each)}"
     shape = getattr(value, "shape", None)
     return type(value).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 
 import torch
 
+from radiolucent.errors import RadiolucentError
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.per_network import remember, remembered, structure_of
 from radiolucent.models.settings import settings_of
@@ -39,7 +40,16 @@ def probe_films(classifier: Classifier) -> torch.Tensor:
 
 def _found(classifier: Classifier) -> str | None:
     films = probe_films(classifier)
-    together = classifier.logits(films)
+    try:
+        together = classifier.logits(films)
+    except (RadiolucentError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # another's code fails in any way
+        return (
+            f"the network does not take films {tuple(films.shape)} ({type(error).__name__}: {str(error)[:200]}): its "
+            "preprocessing says another size or other channels than it takes, or it takes one film at a time, which "
+            "radiolucent.wrap(network, class_names, …) finds out."
+        )
     if len(together) != len(films):
         return (
             f"the network gives {tuple(together.shape)} numbers for {len(films)} films; expected a row a film, (N, K)."

@@ -6,6 +6,7 @@ import io
 import logging
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
             f"{path}: not readable as safetensors or a plain PyTorch state dict ({error}); nothing is unpickled beyond "
             "tensors. Save the state dict with safetensors."
         ) from error
-    for key in ("state_dict", "model"):
+    for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
@@ -85,8 +86,8 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
     Raises:
         WeightsError: the file is missing, damaged, or nothing in it fits.
     """
-    found = {name.removeprefix("module."): tensor for name, tensor in _read(path).items()}
     own = network.state_dict()
+    found = _plainly_named(_read(path), own)
     fits = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
     if not fits:
         raise WeightsError(
@@ -107,6 +108,26 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
         tuple(n for n in found if n not in own),
         tuple(mismatched),
     )
+
+
+def _plainly_named(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """The tensors without the prefix under which they fit best: what a trainer or wrapper called the network.
+
+    Such as "module." (DataParallel), "_orig_mod." (torch.compile) or "model." (Lightning). Where two fit alike, as
+    those of a network and of its moving average, the names stay as they are.
+    """
+    hits: Counter[str] = Counter()
+    for name, tensor in found.items():
+        parts = name.split(".")
+        for k in range(len(parts)):
+            plain = ".".join(parts[k:])
+            if plain in own and own[plain].shape == tensor.shape:
+                hits[name.removesuffix(plain)] += 1
+    most = max(hits.values(), default=0)
+    best = [prefix for prefix, count in hits.items() if count == most]
+    if len(best) != 1:
+        return found
+    return {name.removeprefix(best[0]): tensor for name, tensor in found.items()}
 
 
 def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:

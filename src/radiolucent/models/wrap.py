@@ -21,7 +21,7 @@ from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
-__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "black_box", "wrap", "wrap_function"]
+__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "black_box", "one_at_a_time", "wrap", "wrap_function"]
 
 Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
@@ -118,6 +118,11 @@ class BlackBox(nn.Module):
             raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
         logits = logits_from(out, self.head) if self.output == "probabilities" else out
         return logits if self.keep is None else logits[:, list(self.keep)]
+
+
+def one_at_a_time(network: nn.Module) -> bool:
+    """Whether it is, or is one output of, a wrapped module that takes one image at a time."""
+    return any(isinstance(m, Wrapped) and m.singly for m in (network, *network.children()))
 
 
 def black_box(network: nn.Module) -> BlackBox | None:
@@ -350,9 +355,27 @@ def _probe(classifier: Classifier) -> torch.Tensor:
     if logits.ndim != 2 or logits.shape[1] != classifier.outputs:
         raise ConfigError(
             f"it gives {tuple(logits.shape)} for 2 films; expected (2, {classifier.outputs}) for the classes "
-            f"{', '.join(classifier.class_names)} and head {classifier.head!r}."
+            f"{', '.join(classifier.class_names)} and head {classifier.head!r}.{_more_of(classifier, inputs)}"
         )
     return logits
+
+
+def _more_of(classifier: Classifier, inputs: torch.Tensor) -> str:
+    """What the module gave, where the numbers come out of something else, and what to do about it."""
+    network, seen = classifier.network, list[Any]()
+    if not isinstance(network, Wrapped) or opaque(network.module):
+        return ""
+    handle = network.module.register_forward_hook(lambda _, __, out: seen.append(out))
+    try:
+        classifier.logits(inputs)
+    finally:
+        handle.remove()
+    given = seen[-1] if seen else None
+    if not isinstance(given, torch.Tensor):
+        return f" They come out of {described_value(given)}: say which are the logits with pick=."
+    if given.ndim > 2 and given[0, 0].numel() > 1:
+        return f" The module gives {tuple(given.shape)}, numbers for many places: wrap one that pools them, (N, K)."
+    return ""
 
 
 def _ramps(classifier: Classifier) -> torch.Tensor:
@@ -364,6 +387,7 @@ def _ramps(classifier: Classifier) -> torch.Tensor:
 
 def _rows(out: torch.Tensor, count: int) -> torch.Tensor:
     """Numbers (N, K) of N images; also of one image alone whose first axis was squeezed away."""
-    if not out.ndim and count != 1:
-        raise ModelError(f"the module gives one number for {count} images; expected ({count}, K).")
+    if out.ndim < 2 and (not out.numel() or out.numel() % count):
+        many = "one number" if out.numel() == 1 else f"{out.numel()} numbers"
+        raise ModelError(f"the module gives {many} for {count} images; expected ({count}, K).")
     return out.reshape(count, -1) if out.ndim < 2 else out.flatten(1)

@@ -11,6 +11,7 @@ from radiolucent.errors import ExplainError
 from radiolucent.models.in_lungs import InLungs
 from radiolucent.models.per_network import changes_counted, remember, remembered, structure_of
 from radiolucent.models.settings import noting_what_moves, settings_of
+from radiolucent.models.wrap import one_at_a_time
 from radiolucent.passes.flow import Flow, flowing
 from radiolucent.passes.hooks import differentiable, gradients_told
 from radiolucent.passes.places import SURE, Layout, Probe, probed
@@ -118,6 +119,12 @@ def find_layer(network: nn.Module, inputs: torch.Tensor, place: Place = None) ->
     name, reshape = (place.name, place.reshape) if isinstance(place, Reshaped) else (place, None)
     if name is not None and reshape is None and (laid := _laid_on_film(network, name)) is not None:
         return laid
+    if one_at_a_time(network):
+        raise ExplainError(
+            "the network takes one film at a time (an x.view(1, -1), or a check of the batch), and where its layers "
+            "look is found with several. Let it take batches, e.g. by x.flatten(1), or use a method without a layer: "
+            "IntegratedGradients(), LIME()."
+        )
     probes, found = _looked_up(network, inputs[:1])
     if name is not None:
         return _named(network, probes, name, reshape)

@@ -9,7 +9,7 @@ __all__ = ["choose_cases", "worst"]
 
 def worst(p: Predictions, count: int) -> tuple[list[int], list[int]]:
     """(missed, false alarms): positions of the most confident mistakes of both kinds, the worst first."""
-    order = np.argsort(p.scores)
+    order = np.argsort(p.margins)
     missed = [int(i) for i in order if p.truth[i] and not p.called[i]]
     alarms = [int(i) for i in order[::-1] if not p.truth[i] and p.called[i]]
     return missed[:count], alarms[:count]
@@ -24,7 +24,7 @@ def choose_cases(p: Predictions, count: int, *, preferred: set[str] | None = Non
     chosen = missed + alarms
     rest = max(0, count - len(chosen))
     for truth, share in ((True, rest - rest // 2), (False, rest // 2)):
-        right = [int(i) for i in np.argsort(p.scores) if p.truth[i] == truth and p.called[i] == truth]
+        right = [int(i) for i in np.argsort(p.margins) if p.truth[i] == truth and p.called[i] == truth]
         liked = [i for i in right if preferred and p.image_ids[i] in preferred]
         pool = liked if len(liked) >= share else right
         if pool and share:

@@ -33,8 +33,8 @@ def costs(after: Predictions, before: Predictions, *, level: float = 0.95, folds
 
     def proportion(where: np.ndarray) -> Estimate:
         return cluster_bootstrap_mean(
-            gained[where], patients[where], level=level, folds=folds, seed=seed, scale="plain"
+            gained[where], patients[where], level=level, folds=folds, seed=seed, scale="difference"
         )
 
-    auroc = delong_test(truth, after.scores[known], before.scores[known], groups=patients, level=level)[0]
+    auroc = delong_test(truth, after.margins[known], before.margins[known], groups=patients, level=level)[0]
     return {"auroc": auroc, "sensitivity": proportion(truth), "specificity": proportion(~truth)}

@@ -266,6 +266,32 @@ class Predictions(Shown):
         return self.probabilities[:, self.positive]
 
     @property
+    def log_odds(self) -> NDArray[np.float64]:
+        """log p/(1 − p) (N, K) of every class by the logits alone (without `supported`).
+
+        They rank films as probabilities do, and go on where a probability can be no nearer to 0 or 1: two logits 37
+        apart make it 1 in double precision, and films that differ beyond that would be tied.
+        """
+        logits = self.logits.astype(np.float64)
+        if self.multilabel:
+            return logits / np.array([rule.temperature for rule in self.label_rules])
+        if self.head == "sigmoid":
+            own = logits[:, 0] / self.temperature
+            return np.stack([-own, own] if self.positive == 1 else [own, -own], axis=1)
+        if logits.shape[1] == 2:
+            own = (logits[:, 1] - logits[:, 0]) / self.temperature
+            return np.stack([-own, own], axis=1)
+        scaled = logits / self.temperature
+        rest = [np.logaddexp.reduce(np.delete(scaled, k, axis=1), axis=1) for k in range(scaled.shape[1])]
+        return scaled - np.stack(rest, axis=1)
+
+    @property
+    def margins(self) -> NDArray[np.float64]:
+        """Log odds (N,) of the positive class (`log_odds`): what films are ranked by."""
+        self._single("one margin a film")
+        return self.log_odds[:, self.positive]
+
+    @property
     def truth(self) -> NDArray[np.bool_]:
         """(N,) True where the label is the positive class."""
         self._single("one truth a film")

@@ -37,7 +37,7 @@ def mean_estimates(
     for below in (False, True):
         columns = np.flatnonzero(signed == below)
         if len(columns):
-            scale = "plain" if below else None
+            scale = "difference" if below else None
             means = cluster_means(table[:, columns], groups, level=level, folds=folds, seed=seed, scale=scale)
             for column, e in zip(columns, means, strict=True):
                 found[column] = e

@@ -136,7 +136,7 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
     called = original >= table.cut
 
     def mean(
-        values: np.ndarray[Any, Any], where: np.ndarray[Any, Any], scale: Literal["plain"] | None = None
+        values: np.ndarray[Any, Any], where: np.ndarray[Any, Any], scale: Literal["difference"] | None = None
     ) -> dict[str, Any]:
         chosen = known & where
         return cluster_bootstrap_mean(
@@ -153,10 +153,10 @@ def _evidence(table: Table, test: Intervention, level: float, seed: int) -> dict
         "shift": paired_shift(table, changed, original, level=level, seed=seed).as_dict(),
         "flips": mean((changed >= table.cut) != called, everyone),
         "flips_control": mean((against >= table.cut) != called, everyone),
-        "sensitivity_change": mean((changed >= table.cut) * 1.0 - called, ill, "plain"),
-        "sensitivity_change_control": mean((against >= table.cut) * 1.0 - called, ill, "plain"),
-        "specificity_change": mean(called * 1.0 - (changed >= table.cut), healthy, "plain"),
-        "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy, "plain"),
+        "sensitivity_change": mean((changed >= table.cut) * 1.0 - called, ill, "difference"),
+        "sensitivity_change_control": mean((against >= table.cut) * 1.0 - called, ill, "difference"),
+        "specificity_change": mean(called * 1.0 - (changed >= table.cut), healthy, "difference"),
+        "specificity_change_control": mean(called * 1.0 - (against >= table.cut), healthy, "difference"),
         "most_moved": [table.image_ids[i] for i in np.argsort(-moved)[:4] if known[i]],
     }
 

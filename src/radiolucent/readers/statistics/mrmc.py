@@ -173,11 +173,11 @@ def mrmc_rate(
     if called.ndim != 3 or called.shape[2] != len(positive) or called.shape[1] < 2:
         raise ConfigError(f"calls {called.shape} for {len(positive)} cases; expected (tests, readers ≥ 2, cases).")
     own = positive if rate == "sensitivity" else ~positive
-    right = (called[:, :, own] == positive[own]).reshape(-1, int(own.sum())).astype(np.float64)
     by = groups_kept(groups, own)
-    index, units = clusters_of(by, right.shape[1])
+    index, units = clusters_of(by, int(own.sum()))
     if units < 2:
         raise ConfigError(f"{units} patients for {rate}; expected at least two.")
+    right = (called[:, :, own] == positive[own]).reshape(-1, int(own.sum())).astype(np.float64)
     size = np.bincount(index, minlength=units)
     sums = np.array([np.bincount(index, row, minlength=units) for row in right])
     without = (right.sum(1, keepdims=True) - sums) / (len(index) - size)
@@ -207,10 +207,10 @@ def _analysis(
     for a, b in combinations(range(i), 2):
         gap, variance = float(auc[a].mean() - auc[b].mean()), 2 * parts.error / j
         key = tests[a], tests[b]
-        differences[key] = _interval(gap, variance, parts.df, level, units, method, None)
+        differences[key] = _interval(gap, variance, parts.df, level, units, method, (-1, 1))
         p[key] = _p(gap, variance, parts.df)
         for found_by, (error, df, what) in zip(fixed, parts_fixed, strict=True):
-            found_by[key] = _interval(gap, 2 * error / j, df, level, units, f"{method}, {what}", None)
+            found_by[key] = _interval(gap, 2 * error / j, df, level, units, f"{method}, {what}", (-1, 1))
     f = None
     if i > 1:
         if parts.error > 1e-15:
@@ -242,14 +242,12 @@ def _p(gap: float, variance: float, df: float) -> float | None:
 
 
 def _interval(
-    value: float, variance: float, df: float, level: float, n: int, method: str, within: tuple[float, float] | None
+    value: float, variance: float, df: float, level: float, n: int, method: str, within: tuple[float, float]
 ) -> Estimate:
     if variance <= 1e-15:
         return Estimate(value, None, None, level, n, method, "no variance among readers or cases: no interval")
     half = t_of(level, df) * variance**0.5
-    low, high = float(value - half), float(value + half)
-    if within:
-        low, high = max(within[0], low), min(within[1], high)
+    low, high = max(float(value - half), within[0]), min(float(value + half), within[1])
     return Estimate(value, low, high, level, n, method)
 
 
@@ -285,4 +283,4 @@ def readers_against(
     value, variance = float(gaps.values.mean()), float(parts.error_alone[0] / j)
     method = f"Obuchowski–Rockette, readers less a fixed model, {covariance}, Hillis df"
     df = parts.df_alone[0]
-    return _interval(value, variance, df, level, found.without.shape[1], method, None), _p(value, variance, df)
+    return _interval(value, variance, df, level, found.without.shape[1], method, (-1, 1)), _p(value, variance, df)

@@ -135,7 +135,7 @@ def u_statistics(
         variance = variances[names[a]] + variances[names[b]] - 2 * _covariance(kernels[a], kernels[b])
         variances[key], degrees[key] = variance, _hillis_df(variance, own[a] - own[b])
         gap = (averages[names[a]].value or 0.0) - (averages[names[b]].value or 0.0)
-        differences[key], p[key] = _estimate(gap, variance, degrees[key], level, units, None)
+        differences[key], p[key] = _estimate(gap, variance, degrees[key], level, units, (-1.0, 1.0))
     seen = np.isfinite(values)
     counts = {
         (t, r): (int(seen[a, b, positive].sum()), int(seen[a, b, ~positive].sum()))
@@ -153,7 +153,7 @@ def _hillis_df(variance: float, own: Floats) -> float:
 
 
 def _estimate(
-    value: float, variance: float, df: float, level: float, n: int, within: tuple[float, float] | None
+    value: float, variance: float, df: float, level: float, n: int, within: tuple[float, float]
 ) -> tuple[Estimate, float | None]:
     from scipy import stats
 
@@ -162,7 +162,7 @@ def _estimate(
         note = "the unbiased variance is not above 0: no interval"
         return Estimate(value, None, None, level, n, method, note), None
     found = scaled_interval(value, variance**0.5, level=level, n=n, method=method, df=df)
-    if within and found.low is not None and found.high is not None:
+    if found.low is not None and found.high is not None:
         found = replace(found, low=max(found.low, within[0]), high=min(found.high, within[1]))
     z = abs(value) / variance**0.5
     return found, float(2 * (stats.norm.sf(z) if np.isinf(df) else stats.t.sf(z, df)))
