@@ -118,9 +118,11 @@ def test_a_shift_of_both_classes_counts_where_the_films_trained_on_teach_it(
         grey = np.where(v.border, 5 if (0.618 * k) % 1 < share else 90, v.grey).astype(np.uint8)
         met.append(dataclasses.replace(v, grey=grey, patient_id=str(i)))
     scores = {test.edit: table.original, test.control: table.original}
+    row = {name: i for i, name in enumerate(table.image_ids)}
 
     def lent(model: Classifier, made: Sequence[tuple[View, np.ndarray | None]]) -> np.ndarray:
-        return np.where([grey is None for _, grey in made], np.nan, table.original + far)
+        answers = [np.nan if grey is None else (table.original + far)[row[v.image_id]] for v, grey in made]
+        return np.array(answers)
 
     monkeypatch.setattr("radiolucent.audits.trial.interventions.ask", lent)
     (found,) = next(t for t in CHANGES if t.name == test.edit).findings(

@@ -30,9 +30,10 @@ SHIFT = 0.35
 trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks)."""
 
 LUNGS_SHARE = 0.4
-"""Share of what brightening and darkening the lungs alone does that doing so to the whole film must do for certain: an
-honest network takes a brighter lung for an ill one, but less so where what surrounds it is brighter, too (ours; settled
-on development networks)."""
+"""Share of what brightening and darkening the lungs alone does that doing so to the whole film must do for certain,
+where what exposures are worth is asked at the case's own level and not at that of all interventions: an honest network
+takes a brighter lung for an ill one, but less so where what surrounds it is brighter, too (ours; settled on development
+networks)."""
 
 COARSE = 0.03
 """Share of the middle band below which the finest structure of a film counts as missing, as where it comes from a file
