@@ -31,7 +31,7 @@ from radiolucent.types import Annotation, Estimate, Finding, Verdict
 
 __all__ = ["Audit", "Options", "asked", "audit", "examine", "examine_views"]
 
-MET = 200
+MET = 400
 """Films trained on that are looked at."""
 
 

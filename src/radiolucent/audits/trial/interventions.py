@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from radiolucent.audits.trial.answers import ORIGINAL, Table
+from radiolucent.audits.trial.answers import ORIGINAL, Table, ask
 from radiolucent.audits.trial.base import Case, Test
+from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.edits import EDITS
+from radiolucent.audits.trial.familiar import met_films
 from radiolucent.audits.trial.known_films import (
     KNOWN,
     applies,
@@ -27,6 +29,7 @@ from radiolucent.audits.trial.known_films import (
     weaker_side,
 )
 from radiolucent.audits.trial.paired_changes import INTERVENTIONS, LUNGS_SHARE, Intervention
+from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.trained_exposure import exposures_taught
 from radiolucent.audits.trial.verdicts import FOLDS, beyond, needed_words, paired_shift, two_sided
 from radiolucent.metrics import cluster_bootstrap_mean
@@ -228,10 +231,40 @@ def _shift(test: Intervention, case: Case) -> Finding | None:
     has = [replace(alone, carries=test.shown, adds=1)] if test.shown else []
     for one in (*has, *([alone] if test.by_degree or not has else [])):
         toward = taught(one, case)
-        found = _shifted(one, case, toward) if toward else None
+        found = _shifted(*_lent(one, case), toward) if toward else None
         if found is not None and found.verdict == "fail":
             return replace(found, test=test.edit)
     return None
+
+
+LENDERS, LENT = 4, 400
+"""Films trained on that lend an audited film what they show (the mean counts), and audited films that are lent it."""
+
+
+def _lent(test: Intervention, case: Case) -> tuple[Intervention, Case]:
+    """The test and the case with what films trained on lend to audited ones (`Intervention.lend`) in place of what is
+    drawn; films that have it themselves have no figure. The same where nothing is lent."""
+    donors = [v for v in met_films(case) if test.shown and test.shown(v)] if test.carries is test.shown else []
+    if test.lend is None or not donors:
+        return test, case
+    lend, did = test.lend
+    name, rng = f"{test.edit}.lent", np.random.default_rng([case.seed, 107])
+
+    def edit(view: View, rng: np.random.Generator) -> Grey | None:
+        return lend(view, donors[int(rng.integers(len(donors)))])
+
+    case.once("edits", dict[str, Edit])[name] = edit
+    ids = case.table.image_ids
+    rows = np.sort(np.random.default_rng([case.seed, 109]).permutation(len(ids))[:LENT])
+    drawn = [[donors[int(rng.integers(len(donors)))] for _ in rows] for _ in range(LENDERS)]
+    told = np.full(len(ids), np.nan)
+    for at in range(0, len(rows), 16):  # a few films at a time, as they are read anew
+        some = rows[at : at + 16]
+        views = [case.view(ids[int(i)]) for i in some]
+        made = [(v, lend(v, d)) for row in drawn for v, d in zip(views, row[at : at + 16], strict=True)]
+        told[some] = ask(case.classifier, made).reshape(LENDERS, -1).mean(0)
+    table = replace(case.table, scores={**case.table.scores, name: told})
+    return replace(test, edit=name, did=did), replace(case, table=table)
 
 
 def _shifted(test: Intervention, case: Case, toward: int) -> Finding | None:
@@ -249,9 +282,11 @@ def _shifted(test: Intervention, case: Case, toward: int) -> Finding | None:
 
 
 def _swing(test: Intervention, case: Case) -> Finding | None:
-    """More and less of it on the whole film (`Intervention.swing`) moves films of either class by more than the
-    threshold, and by more than `LUNGS_SHARE` of what the same in the lungs alone does; and what the two classes of the
-    films trained on show of it moves the answer that way. None: one of these is not so, or not known."""
+    """More and less of it on the whole film (`Intervention.swing`) moves films of both classes one way, and what the
+    two classes of the films trained on show of it moves the answer that way: by half the threshold at least, and above
+    0 for certain. Certain is the level that all interventions share, or the case's own where films of either class move
+    by more than the threshold, and by more than `LUNGS_SHARE` of what the same in the lungs alone does. None: it is not
+    so, or not known."""
     table, level, seed = case.table, case.corrected(FAMILY), case.seed
     if test.swing is None or not all(name in table.scores for name in (test.edit, *test.swing)):
         return None
@@ -265,24 +300,31 @@ def _swing(test: Intervention, case: Case) -> Finding | None:
         weaker_side(table, toward * moved - part, level=level, seed=seed)
         for part in (0.0, LUNGS_SHARE * np.abs(inside))
     )
-    if beyond(least, test.threshold) != "fail" or beyond(beside, 0.0) != "fail":
-        return None
-    taught_by = exposures_taught(case, case.level)
+    apart = beyond(least, test.threshold) == beyond(beside, 0.0) == "fail"
+    taught_by = exposures_taught(case, case.level if apart else level)
     if taught_by is None or min(taught_by[0].value or 0.0, taught_by[1]) < KNOWN * test.threshold:
         return None
     told, plain = taught_by
-    if beyond(told, 0.0) != "fail":
+    sides = [toward * np.nanmean(moved[table.known & (table.truth == c)]) for c in (False, True)]
+    if beyond(told, 0.0) != "fail" or min(sides) <= 0:
         return None
     name = case.classifier.class_names[case.classifier.positive]
+    by = (
+        f"{_sd(least)} or more on films of either class, and by more than {LUNGS_SHARE:.0%} of what the same in the "
+        "lungs alone does"
+        if apart
+        else f"{sides[0]:.2f} SD on films of one class and {sides[1]:.2f} on the others"
+    )
     words = (
-        f"brightening and darkening the film moves the log-odds by {_sd(least)} or more on films of either class, and "
-        f"by more than {LUNGS_SHARE:.0%} of what the same in the lungs alone does; at the exposures that {name} films "
-        f"had in training they lie {_sd(told)} higher than at those of the others. {_UNTOLD} A disease that whitens "
-        "what lies around the lungs, such as fluid, may have taught the same."
+        f"brightening and darkening the film moves the log-odds by {by}; at the exposures that {name} films had in "
+        f"training they lie {_sd(told)} higher than at those of the others ({KNOWN * test.threshold:g} counts where "
+        f"the interval lies above 0). {_UNTOLD} A disease that whitens what lies around the lungs, such as fluid, may "
+        "have taught the same."
     )
     # The films trained on are asked about by `exposures_taught`, which knows more than the AUROC of their brightness.
     alone = replace(test, carries=None, control=ORIGINAL, control_did="leaving it", signed=True, draws=1)
-    found = _followed(alone, case, least, words)
+    alone = alone if apart else replace(alone, threshold=KNOWN * test.threshold)
+    found = _followed(alone, case, least if apart else told, words)
     evidence = {**found.evidence, "exposures_taught": told.as_dict(), "exposures_taught_without_fit": plain}
     return replace(found, evidence=evidence)
 

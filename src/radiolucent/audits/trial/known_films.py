@@ -82,9 +82,8 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
     reasons: list[str] = []
     if min(sides) < -OPPOSITE and max(sides) > OPPOSITE:
         reasons.append("it moves films of the two classes opposite ways, which a shortcut does not")
-    held = familiar(case, test.edit, EDITS[test.edit])
     shown = test.carries is test.shown and taught(test, case)
-    if held is not None and not shown:
+    if not shown and (held := familiar(case, test.edit, EDITS[test.edit])) is not None:
         where = "the films it was trained on" if held.trained else "the audited films"
         evidence["familiar"] = {**asdict(held), "held_against": where}
         if held.foreign:

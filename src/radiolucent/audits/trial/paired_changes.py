@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiolucent.audits.trial.answers import ORIGINAL
+from radiolucent.audits.trial.distort import Grey
+from radiolucent.audits.trial.frames import framed, framed_as
 from radiolucent.audits.trial.regions import Mask, View, dilated
 from radiolucent.types import Verdict
 
@@ -28,9 +30,10 @@ SHIFT = 0.35
 trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks)."""
 
 LUNGS_SHARE = 0.4
-"""Share of what brightening and darkening the lungs alone does that doing so to the whole film must do for certain: an
-honest network takes a brighter lung for an ill one, but less so where what surrounds it is brighter, too (ours; settled
-on development networks)."""
+"""Share of what brightening and darkening the lungs alone does that doing so to the whole film must do for certain,
+where what exposures are worth is asked at the case's own level and not at that of all interventions: an honest network
+takes a brighter lung for an ill one, but less so where what surrounds it is brighter, too (ours; settled on development
+networks)."""
 
 COARSE = 0.03
 """Share of the middle band below which the finest structure of a film counts as missing, as where it comes from a file
@@ -38,8 +41,6 @@ of half the side (ours; phantoms: 0.01 to 0.03 where coarse, 0.037 and more wher
 
 MARKER = "marker"
 RIM = 0.1
-BLACK = 13
-"""Grey level (of 255) up to which an edge is black: 5 %."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class Intervention:
             patches elsewhere hide a change of the whole picture, since they move any network too.
         shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
             trained on have is not foreign. by_degree: `carries` is asked as well.
+        lend: from a film and one that shows it to the first with what the other has, None where it has it already; and
+            what that does in words. Films trained on that show it then lend it to the audited ones: what is drawn may
+            differ from what they have. None: the edit is drawn.
         swing: the edit that makes less of it, and the two that make more and less of it in the lungs alone: see
             `trained_exposure` for what counts then.
         back: the edit that takes off what this one puts on, and its control: where the films trained on are known,
@@ -91,6 +95,7 @@ class Intervention:
     shift: tuple[str, str, float] | None = None
     shown: Callable[[View], float | None] | None = None
     by_degree: bool = False
+    lend: tuple[Callable[[View, View], Grey | None], str] | None = None
     swing: tuple[str, str, str] | None = None
     back: tuple[str, str] | None = None
     real: str = ""
@@ -138,19 +143,16 @@ def unframed(view: View) -> Mask:
     return there if view.markers is None else there & ~dilated(view.markers)
 
 
-def _framed(view: View) -> float:
-    """1 where all four edges of the film are black, as by collimation, else 0."""
-    top, bottom, left, right = view.frame
-    grey = view.grey[top:bottom, left:right]
-    return float(all(np.median(edge) <= BLACK for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1])))
-
-
 def _sharpness(view: View) -> float | None:
-    """Mean |Laplacian| there."""
+    """Mean |Laplacian| by mean gradient there, a pixel off its edges: neither exposure nor a black frame changes it."""
     from scipy import ndimage
 
-    there = unframed(view)
-    return float(np.abs(ndimage.laplace(view.grey.astype(np.float64)))[there].mean()) if there.any() else None
+    there, grey = np.asarray(ndimage.binary_erosion(unframed(view)), bool), view.grey.astype(np.float64)
+    if not there.any():
+        return None
+    down, across = np.gradient(grey)
+    slope = float(np.hypot(down, across)[there].mean())
+    return float(np.abs(ndimage.laplace(grey))[there].mean()) / max(slope, 1e-9)
 
 
 def _coarse(view: View) -> float | None:
@@ -202,7 +204,8 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "Does the answer change when the border is blackened, as by collimation?",
             "blackening the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
             carries=_brightness(lambda view: view.border), adds=-1,
-            shift=("border.black", "blackening the border", SHIFT), shown=_framed, real="border",
+            shift=("border.black", "blackening the border", SHIFT), shown=framed,
+            lend=(framed_as, "putting on the black frames of films trained on"), real="border",
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",

@@ -57,14 +57,22 @@ def exposures_taught(case: Case, level: float) -> tuple[Estimate, float] | None:
 
     None where too few films trained on are known, or their lungs are not, or too few are audited.
     """
+    known = case.once("exposures taught", partial(_asked, case))
+    if known is None:
+        return None
+    values, ill, about = known
+    fitted = _contrast(values, ill, about, level)
+    return None if fitted is None else (fitted, float(values[ill].mean() - values[~ill].mean()))
+
+
+def _asked(case: Case) -> tuple[Floats, NDArray[np.bool_], Floats] | None:
+    """Of each film trained on: what its exposure is worth, whether it is ill, and how its lungs lie."""
     rows = _trained(case)
     ill = np.array([v.label == case.classifier.positive for v in rows], bool)
     dealt = case.once("discovered.deal", partial(deal, case))
     if dealt is None or min(ill.sum(), (~ill).sum()) < LEAST:
         return None
-    values = _worth(case, dealt.judges, rows)
-    fitted = _contrast(values, ill, np.array([_lying(v) for v in rows]), level)
-    return None if fitted is None else (fitted, float(values[ill].mean() - values[~ill].mean()))
+    return _worth(case, dealt.judges, rows), ill, np.array([_lying(v) for v in rows])
 
 
 def _trained(case: Case) -> list[View]:
