@@ -101,6 +101,7 @@ def test_a_number_in_a_file_of_options_is_one(line: str, tmp_path: Path) -> None
         (partial(StudyConfig, Path("a"), Path("b"), test=float("nan")), r"test nan; expected a number in \[0, 1\)"),
         (partial(StudyConfig, Path("a"), Path("b"), compare_films=-1), "compare_films -1"),
         (partial(StudyConfig, Path("a"), Path("b"), val=0.6, test=0.5), "leave something to train on"),
+        (partial(StudyConfig, Path("a"), Path("b"), val=0.95), r"val 0\.95 and test 0\.1; .*to train on"),
         (partial(RepairConfig, Path("a"), Path("b"), films=-1), "films -1"),
         (partial(RepairConfig, Path("a"), Path("b"), epochs=0), "epochs 0"),
         (partial(PhantomConfig, sites=0), "sites 0"),

@@ -214,12 +214,24 @@ def test_a_mask_may_stand_in_the_transparency_alone_and_whole_or_several_pages_a
     white, marked = Image.new("L", (WIDTH, HEIGHT), 255), Image.fromarray((blot() * 255).astype(np.uint8))
     Image.merge("LA", (white, marked)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_annotations(tmp_path)[0].regions[0].pixels, blot())
+    Image.merge("LA", (Image.new("L", marked.size), marked)).save(tmp_path / "a.png")
+    with pytest.raises(AnnotationError, match="which is the mark"):  # black, drawn or left
+        read_annotations(tmp_path)
     white.save(tmp_path / "a.png")
     with pytest.raises(AnnotationError, match="every pixel is 255, which marks the whole image"):
         read_annotations(tmp_path)
     marked.save(tmp_path / "a.png", "TIFF", save_all=True, append_images=[marked.rotate(180)])
     with pytest.raises(AnnotationError, match="a mask of 2 pages"):
         read_annotations(tmp_path)
+
+
+def test_labelbox_answers_below_answers_are_read(tmp_path: Path) -> None:
+    below = {"name": "sure?", "text_answer": {"content": "fairly"}}, {"name": "of", "radio_answer": {"name": "mass"}}
+    asked = {"name": "seen", "radio_answer": {"name": "opacity", "classifications": below}}
+    label = {"id": "l", "label_details": {"created_by": "dr"}, "annotations": {"classifications": [asked]}}
+    write(tmp_path / "e.ndjson", {"data_row": {"external_id": "a.png"}, "projects": {"p": {"labels": [label]}}})
+    found = read_annotations(tmp_path / "e.ndjson")
+    assert [(a.label, a.statement) for a in found] == [("opacity", "fairly"), ("mass", "fairly")]
 
 
 def test_nifti_masks_lie_as_nifti_films_do(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from radiolucent.data import load_dataset
+from radiolucent.data.trained_on import films_of_run
 from radiolucent.errors import DataError
 
 
@@ -47,7 +48,9 @@ def test_a_column_of_the_name_goes_first_and_two_that_may_be_it_are_refused(tmp_
         ("path,label\na.png,1.0\nb.png,0\nc.png,1\n", ("0", "1"), [1, 0, 1]),
         ("path,label\na.png,NaN\nb.png,N\nc.png,NA\n", ("N",), [None, 0, None]),
         ("path,label\na.png,-1\nb.png,1\nc.png,0\n", ("0", "1"), [None, 1, 0]),
+        ("path,label\na.png,-1\nb.png,1\nc.png,1.0\n", ("-1", "1"), [0, 1, 1]),
         ('sep=;\n"path";"label"\n"a.png";"N"\n"b.png";"P"\n', ("N", "P"), [0, 1]),
+        ("path,label\ra.png,N\rb.png,P\r", ("N", "P"), [0, 1]),
         ("path\tlabel\na.png\tN\n.\\b.png\tP\n", ("N", "P"), [0, 1]),
         ("path,label\n a.png ,N\nb.png,Ru\u0308ck\nc.png,R\u00fcck\n", ("N", "R\u00fcck"), [0, 1, 1]),
     ],
@@ -69,6 +72,11 @@ def test_label_columns_take_yes_and_decimal_commas_and_one_patient_is_one(tmp_pa
     found = load_dataset(tmp_path / "m.csv")
     assert found.class_names == ("Edema", "Mass") and [r.findings for r in found.records] == [(1, 0), (0, 1)]
     assert [(r.patient_id, r.split) for r in found.records] == [("12", "train"), ("12", "val")]
+    (tmp_path / "split.csv").write_text("path,patient_id,split\nz.png,12.0,train\n")  # as earlier versions wrote it
+    learned = films_of_run(tmp_path)
+    assert learned is not None and len(learned.among(found.records).films) == 2
+    (tmp_path / "m.csv").write_text(f"path,grade\na.png,1.0\n{'ä' * 300}.png,2.0\n")  # a name that is too long
+    assert load_dataset(tmp_path / "m.csv", classes="grade").class_names == ("1", "2")
     (tmp_path / "m.csv").write_text("path,label\na.png,Mass;Nodule\nb.png,No finding\n")
     assert [r.findings for r in load_dataset(tmp_path / "m.csv").records] == [(1, 1), (0, 0)]
     (tmp_path / "m.csv").write_text("path,label\n./a.png,N\na.png,P\n")
@@ -87,6 +95,7 @@ def test_label_columns_take_yes_and_decimal_commas_and_one_patient_is_one(tmp_pa
         ),
         (("Training/N/a", "Training/P/b", "Testing/N/c", "Testing/P/d"), ("N", "P"), "train test", ""),
         (("N/images/a", "N/Masks/a", "P/images/b", "P/lung masks/b"), ("N", "P"), "", ""),
+        (("N/a", "P/b", "oxygen mask/c"), ("N", "P"), "", ""),
         (("images/train/a", "images/val/b", "labels/a"), (), "train val", ""),
         (("fold1/N/a", "fold1/P/b", "fold2/N/c", "fold2/P/d"), ("fold1", "fold2"), "", "if these are the classes"),
     ],
@@ -100,5 +109,7 @@ def test_folders_as_they_are_published(
     found = load_dataset(tmp_path)
     assert found.class_names == classes and " ".join(found.splits) == splits
     assert not any("ask" in r.image_id for r in found.records)
+    masks = {Path(name).parent.name for name in names if "ask" in name}
+    assert {item.path.name for item in found.left_out if "rename it" in item.reason} == masks, "told, not hidden"
     assert any(note in n for n in found.notes) if note else not found.notes
     assert "fold" in names[0] or all(r.patient_id is None for r in found.records)

@@ -124,6 +124,8 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     for prefix, key in (("module.", "state_dict"), ("model.net.", "state_dict"), ("_orig_mod.", "model_state_dict")):
         files.append(f"{prefix}pth")
         torch.save({key: {prefix + k: v for k, v in state.items()}, "epoch": 3}, tmp_path / files[-1])
+    files.append("stray.pth")  # a plain name beside the prefixed ones, which are the network's
+    torch.save({f"net.{k}": v for k, v in state.items()} | {"fc.bias": 9 + state["fc.bias"]}, tmp_path / files[-1])
     for file in files:
         found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights=file)
         assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
@@ -229,9 +231,14 @@ def test_an_export_that_is_cut_short_leaves_no_mixture(
 
     classifier, films = rl.build("small_cnn", size=32, widths=(4, 4), hidden=0)[0], [FILM]
     old = rl.export(classifier, tmp_path / name, films=films)
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
-        patch.setattr(importlib.import_module("radiolucent.models.export"), "describe", full)
-        rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
+    learned = Path(f"{old.file}.films.csv")
+    learned.write_text("split,sha256,pixels_sha256\n")
+    for fails in ("atomic_path", "describe"):
+        assert rl.own_model(old.file).threshold == classifier.threshold and learned.exists(), "nothing was placed"
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+            patch.setattr(importlib.import_module("radiolucent.models.export"), fails, full)
+            rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
+    assert not learned.exists(), "which films another run learned from"
     assert not old.file.exists(), "neither the old file with new weights nor the new one with the old threshold"
     rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
     assert rl.own_model(tmp_path / name).threshold == 0.9

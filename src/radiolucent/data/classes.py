@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 
-from radiolucent.data.label_cells import is_cell, same_classes, value_of
+from radiolucent.data.label_cells import is_cell, name_text, same_classes, value_of
 from radiolucent.data.records import UNCERTAIN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.types import absent
@@ -131,4 +131,5 @@ def _of_findings(dataset: Dataset, column: str, values: list[int]) -> Dataset:
 
 
 def _value(record: Record, column: str) -> str | None:
-    return getattr(record, column) if column in ("etiology", "site", "patient_id") else record.extra.get(column)
+    known = column in ("etiology", "site", "patient_id")
+    return name_text(getattr(record, column) if known else record.extra.get(column)) or None

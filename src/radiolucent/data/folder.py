@@ -10,7 +10,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
-from radiolucent.data.records import COMPANION, HIDDEN, SPLIT_NAMES, Dataset, LeftOut, Record
+from radiolucent.data.records import COMPANION, HIDDEN, NOTED, SPLIT_NAMES, Dataset, LeftOut, Record
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path
 from radiolucent.images import reading, unusual
@@ -21,6 +21,7 @@ __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".dcm", ".dicom", ".dic"}
 _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
+_OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
 _CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
 """Folders that are named after the files in them, in lower case: no class and no patient."""
 _COMPANIONS = {
@@ -99,7 +100,7 @@ def _scan(root: Path) -> Dataset:
         here = Path(folder)
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
             names.remove(name)
-            left_out.append(LeftOut(here / name, HIDDEN))
+            left_out.append(LeftOut(here / name, _OF_MASKS if _MASKS.fullmatch(name) else HIDDEN))
         names.sort()
         for name in sorted(set(files) - {LOCK}):
             path = here / name

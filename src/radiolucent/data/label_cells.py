@@ -15,6 +15,7 @@ __all__ = [
     "cell_text",
     "classes_in",
     "is_cell",
+    "name_text",
     "names_in_cell",
     "plain_label",
     "same_classes",
@@ -54,10 +55,10 @@ def name_text(value: Any) -> str:
 def classes_in(cells: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """(the class that each cell of a label column means, notes); a cell that is missing there means none.
 
-    In a column of 1, 0 and -1, the last is uncertain and gives no class.
+    In a column of 1, 0 and -1, the last is uncertain and gives no class; of two of them, each is a class.
     """
     named = [cell for cell in cells if cell]
-    uncertain = [cell for cell in named if cell == "-1"] if set(named) <= {"1", "0", "-1"} else []
+    uncertain = [cell for cell in named if cell == "-1"] if set(named) == {"1", "0", "-1"} else []
     called, notes = same_classes(cell for cell in named if not uncertain or cell != "-1")
     if uncertain:
         notes.append(f"{len(uncertain)} films with the label -1 are uncertain and have no class")

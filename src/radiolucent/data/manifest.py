@@ -31,9 +31,10 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     are understood (`manifest_columns.COLUMNS`), which a note says; cells may stand between semicolons or tabs, the text
     may be UTF-8, UTF-16 or Windows-1252, and cells such as "nan" or "NA" are empty. Spellings of one class are joined.
 
-    A film has several labels where `label` holds names with `|` between, or where there is no such column and two or
-    more hold nothing but 1, 0, -1 (uncertain) and empty cells (not given). The manifests of NIH ChestX-ray14,
-    CheXpert, VinDr-CXR, PadChest, RSNA and MIMIC-CXR are read as they are published (`radiolucent.data.label_layouts`).
+    A film has several labels where `label` holds names with `|` or `;` between, or where there is no such column and
+    two or more hold nothing but 1 or yes, 0 or no, -1 (uncertain) and empty cells (not given). The manifests of NIH
+    ChestX-ray14, CheXpert, VinDr-CXR, PadChest, RSNA and MIMIC-CXR are read as they are published
+    (`radiolucent.data.label_layouts`).
 
     Args:
         options: which labels, and what becomes of uncertain ones; None: films have one class each.
@@ -111,8 +112,15 @@ def _film(where: str, folder: Path) -> tuple[str, Path]:
     if "\0" not in where and (not where.isascii() or "\\" in where or where != where.strip()):
         bare = where.strip().replace("\\", "/")
         forms += [bare, unicodedata.normalize("NFC", bare), unicodedata.normalize("NFD", bare)]
-        forms = [next((form for form in forms if (folder / form).exists()), where)]
+        forms = [next((form for form in forms if _is_there(folder / form)), where)]
     return forms[0], folder / forms[0]
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
@@ -132,7 +140,8 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
         if found is None:
             raise DataError(f"{path}: not readable as a manifest (it is no text: a NUL byte, or another control).")
         text = re.sub(r'^"?sep=."?\r?\n', "", found[0], flags=re.IGNORECASE)  # Excel's line
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(text.partition("\n")[0]))
+        heading = io.StringIO(text, newline="").readline()  # lines may end as those of old Macs do
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(heading))
         rows: list[Mapping[str, Any]] = [
             {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
         ]

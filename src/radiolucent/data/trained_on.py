@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from radiolucent.data.kermany import parse_name
+from radiolucent.data.label_cells import name_text
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, sha256_file
-from radiolucent.models import is_exported_box, names_box, names_own
+from radiolucent.models import films_path, is_exported_box, names_box, names_own
 
 __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write_films"]
 
@@ -21,6 +22,7 @@ PIXELS = "pixels_sha256"
 TOLD = {"train": "trained", "val": "chosen and calibrated"}
 EXPORTED: tuple[str, ...] = ("split", "sha256", PIXELS)
 """Columns of the list beside an exported file. It goes where the file goes, and so names no patient."""
+NO_PATIENTS = "It is not known which patients it was trained on: other films of theirs are not recognised."
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,8 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
     if names_box(run) or is_exported_box(Path(run)):
         return TrainingFilms({}, {}, {}, collection=True)
     place = Path(run)
-    if (beside := _beside(place)).is_file():
-        return _films_in(beside, "It is not known which patients it was trained on, but films alone.")
+    if (beside := films_path(place)).is_file():
+        return _films_in(beside, NO_PATIENTS)
     file = (place if place.is_dir() else place.parent) / "split.csv"
     return None if names_own(run) or not file.is_file() else _films_in(file)
 
@@ -134,10 +136,9 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
 def write_films(run: str | Path, exported: Path) -> None:
     """Write beside an exported file which films its run learned from, by digests, 136 bytes a film; see `EXPORTED`.
 
-    Where the run does not say, nothing is written, and what an earlier export left is removed.
+    Where the run does not say, nothing is written.
     """
-    place, file = Path(run), _beside(exported)
-    file.unlink(missing_ok=True)
+    place, file = Path(run), films_path(exported)
     source = (place if place.is_dir() else place.parent) / "split.csv"
     if names_box(run) or names_own(run) or not source.is_file():
         return
@@ -148,10 +149,6 @@ def write_films(run: str | Path, exported: Path) -> None:
             writer.writerows(row for row in csv.DictReader(stream) if row.get("split") in TOLD)
 
 
-def _beside(exported: Path) -> Path:
-    return Path(f"{exported}.films.csv")
-
-
 def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
     kinds = ("sha256", PIXELS, "patient_id")
     found: list[dict[str, str]] = [{}, {}, {}]
@@ -159,8 +156,9 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
         with file.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 for known, column in zip(found, kinds, strict=True):
-                    if row["split"] in TOLD and row.get(column):
-                        known.setdefault(row[column], row["split"])
+                    name = name_text(row.get(column))  # as manifests are read: older runs kept patients such as 12.0
+                    if row["split"] in TOLD and name:
+                        known.setdefault(name, row["split"])
     except (OSError, KeyError, csv.Error) as error:
         raise DataError(
             f"{file}: does not say which film was in which split ({error!r}); copy the run again."

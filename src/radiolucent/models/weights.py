@@ -127,7 +127,8 @@ def _plainly_named(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Te
     best = [prefix for prefix, count in hits.items() if count == most]
     if len(best) != 1:
         return found
-    return {name.removeprefix(best[0]): tensor for name, tensor in found.items()}
+    last = sorted(found, key=lambda name: name.startswith(best[0]))  # of two that then have one name, these count
+    return {name.removeprefix(best[0]): found[name] for name in last}
 
 
 def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:

@@ -114,8 +114,9 @@ class StudyConfig:
         if self.recipe not in RECIPES:
             raise ConfigError(f"recipe {self.recipe!r}; expected one of {', '.join(RECIPES)}.")
         check_numbers(self, _BOUNDS)
-        if sum(SHARE if share is None else share for share in (self.val, self.test)) >= 1:
-            raise ConfigError(f"val {self.val} and test {self.test}; expected shares that leave something to train on.")
+        val, test = (SHARE if share is None else share for share in (self.val, self.test))
+        if val + test >= 1:
+            raise ConfigError(f"val {val} and test {test}; expected shares that leave something to train on.")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

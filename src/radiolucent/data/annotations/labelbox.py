@@ -58,7 +58,7 @@ def _label(held: Any, g: Gatherer, image: str, who: str, where: str, shape: Shap
 
 
 def _classes(items: Any, g: Gatherer) -> tuple[list[str], list[str]]:
-    """(labels, words) of classifications: a radio's answer, those of a checklist, or a text."""
+    """(labels, words) of classifications: a radio's answer, a checklist's, or a text, and of those below them."""
     labels: list[str] = []
     words: list[str] = []
     for item in items:
@@ -70,7 +70,12 @@ def _classes(items: Any, g: Gatherer) -> tuple[list[str], list[str]]:
         if about_picture(name):
             g.pass_over(f"question about the picture ({name})", len(answers))
             continue
-        labels += [label for a in answers if (label := answered(name, str(a["name"])))]
+        for answer in answers:
+            within = _classes(answer.get("classifications") or (), g)
+            if label := answered(name, str(answer["name"])):
+                labels.append(label)
+            labels += within[0]
+            words += within[1]
     return labels, words
 
 

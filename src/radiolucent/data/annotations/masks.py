@@ -43,6 +43,10 @@ def _mask(content: bytes) -> NDArray[np.bool_]:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"no readable image ({error})") from error
     if values.ndim == 3:
+        if values.shape[2] != 3 and not values[..., :-1].any() and np.ptp(values[..., -1]):  # drawn, or rubbed out
+            raise AnnotationError(
+                "black throughout, with transparent parts: which is the mark? Expected black and one other value"
+            )
         colours = values if values.shape[2] == 3 else _over_black(values[..., :-1], values[..., -1:])
         if (colours != colours[..., :1]).any():
             raise AnnotationError("a coloured mask; expected one file a finding, black and one other value")
