@@ -129,6 +129,14 @@ def test_rsna_and_mimic_as_they_are_published(tmp_path: Path) -> None:
     assert [(r.path.name, r.patient_id, r.findings) for r in found.records] == [
         ("x.jpg", "10", (1, -1)), ("y.jpg", "10", (1, -1)),
     ]  # fmt: skip
+    (tmp_path / "own.csv").write_text("Image,patientId,Target,split\nimages/a.dcm,7,1,train\nagain/b.dcm,8,0,test\n")
+    (tmp_path / "own2.csv").write_text("File Name,subject_id,study_id,Edema,No Finding\nimages/a.dcm,7,1,1,0\n")
+    for name, split in (
+        ("own.csv", "train"),
+        ("own2.csv", None),
+    ):  # a manifest of one's own, with some of their columns
+        first = load_dataset(tmp_path / name).records[0]
+        assert (first.image_id, first.patient_id, first.split) == ("images/a.dcm", "7", split)
 
 
 def test_padchest(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from radiolucent.data.label_cells import name_text, plain_label, value_of
+from radiolucent.data.manifest_columns import names_films
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 
@@ -274,6 +275,7 @@ def _is_vindr(head: set[str]) -> bool:
     return "image_id" in head and "path" not in head and ("no finding" in plain or "rad_id" in plain)
 
 
+_OF_RSNA = {"patientId", "x", "y", "width", "height", "Target", "class"}  # more columns are a manifest of one's own
 _Fits = Callable[[set[str]], bool]
 _LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Path], Laid]], ...] = (
     (lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
@@ -281,6 +283,11 @@ _LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Path], Laid]], ...] = (
     (lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
     (_is_vindr, _vindr),
     (lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),
-    (lambda head: {"patientId", "Target"} <= head and "path" not in head, _rsna),
-    (lambda head: {"subject_id", "study_id", "No Finding"} <= head and not head & {"path", "dicom_id"}, _mimic),
+    (lambda head: {"patientId", "Target"} <= head <= _OF_RSNA, _rsna),
+    (
+        lambda head: (
+            {"subject_id", "study_id", "No Finding"} <= head and "dicom_id" not in head and not names_films(head)
+        ),
+        _mimic,
+    ),
 )

@@ -2,12 +2,12 @@
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from radiolucent.errors import DataError
 
-__all__ = ["COLUMNS", "separator_of", "under_known_names"]
+__all__ = ["COLUMNS", "names_films", "separator_of", "under_known_names"]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "path": ("image", "imagepath", "file", "filename", "filepath", "imagefile"),
@@ -28,6 +28,15 @@ def separator_of(heading: str) -> str:
     (';', ',', ';')
     """
     return max((",", ";", "\t"), key=lambda s: len(next(csv.reader([heading], delimiter=s), ())))
+
+
+def names_films(header: Iterable[str]) -> bool:
+    """Whether a column gives the films' paths, under any of its names.
+
+    >>> names_films(["File Name", "Target"]), names_films(["patientId", "Target"])
+    (True, False)
+    """
+    return any(_plain(name) in ("path", *COLUMNS["path"]) for name in header)
 
 
 def under_known_names(rows: Sequence[Mapping[str, Any]], where: object) -> tuple[list[dict[str, Any]], list[str]]:
