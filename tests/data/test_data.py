@@ -378,6 +378,14 @@ def test_another_folder_is_relabelled_by_name(kermany: Path) -> None:
         relabel(load_dataset(kermany), ("CAT", "DOG"))
 
 
+@pytest.mark.parametrize(("of_model", "cell"), [("0.0", "0"), ("Covid_19", "COVID 19"), ("R\u00fcck", "Ru\u0308ck")])
+def test_a_model_knows_its_classes_however_they_are_spelt(tmp_path: Path, of_model: str, cell: str) -> None:
+    """Older versions called the classes of a column with an empty cell 0.0 and 1.0."""
+    (tmp_path / "m.csv").write_text(f"path,label\na.png,{cell}\nb.png,other\n")
+    found = relabel(load_dataset(tmp_path / "m.csv"), ("other", of_model))
+    assert [r.label for r in found.records] == [1, 0]
+
+
 def test_kaggle_download_takes_the_outer_copy(kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from radiolucent.data import kaggle
 

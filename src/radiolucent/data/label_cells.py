@@ -19,6 +19,7 @@ __all__ = [
     "names_in_cell",
     "plain_label",
     "same_classes",
+    "spelling",
     "value_of",
 ]
 
@@ -73,7 +74,7 @@ def same_classes(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """
     groups: dict[str, Counter[str]] = {}
     for name, many in Counter(names).items():
-        groups.setdefault(plain_label(unicodedata.normalize("NFC", name)), Counter())[name] += many
+        groups.setdefault(spelling(name), Counter())[name] += many
     called: dict[str, str] = {}
     notes: list[str] = []
     for spelt in groups.values():
@@ -82,6 +83,11 @@ def same_classes(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         if len(spelt) > 1:
             notes.append(f"{', '.join(repr(name) for name in sorted(spelt))} are one class: {called[best]}")
     return called, notes
+
+
+def spelling(name: str) -> str:
+    """A class's name as it is compared: as a label's, in one Unicode form."""
+    return plain_label(unicodedata.normalize("NFC", name))
 
 
 def plain_label(name: str) -> str:
