@@ -344,6 +344,9 @@ def test_two_names_never_land_on_one_film(tmp_path: Path) -> None:
             read_annotations(file, dataset=films("x.png"))
     file = write(tmp_path / "b.csv", HEAD + "A/x.png,1,2,3,4,o,A,\nx.png,1,2,3,4,o,B,\n")
     assert len(read_annotations(file, dataset=films("A/x.png"))) == 2
+    file, left = write(tmp_path / "c.csv", HEAD + "X.png,1,2,3,4,o,A,\nx.png,1,2,3,4,o,B,\n"), list[LeftOut]()
+    assert [a.reader for a in read_annotations(file, dataset=films("x.png"), left_out=left)] == ["B"], "its own name"
+    assert [item.reason.partition(";")[0] for item in left] == ["X.png matches no film of the data set"]
     tasks = [studio(rect("o"), image=f"/data/upload/1/{n}-x.png")[0] for n in ("0a1b2c3d", "aaaaaaaa")]
     with pytest.raises(AnnotationError, match="the name of 2 images"):
         read_annotations(write(tmp_path / "c.json", tasks))

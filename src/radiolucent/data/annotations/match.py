@@ -220,7 +220,11 @@ def match(
         placed[a.image_id] = next(iter(ids))
         names[placed[a.image_id]].append(a.image_id)
     for film, used in names.items():
-        if clash := _clash(used):
+        own = [name for name in used if name not in films.otherwise]
+        for name in used if own else ():
+            if name not in own:
+                wrong[name] = f"{name} matches no film of the data set; {film}, written otherwise, has its own reading."
+        if clash := _clash(own or used):
             for name in clash:
                 wrong[name] = (
                     f"{' and '.join(clash)} both match the film {film}; expected one image a film: give paths below "
@@ -230,9 +234,9 @@ def match(
     reasons = list(dict.fromkeys(wrong.values()))
     if left_out is not None:
         left_out += [LeftOut(file, reason) for reason in reasons]
-        if films.otherwise:
-            name, film = next(iter(films.otherwise.items()))
-            what = f"{len(films.otherwise)} names differ from their films' in case or Unicode form ({name}: {film})"
+        if otherwise := {name: film for name, film in films.otherwise.items() if name not in wrong}:
+            name, film = next(iter(otherwise.items()))
+            what = f"{len(otherwise)} names differ from their films' in case or Unicode form ({name}: {film})"
             left_out.append(LeftOut(file, f"{NOTED}{what}"))
     elif wrong:
         more = f"\n  and {len(reasons) - 10} more" if len(reasons) > 10 else ""
