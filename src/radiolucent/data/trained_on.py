@@ -12,8 +12,9 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import name_text
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
-from radiolucent.files import atomic_path, sha256_file
+from radiolucent.files import sha256_file, write_text
 from radiolucent.models import films_path, is_exported_box, names_box, names_own
+from radiolucent.tables import csv_text
 
 __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write_films"]
 
@@ -142,11 +143,8 @@ def write_films(run: str | Path, exported: Path) -> None:
     source = (place if place.is_dir() else place.parent) / "split.csv"
     if names_box(run) or names_own(run) or not source.is_file():
         return
-    with source.open(newline="", encoding="utf-8") as stream, atomic_path(file) as temporary:
-        with temporary.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, EXPORTED, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(row for row in csv.DictReader(stream) if row.get("split") in TOLD)
+    with source.open(newline="", encoding="utf-8") as stream:
+        write_text(file, csv_text(EXPORTED, (row for row in csv.DictReader(stream) if row.get("split") in TOLD)))
 
 
 def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
