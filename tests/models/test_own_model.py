@@ -15,6 +15,7 @@ from torch import nn
 
 import radiolucent as rl
 from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError, WeightsError
+from radiolucent.models.weights import load_weights
 from radiolucent.types import LabelRule
 
 SOURCE = """
@@ -129,8 +130,18 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
         assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
     both = {f"net.{k}": v for k, v in state.items()} | {f"ema.{k}": 3 * v for k, v in state.items()}
     torch.save(both, tmp_path / "both.pth")
-    with pytest.raises(WeightsError, match=r"none of its .* fits.*net\."):  # which of the two is not said
+    with pytest.raises(WeightsError, match=r"2 times, under ema\. and net\."):  # which of the two is not said
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="both.pth")
+    torch.save(state | {f"ema.{k}": 3 * v for k, v in state.items()}, tmp_path / "beside.pth")
+    network: Any = plain.network.module
+    assert len(load_weights(network, tmp_path / "beside.pth").unexpected) == len(state)
+    assert torch.equal(network.state_dict()["fc.bias"], state["fc.bias"])
+    torch.save({"model": {"state_dict": {k: v * torch.nan for k, v in state.items()}}}, tmp_path / "nan.pth")
+    with pytest.raises(WeightsError, match="holds NaN"):
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="nan.pth")
+    torch.save({"model_ema": state, "epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="It has model_ema, epoch"):
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="other.pth")
     save_file({k: v for k, v in state.items() if k != "fc.bias"}, tmp_path / "some.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.bias"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="some.safetensors")
@@ -229,10 +240,12 @@ def test_an_export_that_is_cut_short_leaves_no_mixture(
 
     classifier, films = rl.build("small_cnn", size=32, widths=(4, 4), hidden=0)[0], [FILM]
     old = rl.export(classifier, tmp_path / name, films=films)
+    (listed := tmp_path / f"{name}.films.csv").touch()
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
         patch.setattr(importlib.import_module("radiolucent.models.export"), "describe", full)
         rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
     assert not old.file.exists(), "neither the old file with new weights nor the new one with the old threshold"
+    assert not listed.exists(), "nor the new one with the films of the old"
     rl.export(classifier.with_(threshold=0.9), tmp_path / name, films=films)
     assert rl.own_model(tmp_path / name).threshold == 0.9
 

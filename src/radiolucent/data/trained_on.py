@@ -12,7 +12,7 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, sha256_file
-from radiolucent.models import is_exported_box, names_box, names_own
+from radiolucent.models import films_path, is_exported_box, names_box, names_own
 
 __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write_films"]
 
@@ -125,7 +125,7 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
     if names_box(run) or is_exported_box(Path(run)):
         return TrainingFilms({}, {}, {}, collection=True)
     place = Path(run)
-    if (beside := _beside(place)).is_file():
+    if (beside := films_path(place)).is_file():
         return _films_in(beside, "It is not known which patients it was trained on, but films alone.")
     file = (place if place.is_dir() else place.parent) / "split.csv"
     return None if names_own(run) or not file.is_file() else _films_in(file)
@@ -136,7 +136,7 @@ def write_films(run: str | Path, exported: Path) -> None:
 
     Where the run does not say, nothing is written, and what an earlier export left is removed.
     """
-    place, file = Path(run), _beside(exported)
+    place, file = Path(run), films_path(exported)
     file.unlink(missing_ok=True)
     source = (place if place.is_dir() else place.parent) / "split.csv"
     if names_box(run) or names_own(run) or not source.is_file():
@@ -148,10 +148,6 @@ def write_films(run: str | Path, exported: Path) -> None:
             writer.writerows(row for row in csv.DictReader(stream) if row.get("split") in TOLD)
 
 
-def _beside(exported: Path) -> Path:
-    return Path(f"{exported}.films.csv")
-
-
 def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
     kinds = ("sha256", PIXELS, "patient_id")
     found: list[dict[str, str]] = [{}, {}, {}]
@@ -161,8 +157,10 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
                 for known, column in zip(found, kinds, strict=True):
                     if row["split"] in TOLD and row.get(column):
                         known.setdefault(row[column], row["split"])
-    except (OSError, KeyError, csv.Error) as error:
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{file}: does not say which film was in which split ({error!r}); copy the run again."
+            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or export it anew."
         ) from error
+    if not any(found):
+        raise DataError(f"{file}: names no film that the run learned from; copy the run again, or export it anew.")
     return TrainingFilms(found[0], found[1], found[2], unsure=unsure)

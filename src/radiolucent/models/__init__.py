@@ -4,7 +4,7 @@ from radiolucent.models.box import BOX, box_card, box_path, checkpoint_file, is_
 from radiolucent.models.build import PRESETS, build
 from radiolucent.models.checkpoint import UNFINISHED, finished, load, provenance, save
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.description import is_exported_box
+from radiolucent.models.description import films_path, is_exported_box
 from radiolucent.models.export import Exported, export
 from radiolucent.models.freeze import freeze, keras_layers, set_train_mode
 from radiolucent.models.in_lungs import InLungs
@@ -39,6 +39,7 @@ __all__ = [
     "build",
     "checkpoint_file",
     "export",
+    "films_path",
     "finished",
     "freeze",
     "frozen_prefix",

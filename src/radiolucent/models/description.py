@@ -12,12 +12,17 @@ from radiolucent.models.box import BOX
 from radiolucent.models.classifier import Classifier
 from radiolucent.types import NO_CALL, LabelRule
 
-__all__ = ["describe", "described", "description_path", "is_exported_box", "no_call_note"]
+__all__ = ["describe", "described", "description_path", "films_path", "is_exported_box", "no_call_note"]
 
 
 def description_path(file: Path) -> Path:
     """`model.onnx` is described by `model.onnx.json`."""
     return file.with_name(f"{file.name}.json")
+
+
+def films_path(file: Path) -> Path:
+    """The films that `model.onnx` learned from are listed in `model.onnx.films.csv`."""
+    return file.with_name(f"{file.name}.films.csv")
 
 
 def describe(classifier: Classifier, file: Path, *, box: bool = False) -> Path:

@@ -18,7 +18,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path
 from radiolucent.models.checkpoint import load
 from radiolucent.models.classifier import Classifier
-from radiolucent.models.description import describe, no_call_note
+from radiolucent.models.description import describe, films_path, no_call_note
 from radiolucent.models.model_file import Runner, onnx_runner
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.preserve_state import as_it_was
@@ -119,7 +119,8 @@ def export(
                 f"expected at most {tolerance:g} of the largest logit. A network in which Python looks at values, or "
                 "loops over the batch, cannot be exported as it is."
             )
-        file.unlink(missing_ok=True)  # an older one beside new weights, or a new description, would be neither
+        for old in (file, films_path(file)):  # beside new weights, or a new description, they would be another's
+            old.unlink(missing_ok=True)
         beside = describe(classifier, file, box=classifier.hash == load(box_path()).hash)
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.suffix == file.suffix):  # the file itself last
             with atomic_path(file.with_name(part.name)) as temporary:

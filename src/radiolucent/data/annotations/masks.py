@@ -46,7 +46,9 @@ def _mask(content: bytes) -> NDArray[np.bool_]:
         colours = values if values.shape[2] == 3 else _over_black(values[..., :-1], values[..., -1:])
         if (colours != colours[..., :1]).any():
             raise AnnotationError("a coloured mask; expected one file a finding, black and one other value")
-        values = colours[..., 0]
+        alpha = values[..., -1]
+        black = values.shape[2] != 3 and not values[..., :-1].any()  # painted black on nothing: the paint is the mark
+        values = alpha if black and len(np.unique(alpha)) == 2 else colours[..., 0]
     levels = np.unique(values)
     if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
         raise AnnotationError(f"{len(levels)} grey levels from {levels[0]}; expected 0 and one other: threshold it")
