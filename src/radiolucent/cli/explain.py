@@ -74,9 +74,7 @@ def explain(
     given: RunAndImages,
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            help="gradcam, cam, lime, …; several with commas or repeated, side by side.", show_default="gradcam,lime"
-        ),
+        typer.Option(help="gradcam, cam, lime, …; several with commas or repeated; gradcam,lime unless given."),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -129,8 +127,9 @@ def explain(
 
     run, paths = run_and_images(given)
     classifier = load(run)
+    names = ",".join(method or ("gradcam", "lime"))
     config = ManyConfig(
-        _methods(",".join(method or ("gradcam", "lime")), samples),
+        _methods(names, samples),
         tuple(target or ()),
         contrast,
         score,
