@@ -154,3 +154,10 @@ def test_threads_are_told_to_wait_quietly_before_numpy_and_torch_are_loaded() ->
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=free | given
         )
         assert done.stdout.strip() == expected
+
+
+def test_a_method_given_twice_is_two_methods(home: Path, tmp_path: Path) -> None:
+    film = next((home / "films" / "normal").iterdir())
+    words = ["--method", "gradcam", "--method", "saliency,layercam", "--no-trust", "--no-panels", "--out", tmp_path]
+    call("explain", home / "run", film, *words)
+    assert {f.name.split(".")[-2] for f in (tmp_path / "maps").iterdir()} == {"gradcam", "saliency", "layercam"}

@@ -789,3 +789,16 @@ def test_numbers_that_programs_say_are_absent(tmp_path: Path, absent: str) -> No
     assert [(a.image_id, a.label, len(a.regions)) for a in found] == [("a.png", "Mass", 0), ("NA.png", "NA", 1)]
     with pytest.raises(AnnotationError, match="four numbers"):
         read_annotations(write(tmp_path / "b.csv", "image,x,y,width,height\na.png,1_0,2,3,4\n"))
+
+
+def test_classes_that_qupath_ignores_are_no_findings(tmp_path: Path) -> None:
+    ring = [[10, 20], [40, 20], [40, 50], [10, 50], [10, 20]]
+    features = [
+        {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]},
+         "properties": {"objectType": "annotation", "classification": {"name": name}}}
+        for name in ("Region*", "Mass")
+    ]  # fmt: skip
+    write(tmp_path / "a.geojson", {"type": "FeatureCollection", "features": features})
+    left: list[LeftOut] = []
+    assert [a.label for a in read_annotations(tmp_path, left_out=left)] == ["Mass"]
+    assert any("QuPath ignores (Region*)" in item.reason for item in left)

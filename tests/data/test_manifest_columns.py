@@ -52,6 +52,7 @@ def test_a_column_of_the_name_goes_first_and_two_that_may_be_it_are_refused(tmp_
         ('sep=;\n"path";"label"\n"a.png";"N"\n"b.png";"P"\n', ("N", "P"), [0, 1]),
         ("path,label\ra.png,N\rb.png,P\r", ("N", "P"), [0, 1]),
         ("path\tlabel\na.png\tN\n.\\b.png\tP\n", ("N", "P"), [0, 1]),
+        ("path;label;age\na.png;1,0;0,5\nb.png;0,0;1,5\nc.png;1;3\n;;\n;;\n", ("0", "1"), [1, 0, 1]),
         ("path,label\n a.png ,N\nb.png,Ru\u0308ck\nc.png,R\u00fcck\n", ("N", "R\u00fcck"), [0, 1, 1]),
     ],
 )
@@ -96,6 +97,9 @@ def test_label_columns_take_yes_and_decimal_commas_and_one_patient_is_one(tmp_pa
         (("Training/N/a", "Training/P/b", "Testing/N/c", "Testing/P/d"), ("N", "P"), "train test", ""),
         (("N/images/a", "N/Masks/a", "P/images/b", "P/lung masks/b"), ("N", "P"), "", ""),
         (("N/a", "P/b", "oxygen mask/c"), ("N", "P"), "", ""),
+        (("Test Set/N/a", "Test Set/P/b", "train_data/N/c", "train_data/P/d"), ("N", "P"), "train test", ""),
+        (("train/train/N/a", "train/train/P/b"), ("N", "P"), "train", ""),
+        (("N/a", "N/a_mask", "P/b (1)", "P/b (1)_mask_1"), ("N", "P"), "", ""),
         (("images/train/a", "images/val/b", "labels/a"), (), "train val", ""),
         (("fold1/N/a", "fold1/P/b", "fold2/N/c", "fold2/P/d"), ("fold1", "fold2"), "", "if these are the classes"),
     ],
@@ -110,6 +114,36 @@ def test_folders_as_they_are_published(
     assert found.class_names == classes and " ".join(found.splits) == splits
     assert not any("ask" in r.image_id for r in found.records)
     masks = {Path(name).parent.name for name in names if "ask" in name}
-    assert {item.path.name for item in found.left_out if "rename it" in item.reason} == masks, "told, not hidden"
+    assert {item.path.name for item in found.left_out if "rename" in item.reason} == masks, "told, not hidden"
     assert any(note in n for n in found.notes) if note else not found.notes
     assert "fold" in names[0] or all(r.patient_id is None for r in found.records)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train/N/a", "train/P/b", "dev/N/c", "dev/P/d"), "folder dev stands where classes do"),
+        (("train/images/N/a", "train/images/P/b", "train/labels/N/a"), "folder labels stands where classes do"),
+        (("train/test/a", "train/valid/b"), "folder test is called as a split is"),
+    ],
+)
+def test_a_folder_that_is_no_class_is_refused_by_name(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.png").touch()
+    with pytest.raises(DataError, match=said):
+        load_dataset(tmp_path)
+
+
+def test_films_of_mimic_that_are_called_alike_are_told_apart_by_their_study(tmp_path: Path) -> None:
+    for study in ("s50", "s51"):
+        (tmp_path / "p10" / study).mkdir(parents=True)
+        (tmp_path / "p10" / study / "1.jpg").touch()
+    head = "subject_id,study_id,Atelectasis,Edema,No Finding\n"
+    (tmp_path / "mimic.csv").write_text(f"{head}10,50,1.0,,\n10,51,,1.0,\n")
+    found = load_dataset(tmp_path / "mimic.csv")
+    assert [(r.image_id, r.findings[0] == 1) for r in found.records] == [
+        ("p10/s50/1.jpg", True),
+        ("p10/s51/1.jpg", False),
+    ]
+    assert not found.left_out

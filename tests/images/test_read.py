@@ -150,6 +150,17 @@ def test_a_picture_is_read_as_its_file_is(tmp_path: Path, kind: str) -> None:
         assert bool(found.notes) == bool(read_.notes)
 
 
+def test_a_tiff_on_its_side_opened_by_pil_is_turned_or_refused(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(RAMP).save(tmp_path / "a.tif", exif=exif, compression="tiff_lzw")
+    turned = as_film(Image.open(tmp_path / "a.tif"))
+    np.testing.assert_allclose(turned.pixels, read(tmp_path / "a.tif").pixels, atol=1e-6)
+    Image.fromarray(RAMP).save(tmp_path / "a.tif", exif=exif)
+    with Image.open(tmp_path / "a.tif") as picture, pytest.raises(ImageError, match="give its file's path"):
+        as_film(picture)
+
+
 def test_arrays_and_tensors_say_what_they_are_not() -> None:
     deep = np.linspace(0, 4095, 2048).reshape(32, 64).astype(np.uint16)
     assert "12-bit data, divide them by 4095" in from_array(deep).notes[0]

@@ -15,6 +15,7 @@ from torch import nn
 
 import radiolucent as rl
 from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError, WeightsError
+from radiolucent.models.weights import load_weights
 from radiolucent.types import LabelRule
 
 SOURCE = """
@@ -131,8 +132,18 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
         assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
     both = {f"net.{k}": v for k, v in state.items()} | {f"ema.{k}": 3 * v for k, v in state.items()}
     torch.save(both, tmp_path / "both.pth")
-    with pytest.raises(WeightsError, match=r"none of its .* fits.*net\."):  # which of the two is not said
+    with pytest.raises(WeightsError, match=r"2 times, under ema\. and net\."):  # which of the two is not said
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="both.pth")
+    torch.save(state | {f"ema.{k}": 3 * v for k, v in state.items()}, tmp_path / "beside.pth")
+    network: Any = plain.network.module
+    assert len(load_weights(network, tmp_path / "beside.pth").unexpected) == len(state)
+    assert torch.equal(network.state_dict()["fc.bias"], state["fc.bias"])
+    torch.save({"model": {"state_dict": {k: v * torch.nan for k, v in state.items()}}}, tmp_path / "nan.pth")
+    with pytest.raises(WeightsError, match="holds NaN"):
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="nan.pth")
+    torch.save({"model_ema": state, "epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="It has model_ema, epoch"):
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="other.pth")
     save_file({k: v for k, v in state.items() if k != "fc.bias"}, tmp_path / "some.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.bias"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="some.safetensors")

@@ -33,7 +33,9 @@ def compare(
     run: Run,
     data: Data,
     annotations: Annotated[Path, typer.Option(help="Doctors' readings, a file or folder in any format.", exists=True)],
-    method: Annotated[str, typer.Option(help="Methods, several with commas.")] = "gradcam",
+    method: Annotated[
+        list[str] | None, typer.Option(help="Methods, several with commas or repeated; gradcam unless given.")
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,7 +65,7 @@ def compare(
     if not cuts or not all(0 < t <= 1 for t in cuts):
         raise ConfigError(f"--thresholds {thresholds!r}; expected shares with commas, such as 0.3,0.5,0.7.")
     kinds = tuple(k.strip() for k in by.split(",") if k.strip())
-    names = names_in(method)
+    names = names_in(",".join(method or ("gradcam",)))
     options: dict[str, Any] = {"reader": reader, "thresholds": cuts, "by": kinds, "asked": asked}
     options |= {"unseen": unseen, "seed": seed}
     if load(run).multilabel:

@@ -154,7 +154,10 @@ def evaluate(
     with progress_bar() as update:
         predictions, left, seen, notes = _predictions(classifier, run, data, classes, wanted, columns, update)
     if unseen and seen is None:
-        raise DataError(f"{run}: has no split.csv, so what it was trained on is not known; leave --unseen out.")
+        raise DataError(
+            f"{run}: has no split.csv (an exported file: no FILE.films.csv), so what it was trained on is not "
+            "known; leave --unseen out."
+        )
     if unseen and seen.films:
         if len(seen.films) == len(predictions):
             raise DataError(f"{data}: the run was trained or chosen on all of its {len(predictions)} films.")

@@ -73,8 +73,9 @@ def _methods(names: str, samples: int | None) -> tuple[Any, ...]:
 def explain(
     given: RunAndImages,
     method: Annotated[
-        str, typer.Option(help="gradcam, cam, lime, …; several with commas, side by side.")
-    ] = "gradcam,lime",
+        list[str] | None,
+        typer.Option(help="gradcam, cam, lime, …; several with commas or repeated; gradcam,lime unless given."),
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,8 +127,17 @@ def explain(
 
     run, paths = run_and_images(given)
     classifier = load(run)
+    names = ",".join(method or ("gradcam", "lime"))
     config = ManyConfig(
-        _methods(method, samples), tuple(target or ()), contrast, score, seed, panels, trust, batch_size, max_memory_mb
+        _methods(names, samples),
+        tuple(target or ()),
+        contrast,
+        score,
+        seed,
+        panels,
+        trust,
+        batch_size,
+        max_memory_mb,
     )
     said: list[LeftOut] = []
     readings = read_annotations(annotations, left_out=said, **asked) if annotations else []

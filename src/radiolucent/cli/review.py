@@ -43,7 +43,10 @@ def review(
     limit: Annotated[
         int | None, typer.Option(help="At most so many films, drawn by the seed.", min=1, max=10_000_000)
     ] = None,
-    method: Annotated[str, typer.Option(help="Maps to show after the lock; several with commas.")] = "gradcam,lime",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Maps to show after the lock; several with commas or repeated; gradcam,lime unless given."),
+    ] = None,
     lime_samples: Annotated[int, typer.Option(help="Perturbed images a LIME map.", min=10, max=1_000_000)] = 353,
     stamps: Annotated[bool, typer.Option("--stamps/--no-stamps", help="Test every map for trust.")] = True,
     ahead: Annotated[bool, typer.Option("--ahead", help="Compute all predictions and maps before opening.")] = False,
@@ -74,7 +77,7 @@ def review(
     os.umask(0o077)  # what this command writes tells labels and the model's opinion: no other account may read it
     check_readers([*(reader or []), *(adjudicator or [])])
     place = folder / _safe(name)
-    methods = names_in(method)
+    methods = names_in(",".join(method or ("gradcam", "lime")))
     with progress_bar() as update:
         if demo:
             plan = demo_plan(place, Path("runs/demo"), update, seed=seed)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
-from radiolucent.data.label_cells import same_classes
+from radiolucent.data.label_cells import plain_label, same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
-from radiolucent.data.records import COMPANION, HIDDEN, NOTED, SPLIT_NAMES, Dataset, LeftOut, Record
+from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, split_of
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path
 from radiolucent.images import reading, unusual
@@ -22,6 +22,8 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".j
 _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
 _OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
+_MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for its masks; rename those that are films"
+_MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
 _CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
 """Folders that are named after the files in them, in lower case: no class and no patient."""
 _COMPANIONS = {
@@ -102,16 +104,23 @@ def _scan(root: Path) -> Dataset:
             names.remove(name)
             left_out.append(LeftOut(here / name, _OF_MASKS if _MASKS.fullmatch(name) else HIDDEN))
         names.sort()
+        stems, masks = {Path(name).stem for name in files}, 0
         for name in sorted(set(files) - {LOCK}):
             path = here / name
-            if reason := _no_film(path):
+            if (mask := _MASK_OF.fullmatch(path.stem)) and mask[1] in stems:
+                left_out.append(LeftOut(path, HIDDEN))
+                masks += 1
+            elif reason := _no_film(path):
                 left_out.append(LeftOut(path, reason))
             else:
                 found.append((path, *_place(path.relative_to(root).parts[:-1])))
+        if masks:
+            left_out.append(LeftOut(here, _MASKS_BESIDE.format(masks)))
     called, notes = same_classes(c for _, _, c, _ in found if c is not None)
     class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):
         class_names = ()  # one folder of images is not a class
+    _refuse_misplaced(root, found)
     deeper = {patient for *_, patient in found if patient}
     known = deeper if len(deeper) > 1 else set[str]()  # one name everywhere, such as "images", is no patient
     records = [
@@ -120,6 +129,30 @@ def _scan(root: Path) -> Dataset:
     ]
     notes += _alike(found)
     return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}", tuple(notes))
+
+
+def _refuse_misplaced(root: Path, found: Sequence[tuple[Path, str | None, str | None, str | None]]) -> None:
+    """Refuse a folder that stands where classes do, but is a split by its name, or holds folders called as the classes.
+
+    Raises:
+        DataError: such as `dev/NORMAL` beside `train/NORMAL`.
+    """
+    below: dict[str, set[str | None]] = {}
+    for _, _, label, patient in found:
+        if label is not None:
+            below.setdefault(label, set()).add(patient and plain_label(patient))
+    for label, inner in below.items():
+        others = {plain_label(name) for name in below if name != label}
+        if split_of(label):
+            why = "is called as a split is, and stands within another"
+        elif inner <= others:
+            why = f"stands where classes do, and the folders in it ({', '.join(sorted(map(str, inner))[:4])}) are some"
+        else:
+            continue
+        raise DataError(
+            f"{root}: the folder {label} {why}. Call splits train, val and test, move what is no film out, or give a "
+            "manifest."
+        )
 
 
 def _alike(found: Sequence[tuple[Path, str | None, str | None, str | None]]) -> list[str]:
@@ -179,9 +212,13 @@ def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     nothing below the split, the class is the folder above it.
     """
     parts = tuple(p for p in parts if p.lower() not in _CONTAINERS)
-    at = next((i for i, p in enumerate(parts) if p.lower() in SPLIT_NAMES), None)
-    split = None if at is None else SPLIT_NAMES[parts[at].lower()]
-    below = parts if at is None else parts[at + 1 :] or parts[:at][-1:]
+    at = next((i for i, p in enumerate(parts) if split_of(p)), None)
+    split = None if at is None else split_of(parts[at])
+    above = () if at is None else parts[:at]
+    below = parts if at is None else parts[at + 1 :]
+    while split and below and split_of(below[0]) == split:  # an archive unpacked into a folder of its own name
+        below = below[1:]
+    below = below or above[-1:]
     return split, (below[0] if below else None), (below[1] if len(below) > 1 else None)
 
 

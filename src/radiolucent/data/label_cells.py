@@ -29,7 +29,7 @@ NONE_OF_THEM = frozenset({"no finding", "no findings", "normal", "none"})
 BLANK = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
 _NUMBERS = {1.0: 1, 0.0: 0, -1.0: UNCERTAIN}
 _WORDS = {"true": 1, "yes": 1, "y": 1, "false": 0, "no": 0, "n": 0}
-_WHOLE = re.compile(r"([+-]?\d+)\.0+")
+_WHOLE = re.compile(r"([+-]?\d+)(?:\.0+|,0)")
 
 
 def cell_text(value: Any) -> str:
@@ -45,8 +45,8 @@ def cell_text(value: Any) -> str:
 def name_text(value: Any) -> str:
     """A cell that names a class or a patient: a column of whole numbers with an empty cell becomes one of 12.0.
 
-    >>> name_text("12.0"), name_text("p1 "), name_text("1.5")
-    ('12', 'p1', '1.5')
+    >>> name_text("12.0"), name_text("12,0"), name_text("p1 "), name_text("1.5"), name_text("1,000")
+    ('12', '12', 'p1', '1.5', '1,000')
     """
     text = cell_text(value)
     whole = _WHOLE.fullmatch(text)

@@ -248,9 +248,9 @@ def _rsna(rows: Sequence[Row], file: Path) -> Laid:
 def _mimic(rows: Sequence[Row], file: Path) -> Laid:
     """A row a study, whose films lie in a folder `s` and its number, each with the labels of the study."""
     films: dict[str, list[str]] = {}
-    for path in sorted(set(_below(file.parent).values())):
-        if Path(path).suffix.lower() in NO_SUFFIX_MATTERS:
-            films.setdefault(Path(path).parent.name, []).append(path)
+    for path in sorted(path.relative_to(file.parent) for path in file.parent.rglob("*.*")):
+        if path.suffix.lower() in NO_SUFFIX_MATTERS:
+            films.setdefault(path.parent.name, []).append(path.as_posix())
     labels = tuple(name for name in rows[0] if name and name not in ("subject_id", "study_id"))
     made: list[dict[str, Any]] = []
     lines: list[int] = []

@@ -14,7 +14,7 @@ from radiolucent.data.label_cells import cell_text, classes_in, name_text
 from radiolucent.data.label_layouts import Laid, as_manifest
 from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known_names
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
-from radiolucent.data.records import NOT_GIVEN, SPLIT_NAMES, SPLITS, Dataset, Record
+from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record, split_of
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, real_path, write_text
 from radiolucent.tables import csv_text, decoded, unguarded
@@ -61,7 +61,8 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     records: list[Record] = []
     for at, (number, row) in enumerate(zip(lines, rows, strict=True)):
         where, file = _film(str(row.get("path") or ""), path.parent)
-        split = SPLIT_NAMES.get(cell_text(row.get("split")).lower(), cell_text(row.get("split"))) or None
+        said_split = cell_text(row.get("split"))
+        split = split_of(said_split) or said_split or None
         if not where:
             raise DataError(f"{path}, line {number}: the path is empty.")
         place = os.path.normpath(file)
@@ -138,13 +139,18 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
             raise DataError(f"{path}: expected a folder, or a manifest ending in .csv, .tsv or .parquet.")
         found = decoded(path.read_bytes())
         if found is None:
-            raise DataError(f"{path}: not readable as a manifest (it is no text: a NUL byte, or another control).")
+            raise DataError(
+                f"{path}: not readable as a manifest (it is no text in UTF-8, or UTF-16 "
+                "with its mark: it holds a NUL byte, or another control); save it as CSV (UTF-8)."
+            )
         text = re.sub(r'^"?sep=."?\r?\n', "", found[0], flags=re.IGNORECASE)  # Excel's line
         heading = io.StringIO(text, newline="").readline()  # lines may end as those of old Macs do
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(heading))
         rows: list[Mapping[str, Any]] = [
             {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
         ]
+        while rows and not any(rows[-1].values()):  # as spreadsheets leave behind the last one
+            rows.pop()
         names = reader.fieldnames or ()
         if twice := [n for n, many in Counter(names).items() if n and many > 1]:
             raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")

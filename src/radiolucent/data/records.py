@@ -1,6 +1,7 @@
 """What is known of each film, and of a set of films."""
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from radiolucent.shown import Shown
 
 __all__ = [
     "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "SPLIT_NAMES", "UNCERTAIN", "Dataset", "LeftOut", "Record",
-    "is_lost", "labels_of",
+    "is_lost", "labels_of", "split_of",
 ]  # fmt: skip
 
 SPLITS = ("train", "val", "test")
@@ -23,6 +24,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }  # fmt: skip
 """Splits by the names that folders and manifests give them, in lower case."""
+_SET = re.compile(r"[\s_-]*(set|data|split)$")
 HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
 UNCERTAIN, NOT_GIVEN = -1, -2  # of a label of a film that may have several; 1 and 0 are with and without it
 NOTED = "noted: "  # begins a reason by which nothing is lost: what was assumed, or passed over
@@ -89,6 +91,15 @@ class LeftOut(NamedTuple):
 
     path: Path
     reason: str
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder or a manifest's cell calls so; None where it is none.
+
+    >>> split_of("Training"), split_of("Test Set"), split_of("val_data"), split_of("dev")
+    ('train', 'test', 'val', None)
+    """
+    return SPLIT_NAMES.get(_SET.sub("", name.strip().lower()))
 
 
 def is_lost(reason: str) -> bool:

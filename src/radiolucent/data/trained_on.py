@@ -157,8 +157,10 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
                     name = name_text(row.get(column))  # as manifests are read: older runs kept patients such as 12.0
                     if row["split"] in TOLD and name:
                         known.setdefault(name, row["split"])
-    except (OSError, KeyError, csv.Error) as error:
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{file}: does not say which film was in which split ({error!r}); copy the run again."
+            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or export it anew."
         ) from error
+    if not any(found):
+        raise DataError(f"{file}: names no film that the run learned from; copy the run again, or export it anew.")
     return TrainingFilms(found[0], found[1], found[2], unsure=unsure)

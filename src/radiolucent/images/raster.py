@@ -59,10 +59,12 @@ def from_picture(picture: Image.Image, *, image_id: str = "array") -> Radiograph
     """A film from an image of PIL's, read as its file would be: orientation, palette and transparency are followed.
 
     Raises:
-        ImageError: values that are no grey levels.
+        ImageError: values that are no grey levels, or an uncompressed TIFF on its side, which PIL jumbles.
     """
     steps: list[str] = []
     notes: list[str] = []
+    if picture.info.get("compression") == "raw" and picture.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9):
+        raise ImageError("an uncompressed TIFF that lies on its side, whose rows PIL jumbles: give its file's path.")
     try:
         pixels = _grey(_upright(picture, steps), steps, notes, reading(), None)
     except (OSError, SyntaxError, ValueError) as error:

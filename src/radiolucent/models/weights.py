@@ -55,6 +55,10 @@ class WeightsReport:
         return "\n".join(lines)
 
 
+_HOLDERS = ("state_dict", "model", "model_state_dict")
+"""What trainers call the state dict in a file that also holds other things."""
+
+
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(9)
@@ -72,11 +76,13 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
             f"{path}: not readable as safetensors or a plain PyTorch state dict ({error}); nothing is unpickled beyond "
             "tensors. Save the state dict with safetensors."
         ) from error
-    for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
+    while isinstance(found, dict) and (key := next((k for k in _HOLDERS if isinstance(found.get(k), dict)), None)):
+        found = found[key]
     if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
-        raise WeightsError(f"{path}: holds no state dict of tensors; save model.state_dict().")
+        has = f" It has {', '.join(map(str, list(found)[:6]))}." if isinstance(found, dict) else ""
+        raise WeightsError(
+            f"{path}: holds no state dict of tensors, alone or as {', '.join(_HOLDERS)}.{has} Save model.state_dict()."
+        )
     return found
 
 
@@ -87,7 +93,10 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
         WeightsError: the file is missing, damaged, or nothing in it fits.
     """
     own = network.state_dict()
-    found = _plainly_named(_read(path), own)
+    weights = {name for name, _ in network.named_parameters()}
+    found = _plainly_named(_read(path), {n: t for n, t in own.items() if n in weights}, path)
+    if odd := next((n for n, t in found.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())), None):
+        raise WeightsError(f"{path}: {odd} holds NaN or infinity; its training failed: take an earlier checkpoint.")
     fits = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
     if not fits:
         raise WeightsError(
@@ -110,25 +119,40 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
     )
 
 
-def _plainly_named(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+def _plainly_named(
+    found: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], path: Path
+) -> Mapping[str, torch.Tensor]:
     """The tensors without the prefix under which they fit best: what a trainer or wrapper called the network.
 
-    Such as "module." (DataParallel), "_orig_mod." (torch.compile) or "model." (Lightning). Where two fit alike, as
-    those of a network and of its moving average, the names stay as they are.
+    Such as "module." (DataParallel), "_orig_mod." (torch.compile) or "model." (Lightning). Names that fit as they are
+    go first.
+
+    Args:
+        weights: the network's, without its buffers, which a moving average may have or not.
+
+    Raises:
+        WeightsError: two prefixes fit alike, as those of a network and of its moving average.
     """
     hits: Counter[str] = Counter()
     for name, tensor in found.items():
         parts = name.split(".")
         for k in range(len(parts)):
             plain = ".".join(parts[k:])
-            if plain in own and own[plain].shape == tensor.shape:
+            if plain in weights and weights[plain].shape == tensor.shape:
                 hits[name.removesuffix(plain)] += 1
     most = max(hits.values(), default=0)
-    best = [prefix for prefix, count in hits.items() if count == most]
-    if len(best) != 1:
+    best = sorted(prefix for prefix, count in hits.items() if count == most)
+    if not best or "" in best:
         return found
-    last = sorted(found, key=lambda name: name.startswith(best[0]))  # of two that then have one name, these count
-    return {name.removeprefix(best[0]): found[name] for name in last}
+    if len(best) > 1:
+        raise WeightsError(
+            f"{path}: holds the network's weights {len(best)} times, under {' and '.join(best)}, such as a network and "
+            "its moving average; save the one that is meant."
+        )
+    under = {name.removeprefix(best[0]): tensor for name, tensor in found.items() if name.startswith(best[0])}
+    return under | {
+        name: tensor for name, tensor in found.items() if name not in under and name[: len(best[0])] != best[0]
+    }
 
 
 def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:

@@ -42,6 +42,9 @@ def _read(source: Source, g: Gatherer) -> None:
         seen = True
         with g.entry(f"feature {item.get('id', number)}", image):
             label = (about.get("classification") or {}).get("name") or about.get("name")
+            if str(label or "").endswith("*"):
+                g.pass_over(f"mark of a class that QuPath ignores ({label})")
+                continue
             marks += [Mark(region, label) for region in _regions(item.get("geometry") or {}, shape)]
     with g.entry(f"image {image}", image):
         g.reading(image, marks, shape=shape, empty="not read" if seen and not marks else None)
@@ -68,7 +71,7 @@ FORMAT = Format(
     "json",
     "one file an image, named like it: polygons and their holes; the classification is the label",
     "in pixels of the full image; a ring ends where it began; detections and cells, which the program finds, are "
-    "passed over",
+    "passed over, and so are classes that end in *, such as Region* and Ignore*",
     _sniff,
     _read,
     per_image=True,
