@@ -83,11 +83,15 @@ def draw(design: Design, rng: np.random.Generator) -> Sample:
     x = score()
     order = np.argsort(-x, kind="stable")
     owner, truth, x = owner[order], truth[order], x[order]
-    p = special.expit(SHARP * log_odds(x, design.prevalence))
+    odds = SHARP * log_odds(x, design.prevalence)
+    p = special.expit(odds)
     alike = (rng.random((3, design.patients)) < ERROR)[:, owner]
     wrong = np.where(rng.random((3, n)) < TOGETHER, alike, rng.random((3, n)) < ERROR)
     names = tuple(str(i) for i in owner)
-    cases = Cases(truth, p, x > CALL, np.stack([1 - p, p], 1), truth.astype(np.int64), ("well", "ill"), names, owner, 0)
+    cases = Cases(
+        truth, p, x > CALL, np.stack([1 - p, p], 1), odds, np.stack([-odds, odds], 1), truth.astype(np.int64),
+        ("well", "ill"), names, owner, 0,
+    )  # fmt: skip
     skill = 0.3 * rng.normal(size=(2, 5, 1)) * truth  # readers differ, and each from test to test
     return Sample(cases, x + rng.normal(size=n), (truth ^ wrong).astype(float), x + skill + rng.normal(size=(2, 5, n)))
 

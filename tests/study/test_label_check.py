@@ -104,7 +104,7 @@ def test_a_run_that_does_not_say_is_refused(films: Path, tmp_path: Path) -> None
     (run / "split.csv").unlink()
     with pytest.raises(ConfigError, match="no split"):
         chances_of_runs(data, [run], (), quiet)
-    other = run_that_learned(tmp_path / "other", films, [], classes=("ill", "cat"))
+    other = run_that_learned(tmp_path / "other", films, ["f1.png"], classes=("ill", "cat"))
     with pytest.raises(DataError, match="well are none of the model's"):
         chances_of_runs(data, [other], (), quiet)
 

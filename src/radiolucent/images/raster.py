@@ -59,8 +59,11 @@ def from_picture(picture: Image.Image, *, image_id: str = "array") -> Radiograph
     """A film from an image of PIL's, read as its file would be: orientation, palette and transparency are followed.
 
     Raises:
-        ImageError: values that are no grey levels, or an uncompressed TIFF on its side, which PIL jumbles.
+        ImageError: values that are no grey levels, floats of no file outside [0, 1], or an uncompressed TIFF on its
+            side, which PIL jumbles.
     """
+    if picture.mode == "F" and not picture.format:  # made from an array
+        return from_array(np.asarray(picture), image_id=image_id)
     steps: list[str] = []
     notes: list[str] = []
     if picture.info.get("compression") == "raw" and picture.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9):

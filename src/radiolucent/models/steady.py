@@ -38,6 +38,18 @@ def probe_films(classifier: Classifier) -> torch.Tensor:
     return classifier.preprocess.normalise(torch.stack([ramp, noise, stripes]))
 
 
+OF_SHAPES = ("shape", "size", "channel", "dimension", "broadcast")
+"""Words by which torch tells of inputs that do not fit."""
+
+
+def _takes_one(classifier: Classifier, films: torch.Tensor) -> bool:
+    try:
+        classifier.logits(films[:1])
+    except Exception:  # another's code
+        return False
+    return True
+
+
 def _found(classifier: Classifier) -> str | None:
     films = probe_films(classifier)
     try:
@@ -45,11 +57,12 @@ def _found(classifier: Classifier) -> str | None:
     except (RadiolucentError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # another's code fails in any way
-        return (
-            f"the network does not take films {tuple(films.shape)} ({type(error).__name__}: {str(error)[:200]}): its "
-            "preprocessing says another size or other channels than it takes, or it takes one film at a time, which "
-            "radiolucent.wrap(network, class_names, …) finds out."
-        )
+        said = f"the network does not take films {tuple(films.shape)} ({type(error).__name__}: {str(error)[:200]})"
+        if _takes_one(classifier, films):
+            return f"{said}: it takes one film at a time, which radiolucent.wrap(network, class_names, …) finds out."
+        if any(word in str(error).lower() for word in OF_SHAPES):
+            return f"{said}: its preprocessing says another size or other channels than it takes."
+        raise
     if len(together) != len(films):
         return (
             f"the network gives {tuple(together.shape)} numbers for {len(films)} films; expected a row a film, (N, K)."
