@@ -146,8 +146,8 @@ def names_in_cell(value: Any, where: str, column: str) -> tuple[str, ...] | None
     >>> names_in_cell("Effusion|Mass", "line 2", "Finding Labels"), names_in_cell("No Finding", "line 3", "")
     (('Effusion', 'Mass'), ())
     """
-    text = "" if value is None else str(value).strip()
-    if text.casefold() in BLANK - {"none"}:
+    text = cell_text(value)
+    if not text:
         return None
     given = _listed(text, where, column) if text.startswith("[") else re.split(r"[|;]", text)
     names = [name.strip() for name in given if name.strip()]

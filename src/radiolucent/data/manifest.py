@@ -109,12 +109,11 @@ def _film(where: str, folder: Path) -> tuple[str, Path]:
 
     A name that is not there may have backslashes, blanks around it, or its accents in another Unicode form.
     """
-    forms = [where]
     if "\0" not in where and (not where.isascii() or "\\" in where or where != where.strip()):
         bare = where.strip().replace("\\", "/")
-        forms += [bare, unicodedata.normalize("NFC", bare), unicodedata.normalize("NFD", bare)]
-        forms = [next((form for form in forms if _is_there(folder / form)), where)]
-    return forms[0], folder / forms[0]
+        forms = (where, bare, unicodedata.normalize("NFC", bare), unicodedata.normalize("NFD", bare))
+        where = next((form for form in forms if _is_there(folder / form)), where)
+    return where, folder / where
 
 
 def _is_there(file: Path) -> bool:

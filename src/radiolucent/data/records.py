@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from radiolucent.shown import Shown
 
 __all__ = [
-    "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "SPLIT_NAMES", "UNCERTAIN", "Dataset", "LeftOut", "Record",
+    "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "UNCERTAIN", "Dataset", "LeftOut", "Record",
     "is_lost", "labels_of", "split_of",
 ]  # fmt: skip
 
 SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {
+_SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
 }  # fmt: skip
@@ -99,7 +99,7 @@ def split_of(name: str) -> str | None:
     >>> split_of("Training"), split_of("Test Set"), split_of("val_data"), split_of("dev")
     ('train', 'test', 'val', None)
     """
-    return SPLIT_NAMES.get(_SET.sub("", name.strip().lower()))
+    return _SPLIT_NAMES.get(_SET.sub("", name.strip().lower()))
 
 
 def is_lost(reason: str) -> bool:

@@ -93,8 +93,7 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
         WeightsError: the file is missing, damaged, or nothing in it fits.
     """
     own = network.state_dict()
-    weights = {name for name, _ in network.named_parameters()}
-    found = _plainly_named(_read(path), {n: t for n, t in own.items() if n in weights}, path)
+    found = _plainly_named(_read(path), dict(network.named_parameters()), path)
     if odd := next((n for n, t in found.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())), None):
         raise WeightsError(f"{path}: {odd} holds NaN or infinity; its training failed: take an earlier checkpoint.")
     fits = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
@@ -150,9 +149,8 @@ def _plainly_named(
             "its moving average; save the one that is meant."
         )
     under = {name.removeprefix(best[0]): tensor for name, tensor in found.items() if name.startswith(best[0])}
-    return under | {
-        name: tensor for name, tensor in found.items() if name not in under and name[: len(best[0])] != best[0]
-    }
+    others = {name: tensor for name, tensor in found.items() if not name.startswith(best[0])}
+    return others | under
 
 
 def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:
