@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radiolucent.data.classes import with_classes
+from radiolucent.data.header_patients import with_header_patients
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import plain_label, same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
@@ -47,14 +48,22 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
     A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
     films are found when read.
 
+    The patients of DICOM films are those of their headers, unless a manifest names them (`with_header_patients`).
+
     Raises:
         DataError: nothing there, no image in it, classes or labels that are not there, or labels of a folder.
         ConfigError: classes and labels.
     """
+    dataset, named = _found(Path(path), classes, labels)
+    return with_classes(with_header_patients(dataset, over_folders=not named), classes)
+
+
+def _found(root: Path, classes: int | str | None, labels: LabelOptions | None) -> tuple[Dataset, bool]:
+    """(the films of a folder or manifest as it tells them, whether it is no folder)."""
     if classes and labels and labels.names and not labels.lenient:
         raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
     options = None if classes else labels or FOUND
-    root = Path(path)
+    named = root.is_file() or (root / "manifest.csv").is_file()
     if root.is_file() and root.suffix.lower() == ".npz":
         from radiolucent.data.medmnist import unpack
 
@@ -73,7 +82,7 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
         raise DataError(
             f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
         )
-    return with_classes(dataset, classes)
+    return dataset, named
 
 
 def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -82,7 +91,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
     left: list[tuple[Path, str]] = []
     for given in paths:
         if given.is_dir() or (given.suffix.lower() == ".npz" and given.is_file()):
-            dataset = load_dataset(given)
+            dataset = _found(given, None, None)[0]
             left += [(item.path, item.reason) for item in dataset.left_out]
             files = [record.path for record in dataset.records]
         elif why := unreadable_name(given):

@@ -2,6 +2,7 @@
 
 from radiolucent.images.budget import MAX_PIXELS, inflated, unusual
 from radiolucent.images.convert import as_film, as_films
+from radiolucent.images.dicom_header import header_patient
 from radiolucent.images.options import ReadOptions, read_with, reading
 from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_source, mask_to_model, viewed_area
 from radiolucent.images.raster import from_array
@@ -18,6 +19,7 @@ __all__ = [
     "as_films",
     "coverage_to_model",
     "from_array",
+    "header_patient",
     "inflated",
     "laid",
     "map_to_source",
