@@ -1,5 +1,6 @@
 """Patients by the headers of DICOM films."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,8 @@ def test_a_damaged_header_and_other_kinds_of_film_name_nobody(tmp_path: Path) ->
     film(tmp_path / "b.dcm", "2")
     (tmp_path / "c.dcm").write_bytes((tmp_path / "a.dcm").read_bytes()[:150])
     (tmp_path / "d.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert patients_of(tmp_path) == {"a.dcm": "1", "b.dcm": "2", "c.dcm": None, "d.png": None}
+    os.mkfifo(tmp_path / "e.dcm")
+    assert patients_of(tmp_path) == {"a.dcm": "1", "b.dcm": "2", "c.dcm": None, "d.png": None, "e.dcm": None}
 
 
 def test_other_films_of_the_patients_that_a_run_learned_from_are_recognised(tmp_path: Path) -> None:

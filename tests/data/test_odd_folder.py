@@ -13,8 +13,11 @@ from typer.testing import CliRunner
 
 from fuzz import damaged
 from radiolucent.cli.entry import app
+from radiolucent.data import load_dataset
 from radiolucent.data.phantom import PhantomConfig, generate
+from radiolucent.data.records import is_lost
 from radiolucent.errors import ConfigError
+from radiolucent.files import one_process
 from support.odd_films import dicom, films, noted, raster, refused, rich_dicom
 
 NAMES = (
@@ -137,3 +140,19 @@ def test_frames_windows_and_ranges_are_chosen_on_the_command_line(tmp_path: Path
     assert status == 1 and "at most 100 are read" in found["left_out"][0]["reason"]
     wrong = CliRunner().invoke(app, ["predict", "box", str(tmp_path / "two.dcm"), "--range", "wide"])
     assert isinstance(wrong.exception, ConfigError) and "two numbers with a comma" in str(wrong.exception)
+
+
+def test_pictures_of_results_that_lie_among_the_films_are_no_films(tmp_path: Path) -> None:
+    png = films()["png8"]
+    for name in ("NORMAL/a.png", "ILL/b.png", "ILL/maps/panels/b.png", "runs/one/figures/roc.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png)
+    for out in ("ILL/maps", "runs/one"):
+        with one_process(tmp_path / out):
+            pass
+    found = load_dataset(tmp_path)
+    assert [r.image_id for r in found.records] == ["ILL/b.png", "NORMAL/a.png"]
+    assert found.class_names == ("ILL", "NORMAL")
+    told = {x.path.name for x in found.left_out if "results of radiolucent" in x.reason and not is_lost(x.reason)}
+    assert told == {"maps", "one"}
+    assert [r.image_id for r in load_dataset(tmp_path / "ILL" / "maps").records] == ["panels/b.png"]  # asked for

@@ -23,6 +23,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".j
 _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
 _OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
+_OF_RESULTS = f"{NOTED}results of radiolucent, which are not searched for films; they lie better beside the films"
 _MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for its masks; rename those that are films"
 _MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
 _CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
@@ -109,6 +110,10 @@ def _scan(root: Path) -> Dataset:
     left_out: list[LeftOut] = []
     for folder, names, files in os.walk(root):
         here = Path(folder)
+        if LOCK in files and here != root:  # a run, or maps: its pictures are no films
+            left_out.append(LeftOut(here, _OF_RESULTS))
+            names.clear()
+            continue
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
             names.remove(name)
             left_out.append(LeftOut(here / name, _OF_MASKS if _MASKS.fullmatch(name) else HIDDEN))

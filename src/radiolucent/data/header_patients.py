@@ -50,7 +50,7 @@ def _said(file: Path) -> tuple[str, str] | None:
     """(PatientID, IssuerOfPatientID or "") of a DICOM film; None where it names nobody."""
     try:
         name, issuer = header_patient(file) or ("", "")
-    except (ImageError, OSError):  # told when the film is read
+    except ImageError:  # told when the film is read
         return None
     name = name_text(name)
     return None if not name or _NOBODY.fullmatch(name) else (name, issuer)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from radiolucent.errors import ImageError
-from radiolucent.images.budget import bytes_allowed, check_pixels, inflated
+from radiolucent.images.budget import bytes_allowed, check_pixels, inflated, open_film
 from radiolucent.images.options import reading
 
 __all__ = ["DEFLATED", "Header", "header_patient", "is_dicom", "open_header"]
@@ -233,9 +233,9 @@ def header_patient(file: Path) -> tuple[str, str] | None:
     """(PatientID, IssuerOfPatientID) of a DICOM file, either "" where it is empty; None where the file is another kind.
 
     Raises:
-        ImageError: damaged beyond reading. OSError: it cannot be opened.
+        ImageError: it cannot be opened, or is damaged beyond reading.
     """
-    with file.open("rb") as stream:
+    with open_film(file, reading().max_pixels) as stream:
         if not is_dicom(stream.read(200)):
             return None
         stream.seek(0)
