@@ -35,7 +35,7 @@ def _films(data: Path, left: list[tuple[Path, str]], most: int | None = None, se
     for r in records:
         film = read_or_note(r.path, left, image_id=r.image_id)
         if film is not None:
-            yield dataclasses.replace(film, patient_id=r.patient_id or film.patient_id)
+            yield dataclasses.replace(film, patient_id=r.patient_id)
 
 
 def _channels(text: str | None) -> tuple[int, ...] | None:
