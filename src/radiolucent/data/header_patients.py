@@ -8,7 +8,6 @@ from pathlib import Path
 
 from radiolucent.data.label_cells import name_text
 from radiolucent.data.records import Dataset, Record
-from radiolucent.errors import ImageError
 from radiolucent.images import header_patient
 
 __all__ = ["with_header_patients"]
@@ -48,10 +47,7 @@ def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
 
 def _said(file: Path) -> tuple[str, str] | None:
     """(PatientID, IssuerOfPatientID or "") of a DICOM film; None where it names nobody."""
-    try:
-        name, issuer = header_patient(file) or ("", "")
-    except ImageError:  # told when the film is read
-        return None
+    name, issuer = header_patient(file) or ("", "")
     name = name_text(name)
     return None if not name or _NOBODY.fullmatch(name) else (name, issuer)
 

@@ -2,11 +2,10 @@
 
 from radiolucent.images.budget import MAX_PIXELS, inflated, unusual
 from radiolucent.images.convert import as_film, as_films
-from radiolucent.images.dicom_header import header_patient
 from radiolucent.images.options import ReadOptions, read_with, reading
 from radiolucent.images.preprocess import Preprocess, coverage_to_model, map_to_source, mask_to_model, viewed_area
 from radiolucent.images.raster import from_array
-from radiolucent.images.read import read, read_or_note
+from radiolucent.images.read import header_patient, read, read_or_note
 from radiolucent.images.regions import region_mask
 from radiolucent.images.upright import laid
 from radiolucent.images.volumes import nifti_values

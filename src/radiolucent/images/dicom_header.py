@@ -8,10 +8,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from radiolucent.errors import ImageError
-from radiolucent.images.budget import bytes_allowed, check_pixels, inflated, open_film
-from radiolucent.images.options import reading
+from radiolucent.images.budget import bytes_allowed, check_pixels, inflated
 
-__all__ = ["DEFLATED", "Header", "header_patient", "is_dicom", "open_header"]
+__all__ = ["DEFLATED", "Header", "is_dicom", "open_header"]
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 READS = 100_000  # a header of ten thousand elements needs a third of it
@@ -227,20 +226,6 @@ def open_header(stream: BinaryIO, file: Path, max_pixels: int, notes: list[str])
     header = Header(dataset, notes)
     meta = Header(getattr(dataset, "file_meta", None) or {}, notes)
     return header, meta.text("TransferSyntaxUID"), stream
-
-
-def header_patient(file: Path) -> tuple[str, str] | None:
-    """(PatientID, IssuerOfPatientID) of a DICOM file, either "" where it is empty; None where the file is another kind.
-
-    Raises:
-        ImageError: it cannot be opened, or is damaged beyond reading.
-    """
-    with open_film(file, reading().max_pixels) as stream:
-        if not is_dicom(stream.read(200)):
-            return None
-        stream.seek(0)
-        header = open_header(stream, file, reading().max_pixels, [])[0]
-        return header.text("PatientID"), header.text("IssuerOfPatientID")
 
 
 def _unpacked(stream: BinaryIO, head: bytes, file: Path, max_pixels: int) -> BinaryIO:

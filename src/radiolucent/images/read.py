@@ -12,6 +12,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images.archive import PACKED, unpacked
 from radiolucent.images.budget import open_film
 from radiolucent.images.dicom import read_dicom
+from radiolucent.images.dicom_header import open_header
 from radiolucent.images.options import ReadOptions, reading
 from radiolucent.images.raster import read_raster
 from radiolucent.images.sniff import HEAD, sniff, what_else
@@ -19,7 +20,7 @@ from radiolucent.images.tiff import read_tiff
 from radiolucent.images.volumes import read_mha, read_nifti, read_npy, read_nrrd
 from radiolucent.types import Radiograph
 
-__all__ = ["READERS", "read", "read_or_note"]
+__all__ = ["READERS", "header_patient", "read", "read_or_note"]
 
 READERS: dict[str, Callable[[BinaryIO, Path, ReadOptions], Radiograph]] = {
     "DICOM": read_dicom,
@@ -86,6 +87,23 @@ def read(
         source=str(file),
         notes=(*((packed,) if packed else ()), *film.notes),
     )
+
+
+def header_patient(file: Path) -> tuple[str, str] | None:
+    """(PatientID, IssuerOfPatientID) of a DICOM film, either "" where it is empty.
+
+    None of another kind of file, and of one that cannot be read: `read` says why.
+    """
+    try:
+        with open_film(file, reading().max_pixels) as stream, _quiet():
+            if _kind(stream) != "DICOM":
+                return None
+            header = open_header(stream, file, reading().max_pixels, [])[0]
+            return header.text("PatientID"), header.text("IssuerOfPatientID")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # as in `read`
+        return None
 
 
 _silence = threading.Lock()
