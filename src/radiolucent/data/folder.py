@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radiolucent.data.classes import with_classes
-from radiolucent.data.header_patients import with_header_patients
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import plain_label, same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
+from radiolucent.data.patients import with_header_patients
 from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, split_of
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path

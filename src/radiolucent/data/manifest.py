@@ -13,6 +13,7 @@ from radiolucent.data.label_cells import COMMA, cell_text, classes_in, name_text
 from radiolucent.data.label_layouts import Laid, as_manifest
 from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known_names
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
+from radiolucent.data.patients import names_nobody
 from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record, split_of
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, real_path, write_text
@@ -57,6 +58,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     said += [COMMA.format(n) for n in names if "," in n][:1]
     skip = {*COLUMNS, *(labels.columns if labels else ())}
     seen: dict[str, int] = {}
+    nobody: Counter[str] = Counter()
     records: list[Record] = []
     for at, (number, row) in enumerate(zip(lines, rows, strict=True)):
         where, file = _film(str(row.get("path") or ""), path.parent)
@@ -78,9 +80,13 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         extra = {k: text for k, v in row.items() if k and k not in skip and (text := cell_text(v))}
         optional = {k: cell_text(row.get(k)) or None for k in ("site", "etiology", "sha256")}
         optional["patient_id"] = name_text(row.get("patient_id")) or None
+        if optional["patient_id"] and names_nobody(optional["patient_id"]):
+            nobody[optional["patient_id"]] += 1
+            optional["patient_id"] = None
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
     notes = [*assumed, *renamed, *said, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
+    notes += [f"patient {name!r} of {count} films names nobody" for name, count in nobody.items()]
     kind = f"{laid.name} manifest" if laid else "manifest"
     return Dataset(
         tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
@@ -148,7 +154,9 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[
             )
         declared, text, before = after_sep(found[0])
         heading = io.StringIO(text, newline="").readline()  # lines may end as those of old Macs do
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=declared or separator_of(heading))
+        separator = declared or separator_of(heading)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         rows: list[Mapping[str, Any]] = []
         lines: list[int] = []
         for row in reader:
@@ -157,11 +165,19 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[
         while rows and not any(rows[-1].values()):  # as spreadsheets leave behind the last one
             rows.pop()
             lines.pop()
-        names = reader.fieldnames or ()
+        names = reader.fieldnames
+        short = [line for row, line in zip(rows, lines, strict=True) if None in row.values()]
+        if short == lines[-1:] and len(lines) > 1 and text[-1] not in "\r\n":
+            raise DataError(f"{path}: is cut short within its last line, {short[0]}; copy it again.")
         if twice := [n for n, many in Counter(names).items() if n and many > 1]:
             raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")
         guessed = "is no UTF-8 and was read as Windows-1252; check letters such as ä or é in names"
-        return rows, lines, [guessed] if found[1] == "cp1252" else []
+        notes = [guessed] if found[1] == "cp1252" else []
+        if short:
+            notes.append(
+                f"{len(short)} lines (the first is {short[0]}) have fewer cells than the heading; the rest is empty"
+            )
+        return rows, lines, notes
     except DataError:
         raise
     except Exception as error:  # Parquet readers raise many kinds on damaged files

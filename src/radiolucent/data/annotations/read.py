@@ -170,6 +170,10 @@ def _other(source: Source) -> str:
 
 
 def _have(source: Source) -> str:
+    if source.sop_class:
+        from pydicom.uid import UID
+
+        return f"It is of the class {UID(source.sop_class).name}. "
     held = source.json if source.kind == "json" else None
     rows = source.rows if source.kind == "csv" else None
     names = rows.header if rows is not None else list(held) if isinstance(held, dict) else []

@@ -1,4 +1,4 @@
-"""Patients by the headers of DICOM films, so that two films of one patient never stand on both sides of a split."""
+"""Whose films they are: by the headers of DICOM films too, so that no patient stands on both sides of a split."""
 
 import dataclasses
 import re
@@ -10,10 +10,18 @@ from radiolucent.data.label_cells import name_text
 from radiolucent.data.records import Dataset, Record
 from radiolucent.images import header_patient
 
-__all__ = ["with_header_patients"]
+__all__ = ["names_nobody", "with_header_patients"]
 
-_NOBODY = re.compile(r"anon\w*|no ?name|unknown|none|n/?a|null|removed|deleted|redacted|test|[0x_. *-]+", re.IGNORECASE)
-"""What stands where an identifier was taken out."""
+_NOBODY = re.compile(r"anon\w*|no ?name|unknown|none|n/?a|null|removed|deleted|redacted|[x_. *-]+", re.IGNORECASE)
+
+
+def names_nobody(identifier: str) -> bool:
+    """Whether it stands where a patient's identifier was taken out, or is not known.
+
+    >>> names_nobody("ANONYMIZED"), names_nobody("Unknown"), names_nobody("000")
+    (True, True, False)
+    """
+    return bool(_NOBODY.fullmatch(identifier))
 
 
 def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
@@ -49,7 +57,7 @@ def _said(file: Path) -> tuple[str, str] | None:
     """(PatientID, IssuerOfPatientID or "") of a DICOM film; None where it names nobody."""
     name, issuer = header_patient(file) or ("", "")
     name = name_text(name)
-    return None if not name or _NOBODY.fullmatch(name) else (name, issuer)
+    return None if not name or names_nobody(name) else (name, issuer)
 
 
 def _apart(said: dict[str, tuple[str, str]], notes: list[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Patients by the headers of DICOM films."""
+"""Whose films they are."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_header_outweighs_a_folder_of_a_study_but_not_where_each_film_has_an_i
     assert set(patients_of(tmp_path / "two").values()) == {"NORMALs1", "NORMALs2", "ILLs1", "ILLs2"}
 
 
-@pytest.mark.parametrize("nobody", ["", "ANONYMOUS", "anonymized", "0000", "N/A", "-"])
+@pytest.mark.parametrize("nobody", ["", "ANONYMOUS", "anonymized", "unknown", "N/A", "-"])
 def test_an_identifier_that_was_taken_out_names_nobody(tmp_path: Path, nobody: str) -> None:
     for name, patient in (("a", nobody), ("b", nobody), ("c", "7"), ("d", "8")):
         film(tmp_path / f"{name}.dcm", patient)
@@ -93,3 +93,10 @@ def test_other_films_of_the_patients_that_a_run_learned_from_are_recognised(tmp_
     film(tmp_path / "b.dcm", "2")
     seen = TrainingFilms({}, {}, {"1": "train"}).among(load_dataset(tmp_path).records)
     assert seen.films == {"a.dcm": ("a film of the same patient", "train")}
+
+
+def test_a_patient_who_is_not_known_is_not_one_patient(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,label,patient_id\na,X,unknown\nb,Y,Unknown\nc,X,000\nd,Y,001\n")
+    found = load_dataset(tmp_path / "m.csv")
+    assert [r.patient_id for r in found.records] == [None, None, "000", "001"]
+    assert "patient 'unknown' of 1 films names nobody" in found.notes
