@@ -174,9 +174,7 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[
         guessed = "is no UTF-8 and was read as Windows-1252; check letters such as ä or é in names"
         notes = [guessed] if found[1] == "cp1252" else []
         if short:
-            notes.append(
-                f"{len(short)} lines (the first is {short[0]}) have fewer cells than the heading; the rest is empty"
-            )
+            notes.append(f"{len(short)} lines (first: {short[0]}) have fewer cells than the heading: the rest is empty")
         return rows, lines, notes
     except DataError:
         raise
