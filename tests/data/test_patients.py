@@ -8,6 +8,7 @@ import pytest
 
 from radiolucent.data import load_dataset, split_dataset
 from radiolucent.data.trained_on import TrainingFilms
+from radiolucent.errors import DataError
 from support.films import write_dicom
 
 
@@ -31,6 +32,13 @@ def test_films_of_one_patient_never_stand_on_both_sides_of_a_split(tmp_path: Pat
         where.setdefault(str(r.patient_id), set()).add(str(r.split))
     assert len(where) == 40 and all(len(splits) == 1 for splits in where.values())
     assert "patients of 80 films by their DICOM headers (PatientID): 40" in found.notes
+
+
+def test_patients_on_both_sides_of_a_given_split_are_refused(tmp_path: Path) -> None:
+    for i in range(8):
+        film(tmp_path / ("train" if i % 2 else "test") / ("NORMAL" if i < 4 else "ILL") / f"{i}.dcm", f"p{i // 2}")
+    with pytest.raises(DataError, match=r"4 patients straddle the official splits .*CLASS/\* alone"):
+        split_dataset(load_dataset(tmp_path), val=0.3)
 
 
 def test_a_manifest_without_patients_takes_them_from_headers_and_its_own_go_first(tmp_path: Path) -> None:
