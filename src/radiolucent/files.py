@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from radiolucent.errors import BusyError
+from radiolucent.errors import BusyError, ConfigError
 
 __all__ = [
     "LOCK",
@@ -20,6 +20,7 @@ __all__ = [
     "one_process",
     "read_lines",
     "real_path",
+    "refuse_among_films",
     "sha256_bytes",
     "sha256_file",
     "stem_of",
@@ -104,6 +105,19 @@ def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
             (place / LOCK).unlink()
             place.rmdir()
         lock.release()
+
+
+def refuse_among_films(folders: Iterable[Path], films: Iterable[Path]) -> None:
+    """Refuse to write into folders that films are read from: results would replace films, or be taken for some.
+
+    Raises:
+        ConfigError: a folder to be written to is one of theirs.
+    """
+    theirs = {real_path(folder) for folder in films}
+    if clash := next((folder for folder in folders if real_path(folder) in theirs), None):
+        raise ConfigError(
+            f"{clash}: films lie there, which results would replace, or be taken for later; choose another --out."
+        )
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
