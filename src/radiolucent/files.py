@@ -21,6 +21,7 @@ __all__ = [
     "read_lines",
     "real_path",
     "refuse_among_films",
+    "refuse_itself",
     "sha256_bytes",
     "sha256_file",
     "stem_of",
@@ -118,6 +119,16 @@ def refuse_among_films(folders: Iterable[Path], films: Iterable[Path]) -> None:
         raise ConfigError(
             f"{clash}: films lie there, which results would replace, or be taken for later; choose another --out."
         )
+
+
+def refuse_itself(out: Path, given: Path) -> None:
+    """Refuse to write a file over the one it is made from: what was left out of it would be lost.
+
+    Raises:
+        ConfigError: they are one.
+    """
+    if real_path(out) == real_path(given):
+        raise ConfigError(f"{out}: is what is read, and what is left out of it would be lost; choose another --out.")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
