@@ -1,5 +1,6 @@
 """Whose films they are."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_films_of_one_patient_never_stand_on_both_sides_of_a_split(tmp_path: Pat
     for r in found.records:
         where.setdefault(str(r.patient_id), set()).add(str(r.split))
     assert len(where) == 40 and all(len(splits) == 1 for splits in where.values())
-    assert "patients of 80 films by their DICOM headers (PatientID): 40" in found.notes
+    assert "80 films of 40 patients, by their DICOM headers (PatientID)" in found.notes
 
 
 def test_patients_on_both_sides_of_a_given_split_are_refused(tmp_path: Path) -> None:
@@ -93,7 +94,10 @@ def test_a_damaged_header_and_other_kinds_of_film_name_nobody(tmp_path: Path) ->
     (tmp_path / "c.dcm").write_bytes((tmp_path / "a.dcm").read_bytes()[:150])
     (tmp_path / "d.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     os.mkfifo(tmp_path / "e.dcm")
-    assert patients_of(tmp_path) == {"a.dcm": "1", "b.dcm": "2", "c.dcm": None, "d.png": None, "e.dcm": None}
+    (tmp_path / "f.dcm.gz").write_bytes(gzip.compress((tmp_path / "a.dcm").read_bytes()))
+    assert patients_of(tmp_path) == {
+        "a.dcm": "1", "b.dcm": "2", "c.dcm": None, "d.png": None, "e.dcm": None, "f.dcm.gz": "1",
+    }  # fmt: skip
 
 
 def test_other_films_of_the_patients_that_a_run_learned_from_are_recognised(tmp_path: Path) -> None:

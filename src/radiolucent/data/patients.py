@@ -48,7 +48,7 @@ def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
     records = tuple(
         dataclasses.replace(r, patient_id=called[r.image_id]) if r.image_id in called else r for r in dataset.records
     )
-    notes.insert(0, f"patients of {len(said)} films by their DICOM headers (PatientID): {len(set(called.values()))}")
+    notes.insert(0, f"{len(said)} films of {len(set(called.values()))} patients, by their DICOM headers (PatientID)")
     notes += _torn_folders(asked, called)
     return dataclasses.replace(dataset, records=records, notes=(*dataset.notes, *notes))
 

@@ -61,12 +61,7 @@ def read(
     file, options = Path(path), options or reading()
     packed = kind = ""
     try:
-        with open_film(file, options.max_pixels) as opened, _quiet(), ExitStack() as closing:
-            stream: BinaryIO = opened
-            kind = _kind(stream)
-            if kind in PACKED:
-                stream, packed = closing.enter_context(unpacked(stream, kind, file, options))
-                kind = _kind(stream)
+        with _opened(file, options) as (stream, kind, packed):
             if kind not in READERS:
                 raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
             film = READERS[kind](stream, file, options)
@@ -79,7 +74,7 @@ def read(
         raise
     except BaseException as error:  # decoders and headers raise every kind there is; those in Rust panic
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ImageError(f"{file}: damaged or truncated {kind} ({words}); copy or download it again.") from error
+        raise ImageError(f"{file}: damaged or truncated {kind or 'file'} ({words}); copy or download it again.") from error
     return dataclasses.replace(
         film,
         image_id=image_id or str(file),
@@ -95,8 +90,8 @@ def header_patient(file: Path) -> tuple[str, str] | None:
     None of another kind of file, and of one that cannot be read: `read` says why.
     """
     try:
-        with open_film(file, reading().max_pixels) as stream, _quiet():
-            if _kind(stream) != "DICOM":
+        with _opened(file, reading()) as (stream, kind, _):
+            if kind != "DICOM":
                 return None
             header = open_header(stream, file, reading().max_pixels, [])[0]
             return header.text("PatientID"), header.text("IssuerOfPatientID")
@@ -104,6 +99,18 @@ def header_patient(file: Path) -> tuple[str, str] | None:
         raise
     except BaseException:  # as in `read`
         return None
+
+
+@contextmanager
+def _opened(file: Path, options: ReadOptions) -> Generator[tuple[BinaryIO, str, str]]:
+    """(a film's stream, what it is, how it was packed or ""), without warnings."""
+    with open_film(file, options.max_pixels) as opened, _quiet(), ExitStack() as closing:
+        stream: BinaryIO = opened
+        kind, packed = _kind(stream), ""
+        if kind in PACKED:
+            stream, packed = closing.enter_context(unpacked(stream, kind, file, options))
+            kind = _kind(stream)
+        yield stream, kind, packed
 
 
 _silence = threading.Lock()
