@@ -25,6 +25,7 @@ __all__ = [
     "sha256_bytes",
     "sha256_file",
     "stem_of",
+    "walk",
     "write_bytes",
     "write_json",
     "write_tensors",
@@ -199,6 +200,23 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
             good += len(line)
     if good < file.stat().st_size:
         os.truncate(file, good)  # a line that was being written when the process died
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(folder, names of folders in it, names of files in it) from the top, as `os.walk` gives them; links are followed.
+
+    Each folder comes once: a link to what is searched anyway, or to what holds it, is left alone. Folders whose names
+    are removed from the list are not searched.
+    """
+    seen = [real_path(root)]
+    for here, folders, files in os.walk(root, followlinks=True):
+        for name in [n for n in folders if (Path(here) / n).is_symlink()]:
+            real = real_path(Path(here) / name)
+            if any(real.is_relative_to(other) or other.is_relative_to(real) for other in seen):
+                folders.remove(name)
+            else:
+                seen.append(real)
+        yield Path(here), folders, files
 
 
 def real_path(path: Path) -> Path:

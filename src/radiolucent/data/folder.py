@@ -1,6 +1,5 @@
 """Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.patients import with_header_patients
 from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, split_of
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.files import LOCK, real_path
+from radiolucent.files import LOCK, real_path, walk
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
 
@@ -108,8 +107,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
 def _scan(root: Path) -> Dataset:
     found: list[tuple[Path, str | None, str | None, str | None]] = []
     left_out: list[LeftOut] = []
-    for folder, names, files in os.walk(root):
-        here = Path(folder)
+    for here, names, files in walk(root):
         if LOCK in files and here != root:  # a run, or maps: its pictures are no films
             left_out.append(LeftOut(here, _OF_RESULTS))
             names.clear()

@@ -74,7 +74,9 @@ def read(
         raise
     except BaseException as error:  # decoders and headers raise every kind there is; those in Rust panic
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ImageError(f"{file}: damaged or truncated {kind or 'file'} ({words}); copy or download it again.") from error
+        raise ImageError(
+            f"{file}: damaged or truncated {kind or 'file'} ({words}); copy or download it again."
+        ) from error
     return dataclasses.replace(
         film,
         image_id=image_id or str(file),
