@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from radiolucent.errors import BusyError
+from radiolucent.errors import BusyError, ConfigError
 
 __all__ = [
     "LOCK",
@@ -20,9 +20,12 @@ __all__ = [
     "one_process",
     "read_lines",
     "real_path",
+    "refuse_among_films",
+    "refuse_itself",
     "sha256_bytes",
     "sha256_file",
     "stem_of",
+    "walk",
     "write_bytes",
     "write_json",
     "write_tensors",
@@ -106,6 +109,29 @@ def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
         lock.release()
 
 
+def refuse_among_films(folders: Iterable[Path], films: Iterable[Path]) -> None:
+    """Refuse to write into folders that films are read from: results would replace films, or be taken for some.
+
+    Raises:
+        ConfigError: a folder to be written to is one of theirs.
+    """
+    theirs = {real_path(folder) for folder in films}
+    if clash := next((folder for folder in folders if real_path(folder) in theirs), None):
+        raise ConfigError(
+            f"{clash}: films lie there, which results would replace, or be taken for later; choose another --out."
+        )
+
+
+def refuse_itself(out: Path, given: Path) -> None:
+    """Refuse to write a file over the one it is made from: what was left out of it would be lost.
+
+    Raises:
+        ConfigError: they are one.
+    """
+    if real_path(out) == real_path(given):
+        raise ConfigError(f"{out}: is what is read, and what is left out of it would be lost; choose another --out.")
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to `path` atomically (see `atomic_path`)."""
     with atomic_path(path) as temporary:
@@ -174,6 +200,23 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
             good += len(line)
     if good < file.stat().st_size:
         os.truncate(file, good)  # a line that was being written when the process died
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(folder, names of folders in it, names of files in it) from the top, as `os.walk` gives them; links are followed.
+
+    Each folder comes once: a link to what is searched anyway, or to what holds it, is left alone. Folders whose names
+    are removed from the list are not searched.
+    """
+    seen = [real_path(root)]
+    for here, folders, files in os.walk(root, followlinks=True):
+        for name in [n for n in folders if (Path(here) / n).is_symlink()]:
+            real = real_path(Path(here) / name)
+            if any(real.is_relative_to(other) or other.is_relative_to(real) for other in seen):
+                folders.remove(name)
+            else:
+                seen.append(real)
+        yield Path(here), folders, files
 
 
 def real_path(path: Path) -> Path:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-__all__ = ["TableWriter", "csv_text", "decoded", "guarded", "printable", "unguarded"]
+__all__ = ["TableWriter", "after_sep", "csv_text", "decoded", "guarded", "printable", "unguarded"]
 
 # Controls of both sets, line and paragraph separators, marks that turn the direction of writing, half a surrogate pair.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = re.compile(r"\s*(=|@|[\t\r]|[+-].*([|!]|\w\())", re.DOTALL)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?\s*")
+_SEP = re.compile(r'(?:[ \t]*\r?\n)*(?:"?sep=(.?)"?[ \t]*\r?\n(?:[ \t]*\r?\n)*)?', re.IGNORECASE)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
@@ -29,6 +30,17 @@ def decoded(content: bytes) -> tuple[str, str] | None:
             continue
         return None if _CONTROL.search(text) else (text, coding)
     return None
+
+
+def after_sep(text: str) -> tuple[str, str, int]:
+    """(what a line `sep=…` of Excel names, or ""; the table behind it and blank lines; the lines before that).
+
+    >>> after_sep("sep=;\\n\\na;b"), after_sep("a,b")
+    ((';', 'a;b', 2), ('', 'a,b', 0))
+    """
+    before = _SEP.match(text)
+    assert before is not None  # it matches nothing, too
+    return before[1] or "", text[before.end() :], before[0].count("\n")
 
 
 def printable(text: object) -> str:

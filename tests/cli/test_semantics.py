@@ -118,7 +118,11 @@ def test_an_exported_file_knows_the_films_but_names_no_patient(home: Path, tmp_p
         own, again = call("evaluate", run, *words), call("evaluate", "--model", file, *words)
         assert json.loads(again.stdout)["trained_on"]["films"] == json.loads(own.stdout)["trained_on"]["films"] > 0
         assert "not known which patients" in again.stderr and "not known which patients" not in own.stderr
-    for damaged, said in ((b"", "names no film"), (told.encode("utf-16"), "does not say which film")):
+    for damaged, said in (
+        (b"", "names no film"),
+        (told.encode("utf-16"), "does not say which film"),
+        (told[:-9].encode(), "cut short"),
+    ):
         beside.write_bytes(damaged)
         with pytest.raises(DataError, match=said):
             films_of_run(file)

@@ -51,6 +51,15 @@ def test_a_pipe_is_written_into_and_stays_a_pipe(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    readings, films = write(tmp_path / "rsna.csv", RSNA), write(tmp_path / "films.csv", "path,label\na.png,A\n")
+    for words, file in ((("annotations",), readings), (("split",), films)):
+        before = file.read_bytes()
+        with pytest.raises(ConfigError, match="is what is read"):
+            call("data", *words, file, "--out", tmp_path / "." / file.name)
+        assert file.read_bytes() == before
+
+
 def test_wrong_words_are_told(tmp_path: Path) -> None:
     file = write(tmp_path / "rsna.csv", RSNA)
     for options, why in ((("--to", "xml"), "expected one of coco"), (("--unmarked", "maybe"), "'not read' or")):

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radiolucent.data import FORMATS, Dataset, LeftOut, Record, read_annotations
+from radiolucent.data import FORMATS, Dataset, LeftOut, Record, load_dataset, read_annotations, write_csv
 from radiolucent.data.annotations.match import fitting
+from radiolucent.data.annotations.shapes import bounds
+from radiolucent.data.label_cells import COMMA
 from radiolucent.data.records import is_lost
-from radiolucent.errors import AnnotationError
+from radiolucent.errors import AnnotationError, DataError
 from radiolucent.images import region_mask
 from radiolucent.types import Annotation, Region
 from support.formats import HEIGHT, WIDTH, blot, write
@@ -50,7 +52,8 @@ def test_the_same_mark_in_every_format_with_other_files_beside(tmp_path: Path, n
     left: list[LeftOut] = []
     found = read_annotations(tmp_path, dataset=films("a.png", root=tmp_path / "films"), left_out=left)
     assert [(a.image_id, a.finding) for a in found] == [("a.png", True)]
-    assert found[0].label == {"rsna": "Lung Opacity", "siim": "Pneumothorax"}.get(name, "Mass")
+    named = {"rsna": "Lung Opacity", "siim": "Pneumothorax", "object-cxr": "foreign object"}
+    assert found[0].label == named.get(name, "Mass")
     shape = found[0].image_shape or SIZE
     rows, columns = np.nonzero(region_mask(found[0], shape))
     edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
@@ -802,3 +805,91 @@ def test_classes_that_qupath_ignores_are_no_findings(tmp_path: Path) -> None:
     left: list[LeftOut] = []
     assert [a.label for a in read_annotations(tmp_path, left_out=left)] == ["Mass"]
     assert any("QuPath ignores (Region*)" in item.reason for item in left)
+
+
+# CSV of one's own
+
+
+def rows_of(tmp_path: Path, text: str, left: list[LeftOut] | None = None) -> list[tuple[str, str | None, Any]]:
+    (tmp_path / "m.csv").write_text(text)
+    found = read_annotations(tmp_path / "m.csv", left_out=left)
+    return [(a.image_id, a.label, [bounds(r) for r in a.regions]) for a in found]
+
+
+@pytest.mark.parametrize("heading", ["image_id,x,y,w,h,class", "filename,x,y,width,height,label"])
+def test_boxes_under_other_usual_names(tmp_path: Path, heading: str) -> None:
+    assert rows_of(tmp_path, f"{heading}\na.png,1,2,30,40,Mass\n") == [("a.png", "Mass", [(1, 2, 30, 40)])]
+
+
+def test_labels_stand_between_bars_and_semicolons_and_a_comma_is_noted(tmp_path: Path) -> None:
+    left: list[LeftOut] = []
+    text = 'image,x,y,width,height,label\na,1,2,3,4,Nodule|Mass\nb,1,2,3,4,Nodule; Mass\nc,1,2,3,4,"Nodule, Mass"\n'
+    found = {(image, label) for image, label, _ in rows_of(tmp_path, text, left)}
+    assert found == {("a", "Nodule"), ("a", "Mass"), ("b", "Nodule"), ("b", "Mass"), ("c", "Nodule, Mass")}
+    assert [x.reason for x in left] == ["noted: " + COMMA.format("Nodule, Mass")]
+    (tmp_path / "films.csv").write_text('path,label\na,Nodule\nb,"Nodule, Mass"\n')
+    assert COMMA.format("Nodule, Mass") in load_dataset(tmp_path / "films.csv").notes
+    several = [Annotation("a", (Region.box(1, 2, 3, 4),), "Nodule; Mass", "A")]
+    with pytest.raises(AnnotationError, match="would be read as several labels"):
+        write_csv(several, tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("before", ["", "\n \n", "sep=,\n", "sep=,\n\n", '"sep=,"\r\n'])
+def test_blank_lines_and_a_line_of_excel_before_the_heading_and_the_true_line_in_messages(
+    tmp_path: Path, before: str
+) -> None:
+    line = before.count("\n") + 4
+    left: list[LeftOut] = []
+    text = f"{before}image,x,y,width,height\na,1,2,3,4\n\nb,1,x,3,4\n"
+    assert rows_of(tmp_path, text, left) == [("a", None, [(1, 2, 3, 4)])]
+    assert [x.reason.split(":")[0] for x in left] == [f"line {line}"]
+    for heading in ("path,split", "Path,No Finding,split"):
+        rest = ("", "") if heading == "path,split" else (",0", ",7")
+        (tmp_path / "films.csv").write_text(f"{before}{heading}\na{rest[0]},\n\nb{rest[1]},spring\n")
+        for name in "ab":
+            (tmp_path / name).touch()
+        with pytest.raises(DataError, match=f"films.csv, line {line}: "):
+            load_dataset(tmp_path / "films.csv")
+
+
+def test_boxes_in_one_cell(tmp_path: Path) -> None:
+    corners_too = 'image,bbox,label\na,"[10, 20, 50, 60]",Mass\nb,,No finding\n'
+    with pytest.raises(AnnotationError, match=r"may be x, y, width, height, or two corners.*bbox_xywh"):
+        rows_of(tmp_path, corners_too)
+    assert rows_of(tmp_path, corners_too.replace("bbox", "bbox_xywh")) == [
+        ("a", "Mass", [(10, 20, 50, 60)]), ("b", "No finding", [])]  # fmt: skip
+    text = 'image,boxes\na,"[[10, 20, 5, 6], [1, 2, 3, 4]]"\nb,"[1, 2, 3]"\nc,"__import__(\'os\')"\nd,[]\n'
+    left: list[LeftOut] = []
+    assert rows_of(tmp_path, text, left) == [("a", None, [(10, 20, 5, 6), (1, 2, 3, 4)]), ("d", None, [])]
+    assert [x.reason[:7] for x in left] == ["line 3:", "line 4:"]
+
+
+def test_object_cxr(tmp_path: Path) -> None:
+    text = "image_path,annotation\n/d/1.jpg,0 1 2 11 22;1 10 20 30 60;2 0 0 9 0 9 9;\n/d/2.jpg,\n/d/3.jpg,0 1 2 3\n"
+    left: list[LeftOut] = []
+    one, two = rows_of(tmp_path, text, left)
+    assert one[:2] == ("/d/1.jpg", "foreign object") and two == ("/d/2.jpg", None, [])
+    np.testing.assert_allclose(one[2], [(1, 2, 10, 20), (10, 20, 20, 40), (0, 0, 9, 9)], atol=0.1)
+    assert [x.reason[:7] for x in left] == ["line 4:"]
+
+
+def test_labelbox_of_version_1_says_what_to_export(tmp_path: Path) -> None:
+    old = [{"ID": "x", "External ID": "a.png", "Label": {"objects": []}, "Created By": "a@b.org"}]
+    with pytest.raises(AnnotationError, match="export the project again as NDJSON"):
+        read_annotations(write(tmp_path / "a.json", old))
+
+
+@pytest.mark.parametrize("kinds", [("img", "ann"), ("JPEGImages", "Annotations"), ("images", "labels")])
+@pytest.mark.parametrize("parts", [("ds0", "ds1"), ("test", "train")])
+def test_films_of_one_name_are_told_by_the_folder_above_images_and_marks(
+    tmp_path: Path, kinds: tuple[str, str], parts: tuple[str, str]
+) -> None:
+    names = [f"{part}/{kinds[0]}/a.png" for part in parts]
+    box = {"id": 1, "geometryType": "rectangle", "labelerLogin": "A", "tags": []}
+    box |= {"points": {"exterior": [[1, 2], [30, 40]], "interior": []}}
+    for part in parts:
+        (tmp_path / part / kinds[1]).mkdir(parents=True)
+        held = {"tags": [], "size": {"height": HEIGHT, "width": WIDTH}, "objects": [box | {"classTitle": part}]}
+        write(tmp_path / part / kinds[1] / "a.png.json", held)
+    found = read_annotations(tmp_path, dataset=films(*names, root=tmp_path))
+    assert [(a.image_id, a.label) for a in found] == list(zip(names, parts, strict=True))

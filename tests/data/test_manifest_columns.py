@@ -147,3 +147,27 @@ def test_films_of_mimic_that_are_called_alike_are_told_apart_by_their_study(tmp_
         ("p10/s51/1.jpg", False),
     ]
     assert not found.left_out
+
+
+def test_a_quote_that_is_not_closed_swallows_no_lines(tmp_path: Path) -> None:
+    for end in ("B\nc.png,A\n", 'B\nc.png,"A"\n'):
+        (tmp_path / "m.csv").write_text('path,label\na.png,"A\nb.png,' + end)
+        with pytest.raises(DataError, match="not readable as a manifest"):
+            load_dataset(tmp_path / "m.csv")
+
+
+def test_a_manifest_that_is_cut_short_is_refused_and_short_lines_are_noted(tmp_path: Path) -> None:
+    text = "path,label,patient_id\na.png,A,p1\nb.png,B,\nc.png,A,p2\n"
+    (tmp_path / "m.csv").write_text(text.replace("B,", "B"))
+    note = "1 lines (first: 3) have fewer cells than the heading: the rest is empty"
+    assert note in load_dataset(tmp_path / "m.csv").notes
+    (tmp_path / "m.csv").write_text(text[:-4])
+    with pytest.raises(DataError, match="cut short within its last line, 4"):
+        load_dataset(tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text(text[:-1])  # a last line without its end is whole
+    assert len(load_dataset(tmp_path / "m.csv").records) == 3
+
+
+def test_blanks_around_a_heading_are_no_part_of_a_labels_name(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path , effusion,mass \na.png,1,0\nb.png,0,1\n")
+    assert load_dataset(tmp_path / "m.csv").class_names == ("effusion", "mass")

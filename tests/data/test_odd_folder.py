@@ -13,8 +13,11 @@ from typer.testing import CliRunner
 
 from fuzz import damaged
 from radiolucent.cli.entry import app
+from radiolucent.data import load_dataset, read_annotations
 from radiolucent.data.phantom import PhantomConfig, generate
+from radiolucent.data.records import is_lost
 from radiolucent.errors import ConfigError
+from radiolucent.files import one_process
 from support.odd_films import dicom, films, noted, raster, refused, rich_dicom
 
 NAMES = (
@@ -137,3 +140,46 @@ def test_frames_windows_and_ranges_are_chosen_on_the_command_line(tmp_path: Path
     assert status == 1 and "at most 100 are read" in found["left_out"][0]["reason"]
     wrong = CliRunner().invoke(app, ["predict", "box", str(tmp_path / "two.dcm"), "--range", "wide"])
     assert isinstance(wrong.exception, ConfigError) and "two numbers with a comma" in str(wrong.exception)
+
+
+def test_pictures_of_results_that_lie_among_the_films_are_no_films(tmp_path: Path) -> None:
+    png = films()["png8"]
+    for name in ("NORMAL/a.png", "ILL/b.png", "ILL/maps/panels/b.png", "runs/one/figures/roc.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png)
+    for out in ("ILL/maps", "runs/one"):
+        with one_process(tmp_path / out):
+            pass
+    found = load_dataset(tmp_path)
+    assert [r.image_id for r in found.records] == ["ILL/b.png", "NORMAL/a.png"]
+    assert found.class_names == ("ILL", "NORMAL")
+    told = {x.path.name for x in found.left_out if "results of radiolucent" in x.reason and not is_lost(x.reason)}
+    assert told == {"maps", "one"}
+    assert [r.image_id for r in load_dataset(tmp_path / "ILL" / "maps").records] == ["panels/b.png"]  # asked for
+
+
+def test_linked_folders_are_searched_once_and_loops_end(tmp_path: Path) -> None:
+    png = films()["png8"]
+    for name in ("else/ill/a.png", "else/ill/deep/b.png", "data/NORMAL/c.png", "else/marks/A/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png)
+    root = tmp_path / "data"
+    for link, target in (
+        ("ILL", "else/ill"), ("ALIAS", "data/NORMAL"), ("NORMAL/up", "data"), ("above", "."), ("gone", "nowhere"),
+    ):  # fmt: skip
+        (root / link).symlink_to(tmp_path / target)
+    (tmp_path / "else/ill/back").symlink_to(tmp_path / "else/ill")
+    (tmp_path / "else/ill/round").symlink_to(root)
+    found = load_dataset(root)
+    assert [(r.image_id, found.class_names[r.label or 0]) for r in found.records] == [
+        ("ILL/a.png", "ILL"), ("ILL/deep/b.png", "ILL"), ("NORMAL/c.png", "NORMAL"),
+    ]  # fmt: skip
+    (tmp_path / "marks").mkdir()
+    (tmp_path / "marks" / "A").symlink_to(tmp_path / "else" / "marks" / "A")
+    Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(tmp_path / "else/marks/A/a.png")
+    assert [(a.image_id, a.reader) for a in read_annotations(tmp_path / "marks")] == [("a", "A")]
+    (tmp_path / "nih").mkdir()
+    (tmp_path / "nih" / "images_001").symlink_to(tmp_path / "else" / "ill")
+    (tmp_path / "nih" / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels,Patient ID\na.png,Mass,1\n")
+    listed = load_dataset(tmp_path / "nih" / "Data_Entry_2017.csv").records
+    assert [r.image_id for r in listed] == ["images_001/a.png"]

@@ -77,7 +77,19 @@ def test_logits_of_probabilities_and_their_limits() -> None:
     torch.testing.assert_close(logits_from(z.softmax(1), "softmax").softmax(1), z.softmax(1))
     torch.testing.assert_close(logits_from(z.sigmoid(), "multilabel"), z, atol=1e-4, rtol=1e-4)
     sure = logits_from(torch.tensor([[0.0, 1.0]]), "softmax")
-    assert torch.isfinite(sure).all() and float(sure[0, 0]) == pytest.approx(np.log(1e-6), rel=1e-3)
+    assert torch.isfinite(sure).all() and float(sure[0, 0]) == pytest.approx(np.log(1e-30), rel=1e-3)
+    surer = torch.tensor([[1e-3, 1 - 1e-3], [1e-8, 1.0], [1e-12, 1.0], [1e-20, 1.0]])
+    for order in (surer, surer.flip(1)):  # films whose larger probability is rounded to 1 keep their order
+        z = logits_from(order, "softmax")
+        assert (z[:, 0] - z[:, 1]).diff().abs().min() > 5
+    assert torch.isfinite(logits_from(torch.tensor([[0.0, 1.0]], dtype=torch.float16), "softmax")).all()
+    near = rl.wrap_function(
+        lambda x: 1 - 10.0 ** (-9 - x[:, 0, 0, 0].astype(float)), NAMES, preprocess=SMALL, head="sigmoid"
+    )
+    some = torch.ones_like(SMALL(film())) * torch.tensor([0.0, 1.0, 2.0])[:, None, None, None]
+    assert near.logits(some).diff(dim=0).min() > 1  # what float64 tells apart
+    ones = torch.tensor([[1 - 2**-20], [1 - 2**-23], [1.0]])
+    assert logits_from(ones, "sigmoid").diff(dim=0).min() > 0 and torch.isfinite(logits_from(ones, "sigmoid")).all()
     with pytest.raises(ModelError, match='output="logits"'):
         logits_from(z * 5, "softmax")
     with pytest.raises(ModelError, match="multilabel"):

@@ -410,5 +410,6 @@ def test_exports_hold_locked_readings_in_source_pixels(store: Store, tmp_path: P
     assert back["Dr A"].regions[1].points.tolist() == [list(p) for p in SHAPE.points]
     assert back["Dr B"].finding is False and back["Dr B"].regions == ()
     rows = readings_csv(store).splitlines()
+    assert rows[0].startswith("\ufeffcase,"), "without the mark Excel takes letters such as ü for two others"
     assert len(rows) == 3 and ",'=1+1," in rows[1] and rows[1].endswith(",1")
     assert len(annotations(store, "Dr B")) == 1

@@ -142,6 +142,8 @@ ytl="20.00" xbr="40.00" ybr="50.00" z_order="0"></box></image></annotations>"""}
             "image_size_x,image_size_y\nP300R1,train,False,physionet.org/files/a.dcm,a,p1,100,60\n"},
         "corners": {"_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
                     "a.png,100,60,Mass,10,20,40,50\n"},
+        "bbox-lists": {"train.csv": 'image_id,width,height,bbox_xywh,label\na.png,100,60,"[10, 20.0, 30, 30]",Mass\n'},
+        "object-cxr": {"train.csv": "image_name,annotation\na.png,0 10 20 40 50;2 10 20 40 20 40 50 10 50\n"},
         "retinanet": {"train.csv": "films/a.png,10,20,40,50,Mass\n"},
         "chestxdet": {"ChestX_Det_train.json": [
             {"file_name": "a.png", "syms": ["Mass"], "boxes": [[10, 20, 40, 50]], "polygons": [_CORNERS]}]},

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from radiolucent.errors import ConfigError, DataError
@@ -13,6 +14,7 @@ from radiolucent.files import sha256_file
 from radiolucent.web.films import Films
 from radiolucent.web.open_study import StudyPlan, open_study, read_vocabulary
 from radiolucent.web.reader_names import check_readers
+from support.films import write_dicom
 from support.study_server import draw_films, make_run
 
 
@@ -132,3 +134,16 @@ def test_films_of_the_training_are_warned_of_or_left_out(tmp_path: Path) -> None
     assert not clean.warning and len(clean.context.store.cases()) == 2
     assert sum("was in" in why for _, why in clean.left_out) == 2
     clean.context.close()
+
+
+def test_films_whose_headers_all_name_one_patient_are_nobodys_other_films(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for i, (one, two) in enumerate([("ANON", "A1"), ("ANON", "A1"), ("ANON", "A2")]):
+        for folder, patient in (("alike", one), ("known", two)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_dicom(tmp_path / folder / f"{i}.dcm", np.full((20, 24), 100 * i + 50), PatientID=patient)
+    for folder, expected in (("alike", {None}), ("known", {"A1", "A2"})):
+        plan = StudyPlan(run, tmp_path / folder, tmp_path / f"study {folder}", "Trial", split="all")
+        opened = open_study(plan, lambda *_: None)
+        assert {c.patient_id for c in opened.context.store.cases()} == expected
+        opened.context.close()

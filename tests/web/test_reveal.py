@@ -14,8 +14,10 @@ import torch
 from radiolucent.errors import ExplainError
 from radiolucent.explainers import GradCAM
 from radiolucent.models import Classifier
+from radiolucent.readers.store_values import Reading
 from radiolucent.types import Explanation
 from radiolucent.web import reveal
+from radiolucent.web.statistics import _said
 from radiolucent.web.study_context import StudyContext
 from support.study_server import FULL, Client, make_study, served
 
@@ -41,7 +43,7 @@ def test_a_missing_film_is_told_without_its_path_and_tried_again(
         assert reader.wait(f"/api/cases/{case.id}/maps/gradcam")[0] == 410
     assert str(film) in caplog.text
     noted = [json.loads(line) for line in context.failures.path.read_text().splitlines()]
-    assert {(n["case"], n["error"], n["what"]) for n in noted} == {(case.id, "ImageError", "computing json")}
+    assert {(n["case"], n["error"], n["what"]) for n in noted} == {(case.id, "ImageError", "computing answer.json")}
     assert str(film) in noted[0]["message"] and noted[0]["place"].startswith("films.py:")
     assert context.failures.path.parent == context.store.path.parent  # beside the study's database
     kept = b"".join(file.read_bytes() for file in context.reveal.folder.iterdir())
@@ -95,3 +97,23 @@ def test_an_answer_of_any_film_without_lung_is_no_call(context: StudyContext, mo
     assert (told["called"], told["probability"], told["headline"]) == (None, None, "no call")
     assert "texture of a lung" in told["words"][0]
     assert reader.wait(f"/api/cases/{case}/maps/gradcam")[0] == 200
+
+
+def test_films_are_ranked_by_log_odds_where_every_probability_is_1_and_without_a_call_too(
+    context: StudyContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = context.store.cases()
+    answers = iter([torch.tensor([[0.0, 100.0 + i]]) for i in range(len(cases))])
+    monkeypatch.setattr(Classifier, "logits", lambda self, inputs: next(answers))
+    monkeypatch.setattr(Classifier, "no_call", lambda self, logits: logits[:, 1] == 100)
+    context.reveal.methods = {}
+    context.reveal.ahead(cases, lambda *_: None)
+    told = [context.reveal.prediction(case) or {} for case in cases]
+    assert told[0]["called"] is None and len({t["probability"] for t in told[1:]}) == 1
+    number = context.store.reader("Dr A")
+    for case in cases:
+        saved = context.store.save(case.id, number, Reading(0, False, "NORMAL", 3, "", (), 1.0), f"ranked-{case.id}")
+        context.store.lock(case.id, number, saved.revision)
+    scores = {s.case.id: s.score for s in (_said(context, *row) for row in context.store.locked())}
+    ranked = [scores[case.id] for case in cases]
+    assert None not in ranked and ranked == sorted(set(map(float, filter(None, ranked))))

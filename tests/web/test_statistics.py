@@ -23,8 +23,8 @@ def lock(context: StudyContext, name: str, said: dict[str, tuple[tuple[bool, int
         label = "PNEUMONIA" if ill else "NORMAL"
         saved = context.store.save(case.id, number, Reading(0, ill, label, sure, "", marks, 1.0), f"{name}-{case.id}")
         context.store.lock(case.id, number, saved.revision)
-        scored = {"called": label, "probability": 0.9 if case.label == "PNEUMONIA" else 0.1}
-        (context.reveal.folder / f"{case.id}.json").write_text(json.dumps(scored))
+        scored = {"called": label, "margin": 2.0 if case.label == "PNEUMONIA" else -2.0}
+        (context.reveal.folder / f"{case.id}.answer.json").write_text(json.dumps(scored))
 
 
 def test_times_are_medians_of_what_was_spent(tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def split(
 ) -> None:
     """Deal films into train, val and test by patient, and write the manifest."""
     from radiolucent.data import load_dataset, split_dataset, write_manifest
+    from radiolucent.files import refuse_itself
 
+    refuse_itself(out, data)
     options = _label_options(labels, uncertain, not_given)
     found = split_dataset(load_dataset(data, classes=classes, labels=options), val=val, test=test, seed=seed)
     write_manifest(found, out)
@@ -237,7 +239,9 @@ def annotations(
     """Convert doctors' readings between formats, all into source pixels; bad entries are listed (status 3)."""
     from radiolucent.data import FORMATS, LeftOut, load_dataset, read_annotations
     from radiolucent.errors import ConfigError
+    from radiolucent.files import refuse_itself
 
+    refuse_itself(out, source)
     writers = {name: f.write for name, f in FORMATS.items() if f.write}
     chosen = to or ("csv" if out.suffix.lower() == ".csv" else "coco")
     if chosen not in writers:

@@ -35,7 +35,7 @@ def _films(data: Path, left: list[tuple[Path, str]], most: int | None = None, se
     for r in records:
         film = read_or_note(r.path, left, image_id=r.image_id)
         if film is not None:
-            yield dataclasses.replace(film, patient_id=r.patient_id or film.patient_id)
+            yield dataclasses.replace(film, patient_id=r.patient_id)
 
 
 def _channels(text: str | None) -> tuple[int, ...] | None:
@@ -88,6 +88,7 @@ def features(
 ) -> None:
     """Show what a network looks at inside: layers, channels, first filters, what channels look for and react to."""
     from radiolucent.errors import ConfigError
+    from radiolucent.files import one_process
     from radiolucent.images import read
     from radiolucent.models import load
     from radiolucent.study.feature_files import FeatureRequest, write_concepts, write_features
@@ -101,7 +102,7 @@ def features(
     left: list[tuple[Path, str]] = []
     request = FeatureRequest(layer, _channels(channels), most, ascent, negative, seed, concepts, target)
     found: list[Path] = []
-    with progress_bar() as update:
+    with one_process(out), progress_bar() as update:
         classifier = load(run)
         if image is not None:
             films = None if data is None else _films(data, left)

@@ -16,16 +16,30 @@ _DIGITS = re.compile(r"-?\d+(\.\d+)?")
 
 
 def acquisition(films: Sequence[Film]) -> list[Finding]:
-    """Findings on view, mirroring, raw values, lossy history, spacing and assumptions; none where no file tells."""
+    """Findings on view, mirroring, raw values, text, loss, spacing and assumptions; none where no file tells."""
     told = [f for f in films if f.about.get("format") == "DICOM"]
-    asked = (_laterals(told), _mirrored(told), _raw(told), _lossy(told), _spacing(films), _assumed(films))
+    asked = (
+        _laterals(told),
+        _mirrored(told),
+        _raw(told),
+        _written(told),
+        _lossy(told),
+        _spacing(films),
+        _assumed(films),
+    )
     return [found for found in asked if found is not None]
 
 
 def is_lateral(film: Film) -> bool:
-    """Whether a header says that a film was taken from the side: view position, or rows from front to back."""
+    """Whether a header says that a film was taken from the side: view, its code, or rows from front to back."""
     rows = str(film.about.get("PatientOrientation", "")).upper().partition("\\")[0]
-    return bool(_LATERAL.search(str(film.about.get("ViewPosition", "")).upper())) or rows[:1] in ("A", "P")
+    views = f"{film.about.get('ViewPosition', '')} {film.about.get('ViewCodeMeaning', '')}".upper()
+    return bool(_LATERAL.search(views)) or rows[:1] in ("A", "P")
+
+
+def is_written_on(film: Film) -> bool:
+    """Whether a header says that text stands in the picture."""
+    return str(film.about.get("BurnedInAnnotation", "")).upper() == "YES"
 
 
 def _share(
@@ -61,6 +75,11 @@ _mirrored = _by_header(
 _raw = _by_header(
     "films.for_processing", "Are there raw films (FOR PROCESSING)?", "for_processing",
     "hold the detector's raw values (FOR PROCESSING)", "use the FOR PRESENTATION films of the same exposures",
+)  # fmt: skip
+_written = _by_header(
+    "films.burned_in", "Does text stand in the pictures?", is_written_on,
+    "have text in the picture (BurnedInAnnotation)",
+    "see whether the text goes with the label, and whether it names the patient",
 )  # fmt: skip
 
 

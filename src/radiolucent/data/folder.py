@@ -1,6 +1,5 @@
 """Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import plain_label, same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
+from radiolucent.data.patients import with_header_patients
 from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, split_of
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.files import LOCK, real_path
+from radiolucent.files import LOCK, real_path, walk
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
 
@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".j
 _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
 _OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
+_OF_RESULTS = f"{NOTED}results of radiolucent, which are not searched for films; they lie better beside the films"
 _MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for its masks; rename those that are films"
 _MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
 _CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
@@ -47,14 +48,22 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
     A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
     films are found when read.
 
+    The patients of DICOM films are those of their headers, unless a manifest names them (`with_header_patients`).
+
     Raises:
         DataError: nothing there, no image in it, classes or labels that are not there, or labels of a folder.
         ConfigError: classes and labels.
     """
+    dataset, named = _found(Path(path), classes, labels)
+    return with_classes(with_header_patients(dataset, over_folders=not named), classes)
+
+
+def _found(root: Path, classes: int | str | None, labels: LabelOptions | None) -> tuple[Dataset, bool]:
+    """(the films of a folder or manifest as it tells them, whether it is no folder)."""
     if classes and labels and labels.names and not labels.lenient:
         raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
     options = None if classes else labels or FOUND
-    root = Path(path)
+    named = root.is_file() or (root / "manifest.csv").is_file()
     if root.is_file() and root.suffix.lower() == ".npz":
         from radiolucent.data.medmnist import unpack
 
@@ -73,7 +82,7 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
         raise DataError(
             f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
         )
-    return with_classes(dataset, classes)
+    return dataset, named
 
 
 def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -82,7 +91,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
     left: list[tuple[Path, str]] = []
     for given in paths:
         if given.is_dir() or (given.suffix.lower() == ".npz" and given.is_file()):
-            dataset = load_dataset(given)
+            dataset = _found(given, None, None)[0]
             left += [(item.path, item.reason) for item in dataset.left_out]
             files = [record.path for record in dataset.records]
         elif why := unreadable_name(given):
@@ -98,8 +107,11 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
 def _scan(root: Path) -> Dataset:
     found: list[tuple[Path, str | None, str | None, str | None]] = []
     left_out: list[LeftOut] = []
-    for folder, names, files in os.walk(root):
-        here = Path(folder)
+    for here, names, files in walk(root):
+        if LOCK in files and here != root:  # a run, or maps: its pictures are no films
+            left_out.append(LeftOut(here, _OF_RESULTS))
+            names.clear()
+            continue
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
             names.remove(name)
             left_out.append(LeftOut(here / name, _OF_MASKS if _MASKS.fullmatch(name) else HIDDEN))

@@ -11,6 +11,7 @@ from radiolucent.data.records import NOT_GIVEN, UNCERTAIN
 from radiolucent.errors import DataError
 
 __all__ = [
+    "COMMA",
     "NONE_OF_THEM",
     "cell_text",
     "classes_in",
@@ -25,6 +26,8 @@ __all__ = [
 
 NONE_OF_THEM = frozenset({"no finding", "no findings", "normal", "none"})
 """Names that say that a film has none of the labels; they are no labels themselves."""
+
+COMMA = "labels with a comma, such as {!r}, are read as one label each; put | between several"
 
 BLANK = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
 _NUMBERS = {1.0: 1, 0.0: 0, -1.0: UNCERTAIN}

@@ -6,7 +6,6 @@ Sources: the files' own documentation: Wang 2017 (`Data_Entry_2017.csv`), Irvin 
 """
 
 import ast
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from radiolucent.data.label_cells import name_text, plain_label, value_of
 from radiolucent.data.manifest_columns import names_films
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
+from radiolucent.files import walk
 
 __all__ = ["Laid", "as_manifest"]
 
@@ -51,7 +51,7 @@ class Laid:
     notes: list[str] = field(default_factory=list[str])
 
 
-def as_manifest(rows: Sequence[Row], file: Path) -> Laid | None:
+def as_manifest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid | None:
     """The rows of a published manifest as rows of our own; None where it is none that is known.
 
     Films are looked for below the manifest's folder. Those that are not there are counted in one line of `left_out`.
@@ -62,7 +62,7 @@ def as_manifest(rows: Sequence[Row], file: Path) -> Laid | None:
     head = {str(name) for name in rows[0] if name} if rows else set[str]()
     for fits, read in _LAYOUTS:
         if fits(head):
-            return _found(read(rows, file), file)
+            return _found(read(rows, lines, file), file)
     return None
 
 
@@ -88,10 +88,10 @@ def _found(laid: Laid, file: Path) -> Laid:
 def _below(folder: Path) -> dict[str, str]:
     """Every file below a folder by its name, and by its name without the suffix of an image, as a path from there."""
     found: dict[str, str] = {}
-    for here, folders, files in os.walk(folder):
+    for here, folders, files in walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in files:
-            path = (Path(here) / name).relative_to(folder).as_posix()
+            path = (here / name).relative_to(folder).as_posix()
             found.setdefault(name, path)
             if Path(name).suffix.lower() in NO_SUFFIX_MATTERS:
                 found.setdefault(Path(name).stem, path)
@@ -101,7 +101,7 @@ def _below(folder: Path) -> dict[str, str]:
 def _twice(rows: Sequence[Row], folder: Path) -> list[str]:
     """A note where films that are looked for by name alone stand in several folders."""
     used = {Path(row["path"]).name: row["path"] for row in rows if row["path"]}
-    counts = Counter(name for _, _, files in os.walk(folder) for name in files if name in used)
+    counts = Counter(name for _, _, files in walk(folder) for name in files if name in used)
     if not (twice := sorted(name for name, many in counts.items() if many > 1)):
         return []
     return [f"{len(twice)} films stand in several folders; one each is read (e.g. {used[twice[0]]})"]
@@ -111,7 +111,7 @@ def _lines_of(file: Path) -> set[str]:
     return {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} if file.is_file() else set()
 
 
-def _nih(rows: Sequence[Row], file: Path) -> Laid:
+def _nih(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     below = _below(file.parent)
     test, train = (_lines_of(file.parent / name) for name in ("test_list.txt", "train_val_list.txt"))
     made: list[dict[str, Any]] = []
@@ -126,11 +126,10 @@ def _nih(rows: Sequence[Row], file: Path) -> Laid:
         )  # fmt: skip
     notes = _twice(made, file.parent)
     notes += ["splits from test_list.txt and train_val_list.txt"] if test and train else []
-    lines = list(range(2, len(rows) + 2))
-    return Laid("NIH ChestX-ray14", made, lines, (), "Finding Labels", NIH_LABELS, notes=notes)
+    return Laid("NIH ChestX-ray14", made, list(lines), (), "Finding Labels", NIH_LABELS, notes=notes)
 
 
-def _chexpert(rows: Sequence[Row], file: Path) -> Laid:
+def _chexpert(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     labels = tuple(name for name in rows[0] if name and name not in CHEXPERT_OTHERS)
     made: list[dict[str, Any]] = []
     for row in rows:
@@ -140,7 +139,7 @@ def _chexpert(rows: Sequence[Row], file: Path) -> Laid:
         own["patient_id"] = patient[0] if patient else ""
         given = {"sex": row.get("Sex"), "age": row.get("Age"), "view": row.get("Frontal/Lateral")}
         made.append(own | {k: v for k, v in given.items() if v} | {label: row[label] for label in labels})
-    return Laid("CheXpert", made, list(range(2, len(rows) + 2)), labels)
+    return Laid("CheXpert", made, list(lines), labels)
 
 
 def _chexpert_path(name: str, folder: Path) -> str:
@@ -153,12 +152,12 @@ def _chexpert_path(name: str, folder: Path) -> str:
     return found or ""
 
 
-def _vindr(rows: Sequence[Row], file: Path) -> Laid:
+def _vindr(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     below = _below(file.parent)
     reader = next((name for name in rows[0] if name and name.casefold() in ("rad_id", "radid")), None)
     labels = tuple(n for n in rows[0] if n and n not in ("image_id", reader))
     groups: dict[str, list[tuple[int, Row]]] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(lines, rows, strict=True):
         groups.setdefault(str(row["image_id"]).strip(), []).append((line, row))
     made: list[dict[str, Any]] = []
     ties = 0
@@ -188,7 +187,7 @@ def majority(said: Sequence[int]) -> str:
     return "1" if with_it > len(said) - with_it else "0" if without > len(said) - without else str(UNCERTAIN)
 
 
-def _padchest(rows: Sequence[Row], file: Path) -> Laid:
+def _padchest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     below = _below(file.parent)
     made: list[dict[str, Any]] = []
     silent = beside = 0
@@ -206,7 +205,7 @@ def _padchest(rows: Sequence[Row], file: Path) -> Laid:
     notes = [f"{silent} films labelled {words} alone, or nothing: no label is given"] if silent else []
     if beside:
         notes.append(f"{beside} films labelled normal beside a finding: the finding counts")
-    return Laid("PadChest", made, list(range(2, len(rows) + 2)), (), "Labels", notes=notes)
+    return Laid("PadChest", made, list(lines), (), "Labels", notes=notes)
 
 
 def _padchest_words(cell: Any) -> tuple[str | None, bool]:
@@ -228,11 +227,11 @@ def _padchest_words(cell: Any) -> tuple[str | None, bool]:
     return "|".join(real or told), bool(real) and len(real) < len(told)
 
 
-def _rsna(rows: Sequence[Row], file: Path) -> Laid:
+def _rsna(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     """A row a box; its films by patient, of whom each has one."""
     below = _below(file.parent)
     said: dict[str, tuple[int, str]] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(lines, rows, strict=True):
         name, target = name_text(row["patientId"]), name_text(row["Target"])
         if said.setdefault(name, (line, target))[1] != target:
             raise DataError(f"{file}, line {line}: Target of {name} is {target}, in line {said[name][0]} another.")
@@ -245,25 +244,25 @@ def _rsna(rows: Sequence[Row], file: Path) -> Laid:
     )
 
 
-def _mimic(rows: Sequence[Row], file: Path) -> Laid:
+def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     """A row a study, whose films lie in a folder `s` and its number, each with the labels of the study."""
     films: dict[str, list[str]] = {}
-    for path in sorted(path.relative_to(file.parent) for path in file.parent.rglob("*.*")):
+    for path in sorted((here / n).relative_to(file.parent) for here, _, files in walk(file.parent) for n in files):
         if path.suffix.lower() in NO_SUFFIX_MATTERS:
             films.setdefault(path.parent.name, []).append(path.as_posix())
     labels = tuple(name for name in rows[0] if name and name not in ("subject_id", "study_id"))
     made: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for line, row in enumerate(rows, start=2):
+    placed: list[int] = []
+    for line, row in zip(lines, rows, strict=True):
         study, patient = f"s{name_text(row['study_id'])}", name_text(row["subject_id"])
         for path in films.get(study, [""]):
             own = {"image": path or study, "path": path, "patient_id": patient, "study": study}
             made.append(own | {label: row[label] for label in labels})
-            lines.append(line)
-    return Laid("MIMIC-CXR", made, lines, labels, notes=["every film of a study has the labels of its report"])
+            placed.append(line)
+    return Laid("MIMIC-CXR", made, placed, labels, notes=["every film of a study has the labels of its report"])
 
 
-def _vindr_boxes(rows: Sequence[Row], file: Path) -> Laid:
+def _vindr_boxes(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     raise DataError(
         f"{file}: holds VinDr's boxes; give it with --annotations, and image_labels_train.csv or image_labels_test.csv "
         "as the data."
@@ -277,7 +276,7 @@ def _is_vindr(head: set[str]) -> bool:
 
 _OF_RSNA = {"patientId", "x", "y", "width", "height", "Target", "class"}  # more columns are a manifest of one's own
 _Fits = Callable[[set[str]], bool]
-_LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Path], Laid]], ...] = (
+_LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Sequence[int], Path], Laid]], ...] = (
     (lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
     (lambda head: {"Path", "No Finding"} <= head, _chexpert),
     (lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),

@@ -3,21 +3,21 @@
 import csv
 import io
 import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radiolucent.data.label_cells import cell_text, classes_in, name_text
+from radiolucent.data.label_cells import COMMA, cell_text, classes_in, name_text
 from radiolucent.data.label_layouts import Laid, as_manifest
 from radiolucent.data.manifest_columns import COLUMNS, separator_of, under_known_names
 from radiolucent.data.multilabel import FoundLabels, LabelOptions, labels_in
+from radiolucent.data.patients import names_nobody
 from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record, split_of
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, real_path, write_text
-from radiolucent.tables import csv_text, decoded, unguarded
+from radiolucent.tables import after_sep, csv_text, decoded, unguarded
 
 __all__ = ["read_manifest", "write_manifest"]
 
@@ -42,12 +42,11 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     Raises:
         DataError: unreadable, no `path` column, an empty or repeated path, an unknown split: with the row's number.
     """
-    rows, assumed = _rows(path)
-    laid, renamed = as_manifest(rows, path), list[str]()
+    rows, lines, assumed = _rows(path)
+    laid, renamed = as_manifest(rows, lines, path), list[str]()
     if rows and laid is None:
         rows, renamed = under_known_names(rows, path)
-    labels = _labels(path, rows, laid, options)
-    lines: Sequence[int] = range(2, len(rows) + 2)
+    labels = _labels(path, rows, lines, laid, options)
     if laid is not None:
         rows, lines = laid.rows, laid.lines
     if not rows or "path" not in rows[0]:
@@ -56,8 +55,10 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     given = [] if labels else [name_text(row.get("label")) for row in rows]
     called, said = classes_in(given)
     names = tuple(sorted(set(called.values())))
+    said += [COMMA.format(n) for n in names if "," in n][:1]
     skip = {*COLUMNS, *(labels.columns if labels else ())}
     seen: dict[str, int] = {}
+    nobody: Counter[str] = Counter()
     records: list[Record] = []
     for at, (number, row) in enumerate(zip(lines, rows, strict=True)):
         where, file = _film(str(row.get("path") or ""), path.parent)
@@ -79,9 +80,13 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         extra = {k: text for k, v in row.items() if k and k not in skip and (text := cell_text(v))}
         optional = {k: cell_text(row.get(k)) or None for k in ("site", "etiology", "sha256")}
         optional["patient_id"] = name_text(row.get("patient_id")) or None
+        if optional["patient_id"] and names_nobody(optional["patient_id"]):
+            nobody[optional["patient_id"]] += 1
+            optional["patient_id"] = None
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
     notes = [*assumed, *renamed, *said, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
+    notes += [f"patient {name!r} of {count} films names nobody" for name, count in nobody.items()]
     kind = f"{laid.name} manifest" if laid else "manifest"
     return Dataset(
         tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
@@ -90,14 +95,18 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
 
 
 def _labels(
-    path: Path, rows: Sequence[Mapping[str, Any]], laid: Laid | None, options: LabelOptions | None
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    lines: Sequence[int],
+    laid: Laid | None,
+    options: LabelOptions | None,
 ) -> FoundLabels | None:
     if options is None or not rows:
         return None
     if laid is not None:
         found = {"columns": laid.columns, "listed": laid.listed, "vocabulary": laid.vocabulary}
         return labels_in(laid.rows, laid.lines, options, str(path), **found)  # pyright: ignore[reportArgumentType]
-    found = labels_in(rows, range(2, len(rows) + 2), options, str(path))
+    found = labels_in(rows, lines, options, str(path))
     if found is None and options.names and not options.lenient:
         have = ", ".join(str(name) for name in rows[0] if name)
         raise DataError(f"{path}: no column {', '.join(options.names)}, and no column 'label'; it has {have}.")
@@ -123,15 +132,16 @@ def _is_there(file: Path) -> bool:
         return False
 
 
-def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
-    """(rows, notes of what was assumed)."""
+def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[str]]:
+    """(rows, the line that each stands in, notes of what was assumed)."""
     import pyarrow.parquet as pq
 
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: has {path.stat().st_size / 1e6:,.0f} MB, too much for a manifest.")
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pq.read_table(path).to_pylist(), []
+            rows = pq.read_table(path).to_pylist()
+            return rows, range(2, len(rows) + 2), []
         if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
             raise DataError(f"{path}: is a spreadsheet; save the sheet as CSV (UTF-8), and give that.")
         if path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
@@ -142,19 +152,30 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
                 f"{path}: not readable as a manifest (it is no text in UTF-8, or UTF-16 "
                 "with its mark: it holds a NUL byte, or another control); save it as CSV (UTF-8)."
             )
-        text = re.sub(r'^"?sep=."?\r?\n', "", found[0], flags=re.IGNORECASE)  # Excel's line
+        declared, text, before = after_sep(found[0])
         heading = io.StringIO(text, newline="").readline()  # lines may end as those of old Macs do
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(heading))
-        rows: list[Mapping[str, Any]] = [
-            {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader
-        ]
+        separator = declared or separator_of(heading)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        rows: list[Mapping[str, Any]] = []
+        lines: list[int] = []
+        for row in reader:
+            rows.append({k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()})
+            lines.append(before + reader.line_num)
         while rows and not any(rows[-1].values()):  # as spreadsheets leave behind the last one
             rows.pop()
-        names = reader.fieldnames or ()
+            lines.pop()
+        names = reader.fieldnames
+        short = [line for row, line in zip(rows, lines, strict=True) if None in row.values()]
+        if short == lines[-1:] and len(lines) > 1 and text[-1] not in "\r\n":
+            raise DataError(f"{path}: is cut short within its last line, {short[0]}; copy it again.")
         if twice := [n for n, many in Counter(names).items() if n and many > 1]:
             raise DataError(f"{path}: the column {twice[0]!r} stands twice in the heading; keep one.")
         guessed = "is no UTF-8 and was read as Windows-1252; check letters such as ä or é in names"
-        return rows, [guessed] if found[1] == "cp1252" else []
+        notes = [guessed] if found[1] == "cp1252" else []
+        if short:
+            notes.append(f"{len(short)} lines (first: {short[0]}) have fewer cells than the heading: the rest is empty")
+        return rows, lines, notes
     except DataError:
         raise
     except Exception as error:  # Parquet readers raise many kinds on damaged files

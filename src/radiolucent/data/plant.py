@@ -14,7 +14,7 @@ from radiolucent.data.manifest import write_manifest
 from radiolucent.data.marks import marker_place
 from radiolucent.data.records import Dataset, Record
 from radiolucent.errors import ConfigError
-from radiolucent.files import sha256_bytes
+from radiolucent.files import refuse_among_films, sha256_bytes
 from radiolucent.images import read
 from radiolucent.segment import lungs
 from radiolucent.types import Radiograph
@@ -61,10 +61,11 @@ def plant_markers(
         dataset: films with labels and splits (see `split_dataset`). progress: called with (done, total).
 
     Raises:
-        ConfigError: no such class, no film of it in these splits, or a share out of [0, 1].
+        ConfigError: no such class, no film of it in these splits, a share out of [0, 1], or `out` is the data's folder.
     """
     if target not in dataset.class_names or not 0 <= share <= 1:
         raise ConfigError(f"class {target!r}, share {share}; expected one of {', '.join(dataset.class_names)}, [0, 1].")
+    refuse_among_films([Path(out)], [dataset.root] if dataset.root else [])
     label = dataset.class_names.index(target)
     own = [i for i, r in enumerate(dataset.records) if r.label == label and r.split in splits]
     if not own:

@@ -208,5 +208,5 @@ def _verify_patients(dataset: Dataset) -> None:
     if torn:
         raise DataError(
             f"{len(torn)} patients straddle the official splits (e.g. {torn[0]}: {', '.join(sorted(where[torn[0]]))}); "
-            "remove the split column to have the films dealt by patient."
+            "to have the films dealt by patient, remove the split column, or lay the folders out as CLASS/* alone."
         )

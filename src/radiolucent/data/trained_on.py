@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,8 +152,10 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
     kinds = ("sha256", PIXELS, "patient_id")
     found: list[dict[str, str]] = [{}, {}, {}]
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
+        text = file.read_text(encoding="utf-8")
+        whole = not text or text.endswith("\n")
+        if whole:
+            for row in csv.DictReader(io.StringIO(text, newline="")):
                 for known, column in zip(found, kinds, strict=True):
                     name = name_text(row.get(column))  # as manifests are read: older runs kept patients such as 12.0
                     if row["split"] in TOLD and name:
@@ -161,6 +164,8 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
         raise DataError(
             f"{file}: does not say which film was in which split ({error!r}); copy the run again, or export it anew."
         ) from error
+    if not whole:
+        raise DataError(f"{file}: is cut short within its last line; copy the run again, or export it anew.")
     if not any(found):
         raise DataError(f"{file}: names no film that the run learned from; copy the run again, or export it anew.")
     return TrainingFilms(found[0], found[1], found[2], unsure=unsure)

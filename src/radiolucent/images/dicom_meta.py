@@ -26,6 +26,10 @@ _SPACINGS = (
 def metadata_of(header: Header) -> dict[str, Any]:
     """What the header says, by DICOM's keywords; what a reader of the film should know becomes a note."""
     found: dict[str, Any] = {name: text for name in _KEPT if (text := header.text(name))}
+    if words := [w for item in header.items("ViewCodeSequence") if (w := item.text("CodeMeaning"))]:
+        found["ViewCodeMeaning"] = ", ".join(words)[:64]
+    if found.get("BurnedInAnnotation", "").upper() == "YES":
+        header.note("BurnedInAnnotation YES: text stands in the picture, and may name the patient")
     if mirrored(found.get("PatientOrientation", "")):
         header.note(f"PatientOrientation {found['PatientOrientation']}: the film is mirrored")
         found["mirrored"] = True

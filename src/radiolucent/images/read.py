@@ -12,6 +12,7 @@ from radiolucent.errors import ImageError
 from radiolucent.images.archive import PACKED, unpacked
 from radiolucent.images.budget import open_film
 from radiolucent.images.dicom import read_dicom
+from radiolucent.images.dicom_header import open_header
 from radiolucent.images.options import ReadOptions, reading
 from radiolucent.images.raster import read_raster
 from radiolucent.images.sniff import HEAD, sniff, what_else
@@ -19,7 +20,7 @@ from radiolucent.images.tiff import read_tiff
 from radiolucent.images.volumes import read_mha, read_nifti, read_npy, read_nrrd
 from radiolucent.types import Radiograph
 
-__all__ = ["READERS", "read", "read_or_note"]
+__all__ = ["READERS", "header_patient", "read", "read_or_note"]
 
 READERS: dict[str, Callable[[BinaryIO, Path, ReadOptions], Radiograph]] = {
     "DICOM": read_dicom,
@@ -60,12 +61,7 @@ def read(
     file, options = Path(path), options or reading()
     packed = kind = ""
     try:
-        with open_film(file, options.max_pixels) as opened, _quiet(), ExitStack() as closing:
-            stream: BinaryIO = opened
-            kind = _kind(stream)
-            if kind in PACKED:
-                stream, packed = closing.enter_context(unpacked(stream, kind, file, options))
-                kind = _kind(stream)
+        with _opened(file, options) as (stream, kind, packed):
             if kind not in READERS:
                 raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
             film = READERS[kind](stream, file, options)
@@ -78,7 +74,9 @@ def read(
         raise
     except BaseException as error:  # decoders and headers raise every kind there is; those in Rust panic
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ImageError(f"{file}: damaged or truncated {kind} ({words}); copy or download it again.") from error
+        raise ImageError(
+            f"{file}: damaged or truncated {kind or 'file'} ({words}); copy or download it again."
+        ) from error
     return dataclasses.replace(
         film,
         image_id=image_id or str(file),
@@ -86,6 +84,35 @@ def read(
         source=str(file),
         notes=(*((packed,) if packed else ()), *film.notes),
     )
+
+
+def header_patient(file: Path) -> tuple[str, str] | None:
+    """(PatientID, IssuerOfPatientID) of a DICOM film, either "" where it is empty.
+
+    None of another kind of file, and of one that cannot be read: `read` says why.
+    """
+    try:
+        with _opened(file, reading()) as (stream, kind, _):
+            if kind != "DICOM":
+                return None
+            header = open_header(stream, file, reading().max_pixels, [])[0]
+            return header.text("PatientID"), header.text("IssuerOfPatientID")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # as in `read`
+        return None
+
+
+@contextmanager
+def _opened(file: Path, options: ReadOptions) -> Generator[tuple[BinaryIO, str, str]]:
+    """(a film's stream, what it is, how it was packed or ""), without warnings."""
+    with open_film(file, options.max_pixels) as opened, _quiet(), ExitStack() as closing:
+        stream: BinaryIO = opened
+        kind, packed = _kind(stream), ""
+        if kind in PACKED:
+            stream, packed = closing.enter_context(unpacked(stream, kind, file, options))
+            kind = _kind(stream)
+        yield stream, kind, packed
 
 
 _silence = threading.Lock()

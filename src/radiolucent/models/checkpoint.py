@@ -131,9 +131,13 @@ def _contents(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         CheckpointError: damaged, not of this project, or of a newer format.
     """
     try:
+        with file.open("rb"):  # safetensors calls a file that is closed to the user missing
+            pass
         with safe_open(file, framework="pt") as stream:
             text = (stream.metadata() or {}).get(KEY)
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+    except PermissionError as error:
+        raise CheckpointError(f"{file}: cannot be read ({error.strerror}); change its permissions.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file}: damaged or no safetensors file ({error}); copy or train it again.") from error
     if text is None:

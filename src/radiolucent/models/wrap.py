@@ -27,8 +27,8 @@ Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
 Output = Literal["logits", "probabilities"]
 
-SMALLEST = 1e-6
-"""Probabilities are clipped to [1e-6, 1 − 1e-6] before logits are taken: a logit of at most 13.8."""
+SMALLEST = 1e-30
+"""Probabilities below it are clipped before logits are taken, and 1 to the number before: others keep their order."""
 
 
 class Wrapped(nn.Module):
@@ -113,10 +113,10 @@ class BlackBox(nn.Module):
             raise ModelError(
                 f"the function gave {described_value(given)} for {len(x)} images; expected numbers ({len(x)}, K)."
             )
-        out = torch.from_numpy(given.astype(np.float32).reshape(len(x), -1))
+        out = torch.from_numpy(given.astype(np.float64).reshape(len(x), -1))
         if not torch.isfinite(out).all():
             raise ModelError("the function gave not-a-number or infinity; check what it does with the input's range.")
-        logits = logits_from(out, self.head) if self.output == "probabilities" else out
+        logits = (logits_from(out, self.head) if self.output == "probabilities" else out).float()
         return logits if self.keep is None else logits[:, list(self.keep)]
 
 
@@ -131,7 +131,7 @@ def black_box(network: nn.Module) -> BlackBox | None:
 
 
 def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:
-    """Logits whose softmax or sigmoid are these probabilities (N, K), clipped to [1e-6, 1 − 1e-6].
+    """Logits whose softmax or sigmoid are these probabilities (N, K), clipped to [1e-30, the last number before 1].
 
     "softmax": log p, of which other logits differ by a number the same for all classes: it cancels in probabilities,
     margins and contrasts, but an explanation of a single logit is one of log p. Others: log p/(1 − p).
@@ -144,7 +144,8 @@ def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:
         raise ModelError(f'outputs range over [{low:.3g}, {high:.3g}], no probabilities; use output="logits".')
     if head == "softmax" and float((probabilities.sum(1) - 1).abs().max()) > 1e-2:
         raise ModelError('probabilities of a film do not sum to 1; use head="multilabel", or output="logits".')
-    p = probabilities.clamp(SMALLEST, 1 - SMALLEST)
+    p = probabilities if probabilities.dtype == torch.float64 else probabilities.float()
+    p = p.clamp(SMALLEST, 1 - torch.finfo(p.dtype).eps / 2)
     return p.log() if head == "softmax" else torch.logit(p)
 
 

@@ -48,10 +48,11 @@ def _region(mark: Mark) -> Region:
 def readings_csv(store: Store, reader: str | None = None) -> str:
     """One row a locked reading, of one reader or all.
 
-    A cell that a spreadsheet would run as a formula begins with an apostrophe.
+    A cell that a spreadsheet would run as a formula begins with an apostrophe. The text begins with the mark of UTF-8,
+    without which Excel takes it for another coding.
     """
     rows = [_row(*found) for found in store.locked() if reader in (None, found[1])]
-    return csv_text(COLUMNS, rows, names={"case", "image", "patient", "reader"})
+    return "\ufeff" + csv_text(COLUMNS, rows, names={"case", "image", "patient", "reader"})
 
 
 def _row(case: Case, name: str, reading: Reading, final: Final) -> list[object]:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from radiolucent.files import atomic_path, stem_of, write_text
+from radiolucent.files import atomic_path, refuse_among_films, stem_of, write_text
 from radiolucent.images import read_or_note
 from radiolucent.segment.distrust import EXPECTED, SIGNS
 from radiolucent.segment.lungs import LungMask, Segmenter, load_segmenter, lungs_of
@@ -57,9 +57,13 @@ def write_lungs(
     Each PNG carries its signs and the hash of the weights, so that an interrupted run goes on where it stopped and a
     mask by other weights is made anew. Films are streamed: memory does not grow with their number. Of
     films whose masks would have one name all are left out.
+
+    Raises:
+        ConfigError: a mask would lie in its film's folder.
     """
     root, chosen = Path(out), segmenter or load_segmenter()
     digest = str(chosen.about.get("sha256", ""))
+    refuse_among_films({_target(root, f.image_id).parent for f in films}, {f.path.parent for f in films})
     total, places = len(films), Counter(_target(root, f.image_id) for f in films)
     left = [
         (f.path, f"another film's mask would be {place.relative_to(root)} too; give other identifiers.")

@@ -19,7 +19,7 @@ from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
 from radiolucent.explainers.explain import reasons_of
 from radiolucent.explainers.footprint import bounded
 from radiolucent.explainers.perturbation.copies import Perturbation
-from radiolucent.files import file_name, one_process, write_bytes
+from radiolucent.files import file_name, one_process, refuse_among_films, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier, black_box
 from radiolucent.passes.copy_memory import multiply_adds
@@ -93,8 +93,9 @@ def explain_many(
         begun: called once, when there is a map, before any is stamped.
 
     Raises:
-        BusyError: another process writes there. ConfigError: `out` holds explanations by another model, with other
-            settings or readings. ExplainError: no method gave a map of any film, or of the first 20 it was tried on.
+        BusyError: another process writes there. ConfigError: films lie in `out`, or explanations by another model or
+            with other settings or readings. ExplainError: no method gave a map of any film, or of the first 20 it was
+            tried on.
     """
     with one_process(out):
         return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say, begun)
@@ -124,6 +125,7 @@ def _explained(
     begun: Callable[[], None] | None,
 ) -> Many:
     files, left = find_films(paths)
+    refuse_among_films([out], [*(path for path in paths if path.is_dir()), *(file.parent for file in files)])
     session = session or _session(classifier, len(files), config.methods)
     journal = Journal(out, config.settings(classifier, readings), fresh=fresh)
     for folder in (out / "maps", out / "panels"):

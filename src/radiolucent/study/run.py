@@ -12,7 +12,7 @@ import numpy as np
 from radiolucent.data import Dataset, read_annotations
 from radiolucent.data.split import SHARE
 from radiolucent.errors import ConfigError
-from radiolucent.files import one_process, write_json
+from radiolucent.files import one_process, refuse_among_films, write_json
 from radiolucent.metrics import choose_threshold
 from radiolucent.models import Classifier, build, freeze, load
 from radiolucent.study.appraisal import Appraisal, appraise
@@ -61,6 +61,7 @@ def train_only(
         fresh: forget what the folder holds of a training, and start again.
         on_ready: called before training with the data set and the network, e.g. to tell of `Prepared.warnings`.
     """
+    refuse_among_films([config.out], [config.data])
     with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
         found = config.load()
@@ -113,6 +114,7 @@ def run_study(
     Raises:
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
+    refuse_among_films([config.out], [config.data])
     with one_process(config.out), config.reads() as config:
         if config.annotations is not None:  # what cannot be read is told before hours of training
             read_annotations(config.annotations, dataset=config.load(), left_out=[], **config.annotation_options)

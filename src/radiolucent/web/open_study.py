@@ -263,10 +263,9 @@ def _add(
                 label = None if record.label is None else dataset.class_names[record.label]
                 place, digest = str(record.path.resolve()), sha256_file(record.path)
                 opaque = secrets.token_hex(6)
-                patient = record.patient_id or film.patient_id
                 if day := next((d for d in map(day_of, (*_dates(record), film.metadata.get("StudyDate"))) if d), None):
                     describe_day(store, opaque, day)
-                found.append(Case(opaque, record.image_id, place, patient, label, film.shape, digest))
+                found.append(Case(opaque, record.image_id, place, record.patient_id, label, film.shape, digest))
         if done % 50 == 0 or done == len(records):  # in pieces, so that an interrupted start goes on
             store.add_cases(found)
             found.clear()

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from radiolucent.audits.trust import trust_line
 from radiolucent.errors import ImageError, RadiolucentError
 from radiolucent.explainers import Explainer, explain, load_explanation, save_explanation
@@ -22,7 +24,7 @@ from radiolucent.readers.private import close_to_others, private_folder
 from radiolucent.readers.store_values import Case
 from radiolucent.study import make_case
 from radiolucent.study.stamps import Stamper
-from radiolucent.types import NO_CALL, NO_LUNG, Explanation, Radiograph
+from radiolucent.types import NO_CALL, NO_LUNG, Explanation, Predictions, Radiograph
 from radiolucent.web.films import Films
 from radiolucent.web.refused import FailureLog
 
@@ -36,6 +38,7 @@ _NO_FILM = "The model could not read this film; the organiser finds the reason i
 _NO_MAP = "There is no such map of this film; the organiser finds the reason in failed.log."
 _NO_STAMP = "trust: could not be tested"
 _LOG = logging.getLogger(__name__)
+_ANSWER = "answer.json"  # another name than that of versions which kept no log odds
 _MAPS, _STAMPS, _END = 0, 1, 2  # what comes first: nobody waits for a map because of another's stamp
 
 
@@ -94,14 +97,14 @@ class Reveal:
                 return
             if time.monotonic() - self._tried.get(case.id, -_AGAIN) < _AGAIN:
                 return
-            for kind in ("json", *(f"{m}.npz" for m in self.methods)):
+            for kind in (_ANSWER, *(f"{m}.npz" for m in self.methods)):
                 self._failed.pop(self._file(case, kind), None)
             self._waiting.add(case.id)
         self._jobs.put((_MAPS, next(self._asked), case))
 
     def prediction(self, case: Case) -> dict[str, Any] | None:
         """What the model says, in figures and words; None while being computed."""
-        file = self._file(case, "json")
+        file = self._file(case, _ANSWER)
         if file.is_file():
             return json.loads(file.read_text())
         return {"failed": self._failed[file]} if file in self._failed else None
@@ -150,7 +153,7 @@ class Reveal:
         return self.folder / f"{case.id}.{kind}"
 
     def _complete(self, case: Case) -> bool:
-        return all(self._done(case, m) for m in self.methods) and self._file(case, "json").is_file()
+        return all(self._done(case, m) for m in self.methods) and self._file(case, _ANSWER).is_file()
 
     def _done(self, case: Case, method: str) -> bool:
         return self._file(case, f"{method}.npz").is_file() or self._file(case, f"{method}.txt").is_file()
@@ -173,16 +176,17 @@ class Reveal:
 
     def _compute(self, case: Case) -> None:
         """Everything about one film that is not there; what fails is noted, and never ends the worker."""
-        told = self._file(case, "json")
+        told = self._file(case, _ANSWER)
         try:
             film = self.films.radiograph(case)
             if not told.is_file():
                 logits = self.classifier.logits(self.classifier.preprocess(film)[None])
                 if bool(self.classifier.no_call(logits)[0]):
-                    write_json(told, self._no_call())
+                    words = self._no_call()
                 else:
                     said = make_case(self.classifier, film, logits, None, (), ())
-                    write_json(told, self._words(said.called, said.probability, logits))
+                    words = self._words(said.called, said.probability, logits)
+                write_json(told, words | {"margin": self._margin(case, logits)})
                 told.chmod(0o600)
         except Exception as error:  # whatever one film brings up, the next reader's still has its turn
             self._fail(case, told, _NO_FILM, error)
@@ -230,6 +234,13 @@ class Reveal:
         if error is not None:
             _LOG.warning("case %s: %s: %s: %s", case.id, file.name, type(error).__name__, error)
             self.failures.write(f"computing {file.name.removeprefix(f'{case.id}.')}", error, case=case.id)
+
+    def _margin(self, case: Case, logits: Any) -> float:
+        """The log odds of the positive class, by which films are ranked: probabilities end at 1."""
+        c, names = self.classifier, (case.image_id,)
+        unknown = np.array([-1])
+        one = Predictions(names, names, logits.numpy(), unknown, c.class_names, c.positive, c.head, c.temperature)
+        return float(one.margins[0])
 
     def _no_call(self) -> dict[str, Any]:
         words = f"{NO_LUNG[:1].upper()}{NO_LUNG[1:]}."

@@ -25,7 +25,7 @@ FOLDS = 2000
 
 @dataclass(frozen=True)
 class Said:
-    """One locked reading with what came after it and what the model says."""
+    """One locked reading with what came after it and what the model says: its call (None: no call) and log odds."""
 
     case: Case
     reader: str
@@ -131,7 +131,7 @@ def gather(context: StudyContext) -> StudyStatistics:
 
 def _said(context: StudyContext, case: Case, name: str, reading: Reading, final: Final) -> Said:
     model = context.reveal.prediction(case) or {}
-    return Said(case, name, reading, final, model.get("called"), model.get("probability"))
+    return Said(case, name, reading, final, model.get("called"), model.get("margin"))
 
 
 def _opinion(s: Said, positive: str) -> Opinion | None:

@@ -35,6 +35,8 @@ _FILES = (  # where several formats take a file, the first of them reads it
     "siim",
     "reflacx",
     "corners",
+    "box_lists",
+    "object_cxr",
     "retinanet",
     "zones",
     "chestxdet",

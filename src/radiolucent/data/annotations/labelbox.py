@@ -1,5 +1,6 @@
 """Labelbox's export (NDJSON, a line a data row): boxes, polygons, classifications; the labeler is the reader."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from radiolucent.data.annotations.check import image_shape
@@ -17,10 +18,19 @@ _EXPECTED = "bounding_box or polygon"
 
 def _sniff(source: Source) -> bool:
     found = entries(source)
-    return bool(found) and all("data_row" in e and isinstance(e.get("projects"), dict) for e in found)
+    return bool(found) and (
+        all("data_row" in e and isinstance(e.get("projects"), dict) for e in found) or _is_old(found)
+    )
+
+
+def _is_old(found: Sequence[Any]) -> bool:
+    """Whether it is the export that Labelbox gave until 2023."""
+    return all("Label" in e and "External ID" in e for e in found)
 
 
 def _read(source: Source, g: Gatherer) -> None:
+    if _is_old(entries(source)):
+        raise AnnotationError("is Labelbox's old JSON (version 1); export the project again as NDJSON (export v2)")
     for number, entry in enumerate(entries(source), start=1):
         with g.entry(f"row {number}"):
             row, about = entry["data_row"], entry.get("media_attributes") or {}

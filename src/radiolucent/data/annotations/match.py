@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from PIL import Image
 
-from radiolucent.data.annotations.names import clean_name, parts_of, stem, without_upload
+from radiolucent.data.annotations.names import KINDS, clean_name, parts_of, stem, without_upload
 from radiolucent.data.records import NOTED, Dataset, LeftOut, Record
 from radiolucent.errors import AnnotationError, ImageError
 from radiolucent.images import read, region_mask
@@ -132,12 +132,20 @@ class Films:
         return frozenset(part for r in self._records for part in parts_of(r.image_id)[:-1])
 
     def placed(self, name: str, folders: Sequence[str]) -> str:
-        """The name with the last of these folders before it, where several films have it and one has it there."""
-        if len(self.find(name)) > 1:
+        """The name with the last of these folders before it, where several films have it and one has it there.
+
+        Else the one film whose folders end as these do but for those of a layout, such as `ds0/img` and `ds0/ann`.
+        """
+        if len(found := self.find(name)) > 1:
             for start in range(len(folders)):
                 longer = "/".join([*folders[start:], name])
                 if len(self.find(longer)) == 1:
                     return longer
+            own = _places(folders)
+            for start in range(len(own)):
+                there = [i for i in found if _places(parts_of(i)[:-1])[start - len(own) :] == own[start:]]
+                if len(there) == 1:
+                    return there[0]
         return name
 
     def size_of(self, name: str) -> tuple[int, int] | None:
@@ -149,6 +157,11 @@ class Films:
         if film not in self._sizes:
             self._sizes[film] = film_shape(self._path[film])
         return self._sizes[film]
+
+
+def _places(folders: Sequence[str]) -> list[str]:
+    """Folders without those that are called by what lies in them."""
+    return [folder for folder in folders if folder.lower() not in KINDS]
 
 
 def _folded(name: str) -> str:

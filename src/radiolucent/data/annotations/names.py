@@ -2,13 +2,16 @@
 
 import re
 
-__all__ = ["LAYOUT", "clean_name", "parts_of", "stem", "without_upload"]
+__all__ = ["KINDS", "LAYOUT", "clean_name", "parts_of", "stem", "without_upload"]
 
-LAYOUT = frozenset(
+KINDS = frozenset(
     ("annotations", "annotation", "ann", "labels", "label", "masks", "mask", "manualmask", "images", "image", "img",
-     "imgs", "jpegimages", "films",
-     "json", "xml", "train", "val", "valid", "validation", "test", "data", "dataset", "upload", "uploads",
-     "obj_train_data", "main_data", "segmentations", "unknown", "voc2007", "voc2012")
+     "imgs", "jpegimages", "films", "json", "xml", "segmentations")
+)  # fmt: skip
+"""Folders called by what lies in them: a film's and its reading's differ in these alone."""
+LAYOUT = KINDS | frozenset(
+    ("train", "val", "valid", "validation", "test", "data", "dataset", "upload", "uploads",
+     "obj_train_data", "main_data", "unknown", "voc2007", "voc2012")
 )  # fmt: skip
 """Folders that belong to a layout, in lower case: no reader's name, and no sign of which film is meant."""
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|jp2|dcm|dicom|dic|nii(\.gz)?|nrrd|mha|npy)$", re.IGNORECASE)

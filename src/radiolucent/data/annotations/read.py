@@ -15,6 +15,7 @@ from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.words import fold, nothing_found_by
 from radiolucent.data.records import NOTED, Dataset, LeftOut
 from radiolucent.errors import AnnotationError
+from radiolucent.files import walk
 from radiolucent.images.sniff import what_else
 from radiolucent.types import Annotation
 
@@ -170,6 +171,10 @@ def _other(source: Source) -> str:
 
 
 def _have(source: Source) -> str:
+    if source.sop_class:
+        from pydicom.uid import UID
+
+        return f"It is of the class {UID(source.sop_class).name}. "
     held = source.json if source.kind == "json" else None
     rows = source.rows if source.kind == "csv" else None
     names = rows.header if rows is not None else list(held) if isinstance(held, dict) else []
@@ -180,7 +185,7 @@ def _folder(
     folder: Path, chosen: Format | None, options: Options, films: Films, left_out: list[LeftOut] | None
 ) -> list[Annotation]:
     """Each format takes its own files; pictures are masks only where nothing else is a reading."""
-    inside = (f for f in sorted(folder.rglob("*")) if f.is_file())
+    inside = (f for f in sorted(here / n for here, _, names in walk(folder) for n in names) if f.is_file())
     files = [f for f in inside if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
     if not files:
         raise AnnotationError(f"{folder}: an empty folder; expected masks, or files of a known format.")

@@ -16,7 +16,7 @@ from radiolucent.data.annotations.xml import parse_xml
 from radiolucent.errors import AnnotationError
 from radiolucent.extras import require
 from radiolucent.images.sniff import HEAD, sniff
-from radiolucent.tables import decoded
+from radiolucent.tables import after_sep, decoded
 
 __all__ = ["Kind", "Rows", "Source", "entries", "is_picture"]
 
@@ -247,13 +247,10 @@ def _check_inflated(data: bytes) -> None:
 
 def _csv(text: str) -> Rows:
     """Separated by what the heading has most of, or by what a line `sep=…`, as Excel writes, names."""
-    first, _, rest = text.partition("\n")
-    declared = re.match(r'^"?sep=(.)"?\s*$', first, re.IGNORECASE)
-    skipped = 1 if declared else 0
-    if declared:
-        text, first = rest, rest.partition("\n")[0]
+    declared, text, skipped = after_sep(text)
+    first = text.partition("\n")[0]
     bare = re.sub(r'"[^"]*"', "", first)
-    mark = declared[1] if declared else max(",;\t|", key=bare.count)
+    mark = declared or max(",;\t|", key=bare.count)
     found = _lines(text, mark)
     header = _without_end([c.lower() for c in found[0][1]] if found else [])
     rows = [(line + skipped, tuple(cells)) for line, cells in found[1:]]

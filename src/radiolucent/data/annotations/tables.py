@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.data.annotations.gather import Gatherer, Shape
 from radiolucent.data.annotations.source import Source
+from radiolucent.data.label_cells import COMMA
 from radiolucent.errors import AnnotationError
 
 __all__ = ["FULL", "Said", "column", "corner_columns", "four", "lines_of", "relative_runs", "rows_of"]
@@ -75,6 +76,7 @@ class Said:
 
     def __init__(self, source: Source, g: Gatherer, known: Sequence[str]) -> None:
         self._label, self._reader, self._default = column(source, _LABEL), column(source, _READER), g.options.reader
+        self._note = g.note
         taken = {*known, self._label, self._reader, "statement", *_ABOUT}
         header = source.rows.header if source.rows else ()
         self._unknown = [name for name in header if name and name not in taken]
@@ -86,14 +88,17 @@ class Said:
         return (row[self._reader] if self._reader else "") or self._default
 
     def labels(self, row: dict[str, str]) -> list[str]:
-        """What was found: several with "|" between them, or as a list in brackets, where the column's name allows."""
+        """What was found: several with "|" or ";" between, or as a list in brackets, where the column's name allows."""
         text = row[self._label] if self._label else ""
         if self._label in _SEVERAL and text.startswith("["):
             try:
                 return [str(x) for x in ast.literal_eval(text)]
             except (ValueError, SyntaxError) as error:
                 raise AnnotationError(f"{self._label} {text[:60]!r}; expected a list of texts") from error
-        return [x for x in text.split("|") if x]
+        found = [x.strip() for x in re.split(r"[|;]", text) if x.strip()]
+        if with_comma := next((x for x in found if "," in x), None):
+            self._note(COMMA.format(with_comma))
+        return found
 
     def of_film(self, row: dict[str, str]) -> list[str]:
         """The labels of a row without a place.

@@ -1,0 +1,114 @@
+"""Whose films they are."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radiolucent.data import load_dataset, split_dataset
+from radiolucent.data.trained_on import TrainingFilms
+from radiolucent.errors import DataError
+from support.films import write_dicom
+
+
+def film(path: Path, patient: str | None, **tags: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(list(path.name.encode())).integers(0, 4095, (8, 8)).astype(np.uint16)
+    write_dicom(path, pixels, **({} if patient is None else {"PatientID": patient}), **tags)
+
+
+def patients_of(folder: Path) -> dict[str, str | None]:
+    return {r.image_id.split("/")[-1]: r.patient_id for r in load_dataset(folder).records}
+
+
+def test_films_of_one_patient_never_stand_on_both_sides_of_a_split(tmp_path: Path) -> None:
+    for i in range(40):
+        for view in ("a", "b"):
+            film(tmp_path / ("NORMAL" if i % 2 else "PNEUMONIA") / f"{i}{view}.dcm", f"MRN{i}")
+    found = split_dataset(load_dataset(tmp_path), seed=1)
+    where: dict[str, set[str]] = {}
+    for r in found.records:
+        where.setdefault(str(r.patient_id), set()).add(str(r.split))
+    assert len(where) == 40 and all(len(splits) == 1 for splits in where.values())
+    assert "80 films of 40 patients, by their DICOM headers (PatientID)" in found.notes
+
+
+def test_patients_on_both_sides_of_a_given_split_are_refused(tmp_path: Path) -> None:
+    for i in range(8):
+        film(tmp_path / ("train" if i % 2 else "test") / ("NORMAL" if i < 4 else "ILL") / f"{i}.dcm", f"p{i // 2}")
+    with pytest.raises(DataError, match=r"4 patients straddle the official splits .*CLASS/\* alone"):
+        split_dataset(load_dataset(tmp_path), val=0.3)
+
+
+def test_a_manifest_without_patients_takes_them_from_headers_and_its_own_go_first(tmp_path: Path) -> None:
+    for name, patient in (("a", "1"), ("b", "1"), ("c", "2"), ("d", "3")):
+        film(tmp_path / f"{name}.dcm", patient)
+    (tmp_path / "m.csv").write_text("path,label\na.dcm,X\nb.dcm,Y\nc.dcm,X\nd.dcm,Y\n")
+    assert [r.patient_id for r in load_dataset(tmp_path / "m.csv").records] == ["1", "1", "2", "3"]
+    (tmp_path / "m.csv").write_text("path,label,patient_id\na.dcm,X,p1\nb.dcm,Y,p2\nc.dcm,X,\nd.dcm,Y,\n")
+    assert [r.patient_id for r in load_dataset(tmp_path / "m.csv").records] == ["p1", "p2", "2", "3"]
+
+
+def test_a_header_outweighs_a_folder_of_a_study_but_not_where_each_film_has_an_identifier_of_its_own(
+    tmp_path: Path,
+) -> None:
+    for label in ("NORMAL", "ILL"):
+        for study in ("s1", "s2"):
+            for k in range(2):
+                film(tmp_path / "one" / label / f"{label}{study}" / f"{label}{study}{k}.dcm", f"{label}-{k}")
+                film(tmp_path / "two" / label / f"{label}{study}" / f"{label}{study}{k}.dcm", f"{label}{study}{k}")
+    assert set(patients_of(tmp_path / "one").values()) == {"NORMAL-0", "NORMAL-1", "ILL-0", "ILL-1"}
+    assert "4 patients have films in several folders below a class" in load_dataset(tmp_path / "one").notes
+    assert set(patients_of(tmp_path / "two").values()) == {"NORMALs1", "NORMALs2", "ILLs1", "ILLs2"}
+
+
+@pytest.mark.parametrize("nobody", ["", "ANONYMOUS", "anonymized", "unknown", "N/A", "-"])
+def test_an_identifier_that_was_taken_out_names_nobody(tmp_path: Path, nobody: str) -> None:
+    for name, patient in (("a", nobody), ("b", nobody), ("c", "7"), ("d", "8")):
+        film(tmp_path / f"{name}.dcm", patient)
+    assert patients_of(tmp_path) == {"a.dcm": None, "b.dcm": None, "c.dcm": "7", "d.dcm": "8"}
+
+
+def test_one_identifier_of_all_films_is_not_believed(tmp_path: Path) -> None:
+    for name in "abc":
+        film(tmp_path / f"{name}.dcm", "STUDY7")
+    found = load_dataset(tmp_path)
+    assert {r.patient_id for r in found.records} == {None}
+    assert any("of all 3 films name one patient, 'STUDY7': not believed" in note for note in found.notes)
+
+
+def test_one_number_of_two_issuers_is_two_patients(tmp_path: Path) -> None:
+    for name, issuer in (("a", "north"), ("b", "south"), ("c", "north")):
+        film(tmp_path / f"{name}.dcm", "12", IssuerOfPatientID=issuer)
+    film(tmp_path / "d.dcm", "13", IssuerOfPatientID="north")
+    assert patients_of(tmp_path) == {
+        "a.dcm": "12 (north)", "b.dcm": "12 (south)", "c.dcm": "12 (north)", "d.dcm": "13",
+    }  # fmt: skip
+
+
+def test_a_damaged_header_and_other_kinds_of_film_name_nobody(tmp_path: Path) -> None:
+    film(tmp_path / "a.dcm", "1")
+    film(tmp_path / "b.dcm", "2")
+    (tmp_path / "c.dcm").write_bytes((tmp_path / "a.dcm").read_bytes()[:150])
+    (tmp_path / "d.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    os.mkfifo(tmp_path / "e.dcm")
+    (tmp_path / "f.dcm.gz").write_bytes(gzip.compress((tmp_path / "a.dcm").read_bytes()))
+    assert patients_of(tmp_path) == {
+        "a.dcm": "1", "b.dcm": "2", "c.dcm": None, "d.png": None, "e.dcm": None, "f.dcm.gz": "1",
+    }  # fmt: skip
+
+
+def test_other_films_of_the_patients_that_a_run_learned_from_are_recognised(tmp_path: Path) -> None:
+    film(tmp_path / "a.dcm", "1")
+    film(tmp_path / "b.dcm", "2")
+    seen = TrainingFilms({}, {}, {"1": "train"}).among(load_dataset(tmp_path).records)
+    assert seen.films == {"a.dcm": ("a film of the same patient", "train")}
+
+
+def test_a_patient_who_is_not_known_is_not_one_patient(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,label,patient_id\na,X,unknown\nb,Y,Unknown\nc,X,000\nd,Y,001\n")
+    found = load_dataset(tmp_path / "m.csv")
+    assert [r.patient_id for r in found.records] == [None, None, "000", "001"]
+    assert "patient 'unknown' of 1 films names nobody" in found.notes
