@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from radiolucent.metrics import METRICS, cluster_bootstrap_mean, delong_test
+from radiolucent.metrics import METRICS, cluster_bootstrap_mean, decision_curve, delong_test
 from radiolucent.metrics.metric import Cases, Resampling
 from radiolucent.readers.statistics import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha, mrmc
 from radiolucent.types import Estimate
 
 APART, RHO, SHARP, CALL = 1.5, 0.6, 1.5, 0.2  # scores' distance, correlation, over-confidence, and threshold
 ERROR, TOGETHER = 0.15, 0.5  # readers' error rate; share of a patient's films they misread alike
+ACT, ELSEWHERE = 0.2, 0.3  # probability from which on to act; prevalence of films elsewhere
 BINS = 15
 FEW = 10
 
@@ -116,6 +117,12 @@ def truths(prevalence: float) -> dict[str, float]:
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+
+    def benefit(at: float) -> float:
+        acted = p >= ACT
+        found, alarms = (float(part[acted].sum() * step) for part in (ill / prevalence, well / (1 - prevalence)))
+        return at * found - (1 - at) * alarms * ACT / (1 - ACT)
+
     wider = np.sqrt(2.0)
     agree = (1 - ERROR) ** 2 + ERROR**2
     said = prevalence * (1 - ERROR) + (1 - prevalence) * ERROR
@@ -137,6 +144,8 @@ def truths(prevalence: float) -> dict[str, float]:
         "calibration_slope": 1 / SHARP,
         "calibration_intercept": 0.0,
         "calibration_in_the_large": (low + high) / 2,
+        "net_benefit": benefit(prevalence),
+        "net_benefit_elsewhere": benefit(ELSEWHERE),
         "delong_test": auc - float(stats.norm.cdf(APART / wider / np.sqrt(2))),
         "mean": float((skewed(special.logit(p)) * density).sum() * step),
         "cohen_kappa": (agree - chance) / (1 - chance),
@@ -177,8 +186,16 @@ def figures(folds: int) -> dict[str, Callable[[Sample], Estimate | None]]:
         found = mrmc(c.truth, s.scores, groups=c.patients)
         return next(iter(found.differences.values()))
 
+    def benefit(s: Sample, prevalence: float | None) -> Estimate:
+        c = s.cases
+        found = decision_curve(c.truth, c.scores, [ACT], prevalence=prevalence, groups=c.patients)
+        ends = (None if np.isnan(end[0]) else float(end[0]) for end in (found.low, found.high))
+        return Estimate(float(found.model[0]), *ends, 0.95, len(set(c.patients)), "decision curve")
+
     named = [m.name for m in METRICS if m.name not in ("macro_auroc", "class_accuracy")]
     return {name: of(name) for name in named} | {
+        "net_benefit": lambda s: benefit(s, None),
+        "net_benefit_elsewhere": lambda s: benefit(s, ELSEWHERE),
         "delong_test": compared,
         "mean": mean,
         "cohen_kappa": lambda s: among(s, "cohen_kappa"),

@@ -1,5 +1,6 @@
 """The house's shape: no cycle between modules, no name that says nothing, no module that has grown too large."""
 
+import importlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -34,3 +35,14 @@ def test_the_architecture_names_files_that_exist() -> None:
     homes = (root, Path(radiolucent.__file__).parent)
     assert told
     assert not [name for name in told if not any((home / name).is_file() for home in homes)]
+
+
+def test_the_documentation_names_what_is_there() -> None:
+    root = SOURCE.parents[1]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "notebooks").glob("*.ipynb")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    named = {("radiolucent", name) for name in re.findall(r"\brl\.(\w+)", text)}
+    for module, names in re.findall(r"from (radiolucent[\w.]*) import ([\w, ]+)", text):
+        named |= {(module, name.strip()) for name in names.split(",")}
+    assert len(named) > 50
+    assert [f"{m}.{n}" for m, n in sorted(named) if not hasattr(importlib.import_module(m), n)] == []

@@ -173,6 +173,17 @@ def test_a_bad_group_is_found_and_a_fair_one_is_not() -> None:
     assert subgroups(fair, {})[0].verdict == "not applicable"
 
 
+def test_a_large_group_is_no_pass_for_a_small_one_that_errs_more() -> None:
+    """The one group large enough erred less than the others, and that was a pass."""
+    wards, at = ["west"] * 285 + ["east"] * 15, np.arange(300)
+    bad = made_table((at % 20 == 0) | (at >= 285))
+    found = subgroups(bad, {"ward": wards})[0]
+    assert found.verdict == "inconclusive" and "1 too small" in found.summary
+    several = subgroups(bad, {"ward": ["west"] * 270 + ["north"] * 15 + ["east"] * 15})[0]
+    assert several.verdict == "fail" and "small groups" in several.advice
+    assert subgroups(made_table(np.zeros(300, bool)), {"ward": wards})[0].verdict == "pass"
+
+
 def test_a_bad_slice_is_found_without_a_name() -> None:
     rng = np.random.default_rng(1)
     cluster = np.arange(800) % 8 == 3

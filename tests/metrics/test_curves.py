@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
@@ -99,12 +99,30 @@ def test_a_decision_curve_has_a_band_by_patient_and_holds_at_another_prevalence(
     worth = truth * acted - (~truth) * acted * 0.3 / 0.7
     assert films.model[0] == pytest.approx(worth.mean()) and films.prevalence == pytest.approx(truth.mean())
     half = stats.t.ppf(0.975, 59) * worth.reshape(60, 4).mean(1).std(ddof=1) / np.sqrt(60)
-    assert patients.high[0] - patients.model[0] == pytest.approx(half)
+    assert patients.high[0] - patients.low[0] == pytest.approx(2 * half, rel=0.1)  # far from its ends it is normal
     assert films.high[0] - films.low[0] < patients.high[0] - patients.low[0]
     rare = decision_curve(truth, scores, [0.3], prevalence=0.1, groups=np.arange(240) // 4)
     assert rare.model[0] == pytest.approx(0.1 * acted[truth].mean() - 0.9 * acted[~truth].mean() * 0.3 / 0.7)
     assert rare.treat_all[0] == pytest.approx(0.1 - 0.9 * 0.3 / 0.7) and rare.low[0] < rare.model[0] < rare.high[0]
-    assert np.isnan(decision_curve(np.array([0, 1]), np.array([0.1, 0.9]), [0.5], prevalence=0.1).low[0])
+    alone = decision_curve(np.array([0, 1, 1]), np.array([0.1, 0.9, 0.8]), [0.5], groups=["a"] * 3)
+    assert np.isnan(alone.low[0]) and np.isnan(alone.high[0])
+
+
+@pytest.mark.parametrize(("rate", "apart", "t", "elsewhere"), [(0.01, 0.75, 0.2, None), (0.1, 1.5, 0.02, 0.3)])
+def test_the_band_of_a_decision_curve_holds_where_few_are_ill_or_all_of_them_are_acted_on(
+    rate: float, apart: float, t: float, elsewhere: float | None
+) -> None:
+    """Mean ± t · deviation held the truth in 77 and 50 of a hundred."""
+    rng, held, at = np.random.default_rng(3), 0, elsewhere or rate
+    cut = (special.logit(t) - special.logit(rate)) / (2 * apart)  # scores N(±apart, 1), rightly calibrated
+    true = at * stats.norm.sf(cut - apart) - (1 - at) * stats.norm.sf(cut + apart) * t / (1 - t)
+    for _ in range(400):
+        ill = rng.random(2000 if elsewhere is None else 400) < rate
+        raw = rng.normal(size=len(ill)) + apart * (2 * ill - 1)
+        scores = special.expit(2 * apart * raw + special.logit(rate))
+        found = decision_curve(ill, scores, [t], prevalence=elsewhere)
+        held += bool(found.low[0] <= true <= found.high[0])
+    assert held / 400 > 0.92
 
 
 def test_predictive_values_at_another_prevalence_hold_the_truth() -> None:

@@ -212,6 +212,42 @@ def test_which_of_a_files_results_is_said(kind: str, tmp_path: Path) -> None:
     assert torch.equal(again.logits(x), made.logits(x))
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's, about its exporters
+@pytest.mark.parametrize("kind", ["whole.xml", "whole.pt2"])
+def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str) -> None:
+    """Grey levels in [0, 1] became 0 on the way."""
+
+    class Whole(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x.float() / 255).mean((2, 3)) @ torch.tensor([[3.0, -4.0]])
+
+    if kind.endswith("pt2"):
+        torch.export.save(torch.export.export(Whole(), (torch.zeros(2, 1, 32, 32, dtype=torch.uint8),)), kind)
+    else:
+        openvino = pytest.importorskip("openvino")
+        ops = openvino.opset13
+        given = ops.parameter([-1, 1, 32, 32], np.uint8, name="x")
+        mean = ops.reduce_mean(ops.convert(given, "f32"), np.array([2, 3]))
+        made = ops.matmul(mean, np.array([[3.0, -4.0]], np.float32), False, False)
+        openvino.save_model(openvino.Model([made], [given], "whole"), kind)
+    with pytest.raises(ModelError, match=r"takes .*u.*8; expected floating-point images.*wrap_function"):
+        rl.own_model(kind, NAMES, preprocess=PRE)
+
+
+def test_an_onnx_file_that_keeps_its_weights_elsewhere_says_what_to_do() -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    sizes = [onnx.helper.make_tensor_value_info(n, 1, ["n", k]) for n, k in (("x", 4), ("y", 2))]
+    weights = onnx.numpy_helper.from_array(np.ones((4, 2), np.float32), "w")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], "g", *[[v] for v in sizes], [weights]
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, "apart.onnx", save_as_external_data=True, location="apart.data", size_threshold=0)
+    with pytest.raises(ModelError, match=r"weights in another file.*save_as_external_data=False"):
+        rl.own_model("apart.onnx", NAMES, preprocess=PRE)
+
+
 def test_what_is_no_name_says_where_it_goes() -> None:
     with pytest.raises(ConfigError, match=r"rl\.wrap_function"):
         rl.own_model(lambda x: x, NAMES)  # type: ignore[arg-type]

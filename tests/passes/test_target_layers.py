@@ -139,3 +139,16 @@ def test_sparse_buffers() -> None:
 
     found, expected = (explain(wrapped(n), FILM, rl.GradCAM(), target=1).map for n in (Sparse(), Net()))
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+class Beside(Net):
+    """Its features are computed a second time for an answer that nobody asks for."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x), self.h(-self.f(x).mean((2, 3)))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("method", [rl.GradCAM(), rl.GradCAM("f"), rl.LayerCAM("f"), rl.HiResCAM("f.0")])
+def test_a_layer_whose_last_call_is_for_another_answer_gives_no_blank_map(method: rl.Explainer) -> None:
+    with pytest.raises(ExplainError, match=r"no layer is sure|the last of its 2 calls goes elsewhere"):
+        explain(wrapped(Beside(), pick=0), FILM, method, target=1)

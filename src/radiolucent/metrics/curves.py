@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask, both_classes, paired, probabilities
 from radiolucent.metrics.calibration import bins_of
-from radiolucent.metrics.intervals import score_ends, t_of, z_of
+from radiolucent.metrics.intervals import score_ends, z_of
 from radiolucent.metrics.proportions import clustered_ends, clustered_wilson
 from radiolucent.metrics.resample import Groups, clusters_of
 from radiolucent.types import Estimate
@@ -65,21 +65,28 @@ def roc_band(
     cover the truth with and without).
     """
     positive, values = _curve(truth, scores)
-    index = np.unique(clusters_of(groups, len(values))[0][positive], return_inverse=True)[1]
-    patients, size = int(index.max()) + 1, np.bincount(index)
     falling = np.argsort(-np.asarray(thresholds, np.float64), kind="stable")
     back = np.argsort(falling)
     called = values[positive] >= np.asarray(thresholds, np.float64)[falling, None]
-    if patients < 2 <= len(index):
-        nothing = np.full(len(called), np.nan)
-        return nothing, nothing
-    if patients == len(index):
-        low, high = score_ends(called.mean(1), float(patients), z_of(level))
-    else:
-        good = np.zeros((len(called), patients))
-        np.add.at(good.T, index, called.T)
-        low, high, _ = clustered_ends(good, size, level)
+    low, high = _share_ends(called.T, clusters_of(groups, len(values))[0][positive], level)
     return np.maximum.accumulate(low)[back], np.minimum.accumulate(high[::-1])[::-1][back]
+
+
+def _share_ends(called: NDArray[Any], index: NDArray[np.intp], level: float) -> tuple[Floats, Floats]:
+    """Ends (T,), (T,) of Wilson's intervals (`clustered_wilson`) of the shares of films called (n, T).
+
+    Not-a-number where a single patient of `index` (n,) has several films.
+    """
+    index = np.unique(index, return_inverse=True)[1]
+    size = np.bincount(index)
+    if len(size) == len(index):
+        return score_ends(called.mean(0), float(len(index)), z_of(level))
+    if len(size) < 2:
+        nothing = np.full(called.shape[1], np.nan)
+        return nothing, nothing
+    good = np.zeros((len(size), called.shape[1]))
+    np.add.at(good, index, called)
+    return clustered_ends(good.T, size, level)[:2]
 
 
 def pr_curve_points(truth: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
@@ -142,8 +149,8 @@ def reliability(
 class DecisionCurve:
     """Net benefit (T,) at each threshold probability of acting by the model, on all, and on none (0 everywhere).
 
-    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where patients are too few or all
-    alike. All hold for films of which a share `prevalence` have the finding.
+    `low`, `high` (T,) bound the model's, point by point, at `level`; not-a-number where all films are a single
+    patient's. All hold for films of which a share `prevalence` have the finding.
     """
 
     thresholds: Floats
@@ -170,11 +177,16 @@ def decision_curve(
     s and c are sensitivity and specificity of acting where the score is at least t. At the prevalence π of these cases
     this is TP/N − FP/N · t/(1 − t). Another π takes the scores as they are: whoever recalibrates them acts on others.
 
+    The band adds up, in squares, how far Wilson's ends lie from the two shares it is made of (square-and-add with their
+    correlation, Zou & Donner 2008): true and false calls of all films, or, at another prevalence, of the films with it
+    and of those without. A mean ± t · deviation held the truth in 80 % of samples where few films are ill, and in 22 %
+    at another prevalence where all ill films are acted on.
+
     Args:
         truth: 0/1 (N,). scores: probabilities (N,).
         thresholds: in [0, 1); 0.01 to 0.99 unless given.
         prevalence: of the films the curve is meant for; that of these cases unless given.
-        groups: N patient identifiers; the band is by patient, with Student's t.
+        groups: N patient identifiers; the band is then by patient.
 
     >>> decision_curve(np.array([1, 0]), np.array([0.9, 0.1]), [0.5]).model
     array([0.5])
@@ -185,28 +197,54 @@ def decision_curve(
     t = np.asarray(np.linspace(0.01, 0.99, 99) if thresholds is None else thresholds, np.float64)
     if not ((t >= 0) & (t < 1)).all():
         raise ConfigError("threshold probabilities of a decision curve; expected values from 0 to below 1.")
-    ill, odds = positive.astype(np.float64), t / (1 - t)
-    acted = (values[:, None] >= t).astype(np.float64)
+    odds, acted = t / (1 - t), values[:, None] >= t
+    index, _ = clusters_of(groups, len(values))
     if prevalence is None:
-        rate = float(positive.mean())
-        worth = acted * (ill[:, None] - (1 - ill[:, None]) * odds)
-        model, apart = worth.mean(0), (worth - worth.mean(0)) / len(values)
+        rate, every = float(positive.mean()), np.ones_like(positive)
+        found, alarms = _Share(acted & positive[:, None], every), _Share(acted & ~positive[:, None], every)
+        gain, loss = 1.0, odds
     else:
         _shares(prevalence=prevalence)
         if not positive.any() or positive.all():
             raise DataError("no curve at another prevalence: films of both classes are needed.")
-        rate, found, alarms = prevalence, acted[positive].mean(0), acted[~positive].mean(0)
-        model = rate * found - (1 - rate) * odds * alarms
-        gain = rate * ill[:, None] * (acted - found) / positive.sum()
-        apart = gain - (1 - rate) * odds * (1 - ill[:, None]) * (acted - alarms) / (~positive).sum()
-    index, patients = clusters_of(groups, len(values))
-    half = np.full(len(t), np.nan)
-    if patients > 1:
-        sums = np.zeros((patients, len(t)))
-        np.add.at(sums, index, apart)
-        half = t_of(level, patients - 1) * np.sqrt(patients / (patients - 1) * (sums**2).sum(0))
-        half[half < 1e-12] = np.nan
-    return DecisionCurve(t, model, rate - (1 - rate) * odds, np.zeros_like(t), model - half, model + half, rate, level)
+        rate, found, alarms = prevalence, _Share(acted, positive), _Share(acted, ~positive)
+        gain, loss = rate, (1 - rate) * odds
+    model = gain * found.values - loss * alarms.values
+    (s_low, s_high), (f_low, f_high) = (one.ends(index, level) for one in (found, alarms))
+    together = found.correlation(alarms, index)
+    half: list[Floats] = []
+    for s_end, f_end in ((s_low, f_high), (s_high, f_low)):
+        own, other = gain * np.abs(s_end - found.values), loss * np.abs(f_end - alarms.values)
+        half.append(np.sqrt(np.maximum(own**2 + other**2 - 2 * together * own * other, 0.0)))
+    low, high = model - half[0], model + half[1]
+    return DecisionCurve(t, model, rate - (1 - rate) * odds, np.zeros_like(t), low, high, rate, level)
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """Shares (T,) of some films, bool (N,), that are hit, bool (N, T)."""
+
+    hit: NDArray[np.bool_]
+    films: Mask
+
+    @property
+    def values(self) -> Floats:
+        return self.hit[self.films].mean(0)
+
+    def ends(self, index: NDArray[np.intp], level: float) -> tuple[Floats, Floats]:
+        return _share_ends(self.hit[self.films], index[self.films], level)
+
+    def parts(self, index: NDArray[np.intp]) -> Floats:
+        """What each patient of `index` (N,) adds to the shares' errors (patients, T), but for a factor."""
+        sums = np.zeros((int(index.max()) + 1, self.hit.shape[1]))
+        np.add.at(sums, index, (self.hit - self.values) * self.films[:, None])
+        return sums
+
+    def correlation(self, other: "_Share", index: NDArray[np.intp]) -> Floats:
+        """Of the two shares' errors (T,); 0 where one never varies."""
+        mine, theirs = self.parts(index), other.parts(index)
+        sizes = np.sqrt((mine**2).sum(0) * (theirs**2).sum(0))
+        return (mine * theirs).sum(0) / np.where(sizes > 0, sizes, 1.0)
 
 
 def _shares(**given: float) -> None:

@@ -152,20 +152,33 @@ def _which(names: Sequence[str], pick: str | int | None) -> int:
     )
 
 
+def _whole_numbers(kind: str) -> ModelError:
+    """Inputs that no altered image goes into as it is."""
+    return ModelError(
+        f"the model takes {kind}; expected floating-point images. Write it without its conversion from whole numbers, "
+        "or wrap a function that rounds: rl.wrap_function(lambda x: ask(np.rint(255 * x).astype(np.uint8)), …)."
+    )
+
+
 def _onnxruntime(content: bytes, pick: str | int | None) -> Runner:
     import onnxruntime
 
     try:
         session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes, which it does not name
+        if "model_path must not be empty" in str(error) or "External data" in str(error):
+            raise ModelError(
+                "the ONNX model keeps its weights in another file; put all into one: "
+                "onnx.save(onnx.load(FILE), NEW_FILE, save_as_external_data=False)."
+            ) from error
         raise ModelError(f"no ONNX model that can be run ({str(error)[:200]}).") from error
     given = session.get_inputs()
     if len(given) != 1:
         raise ModelError(f"the ONNX model takes {', '.join(i.name for i in given)}; expected one input, the images.")
     types = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
     if given[0].type not in types:
-        raise ModelError(f"the ONNX model takes {given[0].type}; expected floating-point images.")
-    shape = tuple(d if isinstance(d, int) else None for d in given[0].shape)
+        raise _whole_numbers(given[0].type)
+    shape = tuple(d if isinstance(d, int) and d > 0 else None for d in given[0].shape)
     results = [o.name for o in session.get_outputs()]
     wanted = [results[_which(results, pick)]]
     return Runner(lambda x: session.run(wanted, {given[0].name: x})[0], shape, types[given[0].type])
@@ -181,6 +194,8 @@ def _openvino(content: bytes, weights: bytes, pick: str | int | None) -> Runner:
         raise ModelError(f"no model that OpenVINO can run ({str(error)[:200]}).") from error
     if len(model.inputs) != 1:
         raise ModelError(f"the model takes {len(model.inputs)} inputs; expected one, the images.")
+    if not model.inputs[0].get_element_type().is_real():
+        raise _whole_numbers(model.inputs[0].get_element_type().get_type_name())
     sizes = model.inputs[0].get_partial_shape()
     shape = tuple(int(d.get_length()) if d.is_static else None for d in sizes)
     results = [o.get_any_name() if o.get_names() else f"result {i}" for i, o in enumerate(model.outputs)]
@@ -200,6 +215,8 @@ def _exported(content: bytes, pick: str | int | None) -> Runner:
     if len(names) != 1:
         raise ModelError(f"the exported program takes {len(names)} inputs; expected one, the images.")
     value: Any = nodes[str(next(iter(names)))].meta["val"]
+    if not value.dtype.is_floating_point:
+        raise _whole_numbers(str(value.dtype))
     shape = tuple(d if isinstance(d, int) else None for d in value.shape)
     module = program.module()
 

@@ -135,16 +135,19 @@ def flowing(network: nn.Module, image: torch.Tensor, layers: Sequence[Placed]) -
     finally:
         for handle in handles:
             handle.remove()
-    # Where the last weights are zero, as before training, what goes into them says through what they would learn.
     if uncalled := [layer.name for layer in layers if layer.name not in kept]:
         raise not_called(uncalled)
     values = {layer.name: kept[layer.name] for layer in layers}
-    answer = _mixed(found)
-    gradients = _gradients(answer, values)
-    if pooled and not any(g is not None and bool(g.any()) for g in gradients.values()):
-        answer = _mixed(pooled[0])
-        gradients = _gradients(answer, values)
-    yield Flow(leaf, answer, kept, layers, gradients)
+
+    def flow(answer: torch.Tensor) -> Flow:
+        return Flow(leaf, answer, kept, layers, _gradients(answer, values))
+
+    made = flow(_mixed(found))
+    # Where the last weights are zero, as before training, what goes into them says through what they would learn. An
+    # answer that moves has its way past these layers.
+    if pooled and not any(g is not None and bool(g.any()) for g in made.gradients.values()) and not made.moves:
+        made = flow(_mixed(pooled[0]))
+    yield made
 
 
 def _mixed(values: torch.Tensor) -> torch.Tensor:

@@ -87,13 +87,13 @@ class Cut:
         return relative_difference(found, expected, floor=1e-30) <= max(1e-3, 8 * torch.finfo(dense.weight.dtype).eps)
 
     def gradient(self, scores: torch.Tensor) -> torch.Tensor:
-        """∂Σ scores/∂features, float32 (N, K, h, w); zero where the scores do not depend on them.
+        """∂Σ scores/∂features, float32 (N, K, h, w).
 
         Args:
             scores: (N,), each made from its own image's `logits`.
 
         Raises:
-            ExplainError: no gradient comes back from the logits at all.
+            ExplainError: no gradient comes back from the logits, or the scores are not made of this layer's last call.
         """
         if not scores.requires_grad:
             raise ExplainError(
@@ -108,7 +108,13 @@ class Cut:
                 "the score hangs on something else than this image: the network hands out answers that it has kept, or "
                 "detaches what it sees. Let it compute each answer anew, or use a perturbation method: LIME()."
             )
-        return self.layer.maps(torch.zeros_like(self.value) if found is None else found)
+        if found is None:
+            last = "it" if self.layer.calls == 1 else f"the last of its {self.layer.calls} calls"
+            raise ExplainError(
+                f"the score is not made of what layer {self.layer.name} gives: {last} goes elsewhere, to another "
+                "output. Name another layer with layer=, or use a method without one: IntegratedGradients(), LIME()."
+            )
+        return self.layer.maps(found)
 
 
 def _last_dense(network: nn.Module) -> nn.Linear | None:

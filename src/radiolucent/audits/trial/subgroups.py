@@ -101,11 +101,17 @@ def grouping(
         )  # fmt: skip
     corrected = 1 - (1 - level) / len(large)
     gaps = {n: _gap(wrong, inside[n], member, table, corrected, seed) for n in large}
-    verdicts = {n: two_sided(gaps[n], GAP) if (gaps[n].value or 0) > 0 else "pass" for n in large}
+    # Who errs less than the others passes where one that errs more is judged; else it is the small groups that do.
+    hidden = all((gaps[n].value or 0) < 0 for n in large)
+    verdicts = {n: two_sided(gaps[n], GAP) if hidden or (gaps[n].value or 0) > 0 else "pass" for n in large}
+    if hidden:  # of fewer films than are judged, a fail is none
+        few = {n for n in large if (member & ~inside[n]).sum() < LEAST and verdicts[n] == "fail"}
+        verdicts |= dict.fromkeys(few, "inconclusive")
     verdict = (
         "fail" if "fail" in verdicts.values() else "inconclusive" if "inconclusive" in verdicts.values() else "pass"
     )
-    worst = max((n for n in large if verdicts[n] == verdict), key=lambda n: gaps[n].value or 0.0)
+    toward = -1 if hidden else 1
+    worst = max((n for n in large if verdicts[n] == verdict), key=lambda n: toward * (gaps[n].value or 0.0))
     evidence = {n: _told(table, wrong, inside[n], gaps[n], level, seed) for n in large}
     small = [n for n in names if n not in large]
     words = (
@@ -117,8 +123,9 @@ def grouping(
     )
     return Finding(
         test, question, verdict, words, gaps[worst], GAP, evidence, source,
-        "look at the example films of the group; get more such films for training" if verdict == "fail" else "",
-        "model", severity=(gaps[worst].value or 0) / GAP if verdict == "fail" else 0.0,
+        f"look at {'small groups' if hidden else 'the example films of the group'}; get more such films for training"
+        if verdict == "fail" else "",
+        "model", severity=abs(gaps[worst].value or 0) / GAP if verdict == "fail" else 0.0,
     )  # fmt: skip
 
 
