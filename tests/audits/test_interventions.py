@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from radiolucent.audits.trial.answers import Table, ask, collect
+from radiolucent.audits.trial.answers import ORIGINAL, Table, ask, collect
 from radiolucent.audits.trial.base import Case, edits_of
 from radiolucent.audits.trial.discovered import deal
 from radiolucent.audits.trial.distort import coarser, exposure, warped
@@ -18,6 +18,7 @@ from radiolucent.audits.trial.frames import framed, framed_as
 from radiolucent.audits.trial.headline import by_severity, verdict_of
 from radiolucent.audits.trial.interventions import INTERVENTIONS, intervention
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
+from radiolucent.audits.trial.known_films import taught
 from radiolucent.audits.trial.masked import MASKED_EDITS
 from radiolucent.audits.trial.masked import TESTS as PARTS
 from radiolucent.audits.trial.regions import View
@@ -354,15 +355,28 @@ def test_the_level_holds_where_classes_scatter_unlike_and_lying_goes_with_the_cl
     assert 0.02 < wrong / 600 < 0.08
 
 
-@pytest.mark.parametrize(("ill", "verdict"), [(0.35, "fail"), (0.1, "pass")])
-def test_coarse_films_count_by_their_number(ill: float, verdict: str) -> None:
-    """Halving the resolution of the film moves films of both classes by 0.6 standard deviations; a tenth of the healthy
-    films trained on are coarse, and a third of the ill or a tenth."""
+@pytest.mark.parametrize(
+    ("ill", "far", "healthy", "verdict"),
+    [
+        (0.35, 0.6, 0.6, "fail"),
+        (0.1, 0.6, 0.6, "pass"),
+        (0.35, 0.25, 0.25, "fail"),
+        (0.35, 0.15, 0.15, "pass"),
+        (0.35, 0.25, -0.05, "pass"),
+        (0.35, -0.25, -0.25, "pass"),
+        (0.25, 0.25, 0.25, "pass"),
+        (0.25, 0.6, 0.6, "fail"),
+    ],
+)
+def test_coarse_films_count_by_their_number(ill: float, far: float, healthy: float, verdict: str) -> None:
+    """Halving the resolution moves films of the two classes by so many standard deviations; a tenth of the healthy
+    films trained on are coarse, and of the ill a third, which is sure among all interventions, a quarter, which is sure
+    alone, or a tenth. Half the usual effect counts where it is sure among all."""
     test = INTERVENTIONS["size.outside"]
     assert test.shift is not None and test.shown is not None
     table = table_of(lung_reader(), (test.edit, test.shift[0]))
-    far = 0.6 * table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
-    scores = {test.edit: table.original, test.shift[0]: table.original + far}
+    draw = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    scores = {test.edit: table.original, test.shift[0]: table.original + np.where(table.truth, far, healthy) * draw}
 
     def coarse(v: View, drawn: float) -> np.ndarray:
         changed = coarser(1.7 + 0.5 * drawn)(v, np.random.default_rng(0))
@@ -372,11 +386,16 @@ def test_coarse_films_count_by_their_number(ill: float, verdict: str) -> None:
     plain = [v for v in views() if not test.shown(v)]
     assert len(plain) >= 0.85 * len(views())
     assert all(test.shown(dataclasses.replace(v, grey=coarse(v, 0.5).astype(np.uint8))) == 1 for v in views())
-    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(
-        case_with(table, scores, many(coarse, ill, 0.1))
-    )
+    case = case_with(table, scores, many(coarse, ill, 0.1, films=5 * views()))
+    case = dataclasses.replace(case, tests=CHANGES)
+    one = dataclasses.replace(test, edit=test.shift[0], control=ORIGINAL, carries=test.shown, adds=1)
+    assert taught(one, case) == (ill > 0.1) and taught(one, case, case.corrected("interventions")) == (ill > 0.3)
+    (found,) = next(t for t in CHANGES if t.name == test.edit).findings(case)
     assert found.verdict == verdict, found.summary
     assert ("halving the resolution of the film" in found.summary) == (verdict == "fail") and found.test == test.edit
+    if verdict == "fail":
+        sure = ill > 0.3
+        assert found.threshold == (0.175 if sure else 0.35) and ("among all interventions" in found.source) == sure
 
 
 @pytest.mark.parametrize(("removed", "verdict"), [(0.3, "fail"), (-0.3, "pass")])

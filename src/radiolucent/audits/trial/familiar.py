@@ -73,7 +73,7 @@ def familiar(case: Case, name: str, edit: Edit) -> Familiar | None:
 
 
 def carried(
-    case: Case, measure: Callable[[View], float | None], *, audited: bool = False
+    case: Case, measure: Callable[[View], float | None], *, audited: bool = False, level: float | None = None
 ) -> tuple[Estimate, bool] | None:
     """How well a measure of what a film carries tells the classes apart on the films trained on: AUROC by patient; and
     whether it is those films.
@@ -82,7 +82,7 @@ def carried(
     that one class carries it more, and a network cannot have learnt it from them for all that is known.
 
     Args:
-        audited: where the films trained on are not known, ask the audited ones instead.
+        audited: where the films trained on are not known, ask the audited ones instead. level: the case's unless given.
     """
     films = met_films(case)
     trained = len(films) >= LEAST
@@ -94,7 +94,7 @@ def carried(
     if len(rows) < LEAST or truth.all() or not truth.any():
         return None
     values = np.array([m for _, m in rows])
-    return auroc(truth, values, groups=np.array([v.patient_id for v, _ in rows]), level=case.level), trained
+    return auroc(truth, values, groups=np.array([v.patient_id for v, _ in rows]), level=level or case.level), trained
 
 
 def met_films(case: Case) -> Sequence[View]:

@@ -220,7 +220,9 @@ def _both_ways(test: Intervention, case: Case) -> Finding | None:
 
 
 def _shift(test: Intervention, case: Case) -> Finding | None:
-    """The same for the shift itself (`Intervention.shift`), on films of either class."""
+    """The same for the shift itself (`Intervention.shift`), on films of either class. Where films trained on show the
+    thing unlike in number, and that is sure at the level that all interventions share, less counts
+    (`Intervention.sure`)."""
     if test.shift is None:
         return None
     edit, did, threshold = test.shift
@@ -229,6 +231,9 @@ def _shift(test: Intervention, case: Case) -> Finding | None:
         reason=f"{threshold:g} SD on films of either class, since {_TAUGHT}",
     )  # fmt: skip
     has = [replace(alone, carries=test.shown, adds=1)] if test.shown else []
+    if test.sure and has and taught(has[0], case, case.corrected(FAMILY)):
+        reason = f"{test.sure:g} SD on films of either class, since {_TAUGHT}, for certain among all interventions"
+        has = [replace(has[0], threshold=test.sure, reason=reason)]
     for one in (*has, *([alone] if test.by_degree or not has else [])):
         toward = taught(one, case)
         found = _shifted(*_lent(one, case), toward) if toward else None

@@ -34,19 +34,20 @@ OPPOSITE = 0.1
 """Standard deviations that films of one class must move one way, and of the other the other way, to be opposite."""
 
 
-def _carried(test: Intervention, case: Case) -> tuple[Estimate, bool] | None:
+def _carried(test: Intervention, case: Case, level: float | None = None) -> tuple[Estimate, bool] | None:
     measure = test.carries
     if measure is None:
         return None
-    name = f"carried.{test.edit}.{test.control}.{'shown' if measure is test.shown else 'carries'}"
-    return case.once(name, lambda: carried(case, measure, audited=test.whole))
+    name = f"carried.{test.edit}.{test.control}.{'shown' if measure is test.shown else 'carries'}.{level}"
+    return case.once(name, lambda: carried(case, measure, audited=test.whole, level=level))
 
 
-def taught(test: Intervention, case: Case) -> int:
+def taught(test: Intervention, case: Case, level: float | None = None) -> int:
     """Which way the change moves the answer of a network that learnt what one class of the films trained on carries
     more: 1 up, −1 down, 0 where they do not tell. They tell where the interval of its AUROC excludes 0.5 and its value
-    lies `APART` or more from it (`RARE`: of what a film has or has not)."""
-    told = _carried(test, case) if test.adds and applies(case.table, test) else None
+    lies `APART` or more from it (`RARE`: of what a film has or has not). level: of the interval; the case's unless
+    given."""
+    told = _carried(test, case, level) if test.adds and applies(case.table, test) else None
     apart = RARE if test.carries is test.shown or test.has else APART
     if told is None or not told[1] or told[0].low is None or told[0].high is None or told[0].value is None:
         return 0

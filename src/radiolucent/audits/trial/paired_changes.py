@@ -29,6 +29,10 @@ SHIFT = 0.35
 """Standard deviations by which films of either class must move toward the class that carries a thing on the films
 trained on, for a change of the whole picture that has no control as strong (ours; settled on development networks)."""
 
+SURE = 0.175
+"""Half of `SHIFT`: what counts for coarse films where the films trained on tell their number apart at the level that
+all interventions share (ours; settled on development networks)."""
+
 LUNGS_SHARE = 0.4
 """Share of what brightening and darkening the lungs alone does that doing so to the whole film must do for certain,
 where what exposures are worth is asked at the case's own level and not at that of all interventions: an honest network
@@ -59,6 +63,8 @@ class Intervention:
             it or has not, none has it by degree.
         shift: the edit, what it does in words, and the threshold, where the shift itself counts, without a control:
             patches elsewhere hide a change of the whole picture, since they move any network too.
+        sure: the threshold of the shift where films trained on show it so unlike in number that it is sure at the level
+            of all interventions; None: the same.
         shown: whether a film has it as the change puts it, 1 or 0: asked for the shift instead of `carries`; what films
             trained on have is not foreign. by_degree: `carries` is asked as well.
         lend: from a film and one that shows it to the first with what the other has, None where it has it already; and
@@ -93,6 +99,7 @@ class Intervention:
     adds: int = 0
     has: bool = False
     shift: tuple[str, str, float] | None = None
+    sure: float | None = None
     shown: Callable[[View], float | None] | None = None
     by_degree: bool = False
     lend: tuple[Callable[[View, View], Grey | None], str] | None = None
@@ -231,7 +238,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
             whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),
-            shown=_coarse, by_degree=True,
+            sure=SURE, shown=_coarse, by_degree=True,
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",
