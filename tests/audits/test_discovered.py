@@ -10,7 +10,7 @@ from torch import nn
 
 from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
-from radiolucent.audits.trial.channel_findings import Tried
+from radiolucent.audits.trial.channel_findings import Tried, _localised, _where
 from radiolucent.audits.trial.discovered import TESTS, deal
 from radiolucent.audits.trial.examine import examine_views
 from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, filled, fine_of, free
@@ -53,6 +53,14 @@ def test_a_shortcut_without_a_name_is_found_placed_and_shown() -> None:
     assert "at the bottom, at the right edge" in first.evidence["says"] and first.evidence["localised"]
     assert first.evidence["carried"]["positive"] > 0.4 > first.evidence["carried"]["negative"]
     assert [f.test for f in innocent if f.verdict == "fail"] == []
+
+
+def test_a_change_of_the_whole_film_tells_no_place() -> None:
+    e = Estimate(0.9, 0.5, 1.3, 0.95, 40, "test")
+    for name, localised in (("tone", None), ("texture", None), ("border", True), ("lines", False)):
+        found = Tried(CHANNELS[name], e, (0.9, 0.9), (), (), 0.5, 12, (0.0, 0.8), ())
+        assert _localised(found) is localised, name
+        assert ("was not looked for" in _where(found)) == (localised is None), name
 
 
 def test_exchange_leaves_lungs_alone_and_keeps_a_film_that_meets_itself() -> None:

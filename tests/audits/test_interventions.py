@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from radiolucent.audits.trial import known_films
 from radiolucent.audits.trial.answers import ORIGINAL, Table, ask, collect
 from radiolucent.audits.trial.base import Case, edits_of
-from radiolucent.audits.trial.discovered import deal
+from radiolucent.audits.trial.candidates import TESTS as CANDIDATES
+from radiolucent.audits.trial.channel_findings import Tried
+from radiolucent.audits.trial.discovered import TESTS as CHANNEL_TESTS
+from radiolucent.audits.trial.discovered import deal, tried_channels
 from radiolucent.audits.trial.distort import coarser, exposure, warped
 from radiolucent.audits.trial.edits import EDITS, fill
 from radiolucent.audits.trial.examine import examine_views
@@ -39,6 +43,7 @@ from support.mark_readers import (
 )
 
 EVERY = edits_of(CHANGES)
+EXCHANGES = (*CHANNEL_TESTS, *CANDIDATES)
 
 
 def table_of(model: Classifier, edits: Iterable[str]) -> Table:
@@ -72,6 +77,38 @@ def test_the_verdict_flips_with_its_cause(guilty: Callable[[], Classifier], test
     spared = [f for name, f in innocent.items() if not name.startswith("exposure")]
     assert verdict_of(spared)[0] == "pass"
     json.dumps([f.as_dict() for f in caught.values()], allow_nan=False)
+
+
+def test_a_border_changed_to_no_effect_clears_no_network_that_follows_real_borders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tests = [t for t in (*CHANGES, *EXCHANGES) if t.name in ("border.fill", "discovered.border", "lungs.crop")]
+    plain = {f.test: f for f in examine_views(lung_reader(), views(), tests)[0]}
+    assert plain["border.fill"].verdict == "pass", plain["border.fill"].summary
+    told = tried_channels
+
+    def moved(case: Case) -> dict[str, Tried]:
+        e = Estimate(0.9, 0.5, 1.3, 0.95, 40, "test")
+        return {"border": dataclasses.replace(told(case)["border"], estimate=e, by_class=(0.9, 0.9))}
+
+    monkeypatch.setattr(known_films, "tried_channels", moved)
+    found = {f.test: f for f in examine_views(lung_reader(), views(), tests)[0]}
+    assert found["border.fill"].verdict == "inconclusive" and found["border.fill"].evidence["no_verdict"]
+    words = found["border.fill"].summary
+    assert words.startswith("Whether the decision follows the film's border is open: filling the border moves")
+    assert "moves the answer (discovered.border, +0.90 SD)" in words
+    assert found["lungs.crop"].verdict == plain["lungs.crop"].verdict  # no exchange shows what it tries
+
+
+def test_words_claim_no_more_than_was_tried() -> None:
+    crop, size = INTERVENTIONS["lungs.crop"], INTERVENTIONS["size.outside"]
+    table = table_of(lung_reader(), (size.edit,))
+    draw = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    moved = dataclasses.replace(table, scores={**table.scores, size.edit: table.original - draw})
+    assert "such as text or wires" in intervention(moved, size).summary
+    assert "`marker.remove` tells" in findings_of(marker_reader())["marker.paste"].summary
+    assert "does not follow" not in crop.says("pass") and crop.says("fail").endswith("what lies outside the lungs' box")
+    assert all(" " in t.kind for t in EXCHANGES)  # words, no bare names
 
 
 @pytest.mark.parametrize(("bright", "verdict"), [("ill", "fail"), ("healthy", "pass"), ("any", "pass"), ("", "pass")])

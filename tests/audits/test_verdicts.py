@@ -86,6 +86,10 @@ def test_an_effect_that_is_sure_but_cannot_be_told_from_a_finding_is_no_pass() -
         "OPEN: whether the decision follows fine structure inside the lungs could not be told; of 4"
     )
     assert verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.4, 0.5)])[0] == "pass"
+    assert verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.2, 0.15)])[0] == "pass"
+    verdict, words = verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.4, 0.3)])
+    assert verdict == "inconclusive"
+    assert words.startswith("OPEN: more films would have to tell about fine structure inside the lungs; of 4")
     without = finding("regions.no_lungs", "inconclusive", 0.62, 0.4)
     told = "OPEN: more films would have to tell whether the model tells the classes apart without seeing the lungs; of"
     assert verdict_of([*cleared, without])[1].startswith(told)

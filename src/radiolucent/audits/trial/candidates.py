@@ -263,7 +263,7 @@ def _question(name: str) -> str:
 TESTS = tuple(
     Test(
         f"discovered.{name}", _question(name), "model", _NEEDS, partial(_finding, name), decides="intervention",
-        kind=f"unnamed: {name}", says=f"the decision follows {what}", family=FAMILY,
+        kind=f"unnamed: {what}", says=f"the decision follows {what}", family=FAMILY,
     )
     for name, what in _WHAT.items()
 )  # fmt: skip

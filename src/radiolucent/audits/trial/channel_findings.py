@@ -118,9 +118,11 @@ def _what(found: Tried) -> str:
     return (found.place or found.channel).what
 
 
-def _localised(found: Tried) -> bool:
-    """Whether one cell of the film does most of it; of what has no cells, whether the channel has a place."""
-    return found.place is not None if found.channel.name in PLACED else found.channel.localised
+def _localised(found: Tried) -> bool | None:
+    """Whether one cell of the film does most of it, or the channel has a place; None where it was not looked for."""
+    if found.channel.name in PLACED:
+        return found.place is not None
+    return True if found.channel.localised else None
 
 
 def _where(found: Tried) -> str:
@@ -130,7 +132,7 @@ def _where(found: Tried) -> str:
         return f"It is localised{': it lies in the lungs; where in them was not looked for' if inside else ''}."
     if found.channel.name in PLACED:
         return "It is diffuse, or its place varies: no part outside the lungs carries half of it."
-    return "It is diffuse: a change of the whole film."
+    return "The exchange changes the whole film, so where it lies was not looked for."
 
 
 def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:

@@ -237,7 +237,7 @@ def tried_channels(case: Case) -> Mapping[str, Tried]:
 TESTS = tuple(
     Test(
         name_of(c), question_of(c), "model", f"labelled films of {LEAST} patients of either class, lung masks",
-        partial(_finding, c.name), decides="intervention", kind=f"unnamed: {c.what.removeprefix('something ')}",
+        partial(_finding, c.name), decides="intervention", kind=f"unnamed: {c.what}",
         says=f"the decision follows {c.what}", family=FAMILY,
         untried=f"Shortcuts without a name in {c.what.removeprefix('something ')}.",
     )

@@ -243,8 +243,8 @@ CHANNELS: Mapping[str, Channel] = {
     for c in (
         Channel("surroundings", "something outside the lungs", _from_place(_everywhere), True),
         Channel("border", "something at the film's border", _from_place(_ring), True, where=_ring),
-        Channel("tone", "the film's grey levels outside the lungs", _tone, False),
-        Channel("shading", "slow changes of brightness over the film", _shading, False),
+        Channel("tone", "the spread of the film's grey levels outside the lungs", _tone, False),
+        Channel("shading", "a slow change of brightness over the film", _shading, False),
         Channel("texture", "the film's fine texture", _spectrum(0.25, 0.6), False),
         Channel("sharpness", "the film's finest texture", _spectrum(0.6, 1.1), False),
         Channel("lines", "fine structure outside the lungs", _lines, True),

@@ -39,7 +39,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
     low reasons score; but its first sentence names a reasons score that fails or stays open. It passes only where at
     least as many kinds of shortcut are cleared as stay open, no kind that has a name stays open with a figure above its
-    threshold, and none without a name with the whole interval above it.
+    threshold, and none without a name with such a figure and the whole interval above 0.
     """
     own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
@@ -60,7 +60,7 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     open_ = _kinds(unclear)
     if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
         return "inconclusive", f"OPEN{and_}: more kinds stay open than are cleared; {cleared}{after}"
-    above = [f for f in unclear if (_surely_above(f) if _unnamed(f) else _above(f))]
+    above = [f for f in unclear if (_sure_and_above(f) if _unnamed(f) else _above(f))]
     if above:
         return "inconclusive", f"OPEN{and_}: {_left_open(above)}; {cleared}{after}"
     return "pass", f"PASS{but}: {cleared} It proves no innocence.{after}"
@@ -160,10 +160,11 @@ def _above(finding: Finding) -> bool:
     return (abs(e.value) if test is not None and test.signed else e.value) > limit
 
 
-def _surely_above(finding: Finding) -> bool:
-    """Whether the whole interval lies beyond the threshold: an effect for sure, though not a verdict."""
-    e, limit = finding.estimate, finding.threshold
-    return e is not None and e.low is not None and limit is not None and e.low > limit
+def _sure_and_above(finding: Finding) -> bool:
+    """Whether the figure lies beyond the threshold and its whole interval above 0: an effect for sure, which may
+    matter."""
+    e = finding.estimate
+    return _above(finding) and e is not None and e.low is not None and e.low > 0
 
 
 def _figure(finding: Finding) -> str:

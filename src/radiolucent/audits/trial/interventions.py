@@ -22,6 +22,7 @@ from radiolucent.audits.trial.familiar import met_films
 from radiolucent.audits.trial.known_films import (
     KNOWN,
     applies,
+    clears_what_is_there,
     held_to_be_met,
     leans,
     moves_by_itself,
@@ -129,6 +130,8 @@ def _words(
         f"{test.control_did} does "
         f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
     )
+    if verdict == "fail" and test.or_else:
+        return f"{words} {test.or_else}"
     return words + (needed_words(estimate, test.threshold, signed=test.signed) if verdict == "inconclusive" else "")
 
 
@@ -178,7 +181,7 @@ def _made(test: Intervention, case: Case) -> list[Finding]:
         told = judge(test, case) if found.verdict in ("pass", "inconclusive") else None
         if told is not None and told.verdict == "fail":
             found = told
-    return [found]
+    return [clears_what_is_there(test, found, case)]
 
 
 def _half(test: Intervention, case: Case) -> Finding | None:
@@ -354,8 +357,9 @@ TESTS = tuple(
         i.edit, i.question, "model", i.needs, partial(_made, i),
         edits={name: EDITS[name] for name in (i.edit, *(i.shift or ())[:1], *(i.swing or ()), *(i.back or ()))}
         | {name: EDITS[i.control] for name in i.controls if name != ORIGINAL},
-        decides="intervention", kind=f"too little use of {i.subject}" if i.wanted else i.subject, says=i.says("fail"),
-        family=FAMILY,
+        decides="intervention",
+        kind=f"too little use of {i.subject}" if i.wanted else i.clears[1] or i.subject,
+        says=i.says("fail"), family=FAMILY,
     )
     for i in INTERVENTIONS.values()
 )  # fmt: skip

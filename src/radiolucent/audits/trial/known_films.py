@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.base import Case
+from radiolucent.audits.trial.channel_findings import finding_of
 from radiolucent.audits.trial.discovered import tried_channels
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.exchange import CHANNELS
@@ -17,7 +18,16 @@ from radiolucent.audits.trial.paired_changes import MARKER, Intervention
 from radiolucent.audits.trial.verdicts import paired_shift, two_sided
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["KNOWN", "applies", "held_to_be_met", "leans", "moves_by_itself", "taught", "weaker_side"]
+__all__ = [
+    "KNOWN",
+    "applies",
+    "clears_what_is_there",
+    "held_to_be_met",
+    "leans",
+    "moves_by_itself",
+    "taught",
+    "weaker_side",
+]
 
 KNOWN = 0.5
 """Share of the threshold that counts where the films trained on are known to carry the thing on one class more, and the
@@ -108,8 +118,10 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
 
 
 def _without_verdict(test: Intervention, found: Finding, reasons: Sequence[str], evidence: dict[str, Any]) -> Finding:
-    """An effect without a verdict: what was measured stays in the summary, what a failure concludes does not."""
-    concludes, is_open = (f"{words[0].upper()}{words[1:]}" for words in (test.says("fail"), test.says("inconclusive")))
+    """An effect without a verdict: what was measured stays in the summary, what the verdict concludes does not."""
+    concludes, is_open = (
+        f"{words[0].upper()}{words[1:]}" for words in (test.says(found.verdict), test.says("inconclusive"))
+    )
     measured = found.summary.removeprefix(concludes)
     words = f"{is_open if measured != found.summary else ''}{measured} No verdict: {'; '.join(reasons)}."
     evidence = {**evidence, "no_verdict": list(reasons)}
@@ -132,6 +144,22 @@ def _really(test: Intervention, case: Case, trained: bool) -> str:
         f"the films it was trained on are not known, and {channel.what} of the audited ones, put into films of both "
         f"classes, does not move the answer (discovered.{test.real}, {e.value or 0:+.2f} SD)"
     )
+
+
+def clears_what_is_there(test: Intervention, found: Finding, case: Case) -> Finding:
+    """A pass stands only where what films really have there (`Intervention.real`) does not fail: a border that was
+    blackened or filled to no effect clears no network that follows the borders of the films."""
+    name = f"discovered.{test.real}"
+    if found.verdict != "pass" or not any(t.name == name for t in case.tests):
+        return found
+    channel, told = CHANNELS[test.real], tried_channels(case).get(test.real)
+    if told is None:
+        return found
+    real = finding_of(case, channel, told)[0]
+    if real.verdict != "fail":
+        return found
+    why = f"{channel.what} of other films moves the answer ({name}, {told.estimate.value or 0:+.2f} SD)"
+    return _without_verdict(test, found, [why], {**found.evidence})
 
 
 def _sides(table: Table, test: Intervention) -> tuple[float, float]:

@@ -81,6 +81,9 @@ class Intervention:
         whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
             the films trained on are not known it fails only if the audited films carry it on one class more.
         wanted: the answer *should* change: the test fails where the whole interval lies below the threshold.
+        clears: what a pass says, and the kind of shortcut, where they are less than that the decision does not follow
+            the subject; "" where they are not.
+        or_else: what else a failure may mean, as a sentence; "" for nothing.
     """
 
     edit: str
@@ -107,6 +110,8 @@ class Intervention:
     back: tuple[str, str] | None = None
     real: str = ""
     draws: int = 1
+    clears: tuple[str, str] = ("", "")
+    or_else: str = ""
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -122,7 +127,7 @@ class Intervention:
             }.get(verdict, f"whether the decision rests on {self.subject} is open")
         return {
             "fail": f"the decision follows {self.subject}",
-            "pass": f"the decision does not follow {self.subject}",
+            "pass": self.clears[0] or f"the decision does not follow {self.subject}",
         }.get(verdict, f"whether the decision follows {self.subject} is open")
 
 
@@ -195,6 +200,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "Does the answer change when a side marker is put on the film?",
             "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED, carries=_has_marker,
             adds=1, has=True, real=MARKER, back=("marker.remove", "marker.remove.control"),
+            or_else="An R is a bright stroke, too: `marker.remove` tells whether the markers of the films count.",
         ),
         Intervention(
             "marker.move", "marker.move.control", "the side marker",
@@ -239,11 +245,16 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
             whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),
             sure=SURE, shown=_coarse, by_degree=True,
+            or_else="It also takes off fine structure there, such as text or wires: see `discovered.lines`.",
         ),
         Intervention(
             "lungs.crop", "lungs.crop.control", "what lies outside the lungs' box",
             "Does the answer change when the film is cropped to the lungs?",
             "cropping to the lungs", "cropping as large a box at a random place", LARGE, _LARGE, _LUNGS,
+            clears=(
+                "a crop to the lungs' box tells nothing against the model (what lies outside it may still count)",
+                "a crop to the lungs' box",
+            ),
         ),
         Intervention(
             "lungs.blank", "lungs.blank.control", "the lungs",

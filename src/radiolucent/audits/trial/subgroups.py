@@ -116,7 +116,7 @@ def grouping(
     small = [n for n in names if n not in large]
     words = (
         f"The error rate of {worst} ({int(inside[worst].sum())} films) differs from the others' by {gaps[worst]}; "
-        f"{len(large)} groups looked at"
+        f"{len(large)} {'group' if len(large) == 1 else 'groups'} looked at"
         + (f", {len(small)} too small" if small else "")
         + "."
         + (needed_words(gaps[worst], GAP, signed=True) if verdict == "inconclusive" else "")
