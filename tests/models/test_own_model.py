@@ -291,6 +291,15 @@ def test_an_export_that_is_cut_short_leaves_no_mixture(
     assert rl.own_model(tmp_path / name).threshold == 0.9
 
 
+def test_an_export_to_openvino_sends_no_usage_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    sender = pytest.importorskip("openvino_telemetry")
+    asked: list[object] = []
+    monkeypatch.setattr(sender.Telemetry, "send_event", lambda *said, **_: asked.append(said))
+    rl.export(rl.build("small_cnn", size=32, widths=(4, 4), hidden=0)[0], tmp_path / "model.xml")
+    assert not asked
+
+
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
 def test_an_exported_file_gives_the_same_and_comes_back(to: Any, tmp_path: Path) -> None:
     pytest.importorskip(to)

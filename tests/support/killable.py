@@ -3,6 +3,7 @@
 Usage: killable.py FOLDER. Writes FOLDER/SCENARIO/whole (never killed) and FOLDER/SCENARIO/broken; prints the kills.
 """
 
+import importlib
 import json
 import os
 import random
@@ -14,7 +15,12 @@ from pathlib import Path
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from radiolucent.training import classic, fit, loop, strong
+from support.small_training import NoisyLoader, ToyLoader, classifier
+
+for module in ("lightning_fabric", "scipy.special", "torch._dynamo"):
+    importlib.import_module(module)  # once, and not in every child
 
 COUNT = 36  # 5 steps an epoch
 SCENARIOS = {  # recipe, epochs (enough for two kills and more), seconds between states within an epoch
@@ -26,9 +32,6 @@ SCENARIOS = {  # recipe, epochs (enough for two kills and more), seconds between
 
 def train(out: Path, recipe: str, epochs: int, kill_after: int | None) -> None:
     """Train; be killed after so many steps of this process, at a random moment of the next step."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from support.small_training import NoisyLoader, ToyLoader, classifier
-
     config = strong(epochs=epochs, batch_size=8, early_stop=None) if recipe == "strong" else classic(epochs=epochs)
     config = config.with_(freeze="stage:1" if recipe == "classic" else "0", batch_size=8)
     loader = (NoisyLoader if recipe == "strong" else ToyLoader)(COUNT)

@@ -1,6 +1,6 @@
 """Train; send this process a signal in the middle of an epoch; see that the state is saved, and go on from it.
 
-Usage: stoppable.py FOLDER SIGNAL_NUMBER. Prints what happened as JSON.
+Usage: stoppable.py FOLDER. Prints what happened at each signal as JSON.
 """
 
 import json
@@ -24,10 +24,8 @@ def loaders() -> tuple[ToyLoader, ToyLoader]:
     return NoisyLoader(28), ToyLoader(12, seed=1, shuffle=False)
 
 
-def main() -> None:
-    """See the module."""
-    folder, number = Path(sys.argv[1]), int(sys.argv[2])
-    whole = fit(classifier(), *loaders(), CONFIG)
+def stopped(folder: Path, number: signal.Signals) -> dict[str, object]:
+    """What happened at this signal."""
 
     def interrupt(done: int, total: int) -> None:
         if done == 6:  # second step of the second epoch
@@ -41,16 +39,21 @@ def main() -> None:
     except KeyboardInterrupt:
         raised = "KeyboardInterrupt"
     state = StateFolder(folder / "state").load()
-    resumed = fit(classifier(), *loaders(), CONFIG, out=folder)
+    whole, resumed = fit(classifier(), *loaders(), CONFIG), fit(classifier(), *loaders(), CONFIG, out=folder)
     one, other = (f.classifier.network.state_dict() for f in (whole, resumed))
-    found = {
+    return {
         "raised": raised,
         "handler_back": signal.getsignal(number) is before,
         "at": [state.meta["epoch"], state.meta["step"]] if state else None,
         "resumed": "resumed in epoch 2 after step 2" in resumed.notes,
         "same_weights": one.keys() == other.keys() and all(torch.equal(t, other[n]) for n, t in one.items()),
     }
-    print(json.dumps(found))
+
+
+def main() -> None:
+    """See the module."""
+    folder = Path(sys.argv[1])
+    print(json.dumps({n.name: stopped(folder / n.name, n) for n in (signal.SIGTERM, signal.SIGINT)}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,20 +62,17 @@ def test_killed_at_random_moments_ends_with_the_same_bits(killed: tuple[Path, di
     assert not list((folder / "broken" / "state").glob("*features*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
-def test_a_signal_saves_between_two_steps(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_saves_between_two_steps(tmp_path: Path) -> None:
     """In a process of its own: where a signal is not taken, it ends that process and not the tests."""
     script = Path(__file__).parents[1] / "support" / "stoppable.py"
-    command = [sys.executable, str(script), str(tmp_path), str(int(number))]
+    command = [sys.executable, str(script), str(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+    both = {"handler_back": True, "at": [1, 2], "resumed": True, "same_weights": True}
     assert json.loads(done.stdout) == {
-        "raised": "SystemExit(143)" if number == signal.SIGTERM else "KeyboardInterrupt",
-        "handler_back": True,
-        "at": [1, 2],
-        "resumed": True,
-        "same_weights": True,
+        "SIGTERM": {"raised": "SystemExit(143)"} | both,
+        "SIGINT": {"raised": "KeyboardInterrupt"} | both,
     }
 
 

@@ -24,6 +24,7 @@ from radiolucent.models.model_file import Runner, onnx_runner
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
+from radiolucent.models.to_openvino import to_openvino
 from radiolucent.models.wrap import black_box
 from radiolucent.types import Radiograph
 
@@ -185,19 +186,15 @@ def _write_onnx(network: nn.Module, images: torch.Tensor, file: Path, note: str)
 
 def _write_openvino(network: nn.Module, images: torch.Tensor, file: Path, note: str) -> None:
     openvino: Any = require("openvino", extra="openvino")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            model = openvino.convert_model(network, example_input=images.contiguous(), input=[(-1, *images.shape[1:])])
-            model.inputs[0].get_tensor().set_names({"images"})
-            model.outputs[0].get_tensor().set_names({"logits"})
-            if note:
-                model.set_rt_info(note, NOTE)
-            openvino.save_model(model, str(file), compress_to_fp16=False)
-        except Exception as error:  # conversion fails in many ways
-            raise ModelError(
-                f"{file.name}: the network cannot be written for OpenVINO ({str(error)[:200]})."
-            ) from error
+    model = to_openvino(network, [images])
+    try:
+        model.inputs[0].get_tensor().set_names({"images"})
+        model.outputs[0].get_tensor().set_names({"logits"})
+        if note:
+            model.set_rt_info(note, NOTE)
+        openvino.save_model(model, str(file), compress_to_fp16=False)
+    except Exception as error:  # OpenVINO's, of many kinds
+        raise ModelError(f"{file.name}: the network cannot be written for OpenVINO ({str(error)[:200]}).") from error
 
 
 _WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino}

@@ -131,12 +131,13 @@ def _measure(
     area = np.bincount(labels.ravel())[index] / FRAME**2
     ring = np.where(labels == 0, ndimage.grey_dilation(labels, size=(7, 7)), 0)
     rim = np.where(np.asarray(ndimage.grey_erosion(labels, size=(3, 3))) == 0, labels, 0)
-    depth = np.asarray(ndimage.distance_transform_edt(labels > 0))
+    some = labels > 0
+    depth = np.asarray(ndimage.distance_transform_edt(some))
     bright, spread = _mean_and_spread(grey, labels, index)
     around, ring_spread = _mean_and_spread(grey, ring, index)
     contrast = np.maximum(bright - around, 1e-3)
     middle = np.array([[ys.start + ys.stop, xs.start + xs.stop] for _, (ys, xs) in keep]) / (2 * FRAME)
-    thickest = np.asarray(ndimage.maximum(depth, labels, index)) / FRAME
+    thickest = np.asarray(ndimage.maximum(depth[some], labels[some], index)) / FRAME
     columns = (
         height,
         width,
@@ -156,7 +157,7 @@ def _measure(
         thickest / np.maximum(height, width),
         np.abs(middle[:, 1] - 0.5),
         middle[:, 0],
-        np.asarray(ndimage.minimum(distance, labels, index)) / FRAME,
+        np.asarray(ndimage.minimum(distance[some], labels[some], index)) / FRAME,
         np.full(len(keep), radius / 10),
         np.full(len(keep), level),
     )
@@ -182,7 +183,8 @@ def _mean_and_spread(
     values: NDArray[np.floating], labels: NDArray[np.int32], index: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of values under each label; 0 where a label has no pixel (a rim all padding)."""
-    flat, data = labels.ravel(), values.ravel().astype(np.float64)
+    some = labels > 0  # few pixels are
+    flat, data = labels[some], values[some].astype(np.float64)
     count = np.maximum(np.bincount(flat, minlength=int(index.max()) + 1), 1)
     mean = np.bincount(flat, data, len(count)) / count
     square = np.bincount(flat, data * data, len(count)) / count

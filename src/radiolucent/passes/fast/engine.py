@@ -1,20 +1,18 @@
 """A network converted to OpenVINO."""
 
 import queue
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.jit._trace import TracerWarning
 
 from radiolucent.errors import ModelError
-from radiolucent.extras import require
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.difference import difference_of_moves
 from radiolucent.models.parallel_batches import threads
+from radiolucent.models.to_openvino import to_openvino
 from radiolucent.passes.engines import Engine
 from radiolucent.passes.fast.openvino_kernels import compile_model
 
@@ -71,55 +69,16 @@ def compiled(
     Raises:
         ModelError: it cannot be converted. MissingExtraError: OpenVINO is not installed.
     """
-    # The front end directly, not openvino.convert_model: that one sends usage statistics over the network.
-    front: Any = require("openvino.frontend", extra="openvino")
-    traced: Any = require("openvino.frontend.pytorch.ts_decoder", extra="openvino")
-    modes = [(m, m.training) for m in network.modules() if hasattr(m, "training")]
+    model = to_openvino(network, examples, strict=strict)
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads(),
+        "NUM_STREAMS": workers,
+    }
     try:
-        network.eval()
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            if strict:
-                warnings.simplefilter("error", TracerWarning)
-            # torch's own check of the trace costs as much again as all the rest; callers check on other images.
-            given = tuple(e.contiguous() for e in examples)
-            known = _as_function(network, given) or network
-            decoder = traced.TorchScriptPythonDecoder(known, example_input=given, trace_kwargs={"check_trace": False})
-        pytorch = front.FrontEndManager().load_by_framework("pytorch")
-        model = pytorch.convert(pytorch.load(decoder))
-        model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
-        settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads(),
-            "NUM_STREAMS": workers,
-        }
         return Compiled(compile_model(model, settings, choose=kernels))
-    except Exception as error:  # conversion fails in many ways
-        raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def _as_function(network: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
-    """The network traced as a function, its weights constants: in a third of the time that its modules take.
-
-    None where that fails, as it does with what is scripted already and what OpenVINO patches (`divmod`).
-    """
-    learning = [p for p in network.parameters() if p.requires_grad]
-
-    def function(*inputs: torch.Tensor) -> Any:
-        return network(*inputs)
-
-    try:
-        for p in learning:
-            p.requires_grad_(False)  # no constant may ask for a gradient
-        return torch.jit.trace(function, examples, check_trace=False, strict=False)
-    except Exception:  # tracing fails in many ways
-        return None
-    finally:
-        for p in learning:
-            p.requires_grad_(True)
+    except Exception as error:  # OpenVINO's, of many kinds
+        raise ModelError(f"OpenVINO cannot run this network ({type(error).__name__}: {error}).") from error
 
 
 def convert(classifier: Classifier, example: torch.Tensor, *, workers: int, kernels: bool) -> Engine:
