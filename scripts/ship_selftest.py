@@ -4,7 +4,7 @@
     python scripts/ship_selftest.py runs/self-test
 
 Writes `src/radiolucent/audits/trial/selftest.json` (without single models) and `docs/images/selftest.png`, and prints
-the figures of the table in `docs/explanation/audit.md`.
+the figures of the table in `docs/explanation/audit-measured.md`.
 """
 
 import argparse
