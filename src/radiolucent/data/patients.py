@@ -89,6 +89,7 @@ def _apart(said: dict[str, tuple[str, str]], notes: list[str]) -> dict[str, str]
     several = {name for name, some in issuers.items() if len(some) > 1}
     if several:
         notes.append(
-            f"{len(several)} patient identifiers come from several issuers (IssuerOfPatientID) and are different patients"
+            f"{len(several)} patient identifiers come from several issuers (IssuerOfPatientID) "
+            "and are different patients"
         )
     return {film: f"{name} ({issuer})" if name in several and issuer else name for film, (name, issuer) in said.items()}
