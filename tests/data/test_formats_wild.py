@@ -824,8 +824,10 @@ def test_boxes_under_other_usual_names(tmp_path: Path, heading: str) -> None:
 def test_labels_stand_between_bars_and_semicolons_and_a_comma_is_noted(tmp_path: Path) -> None:
     left: list[LeftOut] = []
     text = 'image,x,y,width,height,label\na,1,2,3,4,Nodule|Mass\nb,1,2,3,4,Nodule; Mass\nc,1,2,3,4,"Nodule, Mass"\n'
+    text += 'd,1,2,3,4,"A, B"\n'
     found = {(image, label) for image, label, _ in rows_of(tmp_path, text, left)}
-    assert found == {("a", "Nodule"), ("a", "Mass"), ("b", "Nodule"), ("b", "Mass"), ("c", "Nodule, Mass")}
+    twice = {(film, label) for film in "ab" for label in ("Nodule", "Mass")}
+    assert found == twice | {("c", "Nodule, Mass"), ("d", "A, B")}
     assert [x.reason for x in left] == ["noted: " + COMMA.format("Nodule, Mass")]
     (tmp_path / "films.csv").write_text('path,label\na,Nodule\nb,"Nodule, Mass"\n')
     assert COMMA.format("Nodule, Mass") in load_dataset(tmp_path / "films.csv").notes
