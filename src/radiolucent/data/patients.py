@@ -13,14 +13,14 @@ from radiolucent.images import header_patient
 __all__ = ["names_nobody", "with_header_patients"]
 
 _NOBODY = re.compile(
-    r"anon[a-z]*|no ?name|unknown|none|n/?a|null|removed|deleted|redacted|x{2,}|[_. *?-]+", re.IGNORECASE
+    r"anon([iy]m[a-z]*)?|no ?name|unknown|none|n/?a|null|removed|deleted|redacted|x{2,}|[_. *?-]+", re.IGNORECASE
 )
 
 
 def names_nobody(identifier: str) -> bool:
     """Whether it stands where a patient's identifier was taken out, or is not known.
 
-    >>> names_nobody("ANONYMIZED"), names_nobody("Unknown"), names_nobody("anon0012"), names_nobody("000")
+    >>> names_nobody("ANONYMIZED"), names_nobody("Unknown"), names_nobody("anon12"), names_nobody("Anona")
     (True, True, False, False)
     """
     return bool(_NOBODY.fullmatch(identifier))
