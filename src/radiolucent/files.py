@@ -205,18 +205,22 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
 def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """(folder, names of folders in it, names of files in it) from the top, as `os.walk` gives them; links are followed.
 
-    Each folder comes once: a link to what is searched anyway, or to what holds it, is left alone. Folders whose names
-    are removed from the list are not searched.
+    Each folder comes once, under its own path where that is searched, and what is linked comes after what is not. A
+    link to a folder that holds `root` is left alone. Folders whose names are removed from the list are not searched.
     """
-    seen = [real_path(root)]
-    for here, folders, files in os.walk(root, followlinks=True):
-        for name in [n for n in folders if (Path(here) / n).is_symlink()]:
-            real = real_path(Path(here) / name)
-            if any(real.is_relative_to(other) or other.is_relative_to(real) for other in seen):
-                folders.remove(name)
-            else:
-                seen.append(real)
-        yield Path(here), folders, files
+    top, seen = real_path(root), set[tuple[int, int]]()
+    waiting = [root]
+    for start in waiting:  # grows while it is walked
+        for place, folders, files in os.walk(start):
+            here = Path(place)
+            about = here.stat()
+            if (about.st_dev, about.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            yield here, folders, files
+            links = [here / name for name in folders if (here / name).is_symlink()]
+            waiting += sorted(link for link in links if not top.is_relative_to(real_path(link)))
 
 
 def real_path(path: Path) -> Path:

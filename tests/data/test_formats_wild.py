@@ -824,8 +824,10 @@ def test_boxes_under_other_usual_names(tmp_path: Path, heading: str) -> None:
 def test_labels_stand_between_bars_and_semicolons_and_a_comma_is_noted(tmp_path: Path) -> None:
     left: list[LeftOut] = []
     text = 'image,x,y,width,height,label\na,1,2,3,4,Nodule|Mass\nb,1,2,3,4,Nodule; Mass\nc,1,2,3,4,"Nodule, Mass"\n'
+    text += 'd,1,2,3,4,"A, B"\n'
     found = {(image, label) for image, label, _ in rows_of(tmp_path, text, left)}
-    assert found == {("a", "Nodule"), ("a", "Mass"), ("b", "Nodule"), ("b", "Mass"), ("c", "Nodule, Mass")}
+    twice = {(film, label) for film in "ab" for label in ("Nodule", "Mass")}
+    assert found == twice | {("c", "Nodule, Mass"), ("d", "A, B")}
     assert [x.reason for x in left] == ["noted: " + COMMA.format("Nodule, Mass")]
     (tmp_path / "films.csv").write_text('path,label\na,Nodule\nb,"Nodule, Mass"\n')
     assert COMMA.format("Nodule, Mass") in load_dataset(tmp_path / "films.csv").notes
@@ -861,16 +863,17 @@ def test_boxes_in_one_cell(tmp_path: Path) -> None:
     text = 'image,boxes\na,"[[10, 20, 5, 6], [1, 2, 3, 4]]"\nb,"[1, 2, 3]"\nc,"__import__(\'os\')"\nd,[]\n'
     left: list[LeftOut] = []
     assert rows_of(tmp_path, text, left) == [("a", None, [(10, 20, 5, 6), (1, 2, 3, 4)]), ("d", None, [])]
-    assert [x.reason[:7] for x in left] == ["line 3:", "line 4:"]
+    assert [x.reason[:7] for x in left] == ["line 3:", "line 4:", "noted: "]
 
 
 def test_object_cxr(tmp_path: Path) -> None:
-    text = "image_path,annotation\n/d/1.jpg,0 1 2 11 22;1 10 20 30 60;2 0 0 9 0 9 9;\n/d/2.jpg,\n/d/3.jpg,0 1 2 3\n"
+    text = "image_path,annotation\n4.jpg,1 50 40 20 10\n"
+    text += "/d/1.jpg,0 1 2 11 22;1 10 20 30 60;2 0 0 9 0 9 9;\n/d/2.jpg,\n/d/3.jpg,0 1 2 3\n"
     left: list[LeftOut] = []
     one, two = rows_of(tmp_path, text, left)
     assert one[:2] == ("/d/1.jpg", "foreign object") and two == ("/d/2.jpg", None, [])
     np.testing.assert_allclose(one[2], [(1, 2, 10, 20), (10, 20, 20, 40), (0, 0, 9, 9)], atol=0.1)
-    assert [x.reason[:7] for x in left] == ["line 4:"]
+    assert [x.reason[:7] for x in left] == ["line 2:", "line 5:"]
 
 
 def test_labelbox_of_version_1_says_what_to_export(tmp_path: Path) -> None:
@@ -893,3 +896,36 @@ def test_films_of_one_name_are_told_by_the_folder_above_images_and_marks(
         write(tmp_path / part / kinds[1] / "a.png.json", held)
     found = read_annotations(tmp_path, dataset=films(*names, root=tmp_path))
     assert [(a.image_id, a.label) for a in found] == list(zip(names, parts, strict=True))
+
+
+@pytest.mark.parametrize("more", ["class", "reader"])
+def test_shapes_beside_further_columns_are_not_taken_for_object_cxr(tmp_path: Path, more: str) -> None:
+    with pytest.raises(AnnotationError, match="no known format"):
+        rows_of(tmp_path, f"image_name,annotation,{more}\na.jpg,0 10 20 30 40,Nodule\n")
+
+
+@pytest.mark.parametrize("odd", ["[0, 0, 0, 0]", "[300, 20, 10, 400]", "nan"])
+def test_corners_are_not_read_as_sizes_because_of_one_odd_box(tmp_path: Path, odd: str) -> None:
+    corners = "".join(f'{i},"[10, 20, 300, 40{i}]"\n' for i in range(9))
+    with pytest.raises(AnnotationError, match=r"in 9 of (9|10) boxes the third exceeds the first"):
+        rows_of(tmp_path, f'image,bbox\n{corners}b,"{odd}"\n')
+
+
+@pytest.mark.parametrize("name", ["bbox_xyxy", "bbox (yxhw)", "box_whxy"])
+def test_a_box_in_another_order_is_no_box_in_this_one(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AnnotationError, match="no known format"):
+        rows_of(tmp_path, f'image,{name}\na,"[100, 20, 30, 40]"\n')
+
+
+def test_several_boxes_and_several_labels_in_one_line_are_refused(tmp_path: Path) -> None:
+    left: list[LeftOut] = []
+    text = 'image,bboxes,label\na,"[[90, 2, 3, 4], [9, 8, 7, 6]]",Mass|Nodule\nb,"[[90, 2, 3, 4]]",Mass|Scar\n'
+    assert {label for _, label, _ in rows_of(tmp_path, text, left)} == {"Mass", "Scar"}
+    assert any("line 2: has 2 boxes and 2 labels" in x.reason for x in left)
+    assert any("taken for x, y, width, height: 3 of 3 boxes" in x.reason for x in left)
+
+
+def test_beside_w_and_h_width_and_height_are_the_images(tmp_path: Path) -> None:
+    text = "image,x,y,w,h,width,height,label\na,1,2,3,4,512,256,Mass\n"
+    assert rows_of(tmp_path, text) == [("a", "Mass", [(1, 2, 3, 4)])]
+    assert read_annotations(tmp_path / "m.csv")[0].image_shape == (256, 512)

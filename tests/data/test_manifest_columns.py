@@ -154,6 +154,9 @@ def test_a_quote_that_is_not_closed_swallows_no_lines(tmp_path: Path) -> None:
         (tmp_path / "m.csv").write_text('path,label\na.png,"A\nb.png,' + end)
         with pytest.raises(DataError, match="not readable as a manifest"):
             load_dataset(tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text('path,label,note\na.png,A,5" wide\nb.png,B,"5" wide\n')
+    with pytest.raises(DataError, match=r"in line 3, or above it, are not closed, or stand within a cell"):
+        load_dataset(tmp_path / "m.csv")
 
 
 def test_a_manifest_that_is_cut_short_is_refused_and_short_lines_are_noted(tmp_path: Path) -> None:

@@ -183,3 +183,15 @@ def test_linked_folders_are_searched_once_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "nih" / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels,Patient ID\na.png,Mass,1\n")
     listed = load_dataset(tmp_path / "nih" / "Data_Entry_2017.csv").records
     assert [r.image_id for r in listed] == ["images_001/a.png"]
+
+
+def test_links_hide_no_film_whatever_their_order(tmp_path: Path) -> None:
+    png = films()["png8"]
+    for name in ("store/ILL/a.png", "store/NORMAL/b.png", "data/.kept/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png)
+    root = tmp_path / "data"
+    (root / "A").symlink_to(tmp_path / "store" / "ILL")  # a part of what Z links
+    (root / "Z").symlink_to(tmp_path / "store")
+    (root / "C").symlink_to(root / ".kept")  # in a folder that is not searched itself
+    assert sorted(r.image_id for r in load_dataset(root).records) == ["A/a.png", "C/c.png", "Z/NORMAL/b.png"]

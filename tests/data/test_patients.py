@@ -32,7 +32,7 @@ def test_films_of_one_patient_never_stand_on_both_sides_of_a_split(tmp_path: Pat
     for r in found.records:
         where.setdefault(str(r.patient_id), set()).add(str(r.split))
     assert len(where) == 40 and all(len(splits) == 1 for splits in where.values())
-    assert "80 films of 40 patients, by their DICOM headers (PatientID)" in found.notes
+    assert "80 films of 40 patients, by DICOM headers (PatientID)" in found.notes
 
 
 def test_patients_on_both_sides_of_a_given_split_are_refused(tmp_path: Path) -> None:
@@ -49,6 +49,27 @@ def test_a_manifest_without_patients_takes_them_from_headers_and_its_own_go_firs
     assert [r.patient_id for r in load_dataset(tmp_path / "m.csv").records] == ["1", "1", "2", "3"]
     (tmp_path / "m.csv").write_text("path,label,patient_id\na.dcm,X,p1\nb.dcm,Y,p2\nc.dcm,X,\nd.dcm,Y,\n")
     assert [r.patient_id for r in load_dataset(tmp_path / "m.csv").records] == ["p1", "p2", "2", "3"]
+
+
+def test_films_of_one_header_stay_with_those_whose_patient_the_manifest_names(tmp_path: Path) -> None:
+    for name, patient in (("a", "1"), ("b", "1"), ("c", "2"), ("d", "2"), ("e", "2")):
+        film(tmp_path / f"{name}.dcm", patient)
+    (tmp_path / "m.csv").write_text("path,patient_id\na.dcm,p1\nb.dcm,\nc.dcm,p2\nd.dcm,p3\ne.dcm,\n")
+    found = load_dataset(tmp_path / "m.csv")
+    assert [r.patient_id for r in found.records] == ["p1", "p1", "p2", "p3", "2"]  # whose the last is, nobody says
+    assert "2 films of 2 patients, by DICOM headers (PatientID)" in found.notes
+
+
+def test_a_film_that_names_nobody_stays_with_the_others_of_its_folder(tmp_path: Path) -> None:
+    for label in ("NORMAL", "ILL"):
+        for i in range(2):
+            folder = tmp_path / label / f"{label}{i}"
+            for view in "ab":
+                film(folder / f"{i}{view}.dcm", f"MRN{label}{i}")
+            (folder / f"{i}c.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+            film(folder / f"{i}d.dcm", "ANONYMOUS")
+    found = load_dataset(tmp_path)
+    assert all(r.patient_id == f"MRN{r.path.parent.name}" for r in found.records) and len(found.records) == 16
 
 
 def test_a_header_outweighs_a_folder_of_a_study_but_not_where_each_film_has_an_identifier_of_its_own(
@@ -76,7 +97,8 @@ def test_one_identifier_of_all_films_is_not_believed(tmp_path: Path) -> None:
         film(tmp_path / f"{name}.dcm", "STUDY7")
     found = load_dataset(tmp_path)
     assert {r.patient_id for r in found.records} == {None}
-    assert any("of all 3 films name one patient, 'STUDY7': not believed" in note for note in found.notes)
+    assert any("of all 3 films name one patient: not believed" in note for note in found.notes)
+    assert "STUDY7" not in " ".join(found.notes)  # notes stand in reports, which are handed on
 
 
 def test_one_number_of_two_issuers_is_two_patients(tmp_path: Path) -> None:
@@ -108,7 +130,7 @@ def test_other_films_of_the_patients_that_a_run_learned_from_are_recognised(tmp_
 
 
 def test_a_patient_who_is_not_known_is_not_one_patient(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("path,label,patient_id\na,X,unknown\nb,Y,Unknown\nc,X,000\nd,Y,001\n")
+    (tmp_path / "m.csv").write_text("path,label,patient_id\na,X,unknown\nb,Y,Unknown\nc,X,ANON01\nd,Y,001\n")
     found = load_dataset(tmp_path / "m.csv")
-    assert [r.patient_id for r in found.records] == [None, None, "000", "001"]
+    assert [r.patient_id for r in found.records] == [None, None, "ANON01", "001"]
     assert "patient 'unknown' of 1 films names nobody" in found.notes

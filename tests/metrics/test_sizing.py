@@ -168,3 +168,7 @@ def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
     for wrong in ((), ("--auroc", "0.9", "--effect", "0.1"), ("--effect", "0.1")):
         with pytest.raises(ConfigError):
             CliRunner().invoke(app, ["size", *wrong], catch_exceptions=False)
+    for name, prevalence, lacking in (("specificity", "1", "without"), ("sensitivity", "0", "with")):
+        words = ["size", f"--{name}", "0.9", "--half-width", "0.05", "--prevalence", prevalence]
+        with pytest.raises(ConfigError, match=f"prevalence {prevalence}: .* no {name} where no patient is {lacking} "):
+            CliRunner().invoke(app, words, catch_exceptions=False)

@@ -16,7 +16,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 import radiolucent as rl
 from radiolucent.errors import CheckpointError, ConfigError, ExplainError, ModelError
 from radiolucent.images import Preprocess
-from radiolucent.models.wrap import logits_from, wrap
+from radiolucent.models.logits_from import logits_from
+from radiolucent.models.wrap import wrap
 from radiolucent.passes.session import Session
 
 NAMES = ["NORMAL", "PNEUMONIA"]
@@ -90,10 +91,23 @@ def test_logits_of_probabilities_and_their_limits() -> None:
     assert near.logits(some).diff(dim=0).min() > 1  # what float64 tells apart
     ones = torch.tensor([[1 - 2**-20], [1 - 2**-23], [1.0]])
     assert logits_from(ones, "sigmoid").diff(dim=0).min() > 0 and torch.isfinite(logits_from(ones, "sigmoid")).all()
+    raw = torch.tensor([[20.0, -3.0, 1.0]], requires_grad=True)  # whose largest probability is rounded to 1
+    logits_from(raw.softmax(1), "softmax")[0, 0].backward()
+    assert raw.grad is not None and raw.grad[0, 0] > 0 and raw.grad[0, 2] < 0
     with pytest.raises(ModelError, match='output="logits"'):
         logits_from(z * 5, "softmax")
     with pytest.raises(ModelError, match="multilabel"):
         logits_from(torch.full((1, 3), 0.5), "softmax")
+
+
+@pytest.mark.parametrize(("sharp", "told"), [(1.0, False), (60.0, False), (900.0, True)])
+def test_a_map_that_is_lost_to_rounding_says_so(sharp: float, told: bool) -> None:
+    def ask(x: np.ndarray) -> np.ndarray:
+        z = sharp * x.mean((1, 2, 3))
+        return torch.from_numpy(np.stack([-z, z], 1)).softmax(1).numpy()
+
+    one = rl.explain(rl.wrap_function(ask, NAMES, preprocess=SMALL), film(), rl.Occlusion(), target=1)
+    assert bool(one.map.any()) != told and ("broken_promise" in one.details) == told
 
 
 def test_what_does_not_fit_is_named() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from radiolucent.cli.entry import app
 from radiolucent.data import load_dataset, split_dataset
 from radiolucent.data.plant import plant_markers
 from radiolucent.errors import ConfigError
@@ -21,9 +23,15 @@ def explained(given: Path, out: Path) -> None:
     explain_many(model, [given], out, ManyConfig((GradCAM(),)))
 
 
+def looked_inside(*words: Path | str) -> None:
+    CliRunner().invoke(app, ["features", "box", *map(str, words)], catch_exceptions=False)
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "explain a film beside itself": lambda root: explained(root / "ILL" / "0.png", root / "ILL"),
     "explain a folder into itself": lambda root: explained(root, root),
+    "features beside a film": lambda root: looked_inside(root / "ILL" / "0.png", "--out", root / "ILL"),
+    "concepts": lambda root: looked_inside("--concepts", "3", "--data", root, "--out", root),
     "lungs": lambda root: write_lungs(load_dataset(root).records, root),
     "lungs through a link": lambda root: write_lungs(load_dataset(root).records, root.parent / "link"),
     "plant": lambda root: plant_markers(split_dataset(load_dataset(root), val=0.3, test=0.3), root, target="ILL"),

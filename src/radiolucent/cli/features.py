@@ -88,7 +88,7 @@ def features(
 ) -> None:
     """Show what a network looks at inside: layers, channels, first filters, what channels look for and react to."""
     from radiolucent.errors import ConfigError
-    from radiolucent.files import one_process
+    from radiolucent.files import one_process, refuse_among_films
     from radiolucent.images import read
     from radiolucent.models import load
     from radiolucent.study.feature_files import FeatureRequest, write_concepts, write_features
@@ -99,6 +99,7 @@ def features(
         raise ConfigError("--target goes with --concepts, which are weighed by its score.")
     if concepts and data is None:
         raise ConfigError("--concepts needs films to look for them in: --data FOLDER.")
+    refuse_among_films([out], [*([image.parent] if image else []), *([data] if data else [])])
     left: list[tuple[Path, str]] = []
     request = FeatureRequest(layer, _channels(channels), most, ascent, negative, seed, concepts, target)
     found: list[Path] = []

@@ -81,6 +81,9 @@ def _evaluation(
         return dataclasses.asdict(size_auroc(value, prevalence=prevalence, **options))
     ill = name == "sensitivity"
     share = prevalence if ill else 1 - prevalence
+    if not share:
+        lacking = "with" if ill else "without"
+        raise ConfigError(f"prevalence {prevalence:g}: there is no {name} where no patient is {lacking} the finding.")
     return dataclasses.asdict(size_proportion(value, prevalence=share, positives=ill, **options))
 
 

@@ -22,7 +22,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".j
 _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
 _OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
-_OF_RESULTS = f"{NOTED}results of radiolucent, which are not searched for films; they lie better beside the films"
+_OF_RESULTS = f"{NOTED}results of radiolucent, which are not searched for films; remove its {LOCK} if it holds some"
 _MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for its masks; rename those that are films"
 _MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
 _CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
@@ -115,7 +115,6 @@ def _scan(root: Path) -> Dataset:
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
             names.remove(name)
             left_out.append(LeftOut(here / name, _OF_MASKS if _MASKS.fullmatch(name) else HIDDEN))
-        names.sort()
         stems, masks = {Path(name).stem for name in files}, 0
         for name in sorted(set(files) - {LOCK}):
             path = here / name
@@ -128,6 +127,7 @@ def _scan(root: Path) -> Dataset:
                 found.append((path, *_place(path.relative_to(root).parts[:-1])))
         if masks:
             left_out.append(LeftOut(here, _MASKS_BESIDE.format(masks)))
+    found.sort(key=lambda one: [*((1, folder) for folder in one[0].parts[:-1]), (0, one[0].name)])  # linked or not
     called, notes = same_classes(c for _, _, c, _ in found if c is not None)
     class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):

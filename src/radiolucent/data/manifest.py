@@ -159,9 +159,15 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[
         reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         rows: list[Mapping[str, Any]] = []
         lines: list[int] = []
-        for row in reader:
-            rows.append({k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()})
-            lines.append(before + reader.line_num)
+        try:
+            for row in reader:
+                rows.append({k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()})
+                lines.append(before + reader.line_num)
+        except csv.Error as error:
+            raise DataError(
+                f"{path}: not readable as a manifest ({error}): quotes in line {before + reader.reader.line_num}, or "
+                "above it, are not closed, or stand within a cell and have to be doubled."
+            ) from error
         while rows and not any(rows[-1].values()):  # as spreadsheets leave behind the last one
             rows.pop()
             lines.pop()

@@ -20,11 +20,13 @@ from radiolucent.models.classifier import NOT_FINITE
 from radiolucent.models.once import looked_at_each_time, looked_at_once
 from radiolucent.models.preserve_state import untouched
 from radiolucent.models.steady import unsteady
-from radiolucent.models.wrap import one_at_a_time
+from radiolucent.models.wrap import one_at_a_time, rounded_away
 from radiolucent.passes.forward import Pass
 from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
 from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Radiograph
+
+_ROUNDED = "all zero: the model's probability is 0 or 1 to its last digit, so that no change is seen; give its logits"
 
 __all__ = ["NoMap", "explain"]
 
@@ -318,7 +320,10 @@ def _batch(
             for i, film in enumerate(films):
                 detail = given.details[i] if given.details else {}
                 made = _wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed)
-                found[i].append(dataclasses.replace(made, logits=tuple(shared.logits[i].tolist())))
+                logits = tuple(shared.logits[i].tolist())
+                if not made.map.any() and rounded_away(classifier.network, logits):
+                    made = dataclasses.replace(made, details={**made.details, "broken_promise": _ROUNDED})
+                found[i].append(dataclasses.replace(made, logits=logits))
     return found
 
 

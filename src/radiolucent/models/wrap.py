@@ -14,6 +14,7 @@ from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.labels_given import Outputs, Thresholds, outputs_of
 from radiolucent.models.last_step import LastStep
+from radiolucent.models.logits_from import logits_from
 from radiolucent.models.opaque import opaque
 from radiolucent.models.picked import described_value, picked
 from radiolucent.models.positive import positive_class
@@ -21,14 +22,24 @@ from radiolucent.models.preserve_state import as_it_was
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
-__all__ = ["BlackBox", "Layout", "Output", "Wrapped", "black_box", "one_at_a_time", "wrap", "wrap_function"]
+__all__ = [
+    "BlackBox",
+    "Layout",
+    "Output",
+    "Wrapped",
+    "black_box",
+    "one_at_a_time",
+    "rounded_away",
+    "wrap",
+    "wrap_function",
+]
 
 Function = Callable[[NDArray[np.float32]], Any]
 Layout = Literal["NCHW", "NHWC"]
 Output = Literal["logits", "probabilities"]
 
-SMALLEST = 1e-30
-"""Probabilities below it are clipped before logits are taken, and 1 to the number before: others keep their order."""
+LAST_DIGIT = 15.9
+"""A log-odds beyond it is that of a float32 probability next to 0 or 1, or closer: 1 − 2⁻²³ has 15.94."""
 
 
 class Wrapped(nn.Module):
@@ -130,23 +141,12 @@ def black_box(network: nn.Module) -> BlackBox | None:
     return next((m for m in (network, *network.children()) if isinstance(m, BlackBox)), None)
 
 
-def logits_from(probabilities: torch.Tensor, head: Head) -> torch.Tensor:
-    """Logits whose softmax or sigmoid are these probabilities (N, K), clipped to [1e-30, the last number before 1].
-
-    "softmax": log p, of which other logits differ by a number the same for all classes: it cancels in probabilities,
-    margins and contrasts, but an explanation of a single logit is one of log p. Others: log p/(1 − p).
-
-    Raises:
-        ModelError: values outside [0, 1], or a softmax whose rows do not sum to 1.
-    """
-    low, high = float(probabilities.min()), float(probabilities.max())
-    if not (-1e-4 <= low and high <= 1 + 1e-4):
-        raise ModelError(f'outputs range over [{low:.3g}, {high:.3g}], no probabilities; use output="logits".')
-    if head == "softmax" and float((probabilities.sum(1) - 1).abs().max()) > 1e-2:
-        raise ModelError('probabilities of a film do not sum to 1; use head="multilabel", or output="logits".')
-    p = probabilities if probabilities.dtype == torch.float64 else probabilities.float()
-    p = p.clamp(SMALLEST, 1 - torch.finfo(p.dtype).eps / 2)
-    return p.log() if head == "softmax" else torch.logit(p)
+def rounded_away(network: nn.Module, logits: Sequence[float]) -> bool:
+    """Whether logits are made of probabilities of which one is 0 or 1 to the last digit, so that changes are lost."""
+    made_of = next((m for m in (network, *network.children()) if isinstance(m, Wrapped | BlackBox)), None)
+    if made_of is None or made_of.output != "probabilities" or getattr(made_of, "last", None) is not None:
+        return False
+    return max(abs(z) for z in logits) > LAST_DIGIT
 
 
 def wrap(

@@ -21,8 +21,8 @@ _CELL = re.compile(f"{_SHAPE}(;{_SHAPE})*;?\\s*")
 
 
 def _sniff(source: Source) -> bool:
-    rows = source.rows
-    if rows is None or column(source, _IMAGE) is None or not rows.has("annotation"):
+    rows, image = source.rows, column(source, _IMAGE)
+    if rows is None or image is None or set(rows.header) != {image, "annotation"}:  # more may say other things
         return False
     at = rows.header.index("annotation")
     return bool(_CELL.fullmatch(next((cells[at] for _, cells in rows.rows if cells[at]), "")))
@@ -52,9 +52,11 @@ def _shape(text: str) -> Region:
     if len(points) != 4:
         raise AnnotationError(f"{len(points)} numbers; expected x1 y1 x2 y2")
     left, top, right, bottom = points.tolist()
+    if left >= right or top >= bottom:
+        raise AnnotationError(f"{text.strip()!r}; expected the left upper corner, then the right lower one")
     if kind == "0":
         return corners_box(left, top, right, bottom)
-    return ellipse((left + right) / 2, (top + bottom) / 2, abs(right - left) / 2, abs(bottom - top) / 2)
+    return ellipse((left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2)
 
 
 FORMAT = Format(
@@ -63,7 +65,8 @@ FORMAT = Format(
     "csv",
     "`image_name,annotation`: `0` a rectangle, `1` an ellipse, `2` a polygon, with `;` between; the label is "
     '"foreign object"',
-    "rectangles and ellipses are told by two corners; an empty cell is a film read without finding",
+    "rectangles and ellipses are told by two corners, the left upper one first (another order is refused); no further "
+    "column; an empty cell is a film read without finding",
     _sniff,
     _read,
     empty_means="no finding",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import bounds
@@ -20,7 +21,7 @@ from radiolucent.types import Annotation, Region
 __all__ = ["FORMAT", "write_csv"]
 
 _COLUMNS = ("image", "x", "y", "width", "height", "label", "reader", "statement")
-_BOXES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+_BOXES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))  # beside w and h, width and height are the image's
 _MORE = "diagnoses"  # what the reader called the film beside the mark; several with "|" between them
 
 
@@ -38,7 +39,7 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     image, box_of = column(source), _numbers(source)
     assert image is not None and box_of is not None
-    columns = Said(source, g, (image, *box_of, "statement", _MORE))
+    columns = Said(source, g, (image, *box_of, "width", "height", _MORE))
     for line, row in rows_of(source, g):
         reader = columns.reader(row)
         with g.entry(f"line {line}", row[image] or None, reader):
@@ -46,6 +47,8 @@ def _read(source: Source, g: Gatherer) -> None:
                 raise AnnotationError("names no image")
             numbers = [row[c] for c in box_of]
             said: Any = {"reader": reader, "statement": row.get("statement") or ""}
+            if "height" not in box_of:
+                said["shape"] = image_shape(row.get("height"), row.get("width"))
             if not any(numbers):
                 g.whole(row[image], columns.of_film(row), **said)
                 continue
@@ -92,7 +95,8 @@ FORMAT = Format(
     "csv",
     "CSV of boxes",
     "csv",
-    "`image` (or `filename`, …), `x,y,width,height` (or `x,y,w,h`), and, where there are, `label`, `reader`, "
+    "`image` (or `filename`, …), `x,y,width,height` (or `x,y,w,h`, beside which `width` and `height` are the image's), "
+    "and, where there are, `label`, `reader`, "
     "`statement`, `diagnoses`; the label may be called `class`, `category`, "
     "`diagnosis`, `finding`, …, the reader `rad_id`, `annotator`, …",
     "empty numbers: read, nothing found, unless the label says what was; other columns are noted, and refused where "

@@ -18,7 +18,7 @@ from radiolucent.extras import require
 from radiolucent.images.sniff import HEAD, sniff
 from radiolucent.tables import after_sep, decoded
 
-__all__ = ["Kind", "Rows", "Source", "entries", "is_picture"]
+__all__ = ["Kind", "Rows", "Source", "absent", "entries", "is_picture"]
 
 Kind = Literal["json", "csv", "xml", "dicom", "pickle", "nrrd", "nifti", "picture", "binary"]
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
@@ -266,16 +266,16 @@ def _csv(text: str) -> Rows:
         padded = (*kept, *[""] * (len(header) - len(kept)))
         whole.append((line, padded))
     places = {i for i, name in enumerate(header) if _COORDINATE.match(name)}
-    whole = [(n, tuple("" if i in places and _absent(c) else c for i, c in enumerate(cells))) for n, cells in whole]
+    whole = [(n, tuple("" if i in places and absent(c) else c for i, c in enumerate(cells))) for n, cells in whole]
     if mark != ",":
         texts = {i for i, name in enumerate(header) if any(word in name for word in _TEXTS)}
         whole, ragged = _pointed(whole, texts), _pointed(ragged, texts)
     return Rows(tuple(header), tuple(whole), tuple(ragged))
 
 
-def _absent(cell: str) -> bool:
-    """Whether a cell says that no number is there, as R and pandas write it."""
-    return cell.lower() in ("na", "nan", "n/a", "null", "none", "<na>")
+def absent(cell: str) -> bool:
+    """Whether a cell says that no number is there, as R and pandas write it, or is empty."""
+    return cell.lower() in ("", "na", "nan", "n/a", "null", "none", "<na>")
 
 
 def _lines(text: str, mark: str) -> list[tuple[int, list[str]]]:

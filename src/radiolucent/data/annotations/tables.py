@@ -76,7 +76,7 @@ class Said:
 
     def __init__(self, source: Source, g: Gatherer, known: Sequence[str]) -> None:
         self._label, self._reader, self._default = column(source, _LABEL), column(source, _READER), g.options.reader
-        self._note = g.note
+        self._note, self._told = g.note, False
         taken = {*known, self._label, self._reader, "statement", *_ABOUT}
         header = source.rows.header if source.rows else ()
         self._unknown = [name for name in header if name and name not in taken]
@@ -96,8 +96,10 @@ class Said:
             except (ValueError, SyntaxError) as error:
                 raise AnnotationError(f"{self._label} {text[:60]!r}; expected a list of texts") from error
         found = [x.strip() for x in re.split(r"[|;]", text) if x.strip()]
-        if with_comma := next((x for x in found if "," in x), None):
+        with_comma = next((x for x in found if "," in x), None)
+        if with_comma and not self._told:
             self._note(COMMA.format(with_comma))
+            self._told = True
         return found
 
     def of_film(self, row: dict[str, str]) -> list[str]:
