@@ -197,7 +197,7 @@ def test_the_threshold_is_tuned_on_other_films() -> None:
     ):
         with pytest.raises(AnnotationError, match=why):
             tune_threshold(maps, said, reader=who)
-    for bad in ((0.0,), (0.5, 0.5), (1.2,)):
+    for bad in ((0.0,), (0.5, 0.5), (1.2,), (0.125,), (0.301, 0.3)):
         with pytest.raises(ConfigError, match="shares in"):
             agreement(edge, notes, thresholds=bad)
 
