@@ -8,10 +8,12 @@ import pytest
 
 from radiolucent.audits.agreement import agreement, agreements, meaning, reader_calls, tune_threshold
 from radiolucent.audits.agreement.estimates import mean_estimates
+from radiolucent.audits.agreement.markings import to_model
 from radiolucent.audits.agreement.zones import rank_correlation, zone_masks
 from radiolucent.data.phantom.draw import draw
 from radiolucent.data.phantom.readers import ReaderModel, readings
 from radiolucent.errors import AnnotationError, ConfigError
+from radiolucent.images import coverage_to_model, mask_to_model
 from radiolucent.metrics import cluster_bootstrap_mean
 from radiolucent.types import Annotation, Explanation, Geometry, Predictions, Region
 
@@ -85,8 +87,44 @@ def test_readers_consensus_union_staple_and_the_one_left_out() -> None:
     assert value["reader_hit_rate"] == pytest.approx(2 / 3) and value["left_out_hit_rate"] == 1
     assert value["hit_minus_reader"] == pytest.approx(1 / 3) and value["reader_energy"] == pytest.approx(2 / 3)
     assert [a.reader for a in agreements([e], readers, **FEW)] == ["consensus", "staple", "union", "A", "B", "C"]
-    with pytest.raises(AnnotationError, match="no annotation by 'Z'"):
+    with pytest.raises(AnnotationError, match="no reading by 'Z' of these films; their readers are A, B, C"):
         agreement(e, readers, reader="Z")
+
+
+def test_words_for_readers_have_one_meaning() -> None:
+    """Nobody is "without Z" where Z read nothing, and no reader is called what stands for several."""
+    e = seen(square(10, 10, 10))
+    for word, names in (("without Z", "AB"), ("without A", "A")):
+        with pytest.raises(AnnotationError, match=f"no reading '{word}' of these films; their readers are"):
+            agreement(e, [said(10, 10, 10, reader=name) for name in names], reader=word, **FEW)
+    for word in ("consensus", "staple", "union", "without B"):
+        with pytest.raises(AnnotationError, match="stands for several readers"):
+            agreement(e, [said(10, 10, 10), said(20, 20, 10, reader=word)], **FEW)
+    alone = agreement(e, said(10, 10, 10, reader="consensus"), **FEW)  # of one reader there is no other meaning
+    assert alone.estimates["hit_rate"].value == 1
+
+
+def test_thin_markings_reach_the_maps_pixels_whole() -> None:
+    """A line of three pixels' width fills no pixel of the map; it is the line still, and so is one that slants."""
+    geometry = Geometry((2000, 1700), (224, 224), (224 / 2000, 224 / 1700), (0.0, 0.0))
+    rows = np.arange(200, 1500)
+    upright, slanting = np.zeros((2000, 1700), bool), np.zeros((2000, 1700), bool)
+    upright[rows, 901:904] = True
+    for row in rows:
+        slanting[row, 200 + row // 2 : 204 + row // 2] = True
+    high = len(np.unique(np.floor((rows + 0.5) * 224 / 2000)))
+    for line in (upright, slanting):
+        found = to_model(line, geometry)
+        assert found.any(1).sum() >= high - 1 and found.sum() <= 2 * high
+        assert (found <= (coverage_to_model(line, geometry) > 0)).all()
+    both = upright.copy()
+    both[100:190, 100:190] = True  # and it stays beside a marking that fills pixels
+    assert (to_model(upright, geometry) <= to_model(both, geometry)).all()
+    dot = np.zeros((2000, 1700), bool)
+    dot[101, 101] = True
+    assert to_model(dot, geometry).sum() == 1
+    disc = np.hypot(*np.mgrid[-1000:1000, -850:850]) < 300
+    assert (to_model(disc, geometry) == mask_to_model(disc, geometry)).all()
 
 
 def test_a_reader_who_saw_nothing_votes_but_sets_no_ceiling() -> None:
@@ -159,7 +197,7 @@ def test_the_threshold_is_tuned_on_other_films() -> None:
     ):
         with pytest.raises(AnnotationError, match=why):
             tune_threshold(maps, said, reader=who)
-    for bad in ((0.0,), (0.5, 0.5), (1.2,)):
+    for bad in ((0.0,), (0.5, 0.5), (1.2,), (0.125,), (0.301, 0.3)):
         with pytest.raises(ConfigError, match="shares in"):
             agreement(edge, notes, thresholds=bad)
 

@@ -40,8 +40,11 @@ def test_a_label_is_evaluated_as_if_it_were_alone() -> None:
     assert found.labels["effusion"].estimates == alone.estimates
     assert found.labels["effusion"].n == 148 and found.labels["effusion"].threshold == 0.3
     assert set(found.too_few) == {"hernia"} and "too few" in found.too_few["hernia"]
+    assert "no figures of hernia: too few patients; the means are of the other labels" in found.notes
     assert "hernia" not in found.labels and found.n == 160 and any("uncertain" in note for note in found.notes)
     json.dumps(found.as_dict(), allow_nan=False)
+    none = evaluate_labels(predictions(labels()[:12]), folds=60)  # no label has enough, so no mean is of others
+    assert not none.labels and any(note.endswith("too few patients") for note in none.notes)
 
 
 def test_the_mean_is_of_the_labels_that_have_enough_and_its_interval_holds_it() -> None:

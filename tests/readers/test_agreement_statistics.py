@@ -175,13 +175,32 @@ def test_diagnoses_are_compared_and_findings_beside_them() -> None:
     assert set(without) == {"cohen_kappa A – B, finding", "gwet_ac1 finding", "krippendorff_alpha finding"}
 
 
+def test_a_diagnosis_is_the_same_however_it_is_spelt() -> None:
+    """Readers who agree on every film agree, in capitals or not, and whatever they call a film without finding."""
+    words = {"p": ("PNEUMONIA", "pneumonia", "Pneumonia "), "n": ("NORMAL", "normal", "No finding")}
+    said = [
+        Annotation(f"f{i}", (), words[letter][k], reader, finding=letter == "p")
+        for k, reader in enumerate("ABC")
+        for i, letter in enumerate("ppppnnnnnn")
+    ]
+    for classes in (PAIR, ()):
+        found = between_readers(said, {}, classes, "PNEUMONIA" if classes else "", folds=100, seed=0)
+        assert {round(e.value or 0, 9) for e in found.values()} == {1.0}, classes
+    three = ("NORMAL", "PNEUMONIA", "TB")
+    other = [Annotation("f", (Region.box(1, 1, 5, 5),), word, word) for word in ("TB", "tb")]
+    assert [a.call(three, "PNEUMONIA") for a in other] == [False, False]
+    clear = [Annotation("f", (), word, word, finding=False) for word in ("NORMAL", "no findings")]
+    table, names = diagnosis_table([*other, *clear], three, "PNEUMONIA") or (None, ())
+    assert names == ("NORMAL", "TB") and table is not None and sorted(table.values.ravel()) == [0, 0, 1, 1]
+
+
 def test_a_finding_stands_for_a_diagnosis_only_where_it_says_one() -> None:
     said = [*called("A", "p--", "xx."), *called("B", "ppn", "xx.")]
     table, names = diagnosis_table(said, PAIR, "PNEUMONIA") or (None, ())
     assert table is not None and names == PAIR and table.values.tolist() == [[1, 1, 0], [1, 1, 0]]
     table, names = diagnosis_table(said) or (None, ())  # no model: what A found on the second film is not said
-    assert table is not None and names == ("NORMAL", "PNEUMONIA", "no finding")
-    assert np.isnan(table.values[0, 1]) and table.values[0, 2] == 2 and table.values[1].tolist() == [1, 1, 0]
+    assert table is not None and names == ("PNEUMONIA", "no finding")
+    assert np.isnan(table.values[0, 1]) and table.values[0, 2] == 1 and table.values[1].tolist() == [0, 0, 1]
     both = [Annotation("f", (), label, "A") for label in ("scar", "PNEUMONIA")]
     assert (diagnosis_table(both, PAIR, "PNEUMONIA") or (None, ()))[1] == ("PNEUMONIA",)
     assert (diagnosis_table(both) or (None, ()))[1] == ("PNEUMONIA + scar",)

@@ -327,7 +327,7 @@ def _validation(dataset: Dataset) -> Finding:
         Estimate(float(len(films)), None, None, 0.95, len(films), "count"),
         float(MIN_VAL),
         evidence,
-        advice="a patient-grouped validation split is cut from train instead"
+        advice="add films of more patients; training cuts a split of its own instead where that is larger"
         if len(films) < LEAST_VAL
         else "add films of more patients"
         if small

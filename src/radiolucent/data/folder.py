@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
-from radiolucent.data.label_cells import plain_label, same_classes
+from radiolucent.data.label_cells import same_classes
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.patients import with_header_patients
@@ -15,6 +15,7 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path, walk
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film
+from radiolucent.types import plain_label
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from radiolucent.data.records import NOT_GIVEN, UNCERTAIN
 from radiolucent.errors import DataError
+from radiolucent.types import plain_label
 
 __all__ = [
     "COMMA",
@@ -18,9 +19,7 @@ __all__ = [
     "is_cell",
     "name_text",
     "names_in_cell",
-    "plain_label",
     "same_classes",
-    "spelling",
     "value_of",
 ]
 
@@ -77,7 +76,7 @@ def same_classes(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """
     groups: dict[str, Counter[str]] = {}
     for name, many in Counter(names).items():
-        groups.setdefault(spelling(name), Counter())[name] += many
+        groups.setdefault(plain_label(name), Counter())[name] += many
     called: dict[str, str] = {}
     notes: list[str] = []
     for spelt in groups.values():
@@ -86,20 +85,6 @@ def same_classes(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         if len(spelt) > 1:
             notes.append(f"{', '.join(repr(name) for name in sorted(spelt))} are one class: {called[best]}")
     return called, notes
-
-
-def spelling(name: str) -> str:
-    """A class's name as it is compared: as a label's, in one Unicode form."""
-    return plain_label(unicodedata.normalize("NFC", name))
-
-
-def plain_label(name: str) -> str:
-    """A label's name as it is compared: without case, and a space for each underscore.
-
-    >>> plain_label(" Pleural_Effusion ")
-    'pleural effusion'
-    """
-    return re.sub(r"[\s_]+", " ", name).strip().casefold()
 
 
 def is_cell(value: Any) -> bool:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from radiolucent.data.label_cells import name_text, plain_label, value_of
+from radiolucent.data.label_cells import name_text, value_of
 from radiolucent.data.manifest_columns import names_films
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 from radiolucent.files import walk
+from radiolucent.types import plain_label
 
 __all__ = ["Laid", "as_manifest"]
 

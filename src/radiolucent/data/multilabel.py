@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from radiolucent.data.label_cells import NONE_OF_THEM, is_cell, names_in_cell, plain_label, value_of
+from radiolucent.data.label_cells import NONE_OF_THEM, is_cell, names_in_cell, value_of
 from radiolucent.data.records import NOT_GIVEN, UNCERTAIN, Dataset, Record
 from radiolucent.errors import ConfigError, DataError
-from radiolucent.types import absent, label_position
+from radiolucent.types import absent, label_position, plain_label
 
 __all__ = ["FoundLabels", "LabelOptions", "match_labels", "of_label", "refuse_labels", "wanted_labels"]
 

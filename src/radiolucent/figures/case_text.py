@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trust import trust_line
-from radiolucent.data.label_cells import plain_label
 from radiolucent.explainers import METHODS
 from radiolucent.figures.case import Case
 from radiolucent.figures.palette import READERS
-from radiolucent.types import Annotation, Explanation, Geometry
+from radiolucent.types import Annotation, Explanation, Geometry, plain_label
 
 __all__ = [
     "DOCTOR",

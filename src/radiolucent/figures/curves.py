@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
 from radiolucent import metrics
-from radiolucent.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, figure, plain, styled, tidy
+from radiolucent.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, figure, fitting, plain, styled, tidy
 from radiolucent.metrics import Evaluation
 from radiolucent.types import Predictions
 
@@ -160,7 +160,8 @@ def decision_plot(p: Predictions) -> Figure:
 @styled
 def confusion_plot(evaluation: Evaluation) -> Figure:
     """Films by true and called class, with the share of each true class."""
-    names = [plain(name) for name in evaluation.class_names]
+    cell = 3.0 / len(evaluation.class_names)  # inches
+    names = [fitting(name, 9, cell) for name in evaluation.class_names]
     made, axes = figure(*SIZE)
     ax = axes[0, 0]
     tidy(ax, "Confusion matrix", "called", "label")
@@ -179,7 +180,8 @@ def confusion_plot(evaluation: Evaluation) -> Figure:
             ax.text(
                 j, i - 0.06, f"{int(matrix[i, j])}", ha="center", va="center", color=colour, fontsize=15, weight="bold"
             )
-            text = f"{share[i, j]:.1%} of {names[i]}" if len(names) < 3 else f"{share[i, j]:.1%}"
+            text = fitting(f"{share[i, j]:.1%} of {evaluation.class_names[i]}", 7.5, cell)
+            text = text if len(names) < 3 else f"{share[i, j]:.1%}"
             ax.text(
                 j,
                 i + 0.2,

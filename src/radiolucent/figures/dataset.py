@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from radiolucent.figures.cases import draw_film
-from radiolucent.figures.style import MARGIN, place, plain, styled
+from radiolucent.figures.style import MARGIN, fitting, place, styled
 from radiolucent.types import Radiograph
 
 __all__ = ["contact_sheet"]
@@ -24,7 +24,8 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[Radiograph]]]) -> Figure:
     for line, (name, films) in enumerate(rows):
         top = MARGIN + line * (tall + GAP)
         middle = 1 - (top + tall / 2) / float(made.get_figheight())
-        made.text((MARGIN + 0.1) / width, middle, plain(name), rotation=90, ha="center", va="center", weight="bold")
+        said = fitting(name, 9, tall, weight="bold")
+        made.text((MARGIN + 0.1) / width, middle, said, rotation=90, ha="center", va="center", weight="bold")
         for i, film in enumerate(films):
             draw_film(place(made, MARGIN + LABEL + i * (SIDE + GAP), top, SIDE, tall), film.pixels)
     return made

@@ -229,7 +229,8 @@ def _notes(predictions: Predictions, few: Mapping[str, str], uncalled: list[str]
         shown = ", ".join(f"{n} {k}" for n, k in unknown.items())
         notes.append(f"films on which a label is uncertain or not given are no part of its figures ({shown})")
     if few:
-        notes.append(f"no figures of {', '.join(few)}: too few patients; the means are of the other labels")
+        means = "; the means are of the other labels" if len(few) < len(counts) else ""
+        notes.append(f"no figures of {', '.join(few)}: too few patients{means}")
     if uncalled:
         notes.append(f"no threshold for {', '.join(uncalled)}: never called")
     if left:

@@ -18,6 +18,7 @@ from radiolucent.reports import phrasing
 from radiolucent.reports.report_data import Picture, Story
 from radiolucent.reports.sections import sections
 from radiolucent.reports.summary import summary
+from radiolucent.types import Estimate
 
 __all__ = ["environment", "write_report"]
 
@@ -57,6 +58,12 @@ def _sentence(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
+def _interval(e: Estimate | None) -> str:
+    """`phrasing.interval`; words in place of an interval may be broken into lines, figures may not."""
+    text = phrasing.interval(e)
+    return text if e is not None and e.low is not None else Markup('<span class="note">{}</span>').format(text)
+
+
 def environment() -> Environment:
     """The templates, escaped, with the filters they use."""
     made = Environment(
@@ -68,7 +75,7 @@ def environment() -> Environment:
     )
     filters: dict[str, Any] = {
         "uri": _uri,
-        "interval": phrasing.interval,
+        "interval": _interval,
         "percent": phrasing.percent,
         "plain": phrasing.plain,
         "plain_interval": phrasing.plain_interval,

@@ -73,7 +73,8 @@ def appraise_labels(
         if name in test.labels and trained.thresholds[name] is not None:
             parts[name] = _of_label(name, config, prepared, trained, readings, say)
     none: list[NoMap] = []
-    pictures = {"auroc": _forest(test)} | _films(config, prepared, trained, p, readings, none, say)
+    forest = {"auroc": _forest(test)} if test.labels else {}
+    pictures = forest | _films(config, prepared, trained, p, readings, none, say)
     for name, picture in pictures.items():
         write_bytes(config.out / "figures" / f"{name}.png", picture.png)
     story = _story(config, prepared, trained, p, (test, validation), parts, pictures)

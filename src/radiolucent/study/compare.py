@@ -270,7 +270,8 @@ def _compared(
     some = [m for m, maps in zip(explainers, by_method, strict=True) if maps]
     by_method = [maps for maps in by_method if maps]
     if not by_method:
-        raise DataError(f"{annotations}: none of its films could be read from {data}.")
+        why = f" {left[0][1]}" if left else ""
+        raise DataError(f"{annotations}: no film of {data} with a reading is left to compare.{why}")
     tuning_maps = maps_of(classifier, tuning, some, what="tuning thresholds", no_map=no_map, **common)
     shapes = {e.image_id: e.geometry.source_shape for maps in (*by_method, *tuning_maps) for e in maps}
     misfits: list[LeftOut] = []

@@ -3,8 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from radiolucent.data.label_cells import plain_label
-from radiolucent.types import Annotation, absent
+from radiolucent.types import Annotation, absent, plain_label
 
 __all__ = ["other_names", "readings_of_label"]
 

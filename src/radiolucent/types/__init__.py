@@ -8,6 +8,7 @@ network's input. Coordinates are continuous, x to the right and y down, and pixe
 """
 
 from radiolucent.types.estimate import Concern, Estimate, Finding, Verdict
+from radiolucent.types.names import plain_label
 from radiolucent.types.predicted import (
     NO_CALL,
     NO_LUNG,
@@ -39,6 +40,7 @@ __all__ = [
     "Verdict",
     "absent",
     "label_position",
+    "plain_label",
     "rules_for",
     "supported",
 ]

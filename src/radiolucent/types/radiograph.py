@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import AnnotationError, ConfigError
 from radiolucent.shown import Shown
+from radiolucent.types.names import plain_label
 
 __all__ = ["Annotation", "Geometry", "Radiograph", "Region"]
 
@@ -176,11 +177,12 @@ class Annotation:
     def call(self, classes: Sequence[str] = (), positive: str = "") -> bool:
         """The reading as yes or no: its diagnosis where that is one of `classes`, else whether anything was found.
 
-        A reader may mark an old scar and still call the film normal.
+        A reader may mark an old scar and still call the film normal. Names are compared without case (`plain_label`).
 
         >>> scar = Annotation("a", label="scar", diagnoses=("NORMAL",))
         >>> scar.call(), scar.call(("NORMAL", "PNEUMONIA"), "PNEUMONIA")
         (True, False)
         """
-        said = [x for x in (self.label, *self.diagnoses) if x in classes]
-        return positive in said if said else self.finding
+        known = {plain_label(name) for name in classes}
+        said = {plain_label(x) for x in (self.label, *self.diagnoses) if x is not None} & known
+        return plain_label(positive) in said if said else self.finding

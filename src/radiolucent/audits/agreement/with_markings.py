@@ -186,12 +186,7 @@ def agreement(
     read: dict[str, list[Annotation]] = defaultdict(list)
     for a in said:
         read[a.image_id].append(a)
-    own = {a.image_id for a in said if means(reader, a.reader)}
-    if not any(e.image_id in own for e in maps):
-        raise AnnotationError(
-            f"no annotation{'' if reader in JOINED else f' by {reader!r}'} belongs to the {len(maps)} "
-            f"explained films; ids look like {maps[0].image_id!r}, annotated ones like {next(iter(own), 'none')!r}."
-        )
+    _check_reader(reader, maps, said)
     known, names = patients or {}, figure_names(thresholds, tuned)
     options = _Options(reader, tuple(thresholds), tuned, names, lungs or {}, seed)
     made = [_case(e, read.get(e.image_id, []), known.get(e.image_id, e.image_id), options) for e in maps]
@@ -230,9 +225,34 @@ def _check(maps: Sequence[Explanation], thresholds: Sequence[float], tuned: floa
     twice = [name for name, count in Counter(e.image_id for e in maps).items() if count > 1]
     if twice:
         raise AnnotationError(f"{twice[0]}: explained more than once; expected one explanation a film.")
-    cuts = [round(t * 100) for t in thresholds]
-    if len(set(cuts)) < len(cuts) or not all(0 < t <= 1 for t in (*thresholds, *(() if tuned is None else (tuned,)))):
-        raise ConfigError(f"thresholds {thresholds}, tuned {tuned}; expected different shares in (0, 1].")
+    cuts = [round(t * 100) for t in thresholds if 0 < t <= 1 and abs(t * 100 - round(t * 100)) < 1e-9]
+    if len(set(cuts)) < len(thresholds) or not (tuned is None or 0 < tuned <= 1):
+        raise ConfigError(
+            f"thresholds {thresholds}, tuned {tuned}; expected different shares in (0, 1], in whole hundredths as "
+            "figures are named by them (0.25: iou_25)."
+        )
+
+
+def _check_reader(reader: str, maps: Sequence[Explanation], said: Sequence[Annotation]) -> None:
+    """Whether the word for readers has one meaning, and somebody it stands for read one of these films."""
+    explained = {e.image_id for e in maps}
+    names = sorted({a.reader for a in said if a.image_id in explained})
+    if not names:
+        raise AnnotationError(
+            f"no annotation belongs to the {len(maps)} explained films; ids look like {maps[0].image_id!r}, annotated "
+            f"ones like {said[0].image_id if said else 'none'!r}."
+        )
+    words = [n for n in names if n in JOINED or n.startswith("without ")]
+    if words and len(names) > 1:
+        raise AnnotationError(
+            f"a reader is called {words[0]!r}, which stands for several readers; give that reader another name."
+        )
+    left = reader.removeprefix("without ")
+    if reader not in JOINED and (left not in names or (left != reader and len(names) == 1)):
+        raise AnnotationError(
+            f"no reading {'' if left != reader else 'by '}{reader!r} of these films; their readers are "
+            f"{', '.join(names)}."
+        )
 
 
 def _unplaced(readings: Sequence[Annotation], reader: str, masks: Mapping[str, Mask]) -> bool:

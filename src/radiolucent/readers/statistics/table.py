@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.data.annotations.words import says_nothing_found
 from radiolucent.errors import AnnotationError
-from radiolucent.types import Annotation
+from radiolucent.types import Annotation, plain_label
 
 __all__ = ["NO_FINDING", "Table", "diagnosis_table", "finding_table", "zone_table"]
 
@@ -49,17 +50,26 @@ def diagnosis_table(
     """(table of codes, diagnoses by code) of what readers called each film; None where nobody gave a diagnosis.
 
     A reading without a diagnosis is not-a-number, save where the finding says it: nothing found and, between two
-    classes of a model, also something found. Several diagnoses of a film by one reader: the positive class if it is
-    among them, else all of them together as one.
+    classes of a model, also something found. A diagnosis is a class of the model where it has its name
+    (`plain_label`), and so is "no finding" in any words where one class means that. Several diagnoses of a film by one
+    reader: the positive class if it is among them, else all of them together as one.
     """
     if all(a.label is None for a in annotations):
         return None
+    spelt = {plain_label(c): c for c in classes}
+    others = [c for c in classes if c != positive]
+    healthy = others if len(others) == 1 else [c for c in classes if says_nothing_found(c)]
+    nothing = healthy[0] if len(healthy) == 1 else NO_FINDING
     said: dict[tuple[str, str], set[str]] = {}
     for a in annotations:
         found = said.setdefault((a.reader, a.image_id), set())
-        word = _diagnosis(a, classes, positive)
         # The label of a mark is no diagnosis where the reader gave one beside it.
-        found |= set(a.diagnoses) if a.diagnoses else {word} if word is not None else set[str]()
+        for word in a.diagnoses or ((a.label,) if a.label is not None else ()):
+            plain = plain_label(word)
+            denied = plain not in spelt and not a.finding and says_nothing_found(word)
+            found.add(nothing if denied else spelt.setdefault(plain, word))
+        if not a.diagnoses and a.label is None:
+            found |= {nothing} if not a.finding else {positive} if len(classes) == 2 else set[str]()
     words = {key: positive if positive in some else " + ".join(sorted(some)) for key, some in said.items()}
     names = tuple(sorted(set(words.values()) - {""}))
     readers, films = (tuple(sorted({key[i] for key in said})) for i in (0, 1))
@@ -68,15 +78,6 @@ def diagnosis_table(
         if word:
             values[readers.index(reader), films.index(film)] = names.index(word)
     return Table(readers, films, films, values), names
-
-
-def _diagnosis(a: Annotation, classes: Sequence[str], positive: str) -> str | None:
-    if a.label is not None:
-        return a.label
-    others = [c for c in classes if c != positive]
-    if len(classes) == 2 and len(others) == 1:
-        return positive if a.finding else others[0]
-    return None if a.finding else NO_FINDING
 
 
 def zone_table(annotations: Sequence[Annotation]) -> Table:
