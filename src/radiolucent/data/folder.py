@@ -110,7 +110,8 @@ def _scan(root: Path) -> Dataset:
     left_out: list[LeftOut] = []
     for here, names, files in walk(root):
         if LOCK in files and here != root:  # a run, or maps: its pictures are no films
-            left_out.append(LeftOut(here, _OF_RESULTS))
+            if names or len(files) > 1:
+                left_out.append(LeftOut(here, _OF_RESULTS))
             names.clear()
             continue
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:

@@ -12,6 +12,9 @@ from radiolucent.images import header_patient
 
 __all__ = ["names_nobody", "with_header_patients"]
 
+MOST = 10
+"""Films that may be one patient's where no other DICOM film names another."""
+
 _NOBODY = re.compile(
     r"anon([iy]m[a-z]*)?|no ?name|unknown|none|n/?a|null|removed|deleted|redacted|x{2,}|[_. *?-]+", re.IGNORECASE
 )
@@ -29,8 +32,8 @@ def names_nobody(identifier: str) -> bool:
 def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
     """The data set with the patients that DICOM headers name (PatientID), which a note counts.
 
-    They hold where no other patient is known. An identifier that stands for nobody, or for all of several films, names
-    no patient. Where two issuers (IssuerOfPatientID) give one identifier, these are two patients.
+    They hold where no other patient is known. An identifier that stands for nobody, or for all of
+    more than ten DICOM films, names no patient. Where two issuers (IssuerOfPatientID) give one identifier, these are two patients.
 
     Where a manifest names the patient of some films of an identifier, its others are this patient's too; so are films
     that name nobody, in a folder whose other films name one patient.
@@ -45,7 +48,7 @@ def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
     said = {r.image_id: found for r in dataset.records if (found := _said(r.path))}
     ids = Counter(name for name, _ in said.values())
     notes: list[str] = []
-    if len(ids) == 1 and len(said) > 1:
+    if len(ids) == 1 and len(said) > MOST:
         notes.append(f"the DICOM headers of all {len(said)} films name one patient: not believed")
         said = {}
     grouped = len({known[film] for film in said if film in known})
