@@ -32,8 +32,8 @@ def names_nobody(identifier: str) -> bool:
 def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
     """The data set with the patients that DICOM headers name (PatientID), which a note counts.
 
-    They hold where no other patient is known. An identifier that stands for nobody, or for all of
-    more than ten DICOM films, names no patient. Where two issuers (IssuerOfPatientID) give one identifier, these are two patients.
+    They hold where no other patient is known. An identifier that stands for nobody, or for all of more than ten DICOM
+    films, names no patient. Where two issuers (IssuerOfPatientID) give one identifier, these are two patients.
 
     Where a manifest names the patient of some films of an identifier, its others are this patient's too; so are films
     that name nobody, in a folder whose other films name one patient.
