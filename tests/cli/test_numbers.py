@@ -80,6 +80,14 @@ def test_shares_of_a_map_are_shares(thresholds: str, tmp_path: Path) -> None:
     assert isinstance(result.exception, ConfigError) and "expected shares with commas" in str(result.exception)
 
 
+@pytest.mark.parametrize("thresholds", ["0.125", "0.3,0.3"])
+def test_shares_that_name_no_figure_are_refused_before_any_film_is_read(thresholds: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["compare", "box", str(tmp_path), "--annotations", str(tmp_path), "--thresholds", thresholds]
+    )
+    assert isinstance(result.exception, ConfigError) and "whole hundredths" in str(result.exception)
+
+
 @pytest.mark.parametrize("shares", [{"val": 0.0}, {"test": 1.0}, {"val": 0.6, "test": 0.5}, {"val": float("nan")}])
 def test_a_split_leaves_films_to_train_on(shares: dict[str, float]) -> None:
     films = tuple(Record(Path(f"/none/{i}"), str(i), i % 2, f"p{i}") for i in range(40))

@@ -26,9 +26,9 @@ from radiolucent.passes.goal import Goal, ScoreKind, checked_kind
 from radiolucent.passes.session import Session
 from radiolucent.types import Explanation, Radiograph
 
-_ROUNDED = "all zero: the model's probability is 0 or 1 to its last digit, so that no change is seen; give its logits"
-
 __all__ = ["NoMap", "explain"]
+
+_ROUNDED = "all zero: the model's probability is 0 or 1 to its last digit, so that no change is seen; give its logits"
 
 Target = str | int | None
 Targets = list[str] | list[int] | tuple[str | int, ...]

@@ -17,7 +17,7 @@ from radiolucent.audits.agreement import (
     statement_agreement,
     together,
 )
-from radiolucent.audits.agreement.measures import THRESHOLDS
+from radiolucent.audits.agreement.measures import THRESHOLDS, check_thresholds
 from radiolucent.data import Dataset, LeftOut, Record, load_dataset, read_annotations
 from radiolucent.data.annotations.match import fitting
 from radiolucent.data.multilabel import LabelOptions, of_label
@@ -116,9 +116,10 @@ def compare_run(
         unseen: leave out films that the run was trained or chosen on.
 
     Raises:
-        ConfigError: an unknown method or kind of group. DataError: no film has a reading. AnnotationError: see
-            `read_annotations`. ExplainError: no method gives a map of any film.
+        ConfigError: an unknown method or kind of group, or thresholds that name no figure. DataError: no film has a
+            reading. AnnotationError: see `read_annotations`. ExplainError: no method gives a map of any film.
     """
+    check_thresholds(thresholds)
     explainers = _explainers(methods)
     classifier, dataset = load(run), load_dataset(data)
     if classifier.multilabel:
@@ -158,6 +159,7 @@ def compare_labels(
     Raises:
         ConfigError, DataError: see `compare_run`; no reading names any of the labels.
     """
+    check_thresholds(thresholds)
     explainers = _explainers(methods)
     classifier = load(run)
     names = [classifier.class_names[classifier.index_of(t)] for t in targets] or list(classifier.class_names)

@@ -9,12 +9,14 @@ from skimage.filters import threshold_otsu
 from radiolucent import metrics
 from radiolucent.audits.agreement.markings import Mask, to_model, vote
 from radiolucent.audits.agreement.zones import rank_correlation, zone_masks
+from radiolucent.errors import ConfigError
 from radiolucent.types import Geometry
 
 __all__ = [
     "FIGURES",
     "RANDOM_MAPS",
     "THRESHOLDS",
+    "check_thresholds",
     "differences",
     "figure_names",
     "map_figures",
@@ -77,6 +79,20 @@ def meaning(name: str) -> str:
     if cut == "tuned":
         return f"{words} with the pixels above the share of the maximum that was best on validation films"
     return f"{words} with the pixels above {int(cut) / 100:g} of the map's maximum"
+
+
+def check_thresholds(thresholds: Sequence[float]) -> None:
+    """Whether figures can be named by these shares of a map's maximum.
+
+    Raises:
+        ConfigError: one twice, one outside (0, 1], or one between hundredths.
+    """
+    cuts = {round(t * 100) for t in thresholds if 0 < t <= 1 and abs(t * 100 - round(t * 100)) < 1e-9}
+    if len(cuts) < len(thresholds):
+        raise ConfigError(
+            f"thresholds {', '.join(f'{t:g}' for t in thresholds)}; expected different shares in (0, 1], in whole "
+            "hundredths as figures are named by them (0.25: iou_25)."
+        )
 
 
 def figure_names(thresholds: Sequence[float], tuned: float | None) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from radiolucent.audits.agreement.floors import DECIDING, Placed, clear_of_other
 from radiolucent.audits.agreement.markings import JOINED, Mask, by_reader, chosen, joined, means, to_model, zone_scores
 from radiolucent.audits.agreement.measures import (
     THRESHOLDS,
+    check_thresholds,
     differences,
     figure_names,
     map_figures,
@@ -225,12 +226,9 @@ def _check(maps: Sequence[Explanation], thresholds: Sequence[float], tuned: floa
     twice = [name for name, count in Counter(e.image_id for e in maps).items() if count > 1]
     if twice:
         raise AnnotationError(f"{twice[0]}: explained more than once; expected one explanation a film.")
-    cuts = [round(t * 100) for t in thresholds if 0 < t <= 1 and abs(t * 100 - round(t * 100)) < 1e-9]
-    if len(set(cuts)) < len(thresholds) or not (tuned is None or 0 < tuned <= 1):
-        raise ConfigError(
-            f"thresholds {thresholds}, tuned {tuned}; expected different shares in (0, 1], in whole hundredths as "
-            "figures are named by them (0.25: iou_25)."
-        )
+    check_thresholds(thresholds)
+    if not (tuned is None or 0 < tuned <= 1):
+        raise ConfigError(f"tuned {tuned}; expected a share in (0, 1].")
 
 
 def _check_reader(reader: str, maps: Sequence[Explanation], said: Sequence[Annotation]) -> None:
