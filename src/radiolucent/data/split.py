@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radiolucent.data.records import SPLITS, Dataset, Record
+from radiolucent.data.records import SPLITS, Dataset, Record, check_dataset
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_file
 
@@ -54,6 +54,7 @@ def split_dataset(
         ConfigError: fractions that are none. DataError: fewer than two classes, or too few patients of one to go
             round; of several labels, one that no training film has, or that every one has.
     """
+    check_dataset(dataset)
     asked = {"test": test, "val": val}
     val, test = (SHARE if share is None else share for share in (val, test))
     labelled = [r for r in dataset.records if r.labelled]
