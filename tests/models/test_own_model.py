@@ -213,9 +213,10 @@ def test_which_of_a_files_results_is_said(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's, about its exporters
-@pytest.mark.parametrize("kind", ["whole.xml", "whole.pt2"])
-def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["whole.xml", "whole.pt2", "whole.onnx", "many.onnx", "signed.onnx"])
+def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str, tmp_path: Path) -> None:
     """Grey levels in [0, 1] became 0 on the way."""
+    levels = 65535 if "many" in kind else 255
 
     class Whole(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -223,15 +224,42 @@ def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str) -
 
     if kind.endswith("pt2"):
         torch.export.save(torch.export.export(Whole(), (torch.zeros(2, 1, 32, 32, dtype=torch.uint8),)), kind)
+    elif kind.endswith("onnx"):
+        onnx = pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+        helper, types = onnx.helper, {"whole": 2, "many": 4, "signed": 6}
+        given = helper.make_tensor_value_info("x", types[kind.partition(".")[0]], ["n", 1, 32, 32])
+        weights = [onnx.numpy_helper.from_array(np.array([[3.0, -4.0]], np.float32) / levels, "w")]
+        steps = [("Cast", ["x"], "f", {"to": 1}), ("GlobalAveragePool", ["f"], "p", {}), ("Flatten", ["p"], "v", {})]
+        steps.append(("MatMul", ["v", "w"], "logits", {}))
+        nodes = [helper.make_node(kind, start, [end], **said) for kind, start, end, said in steps]
+        graph = helper.make_graph(
+            nodes, "g", [given], [helper.make_tensor_value_info("logits", 1, ["n", 2])], initializer=weights
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), kind)
     else:
         openvino = pytest.importorskip("openvino")
         ops = openvino.opset13
         given = ops.parameter([-1, 1, 32, 32], np.uint8, name="x")
         mean = ops.reduce_mean(ops.convert(given, "f32"), np.array([2, 3]))
-        made = ops.matmul(mean, np.array([[3.0, -4.0]], np.float32), False, False)
-        openvino.save_model(openvino.Model([made], [given], "whole"), kind)
-    with pytest.raises(ModelError, match=r"takes .*u.*8; expected floating-point images.*wrap_function"):
+        made = ops.matmul(mean, np.array([[3.0, -4.0]], np.float32) / 255, False, False)
+        openvino.save_model(openvino.Model([made], [given], "whole"), kind, compress_to_fp16=False)
+    if kind.startswith("signed"):
+        with pytest.raises(ModelError, match=r"takes .*int32.*; expected floating-point images, or uint8.*wrap_funct"):
+            rl.own_model(kind, NAMES)
+        return
+    with pytest.raises(
+        ModelError, match=rf"whole numbers from 0 to {levels}, and films .* from .* to .*std=1/{levels}"
+    ):
         rl.own_model(kind, NAMES, preprocess=PRE)
+    made = rl.own_model(kind, NAMES)
+    levels_of_film = np.rint(FILM.pixels * levels) / levels
+    expected = torch.tensor([[3.0, -4.0]]) * float(levels_of_film.mean())
+    assert torch.allclose(made.logits(made.preprocess(FILM)[None]), expected, atol=1e-4)
+    brighter = made.preprocess(FILM)[None] + 2 * levels  # an altered copy beyond white is white, and not black again
+    assert torch.allclose(made.logits(brighter), torch.tensor([[3.0, -4.0]]), atol=1e-4)
+    again = rl.load(rl.save(made, tmp_path / "run"))
+    assert torch.allclose(again.logits(made.preprocess(FILM)[None]), expected, atol=1e-4)
 
 
 def test_an_onnx_file_that_keeps_its_weights_elsewhere_says_what_to_do() -> None:
