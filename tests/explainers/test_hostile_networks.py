@@ -474,3 +474,27 @@ def test_values_that_python_reads_are_noticed(name: str) -> None:
             return super().forward({**READING, **FOLLOWED}[name](self, x))
 
     assert reads_values(Reading().eval(), torch.rand(1, 3, 64, 64)) == (name in READING)
+
+
+FLAT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "input": lambda x: (x * 127).round() / 127,
+    "floor": lambda x: (x * 255).floor(),
+    "sign": torch.sign,
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_steps_without_a_slope_give_no_blank_map(name: str) -> None:
+    class Rounding(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return super().features(FLAT[name](x))
+
+    clf = wrapped(Rounding())
+    for method in (rl.Saliency(), rl.InputTimesGradient(), rl.SmoothGrad(samples=4), rl.IntegratedGradients()):
+        with pytest.raises(ExplainError, match=r"rounds or compares on its way \((Round|Floor|Sign)Backward.*LIME"):
+            explain(clf, FILM, method, target=1)
+    assert explain(clf, FILM, rl.GradCAM(), target=1).map.any()  # behind that step
+    plain = wrapped(Net())
+    with torch.no_grad():  # of an answer that is always the same, the map is blank all the same
+        plain.network.module.fc.weight.zero_()
+    assert not explain(plain, FILM, rl.Saliency(), target=1).map.any()

@@ -176,7 +176,7 @@ def _whole_numbers(kind: str) -> ModelError:
     """Inputs that no altered image goes into as it is."""
     return ModelError(
         f"the model takes {kind}; expected floating-point images, or uint8. Write it without its conversion from whole "
-        "numbers, or wrap a function that rounds: rl.wrap_function(lambda x: ask(np.rint(255 * x).astype(np.int32)), …)."
+        "numbers, or wrap a function that rounds: rl.wrap_function(lambda x: ask(np.rint(x * 255).astype('i4')), …)."
     )
 
 

@@ -114,7 +114,20 @@ class Cut:
                 f"the score is not made of what layer {self.layer.name} gives: {last} goes elsewhere, to another "
                 "output. Name another layer with layer=, or use a method without one: IntegratedGradients(), LIME()."
             )
+        if not bool(found.any()) and (flat := _without_slope(scores)):
+            raise ExplainError(
+                f"no gradient comes back from the score to {self.layer.name}: the network rounds or compares on its "
+                f"way ({flat}), which has no slope. Leave that step out, or use a perturbation method: LIME()."
+            )
         return self.layer.maps(found)
+
+
+FLAT = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Sgn")
+"""Steps of a graph, by the beginning of their names, whose derivative is zero."""
+
+
+def _without_slope(scores: torch.Tensor) -> str | None:
+    return next((n.name() for n in nodes_behind(graph_nodes(scores)) if n.name().startswith(FLAT)), None)
 
 
 def _last_dense(network: nn.Module) -> nn.Linear | None:
