@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 import radiolucent as rl
@@ -117,6 +117,19 @@ def test_what_is_no_model_is_named(source: str, words: str) -> None:
         rl.own_model(source, NAMES, preprocess=PRE)
 
 
+def test_tied_weights_that_a_file_keeps_once(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Conv2d(1, 2, 3)
+            self.other = self.one
+
+    source, network = Tied(), Tied()
+    save_model(source, str(tmp_path / "tied.safetensors"))
+    report = load_weights(network, tmp_path / "tied.safetensors")
+    assert not report.missing and torch.equal(network.other.weight, source.one.weight)
+
+
 def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
     state = {k.removeprefix("module."): v * 2 for k, v in plain.network.state_dict().items()}
@@ -141,9 +154,20 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     torch.save({"model": {"state_dict": {k: v * torch.nan for k, v in state.items()}}}, tmp_path / "nan.pth")
     with pytest.raises(WeightsError, match="holds NaN"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="nan.pth")
-    torch.save({"model_ema": state, "epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match="It has model_ema, epoch"):
+    torch.save({"params": state, "epoch": 3, "scheduler": {}}, tmp_path / "alone.pth")  # what else could be meant?
+    found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="alone.pth")
+    assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    torch.save({"params": state, "ema": state, "epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="It has params, ema, epoch"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="other.pth")
+    prefixed = {f"model.{k}": v for k, v in state.items()}
+    torch.save({"state_dict": prefixed | {"criterion.weight": torch.ones(2)}}, tmp_path / "loss.ckpt")
+    found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="loss.ckpt")
+    assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    assert "not of the network, ignored: criterion.weight" in str(load_weights(network, tmp_path / "loss.ckpt"))
+    torch.save(prefixed | {"head.weight": torch.ones(2, 2), "head.bias": torch.ones(2)}, tmp_path / "head.ckpt")
+    with pytest.raises(WeightsError, match=r"unexpected, ignored: head\.weight"):  # it takes part in the answer
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="head.ckpt")
     save_file({k: v for k, v in state.items() if k != "fc.bias"}, tmp_path / "some.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.bias"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="some.safetensors")
