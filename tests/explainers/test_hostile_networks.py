@@ -97,6 +97,13 @@ def test_relus_by_any_call_are_guided(name: str) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
 
 
+def test_what_is_computed_again_on_the_way_back_has_no_rules() -> None:
+    clf = wrapped(Net(GUIDED["checkpoint"]))
+    for method in (rl.DeepLift(), rl.LRP()):
+        with pytest.raises(ExplainError, match=r"checkpoint.*Use IntegratedGradients"):
+            explain(clf, FILM, method, target=1)
+
+
 @pytest.mark.parametrize("name", OTHERWISE)
 def test_relus_written_otherwise_are_refused(name: str) -> None:
     with pytest.raises(ExplainError, match=r"written otherwise.*SmoothGrad"):

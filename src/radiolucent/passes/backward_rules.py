@@ -308,8 +308,9 @@ def rules_told(rules: Rules, plainly: Callable[[], Any]) -> Generator[None]:
     """
     dynamo = sys.modules.get("torch._dynamo")  # not loaded, nothing was compiled by it
     eager = nullcontext() if dynamo is None else torch.compiler.set_stance("force_eager")
+    again = torch.autograd.graph.disable_saved_tensors_hooks("a checkpoint runs its functions again without the rules")
     try:
-        with eager, rules:
+        with eager, nullcontext() if rules.ordinary else again, rules:
             yield
     except (ExplainError, torch.OutOfMemoryError):
         raise
