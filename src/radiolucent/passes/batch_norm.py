@@ -40,8 +40,12 @@ def _instance_norm(*args: Any, **kwargs: Any) -> torch.Tensor:
 
 def _plainly_back(value: torch.Tensor) -> torch.Tensor:
     """The value, whose gradient is handed on in torch's default layout."""
+
+    def plain(gradient: torch.Tensor) -> torch.Tensor:
+        return gradient.clone(memory_format=torch.contiguous_format)
+
     if value.requires_grad:
-        value.register_hook(lambda gradient: gradient.clone(memory_format=torch.contiguous_format))
+        value.register_hook(plain)
     return value
 
 
