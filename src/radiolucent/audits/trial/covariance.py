@@ -15,15 +15,16 @@ def contrast_at_same(
 ) -> Estimate | None:
     """Mean of `values` (N,) of the ill less that of the others at the same `about` (N, K), with Student's t interval.
 
-    Standard errors hold where the classes scatter unlike (HC3, MacKinnon & White 1985). None where a value is not known
-    or there are no more than twice as many values as coefficients. given: what the interval takes as it is, in words.
+    Standard errors hold where the classes scatter unlike (HC3, MacKinnon & White 1985). None where a value is not
+    known, a class is missing, or there are no more than twice as many values as coefficients. given: what the interval
+    takes as it is, in words.
     """
     from scipy import stats
 
+    if len(ill) <= 2 * (2 + about.shape[1]) or not 0 < ill.sum() < len(ill) or not np.isfinite(values).all():
+        return None
     scale = about.std(0)
     fit = np.column_stack([np.ones(len(ill)), ill, (about - about.mean(0))[:, scale > 0] / scale[scale > 0]])
-    if not np.isfinite(values).all() or len(ill) <= 2 * fit.shape[1]:
-        return None
     inverse = np.linalg.pinv(fit.T @ fit)
     slopes = inverse @ fit.T @ values
     leverage = np.einsum("ij,jk,ik->i", fit, inverse, fit)

@@ -236,7 +236,8 @@ def _wider(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
     wider = WIDER.get(one.channel.name)
     if wider is None or _fails(one):
         return one
-    more = tried(case, wider, case.once("discovered.more", partial(deal, case, MORE)) or dealt, level)
+    dealt = case.once("discovered.more", partial(deal, case, MORE)) or dealt
+    more = tried(case, wider, dealt, level)
     if more is None or not _fails(more := alike(more, (1 + level) / 2)):
         return one
     return more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
