@@ -78,7 +78,7 @@ def test_donors_of_the_same_tone_are_compared_where_the_tone_hides_a_shortcut(mo
     assert "where what tone and texture alone do is the same (else +" in found[0].summary
     innocent, _ = examine_views(classifier(Reader(even * 30.0, bias=-12.0)), with_uneven_tone(), FEW[:1])
     assert innocent[0].verdict != "fail", innocent[0].summary
-    monkeypatch.setattr(discovered, "alike", lambda found, level: found)
+    monkeypatch.setattr(discovered, "adjusted", lambda found, level: found)
     without, _ = examine_views(reader, with_uneven_tone(), FEW[:1])
     assert without[0].verdict == "inconclusive", without[0].summary
 

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.channel_findings import LEAST, Tried, finding_of
-from radiolucent.audits.trial.discovered import FAMILY, Deal, alike, corrected, deal, edits_for, tried, tried_channels
+from radiolucent.audits.trial.discovered import (
+    FAMILY,
+    Deal,
+    adjusted,
+    corrected,
+    deal,
+    edits_for,
+    tried,
+    tried_channels,
+)
 from radiolucent.audits.trial.distort import Edit, grey_of
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, Exchange, cell_channel, free, pasted
 from radiolucent.audits.trial.regions import Mask, View
@@ -222,7 +231,7 @@ def _all(case: Case) -> Mapping[str, tuple[Channel, Tried | None]]:
     for channel, films in channels:
         one = tried(case, channel, films, level)
         if one is not None and films is dealt:
-            one = alike(one, (1 + level) / 2)
+            one = adjusted(one, (1 + level) / 2)
         found[channel.name] = channel, one
         if one is not None:
             case.once("edits", dict[str, Edit]).update(edits_for(channel, one))

@@ -38,7 +38,9 @@ from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["FAMILY", "TESTS", "Deal", "alike", "corrected", "deal", "edits_for", "tried", "tried_channels"]
+__all__ = [
+    "FAMILY", "TESTS", "Deal", "adjusted", "corrected", "deal", "edits_for", "promising", "tried", "tried_channels",
+]  # fmt: skip
 
 DONORS, JUDGES, SHOWN = 40, 12, 5
 MORE = 160
@@ -238,7 +240,7 @@ def _wider(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
         return one
     dealt = case.once("discovered.more", partial(deal, case, MORE)) or dealt
     more = tried(case, wider, dealt, level)
-    if more is None or not _fails(more := alike(more, (1 + level) / 2)):
+    if more is None or not _fails(more := adjusted(more, (1 + level) / 2)):
         return one
     return more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
 
@@ -257,16 +259,16 @@ def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried |
     """The channel tried. Where a figure above the threshold stays open: again with up to four times as many donors,
     then at the same tone and texture, each at half the error rate."""
     one = tried(case, channel, dealt, level)
-    if one is None or not _promising(one):
+    if one is None or not promising(one):
         return one
     half = (1 + level) / 2
     more = case.once("discovered.more", partial(deal, case, MORE))
     if more is not None and len(more.donors) > len(dealt.donors):
         one = tried(case, channel, more, half) or one
-    return alike(one, half)
+    return adjusted(one, half)
 
 
-def _promising(found: Tried) -> bool:
+def promising(found: Tried) -> bool:
     """Whether a figure above the threshold is open: as it is, or at the same tone and texture."""
     if beyond(found.estimate, found.channel.threshold) != "inconclusive":
         return False
@@ -276,7 +278,7 @@ def _promising(found: Tried) -> bool:
     return same is not None and (same.value or 0.0) > found.channel.threshold
 
 
-def alike(found: Tried, level: float) -> Tried:
+def adjusted(found: Tried, level: float) -> Tried:
     """Where a figure above the threshold is open, and fails at the same tone and texture of the donors: that one."""
     if _fails(found) or (found.estimate.value or 0.0) <= found.channel.threshold:
         return found
