@@ -13,7 +13,18 @@ from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["IN_LUNGS", "LEAST", "PLACED", "Tried", "finding_of", "least_of", "name_of", "proven", "question_of"]
+__all__ = [
+    "IN_LUNGS",
+    "LEAST",
+    "PLACED",
+    "Tried",
+    "enough",
+    "finding_of",
+    "least_of",
+    "name_of",
+    "proven",
+    "question_of",
+]
 
 LEAST = 10
 """Patients of either class that are needed."""
@@ -102,8 +113,13 @@ def _open(case: Case, found: Tried) -> str:
 def _proves(found: Tried, proof: Tried) -> bool:
     """Whether what no finding explains moves films of both classes, and not by a trifle. That it lies evenly, which is
     a difference (`Channel.less`), proves nothing: there are diseases that do."""
+    return proof.channel.less is None and enough(found, proof) and _surely(proof)
+
+
+def enough(found: Tried, proof: Tried) -> bool:
+    """Whether the proof's figure is no trifle beside what it is to explain."""
     part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
-    return proof.channel.less is None and (proof.estimate.value or 0.0) >= part and _surely(proof)
+    return (proof.estimate.value or 0.0) >= part
 
 
 def _surely(proof: Tried) -> bool:

@@ -23,6 +23,7 @@ from radiolucent.audits.trial.channel_findings import (
     LEAST,
     PLACED,
     Tried,
+    enough,
     finding_of,
     least_of,
     name_of,
@@ -58,7 +59,7 @@ class Deal:
     Attributes:
         marked: of each donor, whether it is of those whose parts should raise the answer; the positive class unless
             given.
-        effects: of all donors on all judges, of channels asked more than once, by name.
+        effects: of all donors, of the channels of `ALIKE`, by name.
     """
 
     donors: tuple[View, ...]
@@ -102,11 +103,10 @@ def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Seque
 
 def _of_deal(case: Case, channel: Channel, dealt: Deal) -> NDArray[np.float64]:
     """The effects of all donors on all judges; those of `ALIKE` are kept."""
-    if channel.name not in ALIKE:
-        return _effects(case, channel, dealt.judges, dealt.donors)
-    if channel.name not in dealt.effects:
-        dealt.effects[channel.name] = _effects(case, channel, dealt.judges, dealt.donors)
-    return dealt.effects[channel.name]
+    told = _effects(case, channel, dealt.judges, dealt.donors)
+    if channel.name in ALIKE:
+        dealt.effects[channel.name] = told
+    return told
 
 
 def _by_donor(raw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,7 +117,10 @@ def _by_donor(raw: NDArray[np.float64]) -> NDArray[np.float64]:
 def _about(case: Case, channel: Channel, dealt: Deal) -> NDArray[np.float64]:
     """(D, K): what each donor does by tone and texture alone."""
     others = [CHANNELS[name] for name in ALIKE if name != channel.name]
-    return np.column_stack([_by_donor(_of_deal(case, c, dealt)) for c in others])
+    for one in others:
+        if one.name not in dealt.effects:  # every other judge tells enough
+            dealt.effects[one.name] = _effects(case, one, dealt.judges[::2], dealt.donors)
+    return np.column_stack([_by_donor(dealt.effects[one.name]) for one in others])
 
 
 def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
@@ -251,20 +254,32 @@ def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
         return one
     known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
     others = [d for d in known.donors if d.label != case.classifier.positive]
-    proof = [_settled(case, c, dealt, level) for c in no_findings(one.channel.name, others)]
-    return replace(one, proof=tuple(p for p in proof if p is not None))
+    certain = beyond(one.estimate, one.channel.threshold) == "fail"
+    for channel in no_findings(one.channel.name, others):
+        if channel.less and (proven(one) or not certain):
+            continue  # that it lies evenly proves nothing: it says where to look, where a failure is no verdict
+        shown = tried(case, channel, dealt, level)
+        if shown is not None and (certain or enough(one, shown)):
+            shown = _again(case, shown, dealt, level)
+        one = replace(one, proof=(*(one.proof or ()), *(() if shown is None else (shown,))))
+    return one
 
 
 def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
-    """The channel tried. Where a figure above the threshold stays open: again with up to four times as many donors,
-    then at the same tone and texture, each at half the error rate."""
+    """The channel tried, and again where that is worth it."""
     one = tried(case, channel, dealt, level)
-    if one is None or not promising(one):
+    return None if one is None else _again(case, one, dealt, level)
+
+
+def _again(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
+    """Where a figure above the threshold is open: with up to four times as many donors, then at the same tone and
+    texture, each at half the error rate."""
+    if not promising(one):
         return one
     half = (1 + level) / 2
     more = case.once("discovered.more", partial(deal, case, MORE))
     if more is not None and len(more.donors) > len(dealt.donors):
-        one = tried(case, channel, more, half) or one
+        one = tried(case, one.channel, more, half) or one
     return adjusted(one, half)
 
 
