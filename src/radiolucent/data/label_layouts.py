@@ -6,21 +6,26 @@ Sources: the files' own documentation: Wang 2017 (`Data_Entry_2017.csv`), Irvin 
 """
 
 import ast
+import csv
+import dataclasses
+import gzip
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from radiolucent.data.label_cells import name_text, value_of
 from radiolucent.data.manifest_columns import names_films
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 from radiolucent.files import walk
+from radiolucent.tables import decoded
 from radiolucent.types import plain_label
 
-__all__ = ["Laid", "as_manifest"]
+__all__ = ["Laid", "as_manifest", "published_beside"]
 
 Row = Mapping[str, Any]
 NIH_LABELS = (
@@ -28,6 +33,7 @@ NIH_LABELS = (
     "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
 )  # fmt: skip
 CHEXPERT_OTHERS = {"Path", "Sex", "Age", "Frontal/Lateral", "AP/PA"}
+HEADING = 1 << 16  # bytes of a heading that are read
 PADCHEST_SAYS_NOTHING = {"exclude", "unchanged", "suboptimal study"}  # alone they leave every label open
 NO_SUFFIX_MATTERS = {".dicom", ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
@@ -37,12 +43,12 @@ class Laid:
     """A published manifest as rows of our own.
 
     Attributes:
+        name: of the collection.
         rows: with `path` and, where known, patient_id, split and further columns; their line numbers in `lines`.
         columns: those that hold a label each. listed: the one that holds all, in a list; "" where there is none.
         vocabulary: the labels that the listed column may hold, where they are published.
     """
 
-    name: str
     rows: list[dict[str, Any]]
     lines: list[int]
     columns: tuple[str, ...] = ()
@@ -50,6 +56,7 @@ class Laid:
     vocabulary: tuple[str, ...] = ()
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     notes: list[str] = field(default_factory=list[str])
+    name: str = ""
 
 
 def as_manifest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid | None:
@@ -60,11 +67,34 @@ def as_manifest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid |
     Raises:
         DataError: no film of it is there, or it is the file with the boxes.
     """
-    head = {str(name) for name in rows[0] if name} if rows else set[str]()
-    for fits, read in _LAYOUTS:
-        if fits(head):
-            return _found(read(rows, lines, file), file)
+    layout = _layout_of({str(name) for name in rows[0] if name} if rows else set())
+    if layout is None:
+        return None
+    return _found(dataclasses.replace(layout.read(rows, lines, file), name=layout.name), file)
+
+
+def published_beside(films: Path) -> tuple[Path, str] | None:
+    """(the published manifest that lies in a folder of films, its collection); it may be packed by gzip."""
+    for file in sorted(films.iterdir()):
+        if re.search(r"\.csv(\.gz)?$", file.name, re.IGNORECASE) and file.is_file():
+            layout = _layout_of({name.strip() for name in next(csv.reader([_heading(file)]), ())})
+            if layout is not None and layout.read is not _vindr_boxes:
+                return file, layout.name
     return None
+
+
+def _heading(file: Path) -> str:
+    """The first line of a CSV file; "" where it cannot be read."""
+    try:
+        with (gzip.open if file.suffix.lower() == ".gz" else open)(file, "rb") as stream:
+            found = decoded(stream.readline(HEADING))
+    except (OSError, EOFError, zlib.error):
+        return ""
+    return found[0] if found else ""
+
+
+def _layout_of(head: set[str]) -> "_Layout | None":
+    return next((layout for layout in _LAYOUTS if layout.fits(head)), None)
 
 
 def _found(laid: Laid, file: Path) -> Laid:
@@ -127,7 +157,7 @@ def _nih(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         )  # fmt: skip
     notes = _twice(made, file.parent)
     notes += ["splits from test_list.txt and train_val_list.txt"] if test and train else []
-    return Laid("NIH ChestX-ray14", made, list(lines), (), "Finding Labels", NIH_LABELS, notes=notes)
+    return Laid(made, list(lines), (), "Finding Labels", NIH_LABELS, notes=notes)
 
 
 def _chexpert(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
@@ -140,7 +170,7 @@ def _chexpert(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         own["patient_id"] = patient[0] if patient else ""
         given = {"sex": row.get("Sex"), "age": row.get("Age"), "view": row.get("Frontal/Lateral")}
         made.append(own | {k: v for k, v in given.items() if v} | {label: row[label] for label in labels})
-    return Laid("CheXpert", made, list(lines), labels)
+    return Laid(made, list(lines), labels)
 
 
 def _chexpert_path(name: str, folder: Path) -> str:
@@ -173,7 +203,7 @@ def _vindr(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     if len(groups) < len(rows):
         tied = f"; {ties} ties are uncertain" if ties else ""
         notes.append(f"{len(rows)} rows of {len(groups)} films: each label as most of its readers have it{tied}")
-    return Laid("VinDr-CXR", made, [some[0][0] for some in groups.values()], labels, notes=notes)
+    return Laid(made, [some[0][0] for some in groups.values()], labels, notes=notes)
 
 
 def majority(said: Sequence[int]) -> str:
@@ -206,7 +236,7 @@ def _padchest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     notes = [f"{silent} films labelled {words} alone, or nothing: no label is given"] if silent else []
     if beside:
         notes.append(f"{beside} films labelled normal beside a finding: the finding counts")
-    return Laid("PadChest", made, list(lines), (), "Labels", notes=notes)
+    return Laid(made, list(lines), (), "Labels", notes=notes)
 
 
 def _padchest_words(cell: Any) -> tuple[str | None, bool]:
@@ -240,9 +270,7 @@ def _rsna(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         {"image": name, "path": below.get(name, ""), "patient_id": name, "Lung Opacity": target}
         for name, (_, target) in said.items()
     ]
-    return Laid(
-        "RSNA Pneumonia", made, [line for line, _ in said.values()], ("Lung Opacity",), notes=_twice(made, file.parent)
-    )
+    return Laid(made, [line for line, _ in said.values()], ("Lung Opacity",), notes=_twice(made, file.parent))
 
 
 def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
@@ -260,7 +288,7 @@ def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
             own = {"image": path or study, "path": path, "patient_id": patient, "study": study}
             made.append(own | {label: row[label] for label in labels})
             placed.append(line)
-    return Laid("MIMIC-CXR", made, placed, labels, notes=["every film of a study has the labels of its report"])
+    return Laid(made, placed, labels, notes=["every film of a study has the labels of its report"])
 
 
 def _vindr_boxes(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
@@ -275,19 +303,27 @@ def _is_vindr(head: set[str]) -> bool:
     return "image_id" in head and "path" not in head and ("no finding" in plain or "rad_id" in plain)
 
 
+def _is_mimic(head: set[str]) -> bool:
+    return {"subject_id", "study_id", "No Finding"} <= head and "dicom_id" not in head and not names_films(head)
+
+
 _OF_RSNA = {"patientId", "x", "y", "width", "height", "Target", "class"}  # more columns are a manifest of one's own
-_Fits = Callable[[set[str]], bool]
-_LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Sequence[int], Path], Laid]], ...] = (
-    (lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
-    (lambda head: {"Path", "No Finding"} <= head, _chexpert),
-    (lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
-    (_is_vindr, _vindr),
-    (lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),
-    (lambda head: {"patientId", "Target"} <= head <= _OF_RSNA, _rsna),
-    (
-        lambda head: (
-            {"subject_id", "study_id", "No Finding"} <= head and "dicom_id" not in head and not names_films(head)
-        ),
-        _mimic,
-    ),
+
+
+class _Layout(NamedTuple):
+    """A collection's name, by which columns its manifest is told, and how that is read."""
+
+    name: str
+    fits: Callable[[set[str]], bool]
+    read: Callable[[Sequence[Row], Sequence[int], Path], Laid]
+
+
+_LAYOUTS = (
+    _Layout("NIH ChestX-ray14", lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
+    _Layout("CheXpert", lambda head: {"Path", "No Finding"} <= head, _chexpert),
+    _Layout("VinDr's boxes", lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
+    _Layout("VinDr-CXR", _is_vindr, _vindr),
+    _Layout("PadChest", lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),
+    _Layout("RSNA Pneumonia", lambda head: {"patientId", "Target"} <= head <= _OF_RSNA, _rsna),
+    _Layout("MIMIC-CXR", _is_mimic, _mimic),
 )

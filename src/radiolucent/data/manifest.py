@@ -144,6 +144,8 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[
             return rows, range(2, len(rows) + 2), []
         if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
             raise DataError(f"{path}: is a spreadsheet; save the sheet as CSV (UTF-8), and give that.")
+        if path.suffix.lower() in (".gz", ".zip", ".bz2", ".xz"):
+            raise DataError(f"{path}: is packed; unpack it, and give the manifest in it.")
         if path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
             raise DataError(f"{path}: expected a folder, or a manifest ending in .csv, .tsv or .parquet.")
         found = decoded(path.read_bytes())

@@ -24,7 +24,8 @@ _SPLIT_NAMES = {
     "testing": "test",
 }  # fmt: skip
 """Splits by the names that folders and manifests give them, in lower case."""
-_SET = re.compile(r"[\s_-]*(set|data|split)$")
+_SET = re.compile(r"[\s_-]*(set|data|split|images)$")
+_STAGE = re.compile(r"^(stage[\s_-]*\d+|dicom[\s_-]*images|images)[\s_-]+")  # of RSNA and SIIM
 HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
 UNCERTAIN, NOT_GIVEN = -1, -2  # of a label of a film that may have several; 1 and 0 are with and without it
 NOTED = "noted: "  # begins a reason by which nothing is lost: what was assumed, or passed over
@@ -98,8 +99,10 @@ def split_of(name: str) -> str | None:
 
     >>> split_of("Training"), split_of("Test Set"), split_of("val_data"), split_of("dev")
     ('train', 'test', 'val', None)
+    >>> split_of("stage_2_train_images"), split_of("dicom-images-test")
+    ('train', 'test')
     """
-    return _SPLIT_NAMES.get(_SET.sub("", name.strip().lower()))
+    return _SPLIT_NAMES.get(_STAGE.sub("", _SET.sub("", name.strip().lower())))
 
 
 def is_lost(reason: str) -> bool:

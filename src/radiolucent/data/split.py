@@ -58,10 +58,11 @@ def split_dataset(
     val, test = (SHARE if share is None else share for share in (val, test))
     labelled = [r for r in dataset.records if r.labelled]
     if not dataset.multilabel and len({r.label for r in labelled}) < 2:
+        noted = f" Noted: {'; '.join(dataset.notes)}." if dataset.notes and not dataset.class_names else ""
         raise DataError(
             f"{dataset.source}: training needs films of two classes; found "
             f"{', '.join(dataset.class_names) or 'no class folders and no label column'}. Give the folder that holds "
-            "the class folders (or train/, val/, test/), or a manifest with labels."
+            f"the class folders (or train/, val/, test/), or a manifest with labels.{noted}"
         )
     official = Counter(r.split for r in labelled)
     notes: list[str] = []
