@@ -11,11 +11,11 @@ from radiolucent.data.label_layouts import published_beside
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.patients import with_header_patients
-from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, split_of
+from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, is_lost, split_of
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path, walk
 from radiolucent.images import reading, unusual
-from radiolucent.images.sniff import HEAD, is_film
+from radiolucent.images.sniff import HEAD, is_film, what_else
 from radiolucent.types import plain_label
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
@@ -88,8 +88,10 @@ def _found(root: Path, classes: int | str | None, labels: LabelOptions | None) -
     else:
         dataset = _scan(root)
     if not dataset.records:
+        lost = [f" {item.path.name}: {item.reason}." for item in dataset.left_out if is_lost(item.reason)][:1]
         raise DataError(
             f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
+            f"{''.join(lost)}"
         )
     return dataset, named
 
@@ -255,7 +257,9 @@ def _no_film(path: Path) -> str:
         return ""
     if suffix in _COMPANIONS or _COMPANION_NAMES.search(path.stem):
         return COMPANION
-    return "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
+    what = what_else(head, path)
+    no_image = "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
+    return no_image if what == "not an image" else f"is {what}"
 
 
 def unreadable_name(path: Path) -> str:

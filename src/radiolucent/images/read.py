@@ -63,7 +63,7 @@ def read(
     try:
         with _opened(file, options) as (stream, kind, packed):
             if kind not in READERS:
-                raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
+                raise ImageError(f"{file}: is {what_else(stream.read(HEAD), file)}; expected {EXPECTED} content.")
             film = READERS[kind](stream, file, options)
     except ImageError as error:
         words = str(error)
