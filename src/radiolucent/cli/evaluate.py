@@ -142,11 +142,13 @@ def evaluate(
     Films that it was trained or chosen on, and films of the same patients, are recognised: a warning says so.
     """
     from radiolucent.data.multilabel import LabelOptions
-    from radiolucent.errors import DataError
+    from radiolucent.errors import ConfigError, DataError
     from radiolucent.files import write_json
-    from radiolucent.models import load
+    from radiolucent.models import is_checkpoint, load
     from radiolucent.study.predictions_table import write_predictions
 
+    if out and is_checkpoint(out):
+        raise ConfigError(f"{out}: is a run, whose predictions.csv would be replaced; choose another --out.")
     classifier = load(run)
     columns = tuple(name.strip() for name in by.split(",") if name.strip())
     policies: Any = {"uncertain": uncertain, "not_given": not_given}

@@ -25,6 +25,7 @@ _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
 _OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
 _OF_RESULTS = f"{NOTED}results of radiolucent, which are not searched for films; remove its {LOCK} if it holds some"
+_OF_EITHER = f"holds pictures and a {LOCK} of radiolucent, and was not searched; if they are films, remove the {LOCK}"
 _MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for its masks; rename those that are films"
 _MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
 _CONTAINERS = re.compile(r"(images?|imgs?|jpegimages|films|png|jpe?g|dicom|dcm)([\s_-]*\d+)?", re.IGNORECASE)
@@ -118,10 +119,12 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
 def _scan(root: Path) -> Dataset:
     found: list[_Placed] = []
     left_out: list[LeftOut] = []
-    for here, names, files in walk(root):
+    closed: list[tuple[Path, str]] = []
+    for here, names, files in walk(root, closed):
         if LOCK in files and here != root:  # a run, or maps: its pictures are no films
             if names or len(files) > 1:
-                left_out.append(LeftOut(here, _OF_RESULTS))
+                pictures = [Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files if name != LOCK]
+                left_out.append(LeftOut(here, _OF_EITHER if pictures and all(pictures) else _OF_RESULTS))
             names.clear()
             continue
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
@@ -139,6 +142,7 @@ def _scan(root: Path) -> Dataset:
                 found.append((path, *_place(path.relative_to(root).parts[:-1])))
         if masks:
             left_out.append(LeftOut(here, _MASKS_BESIDE.format(masks)))
+    left_out += [LeftOut(*item) for item in closed]
     found.sort(key=lambda one: [*((1, folder) for folder in one[0].parts[:-1]), (0, one[0].name)])  # linked or not
     found, no_class = _without_classes(root, found)
     called, notes = same_classes(c for _, _, c, _ in found if c is not None)

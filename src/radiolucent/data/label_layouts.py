@@ -117,9 +117,9 @@ def _found(laid: Laid, file: Path) -> Laid:
 
 
 def _below(folder: Path) -> dict[str, str]:
-    """Every file below a folder by its name, and by its name without the suffix of an image, as a path from there."""
+    """Every file in the folders that can be listed, by its name and by its name without an image's suffix."""
     found: dict[str, str] = {}
-    for here, folders, files in walk(folder):
+    for here, folders, files in walk(folder, []):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in files:
             path = (here / name).relative_to(folder).as_posix()
@@ -132,7 +132,7 @@ def _below(folder: Path) -> dict[str, str]:
 def _twice(rows: Sequence[Row], folder: Path) -> list[str]:
     """A note where films that are looked for by name alone stand in several folders."""
     used = {Path(row["path"]).name: row["path"] for row in rows if row["path"]}
-    counts = Counter(name for _, _, files in walk(folder) for name in files if name in used)
+    counts = Counter(name for _, _, files in walk(folder, []) for name in files if name in used)
     if not (twice := sorted(name for name, many in counts.items() if many > 1)):
         return []
     return [f"{len(twice)} films stand in several folders; one each is read (e.g. {used[twice[0]]})"]
@@ -276,7 +276,7 @@ def _rsna(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
 def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     """A row a study, whose films lie in a folder `s` and its number, each with the labels of the study."""
     films: dict[str, list[str]] = {}
-    for path in sorted((here / n).relative_to(file.parent) for here, _, files in walk(file.parent) for n in files):
+    for path in sorted((here / n).relative_to(file.parent) for here, _, files in walk(file.parent, []) for n in files):
         if path.suffix.lower() in NO_SUFFIX_MATTERS:
             films.setdefault(path.parent.name, []).append(path.as_posix())
     labels = tuple(name for name in rows[0] if name and name not in ("subject_id", "study_id"))

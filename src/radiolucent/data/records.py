@@ -175,6 +175,11 @@ class Dataset(Shown):
         """Class indices (N,), -1 where unknown; of several labels a film (N, K) 1, 0 and -1."""
         return labels_of(self.records, len(self.class_names) if self.multilabel else 0)
 
+    @property
+    def folders(self) -> set[Path]:
+        """The folders that its films lie in."""
+        return {r.path.parent for r in self.records}
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Films by split and class; of several labels a film, those with each label, and those with none of them."""
         if self.multilabel:

@@ -208,10 +208,13 @@ def masks_from_folder(folder: str | Path) -> Masker:
     """
     root = Path(folder)
     by_stem: dict[str, list[Path]] = {}
-    for here, _, files in walk(root):
+    closed: list[tuple[Path, str]] = []
+    for here, _, files in walk(root, closed):
         for path in (here / name for name in sorted(files)):
             if path.suffix.lower() in _MASKS:
                 by_stem.setdefault(_MASK_OF.sub("", path.stem), []).append(path)
+    if closed:
+        raise AnnotationError(f"{closed[0][0]}: {closed[0][1]}; its masks are missed.")
     if not by_stem:
         raise AnnotationError(f"{root}: holds no mask image; expected PNG files named like the films.")
     given: dict[Path, tuple[str, str]] = {}

@@ -185,12 +185,12 @@ def _folder(
     folder: Path, chosen: Format | None, options: Options, films: Films, left_out: list[LeftOut] | None
 ) -> list[Annotation]:
     """Each format takes its own files; pictures are masks only where nothing else is a reading."""
-    inside = (f for f in sorted(here / n for here, _, names in walk(folder) for n in names) if f.is_file())
+    wrong: list[tuple[Path, str]] = []
+    inside = [f for f in sorted(here / n for here, _, names in walk(folder, wrong) for n in names) if f.is_file()]
     files = [f for f in inside if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
-    if not files:
+    if not files and not wrong:
         raise AnnotationError(f"{folder}: an empty folder; expected masks, or files of a known format.")
     told: list[tuple[Source, Format, list[Annotation]]] = []
-    wrong: list[tuple[Path, str]] = []
     beside: list[Path] = []
     pictures: list[Source] = []
     taken = 0
