@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,19 @@ def test_a_patient_who_is_not_known_is_not_one_patient(tmp_path: Path) -> None:
     found = load_dataset(tmp_path / "m.csv")
     assert [r.patient_id for r in found.records] == [None, None, "ANON01", "001"]
     assert "patient 'unknown' of 1 films names nobody" in found.notes
+
+
+def test_headers_are_opened_once_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        film(tmp_path / ("NORMAL" if i % 2 else "ILL") / f"{i}.dcm", f"p{i}")
+    place = import_module("radiolucent.images.read")
+    real, opened = place.open_header, list[Path]()
+
+    def counted(stream: object, file: Path, *rest: object) -> object:
+        opened.append(file)
+        return real(stream, file, *rest)
+
+    monkeypatch.setattr(place, "open_header", counted)
+    assert patients_of(tmp_path) == patients_of(tmp_path) and len(opened) == 4
+    film(tmp_path / "ILL" / "2.dcm", "p9")
+    assert patients_of(tmp_path)["2.dcm"] == "p9" and len(opened) == 5
