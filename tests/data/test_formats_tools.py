@@ -558,3 +558,14 @@ def test_answers_by_a_number_are_no_reading_that_found_nothing(tmp_path: Path) -
            "bbox": [10, 20, 30, 40], "bbox_mode": 0}]}  # fmt: skip
     with pytest.raises(AnnotationError, match="bbox_mode 0; expected 1"):
         read_annotations(write(tmp_path / "coco.json", box))
+
+
+@pytest.mark.parametrize(("words", "noted"), [("opacity in the left lower lobe", 1), ("lungs are clear", 0), ("", 0)])
+def test_words_alone_are_noted_where_they_are_taken_for_nothing_found(tmp_path: Path, words: str, noted: int) -> None:
+    said = {"type": "textarea", "from_name": "report", "to_name": "image", "value": {"text": [words]}}
+    task = {"id": 1, "data": {"image": "a.png"}, "annotations": [{"id": 1, "completed_by": 7, "result": [said]}]}
+    file, left = write(tmp_path / "said.json", [task]), list[LeftOut]()
+    (found,) = read_annotations(file, left_out=left)
+    assert not found.finding and found.statement == words
+    assert sum("words without a mark or a label are taken for" in item.reason for item in left) == noted
+    assert read_annotations(file, unmarked="not read") == []
