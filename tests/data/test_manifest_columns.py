@@ -249,3 +249,16 @@ def test_verdicts_in_the_names_of_studies_are_noted(tmp_path: Path) -> None:
     found = load_dataset(tmp_path)
     assert found.class_names == ("XR_ELBOW", "XR_HAND") and {r.patient_id for r in found.records} == {"patient00011"}
     assert any("study1_negative and study1_positive may tell the classes" in note for note in found.notes)
+
+
+def test_splits_under_another_name_and_patients_spelt_otherwise(tmp_path: Path) -> None:
+    rows = ["a.png,x,TRAIN,P01", "b.png,y,TEST,1.23457E+11", "c.png,x,TRAIN,p01"]
+    (tmp_path / "m.csv").write_text("path,label,Dataset_type,patient_id\n" + "\n".join(rows) + "\n")
+    found = load_dataset(tmp_path / "m.csv")
+    assert [r.split for r in found.records] == ["train", "test", "train"]
+    assert [r.patient_id for r in found.records] == ["P01", "1.23457E+11", "P01"]
+    notes = "; ".join(found.notes)
+    for words in ("'Dataset_type' is read as split", "'p01' and 'P01' are taken for one patient", "has shortened"):
+        assert words in notes, words
+    (tmp_path / "m.csv").write_text("path,set,fold\na.png,train,test\nb.png,test,train\n")  # which of the two?
+    assert [r.split for r in load_dataset(tmp_path / "m.csv").records] == [None, None]
