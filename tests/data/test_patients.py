@@ -136,7 +136,7 @@ def test_a_patient_who_is_not_known_is_not_one_patient(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,label,patient_id\na,X,unknown\nb,Y,Unknown\nc,X,ANON01\nd,Y,001\n")
     found = load_dataset(tmp_path / "m.csv")
     assert [r.patient_id for r in found.records] == [None, None, "ANON01", "001"]
-    assert "patient 'unknown' of 1 films names nobody" in found.notes
+    assert "patient 'unknown' of 1 film names nobody" in found.notes
 
 
 def test_headers_are_opened_once_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from radiolucent.cli.output import (
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.training_options import Classes, LabelNames, NotGiven, Test, Uncertain, Val
+from radiolucent.shown import counted
 
 __all__ = ["data_app"]
 
@@ -152,7 +153,7 @@ def split(
     for note in found.notes:
         say.print(note)
     for name, counts in found.counts().items():
-        say.print(f"{name}: {counts}, {found.patients()[name]} patients")
+        say.print(f"{name}: {counts}, {counted(found.patients()[name], 'patient')}")
 
 
 @data_app.command()

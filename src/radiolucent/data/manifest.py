@@ -18,6 +18,7 @@ from radiolucent.data.patients import names_nobody
 from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record, split_of
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, real_path, write_text
+from radiolucent.shown import counted
 from radiolucent.tables import after_sep, csv_text, decoded, unguarded
 
 __all__ = ["read_manifest", "write_manifest"]
@@ -89,7 +90,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
     notes = [*assumed, *renamed, *said, *who, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
-    notes += [f"patient {name!r} of {count} films names nobody" for name, count in nobody.items()]
+    notes += [f"patient {name!r} of {counted(count, 'film')} names nobody" for name, count in nobody.items()]
     kind = f"{laid.name} manifest" if laid else "manifest"
     return Dataset(
         tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
