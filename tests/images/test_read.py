@@ -401,3 +401,14 @@ def test_raw_pixels_are_refused_with_the_next_step(tmp_path: Path) -> None:
             refused()
     with pytest.raises(ImageError, match="is not an image"):
         read(file.rename(tmp_path / "film.xyz"))
+
+
+def test_transparency_that_changes_a_film_is_noted_and_one_that_changes_nothing_is_not(tmp_path: Path) -> None:
+    grey = [RAMP] * 3
+    for alpha, noted in ((np.full_like(RAMP, 255), False), (RAMP, True), (np.where(RAMP > 0, 255, 0), False)):
+        file = tmp_path / "a.png"
+        Image.fromarray(np.dstack([*grey, alpha.astype(np.uint8)])).save(file)
+        assert any("darker than stored" in note for note in read(file).notes) == noted
+    Image.fromarray(RAMP).save(file, transparency=255)  # white is black then
+    found = read(file)
+    assert found.pixels.max() < 1 and any("darker than stored" in note for note in found.notes)
