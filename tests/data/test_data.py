@@ -187,6 +187,10 @@ def test_a_validation_film_with_the_bytes_of_a_test_film_is_left_out() -> None:
     found = split_dataset(Dataset(tuple(records), ("A", "B")))
     assert [found.records[i].split for i in (4, 5, 40)] == [None, "val", "test"]
     assert "4: byte-identical with a kept test film; left out of val." in found.notes
+    for i in (100, 102, 104):
+        records[i] = dataclasses.replace(records[i], path=records[40].path)
+    notes = split_dataset(Dataset(tuple(records), ("A", "B"))).notes
+    assert "100 and 2 more: byte-identical with a kept test film; left out of train." in notes
 
 
 @settings(max_examples=30, deadline=None)

@@ -107,15 +107,19 @@ def split_dataset(
         by_id[r.image_id]: name for name in ("val", "test") if name in keep for r in labelled if r.split == name
     }
     records: list[Record] = []
+    twins: dict[tuple[str, str], list[str]] = defaultdict(list)
     for record in dataset.records:
         split = record.split if record.split in keep else chosen.get(record.image_id)
         digest = by_id.get(record.image_id)
         twin = kept_hashes.get(digest or "")
         if record.labelled and twin and (record.split not in keep or (record.split, twin) == ("val", "test")):
-            notes.append(f"{record.image_id}: byte-identical with a kept {twin} film; left out of {split}.")
+            twins[twin, str(split)].append(record.image_id)
             split = None
         split = split if record.labelled else None
         records.append(dataclasses.replace(record, split=split, sha256=record.sha256 or digest))
+    for (twin, split), names in twins.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        notes.append(f"{names[0]}{more}: byte-identical with a kept {twin} film; left out of {split}.")
     result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
     _verify(result)
     return result
