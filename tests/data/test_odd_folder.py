@@ -19,7 +19,7 @@ from radiolucent.cli.entry import app
 from radiolucent.data import LeftOut, load_dataset, read_annotations
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.data.records import is_lost
-from radiolucent.errors import AnnotationError, ConfigError
+from radiolucent.errors import AnnotationError, ConfigError, DataError
 from radiolucent.files import one_process
 from support.odd_films import dicom, films, noted, raster, refused, rich_dicom
 
@@ -230,6 +230,8 @@ def test_a_folder_that_cannot_be_listed_is_a_loss(tmp_path: Path, monkeypatch: p
     (closed,) = found.left_out
     assert closed.path == tmp_path / "closed" and "cannot be listed (Stale" in closed.reason and is_lost(closed.reason)
     assert CliRunner().invoke(app, ["data", "check", str(tmp_path)]).exit_code in (3, 4)
+    with pytest.raises(DataError, match=r"no image found.* closed: the folder cannot be listed"):
+        load_dataset(tmp_path / "closed")
     left: list[LeftOut] = []
     read_annotations(tmp_path, left_out=left)
     assert closed in left

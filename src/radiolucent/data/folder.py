@@ -179,7 +179,7 @@ def _without_classes(root: Path, found: Sequence[_Placed]) -> tuple[list[_Placed
         why = "" if listed else ", which are called as patients or studies are; a manifest tells them"
         some = ", ".join(folders[:3]) + (", …" if len(folders) > 3 else "")
         notes.append(f"no classes are taken from the folders ({some}){why}")
-    bare = [(path, split, None, _patient(label, patient)) for path, split, label, patient in found]
+    bare: list[_Placed] = [(path, split, None, _patient(label, patient)) for path, split, label, patient in found]
     return bare, notes
 
 

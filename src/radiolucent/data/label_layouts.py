@@ -75,7 +75,11 @@ def as_manifest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid |
 
 def published_beside(films: Path) -> tuple[Path, str] | None:
     """(the published manifest that lies in a folder of films, its collection); it may be packed by gzip."""
-    for file in sorted(films.iterdir()):
+    try:
+        files = sorted(films.iterdir())
+    except OSError:  # which searching it for films tells
+        return None
+    for file in files:
         if re.search(r"\.csv(\.gz)?$", file.name, re.IGNORECASE) and file.is_file():
             layout = _layout_of({name.strip() for name in next(csv.reader([_heading(file)]), ())})
             if layout is not None and layout.read is not _vindr_boxes:
@@ -310,6 +314,16 @@ def _is_mimic(head: set[str]) -> bool:
 _OF_RSNA = {"patientId", "x", "y", "width", "height", "Target", "class"}  # more columns are a manifest of one's own
 
 
+def _is_rsna(head: set[str]) -> bool:
+    return {"patientId", "Target"} <= head <= _OF_RSNA
+
+
+def _has(*columns: str) -> Callable[[set[str]], bool]:
+    """Whether a heading has all these columns."""
+    needed = set(columns)
+    return needed.issubset
+
+
 class _Layout(NamedTuple):
     """A collection's name, by which columns its manifest is told, and how that is read."""
 
@@ -319,11 +333,11 @@ class _Layout(NamedTuple):
 
 
 _LAYOUTS = (
-    _Layout("NIH ChestX-ray14", lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
-    _Layout("CheXpert", lambda head: {"Path", "No Finding"} <= head, _chexpert),
-    _Layout("VinDr's boxes", lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
+    _Layout("NIH ChestX-ray14", _has("Image Index", "Finding Labels"), _nih),
+    _Layout("CheXpert", _has("Path", "No Finding"), _chexpert),
+    _Layout("VinDr's boxes", _has("image_id", "class_name", "x_min"), _vindr_boxes),
     _Layout("VinDr-CXR", _is_vindr, _vindr),
-    _Layout("PadChest", lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),
-    _Layout("RSNA Pneumonia", lambda head: {"patientId", "Target"} <= head <= _OF_RSNA, _rsna),
+    _Layout("PadChest", _has("ImageID", "PatientID", "Labels"), _padchest),
+    _Layout("RSNA Pneumonia", _is_rsna, _rsna),
     _Layout("MIMIC-CXR", _is_mimic, _mimic),
 )
