@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radiolucent.data import load_dataset, split_dataset
+from radiolucent.data import Dataset, Record, load_dataset, split_dataset
 from radiolucent.data.trained_on import TrainingFilms
 from radiolucent.errors import DataError
 from support.films import write_dicom
@@ -153,3 +153,11 @@ def test_headers_are_opened_once_until_the_file_changes(tmp_path: Path, monkeypa
     assert patients_of(tmp_path) == patients_of(tmp_path) and len(opened) == 4
     film(tmp_path / "ILL" / "2.dcm", "p9")
     assert patients_of(tmp_path)["2.dcm"] == "p9" and len(opened) == 5
+
+
+def test_a_split_says_of_how_many_films_the_patients_are_not_known() -> None:
+    films = [Record(Path(f"/none/{i}"), str(i), i % 2, f"p{i}" if i < 90 else None) for i in range(100)]
+    split = split_dataset(Dataset(tuple(films), ("A", "B")))
+    assert any("the patients of 10 films are not known" in note for note in split.notes)
+    split = split_dataset(Dataset(tuple(films[:90]), ("A", "B")))
+    assert not any("not known" in note for note in split.notes)

@@ -66,6 +66,11 @@ def split_dataset(
         )
     official = Counter(r.split for r in labelled)
     notes: list[str] = []
+    if alone := sum(not r.patient_id for r in labelled):
+        notes.append(
+            f"the patients of {alone} films are not known: each film counts as a patient of its own, who may stand on "
+            "both sides of a split; a manifest with patient_id tells them."
+        )
     fresh: dict[str, float] = {}
     keep = {"test"} if keep_test and official["test"] else set[str]()
     if not keep:
