@@ -13,6 +13,7 @@ from PIL import Image
 from radiolucent.cli import output
 from radiolucent.cli.output import progress_bar
 from radiolucent.data import load_dataset, write_manifest
+from radiolucent.errors import ConfigError
 from support.cli_calls import TRAINING, call, status
 
 # What a command may load beyond torch; everything else below takes seconds for nothing.
@@ -161,3 +162,34 @@ def test_a_method_given_twice_is_two_methods(home: Path, tmp_path: Path) -> None
     words = ["--method", "gradcam", "--method", "saliency,layercam", "--no-trust", "--no-panels", "--out", tmp_path]
     call("explain", home / "run", film, *words)
     assert {f.name.split(".")[-2] for f in (tmp_path / "maps").iterdir()} == {"gradcam", "saliency", "layercam"}
+
+
+def test_results_replace_no_run_no_manifest_and_no_film_that_a_manifest_lists(home: Path, tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    for kind in ("normal", "effusion"):
+        for file in sorted((home / "films" / kind).iterdir()):
+            os.link(file, films / f"{kind}-{file.name}")
+    rows = [f"{film},{film.name.split('-')[0]}" for film in sorted(films.iterdir())]
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("path,label\n" + "\n".join(rows) + "\n")
+    before = {p.name: p.read_bytes() for p in [*films.iterdir(), *(p for p in (home / "run").iterdir() if p.is_file())]}
+    with pytest.raises(ConfigError, match=r"is a run, whose predictions\.csv would be replaced"):
+        call("evaluate", home / "run", manifest, "--out", home / "run")
+    film = next((home / "films" / "normal").iterdir())
+    for words in (
+        ("train", manifest, *TRAINING),
+        ("study", manifest, *TRAINING),
+        ("features", home / "run", film, "--data", manifest),
+        ("audit", home / "run", manifest),
+        ("data", "paste-marker", manifest, "--class", "effusion"),
+    ):
+        with pytest.raises(ConfigError, match="films lie there"):
+            call(*words, "--out", films)
+    after = {p.name: p.read_bytes() for p in [*films.iterdir(), *(p for p in (home / "run").iterdir() if p.is_file())]}
+    assert after == before  # no lock either, by which a later command would pass the films over
+    manifest.replace(films / "manifest.csv")
+    kept = (films / "manifest.csv").read_text()
+    with pytest.raises(ConfigError, match="is what is read"):
+        call("data", "split", films, "--out", films / "manifest.csv")
+    assert (films / "manifest.csv").read_text() == kept

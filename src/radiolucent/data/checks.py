@@ -88,9 +88,7 @@ def _unreadable(dataset: Dataset, films: Sequence[Film]) -> Finding:
         "files.unreadable",
         "Can every file be read as a radiograph?",
         "fail" if bad else "pass",
-        f"{len(bad)} of {len(films)} films cannot be read"
-        + (f"; {len(aside)} other files are no films" if aside else "")
-        + ".",
+        f"{len(bad)} of {len(films)} films cannot be read" + (f"; set aside: {len(aside)}" if aside else "") + ".",
         estimate,
         0.0,
         {

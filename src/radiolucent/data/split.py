@@ -58,13 +58,19 @@ def split_dataset(
     val, test = (SHARE if share is None else share for share in (val, test))
     labelled = [r for r in dataset.records if r.labelled]
     if not dataset.multilabel and len({r.label for r in labelled}) < 2:
+        noted = f" Noted: {'; '.join(dataset.notes)}." if dataset.notes and not dataset.class_names else ""
         raise DataError(
             f"{dataset.source}: training needs films of two classes; found "
             f"{', '.join(dataset.class_names) or 'no class folders and no label column'}. Give the folder that holds "
-            "the class folders (or train/, val/, test/), or a manifest with labels."
+            f"the class folders (or train/, val/, test/), or a manifest with labels.{noted}"
         )
     official = Counter(r.split for r in labelled)
     notes: list[str] = []
+    if alone := sum(not r.patient_id for r in labelled):
+        notes.append(
+            f"the patients of {alone} films are not known: each film counts as a patient of its own, who may stand on "
+            "both sides of a split; a manifest with patient_id tells them."
+        )
     fresh: dict[str, float] = {}
     keep = {"test"} if keep_test and official["test"] else set[str]()
     if not keep:
@@ -106,15 +112,19 @@ def split_dataset(
         by_id[r.image_id]: name for name in ("val", "test") if name in keep for r in labelled if r.split == name
     }
     records: list[Record] = []
+    twins: dict[tuple[str, str], list[str]] = defaultdict(list)
     for record in dataset.records:
         split = record.split if record.split in keep else chosen.get(record.image_id)
         digest = by_id.get(record.image_id)
         twin = kept_hashes.get(digest or "")
         if record.labelled and twin and (record.split not in keep or (record.split, twin) == ("val", "test")):
-            notes.append(f"{record.image_id}: byte-identical with a kept {twin} film; left out of {split}.")
+            twins[twin, str(split)].append(record.image_id)
             split = None
         split = split if record.labelled else None
         records.append(dataclasses.replace(record, split=split, sha256=record.sha256 or digest))
+    for (twin, split), names in twins.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        notes.append(f"{names[0]}{more}: byte-identical with a kept {twin} film; left out of {split}.")
     result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
     _verify(result)
     return result

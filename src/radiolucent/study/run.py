@@ -65,6 +65,7 @@ def train_only(
     with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
         found = config.load()
+        refuse_among_films([config.out], found.folders)
         names = found.class_names
         start, weights = build(
             config.model,
