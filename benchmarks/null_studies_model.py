@@ -12,7 +12,8 @@ from radiolucent.audits.trial.answers import Table
 from radiolucent.audits.trial.attribution import Pointing
 from radiolucent.audits.trial.base import Case
 from radiolucent.audits.trial.calibrated import calibrated
-from radiolucent.audits.trial.discovered import DONORS, MORE, contrast
+from radiolucent.audits.trial.channel_findings import Tried
+from radiolucent.audits.trial.discovered import DONORS, MORE, adjusted, contrast, promising
 from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.interventions import INTERVENTIONS, interventions
 from radiolucent.audits.trial.map_slices import map_slices
@@ -180,18 +181,27 @@ def one_site(rng: np.random.Generator) -> bool:
 
 
 def one_discovery(rng: np.random.Generator) -> bool:
-    """Donors of the two classes bring along the threshold's worth and no more, in skewed amounts.
+    """Donors of the two classes bring along the threshold's worth and no more, in skewed amounts, and beside it what
+    their tone and texture do, which go with no class.
 
     Where a figure above the threshold stays open, the films are dealt again with up to four times as many donors, the
-    first among them, at half the error.
+    first among them, and then compared at the same tone and texture, each at half the error.
     """
-    threshold, level = CHANNELS["tone"].threshold, 1 - 0.05 / len(CHANNELS)
-    ill = np.arange(MORE) % 2 == 1
-    effects = 0.4 * (rng.chisquare(2, MORE) - 2) + threshold * ill
-    one = contrast(effects[:DONORS], ill[:DONORS], level)
-    if beyond(one, threshold) == "inconclusive" and (one.value or 0) > threshold:
-        one = contrast(effects, ill, (1 + level) / 2)
-    return beyond(one, threshold) == "fail"
+    threshold, level = CHANNELS["surroundings"].threshold, 1 - 0.05 / len(CHANNELS)
+    ill, about = np.arange(MORE) % 2 == 1, rng.standard_normal((MORE, 2))
+    effects = 0.3 * (rng.chisquare(2, MORE) - 2) + about @ (0.4, 0.2) + threshold * ill
+
+    def shown(n: int, error: float) -> Tried:
+        one = contrast(effects[:n], ill[:n], error)
+        return Tried(
+            CHANNELS["surroundings"], one, (1.0, 1.0), (), (), 0.0, 12, (0.0, 0.0), (), effects=effects[:n],
+            marked=ill[:n], about=lambda: about[:n],
+        )  # fmt: skip
+
+    one, half = shown(DONORS, level), (1 + level) / 2
+    if promising(one):
+        one = adjusted(shown(MORE, half), half)
+    return beyond(one.estimate, threshold) == "fail"
 
 
 def one_reasons(rng: np.random.Generator) -> bool:

@@ -81,7 +81,7 @@ def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
     """Hold a folder for this process while the block runs; the same process may hold it several times over.
 
     The lock goes with the process, however it ends. The processes of one `torchrun` write one folder together: the
-    first of them holds it. A folder that was made for it and is still empty afterwards is removed.
+    first of them holds it. Where nothing was written the lock is removed, and so is a folder that was made for it.
 
     Raises:
         BusyError: another process holds it.
@@ -93,6 +93,7 @@ def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
+    had = {p.name for p in place.iterdir()}
     lock = FileLock(place / LOCK, timeout=0, is_singleton=True, thread_local=False)
     try:
         lock.acquire()
@@ -103,9 +104,10 @@ def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
     try:
         yield
     finally:
-        if lock.lock_counter == 1 and [p.name for p in place.iterdir()] == [LOCK]:
+        if lock.lock_counter == 1 and LOCK not in had and had | {LOCK} == {p.name for p in place.iterdir()}:
             (place / LOCK).unlink()
-            place.rmdir()
+            if not had:
+                place.rmdir()
         lock.release()
 
 
@@ -202,25 +204,41 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
         os.truncate(file, good)  # a line that was being written when the process died
 
 
-def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(root: Path, failed: list[tuple[Path, str]]) -> Iterator[tuple[Path, list[str], list[str]]]:
     """(folder, names of folders in it, names of files in it) from the top, as `os.walk` gives them; links are followed.
 
     Each folder comes once, under its own path where that is searched, and what is linked comes after what is not. A
     link to a folder that holds `root` is left alone. Folders whose names are removed from the list are not searched.
+
+    Args:
+        failed: (folder, reason) of those that cannot be listed are appended: nothing is known of what they hold.
     """
-    top, seen = real_path(root), set[tuple[int, int]]()
+
+    def note(error: OSError) -> None:
+        failed.append((Path(error.filename or root), f"the folder cannot be listed ({error.strerror or error})"))
+
+    top, seen = real_path(root), set[object]()
     waiting = [root]
     for start in waiting:  # grows while it is walked
-        for place, folders, files in os.walk(start):
+        for place, folders, files in os.walk(start, onerror=note):
             here = Path(place)
-            about = here.stat()
-            if (about.st_dev, about.st_ino) in seen:
+            about = _about(here)
+            if about in seen:
                 folders.clear()
                 continue
-            seen.add((about.st_dev, about.st_ino))
+            seen.add(about)
             yield here, folders, files
             links = [here / name for name in folders if (here / name).is_symlink()]
             waiting += sorted(link for link in links if not top.is_relative_to(real_path(link)))
+
+
+def _about(folder: Path) -> object:
+    """What a folder is told by: its number, or its path where a network drive numbers none."""
+    try:
+        about = folder.stat()
+    except OSError:  # gone meanwhile, or a stale handle
+        return real_path(folder)
+    return (about.st_dev, about.st_ino) if about.st_ino else real_path(folder)
 
 
 def real_path(path: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Shown"]
+__all__ = ["Shown", "counted"]
 
 
 class Shown:
@@ -54,3 +54,12 @@ SHOWN = 20
 
 def _short(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """How many, in words.
+
+    >>> counted(1, "patient"), counted(12, "test film")
+    ('1 patient', '12 test films')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,14 +8,16 @@ import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter, laplace
 from torch import nn
 
+from radiolucent.audits.trial import discovered
 from radiolucent.audits.trial.attribution import TESTS as MAPS
 from radiolucent.audits.trial.base import Case
-from radiolucent.audits.trial.channel_findings import Tried, _localised, _where
+from radiolucent.audits.trial.channel_findings import Tried, _localised, _where, finding_of
 from radiolucent.audits.trial.discovered import TESTS, deal
 from radiolucent.audits.trial.examine import examine_views
-from radiolucent.audits.trial.exchange import CHANNELS, cell_channel, filled, fine_of, free
+from radiolucent.audits.trial.exchange import CHANNELS, Channel, cell_channel, filled, fine_of, free
 from radiolucent.audits.trial.familiar import familiar
 from radiolucent.audits.trial.interventions import TESTS as CHANGES
+from radiolucent.audits.trial.lung_structure import no_findings
 from radiolucent.audits.trial.regions import View
 from radiolucent.explainers import GradCAM, Saliency
 from radiolucent.types import Estimate
@@ -53,6 +55,50 @@ def test_a_shortcut_without_a_name_is_found_placed_and_shown() -> None:
     assert "at the bottom, at the right edge" in first.evidence["says"] and first.evidence["localised"]
     assert first.evidence["carried"]["positive"] > 0.4 > first.evidence["carried"]["negative"]
     assert [f.test for f in innocent if f.verdict == "fail"] == []
+
+
+def with_uneven_tone() -> list[View]:
+    """The films with spots, darker or brighter around the lungs, alike for the n-th film of either class."""
+    made: list[View] = []
+    for i, v in enumerate(with_spots()):
+        assert v.lungs is not None
+        power = np.exp(0.7 * np.random.default_rng(i // 2).standard_normal())
+        other = np.rint((v.grey / 255) ** power * 255).astype(np.uint8)
+        other[56:60, 52:56] = np.maximum(other, v.grey)[56:60, 52:56]
+        made.append(dataclasses.replace(v, grey=np.where(v.lungs, v.grey, other)))
+    return made
+
+
+def test_donors_of_the_same_tone_are_compared_where_the_tone_hides_a_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that follows a spot, and as much how bright the film is."""
+    even = np.ones((SIZE, SIZE)) / SIZE**2
+    reader = classifier(Reader(spot_reader() + even * 30.0, bias=-12.0))
+    found, _ = examine_views(reader, with_uneven_tone(), FEW[:1])
+    assert found[0].verdict == "fail" and "plain" in found[0].evidence, found[0].summary
+    assert "where what tone and texture alone do is the same (else +" in found[0].summary
+    innocent, _ = examine_views(classifier(Reader(even * 30.0, bias=-12.0)), with_uneven_tone(), FEW[:1])
+    assert innocent[0].verdict != "fail", innocent[0].summary
+    monkeypatch.setattr(discovered, "adjusted", lambda found, level: found)
+    without, _ = examine_views(reader, with_uneven_tone(), FEW[:1])
+    assert without[0].verdict == "inconclusive", without[0].summary
+
+
+@pytest.mark.parametrize(("proof", "verdict", "threshold"), [(0.19, "fail", 0.2), (0.05, "inconclusive", 0.3)])
+def test_in_the_lungs_the_threshold_of_outside_holds_where_no_finding_explains_it(
+    proof: float, verdict: str, threshold: float
+) -> None:
+    _, table = examine_views(lung_reader(), views(), ())
+    by_id = {v.image_id: v for v in views()}
+    case = Case(lung_reader(), table, by_id.__getitem__, by_id.__getitem__, TESTS)
+
+    def shown(channel: Channel, value: float, low: float) -> Tried:
+        e = Estimate(value, low, 2 * value - low, 0.95, 148, "given")
+        return Tried(channel, e, (value, value), (), (), 0.5, 12, (0.1, 0.7), ())
+
+    over = next(c for c in no_findings("fine", views()) if c.name == "fine.over")
+    told = dataclasses.replace(shown(CHANNELS["fine"], 0.38, 0.22), proof=(shown(over, proof, 0.01),))
+    (found,) = finding_of(case, CHANNELS["fine"], told)
+    assert (found.verdict, found.threshold) == (verdict, threshold), found.summary
 
 
 def test_a_change_of_the_whole_film_tells_no_place() -> None:

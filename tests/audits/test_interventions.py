@@ -13,6 +13,7 @@ from radiolucent.audits.trial.answers import ORIGINAL, Table, ask, collect
 from radiolucent.audits.trial.base import Case, edits_of
 from radiolucent.audits.trial.candidates import TESTS as CANDIDATES
 from radiolucent.audits.trial.channel_findings import Tried
+from radiolucent.audits.trial.covariance import contrast_at_same
 from radiolucent.audits.trial.discovered import TESTS as CHANNEL_TESTS
 from radiolucent.audits.trial.discovered import deal, tried_channels
 from radiolucent.audits.trial.distort import coarser, exposure, warped
@@ -27,7 +28,7 @@ from radiolucent.audits.trial.masked import MASKED_EDITS
 from radiolucent.audits.trial.masked import TESTS as PARTS
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.stress import STRESSES, stressed
-from radiolucent.audits.trial.trained_exposure import _contrast, exposure_of, exposures_taught
+from radiolucent.audits.trial.trained_exposure import exposure_of, exposures_taught
 from radiolucent.models import Classifier
 from radiolucent.types import Estimate, Finding
 from support.mark_readers import (
@@ -386,7 +387,7 @@ def test_the_level_holds_where_classes_scatter_unlike_and_lying_goes_with_the_cl
     for _ in range(600):
         about = rng.normal(size=(80, 3)) + 0.5 * ill[:, None]
         values = about @ (0.5, -0.3, 0.2) + rng.normal(size=80) * np.where(ill, 2.0, 0.5)
-        e = _contrast(values, ill, about, 0.95)
+        e = contrast_at_same(values, ill, about, 0.95, "nothing")
         assert e is not None and e.low is not None and e.high is not None
         wrong += not e.low <= 0 <= e.high
     assert 0.02 < wrong / 600 < 0.08

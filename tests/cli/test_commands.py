@@ -217,3 +217,34 @@ def test_films_of_one_class_are_refused_with_what_was_made_of_their_labels(home:
         with pytest.raises(DataError, match="needs films of two classes; found") as told:
             call("train", tmp_path / "films.csv", "--out", tmp_path / "run", *TRAINING)
         assert said in str(told.value) and not (tmp_path / "run" / "study.json").exists()
+
+
+def test_results_replace_no_run_no_manifest_and_no_film_that_a_manifest_lists(home: Path, tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    for kind in ("normal", "effusion"):
+        for file in sorted((home / "films" / kind).iterdir()):
+            os.link(file, films / f"{kind}-{file.name}")
+    rows = [f"{film},{film.name.split('-')[0]}" for film in sorted(films.iterdir())]
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("path,label\n" + "\n".join(rows) + "\n")
+    before = {p.name: p.read_bytes() for p in [*films.iterdir(), *(p for p in (home / "run").iterdir() if p.is_file())]}
+    with pytest.raises(ConfigError, match=r"is a run, whose predictions\.csv would be replaced"):
+        call("evaluate", home / "run", manifest, "--out", home / "run")
+    film = next((home / "films" / "normal").iterdir())
+    for words in (
+        ("train", manifest, *TRAINING),
+        ("study", manifest, *TRAINING),
+        ("features", home / "run", film, "--data", manifest),
+        ("audit", home / "run", manifest),
+        ("data", "paste-marker", manifest, "--class", "effusion"),
+    ):
+        with pytest.raises(ConfigError, match="films lie there"):
+            call(*words, "--out", films)
+    after = {p.name: p.read_bytes() for p in [*films.iterdir(), *(p for p in (home / "run").iterdir() if p.is_file())]}
+    assert after == before  # no lock either, by which a later command would pass the films over
+    manifest.replace(films / "manifest.csv")
+    kept = (films / "manifest.csv").read_text()
+    with pytest.raises(ConfigError, match="is what is read"):
+        call("data", "split", films, "--out", films / "manifest.csv")
+    assert (films / "manifest.csv").read_text() == kept

@@ -107,7 +107,7 @@ def test_an_exported_file_knows_the_films_but_names_no_patient(home: Path, tmp_p
     call("export", run, file)
     beside = tmp_path / "m.onnx.films.csv"
     told = beside.read_text()
-    assert told.splitlines()[0] == "split,sha256,pixels_sha256"
+    assert told.splitlines()[0] == "split,sha256,pixels_sha256,of"
     films = films_of_run(run)
     assert films is not None and films.patients and not films.unsure
     exported = films_of_run(file)
@@ -122,6 +122,7 @@ def test_an_exported_file_knows_the_films_but_names_no_patient(home: Path, tmp_p
         (b"", "names no film"),
         (told.encode("utf-16"), "does not say which film"),
         (told[:-9].encode(), "cut short"),
+        (told[: told.rindex("\n", 0, -1) + 1].encode(), "cut short"),  # at a line's end
     ):
         beside.write_bytes(damaged)
         with pytest.raises(DataError, match=said):

@@ -31,3 +31,14 @@ def test_views_by_their_code_and_text_in_the_picture(tmp_path: Path) -> None:
     assert found["films.burned_in"]["films"] == ["written.dcm"]
     assert any("BurnedInAnnotation" in note for note in read(tmp_path / "written.dcm").notes)
     assert not any("BurnedInAnnotation" in note for note in read(tmp_path / "not.dcm").notes)
+
+
+def test_pictures_that_differ_under_one_uid_are_found_and_copies_are_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = [rng.integers(0, 4095, (96, 96)) for _ in range(3)]
+    for name, picture, uid in (("a", 0, "1.2.3"), ("b", 1, "1.2.3"), ("c", 2, "1.2.4"), ("copy", 2, "1.2.4")):
+        write_dicom(tmp_path / f"{name}.dcm", pixels[picture], PatientID=name, SOPInstanceUID=uid)
+    (found,) = (f for f in check(load_dataset(tmp_path)) if f.test == "films.uid")
+    assert found.verdict == "fail" and found.evidence["films"] == ["a.dcm", "b.dcm"]
+    (tmp_path / "b.dcm").unlink()
+    assert next(f for f in check(load_dataset(tmp_path)) if f.test == "films.uid").verdict == "pass"

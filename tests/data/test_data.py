@@ -34,6 +34,7 @@ from radiolucent.data.records import COMPANION, HIDDEN
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import AnnotationError, DataError
 from radiolucent.images import Preprocess, ReadOptions, read_with
+from radiolucent.study.region_masks import find_layers
 from radiolucent.types import Annotation, Region
 
 
@@ -186,6 +187,10 @@ def test_a_validation_film_with_the_bytes_of_a_test_film_is_left_out() -> None:
     found = split_dataset(Dataset(tuple(records), ("A", "B")))
     assert [found.records[i].split for i in (4, 5, 40)] == [None, "val", "test"]
     assert "4: byte-identical with a kept test film; left out of val." in found.notes
+    for i in (100, 102, 104):
+        records[i] = dataclasses.replace(records[i], path=records[40].path)
+    notes = split_dataset(Dataset(tuple(records), ("A", "B"))).notes
+    assert "100 and 2 more: byte-identical with a kept test film; left out of train." in notes
 
 
 @settings(max_examples=30, deadline=None)
@@ -258,6 +263,29 @@ def test_the_cache_decodes_once_and_lists_bad_files(
     from radiolucent.images import read
 
     np.testing.assert_array_equal(cache.pixels[index], pre.quantise(read(moved)))
+
+
+def test_room_on_the_disk_is_taken_before_memory_is_mapped(
+    kermany: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing into mapped memory on a full disk ends the process (SIGBUS); writing a file raises OSError."""
+    dataset, taken = load_dataset(kermany), list[int]()
+    real = np.lib.format.open_memmap
+
+    def mapped(file: Path, mode: str, *rest: object, **more: object) -> np.ndarray:
+        assert mode == "r", "mapped for writing"
+        return real(file, mode, *rest, **more)
+
+    monkeypatch.setattr("numpy.lib.format.open_memmap", mapped)
+    cache = build_cache(dataset.records, Preprocess(size=64), tmp_path / "cache")
+    monkeypatch.undo()
+
+    def look(_: object) -> None:
+        (masks,) = tmp_path.glob("masks-*.npy")
+        taken.append(masks.stat().st_blocks * 512)
+
+    layers = find_layers(cache, look, look, (), "nothing", tmp_path)
+    assert min(taken) >= len(cache) * 64 * 64 and not layers.lungs_known.any() and not layers.markers.any()
 
 
 def test_films_of_an_older_decoder_are_not_served(

@@ -427,3 +427,27 @@ def test_masks_of_one_file_are_bounded_together(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("radiolucent.data.annotations.gather._MOST", 250)
     with pytest.raises(AnnotationError, match="annotation 2: the masks of this file have more than 250 pixels"):
         read_annotations(file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max,width,height\na,Mass,3,R1,10,20,30,40,2000,3000",
+        "dicom_id,category_name,path,x,y,w,h,image_width,image_height\na,Mass,files/a.jpg,10,20,20,20,2000,3000",
+        "filename,xmin,ymin,xmax,ymax,class,image_width,image_height\na,10,20,30,40,Mass,2000,3000",
+        'image,bbox_xywh,label,width,height\na,"[10,20,20,20]",Mass,2000,3000',
+    ],
+)
+def test_a_csv_tells_the_size_of_the_image_that_was_marked(tmp_path: Path, text: str) -> None:
+    (found,) = table(tmp_path / "m.csv", text + "\n")
+    assert found.image_shape == (3000, 2000) and found.regions[0].points.tolist() == [[10, 20], [30, 40]]
+
+
+def test_folders_called_by_what_their_masks_are_of_are_no_readers(tmp_path: Path) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[:5, :5] = 255
+    for name in ("leftMask", "lung masks", "infection masks", "Dr A"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(mask).save(tmp_path / name / "a.png")
+    found = {(a.reader, a.label) for a in read_annotations(tmp_path)}
+    assert found == {("reader", n) for n in ("leftMask", "lung masks", "infection masks")} | {("Dr A", None)}

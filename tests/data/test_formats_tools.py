@@ -538,3 +538,34 @@ def test_a_place_in_other_units_than_the_image_s_pixels_is_refused(tmp_path: Pat
                 read_annotations(file)
         else:
             assert len(read_annotations(file)[0].regions) == 1
+
+
+def test_answers_by_a_number_are_no_reading_that_found_nothing(tmp_path: Path) -> None:
+    """Label Studio's rating and number: a severity of 3 is not "no finding"."""
+    stars = {"type": "rating", "from_name": "severity", "to_name": "image", "value": {"rating": 3}}
+    task = {"id": 1, "data": {"image": "a.png"}, "annotations": [{"id": 1, "completed_by": 7, "result": [stars]}]}
+    flat = {"id": 1, "image": "a.png", "annotator": 1, "annotation_id": 1, "severity": 3}
+    for name, held in (("stars.json", [task]), ("flat.json", [flat])):
+        left: list[LeftOut] = []
+        assert read_annotations(write(tmp_path / name, held), left_out=left) == []
+        assert any("answer by a number" in item.reason for item in left)
+    for answer, label in (([["Lung", "Mass"]], "Mass"), (["Mass"], "Mass")):
+        (found,) = read_annotations(write(tmp_path / "flat.json", [flat | {"what": answer}]))
+        assert found.finding and found.label == label
+    with pytest.raises(AnnotationError, match="an answer that is not understood"):
+        read_annotations(write(tmp_path / "flat.json", [flat | {"what": [{"x": 1}]}]))
+    box = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"id": 1, "image_id": 1, "label": "Mass",
+           "bbox": [10, 20, 30, 40], "bbox_mode": 0}]}  # fmt: skip
+    with pytest.raises(AnnotationError, match="bbox_mode 0; expected 1"):
+        read_annotations(write(tmp_path / "coco.json", box))
+
+
+@pytest.mark.parametrize(("words", "noted"), [("opacity in the left lower lobe", 1), ("lungs are clear", 0), ("", 0)])
+def test_words_alone_are_noted_where_they_are_taken_for_nothing_found(tmp_path: Path, words: str, noted: int) -> None:
+    said = {"type": "textarea", "from_name": "report", "to_name": "image", "value": {"text": [words]}}
+    task = {"id": 1, "data": {"image": "a.png"}, "annotations": [{"id": 1, "completed_by": 7, "result": [said]}]}
+    file, left = write(tmp_path / "said.json", [task]), list[LeftOut]()
+    (found,) = read_annotations(file, left_out=left)
+    assert not found.finding and found.statement == words
+    assert sum("words without a mark or a label are taken for" in item.reason for item in left) == noted
+    assert read_annotations(file, unmarked="not read") == []

@@ -1,10 +1,12 @@
 """Manifests as people have them: other names of columns, other case, semicolons."""
 
+import gzip
 from pathlib import Path
 
 import pytest
 
-from radiolucent.data import load_dataset
+from radiolucent.data import load_dataset, split_dataset
+from radiolucent.data.records import is_lost
 from radiolucent.data.trained_on import films_of_run
 from radiolucent.errors import DataError
 
@@ -174,3 +176,89 @@ def test_a_manifest_that_is_cut_short_is_refused_and_short_lines_are_noted(tmp_p
 def test_blanks_around_a_heading_are_no_part_of_a_labels_name(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path , effusion,mass \na.png,1,0\nb.png,0,1\n")
     assert load_dataset(tmp_path / "m.csv").class_names == ("effusion", "mass")
+
+
+PADCHEST = "ImageID,ImageDir,PatientID,Labels\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "beside", "patients", "splits", "note"),
+    [
+        ("train/patient01/study1/v train/patient02/study1/v valid/patient64/study1/v", {},
+         "patient01 patient02 patient64", "train train val", "called as patients"),
+        ("patient01/study1/v patient02/study1/v", {}, "patient01 patient02", "- -", "called as patients"),
+        ("sub-S01/ses-E1/mod-rx/a sub-S02/ses-E2/mod-rx/b", {}, "sub-S01 sub-S02", "- -", "called as patients"),
+        ("p10/p10000032/s504/a p11/p11000011/s510/b", {}, "p10000032 p11000011", "- -", "called as patients"),
+        ("files/p10/p10000032/s5/a files/p10/p10000099/s6/b", {}, "p10000032 p10000099", "- -", ""),
+        ("images_001/images/a images_002/images/b", {}, "- -", "- -", ""),
+        ("stage_2_train_images/a stage_2_test_images/b", {}, "- -", "test train", ""),
+        ("dicom-images-train/1.2.276.0.7.1/1.2.276.0.7.2/a dicom-images-test/1.2.276.0.8.1/1.2.276.0.8.2/b", {},
+         "1.2.276.0.8.1 1.2.276.0.7.1", "test train", "called as patients or studies"),
+        ("0/a 1/b 2/c", {"P.csv": PADCHEST}, "- - -", "- - -", "the manifest of PadChest"),
+        ("0/a 1/b", {"P.csv.gz": PADCHEST}, "- -", "- -", "give it, unpacked, as data"),
+        ("A/a B/b", {"train.csv": "Path,Sex,Age,No Finding\n"}, "- -", "- -", "train.csv is the manifest"),
+    ],
+)  # fmt: skip
+def test_folders_of_patients_studies_and_stages_are_no_classes(
+    tmp_path: Path, names: str, beside: dict[str, str], patients: str, splits: str, note: str
+) -> None:
+    for name in names.split():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.png").touch()
+    for name, text in beside.items():
+        content = text.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    found = load_dataset(tmp_path)
+    assert found.class_names == () and {r.label for r in found.records} == {None}
+    assert " ".join(r.patient_id or "-" for r in found.records) == patients
+    assert " ".join(r.split or "-" for r in found.records) == splits
+    assert note in " ".join(found.notes)
+    with pytest.raises(DataError, match=note or "class folders"):  # the error says what the note does
+        split_dataset(found)
+
+
+def test_what_lies_beside_published_films_is_no_film_and_no_loss(tmp_path: Path) -> None:
+    for name in ("COVID/images/COVID-1.png", "Normal/images/Normal-1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for name in ("COVID.metadata.xlsx", "metadata.csv.gz", "findings.docx"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04" + b"0" * 60 if name[-1] == "x" else gzip.compress(b"a,b"))
+    (tmp_path / "NLM-MontgomeryCXRSet-ReadMe.pdf").write_bytes(b"%PDF-1.4")
+    found = load_dataset(tmp_path)
+    assert [r.path.stem for r in found.records] == ["COVID-1", "Normal-1"] and found.class_names == ("COVID", "Normal")
+    assert len(found.left_out) == 4 and not any(is_lost(item.reason) for item in found.left_out)
+    with pytest.raises(DataError, match="is packed; unpack it"):
+        load_dataset(tmp_path / "metadata.csv.gz")
+
+
+def test_the_kermany_names_of_2018_tell_patients_and_etiologies(tmp_path: Path) -> None:
+    for name in ("NORMAL/NORMAL-1003233-0001", "PNEUMONIA/BACTERIA-1008087-0001", "PNEUMONIA/BACTERIA-1008087-0002",
+                 "PNEUMONIA/VIRUS-1009632-0001"):  # fmt: skip
+        file = tmp_path / "train" / f"{name}.jpeg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    found = load_dataset(tmp_path, classes=3)
+    assert [r.patient_id for r in found.records] == ["1003233", "1008087", "1008087", "1009632"]
+    assert [found.class_names[r.label or 0] for r in found.records] == ["NORMAL", "BACTERIAL", "BACTERIAL", "VIRAL"]
+
+
+def test_verdicts_in_the_names_of_studies_are_noted(tmp_path: Path) -> None:
+    for name in ("XR_ELBOW/patient00011/study1_negative", "XR_HAND/patient00011/study1_positive"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "image1.png").touch()
+    found = load_dataset(tmp_path)
+    assert found.class_names == ("XR_ELBOW", "XR_HAND") and {r.patient_id for r in found.records} == {"patient00011"}
+    assert any("study1_negative and study1_positive may tell the classes" in note for note in found.notes)
+
+
+def test_splits_under_another_name_and_patients_spelt_otherwise(tmp_path: Path) -> None:
+    rows = ["a.png,x,TRAIN,P01", "b.png,y,TEST,1.23457E+11", "c.png,x,TRAIN,p01"]
+    (tmp_path / "m.csv").write_text("path,label,Dataset_type,patient_id\n" + "\n".join(rows) + "\n")
+    found = load_dataset(tmp_path / "m.csv")
+    assert [r.split for r in found.records] == ["train", "test", "train"]
+    assert [r.patient_id for r in found.records] == ["P01", "1.23457E+11", "P01"]
+    notes = "; ".join(found.notes)
+    for words in ("'Dataset_type' is read as split", "'p01' and 'P01' are taken for one patient", "has shortened"):
+        assert words in notes, words
+    (tmp_path / "m.csv").write_text("path,set,fold\na.png,train,test\nb.png,test,train\n")  # which of the two?
+    assert [r.split for r in load_dataset(tmp_path / "m.csv").records] == [None, None]

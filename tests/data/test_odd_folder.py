@@ -1,5 +1,6 @@
 """A folder of 200 odd files: no traceback, each film used or listed with the true reason, the right exit status."""
 
+import errno
 import json
 import os
 import random
@@ -8,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from fuzz import damaged
+from radiolucent.audits.trial import masks_from_folder
 from radiolucent.cli.entry import app
-from radiolucent.data import load_dataset, read_annotations
+from radiolucent.data import LeftOut, load_dataset, read_annotations
 from radiolucent.data.phantom import PhantomConfig, generate
 from radiolucent.data.records import is_lost
-from radiolucent.errors import ConfigError
+from radiolucent.errors import AnnotationError, ConfigError, DataError
 from radiolucent.files import one_process
 from support.odd_films import dicom, films, noted, raster, refused, rich_dicom
 
@@ -148,14 +151,27 @@ def test_pictures_of_results_that_lie_among_the_films_are_no_films(tmp_path: Pat
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png)
     for out in ("ILL/maps", "runs/one"):
-        with one_process(tmp_path / out):
-            pass
+        (tmp_path / out / ".lock").touch()
     found = load_dataset(tmp_path)
     assert [r.image_id for r in found.records] == ["ILL/b.png", "NORMAL/a.png"]
     assert found.class_names == ("ILL", "NORMAL")
     told = {x.path.name for x in found.left_out if "results of radiolucent" in x.reason and not is_lost(x.reason)}
     assert told == {"maps", "one"}
     assert [r.image_id for r in load_dataset(tmp_path / "ILL" / "maps").records] == ["panels/b.png"]  # asked for
+
+
+def test_a_lock_among_pictures_alone_is_told_as_a_loss_and_a_command_that_wrote_nothing_leaves_none(
+    tmp_path: Path,
+) -> None:
+    for name in ("NORMAL/a.png", "ILL/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(films()["png8"])
+    with one_process(tmp_path / "ILL"), one_process(tmp_path / "ILL"):
+        assert (tmp_path / "ILL" / ".lock").exists()
+    assert sorted(p.name for p in (tmp_path / "ILL").iterdir()) == ["b.png"]
+    (tmp_path / "ILL" / ".lock").touch()
+    (left,) = load_dataset(tmp_path).left_out
+    assert left.path.name == "ILL" and "remove the .lock" in left.reason and is_lost(left.reason)
 
 
 def test_linked_folders_are_searched_once_and_loops_end(tmp_path: Path) -> None:
@@ -195,3 +211,44 @@ def test_links_hide_no_film_whatever_their_order(tmp_path: Path) -> None:
     (root / "Z").symlink_to(tmp_path / "store")
     (root / "C").symlink_to(root / ".kept")  # in a folder that is not searched itself
     assert sorted(r.image_id for r in load_dataset(root).records) == ["A/a.png", "C/c.png", "Z/NORMAL/b.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ILL/a.png", "NORMAL/b.png", "closed/c.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(films()["png8"])
+    scan = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "closed":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = load_dataset(tmp_path)
+    assert found.class_names == ("ILL", "NORMAL")
+    (closed,) = found.left_out
+    assert closed.path == tmp_path / "closed" and "cannot be listed (Stale" in closed.reason and is_lost(closed.reason)
+    assert CliRunner().invoke(app, ["data", "check", str(tmp_path)]).exit_code in (3, 4)
+    with pytest.raises(DataError, match=r"no image found.* closed: the folder cannot be listed"):
+        load_dataset(tmp_path / "closed")
+    left: list[LeftOut] = []
+    read_annotations(tmp_path, left_out=left)
+    assert closed in left
+    with pytest.raises(AnnotationError, match=r"closed: .*masks are missed"):
+        masks_from_folder(tmp_path)
+
+
+def test_folders_that_a_drive_does_not_number_are_all_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ILL/a.png", "NORMAL/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(films()["png8"])
+    (tmp_path / "ILL" / "again").symlink_to(tmp_path / "NORMAL")
+    stat = Path.stat
+
+    def numberless(self: Path, **options: bool) -> os.stat_result:
+        about = list(stat(self, **options))
+        return os.stat_result([about[0], 0, *about[2:]])
+
+    monkeypatch.setattr(Path, "stat", numberless)
+    assert [r.image_id for r in load_dataset(tmp_path).records] == ["ILL/a.png", "NORMAL/b.png"]

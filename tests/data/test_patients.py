@@ -2,12 +2,13 @@
 
 import gzip
 import os
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from radiolucent.data import load_dataset, split_dataset
+from radiolucent.data import Dataset, Record, load_dataset, split_dataset
 from radiolucent.data.trained_on import TrainingFilms
 from radiolucent.errors import DataError
 from support.films import write_dicom
@@ -135,4 +136,28 @@ def test_a_patient_who_is_not_known_is_not_one_patient(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,label,patient_id\na,X,unknown\nb,Y,Unknown\nc,X,ANON01\nd,Y,001\n")
     found = load_dataset(tmp_path / "m.csv")
     assert [r.patient_id for r in found.records] == [None, None, "ANON01", "001"]
-    assert "patient 'unknown' of 1 films names nobody" in found.notes
+    assert "patient 'unknown' of 1 film names nobody" in found.notes
+
+
+def test_headers_are_opened_once_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        film(tmp_path / ("NORMAL" if i % 2 else "ILL") / f"{i}.dcm", f"p{i}")
+    place = import_module("radiolucent.images.read")
+    real, opened = place.open_header, list[Path]()
+
+    def counted(stream: object, file: Path, *rest: object) -> object:
+        opened.append(file)
+        return real(stream, file, *rest)
+
+    monkeypatch.setattr(place, "open_header", counted)
+    assert patients_of(tmp_path) == patients_of(tmp_path) and len(opened) == 4
+    film(tmp_path / "ILL" / "2.dcm", "p9")
+    assert patients_of(tmp_path)["2.dcm"] == "p9" and len(opened) == 5
+
+
+def test_a_split_says_of_how_many_films_the_patients_are_not_known() -> None:
+    films = [Record(Path(f"/none/{i}"), str(i), i % 2, f"p{i}" if i < 90 else None) for i in range(100)]
+    split = split_dataset(Dataset(tuple(films), ("A", "B")))
+    assert any("the patients of 10 films are not known" in note for note in split.notes)
+    split = split_dataset(Dataset(tuple(films[:90]), ("A", "B")))
+    assert not any("not known" in note for note in split.notes)

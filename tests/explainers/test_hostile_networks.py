@@ -1,6 +1,7 @@
 """Networks that hide what they do, change while they are looked at, or answer by chance: right, or refused by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import radiolucent as rl
 from radiolucent.errors import ExplainError, ModelError
 from radiolucent.explainers import explain
 from radiolucent.models.activations import activations
+from radiolucent.models.export import export
+from radiolucent.models.reads_values import reads_values
 from radiolucent.passes import target_layer
 from radiolucent.passes.session import Session
 
@@ -92,6 +95,13 @@ def test_relus_by_any_call_are_guided(name: str) -> None:
         explain(wrapped(net), FILM, rl.GuidedBackprop(), target=1).map for net in (Net(), Net(GUIDED[name]))
     )
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_what_is_computed_again_on_the_way_back_has_no_rules() -> None:
+    clf = wrapped(Net(GUIDED["checkpoint"]))
+    for method in (rl.DeepLift(), rl.LRP()):
+        with pytest.raises(ExplainError, match=r"checkpoint.*Use IntegratedGradients"):
+            explain(clf, FILM, method, target=1)
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
@@ -415,3 +425,83 @@ def test_tensors_of_a_class_of_their_own() -> None:
 
     found, expected = (explain(wrapped(net), FILM, rl.Saliency(), target=1).map for net in (Marked(), Net()))
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_memory_read_by_its_own_strides_is_that_of_contiguous_images() -> None:
+    class Patches(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return super().features(x.as_strided(x.shape, (3 * 64 * 64, 64 * 64, 64, 1)) * 1.0)
+
+    found, expected = (rl.wrap(net.eval(), NAMES, preprocess=PRE) for net in (Patches(), Net()))
+    inputs = PRE(FILM)[None]
+    inputs[:, 1:] *= torch.tensor([0.5, 0.1]).view(1, 2, 1, 1)  # or all channels are alike
+    assert torch.allclose(found.logits(inputs), expected.logits(inputs), atol=1e-6)
+
+
+class Choosing(Net):
+    """Bright images go another way: of one film, some altered copies do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([super(Choosing, self).forward(a if a.mean() > -0.15 else a.flip(3) * 3) for a in x.split(1)])
+
+
+def test_ways_that_python_chooses_by_an_image_are_not_frozen(tmp_path: Path) -> None:
+    clf = wrapped(Choosing())
+    frozen, plain = (
+        explain(clf, FILM, rl.RISE(200), target=1, session=s) for s in (Session(**EAGER), Session(fast=False))
+    )
+    assert frozen.details["engine"] == "torch"
+    np.testing.assert_allclose(frozen.map, plain.map, atol=1e-4 * np.abs(plain.map).max())
+    for name in ("m.onnx", "m.xml"):
+        with pytest.raises(ModelError, match="Python looks at what this network computes"):
+            export(clf, tmp_path / name)
+
+
+READING: dict[str, Callable[[Net, torch.Tensor], Any]] = {
+    "if": lambda s, x: x if x.mean() > 0 else -x,
+    "item": lambda s, x: x * float(x.amax()),
+    "slice": lambda s, x: x.roll(int(x[0, 0, 0].argmax()), 3),
+    "tolist": lambda s, x: torch.stack([x[0], x[0]])[x.mean((1, 2, 3)).gt(0).long().tolist()],
+    "written": lambda s, x: (z := torch.zeros_like(x), z.__setitem__(..., x), x * z.max().item())[-1],
+    "numpy": lambda s, x: torch.from_numpy(x.detach().numpy() * 2),
+}
+FOLLOWED: dict[str, Callable[[Net, torch.Tensor], Any]] = {
+    "where": lambda s, x: torch.where(x > 0, x, -x),
+    "shape": lambda s, x: x if x.shape[2] == x.shape[3] else -x,
+    "weight": lambda s, x: x * float(s.c1.weight[0, 0, 0, 0]),
+    "own tensor": lambda s, x: x * float(torch.ones(3).sum()),
+    "mask": lambda s, x: x.masked_fill(x < 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", [*READING, *FOLLOWED])
+def test_values_that_python_reads_are_noticed(name: str) -> None:
+    class Reading(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward({**READING, **FOLLOWED}[name](self, x))
+
+    assert reads_values(Reading().eval(), torch.rand(1, 3, 64, 64)) == (name in READING)
+
+
+FLAT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "input": lambda x: (x * 127).round() / 127,
+    "floor": lambda x: (x * 255).floor(),
+    "sign": torch.sign,
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_steps_without_a_slope_give_no_blank_map(name: str) -> None:
+    class Rounding(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return super().features(FLAT[name](x))
+
+    clf = wrapped(Rounding())
+    for method in (rl.Saliency(), rl.InputTimesGradient(), rl.SmoothGrad(samples=4), rl.IntegratedGradients()):
+        with pytest.raises(ExplainError, match=r"rounds or compares on its way \((Round|Floor|Sign)Backward.*LIME"):
+            explain(clf, FILM, method, target=1)
+    assert explain(clf, FILM, rl.GradCAM(), target=1).map.any()  # behind that step
+    plain = wrapped(Net())
+    with torch.no_grad():  # of an answer that is always the same, the map is blank all the same
+        plain.network.module.fc.weight.zero_()
+    assert not explain(plain, FILM, rl.Saliency(), target=1).map.any()

@@ -14,7 +14,8 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from radiolucent.errors import ConfigError, ImageError
+from radiolucent.data import load_dataset
+from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.images import as_film, as_films, from_array, read
 from support.films import write_dicom
 
@@ -390,3 +391,24 @@ def test_real_films_are_read(realdata: Path) -> None:
     for file in files:
         film = read(file)
         assert film.shape == (224, 224) and film.pixels.std() > 0.05
+
+
+def test_raw_pixels_are_refused_with_the_next_step(tmp_path: Path) -> None:
+    file = tmp_path / "JPCLN001.IMG"
+    np.random.default_rng(0).integers(1, 4096, (128, 128)).astype(">u2").tofile(file)
+    for refused in (lambda: read(file), lambda: load_dataset(tmp_path)):
+        with pytest.raises((ImageError, DataError), match=r"raw pixels without a header.*reshape\(128, 128\)"):
+            refused()
+    with pytest.raises(ImageError, match="is not an image"):
+        read(file.rename(tmp_path / "film.xyz"))
+
+
+def test_transparency_that_changes_a_film_is_noted_and_one_that_changes_nothing_is_not(tmp_path: Path) -> None:
+    grey = [RAMP] * 3
+    for alpha, noted in ((np.full_like(RAMP, 255), False), (RAMP, True), (np.where(RAMP > 0, 255, 0), False)):
+        file = tmp_path / "a.png"
+        Image.fromarray(np.dstack([*grey, alpha.astype(np.uint8)])).save(file)
+        assert any("darker than stored" in note for note in read(file).notes) == noted
+    Image.fromarray(RAMP).save(file, transparency=255)  # white is black then
+    found = read(file)
+    assert found.pixels.max() < 1 and any("darker than stored" in note for note in found.notes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 import radiolucent as rl
@@ -117,6 +117,19 @@ def test_what_is_no_model_is_named(source: str, words: str) -> None:
         rl.own_model(source, NAMES, preprocess=PRE)
 
 
+def test_tied_weights_that_a_file_keeps_once(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Conv2d(1, 2, 3)
+            self.other = self.one
+
+    source, network = Tied(), Tied()
+    save_model(source, str(tmp_path / "tied.safetensors"))
+    report = load_weights(network, tmp_path / "tied.safetensors")
+    assert not report.missing and torch.equal(network.other.weight, source.one.weight)
+
+
 def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     plain = rl.own_model("their_models:make", NAMES, preprocess=PRE)
     state = {k.removeprefix("module."): v * 2 for k, v in plain.network.state_dict().items()}
@@ -141,9 +154,20 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     torch.save({"model": {"state_dict": {k: v * torch.nan for k, v in state.items()}}}, tmp_path / "nan.pth")
     with pytest.raises(WeightsError, match="holds NaN"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="nan.pth")
-    torch.save({"model_ema": state, "epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match="It has model_ema, epoch"):
+    torch.save({"params": state, "epoch": 3, "scheduler": {}}, tmp_path / "alone.pth")  # what else could be meant?
+    found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="alone.pth")
+    assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    torch.save({"params": state, "ema": state, "epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="It has params, ema, epoch"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="other.pth")
+    prefixed = {f"model.{k}": v for k, v in state.items()}
+    torch.save({"state_dict": prefixed | {"criterion.weight": torch.ones(2)}}, tmp_path / "loss.ckpt")
+    found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="loss.ckpt")
+    assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    assert "not of the network, ignored: criterion.weight" in str(load_weights(network, tmp_path / "loss.ckpt"))
+    torch.save(prefixed | {"head.weight": torch.ones(2, 2), "head.bias": torch.ones(2)}, tmp_path / "head.ckpt")
+    with pytest.raises(WeightsError, match=r"unexpected, ignored: head\.weight"):  # it takes part in the answer
+        rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="head.ckpt")
     save_file({k: v for k, v in state.items() if k != "fc.bias"}, tmp_path / "some.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.bias"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="some.safetensors")
@@ -213,9 +237,10 @@ def test_which_of_a_files_results_is_said(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's, about its exporters
-@pytest.mark.parametrize("kind", ["whole.xml", "whole.pt2"])
-def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["whole.xml", "whole.pt2", "whole.onnx", "many.onnx", "signed.onnx"])
+def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str, tmp_path: Path) -> None:
     """Grey levels in [0, 1] became 0 on the way."""
+    levels = 65535 if "many" in kind else 255
 
     class Whole(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -223,15 +248,42 @@ def test_a_file_that_takes_whole_numbers_gets_no_films_cut_to_black(kind: str) -
 
     if kind.endswith("pt2"):
         torch.export.save(torch.export.export(Whole(), (torch.zeros(2, 1, 32, 32, dtype=torch.uint8),)), kind)
+    elif kind.endswith("onnx"):
+        onnx = pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+        helper, types = onnx.helper, {"whole": 2, "many": 4, "signed": 6}
+        given = helper.make_tensor_value_info("x", types[kind.partition(".")[0]], ["n", 1, 32, 32])
+        weights = [onnx.numpy_helper.from_array(np.array([[3.0, -4.0]], np.float32) / levels, "w")]
+        steps = [("Cast", ["x"], "f", {"to": 1}), ("GlobalAveragePool", ["f"], "p", {}), ("Flatten", ["p"], "v", {})]
+        steps.append(("MatMul", ["v", "w"], "logits", {}))
+        nodes = [helper.make_node(kind, start, [end], **said) for kind, start, end, said in steps]
+        graph = helper.make_graph(
+            nodes, "g", [given], [helper.make_tensor_value_info("logits", 1, ["n", 2])], initializer=weights
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), kind)
     else:
         openvino = pytest.importorskip("openvino")
         ops = openvino.opset13
         given = ops.parameter([-1, 1, 32, 32], np.uint8, name="x")
         mean = ops.reduce_mean(ops.convert(given, "f32"), np.array([2, 3]))
-        made = ops.matmul(mean, np.array([[3.0, -4.0]], np.float32), False, False)
-        openvino.save_model(openvino.Model([made], [given], "whole"), kind)
-    with pytest.raises(ModelError, match=r"takes .*u.*8; expected floating-point images.*wrap_function"):
+        made = ops.matmul(mean, np.array([[3.0, -4.0]], np.float32) / 255, False, False)
+        openvino.save_model(openvino.Model([made], [given], "whole"), kind, compress_to_fp16=False)
+    if kind.startswith("signed"):
+        with pytest.raises(ModelError, match=r"takes .*int32.*; expected floating-point images, or uint8.*wrap_funct"):
+            rl.own_model(kind, NAMES)
+        return
+    with pytest.raises(
+        ModelError, match=rf"whole numbers from 0 to {levels}, and films .* from .* to .*std=1/{levels}"
+    ):
         rl.own_model(kind, NAMES, preprocess=PRE)
+    made = rl.own_model(kind, NAMES)
+    levels_of_film = np.rint(FILM.pixels * levels) / levels
+    expected = torch.tensor([[3.0, -4.0]]) * float(levels_of_film.mean())
+    assert torch.allclose(made.logits(made.preprocess(FILM)[None]), expected, atol=1e-4)
+    brighter = made.preprocess(FILM)[None] + 2 * levels  # an altered copy beyond white is white, and not black again
+    assert torch.allclose(made.logits(brighter), torch.tensor([[3.0, -4.0]]), atol=1e-4)
+    again = rl.load(rl.save(made, tmp_path / "run"))
+    assert torch.allclose(again.logits(made.preprocess(FILM)[None]), expected, atol=1e-4)
 
 
 def test_an_onnx_file_that_keeps_its_weights_elsewhere_says_what_to_do() -> None:

@@ -110,6 +110,15 @@ def test_a_map_that_is_lost_to_rounding_says_so(sharp: float, told: bool) -> Non
     assert bool(one.map.any()) != told and ("broken_promise" in one.details) == told
 
 
+def test_percentages_are_noticed() -> None:
+    class Percent(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 100 * torch.stack([x.mean((1, 2, 3)), x.std((1, 2, 3))], 1).softmax(1)
+
+    with pytest.raises(ModelError, match=r"percentages.*divides them by 100.*probabilities"):
+        rl.wrap(Percent(), ("NORMAL", "PNEUMONIA"), preprocess=rl.Preprocess(32, "squash", 1, (0.0,), (1.0,)))
+
+
 def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(ConfigError, match=r"\(2, 2\) for 2 films; expected \(2, 3\)"):
         rl.wrap(Net(), ["A", "B", "C"], preprocess=SMALL)

@@ -1,10 +1,14 @@
 """Batch norms computed as affine functions give torch's values and gradients."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+import radiolucent as rl
 from radiolucent.models import build
 from radiolucent.passes.batch_norm import AffineNorms
 from radiolucent.passes.forward import INPUT, Pass
@@ -72,3 +76,37 @@ def test_inputs_made_in_inference_mode() -> None:
         x = torch.rand(1, 1, 64, 64)
     cut = Pass(clf, x).cut(INPUT)
     assert float(cut.gradient(cut.logits[:, 1]).abs().max()) > 0
+
+
+class Tokens(nn.Module):
+    """A norm whose gradient comes from tokens: for one image torch's own gradient of that norm is wrong."""
+
+    def __init__(self, own: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.c1, self.c2, self.fc = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), nn.Linear(8, 2)
+        self.own = own
+        self.register_buffer("mean", torch.randn(8))
+        self.register_buffer("var", torch.rand(8) + 0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.c2(self.c1(x).relu())
+        x = F.instance_norm(x) if self.own else F.instance_norm(x, self.mean, self.var, use_input_stats=False)
+        return self.fc(F.layer_norm(x.flatten(2).transpose(1, 2), (8,)).square().mean(1))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_instance_norms_gradient_comes_from_tokens(own: bool) -> None:
+    network = Tokens(own).eval()
+    clf = rl.wrap(network, ("NORMAL", "PNEUMONIA"), preprocess=rl.Preprocess(32, "squash", 3, (0.5,) * 3, (0.5,) * 3))
+    film = rl.from_array(torch.rand(32, 32, generator=torch.Generator().manual_seed(1)).numpy())
+    x, double = clf.preprocess(film)[None].double(), copy.deepcopy(network).double()
+    way = torch.randn(32, 32, generator=torch.Generator().manual_seed(2)).double()
+    with torch.no_grad():
+        ahead, back = (float(double(x + sign * 1e-6 * way / 0.5)[0, 1]) for sign in (1, -1))
+    found = float((torch.as_tensor(rl.explain(clf, film, rl.Saliency(), target=1).map) * way).sum())
+    assert found == pytest.approx((ahead - back) / 2e-6, rel=1e-3)
+    alone = rl.explain(clf, film, rl.LayerCAM(), target=1)
+    among = rl.explain(clf, [film, film], rl.LayerCAM(), target=1)[0]  # torch's own is right of two images
+    assert alone.details["layer"] == "module.c2"
+    np.testing.assert_allclose(alone.map, among.map, atol=1e-5 * np.abs(among.map).max())

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from radiolucent.audits.trial import masks_from_folder
 from radiolucent.cli import app
 from radiolucent.data import Record, load_dataset, split_dataset
 from radiolucent.data.phantom import Phantom, draw
-from radiolucent.errors import WeightsError
+from radiolucent.errors import AnnotationError, ImageError, WeightsError
 from radiolucent.files import sha256_file
 from radiolucent.metrics import dice
 from radiolucent.segment import LungMask, load_segmenter, lungs_of, save_segmenter, write_lungs
@@ -276,3 +277,45 @@ def test_masks_of_one_name_are_left_out_and_uids_keep_theirs(tmp_path: Path) -> 
     masker = masks_from_folder(tmp_path / "masks")
     first, second = (masker(film_of(phantom(i).pixels, f"1.2.840.{i - 1}")) for i in (2, 3))
     assert first is not None and second is not None and (first != second).any()
+
+
+def test_masks_of_others_are_read_whole_and_given_to_one_film(tmp_path: Path) -> None:
+    pixels = phantom(1).pixels
+    film, root = film_of(pixels, "COVID/images/x.png"), tmp_path / "masks"
+    want = np.zeros(pixels.shape, bool)
+    want[20:60, 10:40] = want[20:60, 70:100] = True
+
+    def masked(values: np.ndarray, *names: str) -> np.ndarray | None:
+        shutil.rmtree(root, ignore_errors=True)
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(root / name)
+        return masks_from_folder(root)(film)
+
+    parts = want.astype(np.uint8)
+    parts[:, 50:] *= 2  # a label a lung
+    blurred = np.where(want, 250, 3).astype(np.uint8)
+    blurred[20:60, 10] = 190
+    blurred.flat[:10] = range(10)  # as JPEG leaves it
+    for values in (parts, want.astype(np.uint8), want * np.uint8(255), want.astype(np.uint16) * 900, blurred):
+        found = masked(values, "x_mask.png")
+        assert found is not None and (found == want).all()
+    half = want.copy()
+    half[:, 50:] = False
+    masked(half, "leftMask/x.png", "rightMask/x.png")
+    Image.fromarray(want & ~half).save(root / "leftMask/x.png")
+    both = masks_from_folder(root)
+    assert (both(film) == want).all() and (both(film_of(pixels, "other/x.png")) == want).all()  # a copy of the film
+    with pytest.raises(AnnotationError, match=r"may be the mask of COVID/images/x\.png and of test/x\.png"):
+        both(film_of(phantom(2).pixels, "test/x.png"))
+    with pytest.raises(AnnotationError, match="may both be its mask"):
+        masked(want, "Dr A/x.png", "Dr B/x.png")
+    with pytest.raises(ImageError, match="is grey all over, and no mask"):
+        masked(pixels, "images/x.png")
+    (root / "images/x.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    with pytest.raises(ImageError, match="cannot be read"):
+        masks_from_folder(root)(film)
+    (tmp_path / "linked").mkdir()
+    masked(want, "x.png")
+    (tmp_path / "linked" / "here").symlink_to(root, target_is_directory=True)
+    assert (masks_from_folder(tmp_path / "linked")(film) == want).all()

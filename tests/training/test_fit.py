@@ -201,6 +201,20 @@ def test_empty_loaders_are_refused(which: str) -> None:
         fit(classifier(), train, val, CONFIG)
 
 
+def test_a_lone_film_before_a_norm_over_films_says_what_to_do() -> None:
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.dense = torch.nn.BatchNorm1d(1), torch.nn.Linear(1, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dense(self.norm(x.mean((2, 3))))
+
+    clf = classifier().with_(network=Pooled())
+    with pytest.raises(ConfigError, match=r"one film alone.*--batch-size: 2 or more.*remainder of 1"):
+        fit(clf, ToyLoader(9), ToyLoader(6, shuffle=False), TrainConfig(epochs=1))
+
+
 def test_nothing_left_to_learn_is_refused() -> None:
     start = classifier()
     layers = len(keras_layers(start.network))

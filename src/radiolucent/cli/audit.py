@@ -199,7 +199,7 @@ def _audit(
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import LabelOptions, load_dataset, of_label, read_annotations
     from radiolucent.data.multilabel import match_labels
-    from radiolucent.files import file_name
+    from radiolucent.files import file_name, refuse_among_films
     from radiolucent.models import checkpoint_file, load, names_box, names_own
     from radiolucent.reports.audit_page import write_audit
 
@@ -216,6 +216,7 @@ def _audit(
     own = names_own(run)
     beside = None if own or names_box(run) else run if run.is_dir() else run.parent
     home = out or (beside / "audit" if beside else Path("own-audit" if own else "box-audit"))
+    refuse_among_films([home], dataset.folders)
     home = home if label is None else home / file_name(label)
     lung_masks, marker_masks, note = maskers(lungs, markers)
     found = examine(

@@ -7,6 +7,7 @@ import typer
 
 from radiolucent.cli.output import (
     CHECK_FAILED,
+    LEFT_OUT,
     RUN,
     Annotations,
     AsJson,
@@ -26,6 +27,7 @@ from radiolucent.cli.output import (
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.training_options import Classes, LabelNames, NotGiven, Test, Uncertain, Val
+from radiolucent.shown import counted
 
 __all__ = ["data_app"]
 
@@ -67,7 +69,7 @@ def check(
     *,
     asked: dict[str, Any],
 ) -> None:
-    """Look for what makes results on a data set untrustworthy; status 4 if a check fails.
+    """Look for what makes results on a data set untrustworthy; status 4 if a check fails, else 3 if files are missed.
 
     Labels are doubted where near-duplicates contradict them; with --run or --predictions also where a model does that
     has not seen the film; with --annotations, where readers do. Runs with several seeds judge, together, all films.
@@ -75,6 +77,7 @@ def check(
     from radiolucent.data import check as check_data
     from radiolucent.data import load_dataset
     from radiolucent.data.multilabel import refuse_labels
+    from radiolucent.data.records import is_lost
 
     dataset = load_dataset(data, classes=classes, labels=_label_options(labels, uncertain, not_given))
     if run or predictions or annotations:
@@ -98,6 +101,8 @@ def check(
     if any(f.verdict == "fail" for f in findings):
         raise typer.Exit(CHECK_FAILED)
     end_with_left_out(left)
+    if any(is_lost(item.reason) for item in dataset.left_out):  # listed above
+        raise typer.Exit(LEFT_OUT)
 
 
 def _judged(
@@ -141,14 +146,14 @@ def split(
     from radiolucent.data import load_dataset, split_dataset, write_manifest
     from radiolucent.files import refuse_itself
 
-    refuse_itself(out, data)
+    refuse_itself(out, data / "manifest.csv" if data.is_dir() else data)
     options = _label_options(labels, uncertain, not_given)
     found = split_dataset(load_dataset(data, classes=classes, labels=options), val=val, test=test, seed=seed)
     write_manifest(found, out)
     for note in found.notes:
         say.print(note)
     for name, counts in found.counts().items():
-        say.print(f"{name}: {counts}, {found.patients()[name]} patients")
+        say.print(f"{name}: {counts}, {counted(found.patients()[name], 'patient')}")
 
 
 @data_app.command()

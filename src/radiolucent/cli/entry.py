@@ -95,7 +95,9 @@ def _next_step(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{said}; make room and run the command again: what is done stays, and no file is half written."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{said}; choose a folder that you may write to (--out), or change its permissions."
+        return (
+            f"{said}; choose a folder that you may write to (--out, or RADIOLUCENT_CACHE), or change its permissions."
+        )
     return f"{said}; check the path."
 
 

@@ -29,6 +29,7 @@ from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.training_options import Classes, NotGiven, Uncertain
 from radiolucent.cli.unseen import Unseen, say_unknown, warn_of_seen
 from radiolucent.cli.which_model import say_use
+from radiolucent.shown import counted
 
 if TYPE_CHECKING:
     from radiolucent.data.multilabel import LabelOptions
@@ -142,11 +143,13 @@ def evaluate(
     Films that it was trained or chosen on, and films of the same patients, are recognised: a warning says so.
     """
     from radiolucent.data.multilabel import LabelOptions
-    from radiolucent.errors import DataError
+    from radiolucent.errors import ConfigError, DataError
     from radiolucent.files import write_json
-    from radiolucent.models import load
+    from radiolucent.models import is_checkpoint, load
     from radiolucent.study.predictions_table import write_predictions
 
+    if out and is_checkpoint(out):
+        raise ConfigError(f"{out}: is a run, whose predictions.csv would be replaced; choose another --out.")
     classifier = load(run)
     columns = tuple(name.strip() for name in by.split(",") if name.strip())
     policies: Any = {"uncertain": uncertain, "not_given": not_given}
@@ -193,7 +196,8 @@ def evaluation_table(result: Any) -> Table:
 
     several = "; films are called by the most probable class" if len(result.class_names) > 2 else ""
     at = f"called from a probability of {result.threshold:.3f} on{several}"
-    who = f"{result.n} films of {result.patients} patients, {result.patients_with} with {result.positive}"
+    who = f"{counted(result.n, 'film')} of {counted(result.patients, 'patient')}"
+    who = f"{who}, {result.patients_with} with {result.positive}"
     title = shown(f"{who}; positive class: {result.positive}, {at}")
     notes = shown("; ".join(result.notes))
     table = Table(title=title, title_justify="left", caption=notes, caption_justify="left")
@@ -209,7 +213,8 @@ def evaluation_table(result: Any) -> Table:
 
 def labels_table(result: Any) -> Table:
     """Every label's leading figures, with their means."""
-    title = f"{result.n} films of {result.patients} patients, {len(result.labels) + len(result.too_few)} labels"
+    labels = len(result.labels) + len(result.too_few)
+    title = f"{counted(result.n, 'film')} of {counted(result.patients, 'patient')}, {counted(labels, 'label')}"
     table = Table(title=title, title_justify="left", caption=shown("; ".join(result.notes)), caption_justify="left")
     names = ("auroc", "average_precision", "sensitivity", "specificity", "calibration_slope", "brier")
     for heading in ("label", "with / without", *(n.replace("_", " ") for n in names)):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from radiolucent.shown import counted
+
 __all__ = ["label_lines", "summary_lines", "three_class_lines"]
 
 JOINED = ("consensus", "staple", "union")  # readings of several readers as one
@@ -13,7 +15,8 @@ def summary_lines(appraisal: Any) -> list[str]:
     test = appraisal.test
     if hasattr(test, "too_few"):
         return label_lines(test)
-    lines = [f"On {test.n} test films of {test.patients} patients, {test.positive} being positive (95 % intervals):"]
+    who = f"{counted(test.n, 'test film')} of {counted(test.patients, 'patient')}"
+    lines = [f"On {who}, {test.positive} being positive (95 % intervals):"]
     if len(test.class_names) > 2:
         lines += three_class_lines(test)
     called = f" at threshold {test.threshold:.3f}"
@@ -38,7 +41,8 @@ def summary_lines(appraisal: Any) -> list[str]:
 
 def label_lines(found: Any) -> list[str]:
     """Every label's leading figures, and their means."""
-    lines = [f"On {found.n} films of {found.patients} patients (95 % intervals by patient):"]
+    who = f"{counted(found.n, 'film')} of {counted(found.patients, 'patient')}"
+    lines = [f"On {who} (95 % intervals by patient):"]
     shown = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
     for name, one in found.labels.items():
         figures = "; ".join(f"{title} {one.estimates[k]}" for k, title in shown.items())

@@ -87,6 +87,7 @@ def features(
     as_json: AsJson = False,
 ) -> None:
     """Show what a network looks at inside: layers, channels, first filters, what channels look for and react to."""
+    from radiolucent.data import load_dataset
     from radiolucent.errors import ConfigError
     from radiolucent.files import one_process, refuse_among_films
     from radiolucent.images import read
@@ -99,7 +100,8 @@ def features(
         raise ConfigError("--target goes with --concepts, which are weighed by its score.")
     if concepts and data is None:
         raise ConfigError("--concepts needs films to look for them in: --data FOLDER.")
-    refuse_among_films([out], [*([image.parent] if image else []), *([data] if data else [])])
+    listed = load_dataset(data).folders if data and data.is_file() else [data] if data else []
+    refuse_among_films([out], [*([image.parent] if image else []), *listed])
     left: list[tuple[Path, str]] = []
     request = FeatureRequest(layer, _channels(channels), most, ascent, negative, seed, concepts, target)
     found: list[Path] = []

@@ -24,6 +24,7 @@ def acquisition(films: Sequence[Film]) -> list[Finding]:
         _raw(told),
         _written(told),
         _lossy(told),
+        _one_uid(told),
         _spacing(films),
         _assumed(films),
     )
@@ -92,6 +93,22 @@ def _lossy(films: Sequence[Film]) -> Finding | None:
         "films.lossy", "Were films compressed with loss?", films, picked, "inconclusive" if mixed else "pass",
         "were compressed with loss" + (", the others not" if mixed else ""),
         "see whether loss goes with the label; take all films from one archive" if mixed else "",
+    )  # fmt: skip
+
+
+def _one_uid(films: Sequence[Film]) -> Finding | None:
+    """Whether pictures that differ have one SOP Instance UID, which is to name one picture in all the world."""
+    pictures: dict[str, dict[bytes, list[Film]]] = {}
+    for f in films:
+        if uid := str(f.about.get("SOPInstanceUID") or ""):
+            pictures.setdefault(uid, {}).setdefault(f.thumb.tobytes(), []).append(f)
+    if not pictures:
+        return None
+    torn = [f for some in pictures.values() if len(some) > 1 for same in some.values() for f in same]
+    return _share(
+        "films.uid", "Has every picture a SOP Instance UID of its own?", films, torn, "fail" if torn else "pass",
+        "share their SOP Instance UID with another picture",
+        "see which film is meant: readings in DICOM find their film by this UID, and fit none of these",
     )  # fmt: skip
 
 

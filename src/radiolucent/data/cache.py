@@ -190,16 +190,15 @@ class _Store:
         name = f"order-{sha256_bytes(''.join(keys).encode())[:16]}.npy"
         file = self.home / name
         if not file.is_file():
-            with atomic_path(file) as temporary:
-                out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(keys), size, size))
+            heading = {"descr": "|u1", "fortran_order": False, "shape": (len(keys), size, size)}
+            with atomic_path(file) as temporary, temporary.open("wb") as stream:
+                np.lib.format.write_array_header_1_0(stream, heading)
                 blocks: dict[str, NDArray[np.uint8]] = {}
-                for i, key in enumerate(keys):
+                for key in keys:  # not into mapped memory: where no room is left, that ends the process
                     block, row, _ = self.rows[key]
                     if block not in blocks:
                         blocks[block] = np.load(self.home / block, mmap_mode="r")
-                    out[i] = blocks[block][row]
-                out.flush()
-                del out
+                    stream.write(blocks[block][row].tobytes())
         found = np.load(file, mmap_mode="r")
         self._prune(file)
         return found

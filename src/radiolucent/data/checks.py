@@ -89,9 +89,7 @@ def _unreadable(dataset: Dataset, films: Sequence[Film]) -> Finding:
         "files.unreadable",
         "Can every file be read as a radiograph?",
         "fail" if bad else "pass",
-        f"{len(bad)} of {len(films)} films cannot be read"
-        + (f"; {len(aside)} other files are no films" if aside else "")
-        + ".",
+        f"{len(bad)} of {len(films)} films cannot be read" + (f"; set aside: {len(aside)}" if aside else "") + ".",
         estimate,
         0.0,
         {
@@ -143,8 +141,10 @@ def _duplicates(
         test,
         question,
         "fail" if bad else "pass",
-        f"{len(groups)} groups of {kind} films ({files} files); {crossing['across_splits']} cross splits, "
-        f"{crossing['across_labels']} cross labels.",
+        f"{len(groups)} groups of {kind} films ({files} files); {crossing['across_splits']} of them cross splits, "
+        f"{crossing['across_labels']} cross labels."
+        if groups
+        else f"No {kind} films.",
         Estimate(float(len(groups)), None, None, 0.95, len(dataset), "count"),
         0.0,
         {"groups": [[_where(f, dataset) for f in g] for g in worst[:SHOWN]], **crossing},

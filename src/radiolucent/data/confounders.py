@@ -111,7 +111,7 @@ def _one(
         question,
         "fail" if available else "pass",
         f"{words[0].upper()}{words[1:]}: {against}AUROC {estimate}: "
-        + ("a shortcut is available to any network that can see it." if available else "no better than chance."),
+        + ("a shortcut is available to any network that can see it." if available else "not told from chance."),
         estimate,
         0.5,
         {

@@ -7,14 +7,15 @@ from pathlib import Path
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import same_classes
+from radiolucent.data.label_layouts import published_beside
 from radiolucent.data.manifest import FOUND, read_manifest
 from radiolucent.data.multilabel import LabelOptions
 from radiolucent.data.patients import with_header_patients
-from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, split_of
+from radiolucent.data.records import COMPANION, HIDDEN, NOTED, Dataset, LeftOut, Record, is_lost, split_of
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path, walk
 from radiolucent.images import reading, unusual
-from radiolucent.images.sniff import HEAD, is_film
+from radiolucent.images.sniff import HEAD, is_film, what_else
 from radiolucent.types import plain_label
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
@@ -24,15 +25,23 @@ _IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 _MASKS = re.compile(r"(.*[\s_-])?(manual)?masks?", re.IGNORECASE)  # folders of readings, beside those of films
 _OF_MASKS = f"{NOTED}by its name a folder of masks, which is not searched for films; rename it if it holds some"
 _OF_RESULTS = f"{NOTED}results of radiolucent, which are not searched for films; remove its {LOCK} if it holds some"
+_OF_EITHER = f"holds pictures and a {LOCK} of radiolucent, and was not searched; if they are films, remove the {LOCK}"
 _MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for its masks; rename those that are films"
 _MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
-_CONTAINERS = {"images", "image", "img", "imgs", "jpegimages", "films", "png", "jpg", "jpeg", "dicom", "dcm"}
-"""Folders that are named after the files in them, in lower case: no class and no patient."""
+_CONTAINERS = re.compile(r"(images?|imgs?|jpegimages|films|png|jpe?g|dicom|dcm)([\s_-]*\d+)?", re.IGNORECASE)
+"""Folders that are named after the files in them, numbered or not: no class and no patient."""
+_PATIENT = re.compile(r"(patient|subject|subj?|person|pat|pid|case)[\s_-]*[a-z]?\d+|p\d{2,}", re.IGNORECASE)
+_STUDY = re.compile(r"(study|series|session|ses)[\s_-]*[a-z]?\d+\w*|s\d{2,}|\d+(\.\d+){4,}", re.IGNORECASE)
+"""Folders that are named as patients and their studies are: no class."""
+_VERDICT = re.compile(r".*[_-](positive|negative)", re.IGNORECASE)
 _COMPANIONS = {
     ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".manifest", ".xml", ".yaml", ".yml", ".html", ".log",
     ".parquet",
 }  # fmt: skip
-_COMPANION_NAMES = {"README", "LICENSE", "LICENCE"}
+_OFFICE = {".xlsx", ".xlsm", ".xls", ".ods", ".docx"}  # by their content some are archives, and so might hold films
+_Placed = tuple[Path, str | None, str | None, str | None]  # file, split, class, patient
+_PACKED = {".gz", ".zip", ".bz2", ".xz"}
+_COMPANION_NAMES = re.compile(r"read[\s_-]?me|licen[cs]e", re.IGNORECASE)
 
 
 def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: LabelOptions | None = None) -> Dataset:
@@ -80,8 +89,10 @@ def _found(root: Path, classes: int | str | None, labels: LabelOptions | None) -
     else:
         dataset = _scan(root)
     if not dataset.records:
+        lost = [f" {item.path.name}: {item.reason}." for item in dataset.left_out if is_lost(item.reason)][:1]
         raise DataError(
             f"{root}: no image found; expected split/CLASS/*, CLASS/* or images (JPEG, PNG, TIFF, BMP, DICOM, …)."
+            f"{''.join(lost)}"
         )
     return dataset, named
 
@@ -106,12 +117,14 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
 
 
 def _scan(root: Path) -> Dataset:
-    found: list[tuple[Path, str | None, str | None, str | None]] = []
+    found: list[_Placed] = []
     left_out: list[LeftOut] = []
-    for here, names, files in walk(root):
+    closed: list[tuple[Path, str]] = []
+    for here, names, files in walk(root, closed):
         if LOCK in files and here != root:  # a run, or maps: its pictures are no films
             if names or len(files) > 1:
-                left_out.append(LeftOut(here, _OF_RESULTS))
+                pictures = [Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files if name != LOCK]
+                left_out.append(LeftOut(here, _OF_EITHER if pictures and all(pictures) else _OF_RESULTS))
             names.clear()
             continue
         for name in [n for n in names if n.startswith(".") or n.lower() in _IGNORED or _MASKS.fullmatch(n)]:
@@ -129,23 +142,62 @@ def _scan(root: Path) -> Dataset:
                 found.append((path, *_place(path.relative_to(root).parts[:-1])))
         if masks:
             left_out.append(LeftOut(here, _MASKS_BESIDE.format(masks)))
+    left_out += [LeftOut(*item) for item in closed]
     found.sort(key=lambda one: [*((1, folder) for folder in one[0].parts[:-1]), (0, one[0].name)])  # linked or not
+    found, no_class = _without_classes(root, found)
     called, notes = same_classes(c for _, _, c, _ in found if c is not None)
     class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):
         class_names = ()  # one folder of images is not a class
     _refuse_misplaced(root, found)
     deeper = {patient for *_, patient in found if patient}
-    known = deeper if len(deeper) > 1 else set[str]()  # one name everywhere, such as "images", is no patient
+    known = {name for name in deeper if len(deeper) > 1 or _PATIENT.fullmatch(name)}  # one everywhere is no patient
     records = [
         _record(root, path, split, called.get(label or ""), class_names, patient if patient in known else None)
         for path, split, label, patient in found
     ]
-    notes += _alike(found)
+    notes += no_class + _alike(found) + _verdicts(root, found)
     return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}", tuple(notes))
 
 
-def _refuse_misplaced(root: Path, found: Sequence[tuple[Path, str | None, str | None, str | None]]) -> None:
+def _without_classes(root: Path, found: Sequence[_Placed]) -> tuple[list[_Placed], list[str]]:
+    """The films without classes where the folders can be none, and a note that says so.
+
+    They are none where all are called as patients or studies are, and where a published manifest lies beside them.
+    """
+    folders = sorted({label for _, _, label, _ in found if label is not None})
+    listed = published_beside(root)
+    named = bool(folders) and all(_PATIENT.fullmatch(name) or _STUDY.fullmatch(name) for name in folders)
+    if not listed and not named:
+        return list(found), []
+    notes: list[str] = []
+    if listed:
+        file, name = listed
+        unpacked = ", unpacked," if file.suffix.lower() == ".gz" else ""
+        notes.append(f"{file.name} is the manifest of {name}, with its labels and patients: give it{unpacked} as data")
+    if folders:
+        why = "" if listed else ", which are called as patients or studies are; a manifest tells them"
+        some = ", ".join(folders[:3]) + (", …" if len(folders) > 3 else "")
+        notes.append(f"no classes are taken from the folders ({some}){why}")
+    bare: list[_Placed] = [(path, split, None, _patient(label, patient)) for path, split, label, patient in found]
+    return bare, notes
+
+
+def _patient(label: str | None, patient: str | None) -> str | None:
+    """The patient, of a folder that stands where classes do and the one that stands where patients do."""
+    named = [name for name in (patient, label) if name and _PATIENT.fullmatch(name)]
+    return named[0] if named else label if label and _STUDY.fullmatch(label) else patient
+
+
+def _verdicts(root: Path, found: Sequence[_Placed]) -> list[str]:
+    """A note where folders of studies are called positive and negative: these are the labels then, as in MURA."""
+    told = {path.parent.name for path, *_ in found if _VERDICT.fullmatch(path.parent.name)}
+    if len({name.lower()[-8:] for name in told}) < 2:
+        return []
+    return [f"folders such as {min(told)} and {max(told)} may tell the classes, and are not read; a manifest does"]
+
+
+def _refuse_misplaced(root: Path, found: Sequence[_Placed]) -> None:
     """Refuse a folder that stands where classes do, but is a split by its name, or holds folders called as the classes.
 
     Raises:
@@ -169,7 +221,7 @@ def _refuse_misplaced(root: Path, found: Sequence[tuple[Path, str | None, str | 
         )
 
 
-def _alike(found: Sequence[tuple[Path, str | None, str | None, str | None]]) -> list[str]:
+def _alike(found: Sequence[_Placed]) -> list[str]:
     """A note where each of several classes has the same folders below it: these may be the classes."""
     below: dict[str, set[str | None]] = {}
     for _, _, label, patient in found:
@@ -194,6 +246,8 @@ def _no_film(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return ""
+    if suffix in _OFFICE or (suffix in _PACKED and Path(path.stem).suffix.lower() in _COMPANIONS):
+        return COMPANION
     if why := unusual(path, reading().max_pixels):
         return why
     try:
@@ -205,9 +259,11 @@ def _no_film(path: Path) -> str:
         return COMPANION
     if is_film(head):
         return ""
-    if suffix in _COMPANIONS or path.stem.upper() in _COMPANION_NAMES:
+    if suffix in _COMPANIONS or _COMPANION_NAMES.search(path.stem):
         return COMPANION
-    return "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
+    what = what_else(head, path)
+    no_image = "neither its name nor its content is that of an image (JPEG, PNG, TIFF, BMP, DICOM)"
+    return no_image if what == "not an image" else f"is {what}"
 
 
 def unreadable_name(path: Path) -> str:
@@ -225,7 +281,7 @@ def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     The class is the first folder below the split, or below the root; the patient the one below the class. With
     nothing below the split, the class is the folder above it.
     """
-    parts = tuple(p for p in parts if p.lower() not in _CONTAINERS)
+    parts = tuple(p for p in parts if not _CONTAINERS.fullmatch(p))
     at = next((i for i, p in enumerate(parts) if split_of(p)), None)
     split = None if at is None else split_of(parts[at])
     above = () if at is None else parts[:at]
@@ -233,7 +289,8 @@ def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     while split and below and split_of(below[0]) == split:  # an archive unpacked into a folder of its own name
         below = below[1:]
     below = below or above[-1:]
-    return split, (below[0] if below else None), (below[1] if len(below) > 1 else None)
+    inner = [p for p in below[1:] if _PATIENT.fullmatch(p)][-1:] or below[1:2]  # p10/p10000032 is one of ten thousand
+    return split, (below[0] if below else None), (inner[0] if inner else None)
 
 
 def _record(

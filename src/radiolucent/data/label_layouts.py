@@ -6,21 +6,26 @@ Sources: the files' own documentation: Wang 2017 (`Data_Entry_2017.csv`), Irvin 
 """
 
 import ast
+import csv
+import dataclasses
+import gzip
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from radiolucent.data.label_cells import name_text, value_of
 from radiolucent.data.manifest_columns import names_films
 from radiolucent.data.records import UNCERTAIN, LeftOut
 from radiolucent.errors import DataError
 from radiolucent.files import walk
+from radiolucent.tables import decoded
 from radiolucent.types import plain_label
 
-__all__ = ["Laid", "as_manifest"]
+__all__ = ["Laid", "as_manifest", "published_beside"]
 
 Row = Mapping[str, Any]
 NIH_LABELS = (
@@ -28,6 +33,7 @@ NIH_LABELS = (
     "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
 )  # fmt: skip
 CHEXPERT_OTHERS = {"Path", "Sex", "Age", "Frontal/Lateral", "AP/PA"}
+HEADING = 1 << 16  # bytes of a heading that are read
 PADCHEST_SAYS_NOTHING = {"exclude", "unchanged", "suboptimal study"}  # alone they leave every label open
 NO_SUFFIX_MATTERS = {".dicom", ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
@@ -37,12 +43,12 @@ class Laid:
     """A published manifest as rows of our own.
 
     Attributes:
+        name: of the collection.
         rows: with `path` and, where known, patient_id, split and further columns; their line numbers in `lines`.
         columns: those that hold a label each. listed: the one that holds all, in a list; "" where there is none.
         vocabulary: the labels that the listed column may hold, where they are published.
     """
 
-    name: str
     rows: list[dict[str, Any]]
     lines: list[int]
     columns: tuple[str, ...] = ()
@@ -50,6 +56,7 @@ class Laid:
     vocabulary: tuple[str, ...] = ()
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     notes: list[str] = field(default_factory=list[str])
+    name: str = ""
 
 
 def as_manifest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid | None:
@@ -60,11 +67,38 @@ def as_manifest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid |
     Raises:
         DataError: no film of it is there, or it is the file with the boxes.
     """
-    head = {str(name) for name in rows[0] if name} if rows else set[str]()
-    for fits, read in _LAYOUTS:
-        if fits(head):
-            return _found(read(rows, lines, file), file)
+    layout = _layout_of({str(name) for name in rows[0] if name} if rows else set())
+    if layout is None:
+        return None
+    return _found(dataclasses.replace(layout.read(rows, lines, file), name=layout.name), file)
+
+
+def published_beside(films: Path) -> tuple[Path, str] | None:
+    """(the published manifest that lies in a folder of films, its collection); it may be packed by gzip."""
+    try:
+        files = sorted(films.iterdir())
+    except OSError:  # which searching it for films tells
+        return None
+    for file in files:
+        if re.search(r"\.csv(\.gz)?$", file.name, re.IGNORECASE) and file.is_file():
+            layout = _layout_of({name.strip() for name in next(csv.reader([_heading(file)]), ())})
+            if layout is not None and layout.read is not _vindr_boxes:
+                return file, layout.name
     return None
+
+
+def _heading(file: Path) -> str:
+    """The first line of a CSV file; "" where it cannot be read."""
+    try:
+        with (gzip.open if file.suffix.lower() == ".gz" else open)(file, "rb") as stream:
+            found = decoded(stream.readline(HEADING))
+    except (OSError, EOFError, zlib.error):
+        return ""
+    return found[0] if found else ""
+
+
+def _layout_of(head: set[str]) -> "_Layout | None":
+    return next((layout for layout in _LAYOUTS if layout.fits(head)), None)
 
 
 def _found(laid: Laid, file: Path) -> Laid:
@@ -87,9 +121,9 @@ def _found(laid: Laid, file: Path) -> Laid:
 
 
 def _below(folder: Path) -> dict[str, str]:
-    """Every file below a folder by its name, and by its name without the suffix of an image, as a path from there."""
+    """Every file in the folders that can be listed, by its name and by its name without an image's suffix."""
     found: dict[str, str] = {}
-    for here, folders, files in walk(folder):
+    for here, folders, files in walk(folder, []):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in files:
             path = (here / name).relative_to(folder).as_posix()
@@ -102,7 +136,7 @@ def _below(folder: Path) -> dict[str, str]:
 def _twice(rows: Sequence[Row], folder: Path) -> list[str]:
     """A note where films that are looked for by name alone stand in several folders."""
     used = {Path(row["path"]).name: row["path"] for row in rows if row["path"]}
-    counts = Counter(name for _, _, files in walk(folder) for name in files if name in used)
+    counts = Counter(name for _, _, files in walk(folder, []) for name in files if name in used)
     if not (twice := sorted(name for name, many in counts.items() if many > 1)):
         return []
     return [f"{len(twice)} films stand in several folders; one each is read (e.g. {used[twice[0]]})"]
@@ -127,7 +161,7 @@ def _nih(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         )  # fmt: skip
     notes = _twice(made, file.parent)
     notes += ["splits from test_list.txt and train_val_list.txt"] if test and train else []
-    return Laid("NIH ChestX-ray14", made, list(lines), (), "Finding Labels", NIH_LABELS, notes=notes)
+    return Laid(made, list(lines), (), "Finding Labels", NIH_LABELS, notes=notes)
 
 
 def _chexpert(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
@@ -140,7 +174,7 @@ def _chexpert(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         own["patient_id"] = patient[0] if patient else ""
         given = {"sex": row.get("Sex"), "age": row.get("Age"), "view": row.get("Frontal/Lateral")}
         made.append(own | {k: v for k, v in given.items() if v} | {label: row[label] for label in labels})
-    return Laid("CheXpert", made, list(lines), labels)
+    return Laid(made, list(lines), labels)
 
 
 def _chexpert_path(name: str, folder: Path) -> str:
@@ -173,7 +207,7 @@ def _vindr(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     if len(groups) < len(rows):
         tied = f"; {ties} ties are uncertain" if ties else ""
         notes.append(f"{len(rows)} rows of {len(groups)} films: each label as most of its readers have it{tied}")
-    return Laid("VinDr-CXR", made, [some[0][0] for some in groups.values()], labels, notes=notes)
+    return Laid(made, [some[0][0] for some in groups.values()], labels, notes=notes)
 
 
 def majority(said: Sequence[int]) -> str:
@@ -206,7 +240,7 @@ def _padchest(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     notes = [f"{silent} films labelled {words} alone, or nothing: no label is given"] if silent else []
     if beside:
         notes.append(f"{beside} films labelled normal beside a finding: the finding counts")
-    return Laid("PadChest", made, list(lines), (), "Labels", notes=notes)
+    return Laid(made, list(lines), (), "Labels", notes=notes)
 
 
 def _padchest_words(cell: Any) -> tuple[str | None, bool]:
@@ -240,15 +274,13 @@ def _rsna(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         {"image": name, "path": below.get(name, ""), "patient_id": name, "Lung Opacity": target}
         for name, (_, target) in said.items()
     ]
-    return Laid(
-        "RSNA Pneumonia", made, [line for line, _ in said.values()], ("Lung Opacity",), notes=_twice(made, file.parent)
-    )
+    return Laid(made, [line for line, _ in said.values()], ("Lung Opacity",), notes=_twice(made, file.parent))
 
 
 def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
     """A row a study, whose films lie in a folder `s` and its number, each with the labels of the study."""
     films: dict[str, list[str]] = {}
-    for path in sorted((here / n).relative_to(file.parent) for here, _, files in walk(file.parent) for n in files):
+    for path in sorted((here / n).relative_to(file.parent) for here, _, files in walk(file.parent, []) for n in files):
         if path.suffix.lower() in NO_SUFFIX_MATTERS:
             films.setdefault(path.parent.name, []).append(path.as_posix())
     labels = tuple(name for name in rows[0] if name and name not in ("subject_id", "study_id"))
@@ -260,7 +292,7 @@ def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
             own = {"image": path or study, "path": path, "patient_id": patient, "study": study}
             made.append(own | {label: row[label] for label in labels})
             placed.append(line)
-    return Laid("MIMIC-CXR", made, placed, labels, notes=["every film of a study has the labels of its report"])
+    return Laid(made, placed, labels, notes=["every film of a study has the labels of its report"])
 
 
 def _vindr_boxes(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
@@ -275,19 +307,37 @@ def _is_vindr(head: set[str]) -> bool:
     return "image_id" in head and "path" not in head and ("no finding" in plain or "rad_id" in plain)
 
 
+def _is_mimic(head: set[str]) -> bool:
+    return {"subject_id", "study_id", "No Finding"} <= head and "dicom_id" not in head and not names_films(head)
+
+
 _OF_RSNA = {"patientId", "x", "y", "width", "height", "Target", "class"}  # more columns are a manifest of one's own
-_Fits = Callable[[set[str]], bool]
-_LAYOUTS: tuple[tuple[_Fits, Callable[[Sequence[Row], Sequence[int], Path], Laid]], ...] = (
-    (lambda head: {"Image Index", "Finding Labels"} <= head, _nih),
-    (lambda head: {"Path", "No Finding"} <= head, _chexpert),
-    (lambda head: {"image_id", "class_name", "x_min"} <= head, _vindr_boxes),
-    (_is_vindr, _vindr),
-    (lambda head: {"ImageID", "PatientID", "Labels"} <= head, _padchest),
-    (lambda head: {"patientId", "Target"} <= head <= _OF_RSNA, _rsna),
-    (
-        lambda head: (
-            {"subject_id", "study_id", "No Finding"} <= head and "dicom_id" not in head and not names_films(head)
-        ),
-        _mimic,
-    ),
+
+
+def _is_rsna(head: set[str]) -> bool:
+    return {"patientId", "Target"} <= head <= _OF_RSNA
+
+
+def _has(*columns: str) -> Callable[[set[str]], bool]:
+    """Whether a heading has all these columns."""
+    needed = set(columns)
+    return needed.issubset
+
+
+class _Layout(NamedTuple):
+    """A collection's name, by which columns its manifest is told, and how that is read."""
+
+    name: str
+    fits: Callable[[set[str]], bool]
+    read: Callable[[Sequence[Row], Sequence[int], Path], Laid]
+
+
+_LAYOUTS = (
+    _Layout("NIH ChestX-ray14", _has("Image Index", "Finding Labels"), _nih),
+    _Layout("CheXpert", _has("Path", "No Finding"), _chexpert),
+    _Layout("VinDr's boxes", _has("image_id", "class_name", "x_min"), _vindr_boxes),
+    _Layout("VinDr-CXR", _is_vindr, _vindr),
+    _Layout("PadChest", _has("ImageID", "PatientID", "Labels"), _padchest),
+    _Layout("RSNA Pneumonia", _is_rsna, _rsna),
+    _Layout("MIMIC-CXR", _is_mimic, _mimic),
 )

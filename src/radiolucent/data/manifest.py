@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,13 @@ from radiolucent.data.patients import names_nobody
 from radiolucent.data.records import NOT_GIVEN, SPLITS, Dataset, Record, split_of
 from radiolucent.errors import DataError
 from radiolucent.files import atomic_path, real_path, write_text
+from radiolucent.shown import counted
 from radiolucent.tables import after_sep, csv_text, decoded, unguarded
 
 __all__ = ["read_manifest", "write_manifest"]
 
 MOST_BYTES = 1 << 28  # of a manifest: a line a film, for a million films
+_SHORTENED = re.compile(r"\d(\.\d+)?[eE]\+\d+")  # as Excel saves 123456789012
 FOUND = LabelOptions()  # the labels that are there, those that are not plain being left out
 
 
@@ -52,6 +55,7 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
     if not rows or "path" not in rows[0]:
         have = ", ".join(str(name) for name in rows[0] if name) if rows else "no rows"
         raise DataError(f"{path}: a manifest needs a column 'path' and at least one row; it has {have}.")
+    people, who = _people(rows)
     given = [] if labels else [name_text(row.get("label")) for row in rows]
     called, said = classes_in(given)
     names = tuple(sorted(set(called.values())))
@@ -79,19 +83,36 @@ def read_manifest(path: Path, options: LabelOptions | None = FOUND) -> Dataset:
         label = names.index(called[given[at]]) if given and given[at] in called else None
         extra = {k: text for k, v in row.items() if k and k not in skip and (text := cell_text(v))}
         optional = {k: cell_text(row.get(k)) or None for k in ("site", "etiology", "sha256")}
-        optional["patient_id"] = name_text(row.get("patient_id")) or None
+        optional["patient_id"] = people.get(name_text(row.get("patient_id")))
         if optional["patient_id"] and names_nobody(optional["patient_id"]):
             nobody[optional["patient_id"]] += 1
             optional["patient_id"] = None
         findings = labels.values[at] if labels else ()
         records.append(Record(file, where, label, split=split, extra=extra, findings=findings, **optional))
-    notes = [*assumed, *renamed, *said, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
-    notes += [f"patient {name!r} of {count} films names nobody" for name, count in nobody.items()]
+    notes = [*assumed, *renamed, *said, *who, *(laid.notes if laid else ()), *(labels.notes if labels else ())]
+    notes += [f"patient {name!r} of {counted(count, 'film')} names nobody" for name, count in nobody.items()]
     kind = f"{laid.name} manifest" if laid else "manifest"
     return Dataset(
         tuple(records), labels.names if labels else names, path.parent, tuple(laid.left_out) if laid else (),
         f"{kind} {path.name}", tuple(notes), labels is not None,
     )  # fmt: skip
+
+
+def _people(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[str]]:
+    """(the patient that each name means, notes): names that differ in case or Unicode form alone are one patient."""
+    names = sorted({name for row in rows if (name := name_text(row.get("patient_id")))})
+    called: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for name in names:
+        key = name if names_nobody(name) else unicodedata.normalize("NFC", name).casefold()
+        called[name] = first.setdefault(key, name)
+    notes = [f"{n!r} and {called[n]!r} are taken for one patient" for n in names if called[n] != n][:3]
+    if shortened := [name for name in names if _SHORTENED.fullmatch(name)]:
+        notes.append(
+            f"patients such as {shortened[0]} are long numbers that a spreadsheet has shortened: several may be one "
+            "now; export them as text"
+        )
+    return called, notes
 
 
 def _labels(
@@ -144,6 +165,8 @@ def _rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], Sequence[int], list[
             return rows, range(2, len(rows) + 2), []
         if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
             raise DataError(f"{path}: is a spreadsheet; save the sheet as CSV (UTF-8), and give that.")
+        if path.suffix.lower() in (".gz", ".zip", ".bz2", ".xz"):
+            raise DataError(f"{path}: is packed; unpack it, and give the manifest in it.")
         if path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
             raise DataError(f"{path}: expected a folder, or a manifest ending in .csv, .tsv or .parquet.")
         found = decoded(path.read_bytes())

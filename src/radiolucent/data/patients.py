@@ -9,6 +9,7 @@ from pathlib import Path
 from radiolucent.data.label_cells import name_text
 from radiolucent.data.records import Dataset
 from radiolucent.images import header_patient
+from radiolucent.shown import counted
 
 __all__ = ["names_nobody", "with_header_patients"]
 
@@ -64,7 +65,8 @@ def with_header_patients(dataset: Dataset, *, over_folders: bool) -> Dataset:
         given = _groups((called[film], patient) for film, patient in known.items() if film in called)
         called = {f: next(iter(given[p])) if len(given[p]) == 1 else p for f, p in called.items() if f not in known}
     if called:
-        notes.insert(0, f"{len(called)} films of {len(set(called.values()))} patients, by DICOM headers (PatientID)")
+        who = f"{counted(len(called), 'film')} of {counted(len(set(called.values())), 'patient')}"
+        notes.insert(0, f"{who}, by DICOM headers (PatientID)")
     records = tuple(dataclasses.replace(r, patient_id=called.get(r.image_id, r.patient_id)) for r in dataset.records)
     return dataclasses.replace(dataset, records=records, notes=(*dataset.notes, *notes))
 

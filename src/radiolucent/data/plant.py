@@ -65,7 +65,7 @@ def plant_markers(
     """
     if target not in dataset.class_names or not 0 <= share <= 1:
         raise ConfigError(f"class {target!r}, share {share}; expected one of {', '.join(dataset.class_names)}, [0, 1].")
-    refuse_among_films([Path(out)], [dataset.root] if dataset.root else [])
+    refuse_among_films([Path(out)], [*([dataset.root] if dataset.root else []), *dataset.folders])
     label = dataset.class_names.index(target)
     own = [i for i, r in enumerate(dataset.records) if r.label == label and r.split in splits]
     if not own:

@@ -25,7 +25,8 @@ _SPLIT_NAMES = {
     "testing": "test",
 }  # fmt: skip
 """Splits by the names that folders and manifests give them, in lower case."""
-_SET = re.compile(r"[\s_-]*(set|data|split)$")
+_SET = re.compile(r"[\s_-]*(set|data|split|images)$")
+_STAGE = re.compile(r"^(stage[\s_-]*\d+|dicom[\s_-]*images|images)[\s_-]+")  # of RSNA and SIIM
 HIDDEN, COMPANION = "hidden or auxiliary", "a text or table beside the films"  # reasons that are no loss
 UNCERTAIN, NOT_GIVEN = -1, -2  # of a label of a film that may have several; 1 and 0 are with and without it
 NOTED = "noted: "  # begins a reason by which nothing is lost: what was assumed, or passed over
@@ -99,8 +100,10 @@ def split_of(name: str) -> str | None:
 
     >>> split_of("Training"), split_of("Test Set"), split_of("val_data"), split_of("dev")
     ('train', 'test', 'val', None)
+    >>> split_of("stage_2_train_images"), split_of("dicom-images-test")
+    ('train', 'test')
     """
-    return _SPLIT_NAMES.get(_SET.sub("", name.strip().lower()))
+    return _SPLIT_NAMES.get(_STAGE.sub("", _SET.sub("", name.strip().lower())))
 
 
 def is_lost(reason: str) -> bool:
@@ -172,6 +175,11 @@ class Dataset(Shown):
     def labels(self) -> NDArray[np.int64]:
         """Class indices (N,), -1 where unknown; of several labels a film (N, K) 1, 0 and -1."""
         return labels_of(self.records, len(self.class_names) if self.multilabel else 0)
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders that its films lie in."""
+        return {r.path.parent for r in self.records}
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Films by split and class; of several labels a film, those with each label, and those with none of them."""

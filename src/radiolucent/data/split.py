@@ -61,6 +61,11 @@ def split_dataset(
     check_classes(dataset)
     official = Counter(r.split for r in labelled)
     notes: list[str] = []
+    if alone := sum(not r.patient_id for r in labelled):
+        notes.append(
+            f"the patients of {alone} films are not known: each film counts as a patient of its own, who may stand on "
+            "both sides of a split; a manifest with patient_id tells them."
+        )
     fresh: dict[str, float] = {}
     keep = {"test"} if keep_test and official["test"] else set[str]()
     if not keep:
@@ -102,15 +107,19 @@ def split_dataset(
         by_id[r.image_id]: name for name in ("val", "test") if name in keep for r in labelled if r.split == name
     }
     records: list[Record] = []
+    twins: dict[tuple[str, str], list[str]] = defaultdict(list)
     for record in dataset.records:
         split = record.split if record.split in keep else chosen.get(record.image_id)
         digest = by_id.get(record.image_id)
         twin = kept_hashes.get(digest or "")
         if record.labelled and twin and (record.split not in keep or (record.split, twin) == ("val", "test")):
-            notes.append(f"{record.image_id}: byte-identical with a kept {twin} film; left out of {split}.")
+            twins[twin, str(split)].append(record.image_id)
             split = None
         split = split if record.labelled else None
         records.append(dataclasses.replace(record, split=split, sha256=record.sha256 or digest))
+    for (twin, split), names in twins.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        notes.append(f"{names[0]}{more}: byte-identical with a kept {twin} film; left out of {split}.")
     result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
     _verify(result)
     return result
@@ -129,8 +138,8 @@ def check_classes(dataset: Dataset) -> None:
     bare = len(dataset) - len(labelled)
     told = "; ".join([*([f"{bare} films have no label"] if labelled and bare else []), *dataset.notes])
     raise DataError(
-        f"{dataset.source}: training needs films of two classes; found {found}{f' ({told})' if told else ''}. Give the "
-        "folder that holds the class folders (or train/, val/, test/), or a manifest with labels."
+        f"{dataset.source}: training needs films of two classes; found {found}. Give the folder that holds the class "
+        f"folders (or train/, val/, test/), or a manifest with labels.{f' Noted: {told}.' if told else ''}"
     )
 
 

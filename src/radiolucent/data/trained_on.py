@@ -22,8 +22,10 @@ __all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write
 IDENTITY = "image_id"  # columns of `split.csv` beside those of a manifest
 PIXELS = "pixels_sha256"
 TOLD = {"train": "trained", "val": "chosen and calibrated"}
-EXPORTED: tuple[str, ...] = ("split", "sha256", PIXELS)
-"""Columns of the list beside an exported file. It goes where the file goes, and so names no patient."""
+LISTED = "of"
+EXPORTED: tuple[str, ...] = ("split", "sha256", PIXELS, LISTED)
+"""Columns of the list beside an exported file: `LISTED` says in each line how many there are, so that one that is cut
+short is noticed. It goes where the file goes, and so names no patient."""
 NO_PATIENTS = "It is not known which patients it was trained on: other films of theirs are not recognised."
 
 
@@ -136,7 +138,7 @@ def films_of_run(run: str | Path) -> TrainingFilms | None:
 
 
 def write_films(run: str | Path, exported: Path) -> None:
-    """Write beside an exported file which films its run learned from, by digests, 136 bytes a film; see `EXPORTED`.
+    """Write beside an exported file which films its run learned from, by digests; see `EXPORTED`.
 
     Where the run does not say, nothing is written.
     """
@@ -145,7 +147,8 @@ def write_films(run: str | Path, exported: Path) -> None:
     if names_box(run) or names_own(run) or not source.is_file():
         return
     with source.open(newline="", encoding="utf-8") as stream:
-        write_text(file, csv_text(EXPORTED, (row for row in csv.DictReader(stream) if row.get("split") in TOLD)))
+        rows = [row for row in csv.DictReader(stream) if row.get("split") in TOLD]
+    write_text(file, csv_text(EXPORTED, (row | {LISTED: len(rows)} for row in rows)))
 
 
 def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
@@ -155,7 +158,9 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
         text = file.read_text(encoding="utf-8")
         whole = not text or text.endswith("\n")
         if whole:
-            for row in csv.DictReader(io.StringIO(text, newline="")):
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+            whole = all(row.get(LISTED, str(len(rows))) == str(len(rows)) for row in rows)
+            for row in rows:
                 for known, column in zip(found, kinds, strict=True):
                     name = name_text(row.get(column))  # as manifests are read: older runs kept patients such as 12.0
                     if row["split"] in TOLD and name:
@@ -165,7 +170,7 @@ def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
             f"{file}: does not say which film was in which split ({error!r}); copy the run again, or export it anew."
         ) from error
     if not whole:
-        raise DataError(f"{file}: is cut short within its last line; copy the run again, or export it anew.")
+        raise DataError(f"{file}: is cut short; copy the run again, or export it anew.")
     if not any(found):
         raise DataError(f"{file}: names no film that the run learned from; copy the run again, or export it anew.")
     return TrainingFilms(found[0], found[1], found[2], unsure=unsure)

@@ -170,6 +170,10 @@ def _grey(
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
         steps.append("transparency laid over black")
+        if darker := float((np.asarray(image) < np.asarray(rgba)[..., :3]).any(2).mean()):
+            notes.append(
+                f"transparent pixels are shown over black, and so darker than stored ({darker:.0%} of the film)"
+            )
     if image.mode == "P":
         image = image.convert("RGB")
         steps.append("palette looked up")

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,7 +64,7 @@ def read(
     try:
         with _opened(file, options) as (stream, kind, packed):
             if kind not in READERS:
-                raise ImageError(f"{file}: is {what_else(stream.read(HEAD))}; expected {EXPECTED} content.")
+                raise ImageError(f"{file}: is {what_else(stream.read(HEAD), file)}; expected {EXPECTED} content.")
             film = READERS[kind](stream, file, options)
     except ImageError as error:
         words = str(error)
@@ -89,13 +90,26 @@ def read(
 def header_patient(file: Path) -> tuple[str, str] | None:
     """(PatientID, IssuerOfPatientID) of a DICOM film, either "" where it is empty.
 
-    None of another kind of file, and of one that cannot be read: `read` says why.
+    None of another kind of file, and of one that cannot be read: `read` says why. A file that is unchanged is not
+    opened again: a study loads its films several times over.
     """
     try:
-        with _opened(file, reading()) as (stream, kind, _):
+        about = file.stat()
+    except OSError:
+        return None
+    stamp = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return _patient_in(file.absolute(), stamp, reading().max_pixels)
+
+
+@lru_cache(maxsize=1 << 17)
+def _patient_in(file: Path, stamp: tuple[int, ...], most: int) -> tuple[str, str] | None:
+    """See `header_patient`; `stamp` tells a file that was written anew."""
+    options = ReadOptions(max_pixels=most)
+    try:
+        with _opened(file, options) as (stream, kind, _):
             if kind != "DICOM":
                 return None
-            header = open_header(stream, file, reading().max_pixels, [])[0]
+            header = open_header(stream, file, options.max_pixels, [])[0]
             return header.text("PatientID"), header.text("IssuerOfPatientID")
     except (KeyboardInterrupt, SystemExit):
         raise

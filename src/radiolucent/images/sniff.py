@@ -1,5 +1,8 @@
 """What a file is, by its first bytes alone; the strongest evidence decides."""
 
+from math import isqrt
+from pathlib import Path
+
 from radiolucent.images.dicom_header import is_dicom
 
 __all__ = ["HEAD", "is_film", "sniff", "what_else"]
@@ -83,12 +86,26 @@ def is_film(head: bytes) -> bool:
     return sniff(head) is not None
 
 
-def what_else(head: bytes) -> str:
-    """What a file is that is no film, in words."""
+def what_else(head: bytes, file: Path | None = None) -> str:
+    """What a file is that is no film, in words; of raw pixels its name and size say it."""
     if head[4:8] == b"ftyp":
         return _BOXES.get(head[8:12], "a video or HEIF image")
     text = head.lstrip()
     found = next((name for magic, name in _OTHERS.items() if text.startswith(magic)), "")
     if found:
         return found
+    if file is not None and (raw := _raw(file)):
+        return raw
     return "all zeros" if not head.strip(b"\0") else "not an image"
+
+
+def _raw(file: Path) -> str:
+    """What a file of raw pixels is, such as JSRT's, with the next step; "" where it seems to be none."""
+    size = file.stat().st_size if file.suffix.lower() in (".img", ".raw") and file.is_file() else 0
+    side = isqrt(size // 2)
+    if side < 64 or size != 2 * side * side:
+        return ""
+    return (
+        f"raw pixels without a header, by its size {side} × {side} of 16 bits; save it as NPY (of JSRT: numpy.save("
+        f"'film.npy', numpy.fromfile('{file.name}', '>u2').reshape({side}, {side}))) with air black"
+    )

@@ -12,7 +12,7 @@ from radiolucent.metrics.metric import Cases, Resampling
 from radiolucent.metrics.multiclass import by_class, confusion_matrix
 from radiolucent.metrics.operating import cells
 from radiolucent.metrics.proportions import PROPORTIONS
-from radiolucent.shown import Shown
+from radiolucent.shown import Shown, counted
 from radiolucent.types import Estimate, Predictions
 from radiolucent.types.nothing import nothing
 
@@ -64,8 +64,8 @@ class Evaluation(Shown):
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        who = f"{self.n} films of {self.patients} patients, {self.positive} from {self.threshold:.3f}"
-        return f"Evaluation({who}: AUROC {self.estimates['auroc']})"
+        who = f"{counted(self.n, 'film')} of {counted(self.patients, 'patient')}"
+        return f"Evaluation({who}, {self.positive} from {self.threshold:.3f}: AUROC {self.estimates['auroc']})"
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a figure: its name, value, interval, n and method."""

@@ -23,6 +23,7 @@ from radiolucent.models.description import describe, films_path, no_call_note
 from radiolucent.models.model_file import Runner, onnx_runner
 from radiolucent.models.modes import evaluating, own_modes
 from radiolucent.models.preserve_state import as_it_was
+from radiolucent.models.reads_values import LOOKS, reads_values
 from radiolucent.models.steady import unsteady
 from radiolucent.models.to_openvino import to_openvino
 from radiolucent.models.wrap import black_box
@@ -114,7 +115,10 @@ def export(
         try:
             found = torch.from_numpy(np.asarray(run(given.numpy()), np.float32))
         except Exception as error:  # another library's
-            raise ModelError(f"{file}: the file cannot be run for {len(given)} images ({str(error)[:200]}).") from error
+            raise ModelError(
+                f"{file}: not written. The file cannot be run for {len(given)} images ({str(error)[:200]}). A number "
+                "of images that Python looks up, len(x), is kept as it was; x.shape[0] is not."
+            ) from error
         off = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
         if not off <= most:
             raise ModelError(
@@ -164,6 +168,8 @@ def _compared(classifier: Classifier, films: Sequence[Radiograph]) -> tuple[torc
 
 def _write_onnx(network: nn.Module, images: torch.Tensor, file: Path, note: str) -> None:
     onnx: Any = require("onnx", extra="onnx")
+    if reads_values(network, images[:1]):
+        raise ModelError(f"{file.name}: not written. {LOOKS}")
     free = {"images": {0: "n"}, "logits": {0: "n"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's newer exporter needs one package more, and is not needed

@@ -33,15 +33,17 @@ class Runner:
 
     Attributes:
         ask: arrays (N, …) to numbers (N, K). shape: of its input, None where any size goes.
+        levels: the largest grey level, for a model that takes whole numbers; None for one that takes any.
     """
 
     def __init__(self, ask: Callable[[Array], Array], shape: tuple[int | None, ...], dtype: Any = np.float32) -> None:
         self.shape, self._ask, self._dtype = shape, ask, dtype
+        self.levels = int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.unsignedinteger) else None
 
     def __call__(self, images: Array) -> Array:
         """The answers to any number of images, in batches as large as the model takes."""
         count = self.shape[0] if self.shape else None
-        given = images.astype(self._dtype)
+        given = (images if self.levels is None else np.rint(images).clip(0, self.levels)).astype(self._dtype)
         if count is None or count == len(given):
             return self._ask(given)
         found: list[Array] = []
@@ -84,7 +86,7 @@ class FileModel(BlackBox):
         return self._run(images)
 
     def preprocess(self, name: str) -> Preprocess:
-        """Grey levels in [0, 1], at the size that the file takes."""
+        """Grey levels in [0, 1], or in whole numbers as many as the file takes, at the size that it takes."""
         shape = self._run.shape
         axes = shape[2:] + shape[1:2] if self.layout == "NCHW" else shape[1:]
         if len(shape) != 4 or None in axes:
@@ -93,7 +95,25 @@ class FileModel(BlackBox):
                 "size=224,channels=3,mean=0.485/0.456/0.406,std=0.229/0.224/0.225."
             )
         height, width, channels = (int(a or 0) for a in axes)
-        return Preprocess(height, "squash", channels, (0.0,) * channels, (1.0,) * channels, width=width)
+        scale = 1 / (self._run.levels or 1)
+        return Preprocess(height, "squash", channels, (0.0,) * channels, (scale,) * channels, width=width)
+
+    def check_range(self, preprocess: Preprocess) -> None:
+        """See that a file of whole numbers is given them.
+
+        Raises:
+            ModelError: black is not 0, or white not the largest of them.
+        """
+        levels = self._run.levels
+        if levels is None:
+            return
+        black, white = (preprocess.normalise(torch.full((1, *preprocess.shape), grey)) for grey in (0.0, 1.0))
+        if max(float(black.abs().max()), float((white - levels).abs().max())) > 1e-3 * levels:
+            raise ModelError(
+                f"the model takes whole numbers from 0 to {levels}, and films are given to it from "
+                f"{float(black.min()):g} to {float(white.max()):g}: say mean=0 and std=1/{levels}, or leave preprocess "
+                "out."
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("a running model file cannot be copied; load it again.")
@@ -155,8 +175,8 @@ def _which(names: Sequence[str], pick: str | int | None) -> int:
 def _whole_numbers(kind: str) -> ModelError:
     """Inputs that no altered image goes into as it is."""
     return ModelError(
-        f"the model takes {kind}; expected floating-point images. Write it without its conversion from whole numbers, "
-        "or wrap a function that rounds: rl.wrap_function(lambda x: ask(np.rint(255 * x).astype(np.uint8)), …)."
+        f"the model takes {kind}; expected floating-point images, or uint8. Write it without its conversion from whole "
+        "numbers, or wrap a function that rounds: rl.wrap_function(lambda x: ask(np.rint(x * 255).astype('i4')), …)."
     )
 
 
@@ -175,7 +195,8 @@ def _onnxruntime(content: bytes, pick: str | int | None) -> Runner:
     given = session.get_inputs()
     if len(given) != 1:
         raise ModelError(f"the ONNX model takes {', '.join(i.name for i in given)}; expected one input, the images.")
-    types = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+    types: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+    types |= {"tensor(uint8)": np.uint8, "tensor(uint16)": np.uint16}
     if given[0].type not in types:
         raise _whole_numbers(given[0].type)
     shape = tuple(d if isinstance(d, int) and d > 0 else None for d in given[0].shape)
@@ -194,13 +215,15 @@ def _openvino(content: bytes, weights: bytes, pick: str | int | None) -> Runner:
         raise ModelError(f"no model that OpenVINO can run ({str(error)[:200]}).") from error
     if len(model.inputs) != 1:
         raise ModelError(f"the model takes {len(model.inputs)} inputs; expected one, the images.")
-    if not model.inputs[0].get_element_type().is_real():
-        raise _whole_numbers(model.inputs[0].get_element_type().get_type_name())
+    kind = model.inputs[0].get_element_type()
+    dtype = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f64": np.float64}.get(kind.get_type_name())
+    if dtype is None and not kind.is_real():
+        raise _whole_numbers(kind.get_type_name())
     sizes = model.inputs[0].get_partial_shape()
     shape = tuple(int(d.get_length()) if d.is_static else None for d in sizes)
     results = [o.get_any_name() if o.get_names() else f"result {i}" for i, o in enumerate(model.outputs)]
     at = _which(results, pick)
-    return Runner(lambda x: np.array(compiled([x])[at]), shape)
+    return Runner(lambda x: np.array(compiled([x])[at]), shape, dtype or np.float32)
 
 
 def _exported(content: bytes, pick: str | int | None) -> Runner:
@@ -215,7 +238,8 @@ def _exported(content: bytes, pick: str | int | None) -> Runner:
     if len(names) != 1:
         raise ModelError(f"the exported program takes {len(names)} inputs; expected one, the images.")
     value: Any = nodes[str(next(iter(names)))].meta["val"]
-    if not value.dtype.is_floating_point:
+    whole = value.dtype == torch.uint8
+    if not value.dtype.is_floating_point and not whole:
         raise _whole_numbers(str(value.dtype))
     shape = tuple(d if isinstance(d, int) else None for d in value.shape)
     module = program.module()
@@ -225,7 +249,7 @@ def _exported(content: bytes, pick: str | int | None) -> Runner:
             out = picked(module(torch.from_numpy(x).to(value.dtype)), pick)
         return out.float().cpu().numpy()
 
-    return Runner(ask, shape)
+    return Runner(ask, shape, np.uint8 if whole else np.float32)
 
 
 def _runner(file: torch.Tensor, suffix: str, pick: str | int | None) -> Runner:

@@ -62,7 +62,8 @@ def own_model(
         class_names: one a logit, in their order; not needed where the factory gives a `Classifier`, or where the file
             has a description beside it, as those that `export` writes.
         weights: a state dict (safetensors, or `torch.save`) for the module; every tensor has to fit.
-        preprocess: how films become inputs. For a file, unless given, grey levels in [0, 1] at the file's own size.
+        preprocess: how films become inputs. For a file, unless given, grey levels in [0, 1] at the file's own size;
+            for one that takes whole numbers, from 0 to the largest of them.
         Others: see `wrap`. A file's outputs are taken for logits, and a function's for probabilities, unless said.
 
     Raises:
@@ -167,6 +168,10 @@ def _of_file(file: Path, class_names: Sequence[str], options: dict[str, Any], pi
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     pre = options.get("preprocess") or beside.get("preprocess") or model.preprocess(str(file))
+    try:
+        model.check_range(pre)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
     function: dict[str, Any] = {k: chosen[k] for k in ("positive", "head", "threshold") if k in chosen}
     if head == "multilabel" and "positive" not in options:
         function.pop("positive", None)  # each label is its own
@@ -291,7 +296,10 @@ def _looked_up(source: str) -> Any:
             expected += (
                 f". Weights alone do not say of which network: --model package.module:factory --weights {source}"
             )
-        raise ModelError(f"{source!r}: {expected}. A factory is a function of yours that makes the module.")
+        raise ModelError(
+            f"{source!r}: {expected}. A factory is a function of yours that makes the module, or loads a file of "
+            "TorchScript, Keras, TFLite, ... and gives a function of images."
+        )
     if module.partition(".")[0] in sys.stdlib_module_names or module.partition(".")[0] == "builtins":
         raise ModelError(f"{source!r}: a module of Python's own makes no models; name one of yours.")
     here = str(Path.cwd())

@@ -18,7 +18,8 @@ WHAT = "takes channels last"
 def asked(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """What the network gives for inputs (N, C, H, W), asked with channels last unless it cannot take them so.
 
-    A network that flattens with `view` only takes contiguous inputs; that is found once and remembered.
+    A network that flattens with `view` takes contiguous inputs alone, and one that reads memory by strides of its own
+    (`as_strided`) answers otherwise with channels last; that is found once and remembered.
     """
     if len(inputs) > 1 and _singly(network, inputs):
         return torch.cat([asked(network, one) for one in inputs.split(1)])
@@ -61,9 +62,22 @@ def _found_out(network: nn.Module, inputs: torch.Tensor, valid: int) -> torch.Te
         out = network(as_contiguous(inputs))
         remember(network, WHAT, valid, lambda: False)
         return _first(out)
-    if remembered(network, WHAT, valid) is None:
-        remember(network, WHAT, valid, lambda: True)
+    if remembered(network, WHAT, valid) is None and not remember(
+        network, WHAT, valid, lambda: _alike(network, inputs[:1])
+    ):
+        return _first(network(as_contiguous(inputs)))
     return _first(out)
+
+
+def _alike(network: nn.Module, one: torch.Tensor) -> bool:
+    """Whether a network answers an input alike in either memory format."""
+    if one.shape[1] == 1:
+        return True  # there is but one order
+    with torch.no_grad():
+        given = (one.clone(memory_format=torch.channels_last), as_contiguous(one))
+        found, expected = (_first(network(each)).as_subclass(torch.Tensor) for each in given)
+    apart = (found - expected).abs().max()
+    return not bool(apart > max(1e-4, 16 * torch.finfo(found.dtype).eps) * expected.abs().max())
 
 
 def fitting(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:

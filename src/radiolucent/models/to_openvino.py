@@ -9,6 +9,7 @@ from torch.jit._trace import TracerWarning
 
 from radiolucent.errors import ModelError
 from radiolucent.extras import require
+from radiolucent.models.reads_values import LOOKS, reads_values
 
 __all__ = ["to_openvino"]
 
@@ -18,10 +19,11 @@ def to_openvino(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, s
 
     Args:
         examples: inputs (N, …) to trace it with.
-        strict: refuse a network in which Python looks at values on the way, which tracing cannot follow.
+        strict: refuse a network in which Python looks at shapes on the way, too.
 
     Raises:
-        ModelError: it cannot be converted. MissingExtraError: OpenVINO is not installed.
+        ModelError: it cannot be converted, or Python looks at values on the way, which tracing cannot follow.
+        MissingExtraError: OpenVINO is not installed.
     """
     # The front end directly, not openvino.convert_model: that one sends usage statistics over the network.
     front: Any = require("openvino.frontend", extra="openvino")
@@ -29,6 +31,8 @@ def to_openvino(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, s
     modes = [(m, m.training) for m in network.modules() if hasattr(m, "training")]
     try:
         network.eval()
+        if reads_values(network, *(e[:1].clone() for e in examples)):
+            raise ModelError(LOOKS)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             if strict:
@@ -41,6 +45,8 @@ def to_openvino(network: torch.nn.Module, examples: Sequence[torch.Tensor], *, s
         model = pytorch.convert(pytorch.load(decoder))
         model.reshape({i: [-1, *example.shape[1:]] for i, example in enumerate(examples)})
         return model
+    except ModelError:
+        raise
     except Exception as error:  # conversion fails in many ways
         raise ModelError(f"OpenVINO cannot convert this network ({type(error).__name__}: {error}).") from error
     finally:

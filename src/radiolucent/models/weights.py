@@ -32,6 +32,7 @@ class WeightsReport:
         missing: names the weights lack; initialised afresh.
         unexpected: names the network lacks; ignored.
         mismatched: names of another shape ("name (got …, expected …)"); initialised afresh.
+        beside: names outside the network's prefix, of a loss, a metric or a counter; ignored.
         reset: batch norms whose running statistics were reset, because the layer before them is one of those.
     """
 
@@ -41,6 +42,7 @@ class WeightsReport:
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[str, ...] = ()
     reset: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"weights: {self.source}; {len(self.loaded)} tensors loaded"]
@@ -49,6 +51,7 @@ class WeightsReport:
             ("other shape, initialised afresh", self.mismatched),
             ("running statistics reset", self.reset),
             ("unexpected, ignored", self.unexpected),
+            ("not of the network, ignored", self.beside),
         ):
             if items:
                 lines.append(f"  {name}: {', '.join(items)}")
@@ -78,12 +81,18 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
         ) from error
     while isinstance(found, dict) and (key := next((k for k in _HOLDERS if isinstance(found.get(k), dict)), None)):
         found = found[key]
-    if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
+    if isinstance(found, dict) and len(alone := [v for v in found.values() if _of_tensors(v) and v]) == 1:
+        found = alone[0]
+    if not _of_tensors(found):
         has = f" It has {', '.join(map(str, list(found)[:6]))}." if isinstance(found, dict) else ""
         raise WeightsError(
             f"{path}: holds no state dict of tensors, alone or as {', '.join(_HOLDERS)}.{has} Save model.state_dict()."
         )
     return found
+
+
+def _of_tensors(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(v, torch.Tensor) for v in value.values())
 
 
 def load_weights(network: nn.Module, path: Path) -> WeightsReport:
@@ -93,7 +102,7 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
         WeightsError: the file is missing, damaged, or nothing in it fits.
     """
     own = network.state_dict()
-    found = _plainly_named(_read(path), dict(network.named_parameters()), path)
+    found, beside = _plainly_named(_read(path), dict(network.named_parameters()), path)
     if odd := next((n for n, t in found.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())), None):
         raise WeightsError(f"{path}: {odd} holds NaN or infinity; its training failed: take an earlier checkpoint.")
     fits = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
@@ -108,23 +117,29 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
         for n, t in found.items()
         if n in own and n not in fits
     ]
-    missing = [n for n in own if n not in found and not n.endswith("num_batches_tracked")]
+    shared = {(own[n].data_ptr(), own[n].shape) for n in fits}  # tied weights, which safetensors keeps once
+    missing = [
+        n
+        for n, t in own.items()
+        if n not in found and not n.endswith("num_batches_tracked") and (t.data_ptr(), t.shape) not in shared
+    ]
     return WeightsReport(
         str(path.name),
         tuple(fits),
         tuple(missing),
         tuple(n for n in found if n not in own),
         tuple(mismatched),
+        beside=beside,
     )
 
 
 def _plainly_named(
     found: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], path: Path
-) -> Mapping[str, torch.Tensor]:
-    """The tensors without the prefix under which they fit best: what a trainer or wrapper called the network.
+) -> tuple[Mapping[str, torch.Tensor], tuple[str, ...]]:
+    """The tensors without the prefix under which they fit best, and names outside it that are none of a network.
 
-    Such as "module." (DataParallel), "_orig_mod." (torch.compile) or "model." (Lightning). Names that fit as they are
-    go first.
+    A prefix is what a trainer or wrapper called the network, such as "module." (DataParallel), "_orig_mod."
+    (torch.compile) or "model." (Lightning). Names that fit as they are go first.
 
     Args:
         weights: the network's, without its buffers, which a moving average may have or not.
@@ -142,7 +157,7 @@ def _plainly_named(
     most = max(hits.values(), default=0)
     best = sorted(prefix for prefix, count in hits.items() if count == most)
     if not best or "" in best:
-        return found
+        return found, ()
     if len(best) > 1:
         raise WeightsError(
             f"{path}: holds the network's weights {len(best)} times, under {' and '.join(best)}, such as a network and "
@@ -150,7 +165,9 @@ def _plainly_named(
         )
     under = {name.removeprefix(best[0]): tensor for name, tensor in found.items() if name.startswith(best[0])}
     others = {name: tensor for name, tensor in found.items() if not name.startswith(best[0])}
-    return others | under
+    if all(t.ndim < 2 for t in others.values()):  # a layer beside the network would have a matrix
+        return under, tuple(others)
+    return others | under, ()
 
 
 def settle_missing(network: nn.Module, report: WeightsReport) -> WeightsReport:

@@ -247,6 +247,11 @@ ARE_PROBABILITIES = (
 def _refuse_probabilities(classifier: Classifier) -> None:
     """Notice a softmax or sigmoid at the end of what is said to give logits."""
     logits = classifier.logits(_ramps(classifier))
+    if logits.shape[1] > 1 and sums_to_one(logits / 100):
+        raise ModelError(
+            "what it gives for a film sums to 100: these are percentages, of which a softmax would make nonsense. Wrap "
+            'a module of your own that divides them by 100, and say output="probabilities".'
+        )
     if not bool((logits >= 0).all() and (logits <= 1).all()):
         return
     sums = logits.shape[1] > 1 and sums_to_one(logits)

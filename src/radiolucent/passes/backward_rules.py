@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from radiolucent.errors import ExplainError
-from radiolucent.passes.batch_norm import batch_norm
+from radiolucent.passes.batch_norm import right
 
 __all__ = ["Activation", "Rules", "graph_nodes", "nodes_behind", "on_graph", "rules_told"]
 
@@ -232,7 +232,7 @@ class Rules(TorchFunctionMode):
                 self.seen.append(told)
                 self.behind(told, out)
                 return out
-        return (batch_norm if func is F.batch_norm else func)(*args, **kwargs)
+        return right(func)(*args, **kwargs)
 
     def _check_gradients(self, func: Any) -> None:
         if func in (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward):
@@ -244,7 +244,7 @@ class Rules(TorchFunctionMode):
     def _ruled(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._check_gradients(func)
         name = _name_of(func)
-        call = partial(batch_norm if func is F.batch_norm else func, *args, **kwargs)
+        call = partial(right(func), *args, **kwargs)
         given = [*args, *kwargs.values()]
         if not any(map(on_graph, given)):
             return call()
@@ -308,8 +308,9 @@ def rules_told(rules: Rules, plainly: Callable[[], Any]) -> Generator[None]:
     """
     dynamo = sys.modules.get("torch._dynamo")  # not loaded, nothing was compiled by it
     eager = nullcontext() if dynamo is None else torch.compiler.set_stance("force_eager")
+    again = torch.autograd.graph.disable_saved_tensors_hooks("a checkpoint runs its functions again without the rules")
     try:
-        with eager, rules:
+        with eager, nullcontext() if rules.ordinary else again, rules:
             yield
     except (ExplainError, torch.OutOfMemoryError):
         raise

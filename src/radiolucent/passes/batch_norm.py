@@ -1,31 +1,55 @@
-"""Batch norms in evaluation mode, whose gradients are right for every type and layout."""
+"""Batch and instance norms whose gradients are right for every type and layout."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["AffineNorms", "batch_norm"]
+__all__ = ["AffineNorms", "right"]
 
 
 class AffineNorms(TorchFunctionMode):
     """Inside `with`, a batch norm in evaluation mode is computed as the affine function that it is.
 
-    x · g + (β − μ g) with g = γ/√(σ² + ε). For some layouts of a float64 gradient torch's own is wrong, and on a
-    CPU takes up to four times as long. Half precision is computed in float32, as torch does. Left to torch are float32
-    on other devices, passes without a gradient, norms that take their statistics from the batch, and norms whose
-    weights ask for a gradient.
+    x · g + (β − μ g) with g = γ/√(σ² + ε). For some layouts of the gradient torch's own is wrong (of one image whose
+    gradient came from tokens, say), and on a CPU takes up to four times as long. Half precision is computed in float32,
+    as torch does. Left to torch are float32 on other devices, passes without a gradient, norms that take their
+    statistics from the batch, instance norms, and norms whose weights ask for a gradient; these get their gradient in
+    torch's default layout, for which it is right.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return (batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
+        return right(func)(*args, **(kwargs or {}))
 
 
-def batch_norm(*args: Any, **kwargs: Any) -> torch.Tensor:
-    """What `F.batch_norm` gives, as `AffineNorms` computes it."""
+def right(func: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself, or for a norm what gives the same with a gradient that is right."""
+    return _RIGHT.get(func, func)
+
+
+def _batch_norm(*args: Any, **kwargs: Any) -> torch.Tensor:
     found = _affine(*args, **kwargs)
-    return F.batch_norm(*args, **kwargs) if found is None else found
+    return _plainly_back(F.batch_norm(*args, **kwargs)) if found is None else found
+
+
+def _instance_norm(*args: Any, **kwargs: Any) -> torch.Tensor:
+    return _plainly_back(F.instance_norm(*args, **kwargs))
+
+
+def _plainly_back(value: torch.Tensor) -> torch.Tensor:
+    """The value, whose gradient is handed on in torch's default layout."""
+
+    def plain(gradient: torch.Tensor) -> torch.Tensor:
+        return gradient.clone(memory_format=torch.contiguous_format)
+
+    if value.requires_grad:
+        value.register_hook(plain)
+    return value
+
+
+_RIGHT: dict[Callable[..., Any], Callable[..., Any]] = {F.batch_norm: _batch_norm, F.instance_norm: _instance_norm}
 
 
 def _affine(

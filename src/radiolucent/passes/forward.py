@@ -16,7 +16,7 @@ from radiolucent.models.difference import relative_difference
 from radiolucent.models.once import look_again, looked_at_once
 from radiolucent.models.per_network import remember, structure_of
 from radiolucent.models.takes import as_contiguous, fitting, takes_channels_last
-from radiolucent.passes.backward_rules import Rules, rules_told
+from radiolucent.passes.backward_rules import Rules, graph_nodes, nodes_behind, rules_told
 from radiolucent.passes.batch_norm import AffineNorms
 from radiolucent.passes.hooks import differentiable, forward_cut, frozen, gradients_told
 from radiolucent.passes.session import Session
@@ -114,7 +114,20 @@ class Cut:
                 f"the score is not made of what layer {self.layer.name} gives: {last} goes elsewhere, to another "
                 "output. Name another layer with layer=, or use a method without one: IntegratedGradients(), LIME()."
             )
+        if not bool(found.any()) and (flat := _without_slope(scores)):
+            raise ExplainError(
+                f"no gradient comes back from the score to {self.layer.name}: the network rounds or compares on its "
+                f"way ({flat}), which has no slope. Leave that step out, or use a perturbation method: LIME()."
+            )
         return self.layer.maps(found)
+
+
+FLAT = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Sgn")
+"""Steps of a graph, by the beginning of their names, whose derivative is zero."""
+
+
+def _without_slope(scores: torch.Tensor) -> str | None:
+    return next((n.name() for n in nodes_behind(graph_nodes(scores)) if n.name().startswith(FLAT)), None)
 
 
 def _last_dense(network: nn.Module) -> nn.Linear | None:
@@ -209,8 +222,11 @@ class Pass:
             self._cuts[quick.layer.name] = quick
             self._logits[:] = self._logits or [quick.logits.detach()]
             return
-        # Behind the last maps hardly a norm is left; in float32, looking for them would only cost time.
-        logits, values = self._cut_at(missing, norms=deeper or self.classifier.dtype != torch.float32)
+        # Behind the last maps there is hardly a norm; in float32, taking care of them beforehand would only cost time.
+        norms = deeper or self.classifier.dtype != torch.float32
+        logits, values = self._cut_at(missing, norms=norms)
+        if not norms and any("BatchNorm" in step.name() for step in nodes_behind(graph_nodes(logits))):
+            logits, values = self._cut_at(missing, norms=True)
         network, session = self.classifier.network, self.session
         self._cuts.update({n: Cut(network, missing[n], values[n], logits, session=session) for n in missing})
         if not self._logits:

@@ -119,6 +119,7 @@ def write_audit(
             created=created,
             not_tested=not_tested(found.findings),
             parts=_parts(found.findings),
+            pointed=any(f.test == "discovered.maps" and f.verdict != "not applicable" for f in found.findings),
             self_test=cited,
             since=since_then(cited or {}),
             units={f.test: t.unit for f in found.findings if (t := named_test(f.test))},
@@ -152,7 +153,7 @@ def _parts(findings: Sequence[Finding]) -> list[tuple[str, Mapping[str, Any], Ma
 
 def _counts(findings: Sequence[Finding]) -> list[tuple[str, str, int]]:
     """(what it concerns, verdict, how many)."""
-    names = {"model": "used by the model", "data": "available in the data", "map": "shown by maps"}
+    names = {"model": "what the model uses", "data": "what the data offer", "map": "what maps show"}
     return [
         (words, verdict, count)
         for concern, words in names.items()

@@ -136,7 +136,9 @@ def _tally(findings: Sequence[Values]) -> str:
     failed = [f for f in findings if f["verdict"] == "fail"]
     open_ = sum(f["verdict"] == "inconclusive" for f in findings)
     lead = failed[0] if failed else findings[0]
-    return f"{len(failed)} of {len(findings)} tests fail, {open_} open. {lead['test']}: {lead['summary']}"
+    tests = "1 test" if len(findings) == 1 else f"{len(findings)} tests"
+    which = "" if len(findings) == 1 else "the gravest, " if failed else "the first listed, "
+    return f"Failed: {len(failed)} of {tests}; open: {open_}; {which}{lead['test']}: {lead['summary']}"
 
 
 def _of_run(run: Values) -> Iterator[tuple[str, Fact]]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from radiolucent.data import Dataset
 from radiolucent.metrics import Threshold
+from radiolucent.shown import counted
 from radiolucent.types import Predictions
 
 __all__ = ["about_threshold", "preflight", "preflight_labels"]
@@ -99,4 +100,4 @@ def about_threshold(threshold: Threshold, validation: Predictions) -> tuple[str,
 
 
 def _of(films: int, patients: int) -> str:
-    return f"{films} film{'' if films == 1 else 's'} of {patients} patient{'' if patients == 1 else 's'}"
+    return f"{counted(films, 'film')} of {counted(patients, 'patient')}"

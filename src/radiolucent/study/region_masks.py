@@ -60,7 +60,13 @@ def find_layers(
     known = json.loads(count.read_text()) if count.is_file() and file.is_file() else {"films": 0}
     folder.mkdir(parents=True, exist_ok=True)
     # Not renamed at the end: the count, written after the films it counts, says how far the file can be believed.
-    store = open_memmap(file, "r+") if known["films"] else open_memmap(file, "w+", np.uint8, (len(cache), size, size))
+    if not known["films"]:
+        with file.open("wb") as stream:  # written first: where no room is left for mapped memory, the process ends
+            heading = {"descr": "|u1", "fortran_order": False, "shape": (len(cache), size, size)}
+            np.lib.format.write_array_header_1_0(stream, heading)
+            for _ in range(len(cache)):
+                stream.write(bytes(size * size))
+    store = open_memmap(file, "r+")
     by_image: dict[str, list[Annotation]] = {}
     for a in annotations:
         by_image.setdefault(a.image_id, []).append(a)

@@ -66,6 +66,7 @@ def train_only(
         config = _unclaimed(config, fresh)
         found = config.load()
         check_classes(found)
+        refuse_among_films([config.out], found.folders)
         names = found.class_names
         start, weights = build(
             config.model,

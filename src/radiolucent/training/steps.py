@@ -22,11 +22,12 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
         counts: 1; 0 where this process has run out of examples and only keeps the others company.
 
     Raises:
-        ConfigError: such a penalty and no such mask, or group DRO and no groups.
+        ConfigError: such a penalty and no such mask, group DRO and no groups, or one image alone where a batch norm
+            needs several.
     """
     set_rate(run.optimizer, run.rate())
     inputs, labels = batch[:2]
-    logits = run.forward(inputs)
+    logits = _answers(run, inputs)
     losses = run.objective.losses(logits, labels) * counts
     weights = run.objective.example_weights(labels) * counts
     total = run.processes.sum(weights.sum())
@@ -47,6 +48,18 @@ def train_step(run: Run, batch: tuple[torch.Tensor, ...], counts: float) -> None
     run.optimizer.zero_grad(set_to_none=True)
     if run.average is not None:
         run.average.update()
+
+
+def _answers(run: Run, inputs: torch.Tensor) -> torch.Tensor:
+    try:
+        return run.forward(inputs)
+    except ValueError as error:
+        if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            "a batch holds one film alone, and this network has a batch norm that takes its statistics over films "
+            f"({error}). Choose another --batch-size: 2 or more, and one that leaves no remainder of 1."
+        ) from error
 
 
 def _penalty(run: Run, inputs: torch.Tensor, irrelevant: torch.Tensor) -> torch.Tensor:

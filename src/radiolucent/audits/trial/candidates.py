@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.base import Case, Test
 from radiolucent.audits.trial.channel_findings import LEAST, Tried, finding_of
-from radiolucent.audits.trial.discovered import FAMILY, Deal, corrected, deal, edits_for, tried, tried_channels
+from radiolucent.audits.trial.discovered import (
+    FAMILY,
+    Deal,
+    adjusted,
+    corrected,
+    deal,
+    edits_for,
+    tried,
+    tried_channels,
+)
 from radiolucent.audits.trial.distort import Edit, grey_of
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, Channel, Exchange, cell_channel, free, pasted
 from radiolucent.audits.trial.regions import Mask, View
@@ -198,7 +207,7 @@ def _errors(case: Case, dealt: Deal) -> tuple[Channel, Deal] | None:
     everywhere = _from_donors_place(lambda view: view.film)
     sides = ("wrongly called", "rightly called")
     channel = Channel("errors", "what surrounds the lungs of films called wrongly", everywhere, False, sides=sides)
-    return channel, replace(dealt, donors=donors, marked=marked)
+    return channel, Deal(donors, dealt.judges, marked)
 
 
 def _all(case: Case) -> Mapping[str, tuple[Channel, Tried | None]]:
@@ -221,6 +230,8 @@ def _all(case: Case) -> Mapping[str, tuple[Channel, Tried | None]]:
     level = corrected(case)
     for channel, films in channels:
         one = tried(case, channel, films, level)
+        if one is not None and films is dealt:
+            one = adjusted(one, (1 + level) / 2)
         found[channel.name] = channel, one
         if one is not None:
             case.once("edits", dict[str, Edit]).update(edits_for(channel, one))

@@ -1,16 +1,30 @@
 """What a channel of discovery showed, and the finding on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from radiolucent.audits.trial.base import Case
-from radiolucent.audits.trial.exchange import Channel
+from radiolucent.audits.trial.exchange import OUTSIDE, Channel
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.types import Estimate, Finding, Verdict
 
-__all__ = ["IN_LUNGS", "LEAST", "PLACED", "Tried", "finding_of", "name_of", "question_of"]
+__all__ = [
+    "IN_LUNGS",
+    "LEAST",
+    "PLACED",
+    "Tried",
+    "enough",
+    "finding_of",
+    "least_of",
+    "name_of",
+    "proven",
+    "question_of",
+]
 
 LEAST = 10
 """Patients of either class that are needed."""
@@ -36,6 +50,9 @@ class Tried:
             in one.
         proof: of a failure in the lungs, what findings cannot explain, and how evenly it lies (`lung_structure`).
             doubt: why it is no failure all the same.
+        effects: (D,), of every donor; not-a-number where it shares too little. marked: (D,), see `Deal`. about: (D, K),
+            what tone and texture alone do (`discovered.ALIKE`). plain: the figure as it is, where `estimate` is that at
+            the same of these.
     """
 
     channel: Channel
@@ -50,11 +67,32 @@ class Tried:
     place: Channel | None = None
     proof: tuple["Tried", ...] | None = None
     doubt: str = ""
+    effects: NDArray[np.float64] | None = None
+    marked: NDArray[np.bool_] | None = None
+    about: Callable[[], NDArray[np.float64]] | None = None
+    plain: Estimate | None = None
 
 
 def name_of(channel: Channel) -> str:
     """The finding's name."""
     return f"discovered.{channel.name}"
+
+
+def least_of(channel: Channel) -> float:
+    """The lowest threshold that a channel can be held to: in the lungs that of outside, where no finding explains it.
+
+    The higher one is for what findings do.
+    """
+    return OUTSIDE if channel.name in IN_LUNGS else channel.threshold
+
+
+def _limit(found: Tried) -> float:
+    return least_of(found.channel) if proven(found) else found.channel.threshold
+
+
+def proven(found: Tried) -> bool:
+    """Whether no finding in the lungs explains it."""
+    return any(_proves(found, p) for p in found.proof or ())
 
 
 def _open(case: Case, found: Tried) -> str:
@@ -65,7 +103,7 @@ def _open(case: Case, found: Tried) -> str:
         return "films of one class alone move"
     if case.table.masked_films("lungs") * 2 <= len(case.table):
         return "without lung masks it cannot be told from a finding in the lungs"
-    if found.proof is not None and not any(_proves(found, p) for p in found.proof):
+    if found.proof is not None and not proven(found):
         told = "; ".join(_short(p) for p in found.proof)
         even = ", and it lies evenly: look for an artefact or a disease all over" if _even(found) else ""
         return f"it cannot be told from findings in the lungs, which a network should follow{even} ({told})"
@@ -75,8 +113,13 @@ def _open(case: Case, found: Tried) -> str:
 def _proves(found: Tried, proof: Tried) -> bool:
     """Whether what no finding explains moves films of both classes, and not by a trifle. That it lies evenly, which is
     a difference (`Channel.less`), proves nothing: there are diseases that do."""
+    return proof.channel.less is None and enough(found, proof) and _surely(proof)
+
+
+def enough(found: Tried, proof: Tried) -> bool:
+    """Whether the proof's figure is no trifle beside what it is to explain."""
     part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
-    return proof.channel.less is None and (proof.estimate.value or 0.0) >= part and _surely(proof)
+    return (proof.estimate.value or 0.0) >= part
 
 
 def _surely(proof: Tried) -> bool:
@@ -100,16 +143,17 @@ def finding_of(case: Case, channel: Channel, found: Tried | None, why_not: str =
     if found is None:
         words = f"Needs labelled films of {LEAST} patients of either class, and a place that films share."
         return [Finding(test, question, "not applicable", words, source=_SOURCE, concerns="model")]
-    verdict = beyond(found.estimate, channel.threshold)
+    limit = _limit(found)
+    verdict = beyond(found.estimate, limit)
     why_not = (why_not or _open(case, found)) if verdict == "fail" else ""
     verdict = "inconclusive" if why_not else verdict
     return [
         Finding(
-            test, question, verdict, _words(case, found, verdict, why_not), found.estimate, channel.threshold,
+            test, question, verdict, _words(case, found, verdict, why_not), found.estimate, limit,
             _evidence(found, why_not), _SOURCE,
             "look at the pictures; take what they show off the films or put it on both classes, and train again"
             if verdict == "fail" else "",
-            "model", severity=(found.estimate.value or 0) / channel.threshold if verdict == "fail" else 0.0,
+            "model", severity=(found.estimate.value or 0) / limit if verdict == "fail" else 0.0,
         )
     ]  # fmt: skip
 
@@ -143,7 +187,7 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     told = [] if found.proof is None else [_short(p) for p in found.proof if _proves(found, p)]
     words = (
         f"{_what(found)[0].upper()}{_what(found)[1:]}, put in from {positive} films, moves the log-odds by "
-        f"{e.value or 0:+.2f} SD{ends} against the same from {others} films."
+        f"{e.value or 0:+.2f} SD{ends} against the same from {others} films{_alike(found)}."
     )
     if verdict == "fail" or why_not:
         words += (
@@ -155,7 +199,16 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
     if why_not:
         return f"{words} No verdict: {why_not}."
     at_hand = len(set(case.table.patients))
-    return words + (needed_words(e, found.channel.threshold, at_hand=at_hand) if verdict == "inconclusive" else "")
+    return words + (needed_words(e, _limit(found), at_hand=at_hand) if verdict == "inconclusive" else "")
+
+
+def _alike(found: Tried) -> str:
+    """What the figure was before films of like tone and texture were compared; "" where it is that."""
+    e = found.plain
+    if e is None:
+        return ""
+    ends = f", {e.low:+.2f} to {e.high:+.2f}" if e.low is not None and e.high is not None else ""
+    return f", where what tone and texture alone do is the same (else {e.value or 0:+.2f}{ends})"
 
 
 def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
@@ -171,6 +224,7 @@ def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
         "localised": _localised(found),
         "negative_films": found.by_class[0],
         "positive_films": found.by_class[1],
+        **({} if found.plain is None else {"plain": found.plain.as_dict()}),
         "flips": {"value": found.flips, "n": found.judges},
         "carried": {"negative": found.carried[0], "positive": found.carried[1]},
         "no_finding": {

@@ -10,7 +10,7 @@ judges of both classes move the same way. Nothing is told to the search of what 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,19 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case, Test
-from radiolucent.audits.trial.channel_findings import IN_LUNGS, LEAST, PLACED, Tried, finding_of, name_of, question_of
+from radiolucent.audits.trial.channel_findings import (
+    IN_LUNGS,
+    LEAST,
+    PLACED,
+    Tried,
+    enough,
+    finding_of,
+    least_of,
+    name_of,
+    proven,
+    question_of,
+)
+from radiolucent.audits.trial.covariance import contrast_at_same
 from radiolucent.audits.trial.distort import Edit, Grey
 from radiolucent.audits.trial.exchange import CHANNELS, GRID, WIDER, Channel, cell_channel
 from radiolucent.audits.trial.lung_structure import no_findings
@@ -27,11 +39,16 @@ from radiolucent.audits.trial.verdicts import beyond
 from radiolucent.metrics.intervals import exact_low
 from radiolucent.types import Estimate, Finding
 
-__all__ = ["FAMILY", "TESTS", "Deal", "corrected", "deal", "edits_for", "tried", "tried_channels"]
+__all__ = [
+    "FAMILY", "TESTS", "Deal", "adjusted", "corrected", "deal", "edits_for", "promising", "tried", "tried_channels",
+]  # fmt: skip
 
 DONORS, JUDGES, SHOWN = 40, 12, 5
 MORE = 160
 """Donors of the second look."""
+ALIKE = ("tone", "texture")
+"""What a donor's film does by these alone differs from film to film without telling of the class: a second figure is
+that of donors between whom they do the same."""
 FAMILY = "discovered"
 
 
@@ -42,11 +59,13 @@ class Deal:
     Attributes:
         marked: of each donor, whether it is of those whose parts should raise the answer; the positive class unless
             given.
+        effects: of all donors, of the channels of `ALIKE`, by name.
     """
 
     donors: tuple[View, ...]
     judges: tuple[View, ...]
     marked: NDArray[np.bool_] | None = None
+    effects: dict[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
 
 
 def deal(case: Case, most: int = DONORS) -> Deal | None:
@@ -82,6 +101,28 @@ def _effects(case: Case, channel: Channel, judges: Sequence[View], donors: Seque
     return np.stack(rows) / spread
 
 
+def _of_deal(case: Case, channel: Channel, dealt: Deal) -> NDArray[np.float64]:
+    """The effects of all donors on all judges; those of `ALIKE` are kept."""
+    told = _effects(case, channel, dealt.judges, dealt.donors)
+    if channel.name in ALIKE:
+        dealt.effects[channel.name] = told
+    return told
+
+
+def _by_donor(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(D,); each judge's own level is taken out first, so that judges that lack a donor's part leave no trace."""
+    return _mean(raw - _mean(raw, 1)[:, None], 0)
+
+
+def _about(case: Case, channel: Channel, dealt: Deal) -> NDArray[np.float64]:
+    """(D, K): what each donor does by tone and texture alone."""
+    others = [CHANNELS[name] for name in ALIKE if name != channel.name]
+    for one in others:
+        if one.name not in dealt.effects:  # every other judge tells enough
+            dealt.effects[one.name] = _effects(case, one, dealt.judges[::2], dealt.donors)
+    return np.column_stack([_by_donor(dealt.effects[one.name]) for one in others])
+
+
 def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Mean over what is a number; not-a-number where nothing is."""
     known = np.isfinite(values)
@@ -112,9 +153,8 @@ def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float)
 
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """Try one channel; None where too few films share a place to exchange."""
-    raw = _effects(case, channel, dealt.judges, dealt.donors)
+    raw = _of_deal(case, channel, dealt)
     usable = np.isfinite(raw).sum(0) * 2 >= len(dealt.judges)
-    # Every judge's own level is taken out first, so that judges that lack a donor's part leave no trace of it.
     told = raw - _mean(raw, 1)[:, None]
     marked = _ill(case, dealt.donors) if dealt.marked is None else dealt.marked
     effects, ill = _mean(told[:, usable], 0), marked[usable]
@@ -134,6 +174,9 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
         channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
         tuple(donors[j] for j in low), flips, len(dealt.judges),
         (float((effects[~ill] > middle).mean()), float((effects[ill] > middle).mean())), moved,
+        effects=np.where(usable, _by_donor(raw), np.nan),
+        marked=marked,
+        about=partial(_about, case, channel, dealt),
     )  # fmt: skip
 
 
@@ -177,20 +220,11 @@ def _tried(case: Case) -> Mapping[str, Tried]:
     channels = [c for c in CHANNELS.values() if any(t.name == name_of(c) for t in case.tests)]
     level = corrected(case)
     for done, channel in enumerate(channels, 1):
-        one, wider = _settled(case, channel, dealt, level), WIDER.get(channel.name)
-        if one is not None and wider is not None and beyond(one.estimate, channel.threshold) != "fail":
-            more = tried(case, wider, case.once("discovered.more", partial(deal, case, MORE)) or dealt, level)
-            if more is not None and beyond(more.estimate, wider.threshold) == "fail":
-                one = more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
+        one = _settled(case, channel, dealt, level)
         if one is not None:
-            failed = beyond(one.estimate, channel.threshold) == "fail"
-            if failed and channel.name in PLACED:
+            one = _explained(case, _wider(case, one, dealt, level), dealt, level)
+            if _fails(one) and channel.name in PLACED and (one.proof is None or proven(one)):
                 one = replace(one, place=_placed(case, dealt, one))
-            if failed and channel.name in IN_LUNGS:
-                known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
-                others = [d for d in known.donors if d.label != case.classifier.positive]
-                proof = [_settled(case, c, dealt, level) for c in no_findings(channel.name, others)]
-                one = replace(one, proof=tuple(p for p in proof if p is not None))
             found[channel.name] = one
             edits |= edits_for(one.channel, one)
         if case.progress:
@@ -198,18 +232,84 @@ def _tried(case: Case) -> Mapping[str, Tried]:
     return found
 
 
+def _fails(found: Tried) -> bool:
+    return beyond(found.estimate, least_of(found.channel)) == "fail"
+
+
+def _wider(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
+    """What a channel that does not fail shows in its wider form, where it has one and that fails."""
+    wider = WIDER.get(one.channel.name)
+    if wider is None or _fails(one):
+        return one
+    dealt = case.once("discovered.more", partial(deal, case, MORE)) or dealt
+    more = tried(case, wider, dealt, level)
+    if more is None or not _fails(more := adjusted(more, (1 + level) / 2)):
+        return one
+    return more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
+
+
+def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
+    """With what tells a failure in the lungs from findings there."""
+    if one.channel.name not in IN_LUNGS or not _fails(one):
+        return one
+    known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
+    others = [d for d in known.donors if d.label != case.classifier.positive]
+    certain = beyond(one.estimate, one.channel.threshold) == "fail"
+    for channel in no_findings(one.channel.name, others):
+        if channel.less and (proven(one) or not certain):
+            continue  # that it lies evenly proves nothing: it says where to look, where a failure is no verdict
+        shown = tried(case, channel, dealt, level)
+        if shown is not None and (certain or enough(one, shown)):
+            shown = _again(case, shown, dealt, level)
+        one = replace(one, proof=(*(one.proof or ()), *(() if shown is None else (shown,))))
+    return one
+
+
 def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
-    """The channel tried; again with up to four times as many donors, at half the error rate, where a figure above the
-    threshold stays open."""
+    """The channel tried, and again where that is worth it."""
     one = tried(case, channel, dealt, level)
-    if one is None or (one.estimate.value or 0.0) <= channel.threshold:
+    return None if one is None else _again(case, one, dealt, level)
+
+
+def _again(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
+    """Where a figure above the threshold is open: with up to four times as many donors, then at the same tone and
+    texture, each at half the error rate."""
+    if not promising(one):
         return one
-    if beyond(one.estimate, channel.threshold) != "inconclusive":
-        return one
+    half = (1 + level) / 2
     more = case.once("discovered.more", partial(deal, case, MORE))
-    if more is None or len(more.donors) <= len(dealt.donors):
-        return one
-    return tried(case, channel, more, (1 + level) / 2) or one
+    if more is not None and len(more.donors) > len(dealt.donors):
+        one = tried(case, one.channel, more, half) or one
+    return adjusted(one, half)
+
+
+def promising(found: Tried) -> bool:
+    """Whether a figure above the threshold is open: as it is, or at the same tone and texture."""
+    if beyond(found.estimate, found.channel.threshold) != "inconclusive":
+        return False
+    if (found.estimate.value or 0.0) > found.channel.threshold:
+        return True
+    same = _at_same(found, found.estimate.level)
+    return same is not None and (same.value or 0.0) > found.channel.threshold
+
+
+def adjusted(found: Tried, level: float) -> Tried:
+    """Where a figure above the threshold is open, and fails at the same tone and texture of the donors: that one."""
+    if _fails(found) or (found.estimate.value or 0.0) <= found.channel.threshold:
+        return found
+    same = _at_same(found, level)
+    if same is None or beyond(same, least_of(found.channel)) != "fail":
+        return found
+    return replace(found, estimate=same, plain=found.estimate)
+
+
+def _at_same(found: Tried, level: float) -> Estimate | None:
+    """The figure of donors between whom tone and texture alone do the same."""
+    if found.effects is None or found.marked is None or found.about is None:
+        return None
+    about = found.about()
+    known = np.isfinite(found.effects) & np.isfinite(about).all(1)
+    return contrast_at_same(found.effects[known], found.marked[known], about[known], level, "judges")
 
 
 def edits_for(channel: Channel, found: Tried) -> dict[str, Edit]:

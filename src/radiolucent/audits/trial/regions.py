@@ -5,6 +5,7 @@ area coverage.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from radiolucent.errors import AnnotationError, DataError
-from radiolucent.files import stem_of
+from radiolucent.errors import AnnotationError, DataError, ImageError
+from radiolucent.files import real_path, sha256_bytes, stem_of, walk
 from radiolucent.images import Preprocess, coverage_to_model, mask_to_model, region_mask
 from radiolucent.images.fill import dilated as grown
 from radiolucent.images.preprocess import Box, cut
@@ -31,6 +32,11 @@ Masker = Callable[[Radiograph], Mask | None]
 
 WIDE = 1.5
 """Films of a model that looks at a window are changed whole, at so many times the input's side."""
+LEVELS, GREY = 8, 0.3
+"""Of a mask: so many levels name parts, none of which is outside; the share of other greys from which it is none."""
+_MASKS = {".png", ".tif", ".tiff", ".bmp", ".gif"}
+_MASK_OF = re.compile(r"[_-]mask$", re.IGNORECASE)
+_SIDE = re.compile(r"left|right", re.IGNORECASE)
 BORDER, CORNER, DILATION = 0.06, 0.15, 0.04
 """Shares of the film's side: width of the border, side of a corner, and by how much a "dilated" mask grows."""
 
@@ -189,32 +195,73 @@ def view_of(
 
 
 def masks_from_folder(folder: str | Path) -> Masker:
-    """Masks by file name: `folder/**/STEM.png` for a film whose identifier ends in STEM; bright is inside.
+    """Masks by file name: `folder/**/STEM.png`, or `STEM_mask.png`, for a film whose identifier ends in STEM.
 
-    A mask of another size than the film is scaled to it by nearest neighbour (masks are often kept smaller). Where
-    several masks share a stem, the one with the most of the identifier's folders in its path is taken.
+    Inside is what is not 0, of masks with many levels what is bright (blurred or JPEG-coded edges). A mask of another
+    size than the film is scaled to it by nearest neighbour (masks are often kept smaller). Where several masks share a
+    stem, the one with the most of the identifier's folders in its path is taken; a left and a right one are joined.
+    Links are followed.
 
     Raises:
-        AnnotationError: no mask at all in the folder.
+        AnnotationError: no mask at all in the folder; from the masker: a damaged file, or one that is no mask, several
+            that fit a film, or one that fits several.
     """
     root = Path(folder)
     by_stem: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in (".png", ".tif", ".tiff", ".bmp", ".gif"):
-            by_stem.setdefault(path.stem, []).append(path)
+    closed: list[tuple[Path, str]] = []
+    for here, _, files in walk(root, closed):
+        for path in (here / name for name in sorted(files)):
+            if path.suffix.lower() in _MASKS:
+                by_stem.setdefault(_MASK_OF.sub("", path.stem), []).append(path)
+    if closed:
+        raise AnnotationError(f"{closed[0][0]}: {closed[0][1]}; its masks are missed.")
     if not by_stem:
         raise AnnotationError(f"{root}: holds no mask image; expected PNG files named like the films.")
-    return lambda film: _mask_of(film, by_stem)
+    given: dict[Path, tuple[str, str]] = {}
+    return lambda film: _mask_of(film, by_stem, given)
 
 
-def _mask_of(film: Radiograph, by_stem: Mapping[str, Sequence[Path]]) -> Mask | None:
+def _mask_of(
+    film: Radiograph, by_stem: Mapping[str, Sequence[Path]], given: dict[Path, tuple[str, str]]
+) -> Mask | None:
+    """A film's mask; `given` holds which film each mask was given to, as none may be two films'."""
     name = Path(film.image_id)
-    found = by_stem.get(stem_of(name.name))
+    folders = set(name.parts[:-1])
+    found = [path for path in by_stem.get(stem_of(name.name), ()) if real_path(path) != real_path(Path(film.source))]
     if not found:
         return None
-    folders = set(name.parts[:-1])
-    best = max(found, key=lambda path: len(folders & set(path.parts)))
-    with Image.open(best) as image:
-        height, width = film.shape
-        grey = image.convert("L").resize((width, height), Image.Resampling.NEAREST)
-    return np.asarray(grey) > 127
+    most = max(len(folders & set(path.parts)) for path in found)
+    best = sorted(path for path in found if len(folders & set(path.parts)) == most)
+    sides = [side[0].lower() if (side := _SIDE.match(path.parent.name)) else "" for path in best]
+    if len(best) > 1 and sides != ["left", "right"]:
+        raise AnnotationError(f"{film.image_id}: {best[0]} and {best[1]} may both be its mask; keep one.")
+    seen = sha256_bytes(film.pixels[::16, ::16].tobytes())
+    for path in best:
+        other, its = given.setdefault(path, (film.image_id, seen))
+        if its != seen:
+            raise AnnotationError(
+                f"{path}: may be the mask of {other} and of {film.image_id}; put it into a folder called as its film's."
+            )
+    return np.logical_or.reduce([_inside(path, film.shape) for path in best])
+
+
+def _inside(path: Path, shape: tuple[int, int]) -> Mask:
+    """What a mask marks, as (H, W) of its film.
+
+    Raises:
+        ImageError: damaged, or grey all over as a film is.
+    """
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image if image.mode.startswith(("I", "F")) else image.convert("L"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"its mask {path} cannot be read ({error}).") from error
+    top = float(values.max())
+    if len(np.unique(values)) <= LEVELS:
+        inside = values > 0
+    elif ((values > 0.1 * top) & (values < 0.9 * top)).mean() > GREY:
+        raise ImageError(f"{path} is grey all over, and no mask; expected 0 and one other value.")
+    else:
+        inside = values > top / 2
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, values.shape, strict=True))
+    return inside[np.ix_(rows, columns)]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.answers import ask
 from radiolucent.audits.trial.base import Case
+from radiolucent.audits.trial.covariance import contrast_at_same
 from radiolucent.audits.trial.discovered import deal
 from radiolucent.audits.trial.distort import exposure
 from radiolucent.audits.trial.familiar import met_films
@@ -61,7 +62,7 @@ def exposures_taught(case: Case, level: float) -> tuple[Estimate, float] | None:
     if known is None:
         return None
     values, ill, about = known
-    fitted = _contrast(values, ill, about, level)
+    fitted = contrast_at_same(values, ill, about, level, "judges")
     return None if fitted is None else (fitted, float(values[ill].mean() - values[~ill].mean()))
 
 
@@ -103,22 +104,3 @@ def _lying(view: View) -> list[float]:
     assert view.lungs is not None
     ys, xs = np.nonzero(view.lungs)
     return [float(len(ys)), float(np.ptp(ys)), float(np.ptp(xs)), ys.mean(), xs.mean(), ys.std(), xs.std()]
-
-
-def _contrast(values: Floats, ill: NDArray[np.bool_], about: Floats, level: float) -> Estimate | None:
-    """Mean of `values` (N,) of the ill less that of the others at the same `about` (N, K), with Student's t interval;
-    standard errors hold where the classes scatter unlike (HC3, MacKinnon & White 1985)."""
-    from scipy import stats
-
-    scale = about.std(0)
-    fit = np.column_stack([np.ones(len(ill)), ill, (about - about.mean(0))[:, scale > 0] / scale[scale > 0]])
-    if not np.isfinite(values).all() or len(ill) <= 2 * fit.shape[1]:
-        return None
-    inverse = np.linalg.pinv(fit.T @ fit)
-    slopes = inverse @ fit.T @ values
-    leverage = np.einsum("ij,jk,ik->i", fit, inverse, fit)
-    apart = (values - fit @ slopes) / np.maximum(1 - leverage, 1e-6)
-    error = float(np.sqrt((inverse @ (fit.T * apart**2) @ fit @ inverse)[1, 1]))
-    half = float(stats.t.ppf(0.5 + level / 2, len(ill) - fit.shape[1])) * error
-    value = float(slopes[1])
-    return Estimate(value, value - half, value + half, level, len(ill), "analysis of covariance, HC3; judges as given")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.source import Source, absent
@@ -38,7 +37,7 @@ def _read(source: Source, g: Gatherer) -> None:
     image, where = column(source), _column(source)
     assert image is not None and where is not None
     rows = list(rows_of(source, g))
-    columns = Said(source, g, (image, where, "height", "width"))
+    columns = Said(source, g, (image, where))
     named = _LIST.fullmatch(where)
     if not (named and named["order"]):
         _tell_from_corners(where, [row[where] for _, row in rows], g)
@@ -46,7 +45,7 @@ def _read(source: Source, g: Gatherer) -> None:
         reader = columns.reader(row)
         with g.entry(f"line {line}", row[image] or None, reader):
             said: Any = {"reader": reader, "statement": row.get("statement", "")}
-            shape = image_shape(row.get("height"), row.get("width"))
+            shape = columns.shape(row)
             boxes = [Region.box(*box) for box in _boxes(row[where]).tolist()]
             if not boxes:
                 g.whole(row[image], columns.of_film(row), shape=shape, **said)

@@ -190,6 +190,8 @@ def _regions(item: Any, shape: Shape | None) -> list[Region]:
         return [Region.mask(coco_mask(segmentation, shape))]
     if "bbox" not in item:
         raise AnnotationError("no usable bbox or segmentation; expected one of them")
+    if item.get("bbox_mode", 1) != 1:  # of Detectron2; 1 is what COCO itself means
+        raise AnnotationError(f"bbox_mode {item['bbox_mode']!r}; expected 1: x, y, width, height")
     box = [float(v) for v in item["bbox"]]
     if len(box) != 4 or not all(math.isfinite(v) for v in box):
         raise AnnotationError(f"bbox {box}; expected x, y, width, height")

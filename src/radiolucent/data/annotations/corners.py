@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import corners_box
@@ -19,12 +18,12 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     image, corners = column(source), corner_columns(source)
     assert image is not None and corners is not None
-    columns = Said(source, g, (image, *corners, "height", "width"))
+    columns = Said(source, g, (image, *corners))
     for line, row in rows_of(source, g):
         reader = columns.reader(row)
         with g.entry(f"line {line}", row[image] or None, reader):
             said: Any = {"reader": reader, "statement": row.get("statement", "")}
-            shape = image_shape(row.get("height"), row.get("width"))
+            shape = columns.shape(row)
             numbers = [row[c] for c in corners]
             if any(numbers):
                 g.mark(row[image], [corners_box(*four(numbers))], columns.labels(row), shape=shape, **said)

@@ -31,6 +31,8 @@ Shape = tuple[int, int]
 Unmarked = Literal["not read", "no finding"]
 Labels = str | Sequence[str | None] | None
 _MOST = 100 * MOST_PIXELS  # of all masks of one file together, a byte each
+_EMPTY = ("nan", "null", "<na>", "nat", "undefined")  # what programs write for an empty cell
+_WORDS = "words without a mark or a label are taken for: nothing found, such as"
 _SHOWN = 20  # problems listed in an error
 
 
@@ -228,6 +230,8 @@ class Gatherer:
             return
         if not given and (empty or self.empty) == "no finding":
             self._draft(name, reader, None, statement, shape).nothing = True
+            if statement and not says_nothing_found(statement) and not any(n.startswith(_WORDS) for n in self._notes):
+                self.note(f"{_WORDS} {statement[:60]!r}; --unmarked 'not read' leaves such readings out")
         elif not given and statement:
             self._passed["text without a label or a place"] += 1
 
@@ -385,12 +389,9 @@ def _denied(labels: Sequence[str]) -> bool:
 def _listed(labels: Labels) -> list[str]:
     """Labels without blanks around them, empty ones and doubles."""
     given = [labels] if labels is None or isinstance(labels, str) else list(labels)
-    return list(dict.fromkeys(text for x in given if x is not None and (text := _text(x)) and not _null(text)))
-
-
-def _null(label: str) -> bool:
-    """Whether a label is what programs write for an empty cell."""
-    return label.lower() in ("nan", "null", "<na>", "nat", "undefined")
+    return list(
+        dict.fromkeys(text for x in given if x is not None and (text := _text(x)) and text.lower() not in _EMPTY)
+    )
 
 
 def _text(label: object) -> str:

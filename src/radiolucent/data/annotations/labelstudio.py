@@ -26,7 +26,8 @@ __all__ = ["FORMAT", "answers", "image_name", "images_of", "place", "reader_of"]
 _PLACES = ("rectangle", "polygon", "ellipse", "brush", "bitmask")
 _SAID = ("choices", "taxonomy", "textarea", "labels")
 _NO_AREA = {"keypoint": "a keypoint", "vector": "a vector", "line": "a line", "polyline": "a polyline"}
-_SAYS_NOTHING = ("relation", "rating", "number", "pairwise", "datetime")
+_SAYS_NOTHING = ("relation", "pairwise", "datetime")
+_NUMBERS = ("rating", "number")  # of something, which a number does not name
 _IMAGE = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|dcm|dicom)$", re.IGNORECASE)
 
 
@@ -118,13 +119,15 @@ def _target(item: Mapping[str, Any], images: Mapping[str, list[str]], targets: s
 
 
 def _annotation(said: dict[str, Any], g: Gatherer, images: dict[str, list[str]], reader: str, where: str) -> None:
-    results = [r for r in said["result"] if str(r.get("type", "")) not in _SAYS_NOTHING]
+    results = [r for r in said["result"] if str(r.get("type", "")) not in (*_SAYS_NOTHING, *_NUMBERS)]
+    if numbers := [r for r in said["result"] if r.get("type") in _NUMBERS]:
+        g.pass_over("answer by a number, which is no label", len(numbers))
     targets = {str(r["to_name"]) for r in results if r.get("to_name")}
     groups: dict[str, list[Any]] = {}
     for item in results:
         groups.setdefault(_target(item, images, targets), []).append(item)
     every = [address for addresses in images.values() for address in addresses]
-    if not groups and len(every) == 1:
+    if not groups and len(every) == 1 and not numbers:
         groups[every[0]] = []  # submitted without a mark: read, nothing found
     for address, items in groups.items():
         image = image_name(address, g)

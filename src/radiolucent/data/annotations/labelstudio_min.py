@@ -50,9 +50,16 @@ def _reading(task: dict[str, Any], key: str, g: Gatherer, image: str, reader: st
             continue
         if isinstance(value, dict) and "choices" in value:
             classes += answers(g, name, list(value["choices"]))
+        elif isinstance(value, int | float):
+            g.pass_over(f"answer by a number, which is no label ({name})")
+            left = True
         elif isinstance(value, list):
             for item in value:
-                if isinstance(item, dict) and "original_width" in item:
+                if isinstance(item, list) and item:  # of a taxonomy, from its root
+                    classes += answers(g, name, [str(item[-1])])
+                elif isinstance(item, str):
+                    _typed(item, name, g, classes, words)
+                elif isinstance(item, dict) and "original_width" in item:
                     shape = image_shape(item["original_height"], item["original_width"])
                     kind, region = _place(item, shape)
                     if region is None:
@@ -61,14 +68,20 @@ def _reading(task: dict[str, Any], key: str, g: Gatherer, image: str, reader: st
                             raise NoArea(f"a {kind}", kind, ", ".join(_KINDS))
                     else:
                         marks.append(Mark(region, item.get(f"{kind}labels")))
+                else:
+                    raise AnnotationError(f"{name}: an answer that is not understood; export JSON")
         elif isinstance(value, str):
-            # A single choice and the text of a text area look alike: what was typed is told by the tag's name.
-            if any(w in name.lower() for w in _TYPED):
-                words.append(value)
-            else:
-                classes += answers(g, name, [value])
+            _typed(value, name, g, classes, words)
     said: Any = {"reader": reader, "shape": shape, "statement": "; ".join(words)}
     g.reading(image, marks, classes, empty="not read" if left else None, **said)
+
+
+def _typed(text: str, name: str, g: Gatherer, classes: list[str], words: list[str]) -> None:
+    """A single choice and the text of a text area look alike: what was typed is told by the tag's name."""
+    if any(w in name.lower() for w in _TYPED):
+        words.append(text)
+    else:
+        classes += answers(g, name, [text])
 
 
 def _place(item: dict[str, Any], shape: Shape | None) -> tuple[str, Region | None]:

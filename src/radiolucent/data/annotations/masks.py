@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
+from radiolucent.data.annotations.names import names_masks
 from radiolucent.data.annotations.source import Source
 from radiolucent.errors import AnnotationError
 from radiolucent.types import Region
@@ -23,7 +24,8 @@ def _sniff(source: Source) -> bool:
 
 def _read(source: Source, g: Gatherer) -> None:
     folders = source.path.relative_to(source.root).parts[:-1]
-    reader, label = g.options.reader, folders[1] if len(folders) > 1 else None
+    labels = folders[1:2] or [folder for folder in folders if names_masks(folder)]
+    reader, label = g.options.reader, labels[0] if labels else None
     pixels = _mask(source.data)
     said: Any = {"reader": reader, "shape": (pixels.shape[0], pixels.shape[1])}
     if pixels.any():
@@ -69,9 +71,9 @@ FORMAT = Format(
     "mask images",
     "picture",
     "a folder `[READER/[LABEL/]]NAME.png`, named like the films",
-    "0 and one other value; blurred or JPEG-coded edges are refused; all 0: no finding; beside files of another "
-    "format, "
-    "pictures are the films and no masks",
+    "0 and one other value; blurred or JPEG-coded edges are refused; all 0: no finding; a folder such as "
+    "`lung masks` or `leftMask` is a label, no reader; beside files of another format, pictures are the films and no "
+    "masks",
     _sniff,
     _read,
     empty_means="no finding",

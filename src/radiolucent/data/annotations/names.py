@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["KINDS", "LAYOUT", "clean_name", "parts_of", "stem", "without_upload"]
+__all__ = ["KINDS", "LAYOUT", "clean_name", "names_masks", "parts_of", "stem", "without_upload"]
 
 KINDS = frozenset(
     ("annotations", "annotation", "ann", "labels", "label", "masks", "mask", "manualmask", "images", "image", "img",
@@ -14,11 +14,21 @@ LAYOUT = KINDS | frozenset(
      "obj_train_data", "main_data", "unknown", "voc2007", "voc2012")
 )  # fmt: skip
 """Folders that belong to a layout, in lower case: no reader's name, and no sign of which film is meant."""
+_MASKS_OF = re.compile(r".+masks?", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|tiff?|gif|webp|jp2|dcm|dicom|dic|nii(\.gz)?|nrrd|mha|npy)$", re.IGNORECASE)
 # Label Studio puts eight hexadecimal digits before an upload; Roboflow the old suffix and a hash behind it.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)", re.IGNORECASE)
 _DIGITS = re.compile(r"^[0-9]{8}-")  # a date or a number, unless the file is known to be an upload
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|tiff?)\.rf\.[0-9A-Za-z]{8,}(?=\.|$)", re.IGNORECASE)
+
+
+def names_masks(folder: str) -> bool:
+    """Whether a folder is called by what the masks in it are of: that is their label, and no reader.
+
+    >>> names_masks("lung masks"), names_masks("leftMask"), names_masks("masks"), names_masks("Dr A")
+    (True, True, False, False)
+    """
+    return bool(_MASKS_OF.fullmatch(folder)) and folder.lower() not in LAYOUT
 
 
 def clean_name(name: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.gather import Gatherer
 from radiolucent.data.annotations.shapes import bounds
@@ -39,16 +38,14 @@ def _sniff(source: Source) -> bool:
 def _read(source: Source, g: Gatherer) -> None:
     image, box_of = column(source), _numbers(source)
     assert image is not None and box_of is not None
-    columns = Said(source, g, (image, *box_of, "width", "height", _MORE))
+    columns = Said(source, g, (image, *box_of, _MORE))
     for line, row in rows_of(source, g):
         reader = columns.reader(row)
         with g.entry(f"line {line}", row[image] or None, reader):
             if not row[image]:
                 raise AnnotationError("names no image")
             numbers = [row[c] for c in box_of]
-            said: Any = {"reader": reader, "statement": row.get("statement") or ""}
-            if "height" not in box_of:
-                said["shape"] = image_shape(row.get("height"), row.get("width"))
+            said: Any = {"reader": reader, "statement": row.get("statement") or "", "shape": columns.shape(row)}
             if not any(numbers):
                 g.whole(row[image], columns.of_film(row), **said)
                 continue

@@ -10,7 +10,7 @@ from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.formats import FORMATS
 from radiolucent.data.annotations.gather import Gatherer, Options, Unmarked
 from radiolucent.data.annotations.match import Films, match
-from radiolucent.data.annotations.names import LAYOUT
+from radiolucent.data.annotations.names import LAYOUT, names_masks
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.words import fold, nothing_found_by
 from radiolucent.data.records import NOTED, Dataset, LeftOut
@@ -199,12 +199,12 @@ def _folder(
     folder: Path, chosen: Format | None, options: Options, films: Films, left_out: list[LeftOut] | None
 ) -> list[Annotation]:
     """Each format takes its own files; pictures are masks only where nothing else is a reading."""
-    inside = (f for f in sorted(here / n for here, _, names in walk(folder) for n in names) if f.is_file())
+    wrong: list[tuple[Path, str]] = []
+    inside = [f for f in sorted(here / n for here, _, names in walk(folder, wrong) for n in names) if f.is_file()]
     files = [f for f in inside if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
-    if not files:
+    if not files and not wrong:
         raise AnnotationError(f"{folder}: an empty folder; expected masks, or files of a known format.")
     told: list[tuple[Source, Format, list[Annotation]]] = []
-    wrong: list[tuple[Path, str]] = []
     beside: list[Path] = []
     pictures: list[Source] = []
     taken = 0
@@ -269,7 +269,8 @@ def _inside(
     A folder that belongs to a layout, or that the data set's films lie in, names no reader.
     """
     folders = source.path.relative_to(source.root).parts[:-1]
-    named = folders and folders[0].lower() not in LAYOUT and folders[0] not in films.folders
+    first = folders[0] if folders else ""
+    named = first and first.lower() not in LAYOUT and first not in films.folders and not names_masks(first)
 
     def place(name: str) -> str:
         return films.placed(name, folders)
@@ -277,7 +278,7 @@ def _inside(
     def size_of(name: str) -> tuple[int, int] | None:
         return films.size_of(place(name))
 
-    reader = str(folders[0]) if named else options.reader
+    reader = first if named else options.reader
     own = dataclasses.replace(options, reader=reader, place=place, size_of=size_of)
     try:
         return _gather(known, source, own, left_out)

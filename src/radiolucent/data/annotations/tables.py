@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.data.annotations.check import image_shape
 from radiolucent.data.annotations.gather import Gatherer, Shape
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.label_cells import COMMA
@@ -23,6 +24,7 @@ _LABEL = ("label", "class", "class_name", "label_name", "category", "category_na
           "name")  # fmt: skip
 _READER = ("reader", "rad_id", "reader_id", "reader_name", "annotator", "annotator_id", "radiologist",
            "radiologist_id", "created_by")  # fmt: skip
+_SIZES = (("image_height", "image_width"), ("height", "width"))  # of the image
 _SEVERAL = ("finding_labels", "findings", "labels", "finding_categories")
 _ABOUT = frozenset(("id", "index", "study_id", "series_id", "class_id", "label_id", "category_id", "split", "depth"))
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")  # Python takes 1_0 and letters too
@@ -77,7 +79,8 @@ class Said:
     def __init__(self, source: Source, g: Gatherer, known: Sequence[str]) -> None:
         self._label, self._reader, self._default = column(source, _LABEL), column(source, _READER), g.options.reader
         self._note, self._told = g.note, False
-        taken = {*known, self._label, self._reader, "statement", *_ABOUT}
+        self._size = next((pair for pair in _SIZES if column(source, pair) and not {*pair} & {*known}), None)
+        taken = {*known, self._label, self._reader, "statement", *_ABOUT, *(self._size or ())}
         header = source.rows.header if source.rows else ()
         self._unknown = [name for name in header if name and name not in taken]
         if self._unknown:
@@ -86,6 +89,10 @@ class Said:
     def reader(self, row: dict[str, str]) -> str:
         """Who read it."""
         return (row[self._reader] if self._reader else "") or self._default
+
+    def shape(self, row: dict[str, str]) -> Shape | None:
+        """(H, W) of the image, where its columns are none that the format knows as a box's."""
+        return image_shape(*(row.get(name) for name in self._size)) if self._size else None
 
     def labels(self, row: dict[str, str]) -> list[str]:
         """What was found: several with "|" or ";" between, or as a list in brackets, where the column's name allows."""

@@ -21,9 +21,10 @@ def _read(source: Source, g: Gatherer) -> None:
         with g.entry(f"line {line}", image or None, reader):
             numbers = [row[c] for c in ("x_min", "y_min", "x_max", "y_max")]
             if any(numbers):
-                g.mark(image, [corners_box(*four(numbers))], row["class_name"], reader=reader)
+                box = corners_box(*four(numbers))
+                g.mark(image, [box], row["class_name"], reader=reader, shape=columns.shape(row))
             else:
-                g.whole(image, row["class_name"], reader=reader)
+                g.whole(image, row["class_name"], reader=reader, shape=columns.shape(row))
 
 
 FORMAT = Format(
@@ -31,7 +32,8 @@ FORMAT = Format(
     "VinDr-CXR CSV",
     "csv",
     "`image_id,rad_ID,class_name,x_min,y_min,x_max,y_max`",
-    'corners, not sizes, in any order; "No finding" by some readers of a film, boxes by others',
+    'corners, not sizes, in any order; "No finding" by some readers of a film, boxes by others; `width` and `height` '
+    "are the image's",
     _sniff,
     _read,
 )

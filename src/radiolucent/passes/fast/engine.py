@@ -61,7 +61,7 @@ def compiled(
         examples: inputs (N, …) to trace it with.
         workers: batches that will be computed side by side.
         kernels: whether to choose convolution kernels (see `radiolucent.passes.fast.openvino_kernels`).
-        strict: refuse a network in which Python looks at values on the way, which tracing cannot follow.
+        strict: refuse a network in which Python looks at shapes on the way, too.
 
     Returns:
         A function of a list of arrays that gives the list of outputs. The caller compares them with torch's.
