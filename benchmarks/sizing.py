@@ -117,6 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = (
         evaluation_auroc(0.9, 0.82, 0.3),
         evaluation_auroc(0.8, 0.7, 0.1),
+        evaluation_auroc(0.95, 0.9, 0.1),
         evaluation_auroc(0.9, 0.82, 0.3, 3),
         evaluation_sensitivity(0.9, 0.8, 0.2, 1),
         evaluation_sensitivity(0.9, 0.8, 0.2, 3),

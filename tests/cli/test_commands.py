@@ -13,7 +13,7 @@ from PIL import Image
 from radiolucent.cli import output
 from radiolucent.cli.output import progress_bar
 from radiolucent.data import load_dataset, write_manifest
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, DataError
 from support.cli_calls import TRAINING, call, status
 
 # What a command may load beyond torch; everything else below takes seconds for nothing.
@@ -162,6 +162,61 @@ def test_a_method_given_twice_is_two_methods(home: Path, tmp_path: Path) -> None
     words = ["--method", "gradcam", "--method", "saliency,layercam", "--no-trust", "--no-panels", "--out", tmp_path]
     call("explain", home / "run", film, *words)
     assert {f.name.split(".")[-2] for f in (tmp_path / "maps").iterdir()} == {"gradcam", "saliency", "layercam"}
+
+
+def test_a_list_in_a_config_is_what_one_types_with_commas(home: Path, tmp_path: Path) -> None:
+    config = tmp_path / "options.toml"
+    words = ("audit", home / "run", home / "films", "--config", config)
+    config.write_text('tests = ["marker", "nonsense"]')
+    with pytest.raises(ConfigError, match="tests nonsense: no finding's name"):
+        call(*words)
+    config.write_text("seed = [1, 2]")
+    assert "expected one value, not a list" in call(*words).stderr
+    config.write_text("method = {name = 1}")
+    assert "expected a value, or a list of them" in call(*words).stderr
+
+
+def test_a_folder_below_home_is_not_made_in_a_folder_called_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell replaces the sign in `--out=~/x`, and none in a file."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "options.toml"
+    config.write_text('out = "~/by-config"')
+    few = ("data", "phantom", "--patients", "4", "--size", "64")
+    assert status(monkeypatch, *few, "--out=~/by-word") == 0
+    assert status(monkeypatch, *few, "--config", config) == 0
+    assert sorted(f.name for f in (tmp_path / "home").iterdir()) == ["by-config", "by-word"]
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+def test_a_terminal_that_cannot_write_a_name_gets_its_escape(encoding: str) -> None:
+    code = (
+        "from radiolucent.cli.entry import main\nfrom radiolucent.cli.output import print_json, shown\n"
+        "from rich.console import Console\nimport sys\nimport radiolucent.cli.entry as entry\n"
+        "entry.app = lambda: (print_json({'name': '\u0633 \u00e9 \U0001f525'}), Console().print(shown('\u0633')))\n"
+        "main()"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    json_text, line = done.stdout.decode(encoding).rsplit("}", 1)
+    assert json.loads(json_text + "}") == {"name": "\u0633 \u00e9 \U0001f525"} and line.strip() == "\\u0633"
+
+
+def test_films_of_one_class_are_refused_with_what_was_made_of_their_labels(home: Path, tmp_path: Path) -> None:
+    films = sorted((home / "films").rglob("*.png"))
+    for names, said in (
+        (("pneumonia", "PNEUMONIA"), "'PNEUMONIA', 'pneumonia' are one class"),
+        (("ill", "nan"), f"{len(films) // 2} films have no label"),
+    ):
+        rows = [f"{film},{names[i % 2]}" for i, film in enumerate(films)]
+        (tmp_path / "films.csv").write_text("\n".join(["path,label", *rows]))
+        with pytest.raises(DataError, match="needs films of two classes; found") as told:
+            call("train", tmp_path / "films.csv", "--out", tmp_path / "run", *TRAINING)
+        assert said in str(told.value) and not (tmp_path / "run" / "study.json").exists()
 
 
 def test_results_replace_no_run_no_manifest_and_no_film_that_a_manifest_lists(home: Path, tmp_path: Path) -> None:

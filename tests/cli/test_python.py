@@ -1,9 +1,12 @@
 """Python takes what people have, and results show themselves."""
 
+import copy
 import dataclasses
 import io
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +103,59 @@ def test_dir_shows_public_names_only() -> None:
     assert {"explain", "GradCAM", "read", "load"} <= set(names) and not {"importlib", "Any", "TYPE_CHECKING"} & set(
         names
     )
+
+
+def test_predict_and_the_finders_take_what_people_have(home: Path) -> None:
+    """Alone and several; a path used to be read letter by letter."""
+    clf = rl.load(home / "run")
+    paths = sorted((home / "films" / "normal").iterdir())[:2]
+    films = [rl.read(path) for path in paths]
+    expected = rl.predict(clf, paths).logits
+    several = (films, iter(films), [films[0], str(paths[1])], [f.pixels for f in films], torch.stack(
+        [torch.from_numpy(f.pixels)[None] for f in films]
+    ))  # fmt: skip
+    for given in several:
+        np.testing.assert_allclose(rl.predict(clf, given).logits, expected, atol=1e-6)
+    for given in (films[0], films[0].pixels, str(paths[0]), paths[0], Image.fromarray(films[0].pixels)):
+        np.testing.assert_allclose(rl.predict(clf, given).logits, expected[:1], atol=1e-6)
+        assert (rl.lungs(given).pixels == rl.lungs(films[0]).pixels).all()
+        assert (rl.markers(given).pixels == rl.markers(films[0]).pixels).all()
+    records = rl.load_dataset(home / "films").records
+    labels = [r.label for r in records]
+    assert rl.predict(clf, iter(records)).labels.tolist() == rl.predict(clf, list(records)).labels.tolist() == labels
+
+
+def test_what_is_no_classifier_or_data_set_is_refused_with_the_call_that_makes_one(home: Path) -> None:
+    for call in (rl.predict, rl.explain):
+        with pytest.raises(rl.RadiolucentError, match=r"a str as classifier; expected rl\.load"):
+            call(str(home / "run"), [])  # pyright: ignore[reportArgumentType]
+    for call in (rl.check, rl.split_dataset):
+        with pytest.raises(rl.RadiolucentError, match=r"a str as data set; expected rl\.load_dataset"):
+            call(str(home / "films"))  # pyright: ignore[reportArgumentType]
+
+
+def test_values_can_be_copied_and_pickled(home: Path) -> None:
+    clf, film = rl.load(home / "run"), rl.read(next((home / "films" / "normal").iterdir()))
+    made = rl.predict(clf, rl.load_dataset(home / "films"))
+    for value in (clf, film, rl.from_array(film.pixels), rl.explain(clf, film), made, rl.evaluate(made, folds=20)):
+        assert repr(copy.deepcopy(value)) == repr(value) == repr(pickle.loads(pickle.dumps(value)))
+
+
+def test_threads_explain_by_one_classifier(home: Path) -> None:
+    """Hooks are seen by all threads: one read what another's pass left, and kept it as its own."""
+    clf = rl.load(home / "run")
+    films = [rl.read(path) for path in sorted((home / "films" / "normal").iterdir())[:4]]
+    methods = (rl.GradCAM(), rl.Saliency())
+    alone = {(f.image_id, m.name): rl.explain(clf, f, m, target=0).map for f in films for m in methods}
+    logits = rl.predict(clf, films).logits
+
+    def work(film: rl.Radiograph) -> bool:
+        same = True
+        for method in methods * 6:
+            same &= np.allclose(rl.explain(clf, film, method, target=0).map, alone[film.image_id, method.name])
+            same &= np.allclose(rl.predict(clf, films).logits, logits, atol=1e-6)
+        return same
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, films)) == [True] * 4
+    assert not any(m._forward_hooks for m in clf.network.modules())

@@ -929,3 +929,14 @@ def test_beside_w_and_h_width_and_height_are_the_images(tmp_path: Path) -> None:
     text = "image,x,y,w,h,width,height,label\na,1,2,3,4,512,256,Mass\n"
     assert rows_of(tmp_path, text) == [("a", "Mass", [(1, 2, 3, 4)])]
     assert read_annotations(tmp_path / "m.csv")[0].image_shape == (256, 512)
+
+
+def test_a_reader_in_two_spellings_is_noted(tmp_path: Path) -> None:
+    """Two readers would agree with themselves; who is whom, nobody but the user knows."""
+    file, left = tmp_path / "readings.csv", list[LeftOut]()
+    rows = ("a.png,1,1,2,2,ILL,Dr A", "b.png,1,1,2,2,ILL,dr a", "c.png,1,1,2,2,ILL,Dr B")
+    file.write_text("\n".join(("image,x,y,width,height,label,reader", *rows)))
+    assert {a.reader for a in read_annotations(file, left_out=left)} == {"Dr A", "dr a", "Dr B"}
+    assert [item.reason for item in left] == [
+        "noted: readers 'Dr A', 'dr a' count as 2; if they are one, give one name"
+    ]

@@ -125,6 +125,11 @@ def test_the_band_of_a_decision_curve_holds_where_few_are_ill_or_all_of_them_are
     assert held / 400 > 0.92
 
 
+def test_both_predictive_values_tell_the_prevalence_asked_for() -> None:
+    for found in predictive_values(wilson(9, 10), wilson(8, 10), 0.1):
+        assert found.method == "at prevalence 0.1, from wilson and wilson"
+
+
 def test_predictive_values_at_another_prevalence_hold_the_truth() -> None:
     rng, held = np.random.default_rng(1), [0, 0]
     expected = (ppv_at_prevalence(0.9, 0.8, 0.1), npv_at_prevalence(0.9, 0.8, 0.1))

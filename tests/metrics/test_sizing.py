@@ -25,13 +25,25 @@ def test_an_aurocs_variance_is_that_of_simulated_ones() -> None:
     assert areas.var() == pytest.approx(auroc_variance(0.85, 30, 60), rel=0.06)
 
 
-def test_an_auroc_clears_its_bound_as_often_as_promised() -> None:
-    found = size_auroc(0.9, bound=0.82, prevalence=0.3, power=0.8)
+@pytest.mark.parametrize(("area", "bound", "prevalence"), [(0.9, 0.82, 0.3), (0.95, 0.9, 0.1)])
+def test_an_auroc_clears_its_bound_as_often_as_promised(area: float, bound: float, prevalence: float) -> None:
+    found = size_auroc(area, bound=bound, prevalence=prevalence, power=0.8)
     assert found.power is not None and found.power >= 0.8 and found.patients == found.positives + found.negatives
-    rng, d = np.random.default_rng(1), np.sqrt(2) * stats.norm.ppf(0.9)
+    rng, d = np.random.default_rng(1), np.sqrt(2) * stats.norm.ppf(area)
     truth = np.arange(found.patients) < found.positives
     lows = [auroc(truth, rng.normal(size=len(truth)) + d * truth).low or 0 for _ in range(900)]
-    assert np.mean(np.array(lows) > 0.82) == pytest.approx(found.power, abs=0.045)  # 3 points, and chance
+    assert np.mean(np.array(lows) > bound) == pytest.approx(found.power, abs=0.045)  # 3 points, and chance
+
+
+@pytest.mark.parametrize(("area", "half_width"), [(0.99, 0.03), (0.999, 0.005)])
+def test_an_interval_near_one_is_as_wide_as_promised(area: float, half_width: float) -> None:
+    found = size_auroc(area, half_width=half_width, prevalence=0.3)
+    rng, d = np.random.default_rng(1), np.sqrt(2) * stats.norm.ppf(area)
+    truth, made = np.arange(found.patients) < found.positives, list[float]()
+    for _ in range(600):
+        e = auroc(truth, rng.normal(size=len(truth)) + d * truth)
+        made.append(((e.high or 0) - (e.low or 0)) / 2)
+    assert np.mean(made) == pytest.approx(half_width, rel=0.12)
 
 
 def test_a_sensitivity_clears_its_bound_as_often_as_promised() -> None:

@@ -48,3 +48,11 @@ def test_words_in_place_of_an_interval_may_be_broken_into_lines() -> None:
     shown = cell.render(e=Estimate(0.431, None, None, 0.95, 6, "bootstrap", note))
     assert shown == f'<span class="note">0.431 ({note.replace("<", "&lt;").replace(">", "&gt;")})</span>'
     assert cell.render(e=Estimate(0.5, 0.4, 0.6, 0.95, 10, "wilson")) == "0.500 (0.400 to 0.600)"
+
+
+def test_names_from_right_to_left_leave_the_numbers_beside_them_in_place() -> None:
+    """A browser would show "17 labelled 16 ,NAME not" of what is written "17 labelled NAME, 16 not"."""
+    line = environment().from_string('17 labelled {{ name }}, 16 not; <i title="{{ name }}">')
+    shown = line.render(name="<\u0633\u0644\u064a\u0645>")
+    assert shown.startswith("17 labelled \u2068&lt;\u0633\u0644\u064a\u0645&gt;\u2069, 16 not")
+    assert line.render(name="NORMAL") == '17 labelled NORMAL, 16 not; <i title="NORMAL">'

@@ -5,7 +5,7 @@ import inspect
 import math
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -14,7 +14,7 @@ from typer.models import OptionInfo
 
 from radiolucent.cli.output import say
 
-__all__ = ["COMMON", "as_toml", "config_values", "with_common", "with_options"]
+__all__ = ["COMMON", "as_toml", "at_home", "config_values", "with_common", "with_options"]
 
 
 def config_values(file: Path) -> dict[str, Any]:
@@ -42,25 +42,54 @@ def _config(context: typer.Context, value: Path | None) -> Path | None:
     if unknown := sorted(set(given) - set(known)):
         names = ", ".join(sorted(n for n in set(known.values()) if n not in ("config", "help")))
         raise typer.BadParameter(f"{value}: {', '.join(unknown)} is no option of this command; it has {names}.")
-    several = {p.name for p in context.command.params if getattr(p, "multiple", False)}
-    for p in context.command.params:
-        _number_or_none(value, p, {known[k]: v for k, v in given.items()}.get(str(p.name)))
-    values = {known[k]: [v] if known[k] in several and not isinstance(v, list) else v for k, v in given.items()}
+    options = {str(p.name): p for p in context.command.params}
+    values = {known[k]: _as_given(value, options[known[k]], v) for k, v in given.items()}
     context.default_map = {**(context.default_map or {}), **values}
     return value
 
 
-def _number_or_none(file: Path, option: Any, value: Any) -> None:
-    """Refuse what TOML tells from a number, and a cast would not: true, and half an epoch."""
+def at_home(word: str) -> str:
+    """A word with its `~` replaced by the home folder, also behind `--out=`, where no shell does that.
+
+    Else a folder of that name would be made, which nobody can delete without fear for their home.
+
+    >>> at_home("--out=~/runs") == f"--out={Path.home()}/runs", at_home("a~b")
+    (True, 'a~b')
+    """
+    option, _, path = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{'=' if option else ''}{Path(path).expanduser()}" if path[:2] in ("~", "~/") else word
+
+
+def _as_given(file: Path, option: Any, value: Any) -> Any:
+    """What a TOML file gives an option, as the command line would: a list of words is the words with commas.
+
+    Raises:
+        typer.BadParameter: a table, several values for one, or no number where one is expected.
+    """
+    kind, many = _kind(option), isinstance(value, list)
+    each = [at_home(one) if isinstance(one, str) else one for one in (value if many else [value])]
+    _number_or_none(file, option, kind, each)
+    if getattr(option, "multiple", False) or kind == "list":
+        return each
+    if many and kind not in ("str", "text"):
+        raise typer.BadParameter(f"{file}: {option.name} = {value}; expected one value, not a list.")
+    if any(isinstance(one, dict | list) for one in each):
+        raise typer.BadParameter(f"{file}: {option.name} = {value}; expected a value, or a list of them.")
+    return ",".join(map(str, each)) if many else each[0]
+
+
+def _kind(option: Any) -> str:
     told = getattr(option, "type_descriptor", None)  # of newer versions of typer; of older ones click's type
-    kind = (
-        getattr(told.annotation, "__name__", "")
-        if told is not None
-        else getattr(getattr(option, "type", None), "name", "")
-    )
+    if told is not None:
+        return getattr(told.annotation, "__name__", "")
+    return getattr(getattr(option, "type", None), "name", "")
+
+
+def _number_or_none(file: Path, option: Any, kind: str, values: Sequence[Any]) -> None:
+    """Refuse what TOML tells from a number, and a cast would not: true, and half an epoch."""
     whole = kind.startswith("int")
     if whole or kind.startswith("float"):
-        for one in value if isinstance(value, list) else [value]:
+        for one in values:
             if isinstance(one, bool) or (whole and isinstance(one, float)):
                 expected = "a whole number" if whole else "a number"
                 raise typer.BadParameter(f"{file}: {option.name} = {str(one).lower()}; expected {expected}.")

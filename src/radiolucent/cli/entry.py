@@ -5,6 +5,7 @@ are listed); 4 done, and a check failed (`data check`) or a model (`audit`).
 """
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -13,7 +14,7 @@ import typer
 
 from radiolucent import __version__
 from radiolucent.cli.audit import audit
-from radiolucent.cli.common import with_common
+from radiolucent.cli.common import at_home, with_common
 from radiolucent.cli.compare import compare
 from radiolucent.cli.data import data_app
 from radiolucent.cli.evaluate import evaluate
@@ -102,6 +103,9 @@ def _next_step(error: OSError) -> str:
 
 def main() -> NoReturn:
     """Entry point: expected errors become one clear message, with status 2 where an option is wrong, else 1."""
+    sys.argv[1:] = map(at_home, sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a name ends no command
     try:
         app()
     except RadiolucentError as error:

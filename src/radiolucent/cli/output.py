@@ -156,8 +156,13 @@ def research_use(classifier: Any) -> str:
 
 def print_json(value: Any) -> None:
     """Print JSON on standard output, without not-a-number."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
-    sys.stdout.write(text.encode(errors="backslashreplace").decode())  # names of no text become JSON's own escapes
+    options: dict[str, Any] = {"indent": 2, "allow_nan": False, "default": str}
+    text = json.dumps(value, ensure_ascii=False, **options)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # names that are no text, or that this terminal cannot write, become JSON's own escapes
+        text = json.dumps(value, ensure_ascii=True, **options)
+    sys.stdout.write(text + "\n")
 
 
 def shown(text: object) -> str:

@@ -12,7 +12,7 @@ from radiolucent.data.acquisition import acquisition
 from radiolucent.data.confounders import confounders
 from radiolucent.data.doubtful import Witnesses, doubtful_labels
 from radiolucent.data.multilabel import of_label
-from radiolucent.data.records import Dataset, Record
+from radiolucent.data.records import Dataset, Record, check_dataset
 from radiolucent.data.split import LEAST_VAL, MIN_VAL
 from radiolucent.data.survey import THUMB, Film, survey
 from radiolucent.metrics import wilson
@@ -36,6 +36,7 @@ def check(dataset: Dataset, *, progress: Callable[[int, int], None] | None = Non
     Args:
         progress: called with (done, total) while films are read.
     """
+    check_dataset(dataset)
     films = survey(dataset.records, progress=progress)
     good = [f for f in films if not f.error]
     near = _near_groups(good)

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiolucent.errors import ConfigError
 from radiolucent.shown import Shown
 
 __all__ = [
     "COMPANION", "HIDDEN", "NOTED", "NOT_GIVEN", "SPLITS", "UNCERTAIN", "Dataset", "LeftOut", "Record",
-    "is_lost", "labels_of", "split_of",
+    "check_dataset", "is_lost", "labels_of", "split_of",
 ]  # fmt: skip
 
 SPLITS = ("train", "val", "test")
@@ -206,3 +207,13 @@ class Dataset(Shown):
         for r in self.records:
             found.setdefault(r.split or "none", set()).add(r.patient_id or r.image_id)
         return {split: len(ids) for split, ids in sorted(found.items())}
+
+
+def check_dataset(given: Any) -> None:
+    """Refuse what is no data set, such as a folder's path.
+
+    Raises:
+        ConfigError: with the call that makes one.
+    """
+    if not isinstance(given, Dataset):
+        raise ConfigError(f"a {type(given).__name__} as data set; expected rl.load_dataset(folder or manifest).")

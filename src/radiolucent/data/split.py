@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radiolucent.data.records import SPLITS, Dataset, Record
+from radiolucent.data.records import SPLITS, Dataset, Record, check_dataset
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_file
 
-__all__ = ["MIN_VAL", "SHARE", "groups_of", "split_dataset"]
+__all__ = ["MIN_VAL", "SHARE", "check_classes", "groups_of", "split_dataset"]
 
 MIN_VAL = 100  # images; below, the interval of a validation recall is wider than ± 8 points
 SHARE = 0.1
@@ -54,16 +54,11 @@ def split_dataset(
         ConfigError: fractions that are none. DataError: fewer than two classes, or too few patients of one to go
             round; of several labels, one that no training film has, or that every one has.
     """
+    check_dataset(dataset)
     asked = {"test": test, "val": val}
     val, test = (SHARE if share is None else share for share in (val, test))
     labelled = [r for r in dataset.records if r.labelled]
-    if not dataset.multilabel and len({r.label for r in labelled}) < 2:
-        noted = f" Noted: {'; '.join(dataset.notes)}." if dataset.notes and not dataset.class_names else ""
-        raise DataError(
-            f"{dataset.source}: training needs films of two classes; found "
-            f"{', '.join(dataset.class_names) or 'no class folders and no label column'}. Give the folder that holds "
-            f"the class folders (or train/, val/, test/), or a manifest with labels.{noted}"
-        )
+    check_classes(dataset)
     official = Counter(r.split for r in labelled)
     notes: list[str] = []
     if alone := sum(not r.patient_id for r in labelled):
@@ -128,6 +123,24 @@ def split_dataset(
     result = dataclasses.replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
     _verify(result)
     return result
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Refuse films of one class, or of none, for training.
+
+    Raises:
+        DataError: fewer than two classes; several labels a film are no matter of this.
+    """
+    labelled = [r.label for r in dataset.records if r.labelled]
+    if dataset.multilabel or len(set(labelled)) > 1:
+        return
+    found = ", ".join(dataset.class_names) or "no class folders and no label column"
+    bare = len(dataset) - len(labelled)
+    told = "; ".join([*([f"{bare} films have no label"] if labelled and bare else []), *dataset.notes])
+    raise DataError(
+        f"{dataset.source}: training needs films of two classes; found {found}. Give the folder that holds the class "
+        f"folders (or train/, val/, test/), or a manifest with labels.{f' Noted: {told}.' if told else ''}"
+    )
 
 
 def _not_in_validation(dataset: Dataset) -> list[str]:

@@ -16,9 +16,9 @@ from radiolucent.explainers.gradcam import GradCAM
 from radiolucent.explainers.promise import broken
 from radiolucent.images import as_films
 from radiolucent.models import Classifier
-from radiolucent.models.classifier import NOT_FINITE
+from radiolucent.models.classifier import NOT_FINITE, check_classifier
 from radiolucent.models.once import looked_at_each_time, looked_at_once
-from radiolucent.models.preserve_state import untouched
+from radiolucent.models.preserve_state import alone, untouched
 from radiolucent.models.steady import unsteady
 from radiolucent.models.wrap import one_at_a_time, rounded_away
 from radiolucent.passes.forward import Pass
@@ -109,8 +109,9 @@ def explain(
 ) -> Explanation | list[Explanation] | list[Explanation | None] | list[list[Explanation]]:
     """Explain a classifier's decision on one film, or on each of several, by one method or several.
 
-    The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. An image's map
-    does not depend on what else is in the batch. Methods and targets share one forward pass a batch.
+    The network leaves as it came: mode, gradients, hooks and random state, also when the method fails. Calls from
+    several threads wait for each other. An image's map does not depend on what else is in the batch. Methods and
+    targets share one forward pass a batch.
     Shortcuts may be taken that change a map by rounding only (`radiolucent.passes.session`); `details["engine"]` and
     `details["passes"]` name them.
 
@@ -139,11 +140,7 @@ def explain(
             the network's answer to a film is not finite, or depends on its company or on chance; with `left_out` only
             where no method gave a map of any film.
     """
-    if not isinstance(classifier, Classifier):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(
-            f"a {type(classifier).__name__} as classifier; expected rl.load(run), rl.load('box'), or of a network of "
-            "your own rl.wrap(module, …)."
-        )
+    check_classifier(classifier)
     if left_out is not None and not isinstance(left_out, list):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"left_out {left_out!r}; expected a list, which failures are added to, or None.")
     films, one = as_films(images)
@@ -182,7 +179,7 @@ def _all(
     """Every method's maps of every film."""
     step = 1 if one_at_a_time(classifier.network) or all(m.one_by_one for m in methods) else batch_size
     found: list[list[Explanation]] = []
-    with untouched(classifier.network), looked_at_once():
+    with alone(), untouched(classifier.network), looked_at_once():
         if why := unsteady(classifier):
             raise ExplainError(why)
         for start in range(0, len(films), step):

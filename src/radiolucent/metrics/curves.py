@@ -286,13 +286,15 @@ def predictive_values(sensitivity: Estimate, specificity: Estimate, prevalence: 
     0.500 (95 % CI 0.399–0.604, n = 100)
     """
     _shares(prevalence=prevalence)
-    return _predictive(sensitivity, specificity, prevalence), _predictive(specificity, sensitivity, 1 - prevalence)
+    method = f"at prevalence {prevalence:.3g}, from {sensitivity.method} and {specificity.method}"
+    ppv = _predictive(sensitivity, specificity, prevalence, method)
+    return ppv, _predictive(specificity, sensitivity, 1 - prevalence, method)
 
 
-def _predictive(own: Estimate, other: Estimate, prevalence: float) -> Estimate:
+def _predictive(own: Estimate, other: Estimate, prevalence: float, method: str) -> Estimate:
     from scipy import special
 
-    n, method = min(own.n, other.n), f"at prevalence {prevalence:.3g}, from {own.method} and {other.method}"
+    n = min(own.n, other.n)
     if own.value is None or other.value is None:
         return Estimate(None, None, None, own.level, n, method, own.note or other.note)
     value = ppv_at_prevalence(own.value, other.value, prevalence)

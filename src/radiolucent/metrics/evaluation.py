@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,15 +14,12 @@ from radiolucent.metrics.operating import cells
 from radiolucent.metrics.proportions import PROPORTIONS
 from radiolucent.shown import Shown, counted
 from radiolucent.types import Estimate, Predictions
+from radiolucent.types.nothing import nothing
 
 __all__ = ["Evaluation", "evaluate"]
 
 FEW_PATIENTS = 10
 """Patients of the rarer class below which no interval is promised."""
-
-
-def _no_classes() -> Mapping[str, Mapping[str, Estimate]]:
-    return MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Evaluation(Shown):
     confusion: Mapping[str, int]
     class_names: tuple[str, ...]
     matrix: tuple[tuple[int, ...], ...]
-    classes: Mapping[str, Mapping[str, Estimate]] = field(default_factory=_no_classes)
+    classes: Mapping[str, Mapping[str, Estimate]] = field(default_factory=nothing)
     left_out: int = 0
     notes: tuple[str, ...] = ()
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.arrays import Floats
+from radiolucent.metrics.delong import delong_auroc
 from radiolucent.metrics.intervals import score_ends, z_of
 from radiolucent.metrics.proportions import clustered_ends
+from radiolucent.metrics.ranking import perfect_auroc
 from radiolucent.types import Estimate
 
 __all__ = ["Size", "auroc_variance", "patients_needed", "size_auroc", "size_proportion"]
@@ -17,6 +19,7 @@ __all__ = ["Size", "auroc_variance", "patients_needed", "size_auroc", "size_prop
 _NODES, _SIZES = np.polynomial.hermite_e.hermegauss(64)  # of the normal density, up to a factor
 MOST = 10_000_000  # patients beyond which nobody looks
 MOST_FILMS = 10_000_000  # of a patient
+SIMULATED = 1000  # of the rarer class, up to which an AUROC's studies are simulated
 LEAST = 10  # of the rarer class: below it no interval is promised
 
 
@@ -49,13 +52,15 @@ def patients_needed(
     None where the value lies on the threshold (within 2 %), which no number of patients settles, or has no interval.
 
     Args:
-        signed: −threshold counts as well. power: 0.5 leaves out the factor.
+        signed: −threshold counts as well. power: 0.5 leaves out the factor; above 0 and below 1, else a ConfigError.
 
     >>> patients_needed(Estimate(0.3, 0.1, 0.5, 0.95, 100, "bootstrap"), 0.2)
     818
     """
     from scipy import stats
 
+    if not 0 < power < 1:
+        raise ConfigError(f"power {power:g}; expected a share between 0 and 1, such as 0.8.")
     if estimate.value is None or estimate.low is None or estimate.high is None or not estimate.n:
         return None
     distance = abs((abs(estimate.value) if signed else estimate.value) - threshold)
@@ -166,6 +171,71 @@ def _checked_films(films: float, rho: float) -> None:
         raise ConfigError(f"{films} films a patient, correlation {rho}; expected 1 to {MOST_FILMS:,}, and 0 to 1.")
 
 
+class _Areas:
+    """Studies of an AUROC, of independent films: simulated (a fixed seed) while the rarer class is small."""
+
+    def __init__(self, area: float, prevalence: float, level: float, bound: float) -> None:
+        self._area, self._prevalence, self._level, self._bound = area, prevalence, level, bound
+        self._made: dict[tuple[int, int], tuple[Floats, Floats]] = {}
+
+    def _counts(self, films: float) -> tuple[int, int]:
+        ill = max(round(films * self._prevalence), 2)
+        return ill, max(round(films) - ill, 2)
+
+    def _ends(self, ill: int, well: int) -> tuple[Floats, Floats]:
+        if (ill, well) not in self._made:
+            self._made[ill, well] = self._simulated(ill, well)
+        return self._made[ill, well]
+
+    def _simulated(self, ill: int, well: int) -> tuple[Floats, Floats]:
+        from scipy import stats
+
+        rng, apart = np.random.default_rng(0), math.sqrt(2) * float(stats.norm.ppf(self._area))
+        # What exceeds this adds next to nothing to the variance.
+        ill, well = min(ill, 20 * well, 20_000), min(well, 20 * ill, 20_000)
+        positive = np.arange(ill + well) < ill
+        perfect = perfect_auroc(positive, None, self._level)
+        found = [
+            delong_auroc(
+                positive, rng.normal(size=ill + well) + apart * positive, None, level=self._level, perfect=perfect
+            )
+            for _ in range(max(200, min(600, 1_000_000 // (ill + well))))
+        ]
+        ends = np.array([(0.0 if e.low is None else e.low, 1.0 if e.high is None else e.high) for e in found])
+        return ends[:, 0], ends[:, 1]
+
+    def _error(self, ill: int, well: int, at: float) -> float:
+        """Deviation of the logit of an AUROC of `at`."""
+        return math.sqrt(auroc_variance(at, ill, well)) / (at * (1 - at))
+
+    def half(self, films: float, simulated: int) -> float:
+        """Half the width to be expected."""
+        from scipy import special
+
+        counts = self._counts(films)
+        if min(counts) <= simulated:
+            low, high = self._ends(*counts)
+            return float((high - low).mean()) / 2
+        reach, middle = z_of(self._level) * self._error(*counts, self._area), float(special.logit(self._area))
+        return float(special.expit(middle + reach) - special.expit(middle - reach)) / 2
+
+    def chance(self, films: float, simulated: int) -> float:
+        """That the interval's lower end clears the bound."""
+        from scipy import special, stats
+
+        counts = self._counts(films)
+        if min(counts) <= simulated:
+            return float((self._ends(*counts)[0] > self._bound).mean())
+        aim, low, high = float(special.logit(self._bound)), self._bound, 1 - 1e-9
+        for _ in range(40):  # the lowest AUROC whose interval clears the bound
+            middle = (low + high) / 2
+            clears = special.logit(middle) - z_of(self._level) * self._error(*counts, middle) > aim
+            low, high = (low, middle) if clears else (middle, high)
+        return float(
+            stats.norm.cdf((special.logit(self._area) - special.logit(high)) / self._error(*counts, self._area))
+        )
+
+
 def size_auroc(
     area: float,
     *,
@@ -179,36 +249,28 @@ def size_auroc(
 ) -> Size:
     """Patients for an AUROC: DeLong's interval on the logit scale of a half width, or one that lies above `bound`.
 
-    Scores are taken as normal in both classes (`auroc_variance`); arguments as in `size_proportion`, `prevalence` being
-    the share of patients with the finding.
+    Scores are taken as normal in both classes; arguments as in `size_proportion`, `prevalence` being the share of
+    patients with the finding. Width and power come from simulated studies of independent films, analysed by the
+    interval that the evaluation would print (`auroc`): power to ± 2 points. Several films of a patient count as
+    films / (1 + (films − 1) rho). With more than 1,000 of the rarer class the formulas hold (`auroc_variance`).
     """
-    from scipy import special, stats
-
     _checked(area, half_width, bound, prevalence, power)
     _checked_films(films, rho)
     if not 0 < prevalence < 1:
         raise ConfigError(f"prevalence {prevalence}; expected patients of both classes, above 0 and below 1.")
-    effect = 1 + (films - 1) * rho
+    study, share = _Areas(area, prevalence, level, bound or 0.0), films / (1 + (films - 1) * rho)
 
-    def error(patients: float, at: float) -> float:
-        """Deviation of the logit of an AUROC of `at`."""
-        n = patients * films / effect
-        return math.sqrt(auroc_variance(at, n * prevalence, n * (1 - prevalence))) / (at * (1 - at))
+    def found(near: int, simulated: int) -> Size:
+        def half(patients: float) -> float:
+            return study.half(patients * share, simulated)
 
-    def half(patients: float) -> float:
-        ends = [float(special.expit(special.logit(area) + s * z_of(level) * error(patients, area))) for s in (-1, 1)]
-        return (ends[1] - ends[0]) / 2
+        def chance(patients: float) -> float:
+            return study.chance(patients * share, simulated)
 
-    def chance(patients: float) -> float:
-        """That the AUROC comes out at least as high as the lowest one whose interval clears the bound."""
-        aim, low, high = float(special.logit(bound or 0.5)), bound or 0.5, 1 - 1e-9
-        for _ in range(40):
-            middle = (low + high) / 2
-            clears = special.logit(middle) - z_of(level) * error(patients, middle) > aim
-            low, high = (low, middle) if clears else (middle, high)
-        return float(stats.norm.cdf((special.logit(area) - special.logit(high)) / error(patients, area)))
+        what = f"an AUROC of {area:g}"
+        return _search(half, chance, half_width, bound, power, prevalence, films, True, what, near)
 
-    return _search(half, chance, half_width, bound, power, prevalence, films, True, f"an AUROC of {area:g}")
+    return found(found(0, 0).patients, SIMULATED)
 
 
 def _checked(share: float, half_width: float | None, bound: float | None, prevalence: float, power: float) -> None:
@@ -235,19 +297,26 @@ def _search(
     films: float,
     positives: bool,
     what: str,
+    near: int = 0,
 ) -> Size:
-    """The fewest patients that do, by bisection; power of a discrete figure rises and falls, so a little above it."""
+    """The fewest patients that do, by bisection; power of a discrete figure rises and falls, so a little above it.
+
+    Args:
+        near: about how many they are, where each look takes long; then found to half a per cent.
+    """
 
     def enough(patients: float) -> bool:
         return half(patients) <= half_width if half_width is not None else chance(patients) >= power
 
     least = math.ceil(LEAST / min(prevalence, 1 - prevalence if prevalence < 1 else 1.0))
-    low, high = least, least
+    low, high, step = max(least, near), max(least, near), 1.25 if near else 2.0
     while not enough(high):
-        low, high = high, 2 * high
+        low, high = high, math.ceil(step * high)
         if high > MOST:
             raise ConfigError(f"more than {MOST:,} patients; expected a wider interval or a bound further off.")
-    while high - low > 1:
+    while low == high > least or (low > least and enough(low)):
+        low, high = max(least, math.floor(low / step)), low
+    while high - low > 1 + (high // 200 if near else 0):
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     own = round(high * prevalence)

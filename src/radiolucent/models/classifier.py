@@ -23,7 +23,7 @@ from radiolucent.models.takes import asked
 from radiolucent.shown import Shown
 from radiolucent.types import Head, LabelRule, absent, label_position, rules_for, supported
 
-__all__ = ["NOT_FINITE", "Classifier"]
+__all__ = ["NOT_FINITE", "Classifier", "check_classifier"]
 
 NOT_FINITE = (
     "the network answers with not-a-number or infinity: it is damaged, or does not get the input it was trained on; "
@@ -285,3 +285,16 @@ class Classifier(Shown):
         meta = self.meta()
         meta.pop("provenance")
         return digest_of(meta, self.network.state_dict())
+
+
+def check_classifier(given: Any) -> None:
+    """Refuse what is no classifier, such as a run's path or a bare network.
+
+    Raises:
+        ConfigError: with the calls that make one.
+    """
+    if not isinstance(given, Classifier):
+        raise ConfigError(
+            f"a {type(given).__name__} as classifier; expected rl.load(run), rl.load('box'), or of a network of your "
+            "own rl.wrap(module, …)."
+        )

@@ -18,7 +18,7 @@ from radiolucent.files import atomic_path
 from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path
 from radiolucent.models.checkpoint import load
-from radiolucent.models.classifier import Classifier
+from radiolucent.models.classifier import Classifier, check_classifier
 from radiolucent.models.description import describe, films_path, no_call_note
 from radiolucent.models.model_file import Runner, onnx_runner
 from radiolucent.models.modes import evaluating, own_modes
@@ -89,6 +89,7 @@ def export(
             that is compared, which shows nothing; nothing is written then.
         ConfigError: an unknown format. MissingExtraError: what writes or runs such a file is not installed.
     """
+    check_classifier(classifier)
     file, kind = _placed(Path(path), to)
     network = classifier.network
     if (box := black_box(network)) is not None:

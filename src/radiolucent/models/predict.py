@@ -1,9 +1,9 @@
 """Logits for many films, in bounded memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import DataError, ImageError, ModelError
 from radiolucent.files import sha256_bytes
-from radiolucent.images import read
-from radiolucent.models.classifier import Classifier
+from radiolucent.images import as_film, as_films, read
+from radiolucent.models.classifier import Classifier, check_classifier
 from radiolucent.models.parallel_batches import side_by_side, workers_of
+from radiolucent.models.preserve_state import alone
 from radiolucent.models.steady import unsteady
-from radiolucent.types import Predictions
+from radiolucent.types import Predictions, Radiograph
 
 __all__ = ["Case", "predict"]
 
@@ -33,15 +34,6 @@ class Case(Protocol):
     def label(self) -> int | None: ...
 
 
-class Cases(Protocol):
-    """Films whose labels have names: a `radiolucent.data.Dataset`."""
-
-    @property
-    def records(self) -> Sequence[Case]: ...
-    @property
-    def class_names(self) -> Sequence[str]: ...
-
-
 @dataclass(frozen=True)
 class _File:
     """A film of which no more than the file is known."""
@@ -55,13 +47,47 @@ class _File:
         return str(self.path)
 
 
+@dataclass(frozen=True)
+class _Film:
+    """A film in memory."""
+
+    film: Radiograph
+    path: None = None
+    label: None = None
+
+    @property
+    def image_id(self) -> str:
+        return self.film.image_id
+
+    @property
+    def patient_id(self) -> str | None:
+        return self.film.patient_id
+
+
+def _cases(given: Any) -> list[Case]:
+    """Records and files as they are, to be read in turn; whatever else `as_films` takes, as films in memory."""
+    given = getattr(given, "records", given)
+    if isinstance(given, str | Path):
+        return [_File(Path(given))]
+    if not isinstance(given, Sequence | Iterator):
+        return [_Film(film) for film in as_films(given)[0]]
+    return [_case(one, f"image {i}") for i, one in enumerate(cast(Iterable[Any], given))]
+
+
+def _case(given: Any, name: str) -> Case:
+    if isinstance(given, str | Path):
+        return _File(Path(given))
+    return given if hasattr(given, "path") and hasattr(given, "image_id") else _Film(as_film(given, name))
+
+
 _Group = tuple[Sequence[Case], torch.Tensor | None, list[str], list[tuple[Path, str]]]
 """Cases that were read, their logits, their films' digests, and what was left out."""
 
 
+@alone()
 def predict(
     classifier: Classifier,
-    cases: Cases | Sequence[Case | str | Path],
+    cases: Any,
     *,
     pixels: NDArray[np.uint8] | None = None,
     batch_size: int = 32,
@@ -72,8 +98,10 @@ def predict(
     """Run the classifier over films.
 
     Args:
-        cases: a data set, whose labels are matched with the model's by name; or paths, or anything with path,
-            image_id, patient_id and label, e.g. `radiolucent.data.Record`, whose labels are taken in the model's order.
+        cases: a data set, whose labels are matched with the model's by name; or anything with path, image_id,
+            patient_id and label, e.g. `radiolucent.data.Record`, whose labels are taken in the model's order; or
+            films without labels: paths, `Radiograph`s, arrays, PIL images, tensors, one or several, as `explain` takes
+            them.
         pixels: uint8 (N, S, S) resized films in the order of `cases` (a pixel cache); read from the paths unless given.
         left_out: unreadable files are appended here as (path, reason) and skipped; without it they raise.
         progress: called with (done, total).
@@ -83,13 +111,14 @@ def predict(
     Raises:
         ImageError: a file is unreadable and `left_out` was not given. DataError: no film is left, or labels are none of
             the model's.
+        ConfigError: what is given is no classifier, or no films.
         ModelError: the network's answer to a film depends on its company, or on chance.
     """
+    check_classifier(classifier)
     if why := unsteady(classifier):
         raise ModelError(why)
     names: Sequence[str] | None = getattr(cases, "class_names", None)
-    given: Any = getattr(cases, "records", cases)
-    films: Sequence[Case] = [_File(Path(c)) if isinstance(c, str | Path) else c for c in given]
+    films = _cases(cases)
     kept: list[Case] = []
     logits: list[torch.Tensor] = []
     expected = (len(films), *classifier.preprocess.shape)
@@ -183,14 +212,16 @@ def _read(
     kept: list[Case] = []
     films: list[NDArray[Any]] = []
     for case in cases:
-        if case.path is None:
+        path = case.path
+        if path is None and not isinstance(case, _Film):
             raise DataError(f"{case.image_id}: has no path and no pixels were given.")
         try:
-            films.append(classifier.preprocess.quantise(read(case.path, image_id=case.image_id)))
+            film = case.film if isinstance(case, _Film) else read(cast(Path, path), image_id=case.image_id)
+            films.append(classifier.preprocess.quantise(film))
             kept.append(case)
         except ImageError as error:
-            if left_out is None:
+            if left_out is None or path is None:
                 raise
-            left_out.append((case.path, str(error).removeprefix(f"{case.path}: ")))
+            left_out.append((path, str(error).removeprefix(f"{path}: ")))
     shape = classifier.preprocess.shape
     return kept, torch.from_numpy(np.stack(films) if films else np.zeros((0, *shape), np.uint8))

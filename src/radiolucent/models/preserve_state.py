@@ -1,6 +1,7 @@
 """Leaving a network, and the world's randomness, as they were."""
 
 import random
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 
 from radiolucent.models.modes import evaluating, own_modes
 
-__all__ = ["as_it_was", "untouched"]
+__all__ = ["alone", "as_it_was", "untouched"]
 
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", *BACKWARD)
@@ -20,6 +21,15 @@ NO_TENSORS = frozenset(
     (bool, int, float, str, type(None), dict, OrderedDict, tuple, list, set, FunctionType, MethodType)
 )
 """Of most of a module's attributes; what they hold is not looked at."""
+
+_TURN = threading.RLock()
+
+
+@contextmanager
+def alone() -> Generator[None]:
+    """One thread at a time: hooks, modes and random state are everybody's, and each would read the others' passes."""
+    with _TURN:
+        yield
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The audit as one page: the verdict first, then findings by severity with pictures, then what was not tested."""
 
-import datetime
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from radiolucent.audits.trial.tests import TESTS, named_test
 from radiolucent.figures import contact_sheet, to_png
 from radiolucent.figures.audit import Change, changes_plot, mean_maps_plot
 from radiolucent.files import sha256_file, write_json, write_text
+from radiolucent.reports import phrasing
 from radiolucent.reports.guidelines import write_guidelines
 from radiolucent.reports.html import environment
 from radiolucent.reports.report_data import Picture
@@ -103,7 +103,7 @@ def write_audit(
         if finding.test.startswith(("slices", "subgroups")) and (sheet := _examples(found, finding)):
             pictures[finding.test] = [sheet]
     maps = {name: _mean_maps(name, found) for name, shown in found.maps.items() if shown.mean}
-    created = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    created = phrasing.written()
     page = (
         environment()
         .get_template("audit.html.jinja")

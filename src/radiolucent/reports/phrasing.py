@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from radiolucent.audits.agreement import (
@@ -39,12 +40,18 @@ __all__ = [
     "verdict_on",
     "warnings",
     "whole",
+    "written",
     "zone",
 ]
 
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
+
+
+def written() -> str:
+    """When a page is written, in UTC: those who read it are in several time zones."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def plain_interval(values: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from radiolucent.errors import WeightsError
 from radiolucent.files import sha256_file, write_tensors
-from radiolucent.images import Preprocess, map_to_source
+from radiolucent.images import Preprocess, as_film, map_to_source
 from radiolucent.segment.distrust import EXPECTED, Expectation, clean, reasons, signs
 from radiolucent.segment.net import SIDE, LungNet
 from radiolucent.types import Radiograph
@@ -160,16 +160,16 @@ def shipped() -> Segmenter:
     return load_segmenter()
 
 
-def lungs(film: Radiograph, *, segmenter: Segmenter | None = None) -> LungMask:
+def lungs(film: Any, *, segmenter: Segmenter | None = None) -> LungMask:
     """The lungs of one film, in its own pixels, with the heart's shadow, as far as the diaphragm.
 
     Trained on children's frontal films (see the card, `docs/reference/cards/lungs.md`); look at `trusted` before use.
     Research use, not for diagnosis.
 
     Args:
-        film: from `read` or `from_array`. segmenter: another than the shipped one.
+        film: a `Radiograph`, a path, an array, a PIL image or a tensor. segmenter: another than the shipped one.
     """
-    return (segmenter or shipped()).batch([film])[0]
+    return (segmenter or shipped()).batch([as_film(film)])[0]
 
 
 def lungs_of(films: Iterable[Radiograph], *, batch: int = 16, segmenter: Segmenter | None = None) -> Iterator[LungMask]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.errors import WeightsError
-from radiolucent.images import Preprocess, map_to_source, mask_to_model
+from radiolucent.images import Preprocess, as_film, map_to_source, mask_to_model
 from radiolucent.segment.components import FEATURES, FRAME, Components, components
 from radiolucent.segment.connected import connected, grown
 from radiolucent.types import Radiograph
@@ -108,16 +109,16 @@ def find_components(film: Radiograph) -> Components:
     return components(_PREPROCESS.resize(film), inside)
 
 
-def markers(film: Radiograph, *, scorer: Scorer | None = None) -> Markers:
+def markers(film: Any, *, scorer: Scorer | None = None) -> Markers:
     """Side markers and burned-in text of one film, as boxes and ink in its own pixels.
 
     Components overlap where one threshold lies above another: of those that do, the one with the best score counts.
     Letters closer than a stroke or two make one mark. How often it is right: `docs/reference/cards/markers.md`.
 
     Args:
-        film: from `read` or `from_array`. scorer: another than the shipped one.
+        film: a `Radiograph`, a path, an array, a PIL image or a tensor. scorer: another than the shipped one.
     """
-    chosen = scorer or _shipped()
+    film, chosen = as_film(film), scorer or _shipped()
     found = find_components(film)
     scores = chosen(found.features) if len(found) else np.zeros(0)
     return select_marks(film, found, scores, chosen.threshold)

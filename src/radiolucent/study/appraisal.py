@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from radiolucent.files import write_bytes
 from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, predictive_values
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
+from radiolucent.reports.phrasing import written
 from radiolucent.study.case import make_case
 from radiolucent.study.characteristics import characteristics
 from radiolucent.study.choose import choose_cases, worst
@@ -264,7 +264,7 @@ def _story(
     augment = config.augment()
     return Story(
         title=config.title,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        created=written(),
         command=config.command or "radiolucent study",
         class_names=clf.class_names,
         positive=clf.class_names[clf.positive],

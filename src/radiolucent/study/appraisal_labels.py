@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from radiolucent.metrics import LabelsEvaluation, evaluate_labels
 from radiolucent.passes.session import Session
 from radiolucent.reports import Picture
 from radiolucent.reports.labels_page import LabelPart, LabelsStory, write_labels_report
+from radiolucent.reports.phrasing import written
 from radiolucent.study.appraisal import PLACES, Appraisal, appraise
 from radiolucent.study.case import called_labels, make_case
 from radiolucent.study.characteristics import characteristics
@@ -199,7 +199,7 @@ def _story(
         )  # fmt: skip
     return LabelsStory(
         title=config.title,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        created=written(),
         command=config.command or "radiolucent study",
         model=f"{config.model}, recipe {config.recipe}, one sigmoid a label",
         data=(

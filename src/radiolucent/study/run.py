@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from radiolucent.data import Dataset, read_annotations
-from radiolucent.data.split import SHARE
+from radiolucent.data.split import SHARE, check_classes
 from radiolucent.errors import ConfigError
 from radiolucent.files import one_process, refuse_among_films, write_json
 from radiolucent.metrics import choose_threshold
@@ -65,6 +65,7 @@ def train_only(
     with one_process(config.out), config.reads() as config:
         config = _unclaimed(config, fresh)
         found = config.load()
+        check_classes(found)
         refuse_among_films([config.out], found.folders)
         names = found.class_names
         start, weights = build(

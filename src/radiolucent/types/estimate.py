@@ -2,20 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 from radiolucent.shown import Shown
+from radiolucent.types.nothing import nothing
 
 __all__ = ["Concern", "Estimate", "Finding", "Verdict"]
 
 
 Verdict = Literal["pass", "fail", "inconclusive", "not applicable"]
 Concern = Literal["data", "model", "map"]
-
-
-def _empty() -> Mapping[str, Any]:
-    return MappingProxyType({})
 
 
 def _number(value: float) -> str:
@@ -94,7 +90,7 @@ class Finding(Shown):
     summary: str
     estimate: Estimate | None = None
     threshold: float | None = None
-    evidence: Mapping[str, Any] = field(default_factory=_empty)
+    evidence: Mapping[str, Any] = field(default_factory=nothing)
     source: str = "ours"
     advice: str = ""
     concerns: Concern = "data"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.shown import Shown
+from radiolucent.types.nothing import nothing
 from radiolucent.types.radiograph import Geometry
 
 __all__ = [
@@ -25,10 +25,6 @@ NO_LUNG = "nothing on it has the texture of a lung, so that the answer would be 
 
 
 Head = Literal["softmax", "sigmoid", "multilabel"]
-
-
-def _empty() -> Mapping[str, Any]:
-    return MappingProxyType({})
 
 
 def supported(probabilities: Any, films: Any, classes: int = 2) -> Any:
@@ -142,7 +138,7 @@ class Predictions(Shown):
     head: Head = "softmax"
     temperature: float = 1.0
     threshold: float = 0.5
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=nothing)
     calibrated_on: int | None = None
     rules: tuple[LabelRule, ...] = ()
     without_lung: tuple[float, ...] | None = None
@@ -358,8 +354,8 @@ class Explanation(Shown):
     seed: int
     model_hash: str
     geometry: Geometry
-    details: Mapping[str, Any] = field(default_factory=_empty)
-    trust: Mapping[str, Any] = field(default_factory=_empty)
+    details: Mapping[str, Any] = field(default_factory=nothing)
+    trust: Mapping[str, Any] = field(default_factory=nothing)
     contrast: str | None = None
     logits: tuple[float, ...] = ()
     title: str = ""

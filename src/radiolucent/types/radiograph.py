@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -11,12 +10,9 @@ from numpy.typing import NDArray
 from radiolucent.errors import AnnotationError, ConfigError
 from radiolucent.shown import Shown
 from radiolucent.types.names import plain_label
+from radiolucent.types.nothing import nothing
 
 __all__ = ["Annotation", "Geometry", "Radiograph", "Region"]
-
-
-def _empty() -> Mapping[str, Any]:
-    return MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +36,7 @@ class Radiograph(Shown):
     spacing: tuple[float, float] | None = None
     source: str = "array"
     transforms: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=_empty)
+    metadata: Mapping[str, Any] = field(default_factory=nothing)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """Which format a file is in, by its content; and its readings matched to a data set's films."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from radiolucent.data.records import NOTED, Dataset, LeftOut
 from radiolucent.errors import AnnotationError
 from radiolucent.files import walk
 from radiolucent.images.sniff import what_else
-from radiolucent.types import Annotation
+from radiolucent.types import Annotation, plain_label
 
 __all__ = ["read_annotations"]
 
@@ -93,7 +93,21 @@ def read_annotations(
             found = _folder(file, chosen, options, films, left_out)
         else:
             found = _file(file, chosen, options, left_out)
+    if left_out is not None:
+        left_out += [LeftOut(file, why) for why in _spelt_twice(a.reader for a in found)]
     return found if dataset is None else match(found, films, file, left_out)
+
+
+def _spelt_twice(readers: Iterable[str]) -> list[str]:
+    """A note of each reader whose name is there in several spellings: who is whom, nobody but the user knows."""
+    spelt: dict[str, set[str]] = defaultdict(set)
+    for name in readers:
+        spelt[plain_label(name)].add(name)
+    return [
+        f"{NOTED}readers {', '.join(map(repr, sorted(names)))} count as {len(names)}; if they are one, give one name"
+        for names in spelt.values()
+        if len(names) > 1
+    ]
 
 
 def _file(file: Path, chosen: Format | None, options: Options, left_out: list[LeftOut] | None) -> list[Annotation]:

@@ -53,13 +53,15 @@ class UAnalysis:
 
 
 class _Kernel:
-    """Σ and Σ over pairs of w s, s = [x > y] + ½ [x = y], of one test: arrays (readers, negatives, positives)."""
+    """s = [x > y] + ½ [x = y] of one test, and whether both were read: arrays (readers, negatives, positives)."""
 
     def __init__(self, positive: NDArray[np.bool_], scores: Floats) -> None:
         x, y = scores[:, positive], scores[:, ~positive]
         self.there = (np.isfinite(y)[:, :, None] & np.isfinite(x)[:, None]).astype(np.float64)
         gap = x[:, None] - y[:, :, None]
         self.won = np.where(self.there > 0, (gap > 0) + 0.5 * (gap == 0), 0.0)
+        self.average = float(self.won.sum() / self.there.sum()) if self.there.any() else float("nan")
+        self.above = np.where(self.there > 0, self.won - self.average, 0.0)
 
 
 def _moment(a: Floats, b: Floats, *, apart: tuple[bool, bool, bool]) -> float:
@@ -79,13 +81,17 @@ def _covariance(a: _Kernel, b: _Kernel) -> float:
 
     Σ over all pairs of readings of E[s s'] / D² less E[s] E[s'], whose unbiased estimate is the mean over pairs that
     share neither reader, nor negative, nor positive (the eighth moment, M8). The first part is Â B̂ itself.
+
+    Here s is what a reading is above its test's average, which makes the first part 0. Where as much was read
+    everywhere, nothing changes. Where readings are missing, Â and M8 weigh readers and cases a little differently, and
+    that small difference times Â, as in iMRMC, would drown the variance: of studies with a tenth of the readings
+    missing, one in seven had none above 0.
     """
     apart = (True, True, True)
     pairs = _moment(a.there, b.there, apart=apart)
     if pairs <= 0:
         raise ConfigError("two readers of two positive and two negative cases are needed for a variance.")
-    average = float(a.won.sum() * b.won.sum()) / float(a.there.sum() * b.there.sum())
-    return average - _moment(a.won, b.won, apart=apart) / pairs
+    return -_moment(a.above, b.above, apart=apart) / pairs
 
 
 def u_statistics(
@@ -127,8 +133,7 @@ def u_statistics(
     for k, name in enumerate(names):
         variance = _covariance(kernels[k], kernels[k])
         variances[name], degrees[name] = variance, _hillis_df(variance, own[k])
-        average = float(kernels[k].won.sum() / kernels[k].there.sum())
-        averages[name] = _estimate(average, variance, degrees[name], level, units, (0.0, 1.0))[0]
+        averages[name] = _estimate(kernels[k].average, variance, degrees[name], level, units, (0.0, 1.0))[0]
     differences: dict[tuple[str, str], Estimate] = {}
     for a, b in combinations(range(i), 2):
         key = names[a], names[b]
