@@ -66,7 +66,7 @@ def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried
     verdict, words = verdict_of([passed, *unclear, finding("exposure.bright", "pass", 0.0, 0.5)])
     assert verdict == "pass" and words.startswith("PASS: of 4 kinds")
     assert "It proves no innocence; artefacts inside the lungs are hardly covered." in words
-    above, rest = words.split("; open: ")
+    above, rest = words.split("; also open: ")
     assert "fine structure inside the lungs (+0.61, threshold 0.3)" in above and "grey levels" in rest.split(";")[0]
     marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
     more = [finding(name, "pass", 0.0, 0.5) for name in ("exposure.bright", "corners.grey", "resolution.low")]
