@@ -194,8 +194,8 @@ def one_discovery(rng: np.random.Generator) -> bool:
     def shown(n: int, error: float) -> Tried:
         one = contrast(effects[:n], ill[:n], error)
         return Tried(
-            CHANNELS["surroundings"], one, (1.0, 1.0), (), (), 0.0, 12, (0.0, 0.0), (), effects=effects[:n],
-            marked=ill[:n], about=lambda: about[:n],
+            CHANNELS["surroundings"], one, (1.0, 1.0), (), (), 0.0, 12, (0.0, 0.0), (), (n // 2, n // 2),
+            effects=effects[:n], marked=ill[:n], about=lambda: about[:n],
         )  # fmt: skip
 
     one, half = shown(DONORS, level), (1 + level) / 2

@@ -53,6 +53,11 @@ def test_a_shortcut_without_a_name_is_found_placed_and_shown() -> None:
     first = next(f for f in caught if f.test == "discovered.surroundings")
     assert first.verdict == "fail" and first.evidence["place"] == "place.5.5", first.evidence
     assert "at the bottom, at the right edge" in first.evidence["says"] and first.evidence["localised"]
+    assert "It is localised: something at the bottom, at the right edge of the film carries half" in first.summary
+    dealt = first.evidence["dealt"]
+    assert f"of {dealt['positive']} PNEUMONIA films are like this, and" in first.summary
+    assert f"of {dealt['judges']} calls." in first.summary and "% of" not in first.summary
+    assert first.estimate is not None and first.estimate.n == dealt["positive"] + dealt["negative"]
     assert first.evidence["carried"]["positive"] > 0.4 > first.evidence["carried"]["negative"]
     assert [f.test for f in innocent if f.verdict == "fail"] == []
 
@@ -93,7 +98,7 @@ def test_in_the_lungs_the_threshold_of_outside_holds_where_no_finding_explains_i
 
     def shown(channel: Channel, value: float, low: float) -> Tried:
         e = Estimate(value, low, 2 * value - low, 0.95, 148, "given")
-        return Tried(channel, e, (value, value), (), (), 0.5, 12, (0.1, 0.7), ())
+        return Tried(channel, e, (value, value), (), (), 0.5, 12, (0.1, 0.7), (), (74, 74))
 
     over = next(c for c in no_findings("fine", views()) if c.name == "fine.over")
     told = dataclasses.replace(shown(CHANNELS["fine"], 0.38, 0.22), proof=(shown(over, proof, 0.01),))
@@ -104,9 +109,27 @@ def test_in_the_lungs_the_threshold_of_outside_holds_where_no_finding_explains_i
 def test_a_change_of_the_whole_film_tells_no_place() -> None:
     e = Estimate(0.9, 0.5, 1.3, 0.95, 40, "test")
     for name, localised in (("tone", None), ("texture", None), ("border", True), ("lines", False)):
-        found = Tried(CHANNELS[name], e, (0.9, 0.9), (), (), 0.5, 12, (0.0, 0.8), ())
+        found = Tried(CHANNELS[name], e, (0.9, 0.9), (), (), 0.5, 12, (0.0, 0.8), (), (20, 20))
         assert _localised(found) is localised, name
         assert ("was not looked for" in _where(found)) == (localised is None), name
+        assert "localised" not in _where(found) and "diffuse" not in _where(found)  # no place is known
+
+
+def test_an_open_figure_says_why_not_all_patients_were_donors() -> None:
+    _, table = examine_views(lung_reader(), views(), ())
+    by_id = {v.image_id: v for v in views()}
+    many = dataclasses.replace(table, patients=tuple(f"p{i}" for i in range(len(table))))
+    case = Case(lung_reader(), many, by_id.__getitem__, by_id.__getitem__, TESTS)
+
+    def words(value: float) -> str:
+        e = Estimate(value, value - 0.2, value + 0.2, 0.95, 20, "test")
+        found = Tried(CHANNELS["lines"], e, (value, value), (), (), 0.5, 12, (0.1, 0.7), (), (10, 10))
+        return finding_of(case, CHANNELS["lines"], found)[0].summary
+
+    assert f"donors would settle it with a power of 80% (20 here, of {len(table)} patients; more are" in words(0.1)
+    assert "more are tried only where the figure lies above the threshold" in words(0.1)
+    assert "10 and 10 such films were put into 12 others" in words(0.1)
+    assert "no more are tried" in words(0.3)
 
 
 def test_exchange_leaves_lungs_alone_and_keeps_a_film_that_meets_itself() -> None:
@@ -281,7 +304,7 @@ def test_a_drawn_border_proves_nothing_where_real_ones_do_not_move_the_answer(fi
     tests = (black, next(t for t in TESTS if t.name == "discovered.border"))
     real = Tried(
         CHANNELS["border"], Estimate(figure, figure - 0.1, figure + 0.1, 0.95, 40, "given"), (figure, figure), (), (),
-        0.0, 12, (0.0, 0.0), (),
+        0.0, 12, (0.0, 0.0), (), (20, 20),
     )  # fmt: skip
     made = {"discovered": {"border": real}}
     (found,) = black.findings(Case(border_reader(), table, by_id.__getitem__, by_id.__getitem__, tests, made=made))

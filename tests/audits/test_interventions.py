@@ -10,7 +10,7 @@ from scipy import stats
 
 from radiolucent.audits.trial import known_films
 from radiolucent.audits.trial.answers import ORIGINAL, Table, ask, collect
-from radiolucent.audits.trial.base import Case, edits_of
+from radiolucent.audits.trial.base import Case, Test, edits_of
 from radiolucent.audits.trial.candidates import TESTS as CANDIDATES
 from radiolucent.audits.trial.channel_findings import Tried
 from radiolucent.audits.trial.covariance import contrast_at_same
@@ -99,6 +99,87 @@ def test_a_border_changed_to_no_effect_clears_no_network_that_follows_real_borde
     assert words.startswith("Whether the decision follows the film's border is open: filling the border moves")
     assert "moves the answer (discovered.border, +0.90 SD)" in words
     assert found["lungs.crop"].verdict == plain["lungs.crop"].verdict  # no exchange shows what it tries
+
+
+@pytest.mark.parametrize(("test", "channel"), [("border.fill", "border"), ("size.outside", "filter")])
+def test_a_pass_stands_beside_no_open_figure_above_the_threshold(
+    test: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = [t for t in (*CHANGES, *EXCHANGES) if t.name in (test, f"discovered.{channel}")]
+    assert _found(tests, test).verdict == "pass"
+    told = tried_channels
+
+    def figure(value: float) -> None:
+        e = Estimate(value, value - 0.5, value + 0.5, 0.95, 40, "test")
+        monkeypatch.setattr(
+            known_films,
+            "tried_channels",
+            lambda case: {channel: dataclasses.replace(told(case)[channel], estimate=e, by_class=(value, value))},
+        )
+
+    figure(0.1)
+    assert _found(tests, test).verdict == "pass"
+    figure(0.4)
+    found = _found(tests, test)
+    assert found.verdict == "inconclusive" and "does not follow" not in found.summary, found.summary
+    assert f"moves the answer (discovered.{channel}, +0.40 SD and open)" in found.summary
+
+
+def _found(tests: Sequence[Test], name: str) -> Finding:
+    return next(f for f in examine_views(lung_reader(), views(), tests)[0] if f.test == name)
+
+
+def test_a_filled_border_clears_nothing_where_a_black_one_stays_open() -> None:
+    """A black border moves the answer, and no film shows one; a filled one does nothing."""
+    black, fill = INTERVENTIONS["border.black"], INTERVENTIONS["border.fill"]
+    table = table_of(lung_reader(), (black.edit, fill.edit, fill.control))
+    tests = {t.name: t for t in CHANGES if t.name in (black.edit, fill.edit)}
+    answers = table.original
+    far = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table)) * np.where(table.truth, 1.0, -1.0)
+
+    def filled(moved: np.ndarray) -> Finding:
+        scores = {black.edit: answers + moved, fill.edit: answers, fill.control: answers}
+        case = dataclasses.replace(case_with(table, scores, None), tests=tuple(tests.values()))
+        return tests[fill.edit].findings(case)[0]
+
+    assert filled(0 * far).verdict == "pass"
+    found = filled(far)  # opposite ways by class: open
+    assert found.verdict == "inconclusive", found.summary
+    assert "blackening the border moves the answer, too (border.black, +1.0" in found.summary
+
+
+def test_a_mean_of_calls_turned_both_ways_is_no_pass() -> None:
+    size = INTERVENTIONS["size.outside"]
+    table = table_of(lung_reader(), (size.edit, "size.film"))
+    near = np.abs(table.original - table.cut) < np.quantile(np.abs(table.original - table.cut), 0.4)
+
+    def judged(turned: np.ndarray) -> Finding:
+        scores = {
+            size.edit: np.where(turned, 2 * table.cut - table.original, table.original),
+            "size.film": table.original,
+        }
+        return next(t for t in CHANGES if t.name == size.edit).findings(case_with(table, scores, None))[0]
+
+    found = judged(near)
+    assert found.estimate is not None and abs(found.estimate.high or 9) < size.threshold
+    assert found.verdict == "inconclusive" and "of calls flip, which a mean" in found.summary, found.summary
+    assert "does not follow" not in found.summary
+    still = judged(np.zeros(len(table), bool))
+    assert still.verdict == "pass" and "does not follow the film's sharpness" in still.summary
+
+
+def test_less_than_the_control_is_not_further_than_it() -> None:
+    test = INTERVENTIONS["border.fill"]
+    table = table_of(lung_reader(), (test.edit, test.control))
+    draw = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+
+    def words(change: float, control: float) -> str:
+        scores = {test.edit: table.original + change * draw, test.control: table.original + control * draw}
+        return intervention(dataclasses.replace(table, scores={**table.scores, **scores}), test).summary
+
+    less = words(0.2, 1.0)
+    assert "SD less than in-painting" in less and "further" not in less and "by -" not in less
+    assert "SD further than" not in less and "further than in-painting" in words(1.0, 0.2)
 
 
 def test_words_claim_no_more_than_was_tried() -> None:

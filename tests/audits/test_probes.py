@@ -52,6 +52,7 @@ def test_what_is_available_outside_the_lungs_is_found_and_what_is_not_is_not() -
     for test in ("probes.no_lungs", "probes.border_only"):
         assert corner[test].verdict == "fail" and honest[test].verdict == "pass", honest[test].summary
         assert corner[test].concerns == "data"
+        assert "not told from chance (0.5, which the interval holds)" in honest[test].summary
     assert honest["probes.lungs_only"].verdict == "pass"
     border = corner["probes.border_only"]
     assert border.control is not None and (border.control.value or 0) < 0.75

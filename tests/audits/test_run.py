@@ -168,7 +168,8 @@ def test_a_bad_group_is_found_and_a_fair_one_is_not() -> None:
     bad = made_table(np.array([w == "east" for w in wards]) & (rng.random(400) < 0.5))
     fair = made_table(rng.random(400) < 0.02)
     assert subgroups(bad, {"ward": wards})[0].verdict == "fail"
-    assert "east" in subgroups(bad, {"ward": wards})[0].summary
+    words = subgroups(bad, {"ward": wards})[0].summary
+    assert "The error rate of east (100 films) is higher than the others' by 0." in words
     assert subgroups(fair, {"ward": wards})[0].verdict != "fail"
     assert subgroups(fair, {})[0].verdict == "not applicable"
 
@@ -181,6 +182,8 @@ def test_a_large_group_is_no_pass_for_a_small_one_that_errs_more() -> None:
     assert found.verdict == "inconclusive" and "1 too small" in found.summary
     several = subgroups(bad, {"ward": ["west"] * 270 + ["north"] * 15 + ["east"] * 15})[0]
     assert several.verdict == "fail" and "small groups" in several.advice
+    assert "The error rate of west (270 films) is lower than the others' by 0." in several.summary
+    assert several.estimate is not None and (several.estimate.value or 0) < 0
     assert subgroups(made_table(np.zeros(300, bool)), {"ward": wards})[0].verdict == "pass"
 
 

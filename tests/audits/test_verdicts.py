@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from radiolucent.audits.trial.headline import verdict_of
+from radiolucent.audits.trial.headline import by_severity, verdict_of
 from radiolucent.audits.trial.verdicts import beyond, cases_needed, film_mean, needed_words, two_sided
 from radiolucent.types import Estimate, Finding, Verdict
 
@@ -28,6 +28,9 @@ def test_cases_needed_measure_the_distance_that_the_verdict_measures() -> None:
     assert abs((cases_needed(wide, 0.2, signed=True) or 0) - 2500 * power) < 2
     on_it = estimate(0.2, 0.0, 0.4)
     assert cases_needed(on_it, 0.2) is None and "not settle" in needed_words(on_it, 0.2)
+    near = estimate(0.205, 0.1, 0.31)  # 2.5 % beyond it: tens of thousands of patients
+    assert "too near the threshold to settle" in needed_words(near, 0.2) and "About" not in needed_words(near, 0.2)
+    assert "About" in needed_words(near, 0.2, at_hand=10_000)
     assert "Too few patients" in needed_words(estimate(0.3, None, None, n=3), 0.2)
 
 
@@ -59,10 +62,11 @@ def test_a_pass_names_what_stays_open_above_its_threshold_and_what_was_not_tried
     passed, opened = finding("border.black", "pass", 0.0, 0.5), finding("discovered.inside", "inconclusive", 0.61, 0.3)
     unclear = [opened, finding("discovered.tone", "inconclusive", -0.9, 0.2)]
     verdict, words = verdict_of([passed, *unclear])
-    assert verdict == "inconclusive" and words.startswith("OPEN: more kinds stay open than are cleared; of 3 kinds")
+    assert verdict == "inconclusive" and words.startswith("OPEN: more kinds stay open than are cleared. Of 3 kinds")
     verdict, words = verdict_of([passed, *unclear, finding("exposure.bright", "pass", 0.0, 0.5)])
     assert verdict == "pass" and words.startswith("PASS: of 4 kinds")
-    above, rest = words.split("; open: ")
+    assert "It proves no innocence; artefacts inside the lungs are hardly covered." in words
+    above, rest = words.split("; also open: ")
     assert "fine structure inside the lungs (+0.61, threshold 0.3)" in above and "grey levels" in rest.split(";")[0]
     marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
     more = [finding(name, "pass", 0.0, 0.5) for name in ("exposure.bright", "corners.grey", "resolution.low")]
@@ -83,22 +87,50 @@ def test_an_effect_that_is_sure_but_cannot_be_told_from_a_finding_is_no_pass() -
     verdict, words = verdict_of([*cleared, sure])
     assert verdict == "inconclusive"
     assert words.startswith(
-        "OPEN: whether the decision follows fine structure inside the lungs could not be told; of 4"
+        "OPEN: whether the decision follows fine structure inside the lungs (+0.95, threshold 0.3) could not be told. "
+        "Of 4"
     )
     assert verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.4, 0.5)])[0] == "pass"
     assert verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.2, 0.15)])[0] == "pass"
     verdict, words = verdict_of([*cleared, finding("discovered.inside", "inconclusive", 0.4, 0.3)])
     assert verdict == "inconclusive"
-    assert words.startswith("OPEN: more films would have to tell about fine structure inside the lungs; of 4")
-    without = finding("regions.no_lungs", "inconclusive", 0.62, 0.4)
-    told = "OPEN: more films would have to tell whether the model tells the classes apart without seeing the lungs; of"
-    assert verdict_of([*cleared, without])[1].startswith(told)
-    foreign = finding("border.black", "inconclusive", 0.9, 0.2, no_verdict=["such films move any network"])
-    marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
-    words = verdict_of([*cleared[1:], foreign, marker])[1]
-    assert (
-        "more films would have to tell about the side marker; whether the decision follows the film's border" in words
+    assert words.startswith(
+        "OPEN: more films would have to tell about fine structure inside the lungs (+0.40, threshold 0.3). Of 4"
     )
+    assert words.count("fine structure inside the lungs") == 1
+    without = finding("regions.no_lungs", "inconclusive", 0.62, 0.4)
+    told = (
+        "OPEN: more films would have to tell whether the model tells the classes apart without seeing the lungs "
+        "(+0.62, threshold 0.3). Of"
+    )
+    assert verdict_of([*cleared, without])[1].startswith(told)
+    opposite = finding("border.black", "inconclusive", 0.9, 0.2, no_verdict=["the two classes move opposite ways"])
+    marker = finding("marker.paste", "inconclusive", 0.4, 0.2)
+    words = verdict_of([*cleared[1:], opposite, marker])[1]
+    assert "would have to tell about the side marker (+0.40, threshold 0.3); whether the decision follows" in words
+    assert words.count("the film's border") == 1
+
+
+def test_a_foreign_change_alone_leaves_no_audit_open() -> None:
+    def finding(test: str, verdict: Verdict, value: float, **evidence: object) -> Finding:
+        return Finding(test, "?", verdict, "", estimate(value, 0.1, 2 * value), 0.5, evidence, concerns="model")
+
+    cleared = [finding(name, "pass", 0.2) for name in ("exposure.bright", "corners.fill")]
+    told: dict[str, object] = {"no_verdict": ["such films move any network"]}
+    foreign = finding("border.black", "inconclusive", 0.9, **told, familiar={"beyond": 1.0, "foreign": True})
+    verdict, words = verdict_of([*cleared, foreign])
+    assert verdict == "pass" and "as the change is foreign to these films: the film's border" in words
+    assert "figure above the threshold" not in words
+    met = finding("border.black", "inconclusive", 0.9, **told, familiar={"beyond": 0.1, "foreign": False})
+    assert verdict_of([*cleared, met])[0] == "inconclusive"
+
+
+def test_open_findings_above_their_threshold_come_first() -> None:
+    def finding(test: str, value: float) -> Finding:
+        return Finding(test, "?", "inconclusive", "", estimate(value, -1, 2), 0.2, {}, concerns="model")
+
+    given = [finding("marker.paste", 0.1), finding("discovered.tone", 0.3), finding("discovered.lines", 0.9)]
+    assert [f.test for f in by_severity(given)] == ["discovered.lines", "discovered.tone", "marker.paste"]
 
 
 def test_a_failure_names_the_next_kinds_that_fail() -> None:
@@ -112,6 +144,8 @@ def test_a_failure_names_the_next_kinds_that_fail() -> None:
         "something outside the lungs; 3 tests on shortcuts fail in all, next fine structure outside the lungs and"
         in words
     )
+    score = [failed("reasons.score", 1), failed("reasons.paint", 1)]
+    assert "3 tests on shortcuts fail in all (and 2 of the reasons score), next" in verdict_of([*several, *score])[1]
     assert "next" not in verdict_of([failed("marker.paste", 3), failed("marker.move", 2)])[1]  # one kind
 
 

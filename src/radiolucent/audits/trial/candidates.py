@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.base import Case, Test
-from radiolucent.audits.trial.channel_findings import LEAST, Tried, finding_of
+from radiolucent.audits.trial.channel_findings import LEAST, UNIT, Tried, finding_of
 from radiolucent.audits.trial.discovered import (
     FAMILY,
     Deal,
@@ -99,7 +99,7 @@ def _from_donors_place(place: Callable[[View], Mask]) -> Exchange:
     return exchange
 
 
-def _words(values: Floats) -> str:
+def _spot(values: Floats) -> str:
     """Where the strongest place of a coarse map lies, in words."""
     row, column = np.unravel_index(int(values.argmax()), values.shape)
     cells = [int((k + 0.5) * GRID / n) for k, n in zip((row, column), values.shape, strict=True)]
@@ -151,11 +151,12 @@ def _concepts(case: Case, dealt: Deal, apart: Sequence[View]) -> list[Channel]:
         mean = strength[ill, r].mean(0).astype(np.float64)
         reach = np.mean([(s >= 0.5 * s.max()).mean() for s in strength[ill, r]])
         place = partial(_concept_place, strengths, int(r))
-        what = f"what a concept of its features shows outside the lungs, most of all {_words(mean)} of the film"
-        what = what.replace(" of the film of the film", " of the film")
         made.append(
-            Channel(f"concept.{number}", what, _from_donors_place(place), bool(reach <= SPREAD_OUT), where=place)
-        )
+            Channel(
+                f"concept.{number}", _WHAT[f"concept.{number}"], _from_donors_place(place), bool(reach <= SPREAD_OUT),
+                where=place, spot=_spot(mean),
+            )
+        )  # fmt: skip
     return made
 
 
@@ -179,9 +180,7 @@ def _maps(case: Case, dealt: Deal, apart: Sequence[View]) -> list[Channel]:
     out = np.mean([_pooled(v.as_input((v.outside * 255).astype(np.uint8)) / 255.0, 16) for v in ill], 0)
     mean = means[int(np.argmax([(m * out).sum() for m in means]))] * out
     place = partial(_strongest, mean)
-    what = f"what a cluster of its maps points at outside the lungs, most of all {_words(mean)} of the film"
-    what = what.replace(" of the film of the film", " of the film")
-    return [Channel("maps", what, _from_donors_place(place), True, where=place)]
+    return [Channel("maps", _WHAT["maps"], _from_donors_place(place), True, where=place, spot=_spot(mean))]
 
 
 def _pooled(values: NDArray[np.floating], side: int) -> Floats:
@@ -206,7 +205,7 @@ def _errors(case: Case, dealt: Deal) -> tuple[Channel, Deal] | None:
     marked = np.arange(len(donors)) < len(wrong)
     everywhere = _from_donors_place(lambda view: view.film)
     sides = ("wrongly called", "rightly called")
-    channel = Channel("errors", "what surrounds the lungs of films called wrongly", everywhere, False, sides=sides)
+    channel = Channel("errors", _WHAT["errors"], everywhere, False, sides=sides)
     return channel, Deal(donors, dealt.judges, marked)
 
 
@@ -274,7 +273,7 @@ def _question(name: str) -> str:
 TESTS = tuple(
     Test(
         f"discovered.{name}", _question(name), "model", _NEEDS, partial(_finding, name), decides="intervention",
-        kind=f"unnamed: {what}", says=f"the decision follows {what}", family=FAMILY,
+        kind=f"unnamed: {what}", says=f"the decision follows {what}", family=FAMILY, unit=UNIT,
     )
     for name, what in _WHAT.items()
 )  # fmt: skip

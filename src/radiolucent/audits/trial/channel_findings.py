@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.trial.base import Case
-from radiolucent.audits.trial.exchange import OUTSIDE, Channel
+from radiolucent.audits.trial.exchange import CHANNELS, GRID, OUTSIDE, Channel
 from radiolucent.audits.trial.regions import View
 from radiolucent.audits.trial.verdicts import beyond, needed_words
 from radiolucent.types import Estimate, Finding, Verdict
@@ -17,6 +17,7 @@ __all__ = [
     "IN_LUNGS",
     "LEAST",
     "PLACED",
+    "UNIT",
     "Tried",
     "enough",
     "finding_of",
@@ -28,6 +29,8 @@ __all__ = [
 
 LEAST = 10
 """Patients of either class that are needed."""
+UNIT = "donors, of one film each"
+"""What the n of these findings counts."""
 PLACED = ("surroundings", "lines", "fine")
 """Channels of which a failure is sought in cells of the film."""
 IN_LUNGS = ("inside", "fine")
@@ -45,9 +48,9 @@ class Tried:
     Attributes:
         estimate: see the module. by_class: the same on judges of the negative and of the positive class alone.
         put, control: the donors whose parts raised the log-odds most, of the positive class, and least, of the other.
-        flips: share of judges whose call these parts turn. judges: how many. carried: share of donors of the negative
-            and the positive class whose effect is nearer the first than the second. place: the cell where it lies, if
-            in one.
+        flips: share of judges whose call these parts turn. judges: how many. dealt: donors of the negative and the
+            positive class. carried: share of these whose effect is nearer the first than the second. place: the cell
+            where it lies, if in one.
         proof: of a failure in the lungs, what findings cannot explain, and how evenly it lies (`lung_structure`).
             doubt: why it is no failure all the same.
         effects: (D,), of every donor; not-a-number where it shares too little. marked: (D,), see `Deal`. about: (D, K),
@@ -64,6 +67,7 @@ class Tried:
     judges: int
     carried: tuple[float, float]
     moved: tuple[str, ...]
+    dealt: tuple[int, int]
     place: Channel | None = None
     proof: tuple["Tried", ...] | None = None
     doubt: str = ""
@@ -170,13 +174,18 @@ def _localised(found: Tried) -> bool | None:
 
 
 def _where(found: Tried) -> str:
-    """Localised or diffuse, and how far that was looked into."""
+    """Localised or not, and how far that was looked into; "" where the channel's name says all."""
+    if found.place is not None:
+        return f" It is localised: {found.place.what} carries half of it or more."
+    if found.channel.spot:
+        how = "localised" if found.channel.localised else "spread out"
+        return f" It is {how}, most of all {found.channel.spot}."
     if _localised(found):
-        inside = found.channel.name in IN_LUNGS and found.place is None
-        return f"It is localised{': it lies in the lungs; where in them was not looked for' if inside else ''}."
+        inside = found.channel.name in IN_LUNGS
+        return " It lies in the lungs; where in them was not looked for." if inside else ""
     if found.channel.name in PLACED:
-        return "It is diffuse, or its place varies: no part outside the lungs carries half of it."
-    return "The exchange changes the whole film, so where it lies was not looked for."
+        return f" None of {GRID} by {GRID} parts outside the lungs carries half of it alone; its place may vary."
+    return " The exchange changes the whole film, so where it lies was not looked for."
 
 
 def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
@@ -189,17 +198,29 @@ def _words(case: Case, found: Tried, verdict: Verdict, why_not: str) -> str:
         f"{_what(found)[0].upper()}{_what(found)[1:]}, put in from {positive} films, moves the log-odds by "
         f"{e.value or 0:+.2f} SD{ends} against the same from {others} films{_alike(found)}."
     )
+    no, yes = found.dealt
     if verdict == "fail" or why_not:
+        without, with_it = found.carried
         words += (
-            f" About {found.carried[1]:.0%} of {positive} films have it and {found.carried[0]:.0%} of {others} "
-            f"({e.n} films); it turns {found.flips:.0%} of calls ({found.judges} films). {_where(found)}"
+            f" About {yes * with_it:.0f} of {yes} {positive} films are like this, and {no * without:.0f} of {no} "
+            f"{others}; it turns {found.flips * found.judges:.0f} of {found.judges} calls.{_where(found)}"
         )
+    else:
+        words += f" {yes} and {no} such films were put into {found.judges} others."
     if verdict == "fail" and told:
         words += f" Findings do not explain it: {'; '.join(told)}."
     if why_not:
         return f"{words} No verdict: {why_not}."
-    at_hand = len(set(case.table.patients))
-    return words + (needed_words(e, _limit(found), at_hand=at_hand) if verdict == "inconclusive" else "")
+    return words + (_needed(found, len(set(case.table.patients))) if verdict == "inconclusive" else "")
+
+
+def _needed(found: Tried, at_hand: int) -> str:
+    """How many donors would settle it, and why not all patients at hand were donors."""
+    e, limit, here = found.estimate, _limit(found), f"{found.estimate.n} here, of {at_hand} patients"
+    if 2 * e.n < at_hand:
+        again = found.channel.name in CHANNELS and (e.value or 0.0) <= limit
+        here += "; more are tried only where the figure lies above the threshold" if again else "; no more are tried"
+    return needed_words(e, limit, at_hand=at_hand, who="donors", here=here)
 
 
 def _alike(found: Tried) -> str:
@@ -212,13 +233,13 @@ def _alike(found: Tried) -> str:
 
 
 def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
-    name = name_of(found.channel)
+    name, spot = name_of(found.channel), found.channel.spot
     return {
         **({"no_verdict": [why_not]} if why_not else {}),
-        "says": f"the decision follows {_what(found)}",
+        "says": f"the decision follows {_what(found)}{f', most of all {spot}' if spot else ''}",
         "change": {
-            "edit": name, "control": f"{name}.control", "did": f"putting in {found.channel.what} of other films",
-            "control_did": "the same of films of the other class",
+            "edit": name, "control": f"{name}.control", "did": f"putting in {found.channel.what} from other films",
+            "control_did": "the same from films of the other class",
         },
         "place": None if found.place is None else found.place.name,
         "localised": _localised(found),
@@ -227,6 +248,7 @@ def _evidence(found: Tried, why_not: str) -> Mapping[str, Any]:
         **({} if found.plain is None else {"plain": found.plain.as_dict()}),
         "flips": {"value": found.flips, "n": found.judges},
         "carried": {"negative": found.carried[0], "positive": found.carried[1]},
+        "dealt": {"negative": found.dealt[0], "positive": found.dealt[1], "judges": found.judges},
         "no_finding": {
             p.channel.name: {**p.estimate.as_dict(), "by_class": list(p.by_class), "enough": _proves(found, p)}
             for p in found.proof or ()

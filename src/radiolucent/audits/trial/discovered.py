@@ -22,6 +22,7 @@ from radiolucent.audits.trial.channel_findings import (
     IN_LUNGS,
     LEAST,
     PLACED,
+    UNIT,
     Tried,
     enough,
     finding_of,
@@ -148,7 +149,7 @@ def contrast(effects: NDArray[np.float64], ill: NDArray[np.bool_], level: float)
         return Estimate(value, value - share, value + share, level, n, "exact", note)
     freedom = sum(parts) ** 2 / max(sum(p**2 / (len(x) - 1) for p, x in zip(parts, (one, other), strict=True)), 1e-30)
     half = float(stats.t.ppf(0.5 + level / 2, max(freedom, 1.0))) * error
-    return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors")
+    return Estimate(value, value - half, value + half, level, len(effects), "Welch's t over donors; judges as given")
 
 
 def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
@@ -174,6 +175,7 @@ def tried(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | No
         channel, contrast(effects, ill, level), (gaps[0], gaps[1]), tuple(donors[j] for j in high),
         tuple(donors[j] for j in low), flips, len(dealt.judges),
         (float((effects[~ill] > middle).mean()), float((effects[ill] > middle).mean())), moved,
+        (int((~ill).sum()), int(ill.sum())),
         effects=np.where(usable, _by_donor(raw), np.nan),
         marked=marked,
         about=partial(_about, case, channel, dealt),
@@ -338,7 +340,7 @@ TESTS = tuple(
     Test(
         name_of(c), question_of(c), "model", f"labelled films of {LEAST} patients of either class, lung masks",
         partial(_finding, c.name), decides="intervention", kind=f"unnamed: {c.what}",
-        says=f"the decision follows {c.what}", family=FAMILY,
+        says=f"the decision follows {c.what}", family=FAMILY, unit=UNIT,
         untried=f"Shortcuts without a name in {c.what.removeprefix('something ')}.",
     )
     for c in CHANNELS.values()

@@ -38,7 +38,7 @@ class Channel:
         name: of the finding, after "discovered.". what: in words, after "the decision follows".
         exchange: see `Exchange`.
         localised: whether it lies in a place, or all over the film. threshold: in standard deviations of the log-odds.
-        where: the place in a film, as a mask, for pictures; None for all of it.
+        where: the place in a film, as a mask, for pictures; None for all of it. spot: where it lies most, in words.
         sides: what donors are called whose parts should raise the answer, and the others; classes unless given.
         part: of what no finding explains (`lung_structure`): the share of the figure that it must reach.
         less: another exchange, and the share of what it does that is taken off: the figure is a difference then.
@@ -53,6 +53,7 @@ class Channel:
     sides: tuple[str, str] | None = None
     part: float = 0.0
     less: tuple[Exchange, float] | None = None
+    spot: str = ""
 
 
 def free(recipient: View, donor: View) -> Mask:

@@ -23,11 +23,12 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     """Failed findings first: on the model, then the data, then maps.
 
     Of those on the model, interventions come first, then parts of the film, then its weaknesses; of each the gravest.
+    Of the open ones those come first whose figure lies above the threshold.
     """
 
     def key(finding: Finding) -> tuple[float, ...]:
-        kind = _KINDS.index(_decides(finding))
-        return _ORDER[finding.verdict], _CONCERNS[finding.concerns], kind, -finding.severity
+        kind, above = _KINDS.index(_decides(finding)), -_excess(finding)
+        return _ORDER[finding.verdict], _CONCERNS[finding.concerns], above, kind, -finding.severity
 
     return sorted(findings, key=key)
 
@@ -39,7 +40,8 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     offer and maps show does not, nor do weaknesses (stress, groups, calibration), which the headline counts, nor a
     low reasons score; but its first sentence names a reasons score that fails or stays open. It passes only where at
     least as many kinds of shortcut are cleared as stay open, no kind that has a name stays open with a figure above its
-    threshold, and none without a name with such a figure and the whole interval above 0.
+    threshold, and none without a name with such a figure and the whole interval above 0. A change that is foreign to
+    the films moves any network: its figure counts for nothing here.
     """
     own = [f for f in by_severity(findings) if f.concerns == "model" and not f.test.startswith("reasons.")]
     trial = [f for f in own if _decides(f) and f.verdict != "not applicable"]
@@ -50,20 +52,24 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     score = _reasons(findings)
     and_, but = (f", and {score}", f", but {score}") if score else ("", "")
     if failed:
-        more = f"; {len(failed)} tests on shortcuts fail in all{_next(failed)}" if len(failed) > 1 else ""
+        parts = sum(f.verdict == "fail" and f.test.startswith("reasons.") for f in findings)
+        beside = f" (and {parts} of the reasons score)" if parts else ""
+        more = f"; {len(failed)} tests on shortcuts fail in all{beside}{_next(failed)}" if len(failed) > 1 else ""
         return "fail", f"FAIL: {_says(failed[0])}{more}{and_}.{after}"
     passed = [f for f in trial if f.verdict == "pass" and _decides(f) == "intervention"]
     if not passed:
         return "inconclusive", f"OPEN{and_}: {_nothing_cleared(own, trial)}{after}"
-    cleared = f"{_cleared(trial, passed)}{_cut_outs(trial)}"
     unclear = [f for f in trial if f.verdict == "inconclusive"]
     open_ = _kinds(unclear)
     if len(open_) > len([k for k in _kinds(passed) if k not in open_]):
-        return "inconclusive", f"OPEN{and_}: more kinds stay open than are cleared; {cleared}{after}"
+        words = f"more kinds stay open than are cleared. {_cleared(trial, passed, short=True)}"
+        return "inconclusive", f"OPEN{and_}: {words}{_cut_outs(trial)}{after}"
     above = [f for f in unclear if (_sure_and_above(f) if _unnamed(f) else _above(f))]
     if above:
-        return "inconclusive", f"OPEN{and_}: {_left_open(above)}; {cleared}{after}"
-    return "pass", f"PASS{but}: {cleared} It proves no innocence.{after}"
+        words = f"{_left_open(above)}. {_cleared(trial, passed, above, short=True)}"
+        return "inconclusive", f"OPEN{and_}: {words}{_cut_outs(trial)}{after}"
+    words = f"{_cleared(trial, passed)}{_cut_outs(trial)}"
+    return "pass", f"PASS{but}: {words} It proves no innocence; artefacts inside the lungs are hardly covered.{after}"
 
 
 def _reasons(findings: Sequence[Finding]) -> str:
@@ -101,33 +107,48 @@ def _nothing_cleared(own: Sequence[Finding], trial: Sequence[Finding]) -> str:
     return f"no intervention could clear the model; {len(open_)} {'is' if len(open_) == 1 else 'are'} inconclusive."
 
 
-def _cleared(trial: Sequence[Finding], passed: Sequence[Finding]) -> str:
-    """What was tried: what stays open first, then what it is clear of, then what was not tried."""
+def _cleared(
+    trial: Sequence[Finding], passed: Sequence[Finding], told: Sequence[Finding] = (), *, short: bool = False
+) -> str:
+    """What was tried: what stays open first, then what it is clear of, then what was not tried.
+
+    Args:
+        told: what the headline has named already. short: of many open kinds without a name, tell their number alone.
+    """
     unclear = [f for f in trial if f.verdict == "inconclusive"]
-    above = [f for f in unclear if _above(f)]
-    rest = [k for k in _kinds(unclear) if k not in _kinds(above)]
+    named = _kinds(told)
+    above = [f for f in unclear if _above(f) and _kinds([f]) and _kinds([f])[0] not in named]
+    foreign = [k for k in _kinds([f for f in unclear if _foreign(f)]) if k not in (*named, *_kinds(above))]
+    rest = [k for k in _kinds(unclear) if k not in (*named, *_kinds(above), *foreign)]
     clear = [k for k in _kinds(passed) if k not in _kinds(unclear)]
-    words = f"of {len(_kinds(trial))} kinds of shortcut that were tried, none fails"
+    words = f"{'Of' if short else 'of'} {len(_kinds(trial))} kinds of shortcut that were tried, none fails"
     if above:
-        first = {_kinds([f])[0]: _figure(f) for f in reversed(above) if _kinds([f])}  # of a kind the gravest
-        told = ", ".join(f"{_plain(kind)} ({first[kind]})" for kind in _kinds(above))
-        words += f"; open, with a figure above the threshold: {told}"
-    words += f"; open: {', '.join(_plain(k) for k in rest)}" if rest else ""
+        words += f"; open, with a figure above the threshold: {', '.join(_with_figures(above))}"
+    words += f"; open, as the change is foreign to these films: {_counted(foreign)}" if foreign else ""
+    if rest:
+        also = "also open" if named or above or foreign else "open"
+        words += f"; {also}: {_counted(rest) if short else ', '.join(_plain(k) for k in rest)}"
     words += f"; clear of {len(clear)}: {_counted(clear)}" if clear else ""
     return f"{words}.{_untried(trial)}"
 
 
 def _left_open(above: Sequence[Finding]) -> str:
     """What keeps the model from a pass: what more films would tell, and what no number of them would."""
-    untold = _kinds([f for f in above if f.evidence.get("no_verdict")])
-    more = [k for k in _kinds(above) if k not in untold]
-    told = [f"more films would have to tell about {', '.join(_plain(k) for k in more)}"] if more else []
-    parts = [_says(f) for f in above if not _kinds([f])]
-    if parts:
-        told.append(f"more films would have to tell whether {' and '.join(parts)}")
+    untold = [f for f in above if f.evidence.get("no_verdict") and _kinds([f])]
+    more = [f for f in above if _kinds([f]) and _kinds([f])[0] not in _kinds(untold)]
+    about = [f"about {', '.join(_with_figures(more))}"] if more else []
+    parts = [f"{_says(f)} ({_figure(f)})" for f in above if not _kinds([f])]
+    about += [f"whether {' and '.join(parts)}"] if parts else []
+    told = [f"more films would have to tell {' and '.join(about)}"] if about else []
     if untold:
-        told.append(f"whether the decision follows {' or '.join(_plain(k) for k in untold)} could not be told")
+        told.append(f"whether the decision follows {' or '.join(_with_figures(untold))} could not be told")
     return "; ".join(told)
+
+
+def _with_figures(above: Sequence[Finding]) -> list[str]:
+    """The kinds of these findings, each once, with the figure of the gravest."""
+    first = {_kinds([f])[0]: _figure(f) for f in reversed(above)}
+    return [f"{_plain(kind)} ({first[kind]})" for kind in _kinds(above)]
 
 
 def _next(failed: Sequence[Finding]) -> str:
@@ -153,11 +174,24 @@ def _counted(kinds: Sequence[str]) -> str:
 
 
 def _above(finding: Finding) -> bool:
-    """Whether the figure itself lies beyond the threshold, though its interval does not."""
+    """Whether the figure itself lies beyond the threshold, though its interval does not, and the films may show it."""
+    return _excess(finding) > 0
+
+
+def _excess(finding: Finding) -> float:
+    """How many times its threshold the figure of an open finding on a shortcut is, where it lies above it, else 0."""
     e, limit, test = finding.estimate, finding.threshold, INTERVENTIONS.get(finding.test)
-    if e is None or e.value is None or limit is None or (test is not None and test.wanted):
-        return False
-    return (abs(e.value) if test is not None and test.signed else e.value) > limit
+    if e is None or e.value is None or not limit or (test is not None and test.wanted):
+        return 0.0
+    if finding.verdict != "inconclusive" or not _decides(finding) or _foreign(finding):
+        return 0.0
+    value = abs(e.value) if test is not None and test.signed else e.value
+    return value / limit if value > limit else 0.0
+
+
+def _foreign(finding: Finding) -> bool:
+    """Whether the change shows what the films do not, as far as that was asked (`familiar`)."""
+    return bool(finding.evidence.get("familiar", {}).get("foreign"))
 
 
 def _sure_and_above(finding: Finding) -> bool:

@@ -121,14 +121,16 @@ def _words(
     says = test.says(verdict)
     flips, others = evidence["flips"]["value"], evidence["flips_control"]["value"]
     value, low, high = estimate.value or 0.0, estimate.low, estimate.high
-    interval = (
-        f" ({100 * estimate.level:.3g}% CI {low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
-    )
-    more = " more" if test.signed else " further"
+    ends = f"{100 * estimate.level:.3g}% CI {low:+.2f} to {high:+.2f}" if low is not None and high is not None else ""
+    interval, apart = (f" ({ends})", f"; difference {ends}") if ends else ("", "")
+    by = f"{value:+.2f} SD{interval} further than {test.control_did} does ({control.value or 0.0:.2f})"
+    if test.signed:
+        by = f"{value:+.2f} SD{interval} against {test.control_did} ({control.value or 0.0:+.2f})"
+    elif value < 0:
+        by = f"{-value:.2f} SD less than {test.control_did} does ({control.value or 0.0:.2f}{apart})"
     words = (
-        f"{says[0].upper()}{says[1:]}: {test.did} moves the log-odds by {value:+.2f} SD{interval}{more} than "
-        f"{test.control_did} does "
-        f"({control.value or 0.0:.2f}); {flips:.0%} of calls flip, {others:.0%} under the control."
+        f"{says[0].upper()}{says[1:]}: {test.did} moves the log-odds by {by}; {flips:.0%} of calls flip, {others:.0%} "
+        "under the control."
     )
     if verdict == "fail" and test.or_else:
         return f"{words} {test.or_else}"
@@ -174,6 +176,10 @@ _TAUGHT = "one class of the films trained on carries it more, and films of both 
 
 
 def _made(test: Intervention, case: Case) -> list[Finding]:
+    return [case.once(f"made.{test.edit}", partial(_judged, test, case))]
+
+
+def _judged(test: Intervention, case: Case) -> Finding:
     found = intervention(case.table, test, level=case.corrected(FAMILY), seed=case.seed)
     if found.verdict == "fail":
         found = (moves_by_itself if test.wanted else held_to_be_met)(test, found, case)
@@ -181,7 +187,11 @@ def _made(test: Intervention, case: Case) -> list[Finding]:
         told = judge(test, case) if found.verdict in ("pass", "inconclusive") else None
         if told is not None and told.verdict == "fail":
             found = told
-    return [clears_what_is_there(test, found, case)]
+    if found.verdict != "pass":
+        return found
+    asked = {t.name for t in case.tests}
+    others = [_made(INTERVENTIONS[name], case)[0] for name in test.beside if name in INTERVENTIONS and name in asked]
+    return clears_what_is_there(test, found, case, others)
 
 
 def _half(test: Intervention, case: Case) -> Finding | None:

@@ -14,7 +14,7 @@ from radiolucent.audits.trial.discovered import tried_channels
 from radiolucent.audits.trial.edits import EDITS
 from radiolucent.audits.trial.exchange import CHANNELS
 from radiolucent.audits.trial.familiar import carried, familiar
-from radiolucent.audits.trial.paired_changes import MARKER, Intervention
+from radiolucent.audits.trial.paired_changes import INTERVENTIONS, MARKER, Intervention
 from radiolucent.audits.trial.verdicts import paired_shift, two_sided
 from radiolucent.types import Estimate, Finding
 
@@ -40,6 +40,8 @@ beside its interval: of thousands of films any difference is certain, and a trif
 film has or has not, where a tenth more films of one class that have it make 0.05."""
 SCARCE = 0.05
 """Share of audited films with a marker below which a drawn one is nothing that they show (ours)."""
+TURNED = 0.1
+"""Share of calls that a change must turn beyond what its control does, both for certain, to be no pass (ours)."""
 OPPOSITE = 0.1
 """Standard deviations that films of one class must move one way, and of the other the other way, to be opposite."""
 
@@ -96,7 +98,7 @@ def held_to_be_met(test: Intervention, found: Finding, case: Case) -> Finding:
     shown = test.carries is test.shown and taught(test, case)
     if not shown and (held := familiar(case, test.edit, EDITS[test.edit])) is not None:
         where = "the films it was trained on" if held.trained else "the audited films"
-        evidence["familiar"] = {**asdict(held), "held_against": where}
+        evidence["familiar"] = {**asdict(held), "held_against": where, "foreign": held.foreign}
         if held.foreign:
             reasons.append(
                 f"{held.beyond:.0%} of the changed films lie beyond what {where} show, and such films move any network"
@@ -146,20 +148,34 @@ def _really(test: Intervention, case: Case, trained: bool) -> str:
     )
 
 
-def clears_what_is_there(test: Intervention, found: Finding, case: Case) -> Finding:
-    """A pass stands only where what films really have there (`Intervention.real`) does not fail: a border that was
-    blackened or filled to no effect clears no network that follows the borders of the films."""
-    name = f"discovered.{test.real}"
-    if found.verdict != "pass" or not any(t.name == name for t in case.tests):
-        return found
-    channel, told = CHANNELS[test.real], tried_channels(case).get(test.real)
-    if told is None:
-        return found
-    real = finding_of(case, channel, told)[0]
-    if real.verdict != "fail":
-        return found
-    why = f"{channel.what} of other films moves the answer ({name}, {told.estimate.value or 0:+.2f} SD)"
-    return _without_verdict(test, found, [why], {**found.evidence})
+def clears_what_is_there(test: Intervention, found: Finding, case: Case, others: Sequence[Finding] = ()) -> Finding:
+    """A pass stands only where no finding on the same (`Intervention.beside`, of which `others` are interventions)
+    fails or is open above its threshold: a border that was filled to no effect clears no network that follows the
+    borders of the films. Nor does it where the change turns many calls both ways, which a signed mean cancels."""
+    why = [f"{INTERVENTIONS[f.test].did} moves the answer, too ({f.test}, {_figure(f)})" for f in others if _counts(f)]
+    names = [t.name for t in case.tests if t.name in test.beside]
+    for name in (n.removeprefix("discovered.") for n in names if n.startswith("discovered.")):
+        channel, told = CHANNELS[name], tried_channels(case).get(name)
+        if told is not None and _counts(real := finding_of(case, channel, told)[0]):
+            why.append(
+                f"{channel.what}, put in from other films, moves the answer (discovered.{name}, {_figure(real)})"
+            )
+    turned, usual = (found.evidence[k] for k in ("flips", "flips_control"))
+    if test.signed and (turned["low"] or 0.0) > (usual["high"] or 0.0) + TURNED:
+        why.append(f"{turned['value']:.0%} of calls flip, which a mean over films that move both ways does not show")
+    return _without_verdict(test, found, why, {**found.evidence}) if why else found
+
+
+def _counts(found: Finding) -> bool:
+    """Whether it fails, or is open with a figure above its threshold."""
+    value = found.estimate.value if found.estimate else None
+    above = value is not None and found.threshold is not None and value > found.threshold
+    return found.verdict == "fail" or (found.verdict == "inconclusive" and above)
+
+
+def _figure(found: Finding) -> str:
+    is_open = " and open" if found.verdict == "inconclusive" else ""
+    return f"{(found.estimate.value if found.estimate else None) or 0:+.2f} SD{is_open}"
 
 
 def _sides(table: Table, test: Intervention) -> tuple[float, float]:

@@ -77,6 +77,8 @@ class Intervention:
         real: the channel of `exchange` that gives films what others really have there: where the films trained on are
             not known and it passes, a drawn change proves nothing; `MARKER`: nor where hardly an audited film has one;
             "" for none.
+        beside: findings that ask of the same: a pass stands only where none of them fails or is open with a figure
+            above its threshold.
         draws: of a control that is random, of which the mean counts.
         whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
             the films trained on are not known it fails only if the audited films carry it on one class more.
@@ -109,6 +111,7 @@ class Intervention:
     swing: tuple[str, str, str] | None = None
     back: tuple[str, str] | None = None
     real: str = ""
+    beside: tuple[str, ...] = ()
     draws: int = 1
     clears: tuple[str, str] = ("", "")
     or_else: str = ""
@@ -219,12 +222,13 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             carries=_brightness(lambda view: view.border), adds=-1,
             shift=("border.black", "blackening the border", SHIFT), shown=framed,
             lend=(framed_as, "putting on the black frames of films trained on"), real="border",
+            beside=("discovered.border",),
         ),
         Intervention(
             "border.fill", "border.fill.control", "the film's border",
             "Does the answer change when what is inside continues over the border?",
             "filling the border", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
-            carries=_brightness(lambda view: view.border), real="border",
+            carries=_brightness(lambda view: view.border), real="border", beside=("discovered.border", "border.black"),
         ),
         Intervention(
             "corners.fill", "corners.fill.control", "the film's corners",
@@ -244,7 +248,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
             whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),
-            sure=SURE, shown=_coarse, by_degree=True,
+            sure=SURE, shown=_coarse, by_degree=True, beside=("discovered.filter", "discovered.sharpness"),
             or_else="It also takes off fine structure there, such as text or wires: see `discovered.lines`.",
         ),
         Intervention(

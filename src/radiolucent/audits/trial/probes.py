@@ -170,7 +170,7 @@ def _available(
     words += (
         ": it is available to whoever learns from these films; whether the model uses it, its own figure tells."
         if verdict == "fail"
-        else ": no better than chance, as far as a linear probe of small pictures can tell."
+        else f": {_not_told(estimate)}, as far as a linear probe of small pictures can tell."
     )
     return Finding(
         test, question, verdict, words, estimate, CHANCE, evidence, _SOURCE,
@@ -178,6 +178,12 @@ def _available(
         if verdict == "fail" else "",
         "data", control, (estimate.value - CHANCE) / CHANCE if verdict == "fail" else 0.0,
     )  # fmt: skip
+
+
+def _not_told(e: Estimate) -> str:
+    if e.high is not None and e.high < CHANCE:
+        return f"not above chance ({CHANCE})"
+    return f"not told from chance ({CHANCE}, which the interval holds)"
 
 
 def _lungs(told: Mapping[str, Estimate], evidence: Mapping[str, Any]) -> Finding:

@@ -52,8 +52,8 @@ def stressed(table: Table, name: str, level: float) -> Finding:
     flips = float(((changed >= table.cut) != (original >= table.cut)).mean())
     shift = float((changed - original).mean() / max(table.spread, 1e-9))
     words = (
-        f"{STRESSES[name][0].upper()}{STRESSES[name][1:]} costs {estimate} of AUROC; {flips:.0%} of calls flip, the "
-        f"log-odds move by {shift:+.2f} SD on average."
+        f"{'AUROC holds; ' if verdict == 'pass' else ''}{flips:.0%} of calls flip: {STRESSES[name]} costs {estimate} "
+        f"of AUROC and moves the log-odds by {shift:+.2f} SD on average."
     ) + (needed_words(estimate, LOSS) if verdict == "inconclusive" else "")
     return Finding(
         name, question, verdict, words, estimate, LOSS, {"flips": flips, "mean_shift": shift}, source,

@@ -4,6 +4,7 @@ Intervals are corrected for the number of groups looked at (Bonferroni), because
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -115,7 +116,7 @@ def grouping(
     evidence = {n: _told(table, wrong, inside[n], gaps[n], level, seed) for n in large}
     small = [n for n in names if n not in large]
     words = (
-        f"The error rate of {worst} ({int(inside[worst].sum())} films) differs from the others' by {gaps[worst]}; "
+        f"The error rate of {worst} ({int(inside[worst].sum())} films) is {_apart(gaps[worst])}; "
         f"{len(large)} {'group' if len(large) == 1 else 'groups'} looked at"
         + (f", {len(small)} too small" if small else "")
         + "."
@@ -127,6 +128,13 @@ def grouping(
         if verdict == "fail" else "",
         "model", severity=abs(gaps[worst].value or 0) / GAP if verdict == "fail" else 0.0,
     )  # fmt: skip
+
+
+def _apart(e: Estimate) -> str:
+    if (e.value or 0.0) >= 0:
+        return f"higher than the others' by {e}"
+    low, high = (None if end is None else -end for end in (e.high, e.low))
+    return f"lower than the others' by {replace(e, value=-(e.value or 0.0), low=low, high=high)}"
 
 
 def _gap(

@@ -12,6 +12,8 @@ __all__ = ["FOLDS", "beyond", "cases_needed", "film_mean", "needed_words", "pair
 
 FOLDS = 2000  # resamples give a deviation, not percentiles: enough at any level
 POWER = 0.8
+MANY = 20
+"""Times the units at hand beyond which their number is not named: the figure lies too near the threshold."""
 LEAST = 10  # units below which no interval is trusted
 
 
@@ -47,18 +49,23 @@ def cases_needed(estimate: Estimate, threshold: float, *, signed: bool = False) 
     return patients_needed(estimate, threshold, signed=signed, power=POWER, least=LEAST)
 
 
-def needed_words(estimate: Estimate, threshold: float, *, signed: bool = False, at_hand: int = 0) -> str:
+def needed_words(
+    estimate: Estimate, threshold: float, *, signed: bool = False, at_hand: int = 0, who: str = "", here: str = ""
+) -> str:
     """The sentence that an inconclusive finding ends with; see `cases_needed`. at_hand: units there are, if not all
-    were used."""
+    were used. who: what the units are; patients unless given. here: what was used, in words; their number unless given.
+    """
     if estimate.low is None or estimate.high is None:
         return f" {(estimate.note or 'too few patients for an interval').capitalize()} ({estimate.n} here)."
     needed = cases_needed(estimate, threshold, signed=signed)
     if needed is None:
         return " The figure lies on the threshold: more cases would not settle it."
-    here = f"used of {at_hand}" if at_hand > estimate.n else "here"
+    who, here = who or "patients like these", here or f"{estimate.n} here"
+    if needed > MANY * max(at_hand, estimate.n):
+        return f" The figure lies too near the threshold to settle: it would take over {MANY} times as many ({here})."
     return (
-        f" About {max(needed, estimate.n + 1)} patients like these would settle it with a power of {POWER:.0%} "
-        f"({estimate.n} {here}), if the true figure is the one found."
+        f" About {max(needed, estimate.n + 1)} {who} would settle it with a power of {POWER:.0%} ({here}), if the true "
+        "figure is the one found."
     )
 
 
