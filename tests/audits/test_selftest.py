@@ -2,6 +2,7 @@
 
 import ast
 import json
+import json
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,8 @@ def test_rules_are_constants_and_code_without_words_on_it() -> None:
     other = rules_of("a", ast.parse("ONE, TWO = 1, (2, 3)\ndef f():\n    return 2\n"))
     assert plain == worded and plain["a.ONE"] == 1 and plain["a.TWO"] == [2, 3]
     assert differing(plain, other) == "the code of a" and differing(plain, plain) == ""
+    kinds = rules_of("a", ast.parse("KINDS = {'b': ({'z', 'y'}, 1)}"))
+    assert json.loads(json.dumps(kinds)) == kinds and kinds["a.KINDS"] == {"b": [["y", "z"], 1]}
     assert rules()["known_films.KNOWN"] == 0.5 and "interventions.code" in rules()
 
 

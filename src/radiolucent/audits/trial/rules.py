@@ -1,6 +1,7 @@
 """What an audit judges by, as it stands in this package: every constant of its modules, and a mark of their code."""
 
 import ast
+import json
 import zlib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -42,7 +43,7 @@ def rules_of(module: str, tree: ast.Module) -> dict[str, Any]:
 
 
 def _literals(target: ast.expr, value: ast.expr) -> dict[str, Any]:
-    """The constants that an assignment names: numbers, words, and tuples of them."""
+    """The constants that an assignment names, as JSON has them: numbers, words, tuples and sets of them."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
         return {k: v for t, x in zip(target.elts, value.elts, strict=True) for k, v in _literals(t, x).items()}
     if not isinstance(target, ast.Name) or not target.id.isupper():
@@ -51,7 +52,7 @@ def _literals(target: ast.expr, value: ast.expr) -> dict[str, Any]:
         read = ast.literal_eval(value)
     except ValueError:
         return {}
-    return {target.id: list(read) if isinstance(read, tuple) else read}
+    return {target.id: json.loads(json.dumps(read, default=sorted))}
 
 
 def _words(node: ast.stmt) -> bool:
