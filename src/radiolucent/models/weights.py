@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import logging
+import re
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -77,8 +78,8 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise many kinds
         raise WeightsError(
-            f"{path}: not readable as safetensors or a plain PyTorch state dict ({error}); nothing is unpickled beyond "
-            "tensors. Save the state dict with safetensors."
+            f"{path}: not readable as safetensors or a plain PyTorch state dict ({_why(error)}); nothing is unpickled "
+            "beyond tensors. Save model.state_dict(), with safetensors or torch.save."
         ) from error
     whole = found
     while isinstance(found, dict) and (key := next((k for k in _HOLDERS if isinstance(found.get(k), dict)), None)):
@@ -93,6 +94,17 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
             f"{path}: holds no state dict of tensors, alone or as {', '.join(_HOLDERS)}.{has} Save model.state_dict()."
         )
     return found
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file, without torch's advice to read it with less care."""
+    words = str(error)
+    if "TorchScript" in words:
+        return "it is a TorchScript archive"
+    kind = re.search(r"GLOBAL (\S+)", words)
+    if kind is not None:
+        return f"it holds Python objects: {kind[1]}"
+    return f"damaged, or of another kind: {words[:200].partition(chr(10))[0]}"
 
 
 def _of_tensors(value: object) -> bool:
