@@ -17,9 +17,12 @@ TIMM = {
     "spnasnet_100 cspresnet50 vit_tiny_patch16_224 deit_tiny_patch16_224 deit_tiny_distilled_patch16_224 "
     "vit_small_patch16_224 cait_xxs24_224 coat_tiny coat_lite_tiny swin_tiny_patch4_window7_224 "
     "swin_small_patch4_window7_224 pvt_v2_b0 poolformer_s12 twins_pcpvt_small xcit_nano_12_p16_224 "
-    "eva02_tiny_patch14_224 vit_small_patch14_reg4_dinov2",
+    "eva02_tiny_patch14_224 vit_small_patch14_reg4_dinov2 volo_d1_224 tnt_s_patch16_224 lambda_resnet26t fastvit_t8 "
+    "repvit_m0_9 davit_tiny mambaout_femto edgenext_xx_small starnet_s1",
     107: "inception_v3",
-    224: "mixer_s16_224 gmixer_12_224 resmlp_12_224 levit_128s maxvit_pico_rw_256 swinv2_cr_tiny_ns_224 mobilevit_xxs",
+    224: "mixer_s16_224 gmixer_12_224 resmlp_12_224 levit_128s maxvit_pico_rw_256 swinv2_cr_tiny_ns_224 mobilevit_xxs "
+    "pit_ti_224 coatnet_nano_rw_224 efficientformer_l1 gcvit_xxtiny hiera_tiny_224",
+    240: "crossvit_tiny_240",
 }
 TORCHVISION = {
     64: "resnet18 densenet121 vgg11 mobilenet_v2 shufflenet_v2_x0_5 vit_b_16 swin_t regnet_y_400mf",

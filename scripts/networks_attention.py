@@ -18,7 +18,8 @@ import radiolucent as rl
 __all__ = ["ATTENTION", "TRANSFORMERS"]
 
 TRANSFORMERS = (
-    "vit_tiny vit_small vit_b_16 deit_tiny cait coat_ swin pvt_ twins xcit eva02 levit maxvit mobilevit transformers"
+    "vit_tiny vit_small vit_b_16 deit_tiny cait coat_ swin pvt_ twins xcit eva02 levit maxvit mobilevit transformers "
+    "volo tnt_ davit edgenext pit_ti coatnet efficientformer gcvit hiera crossvit"
 ).split()
 """Parts of the names of networks that have attention."""
 

@@ -1,5 +1,6 @@
 """A map does not depend on the grad mode, the autocast or the session that the caller is in, nor on the type."""
 
+import copy
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -88,3 +89,28 @@ def test_every_method_on_several_findings_wide_films_and_other_types(name: str) 
     np.testing.assert_allclose(maps[torch.float64], maps[torch.float32], atol=1e-3 * size)
     off = np.abs(maps[torch.bfloat16] - maps[torch.float32])
     assert off.mean() < 0.1 * size and off.max() < 0.5 * size
+
+
+class Even(nn.Module):
+    """Maps as large as the image, pooled by their mean: each place's share of the slope is tiny."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.h = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 8, 3, padding=1), nn.Linear(8, 2)
+        with torch.no_grad():
+            self.h.weight.mul_(size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.h(self.b(self.a(x).relu()).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e4])  # too small for float16, and too large for a thousandfold
+@pytest.mark.parametrize("method", [rl.Saliency(), rl.LayerCAM(), rl.LRP(), rl.DeepLift(), rl.GuidedBackprop()])
+def test_small_slopes_in_float16(method: rl.Explainer, size: float) -> None:
+    pre = rl.Preprocess(128, "squash", 1, (0.5,), (0.5,))
+    film = rl.from_array(np.random.default_rng(1).random((128, 128)).astype(np.float32))
+    half = Even(size).eval().half()
+    clf, exact = (rl.wrap(n, ("NORMAL", "PNEUMONIA"), preprocess=pre) for n in (half, copy.deepcopy(half).float()))
+    found, expected = (explain(c, film, method, target=1).map for c in (clf, exact))
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995

@@ -160,6 +160,17 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     torch.save({"params": state, "ema": state, "epoch": 3}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="It has params, ema, epoch"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="other.pth")
+    torch.save({"model": state, "model_ema": state, "optimizer": {"0": state}}, tmp_path / "same.pth")
+    found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="same.pth")
+    assert torch.equal(found.network.state_dict()["module.fc.bias"], state["fc.bias"])
+    average = {f"module.{k}": 3 * v for k, v in state.items()}
+    for other in (average, {"decay": 0.9, "shadow_params": list(average.values())}):
+        torch.save({"model": state, "ema": other}, tmp_path / "average.pth")
+        with pytest.raises(WeightsError, match=r"2 times, under model and ema(\.shadow_params)?, such as"):
+            rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="average.pth")
+    torch.save(network, tmp_path / "whole.pth")
+    with pytest.raises(WeightsError, match=r"\(it holds Python objects: [\w.]+\); nothing is unpickled"):
+        load_weights(network, tmp_path / "whole.pth")
     prefixed = {f"model.{k}": v for k, v in state.items()}
     torch.save({"state_dict": prefixed | {"criterion.weight": torch.ones(2)}}, tmp_path / "loss.ckpt")
     found = rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="loss.ckpt")

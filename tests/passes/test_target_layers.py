@@ -75,6 +75,32 @@ class Attending(nn.Module):
         return self.h(t[:, 0])
 
 
+class TwoWays(nn.Module):
+    """A vision transformer whose answer comes from the class token, the places, or both."""
+
+    def __init__(self, head: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.token = nn.Conv2d(3, 24, 16, 16), nn.Parameter(torch.randn(1, 1, 24))
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(24, 2, 48, batch_first=True, dropout=0, norm_first=True) for _ in range(3)
+        )
+        self.norm, self.h, self.aux, self.joint = nn.LayerNorm(24), nn.Linear(24, 2), nn.Linear(24, 2), nn.Linear(48, 2)
+        self.head = head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        t = torch.cat([self.token.expand(len(x), -1, -1), self.embed(x).flatten(2).transpose(1, 2)], 1)
+        for block in self.blocks:
+            t = block(t)
+        t = self.norm(t)
+        read, places = t[:, 0], t[:, 1:]
+        if self.head == "auxiliary":
+            return self.h(read) + 0.5 * self.aux(places).max(1)[0]
+        if self.head == "joined":
+            return self.joint(torch.cat([read, places.mean(1)], 1))
+        return self.h(read if self.head == "class token" else places.mean(1))
+
+
 def wrapped(network: nn.Module, **options: int) -> rl.Classifier:
     return rl.wrap(network.eval(), ("NORMAL", "PNEUMONIA"), preprocess=PRE, **options)  # type: ignore[arg-type]
 
@@ -104,6 +130,15 @@ def test_maps_of_a_part_of_the_image_are_not_stretched_over_it(network: type[nn.
 def test_attention_that_gives_its_weights_too(weights: bool) -> None:
     clf = wrapped(Attending(weights))
     assert find_layer(clf.network, PRE(FILM)[None]).name == "module.norms.1"
+
+
+@pytest.mark.parametrize(
+    ("head", "layer"),
+    [("auxiliary", "blocks.1"), ("joined", "blocks.1"), ("class token", "blocks.2.norm1"), ("places", "norm")],
+)
+def test_a_layer_that_holds_half_of_the_logits_is_not_theirs(head: str, layer: str) -> None:
+    found = find_layer(wrapped(TwoWays(head)).network, PRE(FILM)[None])
+    assert (found.name, found.grid, found.start) == (f"module.{layer}", (4, 4), 1)
 
 
 def test_quantised_networks_are_asked_about_one_film_at_a_time() -> None:

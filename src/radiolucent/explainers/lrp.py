@@ -89,7 +89,7 @@ class LRP(Explainer):
         z = cut.logits.detach()
         slope = goal.gradient(z)
         score = (slope * z / stabilised(z, self.epsilon) * cut.logits).sum(1)
-        maps = (cut.features * cut.gradient(score)).sum(1)
+        maps = (cut.features * cut.gradient(score, once=layers is not None)).sum(1)
         if layers is not None and self.layer is None:
             maps = maps + sum(layers.arrived)
         details = self._shares(maps, (slope * z).sum(1), score, ones)

@@ -4,12 +4,14 @@ import contextlib
 import dataclasses
 import io
 import logging
+import re
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -76,14 +78,17 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise many kinds
         raise WeightsError(
-            f"{path}: not readable as safetensors or a plain PyTorch state dict ({error}); nothing is unpickled beyond "
-            "tensors. Save the state dict with safetensors."
+            f"{path}: not readable as safetensors or a plain PyTorch state dict ({_why(error)}); nothing is unpickled "
+            "beyond tensors. Save model.state_dict(), with safetensors or torch.save."
         ) from error
+    whole = found
     while isinstance(found, dict) and (key := next((k for k in _HOLDERS if isinstance(found.get(k), dict)), None)):
         found = found[key]
     if isinstance(found, dict) and len(alone := [v for v in found.values() if _of_tensors(v) and v]) == 1:
         found = alone[0]
-    if not _of_tensors(found):
+    if _of_tensors(found):
+        _refuse_another(whole, found, path)
+    else:
         has = f" It has {', '.join(map(str, list(found)[:6]))}." if isinstance(found, dict) else ""
         raise WeightsError(
             f"{path}: holds no state dict of tensors, alone or as {', '.join(_HOLDERS)}.{has} Save model.state_dict()."
@@ -91,8 +96,50 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
     return found
 
 
+def _why(error: Exception) -> str:
+    """What is wrong with a file, without torch's advice to read it with less care."""
+    words = str(error)
+    if "TorchScript" in words:
+        return "it is a TorchScript archive"
+    kind = re.search(r"GLOBAL (\S+)", words)
+    if kind is not None:
+        return f"it holds Python objects: {kind[1]}"
+    return f"damaged, or of another kind: {words[:200].partition(chr(10))[0]}"
+
+
 def _of_tensors(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(v, torch.Tensor) for v in value.values())
+
+
+def _kept_in(found: object, at: str = "") -> Generator[tuple[str, Mapping[Any, torch.Tensor]]]:
+    """Every state dict or list of tensors in a file, with its keys; an optimiser's are none."""
+    if isinstance(found, list | tuple):
+        found = dict(enumerate(found))
+    if not isinstance(found, dict):
+        return
+    if found and _of_tensors(found):
+        yield at, found
+        return
+    for key, value in found.items():
+        if "optim" not in str(key).lower():
+            yield from _kept_in(value, f"{at}.{key}" if at else str(key))
+
+
+def _refuse_another(whole: object, chosen: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse a file that keeps other numbers for as many matrices of the same shapes, such as a moving average."""
+
+    def matrices(state: Mapping[Any, torch.Tensor]) -> Counter[torch.Size]:
+        return Counter(t.shape for t in state.values() if t.ndim > 1)
+
+    def differs(state: Mapping[Any, torch.Tensor]) -> bool:
+        return state.keys() != chosen.keys() or not all(torch.equal(state[k], t) for k, t in chosen.items())
+
+    alike = [(at, state) for at, state in _kept_in(whole) if matrices(state) == matrices(chosen) != Counter()]
+    if any(state is not chosen and differs(state) for _, state in alike):
+        raise WeightsError(
+            f"{path}: holds the network's weights {len(alike)} times, under {' and '.join(at for at, _ in alike)}, "
+            "such as a network and its moving average, or a teacher and its pupil; save the one that is meant."
+        )
 
 
 def load_weights(network: nn.Module, path: Path) -> WeightsReport:

@@ -1,6 +1,6 @@
 """Through which layers the logits learn of the image."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -71,26 +71,49 @@ class Flow:
     def whole(self, layer: Placed) -> bool:
         """Whether nothing of the image's places reaches the logits past this layer.
 
-        What class tokens have read before it does not count: they are not places.
+        What class tokens have read before it does not count where they read its places, too: they are not places.
+        Where they no longer do, the layer holds a part of the logits only, such as an auxiliary head's.
         """
-        hooks: list[Any] = []
-        for other in self.layers:
-            if other.name == layer.name:
-                break
-            if other.kind == "tokens":
-                hooks.append(self.kept[other.name].register_hook(_places_only(other)))
-        hooks.append(self.kept[layer.name].register_hook(torch.zeros_like))
+        at = [other.name for other in self.layers].index(layer.name)
+        tokens = [[o for o in part if o.kind == "tokens"] for part in (self.layers[:at], self.layers[at + 1 :])]
+        before = [self.kept[o.name].register_hook(_places_only(o)) for o in tokens[0]]
+        if self._past(layer, torch.zeros_like, before):
+            return False
+        return not self._past(layer, _without_places(layer)) or self._read_by_class_tokens(layer, tokens[1])
+
+    def _past(self, layer: Placed, stop: Any, hooks: Sequence[Any] = ()) -> bool:
+        """Whether anything of the image reaches the logits past what is stopped at the layer."""
+        return bool(self._gradient(self.image, [*hooks, self.kept[layer.name].register_hook(stop)]).any())
+
+    def _read_by_class_tokens(self, layer: Placed, after: Sequence[Placed]) -> bool:
+        """Whether the layer's numbers reach the logits through class tokens of the layers after it."""
+        hooks = [self.kept[other.name].register_hook(_places_only(other)) for other in after]
+        changes = self._gradient(self.kept[layer.name], hooks) - self._gradient(self.kept[layer.name], ())
+        return bool((changes if layer.kind != "tokens" else _places_only(layer)(changes)).any())
+
+    def _gradient(self, leaf: torch.Tensor, hooks: Sequence[Any]) -> torch.Tensor:
+        """Of the answer, under hooks that are taken off again."""
         try:
-            past = torch.autograd.grad(
-                self.answer, self.image, retain_graph=True, allow_unused=True, materialize_grads=True
-            )[0]
+            return torch.autograd.grad(self.answer, leaf, retain_graph=True, allow_unused=True, materialize_grads=True)[
+                0
+            ]
         finally:
             for hook in hooks:
                 hook.remove()
-        return not bool(past.any())
 
 
-def _places_only(layer: Placed) -> Any:
+def _without_places(layer: Placed) -> Callable[[torch.Tensor], torch.Tensor]:
+    if layer.kind != "tokens":
+        return torch.zeros_like
+    only = _places_only(layer)
+
+    def others(gradient: torch.Tensor) -> torch.Tensor:
+        return gradient - only(gradient)
+
+    return others
+
+
+def _places_only(layer: Placed) -> Callable[[torch.Tensor], torch.Tensor]:
     end = layer.start + layer.grid[0] * layer.grid[1]
 
     def only(gradient: torch.Tensor) -> torch.Tensor:

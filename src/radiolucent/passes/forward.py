@@ -18,7 +18,7 @@ from radiolucent.models.per_network import remember, structure_of
 from radiolucent.models.takes import as_contiguous, fitting, takes_channels_last
 from radiolucent.passes.backward_rules import Rules, graph_nodes, nodes_behind, rules_told
 from radiolucent.passes.batch_norm import AffineNorms
-from radiolucent.passes.hooks import differentiable, forward_cut, frozen, gradients_told
+from radiolucent.passes.hooks import differentiable, forward_cut, frozen, gradients, gradients_told
 from radiolucent.passes.session import Session
 from radiolucent.passes.target_layer import Layer, Place, find_layer
 
@@ -86,11 +86,11 @@ class Cut:
         expected = (mixture @ weight / found[0, 0].numel())[None, :, None, None].expand_as(found)
         return relative_difference(found, expected, floor=1e-30) <= max(1e-3, 8 * torch.finfo(dense.weight.dtype).eps)
 
-    def gradient(self, scores: torch.Tensor) -> torch.Tensor:
+    def gradient(self, scores: torch.Tensor, *, once: bool = False) -> torch.Tensor:
         """∂Σ scores/∂features, float32 (N, K, h, w).
 
         Args:
-            scores: (N,), each made from its own image's `logits`.
+            scores: (N,), each made from its own image's `logits`. once: see `gradients`.
 
         Raises:
             ExplainError: no gradient comes back from the logits, or the scores are not made of this layer's last call.
@@ -101,8 +101,7 @@ class Cut:
                 "function, or one that detaches); use a perturbation method: LIME()."
             )
         with gradients_told():
-            grads = torch.autograd.grad(scores.sum(), self.value, retain_graph=True, allow_unused=True)
-        found = cast(torch.Tensor | None, grads[0])
+            found = gradients(self.network, scores.sum(), [self.value], once=once)[0]
         if found is None and self.layer.name == INPUT:
             raise ExplainError(
                 "the score hangs on something else than this image: the network hands out answers that it has kept, or "

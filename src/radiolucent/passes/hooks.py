@@ -13,7 +13,19 @@ from radiolucent.models.once import look_again
 from radiolucent.models.opaque import opaque
 from radiolucent.passes.places import first_of, with_first
 
-__all__ = ["differentiable", "forward_beside", "forward_cut", "forward_from", "frozen", "gradients_told", "not_called"]
+__all__ = [
+    "differentiable",
+    "forward_beside",
+    "forward_cut",
+    "forward_from",
+    "frozen",
+    "gradients",
+    "gradients_told",
+    "not_called",
+]
+
+SCALES = (1024.0, 32.0, 1.0)
+"""Multiples of a score whose gradient is taken in float16: the first under which it is finite."""
 
 PERTURB = "use a method that only perturbs the image: LIME(), KernelSHAP(), Occlusion(), RISE() or Sobol()."
 
@@ -45,6 +57,30 @@ def frozen(network: nn.Module) -> Generator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
+
+
+def gradients(
+    network: nn.Module, score: torch.Tensor, values: Sequence[torch.Tensor], *, once: bool = False
+) -> tuple[torch.Tensor | None, ...]:
+    """∂score/∂value of each value, None where it hangs on none; the graph is kept.
+
+    In float16 a gradient that is shared by a million places is rounded to zero: it is taken of a multiple of the score,
+    and divided again.
+
+    Args:
+        once: go the way back once and with the score itself, because hooks keep what they meet on it.
+    """
+    half = not once and any(p.dtype == torch.float16 for p in network.parameters())
+
+    def of(score: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return torch.autograd.grad(score, values, retain_graph=True, allow_unused=True)
+
+    found: tuple[torch.Tensor | None, ...] = ()
+    for scale in SCALES if half else ():
+        found = tuple(None if g is None else g.float() / scale for g in of(score * scale))
+        if all(g is None or bool(g.isfinite().all()) for g in found):
+            break
+    return found or of(score)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class Probe:
         Args:
             known: by number of tokens what a layer before had, which this one then has or none; what is found here.
         """
-        if "tokens" in self.changes and (hint := known.get(self.shape[1])) is not None:
+        if "tokens" in self.changes and (hint := _known(self.shape[1], known)) is not None:
             places = hint.grid[0] * hint.grid[1]
             part = slice(hint.start, hint.start + places)
             seen = ((y[part].reshape(hint.grid), x[part].reshape(hint.grid)) for y, x in self._looks("tokens"))
@@ -147,6 +147,12 @@ class Probe:
             below = np.where(alive, total, 1)
             y, x = (np.where(alive, np.clip(part / below, 0, 1), np.nan) for part in (down, across))
             yield y, x
+
+
+def _known(tokens: int, known: dict[int, Layout]) -> Layout | None:
+    """The layout of as many tokens, or of so many places once class tokens are cut off."""
+    bare = (Layout("tokens", k.grid) for k in known.values() if k.grid[0] * k.grid[1] == tokens)
+    return known.get(tokens) or next(bare, None)
 
 
 def _as_tokens(y: Array, x: Array, size: tuple[int, int]) -> tuple[float, Layout | None]:
