@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import same_classes
@@ -64,6 +65,7 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
         DataError: nothing there, no image in it, classes or labels that are not there, or labels of a folder.
         ConfigError: classes and labels.
     """
+    expect(path, PATH, "data set's place", "the path of a folder or manifest")
     dataset, named = _found(Path(path), classes, labels)
     return with_classes(with_header_patients(dataset, over_folders=not named), classes)
 
