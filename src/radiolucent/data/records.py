@@ -21,8 +21,8 @@ __all__ = [
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "validate": "val",
+    "test": "test", "testing": "test",
 }  # fmt: skip
 """Splits by the names that folders and manifests give them, in lower case."""
 _SET = re.compile(r"[\s_-]*(set|data|split|images)$")
