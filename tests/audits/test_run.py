@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,26 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     (root / "test/NORMAL/broken.png").write_bytes(b"no picture")
     records.append(Record(root / "test/NORMAL/broken.png", "test/NORMAL/broken.png", 0, "p99", "test"))
     return Dataset(tuple(records), ("NORMAL", "PNEUMONIA"), root)
+
+
+def test_a_film_that_was_replaced_is_asked_again(films: Dataset, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(str(films.root), tmp_path / "films"))
+    records = tuple(dataclasses.replace(r, path=root / r.image_id) for r in films.records)
+    own, options = Dataset(records, films.class_names), {"methods": (), "tests": ("slices",), "folder": tmp_path / "s"}
+    before = examine(lung_reader(), own, **options).table.original  # type: ignore[arg-type]
+    with Image.open(records[0].path) as image:
+        other = image.point(lambda v: 255 - v)
+    other.save(records[0].path)
+    after = examine(lung_reader(), own, **options).table.original  # type: ignore[arg-type]
+    assert after[0] != before[0] and (after[1:] == before[1:]).all()
+
+
+def test_why_there_is_no_reasons_score_is_told_as_it_is(films: Dataset) -> None:
+    asked = examine(lung_reader(), films, methods=(), tests=("reasons",))
+    assert asked.without_score == next(f.summary for f in asked.findings if f.test == "reasons.score")
+    assert "trusted lung masks" in asked.without_score
+    other = examine(lung_reader(), films, methods=(), tests=("slices",))
+    assert other.without_score == "It was not asked for: the chosen tests leave it out."
 
 
 def test_a_cheat_fails_an_honest_reader_does_not_and_the_page_says_so(films: Dataset, tmp_path: Path) -> None:

@@ -301,10 +301,10 @@ def _splits_of_mimic(folder: Path) -> tuple[dict[str, str], list[str]]:
     """(the split of each film as published beside the manifest, by `dicom_id`; a note)."""
     for file in sorted(folder.glob("*split.csv*")):
         if {"dicom_id", "split"} <= set(next(csv.reader([_heading(file)]), ())):
-            with (gzip.open if file.suffix.lower() == ".gz" else open)(
-                file, "rt", newline="", encoding="utf-8"
-            ) as rows:
-                return {r["dicom_id"]: r["split"] or "" for r in csv.DictReader(rows)}, [f"splits as in {file.name}"]
+            opened = gzip.open if file.suffix.lower() == ".gz" else open
+            with opened(file, "rt", newline="", encoding="utf-8") as stream:
+                found = {row["dicom_id"]: row["split"] or "" for row in csv.DictReader(stream)}
+            return found, [f"splits as in {file.name}"]
     return {}, []
 
 

@@ -24,6 +24,7 @@ from radiolucent.data import Dataset, Record
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
+from radiolucent.files import file_stamp
 from radiolucent.images import read
 from radiolucent.metrics import auroc
 from radiolucent.models import Classifier
@@ -84,6 +85,12 @@ class Audit(Shown):
     def reasons(self) -> Finding | None:
         """The reasons score (see `reasons`): its finding; None where it was not asked for or films do not allow it."""
         return next((f for f in self.findings if f.test == "reasons.score" and f.estimate), None)
+
+    @property
+    def without_score(self) -> str:
+        """Why there is no reasons score, in a sentence; "" where there is one."""
+        told = [f.summary for f in self.findings if f.test == "reasons.score"]
+        return "" if self.reasons else (told or ["It was not asked for: the chosen tests leave it out."])[0]
 
     def rows(self) -> list[Mapping[str, Any]]:
         """A row a finding."""
@@ -335,7 +342,7 @@ def _identity(
     markers: Masker | None,
 ) -> dict[str, Any]:
     """What decides the answers besides model, edits and seed."""
-    films = [(r.image_id, str(r.path), r.patient_id, r.label, r.site) for r in records]
+    films = [(r.image_id, str(r.path), file_stamp(r.path), r.patient_id, r.label, r.site) for r in records]
     marks = [
         (a.image_id, a.reader, r.kind, None if r.points is None else r.points.tolist(), _crc(r.pixels))
         for a in annotations
