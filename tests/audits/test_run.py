@@ -205,6 +205,19 @@ def test_a_large_group_is_no_pass_for_a_small_one_that_errs_more() -> None:
     assert subgroups(made_table(np.zeros(300, bool)), {"ward": wards})[0].verdict == "pass"
 
 
+def test_a_large_group_that_errs_a_little_more_hides_no_small_ones() -> None:
+    """With one large group above the others, the small ones were not looked at."""
+    at = np.arange(2150)
+    wards = ["west"] * 1000 + ["east"] * 1000 + [f"ward {i // 15}" for i in range(150)]
+    errs = np.where(at < 1000, at % 10 == 0, np.where(at < 2000, at % 100 < 17, at % 2 == 0))
+    found = subgroups(made_table(errs), {"ward": wards})[0]
+    assert found.verdict == "fail" and "10 small groups together (150 films)" in found.summary
+    few = subgroups(made_table(errs[:2015] | (at[:2015] >= 2000)), {"ward": wards[:2015]})[0]
+    assert few.verdict == "inconclusive" and "ward 0 (15 films)" in few.summary
+    fair = np.where(at < 1000, at % 10 == 0, np.where(at < 2000, at % 100 < 11, at % 10 == 0))
+    assert subgroups(made_table(fair[:2015]), {"ward": wards[:2015]})[0].verdict == "pass"
+
+
 def test_a_bad_slice_is_found_without_a_name() -> None:
     rng = np.random.default_rng(1)
     cluster = np.arange(800) % 8 == 3
