@@ -124,7 +124,7 @@ def grouping(
     )
     return Finding(
         test, question, verdict, words, gaps[worst], GAP, evidence, source,
-        f"look at the {'example films of the group' if worst in large else 'small groups'}; get more such films to train on"
+        f"look at the {'example films of the group' if worst in large else 'small groups'}; get more such films"
         if verdict == "fail" else "",
         "model", severity=abs(gaps[worst].value or 0) / GAP if verdict == "fail" else 0.0,
     )  # fmt: skip
