@@ -242,7 +242,7 @@ def _of_sites(case: Case) -> list[Finding]:
 TESTS = (
     Test(
         "subgroups", "Does the model err more often in some group of films?", "model",
-        f"two groups (site, etiology, --groups), one with {LEAST} labelled films", _of_groups,
+        f"two groups (site, etiology; in Python also groups=), one with {LEAST} labelled films", _of_groups,
         ("subgroups", f"subgroups.{ANY}"), family="groups",
     ),
     Test(
