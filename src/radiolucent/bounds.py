@@ -1,14 +1,17 @@
-"""Which numbers a configuration takes: one check, and one message, for all of them."""
+"""Which numbers a configuration takes, and what kind of value a call: one check, and one message, for all of them."""
 
 import dataclasses
 import math
 import numbers
+import os
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from radiolucent.errors import ConfigError
 
-__all__ = ["Bounds", "check_kinds", "check_numbers"]
+__all__ = ["PATH", "Bounds", "check_kinds", "check_numbers", "expect"]
+
+PATH = (str, os.PathLike)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,23 @@ class Bounds:
 
 def _end(value: float) -> str:
     return f"{'-' if value < 0 else ''}∞" if math.isinf(value) else str(value)
+
+
+def expect(given: Any, kind: type | tuple[type, ...], what: str, expected: str) -> None:
+    """Refuse a value of another kind, such as a path where a classifier belongs.
+
+    Args:
+        what: it stands for. expected: the call that makes one, or what else it may be.
+
+    Raises:
+        ConfigError: with both.
+
+    >>> expect(3, PATH, "film", "a path")
+    Traceback (most recent call last):
+    radiolucent.errors.ConfigError: a int as film; expected a path.
+    """
+    if not isinstance(given, kind):
+        raise ConfigError(f"a {type(given).__name__} as {what}; expected {expected}.")
 
 
 def check_numbers(config: object, bounds: Mapping[str, Bounds]) -> None:

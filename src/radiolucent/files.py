@@ -17,6 +17,7 @@ __all__ = [
     "append_lines",
     "atomic_path",
     "file_name",
+    "file_stamp",
     "one_process",
     "read_lines",
     "real_path",
@@ -247,6 +248,15 @@ def real_path(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # the latter of Python before 3.13
         return path.absolute()
+
+
+def file_stamp(file: Path) -> list[int]:
+    """Size and time of a file, by which a change is seen; of a missing one -1."""
+    try:
+        found = file.stat()
+    except OSError:
+        return [-1, -1]
+    return [found.st_size, found.st_mtime_ns]
 
 
 def sha256_bytes(content: bytes) -> str:

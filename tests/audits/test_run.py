@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,26 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     (root / "test/NORMAL/broken.png").write_bytes(b"no picture")
     records.append(Record(root / "test/NORMAL/broken.png", "test/NORMAL/broken.png", 0, "p99", "test"))
     return Dataset(tuple(records), ("NORMAL", "PNEUMONIA"), root)
+
+
+def test_a_film_that_was_replaced_is_asked_again(films: Dataset, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(str(films.root), tmp_path / "films"))
+    records = tuple(dataclasses.replace(r, path=root / r.image_id) for r in films.records)
+    own, options = Dataset(records, films.class_names), {"methods": (), "tests": ("slices",), "folder": tmp_path / "s"}
+    before = examine(lung_reader(), own, **options).table.original  # type: ignore[arg-type]
+    with Image.open(records[0].path) as image:
+        other = image.point(lambda v: 255 - v)
+    other.save(records[0].path)
+    after = examine(lung_reader(), own, **options).table.original  # type: ignore[arg-type]
+    assert after[0] != before[0] and (after[1:] == before[1:]).all()
+
+
+def test_why_there_is_no_reasons_score_is_told_as_it_is(films: Dataset) -> None:
+    asked = examine(lung_reader(), films, methods=(), tests=("reasons",))
+    assert asked.without_score == next(f.summary for f in asked.findings if f.test == "reasons.score")
+    assert "trusted lung masks" in asked.without_score
+    other = examine(lung_reader(), films, methods=(), tests=("slices",))
+    assert other.without_score == "It was not asked for: the chosen tests leave it out."
 
 
 def test_a_cheat_fails_an_honest_reader_does_not_and_the_page_says_so(films: Dataset, tmp_path: Path) -> None:
@@ -185,6 +206,19 @@ def test_a_large_group_is_no_pass_for_a_small_one_that_errs_more() -> None:
     assert "The error rate of west (270 films) is lower than the others' by 0." in several.summary
     assert several.estimate is not None and (several.estimate.value or 0) < 0
     assert subgroups(made_table(np.zeros(300, bool)), {"ward": wards})[0].verdict == "pass"
+
+
+def test_a_large_group_that_errs_a_little_more_hides_no_small_ones() -> None:
+    """With one large group above the others, the small ones were not looked at."""
+    at = np.arange(2150)
+    wards = ["west"] * 1000 + ["east"] * 1000 + [f"ward {i // 15}" for i in range(150)]
+    errs = np.where(at < 1000, at % 10 == 0, np.where(at < 2000, at % 100 < 17, at % 2 == 0))
+    found = subgroups(made_table(errs), {"ward": wards})[0]
+    assert found.verdict == "fail" and "10 small groups together (150 films)" in found.summary
+    few = subgroups(made_table(errs[:2015] | (at[:2015] >= 2000)), {"ward": wards[:2015]})[0]
+    assert few.verdict == "inconclusive" and "ward 0 (15 films)" in few.summary
+    fair = np.where(at < 1000, at % 10 == 0, np.where(at < 2000, at % 100 < 11, at % 10 == 0))
+    assert subgroups(made_table(fair[:2015]), {"ward": wards[:2015]})[0].verdict == "pass"
 
 
 def test_a_bad_slice_is_found_without_a_name() -> None:

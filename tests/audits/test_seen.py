@@ -60,3 +60,6 @@ def test_the_note_names_what_made_the_masks(tmp_path: Path) -> None:
     lungs, marks, mixed = maskers(tmp_path, None)
     assert str(tmp_path) in mixed and mixed != note and marks is seen_markers
     assert lungs(from_array(np.zeros((8, 8), np.uint8), image_id="marked")).all()  # type: ignore[union-attr]
+    assert maskers(tmp_path, None)[2] == mixed
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(tmp_path / "marked.png")
+    assert maskers(tmp_path, None)[2] != mixed, "corrected masks, under the same names, mean another journal"

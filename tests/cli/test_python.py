@@ -6,6 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,6 +133,33 @@ def test_what_is_no_classifier_or_data_set_is_refused_with_the_call_that_makes_o
     for call in (rl.check, rl.split_dataset):
         with pytest.raises(rl.RadiolucentError, match=r"a str as data set; expected rl\.load_dataset"):
             call(str(home / "films"))  # pyright: ignore[reportArgumentType]
+
+
+def test_other_values_are_refused_with_the_call_that_makes_what_is_expected(home: Path) -> None:
+    clf, path = rl.load(home / "run"), sorted((home / "films" / "normal").iterdir())[0]
+    film = rl.read(path)
+    told: dict[str, Callable[[], object]] = {
+        "a Radiograph as films with labels; expected rl.load_dataset": lambda: rl.audit(clf, film),  # type: ignore
+        "a str as films with labels; expected rl.load_dataset": lambda: rl.audit(clf, str(path)),
+        "a Radiograph as films with labels": lambda: rl.audit(clf, [film]),  # type: ignore
+        "a str as classifier": lambda: rl.examine("box", []),  # type: ignore
+        "a str as annotation; expected rl.read_annotations": lambda: rl.agreement(rl.explain(clf, film), "file"),
+        "a Radiograph as explanation; expected rl.explain": lambda: rl.agreement(film, []),  # type: ignore
+        "a Radiograph as predictions; expected rl.predict": lambda: rl.evaluate(film),  # type: ignore
+        "a str as predictions; expected rl.predict": lambda: rl.evaluate_labels("run"),  # type: ignore
+        "a Radiograph as classifier; expected rl.load": lambda: rl.save(film, home / "x"),  # type: ignore
+        "a NoneType as place to save to": lambda: rl.save(clf, None),  # type: ignore
+        "a ndarray as place of a model; expected the path": lambda: rl.load(film.pixels),  # type: ignore
+        "a ndarray as path of a film; .*rl.from_array": lambda: rl.read(film.pixels),  # type: ignore
+        "a list as data set's place": lambda: rl.load_dataset([path]),  # type: ignore
+        "a str as data set": lambda: rl.read_annotations(path, dataset="films"),  # type: ignore
+        "a NoneType as place of readings": lambda: rl.read_annotations(None),  # type: ignore
+        "a str as study's configuration; expected rl.StudyConfig": lambda: rl.run_study("films"),  # type: ignore
+        "a str as repair's configuration; expected rl.RepairConfig": lambda: rl.repair("run"),  # type: ignore
+    }
+    for why, call in told.items():
+        with pytest.raises(rl.RadiolucentError, match=why):
+            call()
 
 
 def test_values_can_be_copied_and_pickled(home: Path) -> None:

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from radiolucent.data import load_dataset
-from radiolucent.data.trained_on import films_of_run
+from radiolucent.data.trained_on import films_of_run, write_films
 from radiolucent.errors import BusyError, ConfigError, DataError
 from radiolucent.files import one_process
-from radiolucent.models import build, load, wrap_function
+from radiolucent.models import build, films_path, load, wrap_function
 from radiolucent.models.positive import AmbiguousPositive, positive_class
+from radiolucent.study.prepared import splits_in
 from support.cli_calls import TRAINING, call, status
 
 
@@ -134,6 +135,16 @@ def test_an_exported_file_knows_the_films_but_names_no_patient(home: Path, tmp_p
     assert beside.read_text() == told
     call("export", "box", file, "--films", home / "films")
     assert not beside.exists(), "what an earlier export left"
+
+
+def test_a_split_that_is_cut_short_at_a_lines_end_is_refused(home: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(home / "run", tmp_path / "run")
+    told = (run / "split.csv").read_text()
+    (run / "split.csv").write_text(told[: told.rindex("\n", 0, -1) + 1])
+    for read in (films_of_run, lambda r: splits_in(r / "split.csv"), lambda r: write_films(r, tmp_path / "m.onnx")):
+        with pytest.raises(DataError, match="cut short"):
+            read(run)
+    assert not films_path(tmp_path / "m.onnx").exists()
 
 
 def test_comparing_marks_films_of_the_training(home: Path) -> None:

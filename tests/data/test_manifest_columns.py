@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radiolucent.data import load_dataset, split_dataset
+from radiolucent.data import find_films, load_dataset, split_dataset
 from radiolucent.data.records import is_lost
 from radiolucent.data.trained_on import films_of_run
 from radiolucent.errors import DataError
@@ -135,6 +135,34 @@ def test_a_folder_that_is_no_class_is_refused_by_name(tmp_path: Path, names: tup
         (tmp_path / f"{name}.png").touch()
     with pytest.raises(DataError, match=said):
         load_dataset(tmp_path)
+    films = {tmp_path / f"{name}.png" for name in names}
+    assert set(find_films([tmp_path])[0]) == films, "what needs no class takes them all"
+
+
+def test_folders_that_count_as_patients_are_told_unless_their_names_say_so(tmp_path: Path) -> None:
+    for folder in ("plain/A/ward 1", "plain/A/ward 2", "plain/B/ward 3", "named/A/patient1", "named/B/patient2"):
+        (tmp_path / folder).mkdir(parents=True)
+        for k in range(3):
+            (tmp_path / folder / f"{k}.png").touch()
+    plain, named = load_dataset(tmp_path / "plain"), load_dataset(tmp_path / "named")
+    assert {r.patient_id for r in plain.records} == {"ward 1", "ward 2", "ward 3"} and not named.notes
+    assert plain.notes[0].startswith("3 folders below a class (ward 1, ward 2, ward 3) count as one patient each")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_splits_that_mimic_publishes_beside_its_labels_are_taken(tmp_path: Path, packed: bool) -> None:
+    for study in ("s50", "s51", "s52"):
+        (tmp_path / "files" / "p10" / study).mkdir(parents=True)
+        (tmp_path / "files" / "p10" / study / f"film-{study}.jpg").touch()
+    manifest = tmp_path / "mimic-cxr-2.0.0-chexpert.csv"
+    manifest.write_text("subject_id,study_id,Atelectasis,Edema,No Finding\n10,50,1.0,,\n11,51,,1.0,\n12,52,,1.0,\n")
+    assert {r.split for r in load_dataset(manifest).records} == {None}
+    rows = "dicom_id,study_id,subject_id,split\nfilm-s50,50,10,train\nfilm-s51,51,11,validate\nfilm-s52,52,12,test\n"
+    beside = tmp_path / f"mimic-cxr-2.0.0-split.csv{'.gz' if packed else ''}"
+    beside.write_bytes(gzip.compress(rows.encode()) if packed else rows.encode())
+    found = load_dataset(manifest)
+    assert [r.split for r in found.records] == ["train", "val", "test"]
+    assert f"splits as in {beside.name}" in found.notes
 
 
 def test_films_of_mimic_that_are_called_alike_are_told_apart_by_their_study(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """What the report says of doctors and model."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 from radiolucent.audits.agreement import Agreement, CaseAgreement, ReaderCalls
-from radiolucent.reports.phrasing import between_name, calls_line, verdict_on
+from radiolucent.reports.phrasing import between_name, calls_line, headline, verdict_on
 from radiolucent.types import Estimate
 
 
@@ -45,3 +47,14 @@ def test_a_map_below_its_floor_is_not_called_undecided() -> None:
 
 def test_coefficients_have_names() -> None:
     assert between_name("krippendorff_alpha zone scores") == "Krippendorff's α, zone scores"
+
+
+def test_one_false_alarm_is_no_plural() -> None:
+    def told(alarms: int) -> str:
+        counts = {"tp": 3, "fn": 1, "tn": 5, "fp": alarms}
+        rates = {"sensitivity": figure(0.75, 0.3, 0.95), "specificity": figure(0.8, 0.4, 0.97)}
+        test = SimpleNamespace(estimates=rates, confusion=counts, patients=9, n=9)
+        story: Any = SimpleNamespace(test=test, class_names=("A", "B"), positive="B", leading=())
+        return headline(story)[-1]
+
+    assert "raises 1 false alarm: specificity" in told(1) and "raises 2 false alarms: specificity" in told(2)

@@ -169,7 +169,7 @@ def _tell(each: "dict[str | None, tuple[Any, Path]]", as_json: bool) -> None:
         print_findings(found.findings)
         colour = {"fail": "red", "pass": "green"}.get(found.verdict, "yellow")
         say.print(f"[{colour}]{found.headline}[/{colour}]", highlight=False)
-        score = found.reasons.estimate if found.reasons else "none (it needs lungs on films of both classes)"
+        score = found.reasons.estimate if found.reasons else f"none. {found.without_score}"
         say.print(f"AUROC {found.auroc}; reasons score {score}", highlight=False)
         say.print(f"report: {home / 'audit.html'}; {USE}", highlight=False)
 

@@ -1,9 +1,10 @@
 """Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import same_classes
@@ -16,6 +17,7 @@ from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import LOCK, real_path, walk
 from radiolucent.images import reading, unusual
 from radiolucent.images.sniff import HEAD, is_film, what_else
+from radiolucent.shown import counted
 from radiolucent.types import plain_label
 
 __all__ = ["IMAGE_SUFFIXES", "find_films", "load_dataset"]
@@ -64,12 +66,19 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
         DataError: nothing there, no image in it, classes or labels that are not there, or labels of a folder.
         ConfigError: classes and labels.
     """
+    expect(path, PATH, "data set's place", "the path of a folder or manifest")
     dataset, named = _found(Path(path), classes, labels)
     return with_classes(with_header_patients(dataset, over_folders=not named), classes)
 
 
-def _found(root: Path, classes: int | str | None, labels: LabelOptions | None) -> tuple[Dataset, bool]:
-    """(the films of a folder or manifest as it tells them, whether it is no folder)."""
+def _found(
+    root: Path, classes: int | str | None, labels: LabelOptions | None, *, placed: bool = True
+) -> tuple[Dataset, bool]:
+    """(the films of a folder or manifest as it tells them, whether it is no folder).
+
+    Args:
+        placed: a folder's splits and classes are asked for, and so have to make sense.
+    """
     if classes and labels and labels.names and not labels.lenient:
         raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
     options = None if classes else labels or FOUND
@@ -87,7 +96,7 @@ def _found(root: Path, classes: int | str | None, labels: LabelOptions | None) -
     elif labels and labels.names and not labels.lenient:
         raise DataError(f"{root}: has no manifest.csv; labels ({', '.join(labels.names)}) are read from a manifest.")
     else:
-        dataset = _scan(root)
+        dataset = _scan(root, placed)
     if not dataset.records:
         lost = [f" {item.path.name}: {item.reason}." for item in dataset.left_out if is_lost(item.reason)][:1]
         raise DataError(
@@ -103,7 +112,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
     left: list[tuple[Path, str]] = []
     for given in paths:
         if given.is_dir() or (given.suffix.lower() == ".npz" and given.is_file()):
-            dataset = _found(given, None, None)[0]
+            dataset = _found(given, None, None, placed=False)[0]
             left += [(item.path, item.reason) for item in dataset.left_out]
             files = [record.path for record in dataset.records]
         elif why := unreadable_name(given):
@@ -116,7 +125,7 @@ def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]
     return list(found.values()), left
 
 
-def _scan(root: Path) -> Dataset:
+def _scan(root: Path, placed: bool) -> Dataset:
     found: list[_Placed] = []
     left_out: list[LeftOut] = []
     closed: list[tuple[Path, str]] = []
@@ -149,14 +158,15 @@ def _scan(root: Path) -> Dataset:
     class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):
         class_names = ()  # one folder of images is not a class
-    _refuse_misplaced(root, found)
+    if placed:
+        _refuse_misplaced(root, found)
     deeper = {patient for *_, patient in found if patient}
     known = {name for name in deeper if len(deeper) > 1 or _PATIENT.fullmatch(name)}  # one everywhere is no patient
     records = [
         _record(root, path, split, called.get(label or ""), class_names, patient if patient in known else None)
         for path, split, label, patient in found
     ]
-    notes += no_class + _alike(found) + _verdicts(root, found)
+    notes += no_class + _alike(found) + _taken_for_patients(known) + _verdicts(root, found)
     return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}", tuple(notes))
 
 
@@ -234,6 +244,18 @@ def _alike(found: Sequence[_Placed]) -> list[str]:
     return [
         f"the folders {', '.join(sorted(below)[:4])} are taken for classes, and those below them, {inner}, for "
         "patients; each has the same ones, so if these are the classes, give one of the upper folders, or a manifest"
+    ]
+
+
+def _taken_for_patients(folders: Collection[str]) -> list[str]:
+    """A note of folders below a class that count as patients, though nothing in their names says so."""
+    plain = sorted(name for name in folders if not _PATIENT.fullmatch(name))
+    if not plain:
+        return []
+    some = ", ".join(plain[:3]) + (", …" if len(plain) > 3 else "")
+    return [
+        f"{counted(len(plain), 'folder')} below a class ({some}) count as one patient each, in splits and intervals; "
+        "if they are none, give a manifest with patient_id"
     ]
 
 

@@ -284,15 +284,28 @@ def _mimic(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:
         if path.suffix.lower() in NO_SUFFIX_MATTERS:
             films.setdefault(path.parent.name, []).append(path.as_posix())
     labels = tuple(name for name in rows[0] if name and name not in ("subject_id", "study_id"))
+    splits, notes = _splits_of_mimic(file.parent)
     made: list[dict[str, Any]] = []
     placed: list[int] = []
     for line, row in zip(lines, rows, strict=True):
         study, patient = f"s{name_text(row['study_id'])}", name_text(row["subject_id"])
         for path in films.get(study, [""]):
             own = {"image": path or study, "path": path, "patient_id": patient, "study": study}
+            own["split"] = splits.get(Path(path).stem, "")
             made.append(own | {label: row[label] for label in labels})
             placed.append(line)
-    return Laid(made, placed, labels, notes=["every film of a study has the labels of its report"])
+    return Laid(made, placed, labels, notes=["every film of a study has the labels of its report", *notes])
+
+
+def _splits_of_mimic(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """(the split of each film as published beside the manifest, by `dicom_id`; a note)."""
+    for file in sorted(folder.glob("*split.csv*")):
+        if {"dicom_id", "split"} <= set(next(csv.reader([_heading(file)]), ())):
+            opened = gzip.open if file.suffix.lower() == ".gz" else open
+            with opened(file, "rt", newline="", encoding="utf-8") as stream:
+                found = {row["dicom_id"]: row["split"] or "" for row in csv.DictReader(stream)}
+            return found, [f"splits as in {file.name}"]
+    return {}, []
 
 
 def _vindr_boxes(rows: Sequence[Row], lines: Sequence[int], file: Path) -> Laid:

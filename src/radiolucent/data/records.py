@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radiolucent.errors import ConfigError
+from radiolucent.bounds import expect
 from radiolucent.shown import Shown
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "validate": "val",
+    "test": "test", "testing": "test",
 }  # fmt: skip
 """Splits by the names that folders and manifests give them, in lower case."""
 _SET = re.compile(r"[\s_-]*(set|data|split|images)$")
@@ -215,5 +215,4 @@ def check_dataset(given: Any) -> None:
     Raises:
         ConfigError: with the call that makes one.
     """
-    if not isinstance(given, Dataset):
-        raise ConfigError(f"a {type(given).__name__} as data set; expected rl.load_dataset(folder or manifest).")
+    expect(given, Dataset, "data set", "rl.load_dataset(folder or manifest)")

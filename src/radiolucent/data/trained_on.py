@@ -17,15 +17,15 @@ from radiolucent.files import sha256_file, write_text
 from radiolucent.models import films_path, is_exported_box, names_box, names_own
 from radiolucent.tables import csv_text
 
-__all__ = ["IDENTITY", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "write_films"]
+__all__ = ["IDENTITY", "LISTED", "PIXELS", "Seen", "TrainingFilms", "films_of_run", "listed_rows", "write_films"]
 
 IDENTITY = "image_id"  # columns of `split.csv` beside those of a manifest
 PIXELS = "pixels_sha256"
 TOLD = {"train": "trained", "val": "chosen and calibrated"}
 LISTED = "of"
+"""How many lines a list has, in each of them, so that one that is cut short at a line's end is noticed."""
 EXPORTED: tuple[str, ...] = ("split", "sha256", PIXELS, LISTED)
-"""Columns of the list beside an exported file: `LISTED` says in each line how many there are, so that one that is cut
-short is noticed. It goes where the file goes, and so names no patient."""
+"""Columns of the list beside an exported file. It goes where the file goes, and so names no patient."""
 NO_PATIENTS = "It is not known which patients it was trained on: other films of theirs are not recognised."
 
 
@@ -146,31 +146,45 @@ def write_films(run: str | Path, exported: Path) -> None:
     source = (place if place.is_dir() else place.parent) / "split.csv"
     if names_box(run) or names_own(run) or not source.is_file():
         return
-    with source.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row.get("split") in TOLD]
+    rows = [row for row in listed_rows(source) if row["split"] in TOLD]
     write_text(file, csv_text(EXPORTED, (row | {LISTED: len(rows)} for row in rows)))
 
 
 def _films_in(file: Path, unsure: str = "") -> TrainingFilms:
     kinds = ("sha256", PIXELS, "patient_id")
     found: list[dict[str, str]] = [{}, {}, {}]
-    try:
-        text = file.read_text(encoding="utf-8")
-        whole = not text or text.endswith("\n")
-        if whole:
-            rows = list(csv.DictReader(io.StringIO(text, newline="")))
-            whole = all(row.get(LISTED, str(len(rows))) == str(len(rows)) for row in rows)
-            for row in rows:
-                for known, column in zip(found, kinds, strict=True):
-                    name = name_text(row.get(column))  # as manifests are read: older runs kept patients such as 12.0
-                    if row["split"] in TOLD and name:
-                        known.setdefault(name, row["split"])
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or export it anew."
-        ) from error
-    if not whole:
-        raise DataError(f"{file}: is cut short; copy the run again, or export it anew.")
+    for row in listed_rows(file):
+        for known, column in zip(found, kinds, strict=True):
+            name = name_text(row.get(column))  # as manifests are read: older runs kept patients such as 12.0
+            if row["split"] in TOLD and name:
+                known.setdefault(name, row["split"])
     if not any(found):
         raise DataError(f"{file}: names no film that the run learned from; copy the run again, or export it anew.")
     return TrainingFilms(found[0], found[1], found[2], unsure=unsure)
+
+
+def listed_rows(file: Path, *columns: str) -> list[dict[str, str]]:
+    """The lines of a run's `split.csv`, or of the list beside an exported file, which have a split.
+
+    Args:
+        columns: others that they must have.
+
+    Raises:
+        DataError: it is missing, lacks a column, or is cut short.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        lacking = [c for c in ("split", *columns) if any(row.get(c) is None for row in rows)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{file}: does not say which film was in which split ({error}); copy the run again, or export it anew."
+        ) from error
+    if (text and not text.endswith("\n")) or any(row.get(LISTED, str(len(rows))) != str(len(rows)) for row in rows):
+        raise DataError(f"{file}: is cut short; copy the run again, or export it anew.")
+    if lacking:
+        raise DataError(
+            f"{file}: does not say which film was in which split (no {', '.join(lacking)}); copy the run again, give "
+            "the command that made it once more, or export it anew."
+        )
+    return rows

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ImageError
 from radiolucent.images.budget import check_pixels
 from radiolucent.images.codestream import Codestream, codestream
@@ -201,6 +202,7 @@ def from_array(
     >>> from_array(np.full((2, 3), 255, np.uint8)).pixels.max()
     np.float32(1.0)
     """
+    expect(array, np.ndarray, "array", "a NumPy array; rl.read(path) reads a file")
     scale = {"bool": 1, "uint8": 255, "uint16": 65535}.get(array.dtype.name)
     if scale is None and array.dtype.kind != "f":
         raise ImageError(f"array of type {array.dtype}; expected bool, uint8, uint16 or float in [0, 1].")

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.errors import ImageError
 from radiolucent.images.archive import PACKED, unpacked
 from radiolucent.images.budget import open_film
@@ -57,8 +58,9 @@ def read(
 
     Raises:
         ImageError: the file is missing, no regular file, empty, truncated, damaged, over the limit or no radiograph;
-            the message names it. Nothing else is raised, whatever the file holds.
+            the message names it. Nothing else is raised, whatever the file holds. ConfigError: no path.
     """
+    expect(path, PATH, "path of a film", "the path of a file; rl.from_array(array) takes an array")
     file, options = Path(path), options or reading()
     packed = kind = ""
     try:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError
 from radiolucent.metrics.all import METRICS
 from radiolucent.metrics.metric import Cases, Resampling
@@ -127,6 +128,7 @@ def evaluate(
         DataError: no image has a label, or logits are not finite (the message names an image).
         ConfigError: an unknown interval, or predictions of several labels (`evaluate_labels`).
     """
+    expect(predictions, Predictions, "predictions", "rl.predict(classifier, films)")
     if interval not in ("patient-bootstrap", "analytic"):
         raise ConfigError(f"interval {interval!r}; expected 'patient-bootstrap' or 'analytic'.")
     cases, names = Cases.of(predictions), predictions.class_names

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.metrics.arrays import Floats, Mask
 from radiolucent.metrics.evaluation import FEW_PATIENTS, Evaluation, evaluate
@@ -101,6 +102,7 @@ def evaluate_labels(
     Raises:
         ConfigError: predictions of one label (`evaluate`). DataError: no film has a known label.
     """
+    expect(predictions, Predictions, "predictions", "rl.predict(classifier, films)")
     if not predictions.multilabel:
         raise ConfigError(f"predictions of a {predictions.head} head; evaluate() takes them.")
     labels = predictions.labels

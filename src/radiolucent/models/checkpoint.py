@@ -15,12 +15,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.errors import CheckpointError, ConfigError, ModelError
 from radiolucent.files import write_tensors
 from radiolucent.images import Preprocess
 from radiolucent.models.box import box_path, names_box
 from radiolucent.models.build import make_network
-from radiolucent.models.classifier import Classifier, digest_of
+from radiolucent.models.classifier import Classifier, check_classifier, digest_of
 from radiolucent.models.own import OWN, is_model_file, made_again, named_model, names_own
 from radiolucent.segment import window_from
 from radiolucent.types import LabelRule
@@ -40,6 +41,8 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     Raises:
         CheckpointError: a wrapped model, or values that are not plain.
     """
+    check_classifier(classifier)
+    expect(path, PATH, "place to save to", "the path of a file or folder")
     if classifier.architecture.get("name") == "one label":
         raise CheckpointError("one label of a multi-label model is a view of it; save the whole model.")
     if classifier.architecture.get("name") in ("wrapped", "function"):
@@ -73,6 +76,7 @@ def load(path: str | Path, *, unfinished: bool = False, imports: bool | None = N
         CheckpointError: missing, damaged (weights and header are held against their checksum), not of this project,
             of a newer format, or unfinished.
     """
+    expect(path, PATH, "place of a model", "the path of a run folder or a model.safetensors file, or 'box'")
     if names_own(path):
         return named_model(path)
     file = box_path() if names_box(path) else Path(path)

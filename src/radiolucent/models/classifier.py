@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.modes import evaluating, own_modes
@@ -293,8 +294,5 @@ def check_classifier(given: Any) -> None:
     Raises:
         ConfigError: with the calls that make one.
     """
-    if not isinstance(given, Classifier):
-        raise ConfigError(
-            f"a {type(given).__name__} as classifier; expected rl.load(run), rl.load('box'), or of a network of your "
-            "own rl.wrap(module, …)."
-        )
+    how = "rl.load(run), rl.load('box'), or of a network of your own rl.wrap(module, …)"
+    expect(given, Classifier, "classifier", how)

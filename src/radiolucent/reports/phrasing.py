@@ -196,8 +196,8 @@ def headline(story: Story) -> list[str]:
         )
     if e["specificity"].value is not None:
         lines.append(
-            f"Of the {well:,} others it clears {c['tn']:,} and raises {c['fp']:,} false alarms: specificity "
-            f"{percent(e['specificity'])}."
+            f"Of the {well:,} others it clears {c['tn']:,} and raises {c['fp']:,} false "
+            f"{'alarm' if c['fp'] == 1 else 'alarms'}: specificity {percent(e['specificity'])}."
         )
     return lines + [verdict_on(a) for a in story.leading]
 

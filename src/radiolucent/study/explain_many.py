@@ -19,7 +19,7 @@ from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
 from radiolucent.explainers.explain import reasons_of
 from radiolucent.explainers.footprint import bounded
 from radiolucent.explainers.perturbation.copies import Perturbation
-from radiolucent.files import file_name, one_process, refuse_among_films, write_bytes
+from radiolucent.files import file_name, file_stamp, one_process, refuse_among_films, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier, black_box
 from radiolucent.passes.copy_memory import multiply_adds
@@ -28,7 +28,7 @@ from radiolucent.study.case import called_labels, make_case
 from radiolucent.study.explained_rows import NO_LABEL, explained_row, row_of, told_of
 from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
-from radiolucent.study.many_films import FLAT, deep_name, file_stamp, flat_names, readings_of, stamped_sample
+from radiolucent.study.many_films import FLAT, deep_name, flat_names, readings_of, stamped_sample
 from radiolucent.study.progress import Progress, quiet
 from radiolucent.study.stamps import Stamper
 from radiolucent.types import Annotation, Explanation, Radiograph

@@ -10,7 +10,7 @@ from radiolucent.study.journal import Journal
 from radiolucent.study.many_config import ManyConfig
 from radiolucent.types import Annotation
 
-__all__ = ["FLAT", "deep_name", "file_stamp", "flat_names", "readings_of", "stamped_sample"]
+__all__ = ["FLAT", "deep_name", "flat_names", "readings_of", "stamped_sample"]
 
 TRUSTED = 20
 """Films up to which every one is stamped, and the size of the sample beyond."""
@@ -36,15 +36,6 @@ def readings_of(
         elif near := films.elsewhere(a.image_id):
             unclear[a.image_id] = f"the reading is not drawn: {near[0]} has its file name, but lies in another folder"
     return found, [(Path(name), reason) for name, reason in unclear.items()]
-
-
-def file_stamp(file: Path) -> list[int]:
-    """Size and time of a file, by which a change is seen; of a missing one -1."""
-    try:
-        found = file.stat()
-    except OSError:
-        return [-1, -1]
-    return [found.st_size, found.st_mtime_ns]
 
 
 def _hash(text: str) -> str:

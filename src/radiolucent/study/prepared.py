@@ -1,6 +1,5 @@
 """From a folder to films a network can take: checked, split, decoded once."""
 
-import csv
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,7 @@ from radiolucent.data import (
 )
 from radiolucent.data.doubtful import TEST
 from radiolucent.data.multilabel import of_label
-from radiolucent.data.trained_on import IDENTITY, PIXELS
-from radiolucent.errors import DataError
+from radiolucent.data.trained_on import IDENTITY, LISTED, PIXELS, listed_rows
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import Preprocess, reading
 from radiolucent.study.case import finding_from
@@ -94,7 +92,7 @@ def prepare(config: StudyConfig, preprocess: Preprocess, say: Progress = quiet, 
     else:
         digests = [sha256_bytes(film.tobytes()) for film in cache.pixels]
         named = [
-            dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id, PIXELS: digest})
+            dataclasses.replace(r, extra={**r.extra, IDENTITY: r.image_id, PIXELS: digest, LISTED: str(len(digests))})
             for r, digest in zip(split.records, digests, strict=True)
         ]
         write_manifest(dataclasses.replace(split, records=tuple(named)), config.out / "split.csv")
@@ -106,16 +104,9 @@ def splits_in(file: Path) -> dict[str, str | None]:
     """The split of each film by its identifier, as a run's `split.csv` has it.
 
     Raises:
-        DataError: it is missing, or of a version that did not write identifiers.
+        DataError: it is missing, cut short, or of a version that did not write identifiers.
     """
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            return {row[IDENTITY]: row["split"] or None for row in csv.DictReader(stream)}
-    except (OSError, KeyError, csv.Error) as error:
-        raise DataError(
-            f"{file}: does not say which film was in which split ({error!r}); copy the run again, or give the "
-            "command that made it once more."
-        ) from error
+    return {row[IDENTITY]: row["split"] or None for row in listed_rows(file, IDENTITY)}
 
 
 def _as_trained(dataset: Dataset, loaded: Sequence[str], run: Path) -> Dataset:

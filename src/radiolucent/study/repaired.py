@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radiolucent.audits.trial import Audit, deciding, examine, maskers
+from radiolucent.bounds import expect
 from radiolucent.data import Dataset
 from radiolucent.errors import ConfigError
 from radiolucent.files import sha256_bytes, write_json
@@ -125,6 +126,7 @@ def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
     Raises:
         ConfigError: the run has no `study.json`, or deals these films otherwise than it did.
     """
+    expect(config, RepairConfig, "repair's configuration", "rl.RepairConfig(run)")
     with _study(config).reads() as study:
         return _repair(config, study, say)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from radiolucent.bounds import expect
 from radiolucent.data import Dataset, read_annotations
 from radiolucent.data.split import SHARE, check_classes
 from radiolucent.errors import ConfigError
@@ -116,6 +117,7 @@ def run_study(
     Raises:
         RadiolucentError: whatever keeps the study from its end, with the next step.
     """
+    expect(config, StudyConfig, "study's configuration", "rl.StudyConfig(data, out)")
     refuse_among_films([config.out], [config.data])
     with one_process(config.out), config.reads() as config:
         if config.annotations is not None:  # what cannot be read is told before hours of training

@@ -7,9 +7,9 @@ with detail it does not have, and a reader is measured on the same grid as a map
 import dataclasses
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -28,11 +28,14 @@ from radiolucent.audits.agreement.measures import (
     zone_figures,
 )
 from radiolucent.audits.agreement.strata import Strata, strata
+from radiolucent.bounds import expect
 from radiolucent.errors import AnnotationError, ConfigError
 from radiolucent.metrics.intervals import undefined
 from radiolucent.types import Annotation, Estimate, Explanation
 
 __all__ = ["Agreement", "CaseAgreement", "agreement", "agreements", "together"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -181,8 +184,8 @@ def agreement(
             no annotation belongs to any explanation.
         ConfigError: a threshold outside (0, 1].
     """
-    maps = [explanations] if isinstance(explanations, Explanation) else list(explanations)
-    said = [annotations] if isinstance(annotations, Annotation) else list(annotations)
+    maps = _several(explanations, Explanation, "explanation", "rl.explain(classifier, film)")
+    said = _several(annotations, Annotation, "annotation", "rl.read_annotations(file)")
     _check(maps, thresholds, tuned)
     read: dict[str, list[Annotation]] = defaultdict(list)
     for a in said:
@@ -207,6 +210,14 @@ def agreement(
         maps[0].method, reader, tuple(sorted(who)), found, tuple(cases), dict(reasons), parted, tuned, floor_p,
         level=level,
     )  # fmt: skip
+
+
+def _several(given: T | Sequence[T], kind: type[T], what: str, expected: str) -> list[T]:
+    """One or several values of a kind as a list."""
+    some = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    for one in some:
+        expect(one, kind, what, expected)
+    return cast(list[T], some)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ from radiolucent.audits.trial.distort import Edit
 from radiolucent.audits.trial.headline import by_severity, verdict_of
 from radiolucent.audits.trial.regions import Masker, View, view_of
 from radiolucent.audits.trial.tests import chosen_tests
+from radiolucent.bounds import expect
 from radiolucent.data import Dataset, Record
 from radiolucent.data.relabel import relabel
 from radiolucent.errors import ConfigError, DataError, ImageError
 from radiolucent.explainers import Explainer, methods_named
+from radiolucent.files import file_stamp
 from radiolucent.images import read
 from radiolucent.metrics import auroc
 from radiolucent.models import Classifier
+from radiolucent.models.classifier import check_classifier
 from radiolucent.shown import Shown
 from radiolucent.types import Annotation, Estimate, Finding, Verdict
 
@@ -82,6 +85,12 @@ class Audit(Shown):
     def reasons(self) -> Finding | None:
         """The reasons score (see `reasons`): its finding; None where it was not asked for or films do not allow it."""
         return next((f for f in self.findings if f.test == "reasons.score" and f.estimate), None)
+
+    @property
+    def without_score(self) -> str:
+        """Why there is no reasons score, in a sentence; "" where there is one."""
+        told = [f.summary for f in self.findings if f.test == "reasons.score"]
+        return "" if self.reasons else (told or ["It was not asked for: the chosen tests leave it out."])[0]
 
     def rows(self) -> list[Mapping[str, Any]]:
         """A row a finding."""
@@ -175,6 +184,7 @@ def examine(
         DataError: no labelled film, or none readable. ConfigError: a name that no finding or
             method has; groups of another number; a model of several labels.
     """
+    check_classifier(classifier)
     if classifier.multilabel:
         raise ConfigError(
             f"an audit is of one label; this model tells {', '.join(classifier.class_names)}. Audit each: "
@@ -309,7 +319,11 @@ def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] |
 
 
 def _films(dataset: Dataset | Sequence[Record], classifier: Classifier) -> Dataset:
-    films = dataset if isinstance(dataset, Dataset) else Dataset(tuple(dataset), classifier.class_names)
+    if not isinstance(dataset, Dataset):
+        for record in dataset if isinstance(dataset, list | tuple) else [dataset]:
+            expect(record, Record, "films with labels", "rl.load_dataset(folder or manifest), or some of its records")
+        dataset = Dataset(tuple(dataset), classifier.class_names)
+    films = dataset
     films = relabel(films, classifier.class_names)
     if not any(r.label is not None for r in films.records):
         raise DataError(f"none of {len(films)} films has a label; an audit needs labelled films of both classes.")
@@ -328,7 +342,7 @@ def _identity(
     markers: Masker | None,
 ) -> dict[str, Any]:
     """What decides the answers besides model, edits and seed."""
-    films = [(r.image_id, str(r.path), r.patient_id, r.label, r.site) for r in records]
+    films = [(r.image_id, str(r.path), file_stamp(r.path), r.patient_id, r.label, r.site) for r in records]
     marks = [
         (a.image_id, a.reader, r.kind, None if r.points is None else r.points.tolist(), _crc(r.pixels))
         for a in annotations

@@ -25,7 +25,10 @@ def leaked(films: Sequence[Record], trained: Sequence[Record]) -> Finding:
     """
     test, question = "leakage.training", QUESTION
     if not trained:
-        words = "The run's training films are not known (no split.csv beside the model)."
+        words = (
+            "The films that the model was trained on are not at hand (no split.csv beside it). Of an exported file, "
+            "--unseen leaves out those that its list names."
+        )
         return Finding(test, question, "not applicable", words)
     hashes = {r.sha256 or _hash(r) for r in trained} - {""}
     patients = {r.patient_id for r in trained if r.patient_id}

@@ -206,19 +206,27 @@ def masks_from_folder(folder: str | Path) -> Masker:
         AnnotationError: no mask at all in the folder; from the masker: a damaged file, or one that is no mask, several
             that fit a film, or one that fits several.
     """
-    root = Path(folder)
     by_stem: dict[str, list[Path]] = {}
-    closed: list[tuple[Path, str]] = []
-    for here, _, files in walk(root, closed):
-        for path in (here / name for name in sorted(files)):
-            if path.suffix.lower() in _MASKS:
-                by_stem.setdefault(_MASK_OF.sub("", path.stem), []).append(path)
-    if closed:
-        raise AnnotationError(f"{closed[0][0]}: {closed[0][1]}; its masks are missed.")
-    if not by_stem:
-        raise AnnotationError(f"{root}: holds no mask image; expected PNG files named like the films.")
+    for path in mask_files(folder):
+        by_stem.setdefault(_MASK_OF.sub("", path.stem), []).append(path)
     given: dict[Path, tuple[str, str]] = {}
     return lambda film: _mask_of(film, by_stem, given)
+
+
+def mask_files(folder: str | Path) -> list[Path]:
+    """The files of a folder of masks, and of those below it, in a stable order.
+
+    Raises:
+        AnnotationError: there is none, or a folder cannot be listed.
+    """
+    root = Path(folder)
+    closed: list[tuple[Path, str]] = []
+    found = [here / n for here, _, files in walk(root, closed) for n in files if Path(n).suffix.lower() in _MASKS]
+    if closed:
+        raise AnnotationError(f"{closed[0][0]}: {closed[0][1]}; its masks are missed.")
+    if not found:
+        raise AnnotationError(f"{root}: holds no mask image; expected PNG files named like the films.")
+    return sorted(found)
 
 
 def _mask_of(

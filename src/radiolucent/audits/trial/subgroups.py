@@ -85,6 +85,8 @@ def grouping(
 ) -> Finding:
     """Error rate of each group less that of all others; the worst decides, intervals corrected for their number.
 
+    Groups too small to be judged are judged together, so that no large group hides them.
+
     Args:
         labels: each film's group, or None. what: how groups are made, in words.
     """
@@ -100,31 +102,30 @@ def grouping(
             test, question, "not applicable", f"Needs two groups, one with {LEAST} labelled films or more.",
             source=source, concerns="model",
         )  # fmt: skip
-    corrected = 1 - (1 - level) / len(large)
-    gaps = {n: _gap(wrong, inside[n], member, table, corrected, seed) for n in large}
-    # Who errs less than the others passes where one that errs more is judged; else it is the small groups that do.
-    hidden = all((gaps[n].value or 0) < 0 for n in large)
-    verdicts = {n: two_sided(gaps[n], GAP) if hidden or (gaps[n].value or 0) > 0 else "pass" for n in large}
-    if hidden:  # of fewer films than are judged, a fail is none
-        few = {n for n in large if (member & ~inside[n]).sum() < LEAST and verdicts[n] == "fail"}
-        verdicts |= dict.fromkeys(few, "inconclusive")
+    small = [n for n in names if n not in large]
+    pool = small[0] if len(small) == 1 else f"{len(small)} small groups together"
+    judged = {n: inside[n] for n in large} | ({pool: np.logical_or.reduce([inside[n] for n in small])} if small else {})
+    corrected = 1 - (1 - level) / len(judged)
+    gaps = {n: _gap(wrong, here, member, table, corrected, seed) for n, here in judged.items()}
+    verdicts = {n: two_sided(gap, GAP) if (gap.value or 0) > 0 else "pass" for n, gap in gaps.items()}
+    if small and judged[pool].sum() < LEAST:  # too few for a fail; left open where they err more for sure, or no other
+        others = any((gaps[n].value or 0) > 0 for n in large)
+        verdicts[pool] = "pass" if verdicts[pool] == "pass" or (others and verdicts[pool] != "fail") else "inconclusive"
     verdict = (
         "fail" if "fail" in verdicts.values() else "inconclusive" if "inconclusive" in verdicts.values() else "pass"
     )
-    toward = -1 if hidden else 1
-    worst = max((n for n in large if verdicts[n] == verdict), key=lambda n: toward * (gaps[n].value or 0.0))
-    evidence = {n: _told(table, wrong, inside[n], gaps[n], level, seed) for n in large}
-    small = [n for n in names if n not in large]
+    worst = max((n for n in judged if verdicts[n] == verdict), key=lambda n: gaps[n].value or 0.0)
+    evidence = {n: _told(table, wrong, here, gaps[n], level, seed) for n, here in judged.items()}
     words = (
-        f"The error rate of {worst} ({int(inside[worst].sum())} films) is {_apart(gaps[worst])}; "
+        f"The error rate of {worst} ({int(judged[worst].sum())} films) is {_apart(gaps[worst])}; "
         f"{len(large)} {'group' if len(large) == 1 else 'groups'} looked at"
-        + (f", {len(small)} too small" if small else "")
+        + (f", {len(small)} too small to be judged alone" if small else "")
         + "."
         + (needed_words(gaps[worst], GAP, signed=True) if verdict == "inconclusive" else "")
     )
     return Finding(
         test, question, verdict, words, gaps[worst], GAP, evidence, source,
-        f"look at {'small groups' if hidden else 'the example films of the group'}; get more such films for training"
+        f"look at the {'example films of the group' if worst in large else 'small groups'}; get more such films"
         if verdict == "fail" else "",
         "model", severity=abs(gaps[worst].value or 0) / GAP if verdict == "fail" else 0.0,
     )  # fmt: skip
@@ -249,7 +250,7 @@ def _of_sites(case: Case) -> list[Finding]:
 TESTS = (
     Test(
         "subgroups", "Does the model err more often in some group of films?", "model",
-        f"two groups (site, etiology, --groups), one with {LEAST} labelled films", _of_groups,
+        f"two groups (site, etiology; in Python also groups=), one with {LEAST} labelled films", _of_groups,
         ("subgroups", f"subgroups.{ANY}"), family="groups",
     ),
     Test(

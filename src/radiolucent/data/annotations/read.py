@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.data.annotations.format import Format
 from radiolucent.data.annotations.formats import FORMATS
 from radiolucent.data.annotations.gather import Gatherer, Options, Unmarked
@@ -13,7 +14,7 @@ from radiolucent.data.annotations.match import Films, match
 from radiolucent.data.annotations.names import LAYOUT, names_masks
 from radiolucent.data.annotations.source import Source
 from radiolucent.data.annotations.words import fold, nothing_found_by
-from radiolucent.data.records import NOTED, Dataset, LeftOut
+from radiolucent.data.records import NOTED, Dataset, LeftOut, check_dataset
 from radiolucent.errors import AnnotationError
 from radiolucent.files import walk
 from radiolucent.images.sniff import what_else
@@ -75,6 +76,9 @@ def read_annotations(
         AnnotationError: unreadable, of no known format, or, unless `left_out` is given, any malformed entry or image
             that matches no film or several: all of them in one message, with line or entry.
     """
+    expect(path, PATH, "place of readings", "the path of a file or folder")
+    if dataset is not None:
+        check_dataset(dataset)
     file = Path(path)
     if format is not None and format not in FORMATS:
         raise AnnotationError(f"format {format!r}; expected one of {', '.join(FORMATS)}.")
