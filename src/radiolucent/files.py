@@ -82,7 +82,8 @@ def one_process(folder: str | os.PathLike[str]) -> Generator[None]:
     """Hold a folder for this process while the block runs; the same process may hold it several times over.
 
     The lock goes with the process, however it ends. The processes of one `torchrun` write one folder together: the
-    first of them holds it. Where nothing was written the lock is removed, and so is a folder that was made for it.
+    first of them holds it. Where no file or folder came into it the lock is removed, and so is a folder that was made
+    for it.
 
     Raises:
         BusyError: another process holds it.

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -187,3 +188,26 @@ def test_threads_explain_by_one_classifier(home: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, films)) == [True] * 4
     assert not any(m._forward_hooks for m in clf.network.modules())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no process forks here")
+def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
+    code = """if True:
+        import os, signal, threading
+        from radiolucent.models.preserve_state import alone
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with alone():
+                held.set(), done.wait()
+        threading.Thread(target=hold).start()
+        held.wait()
+        child = os.fork()
+        if not child:
+            signal.alarm(5)
+            with alone():
+                os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        done.set()
+        os._exit(status != 0)
+    """
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0

@@ -245,6 +245,16 @@ def test_folders_of_patients_studies_and_stages_are_no_classes(
         split_dataset(found)
 
 
+def test_folders_of_classes_beside_a_published_manifest_stay_classes(tmp_path: Path) -> None:
+    for name in ("NORMAL/a", "PNEUMONIA/b", "PNEUMONIA/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.png").touch()
+    (tmp_path / "stage_2_train_labels.csv").write_text("patientId,x,y,width,height,Target\n")
+    found = load_dataset(tmp_path)
+    assert found.class_names == ("NORMAL", "PNEUMONIA") and [r.label for r in found.records] == [0, 1, 1]
+    assert "stage_2_train_labels.csv, the manifest of RSNA Pneumonia, is not read" in found.notes[0]
+
+
 def test_what_lies_beside_published_films_is_no_film_and_no_loss(tmp_path: Path) -> None:
     for name in ("COVID/images/COVID-1.png", "Normal/images/Normal-1.png"):
         (tmp_path / name).parent.mkdir(parents=True)
@@ -289,4 +299,5 @@ def test_splits_under_another_name_and_patients_spelt_otherwise(tmp_path: Path) 
     for words in ("'Dataset_type' is read as split", "'p01' and 'P01' are taken for one patient", "has shortened"):
         assert words in notes, words
     (tmp_path / "m.csv").write_text("path,set,fold\na.png,train,test\nb.png,test,train\n")  # which of the two?
-    assert [r.split for r in load_dataset(tmp_path / "m.csv").records] == [None, None]
+    found = load_dataset(tmp_path / "m.csv")
+    assert [r.split for r in found.records] == [None, None] and "columns set, fold tell splits" in found.notes[0]

@@ -151,6 +151,9 @@ def test_weights_have_to_fit_wholly(tmp_path: Path) -> None:
     network: Any = plain.network.module
     assert len(load_weights(network, tmp_path / "beside.pth").unexpected) == len(state)
     assert torch.equal(network.state_dict()["fc.bias"], state["fc.bias"])
+    apart = {k if k == "fc.bias" else f"net.{k}": v for k, v in state.items()}  # its own name is no loss's
+    torch.save(apart, tmp_path / "apart.pth")
+    assert not load_weights(network, tmp_path / "apart.pth").missing
     torch.save({"model": {"state_dict": {k: v * torch.nan for k, v in state.items()}}}, tmp_path / "nan.pth")
     with pytest.raises(WeightsError, match="holds NaN"):
         rl.own_model("their_models:make", NAMES, preprocess=PRE, weights="nan.pth")

@@ -115,8 +115,11 @@ def test_percentages_are_noticed() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 100 * torch.stack([x.mean((1, 2, 3)), x.std((1, 2, 3))], 1).softmax(1)
 
+    given: dict[str, Any] = {"preprocess": rl.Preprocess(32, "squash", 1, (0.0,), (1.0,))}
     with pytest.raises(ModelError, match=r"percentages.*divides them by 100.*probabilities"):
-        rl.wrap(Percent(), ("NORMAL", "PNEUMONIA"), preprocess=rl.Preprocess(32, "squash", 1, (0.0,), (1.0,)))
+        rl.wrap(Percent(), ("NORMAL", "PNEUMONIA"), **given)
+    with pytest.raises(ModelError, match=r"percentages.*divides them by 100.*probabilities"):  # a file's, too
+        rl.wrap_function(lambda x: Percent()(torch.from_numpy(x)).numpy(), NAMES, output="logits", **given)
 
 
 def test_what_does_not_fit_is_named() -> None:

@@ -1,6 +1,8 @@
 """Class names of any length stay in their place: in figures, and in the report's tables."""
 
 import itertools
+import re
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -56,3 +58,7 @@ def test_names_from_right_to_left_leave_the_numbers_beside_them_in_place() -> No
     shown = line.render(name="<\u0633\u0644\u064a\u0645>")
     assert shown.startswith("17 labelled \u2068&lt;\u0633\u0644\u064a\u0645&gt;\u2069, 16 not")
     assert line.render(name="NORMAL") == '17 labelled NORMAL, 16 not; <i title="NORMAL">'
+    assert line.environment.from_string('<a href="{{ to|e }}">').render(to="\u0633&") == '<a href="\u0633&amp;">'
+    page = resources.files("radiolucent.reports").joinpath("templates/labels.html.jinja").read_text(encoding="utf-8")
+    addresses = re.findall(r'(?:href|id)="#?\{\{ (.*?) \}\}"', page)
+    assert len(addresses) == 4 and all(address.endswith("|e") for address in addresses)

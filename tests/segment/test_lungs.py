@@ -310,6 +310,9 @@ def test_masks_of_others_are_read_whole_and_given_to_one_film(tmp_path: Path) ->
         both(film_of(phantom(2).pixels, "test/x.png"))
     with pytest.raises(AnnotationError, match="may both be its mask"):
         masked(want, "Dr A/x.png", "Dr B/x.png")
+    for values in (~want, want + np.uint8(1), np.dstack([want | True, want]) * np.uint8(255)):  # white, transparent
+        with pytest.raises(ImageError, match="marks all four corners of the film; expected 0 outside"):
+            masked(values, "x.png")
     with pytest.raises(ImageError, match="is grey all over, and no mask"):
         masked(pixels, "images/x.png")
     (root / "images/x.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from radiolucent.bounds import PATH, expect
+from radiolucent.data.annotations.words import says_nothing_found
 from radiolucent.data.classes import with_classes
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import same_classes
@@ -173,7 +174,8 @@ def _scan(root: Path, placed: bool) -> Dataset:
 def _without_classes(root: Path, found: Sequence[_Placed]) -> tuple[list[_Placed], list[str]]:
     """The films without classes where the folders can be none, and a note that says so.
 
-    They are none where all are called as patients or studies are, and where a published manifest lies beside them.
+    They are none where all are called as patients or studies are, and where a published manifest lies beside them,
+    unless one is called normal or the like.
     """
     folders = sorted({label for _, _, label, _ in found if label is not None})
     listed = published_beside(root)
@@ -181,6 +183,8 @@ def _without_classes(root: Path, found: Sequence[_Placed]) -> tuple[list[_Placed
     if not listed and not named:
         return list(found), []
     notes: list[str] = []
+    if listed and any(map(says_nothing_found, folders)):
+        return list(found), [f"{listed[0].name}, the manifest of {listed[1]}, is not read: the folders are the classes"]
     if listed:
         file, name = listed
         unpacked = ", unpacked," if file.suffix.lower() == ".gz" else ""

@@ -61,19 +61,21 @@ def under_known_names(rows: Sequence[Mapping[str, Any]], where: object) -> tuple
             if found:
                 called[found[0]] = column
                 break
-    if "split" not in (*header, *called.values()) and (
-        found := _of_splits(rows, [n for n in header if n not in called])
-    ):
-        called[found] = "split"
-    notes = [f"column {name.strip()!r} is read as {column}" for name, column in called.items() if name != column]
+    notes: list[str] = []
+    if "split" not in (*header, *called.values()):
+        found = _of_splits(rows, [n for n in header if n not in called])
+        if len(found) == 1:
+            called[found[0]] = "split"
+        elif found:
+            notes.append(f"columns {', '.join(found)} tell splits, and none is read; call the right one 'split'")
+    notes += [f"column {name.strip()!r} is read as {column}" for name, column in called.items() if name != column]
     return [{called.get(name, name): value for name, value in row.items()} for row in rows], notes
 
 
-def _of_splits(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """The one column whose cells are train and test, or the like, and nothing else; "" where there is not one."""
+def _of_splits(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """The columns whose cells are train and test, or the like, and nothing else."""
     cells = {name: {cell_text(row.get(name)) for row in rows} - {""} for name in names}
-    found = [name for name, some in cells.items() if len(some) > 1 and all(split_of(cell) for cell in some)]
-    return found[0] if len(found) == 1 else ""
+    return [name for name, some in cells.items() if len(some) > 1 and all(split_of(cell) for cell in some)]
 
 
 def _plain(name: str) -> str:

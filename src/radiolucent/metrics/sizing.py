@@ -251,8 +251,9 @@ def size_auroc(
 
     Scores are taken as normal in both classes; arguments as in `size_proportion`, `prevalence` being the share of
     patients with the finding. Width and power come from simulated studies of independent films, analysed by the
-    interval that the evaluation would print (`auroc`): power to ± 2 points. Several films of a patient count as
-    films / (1 + (films − 1) rho). With more than 1,000 of the rarer class the formulas hold (`auroc_variance`).
+    interval that the evaluation would print (`auroc`); the standard error of a power of 0.8 is 1.6 to 2.8 points.
+    Several films of a patient count as films / (1 + (films − 1) rho). With more than 1,000 of the rarer class the
+    formulas hold (`auroc_variance`).
     """
     _checked(area, half_width, bound, prevalence, power)
     _checked_films(films, rho)

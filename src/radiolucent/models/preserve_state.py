@@ -1,5 +1,6 @@
 """Leaving a network, and the world's randomness, as they were."""
 
+import os
 import random
 import threading
 from collections import OrderedDict
@@ -22,13 +23,22 @@ NO_TENSORS = frozenset(
 )
 """Of most of a module's attributes; what they hold is not looked at."""
 
-_TURN = threading.RLock()
+_turn = threading.RLock()
+
+
+def _own_turn() -> None:
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where no process forks
+    os.register_at_fork(after_in_child=_own_turn)  # the thread that holds the turn stays with the parent
 
 
 @contextmanager
 def alone() -> Generator[None]:
     """One thread at a time: hooks, modes and random state are everybody's, and each would read the others' passes."""
-    with _TURN:
+    with _turn:
         yield
 
 

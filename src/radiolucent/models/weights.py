@@ -212,7 +212,7 @@ def _plainly_named(
         )
     under = {name.removeprefix(best[0]): tensor for name, tensor in found.items() if name.startswith(best[0])}
     others = {name: tensor for name, tensor in found.items() if not name.startswith(best[0])}
-    if all(t.ndim < 2 for t in others.values()):  # a layer beside the network would have a matrix
+    if all(t.ndim < 2 and name not in weights for name, t in others.items()):  # a layer would have a matrix
         return under, tuple(others)
     return others | under, ()
 

@@ -247,11 +247,7 @@ ARE_PROBABILITIES = (
 def _refuse_probabilities(classifier: Classifier) -> None:
     """Notice a softmax or sigmoid at the end of what is said to give logits."""
     logits = classifier.logits(_ramps(classifier))
-    if logits.shape[1] > 1 and sums_to_one(logits / 100):
-        raise ModelError(
-            "what it gives for a film sums to 100: these are percentages, of which a softmax would make nonsense. Wrap "
-            'a module of your own that divides them by 100, and say output="probabilities".'
-        )
+    _refuse_percentages(logits)
     if not bool((logits >= 0).all() and (logits <= 1).all()):
         return
     sums = logits.shape[1] > 1 and sums_to_one(logits)
@@ -259,6 +255,14 @@ def _refuse_probabilities(classifier: Classifier) -> None:
     within = classifier.multilabel and _calls_sigmoid(classifier)  # something may follow it, as in torchxrayvision
     if sums or within or any(_last_step(classifier, step) is not None for step in steps):
         raise ModelError(ARE_PROBABILITIES)
+
+
+def _refuse_percentages(logits: torch.Tensor) -> None:
+    if logits.shape[1] > 1 and sums_to_one(logits / 100):
+        raise ModelError(
+            "what it gives for a film sums to 100: these are percentages, of which a softmax would make nonsense. Wrap "
+            'a module or function of your own that divides them by 100, and say output="probabilities".'
+        )
 
 
 def sums_to_one(answers: torch.Tensor) -> bool:
@@ -316,8 +320,10 @@ def wrap_function(
     name = getattr(function, "__qualname__", type(function).__qualname__)
     made = _made(network, outputs, preprocess, positive, head, {"name": "function", "function": name})
     first, second = _probe(made), _probe(made)
-    if output == "logits" and first.shape[1] > 1 and sums_to_one(first):
-        raise ModelError(ARE_PROBABILITIES)
+    if output == "logits":
+        _refuse_percentages(first)
+        if first.shape[1] > 1 and sums_to_one(first):
+            raise ModelError(ARE_PROBABILITIES)
     rounded = np.round(first.numpy().astype(np.float64), 5) + 0.0
     probe = (
         hashlib.sha256(rounded.tobytes()).hexdigest() if torch.allclose(first, second, atol=1e-4) else "unrepeatable"

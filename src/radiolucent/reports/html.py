@@ -68,7 +68,7 @@ def _interval(e: Estimate | None) -> str:
 def _isolated(value: Any) -> Any:
     """A name written from right to left, shut off from what stands beside it: else the numbers around it change places.
 
-    By the Unicode isolates FSI and PDI, which are not seen.
+    By the Unicode isolates FSI and PDI, which are not seen. An address takes none: a template gives it through `e`.
     """
     if not isinstance(value, str) or isinstance(value, Markup):
         return value

@@ -257,7 +257,7 @@ def _inside(path: Path, shape: tuple[int, int]) -> Mask:
     """What a mask marks, as (H, W) of its film.
 
     Raises:
-        ImageError: damaged, or grey all over as a film is.
+        ImageError: damaged, grey all over as a film is, or marking all four corners, as what lies outside does.
     """
     try:
         with Image.open(path) as image:
@@ -271,5 +271,7 @@ def _inside(path: Path, shape: tuple[int, int]) -> Mask:
         raise ImageError(f"{path} is grey all over, and no mask; expected 0 and one other value.")
     else:
         inside = values > top / 2
+    if inside[[0, 0, -1, -1], [0, -1, 0, -1]].all():
+        raise ImageError(f"{path} marks all four corners of the film; expected 0 outside, and no transparency.")
     rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, values.shape, strict=True))
     return inside[np.ix_(rows, columns)]
