@@ -19,6 +19,7 @@ from radiolucent.models.opaque import opaque
 from radiolucent.models.picked import described_value, picked
 from radiolucent.models.positive import positive_class
 from radiolucent.models.preserve_state import as_it_was
+from radiolucent.models.shares import ARE_PROBABILITIES, refuse_shares
 from radiolucent.models.steady import unsteady
 from radiolucent.types import Head
 
@@ -238,36 +239,16 @@ def _last_step(classifier: Classifier, name: Step) -> int | None:
     return last.calls if seen and seen[-1] is not None else None
 
 
-ARE_PROBABILITIES = (
-    "it ends in a softmax or sigmoid: it gives probabilities, of which another softmax would make nonsense. Say "
-    'output="probabilities" (at the command line --model-options output=probabilities).'
-)
-
-
 def _refuse_probabilities(classifier: Classifier) -> None:
     """Notice a softmax or sigmoid at the end of what is said to give logits."""
     logits = classifier.logits(_ramps(classifier))
-    _refuse_percentages(logits)
+    refuse_shares(logits)
     if not bool((logits >= 0).all() and (logits <= 1).all()):
         return
-    sums = logits.shape[1] > 1 and sums_to_one(logits)
     steps: tuple[Step, Step] = ("softmax", "sigmoid")
     within = classifier.multilabel and _calls_sigmoid(classifier)  # something may follow it, as in torchxrayvision
-    if sums or within or any(_last_step(classifier, step) is not None for step in steps):
+    if within or any(_last_step(classifier, step) is not None for step in steps):
         raise ModelError(ARE_PROBABILITIES)
-
-
-def _refuse_percentages(logits: torch.Tensor) -> None:
-    if logits.shape[1] > 1 and sums_to_one(logits / 100):
-        raise ModelError(
-            "what it gives for a film sums to 100: these are percentages, of which a softmax would make nonsense. Wrap "
-            'a module or function of your own that divides them by 100, and say output="probabilities".'
-        )
-
-
-def sums_to_one(answers: torch.Tensor) -> bool:
-    """Whether answers (N, K) are what a softmax gives."""
-    return bool((answers >= 0).all()) and float((answers.sum(1) - 1).abs().max()) < 1e-4
 
 
 def _calls_sigmoid(classifier: Classifier) -> bool:
@@ -321,9 +302,7 @@ def wrap_function(
     made = _made(network, outputs, preprocess, positive, head, {"name": "function", "function": name})
     first, second = _probe(made), _probe(made)
     if output == "logits":
-        _refuse_percentages(first)
-        if first.shape[1] > 1 and sums_to_one(first):
-            raise ModelError(ARE_PROBABILITIES)
+        refuse_shares(first)
     rounded = np.round(first.numpy().astype(np.float64), 5) + 0.0
     probe = (
         hashlib.sha256(rounded.tobytes()).hexdigest() if torch.allclose(first, second, atol=1e-4) else "unrepeatable"
