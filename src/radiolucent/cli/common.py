@@ -73,6 +73,8 @@ def _as_given(file: Path, option: Any, value: Any) -> Any:
         return each
     if many and kind not in ("str", "text"):
         raise typer.BadParameter(f"{file}: {option.name} = {value}; expected one value, not a list.")
+    if isinstance(value, dict) and option.name == "model_options":
+        return str(value)  # `own_model` reads the table itself
     if any(isinstance(one, dict | list) for one in each):
         raise typer.BadParameter(f"{file}: {option.name} = {value}; expected a value, or a list of them.")
     return ",".join(map(str, each)) if many else each[0]
