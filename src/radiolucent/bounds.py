@@ -66,10 +66,11 @@ def expect(given: Any, kind: type | tuple[type, ...], what: str, expected: str) 
 
     >>> expect(3, PATH, "film", "a path")
     Traceback (most recent call last):
-    radiolucent.errors.ConfigError: a int as film; expected a path.
+    radiolucent.errors.ConfigError: an int as film; expected a path.
     """
     if not isinstance(given, kind):
-        raise ConfigError(f"a {type(given).__name__} as {what}; expected {expected}.")
+        name = type(given).__name__
+        raise ConfigError(f"a{'n' if name[0] in 'aeioAEIO' else ''} {name} as {what}; expected {expected}.")
 
 
 def check_numbers(config: object, bounds: Mapping[str, Bounds]) -> None:

@@ -472,6 +472,10 @@ def test_the_level_holds_where_classes_scatter_unlike_and_lying_goes_with_the_cl
         assert e is not None and e.low is not None and e.high is not None
         wrong += not e.low <= 0 <= e.high
     assert 0.02 < wrong / 600 < 0.08
+    same = np.column_stack([rng.normal(size=80), np.where(ill, 1.5, -0.5)])
+    assert contrast_at_same(ill * 2.0, ill, same, 0.95, "nothing") is None, (
+        "nothing tells the class from what goes with it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,49 +35,39 @@ class Case(Protocol):
 
 
 @dataclass(frozen=True)
-class _File:
-    """A film of which no more than the file is known."""
+class _Given:
+    """A film of which no more is known than its file, or what it holds in memory."""
 
-    path: Path
-    patient_id: None = None
+    image_id: str
+    path: Path | None = None
+    film: Radiograph | None = None
+    patient_id: str | None = None
     label: None = None
 
-    @property
-    def image_id(self) -> str:
-        return str(self.path)
+    @classmethod
+    def file(cls, path: str | Path) -> "_Given":
+        return cls(str(path), path=Path(path))
 
-
-@dataclass(frozen=True)
-class _Film:
-    """A film in memory."""
-
-    film: Radiograph
-    path: None = None
-    label: None = None
-
-    @property
-    def image_id(self) -> str:
-        return self.film.image_id
-
-    @property
-    def patient_id(self) -> str | None:
-        return self.film.patient_id
+    @classmethod
+    def in_memory(cls, film: Radiograph) -> "_Given":
+        return cls(film.image_id, film=film, patient_id=film.patient_id)
 
 
 def _cases(given: Any) -> list[Case]:
     """Records and files as they are, to be read in turn; whatever else `as_films` takes, as films in memory."""
     given = getattr(given, "records", given)
     if isinstance(given, str | Path):
-        return [_File(Path(given))]
+        return [_Given.file(given)]
     if not isinstance(given, Sequence | Iterator):
-        return [_Film(film) for film in as_films(given)[0]]
+        return [_Given.in_memory(film) for film in as_films(given)[0]]
     return [_case(one, f"image {i}") for i, one in enumerate(cast(Iterable[Any], given))]
 
 
 def _case(given: Any, name: str) -> Case:
     if isinstance(given, str | Path):
-        return _File(Path(given))
-    return given if hasattr(given, "path") and hasattr(given, "image_id") else _Film(as_film(given, name))
+        return _Given.file(given)
+    is_case = hasattr(given, "path") and hasattr(given, "image_id")
+    return given if is_case else _Given.in_memory(as_film(given, name))
 
 
 _Group = tuple[Sequence[Case], torch.Tensor | None, list[str], list[tuple[Path, str]]]
@@ -212,11 +202,11 @@ def _read(
     kept: list[Case] = []
     films: list[NDArray[Any]] = []
     for case in cases:
-        path = case.path
-        if path is None and not isinstance(case, _Film):
+        path, film = case.path, case.film if isinstance(case, _Given) else None
+        if path is None and film is None:
             raise DataError(f"{case.image_id}: has no path and no pixels were given.")
         try:
-            film = case.film if isinstance(case, _Film) else read(cast(Path, path), image_id=case.image_id)
+            film = read(cast(Path, path), image_id=case.image_id) if film is None else film
             films.append(classifier.preprocess.quantise(film))
             kept.append(case)
         except ImageError as error:

@@ -16,8 +16,8 @@ def contrast_at_same(
     """Mean of `values` (N,) of the ill less that of the others at the same `about` (N, K), with Student's t interval.
 
     Standard errors hold where the classes scatter unlike (HC3, MacKinnon & White 1985). None where a value is not
-    known, a class is missing, or there are no more than twice as many values as coefficients. given: what the interval
-    takes as it is, in words.
+    known, a class is missing or told by `about` alone, or there are no more than twice as many values as coefficients.
+    given: what the interval takes as it is, in words.
     """
     from scipy import stats
 
@@ -25,6 +25,8 @@ def contrast_at_same(
         return None
     scale = about.std(0)
     fit = np.column_stack([np.ones(len(ill)), ill, (about - about.mean(0))[:, scale > 0] / scale[scale > 0]])
+    if np.linalg.matrix_rank(fit) == np.linalg.matrix_rank(np.delete(fit, 1, axis=1)):
+        return None
     inverse = np.linalg.pinv(fit.T @ fit)
     slopes = inverse @ fit.T @ values
     leverage = np.einsum("ij,jk,ik->i", fit, inverse, fit)

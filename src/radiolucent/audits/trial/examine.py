@@ -323,8 +323,7 @@ def _films(dataset: Dataset | Sequence[Record], classifier: Classifier) -> Datas
         for record in dataset if isinstance(dataset, list | tuple) else [dataset]:
             expect(record, Record, "films with labels", "rl.load_dataset(folder or manifest), or some of its records")
         dataset = Dataset(tuple(dataset), classifier.class_names)
-    films = dataset
-    films = relabel(films, classifier.class_names)
+    films = relabel(dataset, classifier.class_names)
     if not any(r.label is not None for r in films.records):
         raise DataError(f"none of {len(films)} films has a label; an audit needs labelled films of both classes.")
     return films
