@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from radiolucent.audits.trial.headline import by_severity, verdict_of
+from radiolucent.audits.trial.tests import TESTS
 from radiolucent.audits.trial.verdicts import beyond, cases_needed, film_mean, needed_words, two_sided
 from radiolucent.types import Estimate, Finding, Verdict
 
@@ -123,6 +124,35 @@ def test_a_foreign_change_alone_leaves_no_audit_open() -> None:
     assert "figure above the threshold" not in words
     met = finding("border.black", "inconclusive", 0.9, **told, familiar={"beyond": 0.1, "foreign": False})
     assert verdict_of([*cleared, met])[0] == "inconclusive"
+
+
+def test_a_pass_names_three_of_many_open_kinds_those_nearest_to_failing() -> None:
+    def finding(test: str, verdict: Verdict, value: float, threshold: float) -> Finding:
+        return Finding(test, "?", verdict, "", estimate(value, value - 1, value + 1), threshold, concerns="model")
+
+    passed = ("border.black", "exposure.bright", "corners.fill", "marker.paste", "size.outside")
+    opened = {"lines": 0.02, "tone": 0.19, "shading": -0.4, "border": 0.1, "texture": 0.15}
+    found = [finding(name, "pass", 0.0, 0.5) for name in passed]
+    found += [finding(f"discovered.{name}", "inconclusive", value, 0.2) for name, value in opened.items()]
+    verdict, words = verdict_of(found)
+    told = (
+        "; open: 5, nearest to failing the spread of the film's grey levels outside the lungs, the film's fine texture "
+        "and something at the film's border; clear of 5: "
+    )
+    assert verdict == "pass" and told in words, words
+    few = verdict_of(found[:-2])[1]
+    assert "; open: the spread of the film's grey levels" in few and "nearest" not in few
+    assert not any("," in t.kind for t in TESTS if t.kind), "kinds are listed with commas"
+
+
+def test_findings_have_minus_signs() -> None:
+    found = Finding("discovered.tone", "?", "pass", "A follow-up moves it by -0.35 SD (99.5% CI -1.25 to +0.55).")
+    assert found.summary == "A follow-up moves it by −0.35 SD (99.5% CI −1.25 to +0.55)."
+    crop = Finding(
+        "size.outside", "?", "inconclusive", "", estimate(-0.6, -0.9, -0.3), 0.5, concerns="model",
+    )  # fmt: skip
+    cleared = [Finding(n, "?", "pass", "", concerns="model") for n in ("border.black", "corners.fill")]
+    assert "(−0.60, threshold 0.5)" in verdict_of([crop, *cleared])[1]
 
 
 def test_open_findings_above_their_threshold_come_first() -> None:

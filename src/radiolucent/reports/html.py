@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from radiolucent.reports import phrasing
 from radiolucent.reports.report_data import Picture, Story
 from radiolucent.reports.sections import sections
 from radiolucent.reports.summary import summary
-from radiolucent.types import Estimate
+from radiolucent.types import Estimate, with_minus
 
 __all__ = ["environment", "write_report"]
 
@@ -53,7 +52,7 @@ def _short(value: Any) -> Any:
 
 def _sentence(text: str) -> Markup:
     """A finding's sentence as HTML: `commands` set as code, minus signs, and a blank before "% CI"."""
-    parts = re.sub(r"(?<![\w.-])-(?=\d)", "−", text).replace("% CI", " % CI").replace("  % CI", " % CI").split("`")
+    parts = with_minus(text).replace("% CI", " % CI").replace("  % CI", " % CI").split("`")
     if len(parts) % 2 == 0:
         return escape("`".join(parts))
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))

@@ -7,7 +7,7 @@ network's input. Coordinates are continuous, x to the right and y down, and pixe
 `Classifier`, the remaining value of the data flow, stands in `radiolucent.models.classifier`: it holds a network.
 """
 
-from radiolucent.types.estimate import Concern, Estimate, Finding, Verdict
+from radiolucent.types.estimate import Concern, Estimate, Finding, Verdict, with_minus
 from radiolucent.types.names import plain_label
 from radiolucent.types.predicted import (
     NO_CALL,
@@ -43,4 +43,5 @@ __all__ = [
     "plain_label",
     "rules_for",
     "supported",
+    "with_minus",
 ]

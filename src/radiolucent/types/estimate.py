@@ -1,5 +1,6 @@
 """Figures with their intervals, and verdicts that rest on them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,11 +8,20 @@ from typing import Any, Literal
 from radiolucent.shown import Shown
 from radiolucent.types.nothing import nothing
 
-__all__ = ["Concern", "Estimate", "Finding", "Verdict"]
+__all__ = ["Concern", "Estimate", "Finding", "Verdict", "with_minus"]
 
 
 Verdict = Literal["pass", "fail", "inconclusive", "not applicable"]
 Concern = Literal["data", "model", "map"]
+
+
+def with_minus(text: str) -> str:
+    """The sentence with minus signs in place of the hyphens before its numbers.
+
+    >>> with_minus("a follow-up moves it by -0.35 SD (-1.25 to +0.55)")
+    'a follow-up moves it by −0.35 SD (−1.25 to +0.55)'
+    """
+    return re.sub(r"(?<![\w.-])-(?=\d)", "−", text)
 
 
 def _number(value: float) -> str:
@@ -72,7 +82,7 @@ class Finding(Shown):
         test: short stable name, e.g. "duplicates.exact".
         question: what was asked, in words.
         verdict: "pass", "fail", "inconclusive" or "not applicable".
-        summary: the answer in one or two sentences.
+        summary: the answer in one or two sentences, with minus signs.
         estimate: the figure it rests on, if any.
         threshold: what the figure was held against, if anything.
         evidence: names, tables and numbers a reader can check; JSON-ready.
@@ -96,6 +106,9 @@ class Finding(Shown):
     concerns: Concern = "data"
     control: Estimate | None = None
     severity: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "summary", with_minus(self.summary))
 
     def __repr__(self) -> str:
         return f"Finding({self.test}: {self.verdict}; {self.summary[:200]})"

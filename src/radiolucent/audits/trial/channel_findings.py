@@ -121,8 +121,8 @@ def _proves(found: Tried, proof: Tried) -> bool:
 
 
 def enough(found: Tried, proof: Tried) -> bool:
-    """Whether the proof's figure is no trifle beside what it is to explain."""
-    part = max(ENOUGH * found.channel.threshold, proof.channel.part * (found.estimate.value or 0.0))
+    """Whether the proof's figure is no trifle, beside the threshold that holds then and what it is to explain."""
+    part = max(ENOUGH * least_of(found.channel), proof.channel.part * (found.estimate.value or 0.0))
     return (proof.estimate.value or 0.0) >= part
 
 

@@ -247,7 +247,8 @@ def _wider(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
     more = tried(case, wider, dealt, level)
     if more is None or not _fails(more := adjusted(more, (1 + level) / 2)):
         return one
-    return more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
+    on_outline = wider.name == "surroundings" and (one.estimate.low or 0.0) <= 0
+    return replace(more, doubt=ON_OUTLINE) if on_outline else more
 
 
 def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
@@ -261,7 +262,7 @@ def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
         if channel.less and (proven(one) or not certain):
             continue  # that it lies evenly proves nothing: it says where to look, where a failure is no verdict
         shown = tried(case, channel, dealt, level)
-        if shown is not None and (certain or enough(one, shown)):
+        if shown is not None and (certain or enough(one, shown)) and promising(shown):
             shown = _again(case, shown, dealt, level)
         one = replace(one, proof=(*(one.proof or ()), *(() if shown is None else (shown,))))
     return one
@@ -270,14 +271,24 @@ def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
 def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
     """The channel tried, and again where that is worth it."""
     one = tried(case, channel, dealt, level)
-    return None if one is None else _again(case, one, dealt, level)
+    if one is None or not (promising(one) or _may_be_proven(case, one, dealt, level)):
+        return one
+    return _again(case, one, dealt, level)
+
+
+def _may_be_proven(case: Case, one: Tried, dealt: Deal, level: float) -> bool:
+    """Whether a figure in the lungs that is open above the threshold of outside, though not above that of what findings
+    do, has a proof that is no trifle: by these donors alone."""
+    least = least_of(one.channel)
+    if (one.estimate.value or 0.0) <= least or beyond(one.estimate, least) != "inconclusive":
+        return False
+    others = [d for d in dealt.donors if d.label != case.classifier.positive]
+    proofs = (tried(case, c, dealt, level) for c in no_findings(one.channel.name, others) if c.less is None)
+    return any(p is not None and enough(one, p) for p in proofs)
 
 
 def _again(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
-    """Where a figure above the threshold is open: with up to four times as many donors, then at the same tone and
-    texture, each at half the error rate."""
-    if not promising(one):
-        return one
+    """With up to four times as many donors, then at the same tone and texture, each at half the error rate."""
     half = (1 + level) / 2
     more = case.once("discovered.more", partial(deal, case, MORE))
     if more is not None and len(more.donors) > len(dealt.donors):
@@ -297,7 +308,7 @@ def promising(found: Tried) -> bool:
 
 def adjusted(found: Tried, level: float) -> Tried:
     """Where a figure above the threshold is open, and fails at the same tone and texture of the donors: that one."""
-    if _fails(found) or (found.estimate.value or 0.0) <= found.channel.threshold:
+    if _fails(found) or (found.estimate.value or 0.0) <= least_of(found.channel):
         return found
     same = _at_same(found, level)
     if same is None or beyond(same, least_of(found.channel)) != "fail":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import Mask, View
-from radiolucent.audits.trial.whole_film import curve_of, interlaced_as, placed_as, sharpened_as
+from radiolucent.audits.trial.whole_film import curve_of, interlaced_as, placed_as, sharpened_as, tapered_as
 
 __all__ = [
     "BESIDE", "CHANNELS", "WIDER", "Channel", "Exchange", "both_lungs", "cell_channel", "filled", "fine_of", "free",
@@ -250,7 +250,7 @@ CHANNELS: Mapping[str, Channel] = {
         Channel("sharpness", "the film's finest texture", _spectrum(0.6, 1.1), False),
         Channel("lines", "fine structure outside the lungs", _lines, True),
         Channel("inside", "fine structure inside the lungs", _inside, True, WITHIN),
-        Channel("fine", "fine structure, in the lungs and around them", _fine, False, WITHIN),
+        Channel("fine", "fine structure in the lungs and around them", _fine, False, WITHIN),
         Channel("curve", "the film's tone curve", curve_of, False, WITHIN),
         Channel("filter", "how sharp the film is as a whole", sharpened_as, False, WITHIN),
         Channel("interlace", "how every other line of the film lies", interlaced_as, False, WITHIN),
@@ -258,9 +258,10 @@ CHANNELS: Mapping[str, Channel] = {
     )
 }
 WIDER: Mapping[str, Channel] = {
-    "surroundings": Channel("surroundings", "something outside the lungs or on their outline", _outline, True)
+    "surroundings": Channel("surroundings", "something outside the lungs or on their outline", _outline, True),
+    "pose": Channel("pose", "how the chest lies on the film or tapers", tapered_as, False, WITHIN),
 }
 """What is tried after a channel, in its place, where that does not fail. What lies on the outline alone may be a
-finding (a lost outline is one): the channel itself must move the answer for certain, or there is no verdict."""
+finding (a lost outline is one): `surroundings` itself must move the answer for certain, or there is no verdict."""
 BESIDE = tuple(name for name, channel in CHANNELS.items() if channel.threshold == OUTSIDE)
 """Channels that change nothing in the lungs: all of them are exchanged where the surroundings are."""

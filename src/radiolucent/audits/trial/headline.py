@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from radiolucent.audits.trial.interventions import INTERVENTIONS
 from radiolucent.audits.trial.tests import TESTS, named_test
-from radiolucent.types import Finding, Verdict
+from radiolucent.types import Finding, Verdict, with_minus
 
 __all__ = ["by_severity", "verdict_of"]
 
@@ -12,6 +12,8 @@ _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2, "not applicable": 3}
 _CONCERNS = {"model": 0, "data": 1, "map": 2}
 _KINDS = ("intervention", "part", "")
 UNNAMED = "unnamed: "
+NAMED = 3
+"""Kinds that are named of a longer list."""
 
 
 def _decides(finding: Finding) -> str:
@@ -127,7 +129,7 @@ def _cleared(
     words += f"; open, as the change is foreign to these films: {_counted(foreign)}" if foreign else ""
     if rest:
         also = "also open" if named or above or foreign else "open"
-        words += f"; {also}: {_counted(rest) if short else ', '.join(_plain(k) for k in rest)}"
+        words += f"; {also}: {_counted(rest) if short else _foremost(rest, unclear)}"
     words += f"; clear of {len(clear)}: {_counted(clear)}" if clear else ""
     return f"{words}.{_untried(trial)}"
 
@@ -157,6 +159,26 @@ def _next(failed: Sequence[Finding]) -> str:
     return f", next {' and '.join(others)}" if others else ""
 
 
+def _foremost(kinds: Sequence[str], open_: Sequence[Finding]) -> str:
+    """Up to three of these kinds by name, those first whose figures lie nearest their thresholds; of more their number
+    as well: the table of tests lists all."""
+    nearest = sorted((f for f in open_ if _kinds([f])), key=lambda f: -_nearness(f))
+    first = [_plain(k) for k in _kinds(nearest) if k in kinds][:NAMED]
+    if len(kinds) <= NAMED:
+        return ", ".join(first)
+    return f"{len(kinds)}, nearest to failing {', '.join(first[:-1])} and {first[-1]}"
+
+
+def _nearness(finding: Finding) -> float:
+    """How far on the way to its threshold, or beyond, the figure is: 1 on it."""
+    e, limit, test = finding.estimate, finding.threshold, INTERVENTIONS.get(finding.test)
+    if e is None or e.value is None or not limit:
+        return 0.0
+    if test is not None and test.wanted:
+        return 2 - e.value / limit
+    return (abs(e.value) if test is not None and test.signed else e.value) / limit
+
+
 def _unnamed(finding: Finding) -> bool:
     kinds = _kinds([finding])
     return bool(kinds) and all(k.startswith(UNNAMED) for k in kinds)
@@ -170,7 +192,7 @@ def _counted(kinds: Sequence[str]) -> str:
     """Kinds by name; of more than three that have none, their number: the table of tests lists them."""
     named = [k for k in kinds if not k.startswith(UNNAMED)]
     unnamed = [_plain(k) for k in kinds if k.startswith(UNNAMED)]
-    return ", ".join([*named, *(unnamed if len(unnamed) <= 3 else [f"{len(unnamed)} without a name"])])
+    return ", ".join([*named, *(unnamed if len(unnamed) <= NAMED else [f"{len(unnamed)} without a name"])])
 
 
 def _above(finding: Finding) -> bool:
@@ -203,7 +225,7 @@ def _sure_and_above(finding: Finding) -> bool:
 
 def _figure(finding: Finding) -> str:
     e = finding.estimate
-    return f"{(e.value if e else None) or 0.0:+.2f}, threshold {finding.threshold:g}"
+    return with_minus(f"{(e.value if e else None) or 0.0:+.2f}") + f", threshold {finding.threshold:g}"
 
 
 def _untried(trial: Sequence[Finding]) -> str:

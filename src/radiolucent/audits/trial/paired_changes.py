@@ -244,7 +244,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             swing=("exposure.dark", "exposure.lungs", "exposure.lungs.dark"),
         ),
         Intervention(
-            "size.outside", ORIGINAL, "the film's sharpness, as small files lack it",
+            "size.outside", ORIGINAL, "the sharpness that small files lack",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
             whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),

@@ -1,4 +1,4 @@
-"""Exchanging what a film has as a whole: its tone curve, its sharpness, every other line, and how the chest lies on it.
+"""Exchanging what a film has as a whole: its tone curve, sharpness, every other line, and how the chest lies on it.
 
 A network that reads such a thing reads it in the lungs as well, where `exchange` puts nothing of another film. So it is
 measured outside the lungs of both films, where no finding of a lung is, and then given to all of the recipient, lungs
@@ -14,7 +14,7 @@ from radiolucent.audits.trial.distort import Grey, grey_of
 from radiolucent.audits.trial.regions import View
 from radiolucent.segment.sides import two_lungs
 
-__all__ = ["curve_of", "interlaced_as", "placed_as", "sharpened_as"]
+__all__ = ["curve_of", "interlaced_as", "placed_as", "sharpened_as", "tapered_as"]
 
 Floats = NDArray[np.float64]
 LEAST = 64
@@ -144,3 +144,64 @@ def _alike(one: Grey, other: Grey, side: int) -> float:
 
     first, second = (np.asarray(ndimage.gaussian_filter(g, 0.03 * side)).ravel() for g in (one, other))
     return float(np.corrcoef(first, second)[0, 1])
+
+
+FLAT = 0.2
+"""Depth of a picture's nearest place, the lungs' middle being 1, below which a film lies too far aslant to be shown."""
+
+
+def _corners(view: View) -> Floats | None:
+    """The centres (y, x) of the upper and the lower half of either lung, (lung, half, 2); None where not known."""
+    sides = None if view.lungs is None or not view.lungs.any() else two_lungs(view.lungs)
+    if sides is None:
+        return None
+    found: list[Floats] = []
+    for side in sides:
+        pixels = np.argwhere(side)
+        lower = pixels[:, 0] >= np.median(pixels[:, 0])
+        if lower.all():
+            return None
+        found += [pixels[~lower].mean(0), pixels[lower].mean(0)]
+    return np.stack(found).reshape(2, 2, 2)
+
+
+def _upright(corners: Floats) -> tuple[Floats, Floats, Floats]:
+    """Corners as (across, down) from their middle, in distances between the lungs; the middle; and what leads back."""
+    middle, across = corners.mean((0, 1)), (corners[1] - corners[0]).mean(0)
+    back = np.stack([across, np.array([across[1], -across[0]])])
+    return (corners - middle) @ np.linalg.inv(back), middle, back
+
+
+def tapered_as(recipient: View, donor: View) -> Grey | None:
+    """The film shifted, turned and enlarged as in `placed_as`, and narrowed toward its top or bottom, as one
+    photographed aslant, so that the lungs lie as far apart above against below as the donor's do. Nothing else of their
+    shape is the donor's: how long or wide lungs are may be a finding."""
+    own, theirs = (v.once("corners", partial(_corners, v)) for v in (recipient, donor))
+    if own is None or theirs is None:
+        return None
+    (shape, _, _), (wanted, middle, back) = _upright(own), _upright(theirs)
+    centre, apart = shape.mean(0), wanted[1, :, 0] - wanted[0, :, 0]
+    target = np.stack([centre, centre])
+    target[:, :, 0] += np.outer((-0.5, 0.5), apart)
+    target[:, :, 1] = shape[:, :, 1]
+    matrix = _perspective((target @ back + middle).reshape(4, 2), own.reshape(4, 2))
+    rows, columns = np.mgrid[: recipient.side, : recipient.side].astype(np.float64)
+    y, x, depth = np.tensordot(matrix, np.stack([rows, columns, np.ones_like(rows)]), 1)
+    at_middle = matrix[2] @ np.append(middle, 1.0)
+    if (depth / at_middle).min() < FLAT:
+        return None
+    from scipy import ndimage
+
+    found = ndimage.map_coordinates(grey_of(recipient), [y / depth, x / depth], order=1, mode="nearest")
+    return np.asarray(found, np.float32)
+
+
+def _perspective(here: Floats, there: Floats) -> Floats:
+    """The matrix (3, 3) of the perspective that takes four points (4, 2) there."""
+    rows = [
+        row
+        for (y, x), (v, u) in zip(here, there, strict=True)
+        for row in ([y, x, 1, 0, 0, 0, -v * y, -v * x], [0, 0, 0, y, x, 1, -u * y, -u * x])
+    ]
+    solved = np.linalg.lstsq(np.array(rows), there.ravel(), rcond=None)[0]
+    return np.append(solved, 1.0).reshape(3, 3)
