@@ -243,12 +243,14 @@ def _wider(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
     wider = WIDER.get(one.channel.name)
     if wider is None or _fails(one):
         return one
+    if wider.name != "surroundings":
+        more = _settled(case, wider, dealt, level)
+        return one if more is None or not _fails(more) else more
     dealt = case.once("discovered.more", partial(deal, case, MORE)) or dealt
     more = tried(case, wider, dealt, level)
     if more is None or not _fails(more := adjusted(more, (1 + level) / 2)):
         return one
-    on_outline = wider.name == "surroundings" and (one.estimate.low or 0.0) <= 0
-    return replace(more, doubt=ON_OUTLINE) if on_outline else more
+    return more if (one.estimate.low or 0.0) > 0 else replace(more, doubt=ON_OUTLINE)
 
 
 def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
