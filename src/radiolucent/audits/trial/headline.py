@@ -163,10 +163,8 @@ def _foremost(kinds: Sequence[str], open_: Sequence[Finding]) -> str:
     """Up to three of these kinds by name, those first whose figures lie nearest their thresholds; of more their number
     as well: the table of tests lists all."""
     nearest = sorted((f for f in open_ if _kinds([f])), key=lambda f: -_nearness(f))
-    first = [_plain(k) for k in _kinds(nearest) if k in kinds][:NAMED]
-    if len(kinds) <= NAMED:
-        return ", ".join(first)
-    return f"{len(kinds)}, nearest to failing {', '.join(first[:-1])} and {first[-1]}"
+    first = ", ".join([_plain(k) for k in _kinds(nearest) if k in kinds][:NAMED])
+    return first if len(kinds) <= NAMED else f"{len(kinds)}, nearest to failing {first}"
 
 
 def _nearness(finding: Finding) -> float:
