@@ -257,17 +257,30 @@ def _explained(case: Case, one: Tried, dealt: Deal, level: float) -> Tried:
     """With what tells a failure in the lungs from findings there."""
     if one.channel.name not in IN_LUNGS or not _fails(one):
         return one
-    known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
-    others = [d for d in known.donors if d.label != case.classifier.positive]
     certain = beyond(one.estimate, one.channel.threshold) == "fail"
-    for channel in no_findings(one.channel.name, others):
+    for channel in _no_findings(case, one.channel.name, dealt):
         if channel.less and (proven(one) or not certain):
             continue  # that it lies evenly proves nothing: it says where to look, where a failure is no verdict
-        shown = tried(case, channel, dealt, level)
+        shown = _shown(case, channel, dealt, level)
         if shown is not None and (certain or enough(one, shown)) and promising(shown):
             shown = _again(case, shown, dealt, level)
         one = replace(one, proof=(*(one.proof or ()), *(() if shown is None else (shown,))))
     return one
+
+
+def _no_findings(case: Case, name: str, dealt: Deal) -> tuple[Channel, ...]:
+    def made() -> tuple[Channel, ...]:
+        known = case.once("discovered.more", partial(deal, case, MORE)) or dealt
+        return no_findings(name, [d for d in known.donors if d.label != case.classifier.positive])
+
+    return case.once(f"discovered.{name}.no_findings", made)
+
+
+def _shown(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
+    """One of `no_findings`, tried once; but for `over` it is the same beside "inside" and "fine"."""
+    what = channel.name if channel.name.endswith(".over") else channel.name.rpartition(".")[2]
+    found = case.once(f"discovered.{what}.shown", partial(tried, case, channel, dealt, level))
+    return None if found is None else replace(found, channel=channel)
 
 
 def _settled(case: Case, channel: Channel, dealt: Deal, level: float) -> Tried | None:
@@ -284,8 +297,8 @@ def _may_be_proven(case: Case, one: Tried, dealt: Deal, level: float) -> bool:
     least = least_of(one.channel)
     if (one.estimate.value or 0.0) <= least or beyond(one.estimate, least) != "inconclusive":
         return False
-    others = [d for d in dealt.donors if d.label != case.classifier.positive]
-    proofs = (tried(case, c, dealt, level) for c in no_findings(one.channel.name, others) if c.less is None)
+    kinds = _no_findings(case, one.channel.name, dealt)
+    proofs = (_shown(case, c, dealt, level) for c in kinds if c.less is None)
     return any(p is not None and enough(one, p) for p in proofs)
 
 
