@@ -107,7 +107,7 @@ def _found(
     return dataset, named
 
 
-def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+def find_films(paths: str | Path | Iterable[str | Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     """(images, (file, reason) of files that cannot be any) of files and folders, each once, in a stable order."""
     found: dict[Path, Path] = {}
     left: list[tuple[Path, str]] = []

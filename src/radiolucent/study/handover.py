@@ -63,7 +63,7 @@ def hand_over(
     Raises:
         ConfigError: no such tool, no explanations there, or a folder that is not empty.
     """
-    if not isinstance(tool, str) or tool not in TOOLS:
+    if tool not in list(TOOLS):
         raise ConfigError(f"tool {tool!r}; expected {' or '.join(TOOLS)}.")
     for place, what in ((explanations, "folder of explanations"), (out, "place to write to")):
         expect(place, PATH, what, "the path of a folder")
