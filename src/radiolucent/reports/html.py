@@ -78,7 +78,7 @@ def _isolated(value: Any) -> Any:
 
 
 def environment() -> Environment:
-    """The templates, escaped, with the filters they use."""
+    """The templates, escaped, with the filters and functions they use."""
     made = Environment(
         loader=PackageLoader("radiolucent.reports"),
         autoescape=True,
@@ -99,7 +99,7 @@ def environment() -> Environment:
         "sentence": _sentence,
     }
     made.filters.update(filters)
-    made.globals["counted"] = counted
+    made.globals.update(counted=counted)
     return made
 
 
