@@ -99,7 +99,8 @@ def environment() -> Environment:
         "sentence": _sentence,
     }
     made.filters.update(filters)
-    made.globals.update(counted=counted)
+    functions: dict[str, Any] = {"counted": counted}
+    made.globals.update(functions)
     return made
 
 
