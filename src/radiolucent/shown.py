@@ -59,7 +59,7 @@ def _short(value: Any) -> str:
 def counted(number: int, noun: str) -> str:
     """How many, in words.
 
-    >>> counted(1, "patient"), counted(12, "test film")
-    ('1 patient', '12 test films')
+    >>> counted(1, "patient"), counted(1200, "test film")
+    ('1 patient', '1,200 test films')
     """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -139,6 +139,7 @@ def test_what_is_no_classifier_or_data_set_is_refused_with_the_call_that_makes_o
 def test_other_values_are_refused_with_the_call_that_makes_what_is_expected(home: Path) -> None:
     clf, path = rl.load(home / "run"), sorted((home / "films" / "normal").iterdir())[0]
     film = rl.read(path)
+    many = rl.study.ManyConfig((rl.LIME(),))
     told: dict[str, Callable[[], object]] = {
         "a Radiograph as films with labels; expected rl.load_dataset": lambda: rl.audit(clf, film),  # type: ignore
         "a str as films with labels; expected rl.load_dataset": lambda: rl.audit(clf, str(path)),
@@ -155,6 +156,19 @@ def test_other_values_are_refused_with_the_call_that_makes_what_is_expected(home
         "a list as data set's place": lambda: rl.load_dataset([path]),  # type: ignore
         "a str as data set": lambda: rl.read_annotations(path, dataset="films"),  # type: ignore
         "a NoneType as place of readings": lambda: rl.read_annotations(None),  # type: ignore
+        "a NoneType as name of a network": lambda: rl.build(None),  # type: ignore
+        "class names 'AB'; expected a list": lambda: rl.build("small_cnn", class_names="AB", pretrained=False),
+        "a float as class names": lambda: rl.wrap(clf.network, 1.5),  # type: ignore
+        "a NoneType as class name; expected a text": lambda: rl.wrap(clf.network, [None]),  # type: ignore
+        "a dict as training's configuration; expected rl.TrainConfig": lambda: rl.fit(clf, [], [], {}),  # type: ignore
+        "a str as method; expected the one": lambda: rl.stamp(clf, film, rl.explain(clf, film), "x"),  # type: ignore
+        "a list as run folder": lambda: rl.demo([]),  # type: ignore
+        "a NoneType as film or folder": lambda: rl.explain_many(clf, None, home / "m", many),  # type: ignore
+        "a str as configuration; expected rl.study.ManyConfig": lambda: rl.explain_many(clf, [], home / "m", "lime"),  # type: ignore
+        "a str as data set; expected one of torch": lambda: rl.from_torchxrayvision("nih", "Mass", home),
+        "a list as folder of explanations": lambda: rl.hand_over([], home, "fiftyone"),  # type: ignore
+        "expected fiftyone or labelstudio": lambda: rl.hand_over(home, home, []),  # type: ignore
+        "a NoneType as story": lambda: rl.write_report(None, home),  # type: ignore
         "a str as study's configuration; expected rl.StudyConfig": lambda: rl.run_study("films"),  # type: ignore
         "a str as repair's configuration; expected rl.RepairConfig": lambda: rl.repair("run"),  # type: ignore
     }

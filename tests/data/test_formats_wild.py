@@ -395,7 +395,27 @@ def test_readings_that_do_not_fit_their_film_are_listed_and_the_rest_is_used() -
     left: list[LeftOut] = []
     kept = fitting(given, {"a": SIZE}, Path("marks.csv"), left)
     assert [a.reader for a in kept] == ["A", "D"] and len(left) == 2
-    assert "1024 × 1024 pixels, the film has 100 × 60" in left[0].reason and "outside the image" in left[1].reason
+    assert "1024 × 1024 pixels, but the film has 100 × 60" in left[0].reason and "outside the image" in left[1].reason
+
+
+@pytest.mark.parametrize(
+    ("scale", "kept", "told"),
+    [(1.0, 12, ""), (1.6, 0, "beyond the film on 5 of 12 films"), (0.5, 12, "noted: A's markings on 12 films all lie")],
+    ids=["own", "larger", "smaller"],
+)
+def test_markings_of_larger_or_smaller_copies_are_not_taken_for_the_films_own(
+    scale: float, kept: int, told: str
+) -> None:
+    ends = np.linspace(0.3, 0.95, 12) * scale  # shares of the side at which the markings end
+    given = [
+        Annotation(str(n), (Region.box(*(np.multiply(end, (WIDTH, HEIGHT)) - 9), 9, 9),), reader="A")
+        for n, end in enumerate(ends)
+    ]
+    left: list[LeftOut] = []
+    assert len(fitting(given, {str(n): SIZE for n in range(12)}, Path("marks.csv"), left)) == kept
+    assert [told in item.reason for item in left] == [True] * bool(told)
+    one = [Annotation("0", (Region.box(50, 40, 90, 9),), reader="A"), *given[1:]]  # one slip of the hand is no scale
+    assert scale > 1 or len(fitting(one, {str(n): SIZE for n in range(12)}, Path("marks.csv"), [])) == 12
 
 
 # Identifiers and coordinates

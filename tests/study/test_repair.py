@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 from typer.testing import CliRunner
 
 from radiolucent.audits.trial.planted import Pool, pool
 from radiolucent.audits.trial.planted_films import planted_films
 from radiolucent.cli import app
-from radiolucent.data import Dataset, PixelCache, Record, write_manifest
+from radiolucent.data import Dataset, PixelCache, Record, load_dataset, write_manifest
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.models import Classifier, build, load
 from radiolucent.reports.repair_page import interval, write_repair
@@ -306,15 +307,26 @@ def test_a_model_made_with_other_settings_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> None:
-    """Lungs found by the network, markers given."""
+    """Lungs found by the network; no film has a marker, so that one of the two methods cannot be used; readings are of
+    copies of another size."""
+    first = load_dataset(home / "films" / "manifest.csv").records[0]
+    image = {"id": 1, "file_name": first.image_id, "width": 32, "height": 32}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 4, 9, 9]}
+    coco = {"images": [image], "categories": [{"id": 1, "name": "PNEUMONIA"}], "annotations": [box]}
+    (tmp_path / "read.json").write_text(json.dumps(coco))
+    (tmp_path / "none").mkdir()
+    Image.new("L", (64, 64)).save(tmp_path / "none" / f"{first.path.stem}.png")
     arguments = [
-        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--remedy", "crop", "--fine-tune",
-        "--epochs", "1", "--films", "30", "--out", str(tmp_path), "--json",
-        "--markers", str(home / "films" / "masks" / "markers"),
+        "repair", str(home / "run"), str(home / "films" / "manifest.csv"), "--remedy", "inpaint,crop", "--fine-tune",
+        "--epochs", "1", "--films", "30", "--out", str(tmp_path), "--json", "--markers", str(tmp_path / "none"),
+        "--annotations", str(tmp_path / "read.json"),
     ]  # fmt: skip
     result = CliRunner().invoke(app, arguments)
-    assert result.exit_code in (0, 4), result.output
+    assert result.exit_code in (3, 4), result.output
     page, told = (tmp_path / "repair.html").read_text(), json.loads((tmp_path / "repair.json").read_text())
+    assert "marked an image of 32 × 32 pixels" in str(told["left_out"]) and "32 × 32" in result.stderr
+    assert [item["method"] for item in told["methods_left_out"]] == ["inpaint"]
+    assert "no model by inpaint" in result.stderr and "inpaint</strong> was left out" in page
     assert page.count("crop to lungs") >= 3
     for name, test in told["rows"][0]["tests"].items():  # what each figure is held against
         if test["verdict"] != "not applicable" and test["threshold"] is not None:
@@ -327,8 +339,6 @@ def test_the_command_crops_and_the_crop_travels(home: Path, tmp_path: Path) -> N
 
 def test_films_in_other_splits_and_unknown_methods_are_refused(home: Path, tmp_path: Path) -> None:
     from dataclasses import replace
-
-    from radiolucent.data import load_dataset
 
     data = load_dataset(home / "films" / "manifest.csv")
     turned = {"train": "test", "test": "train", "val": "val"}
@@ -369,6 +379,6 @@ def test_costs_are_paired_differences() -> None:
     worse = _predictions(rng.normal(size=200) + 1.0 * (truth - 0.5), truth)
     loss = costs(worse, before, folds=500)["auroc"]
     assert loss.value is not None and loss.high is not None and loss.high < 0 and loss.n == 100
-    assert interval(loss.as_dict(), signed=True).startswith("-0.")
+    assert interval(loss.as_dict(), signed=True).startswith("−0.")
     called = (worse.called & (truth == 1)).sum() / 100 - (before.called & (truth == 1)).sum() / 100
     assert costs(worse, before, folds=200)["sensitivity"].value == pytest.approx(called)

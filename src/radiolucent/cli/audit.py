@@ -198,6 +198,7 @@ def _audit(
     from radiolucent.audits.trial.examine import examine
     from radiolucent.audits.trial.maskers import maskers
     from radiolucent.data import LabelOptions, load_dataset, of_label, read_annotations
+    from radiolucent.data.annotations.match import fitting_files
     from radiolucent.data.multilabel import match_labels
     from radiolucent.files import file_name, refuse_among_films
     from radiolucent.models import checkpoint_file, load, names_box, names_own
@@ -219,12 +220,15 @@ def _audit(
     refuse_among_films([home], dataset.folders)
     home = home if label is None else home / file_name(label)
     lung_masks, marker_masks, note = maskers(lungs, markers)
+    readings = read_annotations(annotations, dataset=dataset, **reading) if annotations else []
+    if annotations:
+        readings = fitting_files(readings, dataset, annotations, reading["left_out"])
     found = examine(
         classifier,
         chosen,
         whole=dataset,
         trained=_trained_on(beside, label) if beside else (),
-        annotations=read_annotations(annotations, dataset=dataset, **reading) if annotations else (),
+        annotations=readings,
         lungs=lung_masks,
         markers=marker_masks,
         methods=names_in(methods),

@@ -188,14 +188,14 @@ def phantom(
         several = SeveralConfig(patients=patients, films=films, size=size, marker=marker_ill, seed=seed)
         with progress_bar() as update:
             dataset = generate_several(out, several, progress=stages(update, "drawing"))
-        say.print(f"{len(dataset)} films in {out}")
+        say.print(f"{counted(len(dataset), 'film')} in {out}")
         return
     config = PhantomConfig(
         patients=patients, films=films, size=size, marker_ill=marker_ill, marker_healthy=marker_healthy, seed=seed
     )
     with progress_bar() as update:
         dataset = generate(out, config, progress=stages(update, "drawing"))
-    say.print(f"{len(dataset)} films in {out}")
+    say.print(f"{counted(len(dataset), 'film')} in {out}")
 
 
 @data_app.command()
@@ -209,7 +209,7 @@ def kaggle(
 
     dataset = download(handle)
     write_manifest(dataset, out)
-    say.print(f"{len(dataset)} films in {dataset.root}; manifest {out}")
+    say.print(f"{counted(len(dataset), 'film')} in {dataset.root}; manifest {out}")
 
 
 @data_app.command()
@@ -223,7 +223,7 @@ def medmnist(
 
     with progress_bar() as update:
         dataset = download(out, name=name, size=size, progress=stages(update, "writing films"))
-    say.print(f"{len(dataset)} films in {out}")
+    say.print(f"{counted(len(dataset), 'film')} in {out}")
 
 
 @data_app.command()
@@ -298,7 +298,8 @@ def maps(
         told = [{"file": str(p), "reason": r} for p, r in left]
         print_json({"films": count, "out": str(out), "left_out": told})
     else:
-        say.print(f"{count} films with maps and {len(readings)} readings in {shown(out)}", highlight=False)
+        told_of = f"{counted(count, 'film')} with maps and {counted(len(readings), 'reading')}"
+        say.print(f"{told_of} in {shown(out)}", highlight=False)
     end_with_left_out(left, count)
 
 
@@ -343,7 +344,7 @@ def lungs(data: Data, out: Out = Path("lungs"), as_json: AsJson = False) -> None
             }
         )
     else:
-        say.print(f"{found.written} masks in {out}; {len(found.distrusted)} not to be trusted")
+        say.print(f"{counted(found.written, 'mask')} in {out}; {len(found.distrusted)} not to be trusted")
         for name, why in found.distrusted:
             say.print(f"  {name}: {'; '.join(why)}", soft_wrap=True, markup=False)
     end_with_left_out(left)

@@ -1,7 +1,7 @@
 """The command line: parse → one public call → print.
 
 Exit status: 0 done; 1 failed or nothing done, with a message; 2 wrong usage; 3 done, but some files were left out (they
-are listed); 4 done, and a check failed (`data check`) or a model (`audit`).
+are listed); 4 done, and a check failed (`data check`) or a model (`audit`, `repair`).
 """
 
 import errno

@@ -165,7 +165,8 @@ def evaluate(
         if len(seen.films) == len(predictions):
             raise DataError(f"{data}: the run was trained or chosen on all of its {len(predictions)} films.")
         predictions = _only(predictions, [name not in seen.films for name in predictions.image_ids])
-        say.print(f"{len(seen.films)} films left out that the run was trained or chosen on, or of the same patients.")
+        gone = counted(len(seen.films), "film")
+        say.print(f"{gone} left out that the run was trained or chosen on, or of the same patients.")
         warn_of_seen(seen, left_out=True)
     elif seen is None:
         say_unknown()
@@ -241,7 +242,7 @@ def _print_labels(result: Any, groups: dict[str, dict[str, Any]]) -> None:
     for column, values in groups.items():
         for value, found in values.items():
             table = labels_table(found)
-            table.title = f"{shown(column)}: {shown(value)}, {found.n} films"
+            table.title = f"{shown(column)}: {shown(value)}, {counted(found.n, 'film')}"
             screen.print(table)
 
 

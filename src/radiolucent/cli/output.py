@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from radiolucent.shown import counted
 from radiolucent.tables import printable
 
 if TYPE_CHECKING:
@@ -171,7 +172,10 @@ def shown(text: object) -> str:
 
 
 def end_with_left_out(
-    left_out: Iterable[tuple[Any, str]], done: int | None = None, methods: Iterable[tuple[str, str]] = ()
+    left_out: Iterable[tuple[Any, str]],
+    done: int | None = None,
+    methods: Iterable[tuple[str, str]] = (),
+    made: str = "map",
 ) -> None:
     """List the files that were left out, and end with status 3 if any of them is missed, or 1 if nothing was done.
 
@@ -180,7 +184,7 @@ def end_with_left_out(
 
     Args:
         done: how many films were used, where none is a failure.
-        methods: (name, reason) of methods that gave no map: missed too.
+        methods: (name, reason) of methods that gave none of what they make (`made`): missed too.
     """
     from radiolucent.data.records import HIDDEN, NOTED, is_lost
 
@@ -193,11 +197,11 @@ def end_with_left_out(
     if missed or done == 0:
         say.quiet = False  # as errors are told
     for name, reason in without:
-        say.print(f"[yellow]no map by {shown(name)}:[/yellow] {shown(reason)}", soft_wrap=True, highlight=False)
+        say.print(f"[yellow]no {made} by {shown(name)}:[/yellow] {shown(reason)}", soft_wrap=True, highlight=False)
     if done == 0:
         say.print("[red]error:[/red] nothing was done: none of the files could be used.")
     if items or done == 0:
-        say.print(f"[yellow]{len(items)} file(s) left out:[/yellow]")
+        say.print(f"[yellow]{counted(len(items), 'file')} left out:[/yellow]")
     for path, reason in items:
         say.print(f"  {escape(printable(path))}: {shown(reason)}", soft_wrap=True)
     if done == 0:
@@ -246,11 +250,11 @@ def print_comparison(found: "Comparison") -> None:
 
     for a in found.agreement:
         rows = [(escape(meaning(name)), str(e)) for name, e in a.estimates.items() if e.value is not None]
-        rows += [("not applicable", f"{count} films: {reason}") for reason, count in a.not_applicable.items()]
+        rows += [("not applicable", f"{counted(n, 'film')}: {reason}") for reason, n in a.not_applicable.items()]
         for kind, groups in a.strata.items():
             for group, some in groups.items():
                 rows.append((escape(f"{kind}: {group}: hit rate"), str(some["hit_rate"])))
-        _print_rows(f"{a.method} against {a.reader}, {a.films} films", rows)
+        _print_rows(f"{a.method} against {a.reader}, {counted(a.films, 'film')}", rows)
     if found.completeness and found.completeness.missing:
         rows = [
             (escape(name), f"{n} of {found.completeness.films} films") for name, n in found.completeness.read.items()
@@ -277,12 +281,12 @@ def _print_zones(found: "ZoneEnergy") -> None:
     names = {zone: words_of(zone) for zone in found.energy}
     rows = [(words, f"{found.energy[zone]}; area {found.area[zone].value or 0:.3f}") for zone, words in names.items()]
     if found.films:
-        _print_rows(f"{found.method}: share of the map by lung zone, {found.films} films", rows)
+        _print_rows(f"{found.method}: share of the map by lung zone, {counted(found.films, 'film')}", rows)
     say.print("The image's left is the patient's right unless the film is mirrored.", highlight=False)
     if found.mirrored:
         say.print(f"mirrored by their header: {shown(', '.join(found.mirrored))}", soft_wrap=True, highlight=False)
     if found.unsure:
-        say.print(f"[yellow]{len(found.unsure)} film(s) without sure lungs, not counted by zone:[/yellow]")
+        say.print(f"[yellow]{counted(len(found.unsure), 'film')} without sure lungs, not counted by zone:[/yellow]")
         for name, reason in found.unsure:
             say.print(f"  {shown(name)}: {shown(reason)}", soft_wrap=True, highlight=False)
 

@@ -12,6 +12,7 @@ from radiolucent.cli.output import (
     Annotations,
     AsJson,
     Seed,
+    end_with_left_out,
     names_in,
     print_json,
     progress_bar,
@@ -19,6 +20,7 @@ from radiolucent.cli.output import (
     say,
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
+from radiolucent.shown import counted
 
 __all__ = ["repair"]
 
@@ -87,8 +89,11 @@ def repair(
     else:
         _print(found.as_dict())
         say.print(f"table and figure: {page}")
-    if not found.mended:
-        raise typer.Exit(CHECK_FAILED)
+    try:
+        end_with_left_out(found.left_out, methods=found.methods_left_out, made="model")
+    finally:
+        if not found.mended:  # outweighs what was left out
+            raise typer.Exit(CHECK_FAILED)
 
 
 def _strength(given: str | None) -> float | Literal["auto"] | None:
@@ -117,7 +122,8 @@ def _print(found: dict[str, Any]) -> None:
             )  # fmt: skip
             tried.add_row(f"{name} (kept)" if row.get("kept") else name, *told)
         Console().print(tried)
-    table = Table(title=f"{found['films']} test films of {found['patients']} patients", title_justify="left")
+    title = f"{counted(found['films'], 'test film')} of {counted(found['patients'], 'patient')}"
+    table = Table(title=title, title_justify="left")
     for heading in ("model", "audit", "tests failed", "AUROC", "change of it", "sensitivity", "specificity"):
         table.add_column(heading, overflow="fold")
     colour = {"fail": "red", "pass": "green"}

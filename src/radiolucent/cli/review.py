@@ -14,6 +14,7 @@ from radiolucent.cli.output import AsJson, Seed, end_with_left_out, names_in, pr
 from radiolucent.cli.reading_options import reads_films
 from radiolucent.cli.unseen import Unseen
 from radiolucent.errors import ConfigError
+from radiolucent.shown import counted
 
 __all__ = ["review"]
 
@@ -94,7 +95,7 @@ def review(
         say.print(f"[bold red]warning:[/bold red] {escape(opened.warning)}", soft_wrap=True, highlight=False)
     lost = sum(is_lost(reason) for _, reason in opened.left_out)
     if lost and not export:  # told before the readers begin; listed at the end
-        say.print(f"[yellow]{lost} file(s) could not be read and are not in the study[/yellow]")
+        say.print(f"[yellow]{counted(lost, 'file')} could not be read: not in the study[/yellow]")
     try:
         if export:
             _export(context, export, as_json)

@@ -1,7 +1,7 @@
 """Data sets from folders: `train|val|test/CLASS/*`, `CLASS/*`, either with a folder a patient, or images alone."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from radiolucent.bounds import PATH, expect
@@ -107,11 +107,14 @@ def _found(
     return dataset, named
 
 
-def find_films(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+def find_films(paths: str | Path | Iterable[str | Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     """(images, (file, reason) of files that cannot be any) of files and folders, each once, in a stable order."""
     found: dict[Path, Path] = {}
     left: list[tuple[Path, str]] = []
-    for given in paths:
+    several = paths if isinstance(paths, Iterable) and not isinstance(paths, str) else [paths]
+    for one in several:
+        expect(one, PATH, "film or folder", "its path; rl.load_dataset(folder).records have one each")
+        given = Path(one)
         if given.is_dir() or (given.suffix.lower() == ".npz" and given.is_file()):
             dataset = _found(given, None, None, placed=False)[0]
             left += [(item.path, item.reason) for item in dataset.left_out]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.data.manifest import read_manifest, write_manifest
 from radiolucent.data.records import Dataset, LeftOut, Record
 from radiolucent.errors import DataError
@@ -42,6 +43,11 @@ def from_torchxrayvision(
     Raises:
         DataError: no such pathology, or no film with a known label.
     """
+    if not (hasattr(dataset, "pathologies") and hasattr(dataset, "labels")):
+        expect(
+            dataset, (), "data set", "one of torchxrayvision, such as torchxrayvision.datasets.NIH_Dataset(imgpath=…)"
+        )
+    expect(folder, PATH, "folder", "its path")
     names = [str(name) for name in dataset.pathologies]
     if pathology not in names:
         raise DataError(f"pathology {pathology!r}; this data set has {', '.join(names)}.")

@@ -16,8 +16,15 @@ def region_mask(annotation: Annotation, shape: tuple[int, int]) -> NDArray[np.bo
     A region too thin to hold a pixel's centre marks the pixel it lies in. Zone scores have no outline and mark nothing.
 
     Raises:
-        AnnotationError: a mask of another shape, or a region wholly outside the image.
+        AnnotationError: regions drawn on an image of another size, a mask of another shape, or a region wholly outside
+            the image.
     """
+    drawn = annotation.image_shape
+    if annotation.regions and drawn is not None and tuple(drawn) != tuple(shape):
+        raise AnnotationError(
+            f"{annotation.image_id}: {annotation.reader} marked an image of {drawn[1]} × {drawn[0]} pixels, but the "
+            f"film has {shape[1]} × {shape[0]}; bring the regions to the film's own pixels."
+        )
     total = np.zeros(shape, bool)
     for region in annotation.regions:
         if region.kind == "zone":

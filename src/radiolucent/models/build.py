@@ -10,10 +10,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
 from radiolucent.models.in_lungs import InLungs
+from radiolucent.models.labels_given import names_given
 from radiolucent.models.memory import keep_freed_memory
 from radiolucent.models.own import is_model_file, names_own
 from radiolucent.models.own_start import start_of_own
@@ -146,7 +148,8 @@ def build(
     Raises:
         ModelError: no such network. WeightsError: weights cannot be had, read or fitted.
     """
-    names = tuple(class_names)
+    expect(name, str, "name of a network", "one such as 'mobilenetv1'; a module at hand goes into rl.wrap(module, …)")
+    names = names_given(class_names)
     if names_own(name) or is_model_file(name):
         if arguments or dropout is not None:
             raise ConfigError(f"{name}: dropout and other arguments are its factory's; say them there.")

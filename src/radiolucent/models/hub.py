@@ -11,6 +11,7 @@ from radiolucent.extras import require
 from radiolucent.files import sha256_file, write_json, write_text
 from radiolucent.models.checkpoint import NAME, load, save
 from radiolucent.models.classifier import Classifier
+from radiolucent.shown import counted
 from radiolucent.types import LabelRule
 
 __all__ = ["load_from_hub", "push_to_hub", "save_for_hub"]
@@ -47,7 +48,7 @@ SHA-256 of the file: `{sha256}`; of weights and meaning: `{hash}`.
 | | |
 |---|---|
 | architecture | {architecture}, {parameters:,} parameters |
-| input | {size} × {size} pixels, {channels} channel(s), grey levels as in `config.json` |
+| input | {size} × {size} pixels, {channels}, grey levels as in `config.json` |
 {called}
 | weights before training | {weights} |
 
@@ -144,9 +145,10 @@ def load_from_hub(repo_id: str, *, revision: str | None = None, **options: Any) 
     try:
         file = hub.hf_hub_download(repo_id, NAME, revision=revision, **options)
     except Exception as error:  # the Hub's errors and its transport's
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise CheckpointError(
-            f"{repo_id}: {NAME} not downloaded ({type(error).__name__}: {str(error).splitlines()[0]}); check the name, "
-            "the network, and the token of a private repository."
+            f"{repo_id}: {NAME} not downloaded ({why}); check the name, the network, and the token of a private "
+            "repository."
         ) from error
     return load(file)
 
@@ -166,7 +168,7 @@ def _card(classifier: Classifier, file: Path, repo_id: str, summary: Mapping[str
         architecture=meta["architecture"].get("name", "not recorded"),
         parameters=sum(p.numel() for p in classifier.network.parameters()),
         size=classifier.preprocess.size,
-        channels=classifier.preprocess.channels,
+        channels=counted(classifier.preprocess.channels, "channel"),
         called=_called(classifier),
         target=f", target={classifier.class_names[0]!r}" if classifier.multilabel else "",
         weights=weights,

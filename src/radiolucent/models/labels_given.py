@@ -1,9 +1,10 @@
 """Which outputs of another's network are labels, and how each is called."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError
 from radiolucent.types import Head, LabelRule
 
@@ -27,6 +28,22 @@ class Outputs:
     rules: tuple[LabelRule, ...]
 
 
+def names_given(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Class names as they were given; one text, whose letters would be classes, or what holds no texts, is refused.
+
+    Raises:
+        ConfigError: with what is expected.
+    """
+    expected = "a list of texts, such as ['NORMAL', 'PNEUMONIA']"
+    expect(class_names, Iterable, "class names", expected)
+    if isinstance(class_names, str | bytes):
+        raise ConfigError(f"class names {class_names!r}; expected {expected}.")
+    found = tuple(class_names)
+    for name in found:
+        expect(name, str, "class name", "a text")
+    return found
+
+
 def outputs_of(class_names: Sequence[str], head: Head, threshold: Thresholds) -> Outputs:
     """The outputs that have a name; an empty one means nothing (torchxrayvision's untrained labels), and is cut off.
 
@@ -36,7 +53,7 @@ def outputs_of(class_names: Sequence[str], head: Head, threshold: Thresholds) ->
         ConfigError: empty names or thresholds a class with another head than "multilabel", thresholds of another
             number, or no name at all, or one twice.
     """
-    given = tuple(class_names)
+    given = names_given(class_names)
     keep = tuple(k for k, name in enumerate(given) if name.strip())
     names = tuple(given[k] for k in keep)
     several = head == "multilabel"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from radiolucent.audits.trial import TESTS
+from radiolucent.shown import counted
 
 __all__ = ["Fact", "facts"]
 
@@ -97,7 +98,7 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
     if score:
         words = f"On the audited films AUROC {figure(audit['auroc'], 'patients')}. {score['summary']}"
         yield "reasons", Fact(words, f"{page}, Verdict")
-    words = f"{audit['films']} films of {audit['patients']} patients audited"
+    words = f"{counted(audit['films'], 'film')} of {counted(audit['patients'], 'patient')} audited"
     lost = len(audit["left_out"])
     yield "left_out", Fact(f"{words}; {lost} files could not be read and are listed.", "audit.json: left_out")
     yield "demographics", Fact(_demographics(audit.get("columns", {}), audit["films"]), f"{page}, Not tested")
@@ -136,7 +137,7 @@ def _tally(findings: Sequence[Values]) -> str:
     failed = [f for f in findings if f["verdict"] == "fail"]
     open_ = sum(f["verdict"] == "inconclusive" for f in findings)
     lead = failed[0] if failed else findings[0]
-    tests = "1 test" if len(findings) == 1 else f"{len(findings)} tests"
+    tests = counted(len(findings), "test")
     which = "" if len(findings) == 1 else "the gravest, " if failed else "the first listed, "
     return f"Failed: {len(failed)} of {tests}; open: {open_}; {which}{lead['test']}: {lead['summary']}"
 
@@ -159,12 +160,15 @@ def _of_run(run: Values) -> Iterator[tuple[str, Fact]]:
     yield "labels", Fact(f"Labels as given with the data: {', '.join(run['class_names'])}.", f"{page}, Data")
     yield (
         "left_out",
-        Fact(f"{len(data['left_out'])} files left out, each with its reason.", "summary.json: data.left_out"),
+        Fact(
+            f"{counted(len(data['left_out']), 'file')} left out, each with its reason.", "summary.json: data.left_out"
+        ),
     )
     yield (
         "sample",
         Fact(
-            f"{figures['n']} test films of {figures['patients']} patients; intervals tell what that size can.",
+            f"{counted(figures['n'], 'test film')} of {counted(figures['patients'], 'patient')}; intervals tell what "
+            "that size can.",
             f"{page}, Performance",
         ),
     )
@@ -200,7 +204,8 @@ def _of_run(run: Values) -> Iterator[tuple[str, Fact]]:
 def _of_readers(run: Values) -> Iterator[tuple[str, Fact]]:
     doctors = run.get("doctors")
     if doctors:
-        yield "readers", Fact(f"{len(doctors['readers'])} readers, {doctors['films']} films.", "report.html, Doctors")
+        words = f"{counted(len(doctors['readers']), 'reader')}, {counted(doctors['films'], 'film')}."
+        yield "readers", Fact(words, "report.html, Doctors")
         if doctors["between"]:
             words = "; ".join(f"{k} {figure(e)}" for k, e in doctors["between"].items())
             yield "agreement_between", Fact(words, "summary.json: doctors.between")

@@ -12,12 +12,14 @@ import PIL.Image
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.figures import method_name
 from radiolucent.files import write_json, write_text
 from radiolucent.reports import phrasing
 from radiolucent.reports.report_data import Picture, Story
 from radiolucent.reports.sections import sections
 from radiolucent.reports.summary import summary
+from radiolucent.shown import counted
 from radiolucent.types import Estimate, with_minus
 
 __all__ = ["environment", "write_report"]
@@ -75,7 +77,7 @@ def _isolated(value: Any) -> Any:
 
 
 def environment() -> Environment:
-    """The templates, escaped, with the filters they use."""
+    """The templates, escaped, with the filters and functions they use."""
     made = Environment(
         loader=PackageLoader("radiolucent.reports"),
         autoescape=True,
@@ -96,6 +98,8 @@ def environment() -> Environment:
         "sentence": _sentence,
     }
     made.filters.update(filters)
+    functions: dict[str, Any] = {"counted": counted}
+    made.globals.update(functions)
     return made
 
 
@@ -105,6 +109,8 @@ def write_report(story: Story, folder: str | Path, *, name: str = "report.html")
     The HTML holds its styles and pictures itself: it can be mailed, archived and printed, and asks no server for
     anything (its content security policy forbids it). Whatever texts it is given, they are shown, never run.
     """
+    expect(story, Story, "story", "that of a study: rl.study(rl.StudyConfig(data, out)) writes its report itself")
+    expect(folder, PATH, "place to write to", "the path of a folder")
     templates = environment()
     page = templates.get_template("page.html.jinja").render(story=story, sections=sections(story, templates))
     out = Path(folder)

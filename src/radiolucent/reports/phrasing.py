@@ -16,6 +16,7 @@ from radiolucent.audits.agreement import (
 from radiolucent.figures import method_name
 from radiolucent.metrics import METRICS
 from radiolucent.reports.report_data import Story
+from radiolucent.shown import counted
 from radiolucent.types import Estimate, Finding
 
 __all__ = [
@@ -184,10 +185,10 @@ def headline(story: Story) -> list[str]:
     c = found.confusion
     ill, well = c["tp"] + c["fn"], c["tn"] + c["fp"]
     others = " or ".join(n for n in story.class_names if n != story.positive)
-    patients = f"{found.patients:,} patients" if found.patients != 1 else "1 patient"
     lines = [
-        f"The network tells {story.positive} from {others} on chest X-rays. It was tested on {found.n:,} films of "
-        f"{patients} that played no part in training or in any choice: {ill:,} labelled {story.positive}, {well:,} not."
+        f"The network tells {story.positive} from {others} on chest X-rays. It was tested on "
+        f"{counted(found.n, 'film')} of {counted(found.patients, 'patient')} that played no part in training or in any "
+        f"choice: {ill:,} labelled {story.positive}, {well:,} not."
     ]
     if e["sensitivity"].value is not None:
         lines.append(
@@ -283,7 +284,7 @@ def warnings(story: Story) -> list[str]:
     if story.test.patients < 100:
         found.append(f"Only {story.test.patients} test patients: the intervals are wide.")
     if story.left_out:
-        found.append(f"{len(story.left_out)} files could not be used and were left out; they are listed under Data.")
+        found.append(f"Left out, as they could not be used: {counted(len(story.left_out), 'file')}, listed under Data.")
     if not story.agreement:
         found.append("No doctor's markings were given: where the network looks was not compared with anything.")
     return found

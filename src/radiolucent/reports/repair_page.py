@@ -15,14 +15,14 @@ __all__ = ["interval", "write_repair"]
 
 
 def interval(estimate: Mapping[str, Any] | None, *, signed: bool = False) -> str:
-    """An estimate as `0.912 (0.88 to 0.94)`; signed: with its sign."""
+    """An estimate as `0.912 (0.880 to 0.940)`; signed: with its sign."""
     if estimate is None or estimate["value"] is None:
         return "not applicable"
     sign = "+" if signed else ""
-    value = f"{estimate['value']:{sign}.3f}"
-    if estimate["low"] is None:
-        return value
-    return f"{value} ({estimate['low']:{sign}.3f} to {estimate['high']:{sign}.3f})"
+    value, low, high = (
+        "" if estimate[k] is None else f"{estimate[k]:{sign}.3f}".replace("-", "−") for k in ("value", "low", "high")
+    )
+    return f"{value} ({low} to {high})" if low else value
 
 
 def write_repair(found: Mapping[str, Any], folder: str | Path) -> Path:

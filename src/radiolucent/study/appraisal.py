@@ -24,6 +24,7 @@ from radiolucent.images import read
 from radiolucent.metrics import Evaluation, evaluate, predictive_values
 from radiolucent.reports import CaseStory, Doctors, Picture, Story, write_report
 from radiolucent.reports.phrasing import written
+from radiolucent.shown import counted
 from radiolucent.study.case import make_case
 from radiolucent.study.characteristics import characteristics
 from radiolucent.study.choose import choose_cases, worst
@@ -261,7 +262,7 @@ def _story(
         "freeze",
         "precision",
     )
-    augment = config.augment()
+    augment, patients = config.augment(), sum(prepared.dataset.patients().values())
     return Story(
         title=config.title,
         created=written(),
@@ -270,9 +271,9 @@ def _story(
         positive=clf.class_names[clf.positive],
         data=(
             ("source", prepared.dataset.source),
-            ("films used", f"{len(prepared.dataset)} of {sum(prepared.dataset.patients().values())} patients"),
+            ("films used", f"{len(prepared.dataset)} of {counted(patients, 'patient')}"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
-            ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {pre.channels} channel(s)"),
+            ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {counted(pre.channels, 'channel')}"),
             *characteristics(prepared.dataset),
         ),
         counts=prepared.dataset.counts(),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.data.phantom import PhantomConfig, SeveralConfig, generate, generate_several
 from radiolucent.files import one_process
 from radiolucent.models import Classifier
@@ -37,6 +38,7 @@ def demo(
             and cardiomegaly, some uncertain, some not given. patients: children drawn, 560 for one label and 700 for
             three unless given. epochs: of training, 12 or 14. on_ready: see `train_only`.
     """
+    expect(out, PATH, "run folder", "the path of a folder")
     folder, several = Path(out), labels > 1
     films = folder / "phantom"
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from radiolucent import figures
+from radiolucent.bounds import PATH, expect
 from radiolucent.data import find_films
 from radiolucent.errors import ExplainError, ImageError
 from radiolucent.explainers import Explainer, NoMap, explain, save_explanation
@@ -22,6 +23,7 @@ from radiolucent.explainers.perturbation.copies import Perturbation
 from radiolucent.files import file_name, file_stamp, one_process, refuse_among_films, write_bytes
 from radiolucent.images import read, read_or_note
 from radiolucent.models import Classifier, black_box
+from radiolucent.models.classifier import check_classifier
 from radiolucent.passes.copy_memory import multiply_adds
 from radiolucent.passes.session import Session
 from radiolucent.study.case import called_labels, make_case
@@ -97,8 +99,11 @@ def explain_many(
             with other settings or readings. ExplainError: no method gave a map of any film, or of the first 20 it was
             tried on.
     """
+    check_classifier(classifier)
+    expect(out, PATH, "place to write to", "the path of a folder")
+    expect(config, ManyConfig, "configuration", "rl.study.ManyConfig((rl.LIME(),))")
     with one_process(out):
-        return _explained(classifier, paths, out, config, readings, fresh, refuse, session, say, begun)
+        return _explained(classifier, paths, Path(out), config, readings, fresh, refuse, session, say, begun)
 
 
 def _session(classifier: Classifier, films: int, methods: Sequence[Explainer]) -> Session:

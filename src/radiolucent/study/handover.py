@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.data import FORMATS, Dataset, LeftOut, Record
 from radiolucent.data.annotations.brush import write_brush
 from radiolucent.data.annotations.match import Films
@@ -62,8 +63,10 @@ def hand_over(
     Raises:
         ConfigError: no such tool, no explanations there, or a folder that is not empty.
     """
-    if tool not in TOOLS:
+    if tool not in list(TOOLS):
         raise ConfigError(f"tool {tool!r}; expected {' or '.join(TOOLS)}.")
+    for place, what in ((explanations, "folder of explanations"), (out, "place to write to")):
+        expect(place, PATH, what, "the path of a folder")
     folder, target = Path(explanations), Path(out)
     if not (folder / "explanations.csv").is_file():
         raise ConfigError(f"{folder}: no explanations.csv there; give a folder that `radiolucent explain` wrote.")

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from radiolucent.audits.trial import Audit, examine, maskers
-from radiolucent.data import Dataset, Record, build_cache, read_annotations
+from radiolucent.data import Dataset, Record, build_cache
 from radiolucent.errors import ConfigError, DataError
 from radiolucent.models import Classifier, WeightsReport, build, load
 from radiolucent.study.config import StudyConfig
+from radiolucent.study.doctors import read_readings
 from radiolucent.study.prepared import Prepared, prepare, splits_in
 from radiolucent.study.progress import Progress
 from radiolucent.study.region_masks import find_layers
@@ -97,12 +98,10 @@ def bench_of(config: RepairConfig, study: StudyConfig, say: Progress) -> Bench:
         )
     prepared = prepare(study, before.preprocess, say)
     _same_split(config.run / "split.csv", config.home / "split.csv")
-    left = prepared.readings_left
-    annotations = (
-        read_annotations(config.annotations, dataset=prepared.dataset, left_out=left, **config.annotation_options)
-        if config.annotations
-        else []
+    marked = dataclasses.replace(
+        study, annotations=config.annotations, annotation_options=dict(config.annotation_options)
     )
+    annotations = read_readings(marked, prepared)
     tested = tuple(prepared.cache.records[i] for i in prepared.rows("test"))
     if config.films is not None and config.films < len(tested):
         chosen = np.random.default_rng([config.seed, 71]).permutation(len(tested))[: config.films]

@@ -11,7 +11,7 @@ from typing import Any
 from radiolucent.audits.trial import Audit, deciding, examine, maskers
 from radiolucent.bounds import expect
 from radiolucent.data import Dataset
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, DataError
 from radiolucent.files import sha256_bytes, write_json
 from radiolucent.images import reading
 from radiolucent.metrics import evaluate
@@ -78,6 +78,7 @@ class Repair:
 
     chosen_by: of "auto", by candidate or by strength of a penalty, on validation films its reasons score, its AUROC and
     the channels that it follows, or why it could not be tried; of those kept, "kept".
+    left_out: (path, reason) of films and readings. methods_left_out: (method, reason) of those that cannot be used.
     """
 
     config: RepairConfig
@@ -86,6 +87,8 @@ class Repair:
     patients: int
     masks: str
     chosen_by: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict[str, Mapping[str, Any]])
+    left_out: tuple[tuple[str, str], ...] = ()
+    methods_left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def lead(self) -> str | None:
@@ -113,6 +116,8 @@ class Repair:
             "mended": [r.method for r in self.mended],
             "chosen_by": dict(self.chosen_by),
             "rows": [r.as_dict() for r in self.rows],
+            "left_out": [{"file": path, "reason": reason} for path, reason in self.left_out],
+            "methods_left_out": [{"method": name, "reason": reason} for name, reason in self.methods_left_out],
         }
 
 
@@ -125,6 +130,7 @@ def repair(config: RepairConfig, say: Progress = quiet) -> Repair:
 
     Raises:
         ConfigError: the run has no `study.json`, or deals these films otherwise than it did.
+        DataError: none of the methods can be used on these films; where others can, those that cannot are left out.
     """
     expect(config, RepairConfig, "repair's configuration", "rl.RepairConfig(run)")
     with _study(config).reads() as study:
@@ -135,15 +141,22 @@ def _repair(config: RepairConfig, study: StudyConfig, say: Progress) -> Repair:
     bench = bench_of(config, study, say)
     before_predictions = _predicted(bench, bench.before, "as it is")
     rows = [_row(bench, BEFORE, bench.before, before_predictions, None, Made(bench.before, (), 0.0))]
+    without: list[tuple[str, str]] = []
     for name in [chosen(bench)] if config.methods == ("auto",) else config.methods:
-        made = mended(bench, name)
+        try:
+            made = mended(bench, name)
+        except DataError as error:
+            without.append((name, str(error)))
+            if len(without) == len(config.methods):
+                raise
+            continue
         rows.append(
             _row(bench, name, made.classifier, _predicted(bench, made.classifier, name), before_predictions, made)
         )
     patients = len({r.patient_id or r.image_id for r in bench.tested})
-    found = Repair(
-        config, tuple(rows), len(bench.tested), patients, maskers(config.lungs, config.markers)[2], bench.tried
-    )
+    masks = maskers(config.lungs, config.markers)[2]
+    left = tuple(bench.prepared.left_out)
+    found = Repair(config, tuple(rows), len(bench.tested), patients, masks, bench.tried, left, tuple(without))
     write_json(config.home / "repair.json", found.as_dict())
     return found
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from radiolucent.bounds import expect
 from radiolucent.models import Classifier, keep_freed_memory
+from radiolucent.models.classifier import check_classifier
 from radiolucent.training.config import TrainConfig
 from radiolucent.training.fused_ops import quickened
 from radiolucent.training.logs import EpochResult, write_history
@@ -77,6 +79,8 @@ def fit(
         ConfigError: the saved state is of another training (the message lists what differs), or the loss diverged.
         DataError: empty loaders, images that are not finite.
     """
+    check_classifier(classifier)
+    expect(config, TrainConfig, "training's configuration", "rl.TrainConfig(epochs=…)")
     folder = Path(out) if out is not None else None
     keep_freed_memory()
     with reproducible(), Interruption(active=folder is not None) as interruption:

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.agreement.staple import staple
-from radiolucent.errors import AnnotationError
 from radiolucent.images import coverage_to_model, region_mask
 from radiolucent.types import Annotation, Geometry
 
@@ -24,11 +23,6 @@ def by_reader(annotations: Sequence[Annotation], shape: tuple[int, int]) -> dict
     found: dict[str, Mask] = {}
     unplaced = {a.reader for a in annotations if a.finding and not any(r.kind != "zone" for r in a.regions)}
     for a in annotations:
-        if a.regions and a.image_shape is not None and tuple(a.image_shape) != tuple(shape):
-            raise AnnotationError(
-                f"{a.image_id}: {a.reader} marked an image of {a.image_shape[1]} × {a.image_shape[0]} pixels, but the "
-                f"film has {shape[1]} × {shape[0]}; bring the regions to the film's own pixels."
-            )
         found[a.reader] = found.get(a.reader, np.zeros(shape, bool)) | region_mask(a, shape)
     return {name: mask for name, mask in found.items() if mask.any() or name not in unplaced}
 

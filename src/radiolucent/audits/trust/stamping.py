@@ -8,10 +8,12 @@ from radiolucent.audits.trust.faithfulness import Fill, faithfulness
 from radiolucent.audits.trust.repeatability import asked_as, noise_repeatability, seed_repeatability
 from radiolucent.audits.trust.similarity import is_constant
 from radiolucent.audits.trust.weight_randomisation import made_by, randomisation
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import Explainer
 from radiolucent.explainers.promise import AddsUp
 from radiolucent.models import Classifier
+from radiolucent.models.classifier import check_classifier
 from radiolucent.passes.session import Session
 from radiolucent.types import Estimate, Explanation, Finding, Radiograph, Verdict
 
@@ -135,6 +137,10 @@ def stamp(
     Raises:
         ConfigError: an explanation or a randomisation of another network or method.
     """
+    check_classifier(classifier)
+    expect(film, Radiograph, "film", "rl.read(path)")
+    expect(explanation, Explanation, "explanation", "rl.explain(classifier, film, method)")
+    expect(method, Explainer, "method", "the one that made the explanation, such as rl.GradCAM()")
     few, session = _cheaper(classifier, method), session or Session()
     if explanation.model_hash != classifier.hash or explanation.method != method.name:
         raise ConfigError(

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 from PIL import Image
 
 from radiolucent.data.annotations.names import KINDS, clean_name, parts_of, stem, without_upload
@@ -17,8 +18,12 @@ from radiolucent.errors import AnnotationError, ImageError
 from radiolucent.images import read, region_mask
 from radiolucent.types import Annotation
 
-__all__ = ["Films", "film_shape", "fitting", "match"]
+__all__ = ["Films", "film_shape", "fitting", "fitting_files", "match"]
 
+BEYOND, SOME = 1.1, 0.1
+"""Markings that end beyond this multiple of a film's side, on this share of a reader's films, are of larger copies."""
+CORNER, MANY = 0.67, 10
+"""Markings that all end before this share of the sides, on so many films or more, may be of smaller copies."""
 _ORIENTATION = 0x0112  # EXIF
 _MASK = re.compile(r"[_-](mask|seg|segmentation)$", re.IGNORECASE)
 
@@ -262,19 +267,18 @@ def fitting(
 ) -> list[Annotation]:
     """The annotations without readings that do not fit their film's pixels; those go to `left_out`.
 
+    Readings that do not say the size of what was marked are held against their films, reader by reader: where many
+    reach beyond them, none of that reader's is taken; where all lie in the top left part, that is noted.
+
     Args:
         shapes: (H, W) of films by image_id; readings of others stay.
     """
     wrong: dict[tuple[str, str], str] = {}
+    scaled = _on_larger_copies(annotations, shapes, file, left_out)
+    annotations = [a for a in annotations if a.reader not in scaled or not a.regions or a.image_shape is not None]
     for a in annotations:
         shape = shapes.get(a.image_id)
         if shape is None or not a.regions:
-            continue
-        if a.image_shape is not None and tuple(a.image_shape) != tuple(shape):
-            wrong[a.image_id, a.reader] = (
-                f"{a.image_id}: {a.reader} marked an image of {a.image_shape[1]} × {a.image_shape[0]} pixels, the film "
-                f"has {shape[1]} × {shape[0]}"
-            )
             continue
         try:
             region_mask(a, shape)
@@ -282,6 +286,46 @@ def fitting(
             wrong[a.image_id, a.reader] = str(error)
     left_out += [LeftOut(file, reason) for reason in wrong.values()]
     return [a for a in annotations if (a.image_id, a.reader) not in wrong]
+
+
+def fitting_files(
+    annotations: Sequence[Annotation], dataset: Dataset, file: Path, left_out: list[LeftOut]
+) -> list[Annotation]:
+    """`fitting`, the films' sizes from their files."""
+    read_ones = {a.image_id for a in annotations if a.regions}
+    shapes = {r.image_id: film_shape(r.path) for r in dataset.records if r.image_id in read_ones}
+    return fitting(annotations, {name: s for name, s in shapes.items() if s is not None}, file, left_out)
+
+
+def _on_larger_copies(
+    annotations: Sequence[Annotation], shapes: Mapping[str, tuple[int, int]], file: Path, left_out: list[LeftOut]
+) -> set[str]:
+    """Readers whose markings are of larger copies of the films, which is told, as is what looks like smaller ones."""
+    reach: dict[str, dict[str, float]] = defaultdict(dict)
+    for a in annotations:
+        ends = [r.points.max(axis=0) for r in a.regions if r.points is not None]
+        if ends and a.image_shape is None and a.image_id in shapes:
+            high, wide = shapes[a.image_id]
+            x, y = np.max(ends, axis=0)
+            reach[a.reader][a.image_id] = max(x / wide, y / high)
+    found: set[str] = set()
+    for reader, films in reach.items():
+        beyond = [film for film, share in films.items() if share > BEYOND]
+        if len(beyond) >= max(2, SOME * len(films)):
+            found.add(reader)
+            what = (
+                f"{reader}'s markings reach beyond the film on {len(beyond)} of {len(films)} films (e.g. {beyond[0]}): "
+                "they are of larger copies, and none is used; bring them to the films' own pixels"
+            )
+        elif len(films) >= MANY and (most := max(films.values())) < CORNER:
+            what = (
+                f"{NOTED}{reader}'s markings on {len(films)} films all lie in the films' top left {100 * most:.0f} %; "
+                "if they are of smaller copies, bring them to the films' own pixels"
+            )
+        else:
+            continue
+        left_out.append(LeftOut(file, what))
+    return found
 
 
 def _clash(used: Sequence[str]) -> list[str]:
