@@ -1,5 +1,6 @@
 """Networks that hide what they do, change while they are looked at, or answer by chance: right, or refused by name."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from radiolucent.models.export import export
 from radiolucent.models.reads_values import reads_values
 from radiolucent.passes import target_layer
 from radiolucent.passes.session import Session
+from support.explainer_cases import noise_films, small
 
 NAMES = ("NORMAL", "PNEUMONIA")
 PRE = rl.Preprocess(64, "squash", 3, (0.5,) * 3, (0.5,) * 3)
@@ -464,6 +466,9 @@ READING: dict[str, Callable[[Net, torch.Tensor], Any]] = {
     "tolist": lambda s, x: torch.stack([x[0], x[0]])[x.mean((1, 2, 3)).gt(0).long().tolist()],
     "written": lambda s, x: (z := torch.zeros_like(x), z.__setitem__(..., x), x * z.max().item())[-1],
     "numpy": lambda s, x: torch.from_numpy(x.detach().numpy() * 2),
+    "picked": lambda s, x: x if len(x[x > 0.5]) > 9 else -x,
+    "where of one": lambda s, x: x if len(torch.where(x > 0.5)[0]) > 9 else -x,
+    "nonzero": lambda s, x: x if (x > 0.5).nonzero().numel() > 9 else -x,
 }
 FOLLOWED: dict[str, Callable[[Net, torch.Tensor], Any]] = {
     "where": lambda s, x: torch.where(x > 0, x, -x),
@@ -471,6 +476,8 @@ FOLLOWED: dict[str, Callable[[Net, torch.Tensor], Any]] = {
     "weight": lambda s, x: x * float(s.c1.weight[0, 0, 0, 0]),
     "own tensor": lambda s, x: x * float(torch.ones(3).sum()),
     "mask": lambda s, x: x.masked_fill(x < 0, 0),
+    "written by a mask": lambda s, x: filled(x),
+    "weights picked": lambda s, x: x + s.fc.weight[s.fc.weight > 0].mean(),
 }
 
 
@@ -505,3 +512,37 @@ def test_steps_without_a_slope_give_no_blank_map(name: str) -> None:
     with torch.no_grad():  # of an answer that is always the same, the map is blank all the same
         plain.network.module.fc.weight.zero_()
     assert not explain(plain, FILM, rl.Saliency(), target=1).map.any()
+
+
+def test_a_reference_without_an_answer_is_refused() -> None:
+    class Standardising(Net):
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return super().features((x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True))
+
+    clf = wrapped(Standardising())
+    for method in (rl.IntegratedGradients(steps=4), rl.GradientSHAP(samples=4)):
+        with pytest.raises(ExplainError, match=r"answer to the reference image is not finite.*blur"):
+            explain(clf, FILM, method, target=1)
+    assert "broken_promise" not in explain(clf, FILM, rl.IntegratedGradients(baseline="blur"), target=1).details
+    assert "reference_score" not in explain(clf, FILM, rl.InputTimesGradient(), target=1).details
+
+
+def test_several_references_count_with_their_mean_score() -> None:
+    network = Net()
+    with torch.no_grad():
+        network.fc.weight.mul_(60)  # far from a straight line
+    found = explain(wrapped(network), FILM, rl.GradientSHAP(samples=800), target=1, score="probability")
+    ends = [
+        explain(wrapped(network), FILM, rl.IntegratedGradients(steps=2, baseline=b), target=1, score="probability")
+        for b in rl.GradientSHAP().references
+    ]
+    expected = np.mean([e.details["reference_score"] for e in ends])
+    assert found.details["reference_score"] == pytest.approx(expected, rel=1e-4)
+    assert "broken_promise" not in found.details
+
+
+def test_attnlrp_in_float16() -> None:
+    clf = small("attnlrp")
+    low = clf.with_(network=copy.deepcopy(clf.network).half())
+    found, expected = (explain(c, noise_films(1)[0], rl.AttnLRP(), target=1).map for c in (low, clf))
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radiolucent.errors import ConfigError
+from radiolucent.errors import ConfigError, ExplainError
 from radiolucent.models import Classifier
 from radiolucent.models.per_network import remember
 from radiolucent.passes.forward import Pass
@@ -117,18 +117,28 @@ def reference_logits(baseline: Baseline, goal: Goal, start: torch.Tensor) -> tor
 
 
 def completeness(
-    maps: torch.Tensor, goal: Goal, logits: torch.Tensor, start: torch.Tensor
+    maps: torch.Tensor, goal: Goal, logits: torch.Tensor, *starts: torch.Tensor
 ) -> Sequence[Mapping[str, Any]]:
     """For each image how far the map's sum is from what it should be: score minus the reference's score.
 
     Args:
-        maps: (N, H, W). logits, start: (N, K) of the films and of their references.
+        maps: (N, H, W). logits: (N, K) of the films. starts: (N, K) of their references, whose mean score counts.
+
+    Raises:
+        ExplainError: the network's answer to a reference is not finite.
 
     Returns "score", "reference_score", "completeness_error" = Σ map − (score − reference_score), and the same as a
     share of the difference, "completeness_relative" (None where there is no difference).
     """
+    if not all(bool(torch.isfinite(start).all()) for start in starts):
+        raise ExplainError(
+            "the network's answer to the reference image is not finite: it divides by something that a film of one "
+            "grey level has none of, such as its own deviation. Nothing can be measured from there; give another "
+            'reference: baseline="blur", or a film.'
+        )
     found: list[dict[str, Any]] = []
-    pairs = zip(maps.double().sum((1, 2)).tolist(), goal.of(logits).tolist(), goal.of(start).tolist(), strict=True)
+    begin = torch.stack([goal.of(start) for start in starts]).mean(0)
+    pairs = zip(maps.double().sum((1, 2)).tolist(), goal.of(logits).tolist(), begin.tolist(), strict=True)
     for total, score, before in pairs:
         error, change = total - (score - before), abs(score - before)
         found.append(

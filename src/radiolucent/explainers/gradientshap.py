@@ -74,9 +74,9 @@ class GradientSHAP(Explainer):
             parts = torch.stack(films).split(self.batch_size)
             before += [row.expand(len(inputs), -1) for part in parts for row in Pass(classifier, part).logits]
             starts += [film.expand_as(inputs) for film in films]
-        each, logits = self.samples // len(starts), torch.stack(before).mean(0)
+        each = self.samples // len(starts)
         maps = torch.stack([self._from(classifier, inputs, start, goal, generator, each) for start in starts]).mean(0)
-        return Attribution(maps, completeness(maps, goal, goal.over(classifier, inputs).logits, logits))
+        return Attribution(maps, completeness(maps, goal, goal.over(classifier, inputs).logits, *before))
 
     def _from(
         self,

@@ -48,4 +48,7 @@ class InputTimesGradient(Explainer):
         start = reference(self.baseline, classifier, inputs)
         cut = shared.cut(INPUT)
         maps = summed((inputs - start) * cut.gradient(goal.of(cut.logits)))
-        return Attribution(maps, completeness(maps, goal, shared.logits, reference_logits(self.baseline, goal, start)))
+        before = reference_logits(self.baseline, goal, start)
+        if not bool(torch.isfinite(before).all()):  # the map is not measured from there
+            return Attribution(maps)
+        return Attribution(maps, completeness(maps, goal, shared.logits, before))

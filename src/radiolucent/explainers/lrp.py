@@ -177,7 +177,9 @@ class Relevance(Rules):
         assert self.ones is not None
         with torch.no_grad():
             offset = function(*_zeroed(args), **{key: _zeroed(value) for key, value in kwargs.items()})
-        offset = offset.clamp(-BOUND, BOUND) if offset.is_floating_point() else offset  # a mask hides with −inf
+        if offset.is_floating_point():  # a mask hides with −inf
+            bound = min(BOUND, torch.finfo(offset.dtype).max)
+            offset = offset.clamp(-bound, bound)
         out = call()
         if len(out) % len(self.ones) or not bool(offset.any()):
             return out

@@ -13,8 +13,8 @@ from radiolucent.models.opaque import opaque
 __all__ = ["LOOKS", "reads_values"]
 
 LOOKS = (
-    "Python looks at what this network computes of an image (an if, an item(), numpy) and goes on by it: a conversion "
-    "would keep the way that one image took. Write it with torch's functions, e.g. torch.where."
+    "Python looks at what this network computes of an image (an if, an item(), numpy, how many a mask picks) and goes "
+    "on by it: a conversion would keep the way that one image took. Write it with torch's functions, e.g. torch.where."
 )
 
 READ = frozenset(
@@ -23,12 +23,15 @@ READ = frozenset(
 )
 """Functions by which a tensor's values come to Python."""
 
+COUNTING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount".split())
+"""Functions whose result is as long as the values make it, so that Python sees them in its shape."""
+
 
 def reads_values(network: nn.Module, *inputs: torch.Tensor) -> bool:
     """Whether Python is told numbers that depend on the inputs: `if x.mean() > 0`, a slice from an argmax.
 
-    Shapes and the network's own weights and buffers do not count. Of scripted modules nothing is said: a trace keeps
-    their branches.
+    Shapes do not count unless the values make them, as in `x[x > 0]`, nor do the network's own weights and buffers.
+    Of scripted modules nothing is said: a trace keeps their branches.
     """
     if opaque(network) is not None:
         return False
@@ -50,11 +53,22 @@ class _Flow(TorchFunctionMode):
         out = func(*args, **(kwargs or {}))
         if not self._depends.isdisjoint(_memory((args, kwargs))):
             name = str(getattr(func, "__name__", ""))
-            self.read = self.read or name in READ
+            self.read = self.read or name in READ or self._counts(name, args, kwargs or {})
             written = args[:1] if name == "__setitem__" else ()
             self._depends |= _memory((out, written))
             self._kept.append(out)
         return out
+
+    def _counts(self, name: str, args: Any, kwargs: Any) -> bool:
+        """Whether how long the result is depends on the inputs' values."""
+        if name.strip("_") in COUNTING or (name == "where" and len(args) + len(kwargs) == 1):
+            return True
+        return name == "__getitem__" and any(
+            isinstance(each, torch.Tensor)
+            and each.dtype in (torch.bool, torch.uint8)
+            and not self._depends.isdisjoint(_memory(each))
+            for each in tree_leaves(args[1])
+        )
 
 
 def _memory(value: Any) -> set[int]:
