@@ -23,11 +23,12 @@ from radiolucent.models import Classifier, build, load
 from radiolucent.reports.repair_page import interval, write_repair
 from radiolucent.study import Repair, RepairConfig, StudyConfig, repair, repair_bench, train_only
 from radiolucent.study.counterfactual import Counterfactual
-from radiolucent.study.paired_differences import costs
+from radiolucent.study.paired_differences import FIGURES, costs
 from radiolucent.study.prepared import Prepared
 from radiolucent.study.region_masks import Layers
 from radiolucent.study.remedies import AUTO, REMEDIES, Plan, best_of, followed, named, validation_row
 from radiolucent.study.repair_settings import same_settings, settings_of
+from radiolucent.study.repaired import BEFORE, Repaired
 from radiolucent.study.trained import Schooling
 from radiolucent.types import Estimate, Finding, Predictions
 
@@ -368,6 +369,19 @@ def _predictions(scores: np.ndarray, truth: np.ndarray) -> Predictions:
     return Predictions(
         names, tuple(f"p{i // 2}" for i in range(len(truth))), logits, truth, ("a", "b"), 1, "softmax", 1.0, 0.5
     )
+
+
+def test_a_model_that_knows_nothing_is_not_mended(tmp_path: Path) -> None:
+    def row(method: str, low: float) -> Repaired:
+        figures = {name: Estimate(low + 0.1, low, low + 0.2, 0.95, 40, "delong") for name in FIGURES}
+        costs = {} if method == BEFORE else figures
+        return Repaired(method, method, "", "pass", "", figures, costs, {}, "", {"training": 1.0, "audit": 1.0})
+
+    rows = (row(BEFORE, 0.7), row("crop", 0.7), row("randomise", 0.5))
+    found = Repair(RepairConfig(tmp_path, tmp_path), rows, 40, 40, "")
+    assert [r.method for r in found.mended] == ["crop"] and found.as_dict()["unskilled"] == ["randomise"]
+    page = write_repair(found.as_dict(), tmp_path).read_text()
+    assert "1 passes" in page and "1 model left without a failure cannot be told from chance" in page
 
 
 def test_costs_are_paired_differences() -> None:

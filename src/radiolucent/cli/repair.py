@@ -136,3 +136,7 @@ def _print(found: dict[str, Any]) -> None:
             *(interval(row[name]) for name in ("sensitivity", "specificity")),
         )  # fmt: skip
     Console().print(table)
+    if found["unskilled"]:
+        say.print(
+            f"no model that is mended: {', '.join(found['unskilled'])}; by AUROC it may do no better than chance."
+        )

@@ -56,6 +56,12 @@ class Repaired:
         """Tests on shortcuts that fail."""
         return [name for name, f in self.tests.items() if f.verdict == "fail"]
 
+    @property
+    def has_skill(self) -> bool:
+        """Whether the whole interval of its AUROC lies above chance."""
+        low = self.estimates["auroc"].low
+        return low is not None and low > 0.5
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         plain = ("method", "title", "does", "verdict", "headline", "model")
@@ -99,9 +105,14 @@ class Repair:
 
     @property
     def mended(self) -> list[Repaired]:
-        """Repaired models that pass, the least costly in AUROC first."""
-        passed = [r for r in self.rows[1:] if r.verdict == "pass"]
+        """Repaired models that pass and tell the classes apart for certain, the least costly in AUROC first."""
+        passed = [r for r in self.rows[1:] if r.verdict == "pass" and r.has_skill]
         return sorted(passed, key=lambda r: -(r.costs["auroc"].value or 0.0))
+
+    @property
+    def unskilled(self) -> list[Repaired]:
+        """Repaired models that pass but may do no better than chance: a constant answer follows nothing, either."""
+        return [r for r in self.rows[1:] if r.verdict == "pass" and not r.has_skill]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; the form of `repair.json`."""
@@ -114,6 +125,7 @@ class Repair:
             "masks": self.masks,
             "lead": self.lead,
             "mended": [r.method for r in self.mended],
+            "unskilled": [r.method for r in self.unskilled],
             "chosen_by": dict(self.chosen_by),
             "rows": [r.as_dict() for r in self.rows],
             "left_out": [{"file": path, "reason": reason} for path, reason in self.left_out],

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from radiolucent.bounds import PATH, expect
 from radiolucent.errors import AnnotationError, DataError, ImageError
 from radiolucent.files import real_path, sha256_bytes, stem_of, walk
 from radiolucent.images import Preprocess, coverage_to_model, mask_to_model, region_mask
@@ -218,7 +219,9 @@ def mask_files(folder: str | Path) -> list[Path]:
 
     Raises:
         AnnotationError: there is none, or a folder cannot be listed.
+        ConfigError: `folder` is no path.
     """
+    expect(folder, PATH, "folder of masks", "the path of a folder with one PNG file a film")
     root = Path(folder)
     closed: list[tuple[Path, str]] = []
     found = [here / n for here, _, files in walk(root, closed) for n in files if Path(n).suffix.lower() in _MASKS]
