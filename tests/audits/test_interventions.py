@@ -542,6 +542,23 @@ def test_a_marker_put_on_and_taken_off_counts_over_all_films(removed: float, ver
     assert ("off where there is one" in found.summary) == (verdict == "fail"), found.summary
 
 
+@pytest.mark.parametrize("removed", [0.0, 0.5])
+def test_a_drawn_marker_that_moves_alone_is_not_said_of_the_films_own(removed: float) -> None:
+    """An R that is drawn moves films by 0.5 SD; taking off the films' own does so, too, or does nothing."""
+    paste, remove = INTERVENTIONS["marker.paste"], INTERVENTIONS["marker.remove"]
+    table = table_of(lung_reader(), (paste.edit, paste.control, remove.edit, remove.control))
+    far = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
+    scores = {paste.edit: table.original + 0.5 * far, paste.control: table.original}
+    scores |= {remove.edit: table.original - removed * far, remove.control: table.original}
+    tests = tuple(t for t in CHANGES if t.name in (paste.edit, remove.edit))
+    case = dataclasses.replace(case_with(table, scores, None), tests=tests)
+    own, found = (next(t for t in tests if t.name == i.edit).findings(case)[0] for i in (remove, paste))
+    assert found.verdict == "fail" and own.verdict == ("fail" if removed else "pass"), found.summary
+    assert ("decision follows the side marker" in found.summary) == bool(removed), found.summary
+    headline = verdict_of([found, own])[1]
+    assert ("putting an R on moves the answer; taking markers off does not" in headline) == (not removed), headline
+
+
 @pytest.mark.parametrize(("moved", "verdict"), [(1.0, "inconclusive"), (0.05, "fail")])
 def test_lungs_count_as_unread_only_where_blanking_them_does_little(moved: float, verdict: str) -> None:
     """The control does as much as blanking the lungs: a foreign change may move a network that does read them."""

@@ -126,7 +126,7 @@ def test_a_foreign_change_alone_leaves_no_audit_open() -> None:
     assert verdict_of([*cleared, met])[0] == "inconclusive"
 
 
-def test_a_pass_names_three_of_many_open_kinds_those_nearest_to_failing() -> None:
+def test_a_pass_names_three_of_many_open_kinds_those_nearest_to_their_thresholds() -> None:
     def finding(test: str, verdict: Verdict, value: float, threshold: float) -> Finding:
         return Finding(test, "?", verdict, "", estimate(value, value - 1, value + 1), threshold, concerns="model")
 
@@ -136,8 +136,8 @@ def test_a_pass_names_three_of_many_open_kinds_those_nearest_to_failing() -> Non
     found += [finding(f"discovered.{name}", "inconclusive", value, 0.2) for name, value in opened.items()]
     verdict, words = verdict_of(found)
     told = (
-        "; open: 5, nearest to failing the spread of the film's grey levels outside the lungs, the film's fine "
-        "texture, something at the film's border; clear of 5: "
+        "; open: 5, of which nearest to their thresholds the spread of the film's grey levels outside the lungs, the "
+        "film's fine texture, something at the film's border; clear of 5: "
     )
     assert verdict == "pass" and told in words, words
     few = verdict_of(found[:-2])[1]

@@ -138,7 +138,7 @@ def _even(found: Tried) -> bool:
 def _short(found: Tried) -> str:
     e = found.estimate
     ends = f" ({e.low:+.2f} to {e.high:+.2f})" if e.low is not None and e.high is not None else ""
-    return f"{found.channel.what} moves them by {e.value or 0:+.2f} SD{ends}"
+    return f"{found.channel.what} moves the log-odds by {e.value or 0:+.2f} SD{ends}"
 
 
 def finding_of(case: Case, channel: Channel, found: Tried | None, why_not: str = "") -> list[Finding]:
@@ -184,7 +184,8 @@ def _where(found: Tried) -> str:
         inside = found.channel.name in IN_LUNGS
         return " It lies in the lungs; where in them was not looked for." if inside else ""
     if found.channel.name in PLACED:
-        return f" None of {GRID} by {GRID} parts outside the lungs carries half of it alone; its place may vary."
+        lungs = " (in them its place was not looked for)" if found.channel.name in IN_LUNGS else ""
+        return f" None of {GRID} by {GRID} parts outside the lungs{lungs} carries half of it alone; its place may vary."
     return " The exchange changes the whole film, so where it lies was not looked for."
 
 

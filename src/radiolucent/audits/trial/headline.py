@@ -164,7 +164,7 @@ def _foremost(kinds: Sequence[str], open_: Sequence[Finding]) -> str:
     as well: the table of tests lists all."""
     nearest = sorted((f for f in open_ if _kinds([f])), key=lambda f: -_nearness(f))
     first = ", ".join([_plain(k) for k in _kinds(nearest) if k in kinds][:NAMED])
-    return first if len(kinds) <= NAMED else f"{len(kinds)}, nearest to failing {first}"
+    return first if len(kinds) <= NAMED else f"{len(kinds)}, of which nearest to their thresholds {first}"
 
 
 def _nearness(finding: Finding) -> float:

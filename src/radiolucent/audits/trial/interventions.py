@@ -187,11 +187,24 @@ def _judged(test: Intervention, case: Case) -> Finding:
         told = judge(test, case) if found.verdict in ("pass", "inconclusive") else None
         if told is not None and told.verdict == "fail":
             found = told
+    asked = {t.name for t in case.tests}
+    if found.verdict == "fail" and test.own in asked:
+        own = _made(INTERVENTIONS[test.own], case)[0]
+        return _but_not_its_own(test, found, own) if own.verdict == "pass" else found
     if found.verdict != "pass":
         return found
-    asked = {t.name for t in case.tests}
     others = [_made(INTERVENTIONS[name], case)[0] for name in test.beside if name in INTERVENTIONS and name in asked]
     return clears_what_is_there(test, found, case, others)
+
+
+def _but_not_its_own(test: Intervention, found: Finding, own: Finding) -> Finding:
+    """A failure by what is drawn, told apart from the same by what the films have (`Intervention.own`)."""
+    e, did = own.estimate, INTERVENTIONS[test.own].did
+    says = f"{test.did} moves the answer; {did} does not"
+    figure = f" {did[0].upper()}{did[1:]} moves the log-odds by {_sd(e)} ({own.test})." if e is not None else ""
+    plain, told = (f"{words[0].upper()}{words[1:]}" for words in (test.says("fail"), says))
+    words = found.summary.replace(plain, told, 1) + figure
+    return replace(found, summary=words, evidence={**found.evidence, "says": says})
 
 
 def _half(test: Intervention, case: Case) -> Finding | None:

@@ -55,9 +55,10 @@ def _finding(
         words = f"Needs trusted lung masks (or --lungs) and films of both classes ({estimate.note})."
         return Finding(test, question, "not applicable", words, estimate, NO_LUNGS, source=_SOURCE, concerns="model")
     verdict = beyond(estimate, NO_LUNGS)
+    near = all(1 - NO_LUNGS <= e.value <= NO_LUNGS for e in every.values() if e.value is not None)
     says = {
         "fail": f"{what} the model still tells the classes apart",
-        "pass": f"{what} the model is near chance",
+        "pass": f"{what} the model {'is near chance' if near else 'stays below the limit'}",
         "inconclusive": f"{what} it is open whether the model tells the classes apart",
     }[verdict]
     words = f"{says}: AUROC {estimate}"
@@ -88,9 +89,10 @@ def _no_lungs(case: Case) -> list[Finding]:
     cut = [e.value for name, e in every.items() if name.startswith("no_lungs") and e.value is not None]
     if found.verdict == "not applicable" or not cut:
         return [found]
+    outlined = all((e.value or 0) <= NO_LUNGS for name, e in every.items() if name.startswith("no_lungs.boxed"))
     words = (
         f" Held against {NO_LUNGS:g}. Over all {len(cut)} ways to take the lungs out: {min(cut):.2f} to {max(cut):.2f}"
-        + (", the higher ones with masks that leave the lungs' outline." if max(cut) > NO_LUNGS else ".")
+        + (", the higher ones with masks that leave the lungs' outline." if outlined and max(cut) > NO_LUNGS else ".")
     )
     spread = {"cut_outs": {"lowest": min(cut), "highest": max(cut), "ways": len(cut), "limit": NO_LUNGS}}
     return [dataclasses.replace(found, summary=found.summary + words, evidence={**found.evidence, **spread})]

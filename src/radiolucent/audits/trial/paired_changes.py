@@ -79,6 +79,7 @@ class Intervention:
             "" for none.
         beside: findings that ask of the same: a pass stands only where none of them fails or is open with a figure
             above its threshold.
+        own: the change that takes the films' own off: where that passes, a failure of this one says so.
         draws: of a control that is random, of which the mean counts.
         whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
             the films trained on are not known it fails only if the audited films carry it on one class more.
@@ -112,6 +113,7 @@ class Intervention:
     back: tuple[str, str] | None = None
     real: str = ""
     beside: tuple[str, ...] = ()
+    own: str = ""
     draws: int = 1
     clears: tuple[str, str] = ("", "")
     or_else: str = ""
@@ -202,7 +204,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "marker.paste", "marker.paste.control", "the side marker",
             "Does the answer change when a side marker is put on the film?",
             "putting an R on", "in-painting as many pixels at the same place", needs=_UNMARKED, carries=_has_marker,
-            adds=1, has=True, real=MARKER, back=("marker.remove", "marker.remove.control"),
+            adds=1, has=True, real=MARKER, back=("marker.remove", "marker.remove.control"), own="marker.remove",
             or_else="An R is a bright stroke, too: `marker.remove` tells whether the markers of the films count.",
         ),
         Intervention(
@@ -234,7 +236,7 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "corners.fill", "corners.fill.control", "the film's corners",
             "Does the answer change when the four corners are in-painted?",
             "in-painting the corners", "in-painting as large an area elsewhere outside the lungs", MEDIUM, _MEDIUM,
-            carries=_brightness(lambda view: view.corners),
+            carries=_brightness(lambda view: view.corners), beside=("discovered.border", "discovered.surroundings"),
         ),
         Intervention(
             "exposure.bright", "exposure.bright.control", "the film's exposure",
@@ -242,13 +244,15 @@ INTERVENTIONS: Mapping[str, Intervention] = {
             "brightening the film", "as much brightening and darkening in patches", whole=True,
             carries=_brightness(unframed), adds=1, draws=4,
             swing=("exposure.dark", "exposure.lungs", "exposure.lungs.dark"),
+            beside=("discovered.curve", "discovered.tone"),
         ),
         Intervention(
             "size.outside", ORIGINAL, "the sharpness that small files lack",
             "Does the answer change when all but the lungs comes from a file of half the size?",
             "halving the resolution of all but the lungs", "leaving it", MEDIUM, _MEDIUM, _LUNGS, signed=True,
             whole=True, carries=_sharpness, adds=-1, shift=("size.film", "halving the resolution of the film", SHIFT),
-            sure=SURE, shown=_coarse, by_degree=True, beside=("discovered.filter", "discovered.sharpness"),
+            sure=SURE, shown=_coarse, by_degree=True,
+            beside=("discovered.filter", "discovered.sharpness", "discovered.fine"),
             or_else="It also takes off fine structure there, such as text or wires: see `discovered.lines`.",
         ),
         Intervention(
