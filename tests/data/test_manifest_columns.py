@@ -206,6 +206,7 @@ def test_blanks_around_a_heading_are_no_part_of_a_labels_name(tmp_path: Path) ->
     assert load_dataset(tmp_path / "m.csv").class_names == ("effusion", "mass")
 
 
+UUID = "id_0a0a0c5e-0000-4000-8000-00000000000"
 PADCHEST = "ImageID,ImageDir,PatientID,Labels\n"
 
 
@@ -218,7 +219,10 @@ PADCHEST = "ImageID,ImageDir,PatientID,Labels\n"
         ("sub-S01/ses-E1/mod-rx/a sub-S02/ses-E2/mod-rx/b", {}, "sub-S01 sub-S02", "- -", "called as patients"),
         ("p10/p10000032/s504/a p11/p11000011/s510/b", {}, "p10000032 p11000011", "- -", "called as patients"),
         ("files/p10/p10000032/s5/a files/p10/p10000099/s6/b", {}, "p10000032 p10000099", "- -", ""),
-        ("images_001/images/a images_002/images/b", {}, "- -", "- -", ""),
+        ("images_001/images/a images_002/images/b", {}, "- -", "- -", "--classes 'images_001,images_002'"),
+        ("case0/a case1/b", {}, "case0 case1", "- -", "if these are the classes, say --classes 'case0,case1'"),
+        (f"images/{UUID}0/Study_1.5/Series_1.2/a images/{UUID}1/Study_2.5/Series_1.2/b", {}, f"{UUID}0 {UUID}1", "- -",
+         "called as patients"),
         ("stage_2_train_images/a stage_2_test_images/b", {}, "- -", "test train", ""),
         ("dicom-images-train/1.2.276.0.7.1/1.2.276.0.7.2/a dicom-images-test/1.2.276.0.8.1/1.2.276.0.8.2/b", {},
          "1.2.276.0.8.1 1.2.276.0.7.1", "test train", "called as patients or studies"),
@@ -243,6 +247,28 @@ def test_folders_of_patients_studies_and_stages_are_no_classes(
     assert note in " ".join(found.notes)
     with pytest.raises(DataError, match=note or "class folders"):  # the error says what the note does
         split_dataset(found)
+
+
+@pytest.mark.parametrize("pair", ["case0 case1", "P10 P20", "s01 s02", "images1 images2", "all/images1 all/images2"])
+def test_classes_that_are_called_as_patients_or_files_are_classes_where_asked_for(tmp_path: Path, pair: str) -> None:
+    for folder in pair.split():
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.png").touch()
+    names = [Path(folder).name for folder in pair.split()]
+    plain = load_dataset(tmp_path, classes=",".join(names))
+    joined = load_dataset(tmp_path, classes=f"WELL={names[0]},ILL={names[1].upper()}")
+    assert plain.class_names == tuple(names) and joined.class_names == ("WELL", "ILL")
+    for found in (plain, joined):
+        assert [(r.label, r.patient_id) for r in found.records] == [(0, None), (1, None)]
+
+
+def test_an_archives_own_folder_around_the_classes_is_no_class_and_they_are_no_patients(tmp_path: Path) -> None:
+    for name in ("COVID/images/a", "Normal/images/b", "Normal/images/c", "Viral Pneumonia/images/d"):
+        (tmp_path / "COVID-19_Radiography_Dataset" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "COVID-19_Radiography_Dataset" / f"{name}.png").touch()
+    found = load_dataset(tmp_path)
+    assert found.class_names == ("COVID", "Normal", "Viral Pneumonia")
+    assert [(r.label, r.patient_id) for r in found.records] == [(0, None), (1, None), (1, None), (2, None)]
 
 
 def test_folders_of_classes_beside_a_published_manifest_stay_classes(tmp_path: Path) -> None:

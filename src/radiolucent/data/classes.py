@@ -8,7 +8,7 @@ from radiolucent.data.records import UNCERTAIN, Dataset, LeftOut, Record
 from radiolucent.errors import DataError
 from radiolucent.types import absent
 
-__all__ = ["with_classes"]
+__all__ = ["named_in", "with_classes"]
 
 
 def with_classes(dataset: Dataset, classes: int | str | None) -> Dataset:
@@ -32,6 +32,19 @@ def with_classes(dataset: Dataset, classes: int | str | None) -> Dataset:
     if "=" in text or "," in text:
         return _mapped(dataset, text)
     return _of_column(dataset, text)
+
+
+def named_in(classes: int | str | None) -> frozenset[str]:
+    """The classes that a mapping names, in lower case; none where `classes` is a number or a column.
+
+    >>> sorted(named_in("NORMAL=case0, ILL=case1+case2")), named_in(2)
+    (['case0', 'case1', 'case2'], frozenset())
+    """
+    text = str(classes or "")
+    if "=" not in text and "," not in text:
+        return frozenset()
+    sides = (part.rpartition("=")[2] for part in text.split(","))
+    return frozenset(name.strip().casefold() for side in sides for name in side.split("+")) - {""}
 
 
 def _of_number(dataset: Dataset, number: int) -> Dataset:

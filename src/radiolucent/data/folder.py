@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radiolucent.bounds import PATH, expect
 from radiolucent.data.annotations.words import says_nothing_found
-from radiolucent.data.classes import with_classes
+from radiolucent.data.classes import named_in, with_classes
 from radiolucent.data.kermany import parse_name
 from radiolucent.data.label_cells import same_classes
 from radiolucent.data.label_layouts import published_beside
@@ -33,8 +33,11 @@ _MASKS_BESIDE = f"{NOTED}{{}} images called as another and _mask are taken for i
 _MASK_OF = re.compile(r"(.+)[_-]mask([_-]\d+)?", re.IGNORECASE)  # files of readings, beside the film of that name
 _CONTAINERS = re.compile(r"(images?|imgs?|jpegimages|films|png|jpe?g|dicom|dcm)([\s_-]*\d+)?", re.IGNORECASE)
 """Folders that are named after the files in them, numbered or not: no class and no patient."""
-_PATIENT = re.compile(r"(patient|subject|subj?|person|pat|pid|case)[\s_-]*[a-z]?\d+|p\d{2,}", re.IGNORECASE)
-_STUDY = re.compile(r"(study|series|session|ses)[\s_-]*[a-z]?\d+\w*|s\d{2,}|\d+(\.\d+){4,}", re.IGNORECASE)
+_PATIENT = re.compile(
+    r"(patient|subject|subj?|person|pat|pid|case)[\s_-]*[a-z]?\d+|p\d{2,}|id_[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}",
+    re.IGNORECASE,
+)
+_STUDY = re.compile(r"(study|series|session|ses)[\s_-]*[a-z]?\d[\w.]*|s\d{2,}|\d+(\.\d+){4,}", re.IGNORECASE)
 """Folders that are named as patients and their studies are: no class."""
 _VERDICT = re.compile(r".*[_-](positive|negative)", re.IGNORECASE)
 _COMPANIONS = {
@@ -43,6 +46,7 @@ _COMPANIONS = {
 }  # fmt: skip
 _OFFICE = {".xlsx", ".xlsm", ".xls", ".ods", ".docx"}  # by their content some are archives, and so might hold films
 _Placed = tuple[Path, str | None, str | None, str | None]  # file, split, class, patient
+FEW = 3  # folders that a note spells out as what to type
 _PACKED = {".gz", ".zip", ".bz2", ".xz"}
 _COMPANION_NAMES = re.compile(r"read[\s_-]?me|licen[cs]e", re.IGNORECASE)
 
@@ -97,7 +101,7 @@ def _found(
     elif labels and labels.names and not labels.lenient:
         raise DataError(f"{root}: has no manifest.csv; labels ({', '.join(labels.names)}) are read from a manifest.")
     else:
-        dataset = _scan(root, placed)
+        dataset = _scan(root, placed, named_in(classes))
     if not dataset.records:
         lost = [f" {item.path.name}: {item.reason}." for item in dataset.left_out if is_lost(item.reason)][:1]
         raise DataError(
@@ -129,8 +133,9 @@ def find_films(paths: str | Path | Iterable[str | Path]) -> tuple[list[Path], li
     return list(found.values()), left
 
 
-def _scan(root: Path, placed: bool) -> Dataset:
-    found: list[_Placed] = []
+def _scan(root: Path, placed: bool, asked: frozenset[str]) -> Dataset:
+    """The films of a folder, whose folders in `asked` are classes, whatever else their names look like."""
+    films: list[Path] = []
     left_out: list[LeftOut] = []
     closed: list[tuple[Path, str]] = []
     for here, names, files in walk(root, closed):
@@ -152,12 +157,14 @@ def _scan(root: Path, placed: bool) -> Dataset:
             elif reason := _no_film(path):
                 left_out.append(LeftOut(path, reason))
             else:
-                found.append((path, *_place(path.relative_to(root).parts[:-1])))
+                films.append(path)
         if masks:
             left_out.append(LeftOut(here, _MASKS_BESIDE.format(masks)))
     left_out += [LeftOut(*item) for item in closed]
-    found.sort(key=lambda one: [*((1, folder) for folder in one[0].parts[:-1]), (0, one[0].name)])  # linked or not
-    found, no_class = _without_classes(root, found)
+    films.sort(key=lambda path: [*((1, folder) for folder in path.parts[:-1]), (0, path.name)])  # linked or not
+    folders = _unwrapped([path.relative_to(root).parts[:-1] for path in films], asked)
+    placed_films: list[_Placed] = [(path, *_place(parts)) for path, parts in zip(films, folders, strict=True)]
+    found, no_class = _without_classes(root, placed_films, asked)
     called, notes = same_classes(c for _, _, c, _ in found if c is not None)
     class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):
@@ -174,15 +181,21 @@ def _scan(root: Path, placed: bool) -> Dataset:
     return Dataset(tuple(records), class_names, root, tuple(left_out), f"folder {root.name}", tuple(notes))
 
 
-def _without_classes(root: Path, found: Sequence[_Placed]) -> tuple[list[_Placed], list[str]]:
+def _without_classes(root: Path, found: Sequence[_Placed], asked: Collection[str]) -> tuple[list[_Placed], list[str]]:
     """The films without classes where the folders can be none, and a note that says so.
 
     They are none where all are called as patients or studies are, and where a published manifest lies beside them,
-    unless one is called normal or the like.
+    unless one is called normal or the like, or is asked for.
     """
     folders = sorted({label for _, _, label, _ in found if label is not None})
+    if any(name.casefold() in asked for name in folders):
+        return list(found), []
     listed = published_beside(root)
-    named = bool(folders) and all(_PATIENT.fullmatch(name) or _STUDY.fullmatch(name) for name in folders)
+    if not folders and not listed:
+        folders = _numbered(root, found)
+    named = bool(folders) and all(
+        any(form.fullmatch(name) for form in (_PATIENT, _STUDY, _CONTAINERS)) for name in folders
+    )
     if not listed and not named:
         return list(found), []
     notes: list[str] = []
@@ -193,11 +206,23 @@ def _without_classes(root: Path, found: Sequence[_Placed]) -> tuple[list[_Placed
         unpacked = ", unpacked," if file.suffix.lower() == ".gz" else ""
         notes.append(f"{file.name} is the manifest of {name}, with its labels and patients: give it{unpacked} as data")
     if folders:
-        why = "" if listed else ", which are called as patients or studies are; a manifest tells them"
+        why = "" if listed else f", which are called {_called(folders)}; a manifest tells them"
+        if not listed and 1 < len(folders) <= FEW:
+            why += f"; if these are the classes, say --classes '{','.join(folders)}'"
         some = ", ".join(folders[:3]) + (", …" if len(folders) > 3 else "")
         notes.append(f"no classes are taken from the folders ({some}){why}")
     bare: list[_Placed] = [(path, split, None, _patient(label, patient)) for path, split, label, patient in found]
     return bare, notes
+
+
+def _called(folders: Sequence[str]) -> str:
+    return "after the files in them" if all(map(_CONTAINERS.fullmatch, folders)) else "as patients or studies are"
+
+
+def _numbered(root: Path, found: Sequence[_Placed]) -> list[str]:
+    """The folders that would be classes but for names such as images1 and images2; none where one has no number."""
+    first = {path.relative_to(root).parts[0] for path, *_ in found if path.parent != root}
+    return sorted(first) if len(first) > 1 and all(name[-1].isdigit() for name in first) else []
 
 
 def _patient(label: str | None, patient: str | None) -> str | None:
@@ -304,13 +329,31 @@ def unreadable_name(path: Path) -> str:
     return ""
 
 
+def _unwrapped(folders: Sequence[tuple[str, ...]], asked: Collection[str]) -> list[tuple[str, ...]]:
+    """The folders above each film, without those called after the files in them, and without one around all.
+
+    An archive's own folder stands around all: that of the classes is in it, of which one is called normal or the like,
+    or is asked for.
+    """
+    bare = [tuple(p for p in one if p.casefold() in asked or not _CONTAINERS.fullmatch(p)) for one in folders]
+    inner = {one[1:2] for one in bare}
+    if (
+        len({one[:1] for one in bare}) > 1
+        or len(inner) < 2
+        or () in inner
+        or any(split_of(p) for one in bare for p in one)
+    ):
+        return bare
+    known = any(says_nothing_found(p) or p.casefold() in asked for (p,) in inner)
+    return [one[1:] for one in bare] if known else bare
+
+
 def _place(parts: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     """(split, class, patient) from the folders between root and file.
 
     The class is the first folder below the split, or below the root; the patient the one below the class. With
     nothing below the split, the class is the folder above it.
     """
-    parts = tuple(p for p in parts if not _CONTAINERS.fullmatch(p))
     at = next((i for i, p in enumerate(parts) if split_of(p)), None)
     split = None if at is None else split_of(parts[at])
     above = () if at is None else parts[:at]
