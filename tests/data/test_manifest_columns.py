@@ -258,7 +258,7 @@ def test_classes_that_are_called_as_patients_or_files_are_classes_where_asked_fo
     plain = load_dataset(tmp_path, classes=",".join(names))
     joined = load_dataset(tmp_path, classes=f"WELL={names[0]},ILL={names[1].upper()}")
     assert plain.class_names == tuple(names) and joined.class_names == ("WELL", "ILL")
-    for found in (plain, joined):
+    for found in (plain, joined, load_dataset(tmp_path, known=names)):
         assert [(r.label, r.patient_id) for r in found.records] == [(0, None), (1, None)]
 
 
@@ -269,6 +269,15 @@ def test_an_archives_own_folder_around_the_classes_is_no_class_and_they_are_no_p
     found = load_dataset(tmp_path)
     assert found.class_names == ("COVID", "Normal", "Viral Pneumonia")
     assert [(r.label, r.patient_id) for r in found.records] == [(0, None), (1, None), (1, None), (2, None)]
+
+
+def test_classes_called_by_numbers_are_noted_since_archives_deal_files_out_so(tmp_path: Path) -> None:
+    for name in ("0/a", "1/b", "2/c"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.png").touch()
+    assert any("as PadChest's" in note for note in load_dataset(tmp_path).notes)
+    (tmp_path / "2" / "c.png").unlink()
+    assert not any("PadChest" in note for note in load_dataset(tmp_path).notes)
 
 
 def test_folders_of_classes_beside_a_published_manifest_stay_classes(tmp_path: Path) -> None:

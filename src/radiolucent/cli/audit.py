@@ -206,7 +206,7 @@ def _audit(
 
     classifier = load(run)
     if label is None:
-        dataset = load_dataset(data)
+        dataset = load_dataset(data, known=classifier.class_names)
     else:
         several = load_dataset(data, labels=LabelOptions(classifier.class_names, lenient=True))
         dataset = of_label(match_labels(several, classifier.class_names), label)

@@ -64,7 +64,7 @@ def _predictions(
             notes = "; ".join(dataset.notes)
             raise DataError(f"{data}: no film has a known label of the model's ({notes}).")
     else:
-        dataset = relabel(load_dataset(data, classes=classes), classifier.class_names)
+        dataset = relabel(load_dataset(data, classes=classes, known=classifier.class_names), classifier.class_names)
     left: list[tuple[Path, str]] = [(item.path, item.reason) for item in dataset.left_out]
     known, digests = films_of_run(run), dict[str, str]()
     found = predict(

@@ -51,7 +51,13 @@ _PACKED = {".gz", ".zip", ".bz2", ".xz"}
 _COMPANION_NAMES = re.compile(r"read[\s_-]?me|licen[cs]e", re.IGNORECASE)
 
 
-def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: LabelOptions | None = None) -> Dataset:
+def load_dataset(
+    path: str | Path,
+    *,
+    classes: int | str | None = None,
+    labels: LabelOptions | None = None,
+    known: Iterable[str] = (),
+) -> Dataset:
     """Find the films of a folder or manifest.
 
     Args:
@@ -61,6 +67,7 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
         classes: as in the folders or the label column unless given; see `with_classes`.
         labels: of a manifest whose films may have several: which, and what becomes of uncertain ones; found, and left
             out where uncertain, unless given (see `read_manifest`).
+        known: names of classes, such as a model's: folders called so are classes, whatever else they look like.
 
     A file whose suffix says nothing is judged by its first bytes. What is no film is listed in `left_out`; damaged
     films are found when read.
@@ -72,17 +79,23 @@ def load_dataset(path: str | Path, *, classes: int | str | None = None, labels: 
         ConfigError: classes and labels.
     """
     expect(path, PATH, "data set's place", "the path of a folder or manifest")
-    dataset, named = _found(Path(path), classes, labels)
+    asked = named_in(classes) | {name.casefold() for name in known}
+    dataset, named = _found(Path(path), classes, labels, asked)
     return with_classes(with_header_patients(dataset, over_folders=not named), classes)
 
 
 def _found(
-    root: Path, classes: int | str | None, labels: LabelOptions | None, *, placed: bool = True
+    root: Path,
+    classes: int | str | None,
+    labels: LabelOptions | None,
+    asked: frozenset[str] = frozenset(),
+    *,
+    placed: bool = True,
 ) -> tuple[Dataset, bool]:
     """(the films of a folder or manifest as it tells them, whether it is no folder).
 
     Args:
-        placed: a folder's splits and classes are asked for, and so have to make sense.
+        asked: folders that are classes, in lower case. placed: a folder's splits and classes are asked for, and so have to make sense.
     """
     if classes and labels and labels.names and not labels.lenient:
         raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
@@ -101,7 +114,7 @@ def _found(
     elif labels and labels.names and not labels.lenient:
         raise DataError(f"{root}: has no manifest.csv; labels ({', '.join(labels.names)}) are read from a manifest.")
     else:
-        dataset = _scan(root, placed, named_in(classes))
+        dataset = _scan(root, placed, asked)
     if not dataset.records:
         lost = [f" {item.path.name}: {item.reason}." for item in dataset.left_out if is_lost(item.reason)][:1]
         raise DataError(
@@ -169,6 +182,11 @@ def _scan(root: Path, placed: bool, asked: frozenset[str]) -> Dataset:
     class_names = tuple(sorted(set(called.values())))
     if len(class_names) == 1 and not any(split for _, split, _, _ in found):
         class_names = ()  # one folder of images is not a class
+    if len(class_names) > 2 and all(map(str.isdecimal, class_names)) and not any(split for _, split, _, _ in found):
+        some = ", ".join(class_names[:3])
+        notes.append(
+            f"the folders {some}, … are classes; where they only deal out files, as PadChest's, give its manifest"
+        )
     if placed:
         _refuse_misplaced(root, found)
     deeper = {patient for *_, patient in found if patient}

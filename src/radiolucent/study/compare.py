@@ -121,7 +121,8 @@ def compare_run(
     """
     check_thresholds(thresholds)
     explainers = _explainers(methods)
-    classifier, dataset = load(run), load_dataset(data)
+    classifier = load(run)
+    dataset = load_dataset(data, known=classifier.class_names)
     if classifier.multilabel:
         raise ConfigError(f"{run}: tells several labels ({', '.join(classifier.class_names)}); use compare_labels().")
     entries: list[LeftOut] = []

@@ -197,7 +197,7 @@ def _asked_of(whole: Classifier, plan: StudyPlan) -> Classifier:
 def _films_for(whole: Classifier, classifier: Classifier, plan: StudyPlan) -> Dataset:
     """The films with labels in the model's order; of several labels a film need not have any that is known."""
     if not whole.multilabel:
-        return relabel(load_dataset(plan.data), classifier.class_names)
+        return relabel(load_dataset(plan.data, known=classifier.class_names), classifier.class_names)
     several = load_dataset(plan.data, labels=LabelOptions(whole.class_names, lenient=True))
     if not several.multilabel:
         return replace(several, class_names=classifier.class_names)
