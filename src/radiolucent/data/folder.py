@@ -95,8 +95,8 @@ def _found(
     """(the films of a folder or manifest as it tells them, whether it is no folder).
 
     Args:
-        asked: folders that are classes, in lower case. placed: a folder's splits and classes are asked for, and so have to
-            make sense.
+        asked: folders that are classes, in lower case.
+        placed: a folder's splits and classes are asked for, and so have to make sense.
     """
     if classes and labels and labels.names and not labels.lenient:
         raise ConfigError("classes and labels: a film has one class, or any number of labels; give one of the two.")
