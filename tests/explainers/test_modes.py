@@ -106,7 +106,14 @@ class Even(nn.Module):
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e4])  # too small for float16, and too large for a thousandfold
-@pytest.mark.parametrize("method", [rl.Saliency(), rl.LayerCAM(), rl.LRP(), rl.DeepLift(), rl.GuidedBackprop()])
+@pytest.mark.parametrize(
+    "method",
+    [
+        rl.Saliency(), rl.LayerCAM(), rl.LRP(), rl.LRP(composite="epsilon-plus"),
+        rl.LRP(composite="epsilon-alpha2-beta1"), rl.LRP(composite="epsilon-gamma-box"),
+        rl.DeepLift(), rl.GuidedBackprop(),
+    ],
+)  # fmt: skip
 def test_small_slopes_in_float16(method: rl.Explainer, size: float) -> None:
     pre = rl.Preprocess(128, "squash", 1, (0.5,), (0.5,))
     film = rl.from_array(np.random.default_rng(1).random((128, 128)).astype(np.float32))

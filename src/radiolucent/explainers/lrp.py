@@ -17,6 +17,7 @@ from radiolucent.explainers.weighing import upsample
 from radiolucent.models import Classifier
 from radiolucent.passes.backward_rules import Activation, Rules, on_graph
 from radiolucent.passes.forward import INPUT
+from radiolucent.passes.hooks import gradients
 
 __all__ = ["LRP", "Relevance"]
 
@@ -89,10 +90,11 @@ class LRP(Explainer):
         z = cut.logits.detach()
         slope = goal.gradient(z)
         score = (slope * z / stabilised(z, self.epsilon) * cut.logits).sum(1)
-        maps = (cut.features * cut.gradient(score, once=layers is not None)).sum(1)
-        if layers is not None and self.layer is None:
-            maps = maps + sum(layers.arrived)
-        details = self._shares(maps, (slope * z).sum(1), score, ones)
+        maps = (cut.features * cut.gradient(score)).sum(1)
+        if layers is not None and self.layer is None and layers.arrives:
+            maps = maps + _gradient(classifier, score, layers.arrived)
+        bias = None if ones is None else _gradient(classifier, score, ones)
+        details = _shares(maps, (slope * z).sum(1), bias)
         return Attribution(maps if self.layer is None else upsample(maps, inputs.shape[2:]), details)
 
     def rules(self, ones: torch.Tensor | None, layers: Layers | None) -> "Relevance":
@@ -103,18 +105,23 @@ class LRP(Explainer):
         """
         return Relevance(self.epsilon, ones, layers)
 
-    def _shares(
-        self, maps: torch.Tensor, given: torch.Tensor, score: torch.Tensor, ones: torch.Tensor | None
-    ) -> list[dict[str, Any]]:
-        relevance = maps.double().sum((1, 2)).cpu()
-        shares: list[dict[str, Any]] = [
-            {"relevance": float(r), "relevance_given": float(g)} for r, g in zip(relevance, given, strict=True)
-        ]
-        if ones is not None:
-            bias = torch.autograd.grad(score.sum(), ones, allow_unused=True, materialize_grads=True)[0].double().cpu()
-            for share, r, b, g in zip(shares, relevance, bias, given, strict=True):
-                share.update({"bias_share": float(b), "epsilon_share": float(g - r - b)})
-        return shares
+
+def _gradient(classifier: Classifier, score: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
+    """∂Σ score/∂leaf; zeros where it hangs on none."""
+    found = gradients(classifier.network, score.sum(), [leaf])[0]
+    return torch.zeros_like(leaf) if found is None else found
+
+
+def _shares(maps: torch.Tensor, given: torch.Tensor, bias: torch.Tensor | None) -> list[dict[str, Any]]:
+    """Of each film what the map holds and what was given; `bias` (N,), the biases' part, and what is left then."""
+    relevance = maps.double().sum((1, 2)).cpu()
+    shares: list[dict[str, Any]] = [
+        {"relevance": float(r), "relevance_given": float(g)} for r, g in zip(relevance, given, strict=True)
+    ]
+    if bias is not None:
+        for share, r, b, g in zip(shares, relevance, bias.double().cpu(), given, strict=True):
+            share.update({"bias_share": float(b), "epsilon_share": float(g - r - b)})
+    return shares
 
 
 SHIFTING = frozenset(

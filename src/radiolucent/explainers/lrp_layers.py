@@ -26,7 +26,8 @@ class Layers:
 
     Attributes:
         composite, epsilon, gamma: as in `LRP`. image: the network's input (N, C, H, W). box: smallest and largest
-            input. kinds: of the layers met, whether dense. arrived: relevance that first layers gave the image itself.
+            input. kinds: of the layers met, whether dense. arrived: zeros (N, H, W), whose gradient is the relevance
+            that first layers gave the image itself. arrives: whether they gave it any.
     """
 
     composite: str | Sequence[Range]
@@ -35,10 +36,14 @@ class Layers:
     image: torch.Tensor
     box: Box
     kinds: list[bool] = field(default_factory=list[bool])
-    arrived: list[torch.Tensor] = field(default_factory=list[torch.Tensor])
+    arrives: bool = False
+    arrived: torch.Tensor = field(init=False)
     _latest: tuple[torch.Tensor, int, Weighed, int] | None = None
     _source: torch.Tensor | None = None
     _framed: tuple[torch.Tensor, int, torch.Tensor, Sequence[int]] | None = None
+
+    def __post_init__(self) -> None:
+        self.arrived = self.image.new_zeros(self.image[:, 0].shape, dtype=torch.float32).requires_grad_()
 
     @classmethod
     def of(
@@ -146,24 +151,24 @@ class Layers:
     ) -> torch.Tensor:
         version = x._version
 
-        def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
             if x._version != version:
                 raise ExplainError(
                     f"what layer {layer} was given is written over later; use LRP() without a composite."
                 )
             rule = rule_of(self.composite, layer, len(self.kinds), self.kinds[layer])
             if rule in ("flat", "box"):
-                self._check(rule, layer, at.x)
+                self._check(rule, layer, x.detach())
             found = hand_back(rule, at, at.z * gradient.to(at.z), self.epsilon, self.gamma, self.box)
-            if found.constant is not None:
-                self.arrived.append(found.constant.sum(1))
+            given = None if found.constant is None else found.constant.sum(1).to(self.arrived)
+            self.arrives = self.arrives or given is not None
             share = None
             if ones is not None and len(found.bias) % len(ones) == 0:
                 rows = found.bias.sum(tuple(range(1, found.bias.ndim))) if found.bias.ndim > 1 else found.bias
                 share = rows.reshape(len(ones), -1).sum(1).to(ones)
-            return found.slope.to(x.dtype), share
+            return found.slope.to(x.dtype), share, given
 
-        return cast(torch.Tensor, Handing.apply(x, ones, value, back))
+        return cast(torch.Tensor, Handing.apply(x, ones, self.arrived, value, back))
 
     def _check(self, rule: str, layer: int, x: torch.Tensor) -> None:
         """Refuse "flat" and "box" for a layer whose input is not the image itself."""

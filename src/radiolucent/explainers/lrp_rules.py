@@ -120,15 +120,21 @@ def _signed(
 
 
 class Handing(torch.autograd.Function):
-    """A weighed layer's value; backward what `back` makes of the gradient, also for the biases' `ones`."""
+    """A weighed layer's value; backward what `back` makes of the gradient, also for the biases' `ones`, and
+    what the image itself gets beside."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, ones: torch.Tensor | None, value: torch.Tensor, back: Callable[..., Any]
+        ctx: Any,
+        x: torch.Tensor,
+        ones: torch.Tensor | None,
+        arrived: torch.Tensor,
+        value: torch.Tensor,
+        back: Callable[..., Any],
     ) -> torch.Tensor:
         ctx.back = back
         return value.clone()  # what follows may write in place
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return (*ctx.back(grads[0]), None, None)

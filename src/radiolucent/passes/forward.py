@@ -86,11 +86,11 @@ class Cut:
         expected = (mixture @ weight / found[0, 0].numel())[None, :, None, None].expand_as(found)
         return relative_difference(found, expected, floor=1e-30) <= max(1e-3, 8 * torch.finfo(dense.weight.dtype).eps)
 
-    def gradient(self, scores: torch.Tensor, *, once: bool = False) -> torch.Tensor:
+    def gradient(self, scores: torch.Tensor) -> torch.Tensor:
         """∂Σ scores/∂features, float32 (N, K, h, w).
 
         Args:
-            scores: (N,), each made from its own image's `logits`. once: see `gradients`.
+            scores: (N,), each made from its own image's `logits`.
 
         Raises:
             ExplainError: no gradient comes back from the logits, or the scores are not made of this layer's last call.
@@ -101,7 +101,7 @@ class Cut:
                 "function, or one that detaches); use a perturbation method: LIME()."
             )
         with gradients_told():
-            found = gradients(self.network, scores.sum(), [self.value], once=once)[0]
+            found = gradients(self.network, scores.sum(), [self.value])[0]
         if found is None and self.layer.name == INPUT:
             raise ExplainError(
                 "the score hangs on something else than this image: the network hands out answers that it has kept, or "

@@ -60,17 +60,14 @@ def frozen(network: nn.Module) -> Generator[None]:
 
 
 def gradients(
-    network: nn.Module, score: torch.Tensor, values: Sequence[torch.Tensor], *, once: bool = False
+    network: nn.Module, score: torch.Tensor, values: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor | None, ...]:
     """∂score/∂value of each value, None where it hangs on none; the graph is kept.
 
     In float16 a gradient that is shared by a million places is rounded to zero: it is taken of a multiple of the score,
     and divided again.
-
-    Args:
-        once: go the way back once and with the score itself, because hooks keep what they meet on it.
     """
-    half = not once and any(p.dtype == torch.float16 for p in network.parameters())
+    half = any(p.dtype == torch.float16 for p in network.parameters())
 
     def of(score: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return torch.autograd.grad(score, values, retain_graph=True, allow_unused=True)
