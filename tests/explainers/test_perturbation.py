@@ -197,7 +197,7 @@ def test_a_map_of_zeros_in_half_precision_is_said_to_be_no_finding(kind: torch.d
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last).to(kind)
     made = rl.wrap(network, ["NORMAL", "PNEUMONIA"], preprocess=rl.Preprocess(16, "squash", 1, (0.5,), (0.25,)))
     film = rl.from_array(np.random.default_rng(0).random((16, 16)).astype(np.float32))
-    for method in ("occlusion", "rise"):
+    for method in (Occlusion(), RISE()):
         found = rl.explain(made, film, method)
         assert found.map.any() != lost
         assert ("half precision" in found.details.get("broken_promise", "")) == lost
