@@ -9,7 +9,9 @@ import threading
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import radiolucent as rl
 from radiolucent.errors import ConfigError
 from radiolucent.explainers import LIME, RISE, KernelSHAP, Occlusion, ScoreCAM, Sobol, explain
 from radiolucent.explainers.perturbation.copies import Asker
@@ -183,3 +185,19 @@ def test_all_of_them_explain_each_film_of_a_list_as_alone() -> None:
     for name in ASKING:
         both = explain(clf, films, FAST[name], target=1)
         np.testing.assert_array_equal(explain(clf, films[1], FAST[name], target=1).map, both[1].map)
+
+
+@pytest.mark.parametrize(("kind", "lost"), [(torch.float32, False), (torch.float16, True), (torch.bfloat16, True)])
+def test_a_map_of_zeros_in_half_precision_is_said_to_be_no_finding(kind: torch.dtype, lost: bool) -> None:
+    torch.manual_seed(0)
+    last = nn.Linear(4, 2)
+    with torch.no_grad():
+        last.weight.mul_(1e-3)
+        last.bias.copy_(torch.tensor([1.0, 2.0]))
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last).to(kind)
+    made = rl.wrap(network, ["NORMAL", "PNEUMONIA"], preprocess=rl.Preprocess(16, "squash", 1, (0.5,), (0.25,)))
+    film = rl.from_array(np.random.default_rng(0).random((16, 16)).astype(np.float32))
+    for method in (Occlusion(), RISE()):
+        found = rl.explain(made, film, method)
+        assert found.map.any() != lost
+        assert ("half precision" in found.details.get("broken_promise", "")) == lost

@@ -336,3 +336,12 @@ def test_several_labels_of_another_library() -> None:
     net.config = type("Config", (), {"problem_type": "multi_label_classification"})()  # as Hugging Face says it
     with pytest.raises(ConfigError, match='head="multilabel"'):
         wrap(net, ("a", "b", "c", "d"), preprocess=pre, output="probabilities")
+
+
+@pytest.mark.parametrize("given", ["net.onnx", Path("net.pt2"), None, nn.Linear])
+def test_what_is_no_module_is_refused_by_the_call_that_takes_it(given: Any) -> None:
+    for call in (rl.wrap, rl.wrap_function):
+        with pytest.raises(
+            ConfigError, match=r"an object of it" if given is nn.Linear else r"rl\.own_model .*rl\.load"
+        ):
+            call(given, NAMES)

@@ -29,6 +29,7 @@ from radiolucent.types import Explanation, Radiograph
 __all__ = ["NoMap", "explain"]
 
 _ROUNDED = "all zero: the model's probability is 0 or 1 to its last digit, so that no change is seen; give its logits"
+_HALF = "all zero: differences smaller than half precision tells apart may be lost; see whether it is so in float32"
 
 Target = str | int | None
 Targets = list[str] | list[int] | tuple[str | int, ...]
@@ -318,10 +319,18 @@ def _batch(
                 detail = given.details[i] if given.details else {}
                 made = _wrapped(classifier, film, method, goal, i, maps[i], scores[i], detail, asked.seed)
                 logits = tuple(shared.logits[i].tolist())
-                if not made.map.any() and rounded_away(classifier.network, logits):
-                    made = dataclasses.replace(made, details={**made.details, "broken_promise": _ROUNDED})
+                if not made.map.any() and (why := _lost(classifier, logits)):
+                    made = dataclasses.replace(made, details={**made.details, "broken_promise": why})
                 found[i].append(dataclasses.replace(made, logits=logits))
     return found
+
+
+def _lost(classifier: Classifier, logits: Sequence[float]) -> str | None:
+    """Why a map of nothing but zeros may be one of differences that were rounded away."""
+    if rounded_away(classifier.network, logits):
+        return _ROUNDED
+    half = any(p.dtype in (torch.float16, torch.bfloat16) for p in classifier.network.parameters())
+    return _HALF if half else None
 
 
 def _answered(films: Sequence[Radiograph], logits: torch.Tensor) -> None:

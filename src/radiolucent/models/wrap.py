@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError, ModelError
 from radiolucent.images import Preprocess
 from radiolucent.models.classifier import Classifier
@@ -183,9 +184,11 @@ def wrap(
         pick: where its logits are, for a module that gives several things and does not call them `logits`.
 
     Raises:
-        ConfigError: classes, head and positive index do not fit together. ModelError: the module does not take such
-            inputs, gives something else than (N, K), or answers a film otherwise in company or a second time.
+        ConfigError: not a module, such as the path of a file; or classes, head and positive index do not fit together.
+        ModelError: the module does not take such inputs, gives something else than (N, K), or answers a film otherwise
+            in company or a second time.
     """
+    _refuse_uncallable(module, "module")
     _refuse_wrong_head(module, head)
     outputs = outputs_of(class_names, head, threshold)
     network = Wrapped(module, pick=pick, output=output, layout=layout, head=head, keep=outputs.keep)
@@ -260,6 +263,16 @@ def _calls_sigmoid(classifier: Classifier) -> bool:
     return last.calls > 0 and bool((logits >= 0).all() and (logits <= 1).all())
 
 
+def _refuse_uncallable(given: Any, what: Literal["module", "function"]) -> None:
+    """Refuse a path, a name, or a class that nobody has made an object of, by the call that takes it."""
+    if isinstance(given, type):
+        raise ConfigError(
+            f"the class {given.__qualname__} as {what}; expected an object of it: {given.__qualname__}(…)."
+        )
+    expected = f"a {what} at hand; rl.own_model takes an ONNX, OpenVINO or torch.export file, and rl.load a run"
+    expect(given, Callable, what, expected)  # pyright: ignore[reportArgumentType]
+
+
 def _refuse_wrong_head(module: nn.Module, head: Head) -> None:
     """Notice a network that says of itself that it tells several labels, and is wrapped as one of classes."""
     says = getattr(getattr(module, "config", None), "problem_type", None) == "multi_label_classification"
@@ -296,6 +309,7 @@ def wrap_function(
     Raises:
         ConfigError, ModelError: see `wrap`.
     """
+    _refuse_uncallable(function, "function")
     outputs = outputs_of(class_names, head, threshold)
     network = BlackBox(function, output, layout, head, outputs.keep).eval()
     name = getattr(function, "__qualname__", type(function).__qualname__)
