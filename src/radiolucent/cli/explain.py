@@ -36,6 +36,7 @@ from radiolucent.cli.output import (
 )
 from radiolucent.cli.reading_options import reads_films, reads_readings
 from radiolucent.cli.which_model import RunAndImages, run_and_images, say_use
+from radiolucent.shown import counted
 
 if TYPE_CHECKING:
     from radiolucent.models import Classifier
@@ -173,13 +174,13 @@ def explain(
         elif opened:
             typer.launch(str(out))
         say.print(
-            f"{found.films} film(s) explained, {found.new} of them now; maps in {shown(out / 'maps')}, table: "
+            f"{counted(found.films, 'film')} explained, {found.new} of them now; maps in {shown(out / 'maps')}, table: "
             f"{shown(found.table)}",
             soft_wrap=True,
             highlight=False,
         )
         if failing := sum("does not add up" in (r["trust_reasons"] or "") for r in rows):
-            say.print(f"{failing} map(s) do not add up to the score they explain: see trust_reasons in the table")
+            say.print(f"{counted(failing, 'map')} without the score as sum: see trust_reasons in the table")
         say_use(classifier, run)
     end_with_left_out([*found.left_out, *said], found.films, found.methods_left_out)
 

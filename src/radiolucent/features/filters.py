@@ -9,6 +9,7 @@ from torch import nn
 
 from radiolucent.errors import ModelError
 from radiolucent.models import Classifier
+from radiolucent.shown import counted
 
 __all__ = ["FirstFilters", "first_filters"]
 
@@ -43,4 +44,5 @@ def first_filters(classifier: Classifier) -> FirstFilters:
             grey = (module.weight.detach().float().cpu() / std).sum(1).numpy()
             order = np.argsort(-np.square(grey).sum((1, 2)), kind="stable")
             return FirstFilters(name, grey[order], order)
-    raise ModelError(f"no convolution over the film's {channels} channel(s) found: there are no first filters to show.")
+    over = counted(channels, "channel")
+    raise ModelError(f"no convolution over the film's {over} found: there are no first filters to show.")

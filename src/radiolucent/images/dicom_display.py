@@ -17,6 +17,7 @@ from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_luts import Table, first_of, palette
 from radiolucent.images.options import ReadOptions
 from radiolucent.images.scale import ENOUGH, SAMPLE, grey_of_colour, luminance, robust_range
+from radiolucent.shown import counted
 
 __all__ = ["grey_levels"]
 
@@ -198,7 +199,7 @@ def _declared(
 
 def _windows(header: Header) -> str:
     count = min(len(header.numbers(name) or ()) for name in ("WindowCenter", "WindowWidth"))
-    return f"the film declares {count} window(s) and {len(header.items('VOILUTSequence'))} VOI LUT(s)"
+    return f"the film declares {counted(count, 'window')} and {counted(len(header.items('VOILUTSequence')), 'VOI LUT')}"
 
 
 def _window(centre: float, width: float, kind: str, steps: list[str]) -> Callable[[Values], Values] | None:

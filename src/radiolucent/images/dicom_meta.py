@@ -4,6 +4,7 @@ from typing import Any
 
 from radiolucent.images.dicom_header import Header
 from radiolucent.images.dicom_kinds import is_for_processing
+from radiolucent.shown import counted
 
 __all__ = ["LATERAL", "metadata_of", "note_aspect", "spacing_of"]
 
@@ -57,7 +58,7 @@ def metadata_of(header: Header) -> dict[str, Any]:
         header.note(f"a display shutter ({shutter[:40]}), not applied: what it hides is shown")
     if layers := sum(1 for group in range(0x6000, 0x6020, 2) if (group, 0x0010) in header.dataset):
         found["overlays"] = layers
-        header.note(f"{layers} overlay(s), not drawn")
+        header.note(f"{counted(layers, 'overlay')}, not drawn")
     return found
 
 

@@ -23,6 +23,7 @@ from radiolucent.data.annotations.words import (
 )
 from radiolucent.data.records import NOTED, LeftOut
 from radiolucent.errors import AnnotationError, MissingExtraError
+from radiolucent.shown import counted
 from radiolucent.types import Annotation, Region
 
 __all__ = ["Gatherer", "Labels", "Mark", "NoArea", "Options", "Shape", "Unmarked"]
@@ -272,7 +273,8 @@ class Gatherer:
         called, without = self._sorted(diagnoses)
         normal = _denied(called)
         if wrong := next((x for x in called if denies(x)), None):
-            raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {len(marks)} mark(s)")
+            by = counted(len(marks), "mark")
+            raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {by}")
         for label in without:
             self._draft(self._named(image), reader, label, statement, shape).nothing = True
         used: set[str] = set()
