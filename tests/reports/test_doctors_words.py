@@ -40,6 +40,7 @@ def test_a_map_below_its_floor_is_not_called_undecided() -> None:
 
     assert "they point there more often (−20 points [−30 to −10])" in verdict(-0.3, -0.1, 1.0)
     assert "not clear of chance" in verdict(-0.1, 0.1, 0.4) and "a clear difference" in verdict(0.1, 0.3, 0.001)
+    assert "comparisons the difference is not clear of chance" in verdict(0.1, 0.3, 0.04)  # the interval is of one
     assert "on 1 of 2 films" in verdict(0.1, 0.3, 0.001)
     tied = verdict(0.1, 0.3, 0.001, (0.23, 1.0))  # a film's share of tied maxima is no count of films
     assert "of 2 films," not in tied and "on one film several points are equally strong" in tied

@@ -218,6 +218,8 @@ def verdict_on(a: Agreement) -> str:
     clear = {True: ", a clear difference", False: "; the difference is not clear of chance", None: ""}[a.clear_of_floor]
     if gap.high is not None and gap.high < 0:
         clear = "; they point there more often"
+    elif a.clear_of_floor is False and gap.low is not None and gap.low > 0:  # the interval is of this one alone
+        clear = f"; among {a.compared} comparisons the difference is not clear of chance"
     ends = "" if gap.low is None else f" ({whole(gap, 'points')})"
     floor = (
         f" Its maps of other patients' films get {100 * other.value:.0f} % there{clear}{ends}."
