@@ -28,6 +28,20 @@ def shown(place: tuple[slice, slice], name: str) -> Explanation:
 UPPER_LEFT, LOWER_RIGHT = (slice(10, 20), slice(10, 20)), (slice(44, 54), slice(40, 50))
 
 
+def test_a_pixel_on_the_edge_of_two_zones_counts_once() -> None:
+    mask = np.zeros((128, 128), bool)
+    mask[17:107, 16:50] = mask[17:107, 82:112] = True  # the thirds meet in the middle of a pixel of the model
+    geometry = Preprocess(SIDE, "squash", 1, (0.0,), (1.0,)).geometry_of(
+        Radiograph(np.zeros((128, 128), np.float32), "a")
+    )
+    values = np.zeros((SIDE, SIDE), np.float32)
+    values[23, 10:20] = 1.0
+    e = Explanation(values, "a", 1, "PNEUMONIA", 0.0, "logit", "gradcam", {}, 0, "hash", geometry)
+    found = zone_energy([e], {"a": mask}, folds=50)
+    assert found.energy["outside"].value == pytest.approx(0)
+    assert sum(found.energy[zone].value or 0 for zone in LUNG_ZONES) == pytest.approx(1)
+
+
 def test_energy_lies_in_the_zone_that_the_image_shows() -> None:
     maps = [shown(UPPER_LEFT, f"a{i}") for i in range(6)] + [shown(LOWER_RIGHT, f"b{i}") for i in range(2)]
     found = zone_energy(maps, {e.image_id: lungs() for e in maps}, folds=200)

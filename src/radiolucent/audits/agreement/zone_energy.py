@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiolucent.audits.agreement.markings import to_model
+from radiolucent.images.preprocess import coverage_to_model
 from radiolucent.metrics.resample import cluster_means
 from radiolucent.segment.sides import two_lungs
 from radiolucent.types import Estimate, Explanation
@@ -112,7 +113,9 @@ def zone_energy(
         if total <= 0:
             unsure.append((e.image_id, "the map points nowhere"))
             continue
-        seen = [to_model(m, e.geometry) & film for m in zones.values()]
+        inside = to_model(np.any(list(zones.values()), axis=0), e.geometry) & film
+        owner = np.argmax([coverage_to_model(m, e.geometry) for m in zones.values()], axis=0)
+        seen = [inside & (owner == k) for k in range(len(zones))]  # no pixel counts for two zones
         shares = [float(positive[m].sum()) / total for m in seen]
         areas = [float(m.sum()) / float(film.sum()) for m in seen]
         rows.append([*shares, 1 - sum(shares), *areas, 1 - sum(areas)])
