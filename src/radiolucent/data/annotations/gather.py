@@ -23,7 +23,6 @@ from radiolucent.data.annotations.words import (
 )
 from radiolucent.data.records import NOTED, LeftOut
 from radiolucent.errors import AnnotationError, MissingExtraError
-from radiolucent.shown import counted
 from radiolucent.types import Annotation, Region
 
 __all__ = ["Gatherer", "Labels", "Mark", "NoArea", "Options", "Shape", "Unmarked"]
@@ -273,8 +272,7 @@ class Gatherer:
         called, without = self._sorted(diagnoses)
         normal = _denied(called)
         if wrong := next((x for x in called if denies(x)), None):
-            by = counted(len(marks), "mark")
-            raise AnnotationError(f"says both that nothing was found ({wrong}) and what was, by {by}")
+            raise AnnotationError(f"says both that nothing was found ({wrong}) and what was (marks: {len(marks)})")
         for label in without:
             self._draft(self._named(image), reader, label, statement, shape).nothing = True
         used: set[str] = set()
