@@ -418,6 +418,23 @@ def test_markings_of_larger_or_smaller_copies_are_not_taken_for_the_films_own(
     assert scale > 1 or len(fitting(one, {str(n): SIZE for n in range(12)}, Path("marks.csv"), [])) == 12
 
 
+def test_the_furthest_of_a_readers_markings_on_a_film_tells_of_larger_copies_and_zone_scores_stay() -> None:
+    """A reading a label: the last one, which lies within the film, does not hide the one that reaches beyond it."""
+    far, near, zone = Region.box(0.5 * WIDTH, 9, 0.8 * WIDTH, 9), Region.box(9, 9, 9, 9), Region.zone("A", 2)
+    said = (("mass", far), ("effusion", near), ("score", zone))
+    given = [Annotation(str(n), (region,), reader="A", label=label) for n in range(12) for label, region in said]
+    left: list[LeftOut] = []
+    kept = fitting(given, {str(n): SIZE for n in range(12)}, Path("marks.csv"), left)
+    assert [a.label for a in kept] == ["score"] * 12
+    assert len(left) == 1 and "beyond the film on 12 of 12 films" in left[0].reason
+
+
+def test_zone_scores_of_a_copy_of_another_size_are_readings() -> None:
+    given = [Annotation("a", (Region.zone("A", 2),), reader="A", image_shape=(1024, 1024))]
+    left: list[LeftOut] = []
+    assert fitting(given, {"a": SIZE}, Path("marks.csv"), left) == given and not left
+
+
 # Identifiers and coordinates
 
 

@@ -180,7 +180,7 @@ def explain(
             highlight=False,
         )
         if failing := sum("does not add up" in (r["trust_reasons"] or "") for r in rows):
-            say.print(f"{counted(failing, 'map')} without the score as sum: see trust_reasons in the table")
+            say.print(f"of {counted(failing, 'map')} the sum is not the score: see trust_reasons in the table")
         say_use(classifier, run)
     end_with_left_out([*found.left_out, *said], found.films, found.methods_left_out)
 

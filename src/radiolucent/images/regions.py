@@ -20,7 +20,8 @@ def region_mask(annotation: Annotation, shape: tuple[int, int]) -> NDArray[np.bo
             the image.
     """
     drawn = annotation.image_shape
-    if annotation.regions and drawn is not None and tuple(drawn) != tuple(shape):
+    outlined = any(r.kind != "zone" for r in annotation.regions)
+    if outlined and drawn is not None and tuple(drawn) != tuple(shape):
         raise AnnotationError(
             f"{annotation.image_id}: {annotation.reader} marked an image of {drawn[1]} × {drawn[0]} pixels, but the "
             f"film has {shape[1]} × {shape[0]}; bring the regions to the film's own pixels."

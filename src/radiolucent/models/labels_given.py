@@ -8,7 +8,7 @@ from radiolucent.bounds import expect
 from radiolucent.errors import ConfigError
 from radiolucent.types import Head, LabelRule
 
-__all__ = ["Outputs", "Thresholds", "outputs_of"]
+__all__ = ["Outputs", "Thresholds", "names_given", "outputs_of"]
 
 Thresholds = float | Sequence[float | None]
 

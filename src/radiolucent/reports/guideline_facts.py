@@ -100,7 +100,7 @@ def _of_audit(audit: Values) -> Iterator[tuple[str, Fact]]:
         yield "reasons", Fact(words, f"{page}, Verdict")
     words = f"{counted(audit['films'], 'film')} of {counted(audit['patients'], 'patient')} audited"
     lost = len(audit["left_out"])
-    yield "left_out", Fact(f"{words}; {lost} files could not be read and are listed.", "audit.json: left_out")
+    yield "left_out", Fact(f"{words}; {counted(lost, 'file')} could not be read: see the list.", "audit.json: left_out")
     yield "demographics", Fact(_demographics(audit.get("columns", {}), audit["films"]), f"{page}, Not tested")
     words = f"On the {audit['films']} audited films: AUROC {figure(audit['auroc'], 'patients')}."
     yield "performance", Fact(words, f"{page}, Verdict")

@@ -271,7 +271,7 @@ def _story(
         positive=clf.class_names[clf.positive],
         data=(
             ("source", prepared.dataset.source),
-            ("films used", f"{len(prepared.dataset)} of {counted(patients, 'patient')}"),
+            ("films used", f"{len(prepared.dataset):,} of {counted(patients, 'patient')}"),
             ("split", " ".join(prepared.dataset.notes) or "as given"),
             ("input", f"{pre.shape[0]} × {pre.shape[1]} pixels, {pre.fit}, {counted(pre.channels, 'channel')}"),
             *characteristics(prepared.dataset),

@@ -275,7 +275,11 @@ def fitting(
     """
     wrong: dict[tuple[str, str], str] = {}
     scaled = _on_larger_copies(annotations, shapes, file, left_out)
-    annotations = [a for a in annotations if a.reader not in scaled or not a.regions or a.image_shape is not None]
+    annotations = [
+        a
+        for a in annotations
+        if a.reader not in scaled or a.image_shape is not None or all(r.points is None for r in a.regions)
+    ]
     for a in annotations:
         shape = shapes.get(a.image_id)
         if shape is None or not a.regions:
@@ -307,7 +311,8 @@ def _on_larger_copies(
         if ends and a.image_shape is None and a.image_id in shapes:
             high, wide = shapes[a.image_id]
             x, y = np.max(ends, axis=0)
-            reach[a.reader][a.image_id] = max(x / wide, y / high)
+            before = reach[a.reader].get(a.image_id, 0.0)  # a reader may have a reading a label
+            reach[a.reader][a.image_id] = max(before, x / wide, y / high)
     found: set[str] = set()
     for reader, films in reach.items():
         beyond = [film for film, share in films.items() if share > BEYOND]
