@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from radiolucent.audits.trial import known_films
+from radiolucent.audits.trial import interventions, known_films
 from radiolucent.audits.trial.answers import ORIGINAL, Table, ask, collect
 from radiolucent.audits.trial.base import Case, Test, edits_of
 from radiolucent.audits.trial.candidates import TESTS as CANDIDATES
@@ -542,9 +542,13 @@ def test_a_marker_put_on_and_taken_off_counts_over_all_films(removed: float, ver
     assert ("off where there is one" in found.summary) == (verdict == "fail"), found.summary
 
 
-@pytest.mark.parametrize("removed", [0.0, 0.5])
-def test_a_drawn_marker_that_moves_alone_is_not_said_of_the_films_own(removed: float) -> None:
-    """An R that is drawn moves films by 0.5 SD; taking off the films' own does so, too, or does nothing."""
+@pytest.mark.parametrize(("removed", "teach"), [(0.0, 0), (0.5, 0), (0.0, 1)])
+def test_a_drawn_marker_that_moves_alone_is_not_said_of_the_films_own(
+    removed: float, teach: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An R that is drawn moves films by 0.5 SD; taking off the films' own does so, too, or does nothing.
+    Where the films trained on teach a marker, it is followed all the same."""
+    monkeypatch.setattr(interventions, "taught", lambda *_: teach)
     paste, remove = INTERVENTIONS["marker.paste"], INTERVENTIONS["marker.remove"]
     table = table_of(lung_reader(), (paste.edit, paste.control, remove.edit, remove.control))
     far = table.spread * np.random.default_rng(0).uniform(0.9, 1.1, len(table))
@@ -554,9 +558,10 @@ def test_a_drawn_marker_that_moves_alone_is_not_said_of_the_films_own(removed: f
     case = dataclasses.replace(case_with(table, scores, None), tests=tests)
     own, found = (next(t for t in tests if t.name == i.edit).findings(case)[0] for i in (remove, paste))
     assert found.verdict == "fail" and own.verdict == ("fail" if removed else "pass"), found.summary
-    assert ("decision follows the side marker" in found.summary) == bool(removed), found.summary
+    follows = bool(removed or teach)
+    assert ("decision follows the side marker" in found.summary) == follows, found.summary
     headline = verdict_of([found, own])[1]
-    assert ("putting an R on moves the answer; taking markers off does not" in headline) == (not removed), headline
+    assert ("putting an R on moves the answer; taking markers off does not" in headline) == (not follows), headline
 
 
 @pytest.mark.parametrize(("moved", "verdict"), [(1.0, "inconclusive"), (0.05, "fail")])

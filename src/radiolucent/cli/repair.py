@@ -137,6 +137,4 @@ def _print(found: dict[str, Any]) -> None:
         )  # fmt: skip
     Console().print(table)
     if found["unskilled"]:
-        say.print(
-            f"no model that is mended: {', '.join(found['unskilled'])}; by AUROC it may do no better than chance."
-        )
+        say.print(f"not counted as mended: {', '.join(found['unskilled'])}; the AUROC may be that of chance.")

@@ -188,7 +188,7 @@ def _judged(test: Intervention, case: Case) -> Finding:
         if told is not None and told.verdict == "fail":
             found = told
     asked = {t.name for t in case.tests}
-    if found.verdict == "fail" and test.own in asked:
+    if found.verdict == "fail" and test.own in asked and not taught(test, case):
         own = _made(INTERVENTIONS[test.own], case)[0]
         return _but_not_its_own(test, found, own) if own.verdict == "pass" else found
     if found.verdict != "pass":

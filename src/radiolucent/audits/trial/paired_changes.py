@@ -79,7 +79,8 @@ class Intervention:
             "" for none.
         beside: findings that ask of the same: a pass stands only where none of them fails or is open with a figure
             above its threshold.
-        own: the change that takes the films' own off: where that passes, a failure of this one says so.
+        own: the change that takes the films' own off: where that passes, a failure of this one says so,
+            unless the films trained on teach it.
         draws: of a control that is random, of which the mean counts.
         whole: it changes all of the film outside the lungs or in them, so that no patch elsewhere is as foreign: where
             the films trained on are not known it fails only if the audited films carry it on one class more.
